@@ -1,0 +1,361 @@
+//! What passes between the kernel programs and the agent: map names, record layouts, sizes.
+//!
+//! Any change of a layout or of a meaning here raises [`ABI_VERSION`].
+
+use crate::flow::{Add, Clock, Direction, FlowCounters, FlowKey};
+use crate::parse::{Packet, Skip};
+
+/// Version of everything in this file, of [`FlowKey`], [`FlowCounters`] and the policy entries.
+pub const ABI_VERSION: u32 = 1;
+
+/// First outbound byte checkpoint; each next one is four times as far.
+pub const CHECKPOINT_FIRST_BYTES: u64 = 16 * 1024;
+
+/// Payload packets of each direction whose first bytes are handed up.
+pub const HEAD_PACKETS: u64 = 4;
+/// Bytes of payload in a head: a DNS message over UDP without EDNS, and enough of a TLS
+/// ClientHello for its server name.
+pub const HEAD_BYTES: usize = 512;
+
+/// Attached interfaces the programs can tell apart.
+pub const MAX_INTERFACES: u32 = 256;
+/// Size of the table from interface index to slot, by the low bits of the index.
+pub const INTERFACE_INDEX_SLOTS: u32 = 1 << 16;
+/// First fragments remembered.
+pub const MAX_FRAGMENTS: u32 = 4_096;
+/// A first fragment is forgotten after this many seconds (RFC 8200 section 4.5 gives reassembly 60,
+/// common stacks 30).
+pub const FRAGMENT_SECONDS: u64 = 30;
+
+/// Names of the maps, as they stand in the object.
+pub mod map {
+    pub const FLOWS: &str = "FLOWS";
+    pub const OVERFLOW: &str = "OVERFLOW";
+    pub const TOTALS: &str = "TOTALS";
+    pub const INTERFACES: &str = "INTERFACES";
+    pub const CONTROL: &str = "CONTROL";
+    pub const HOME: &str = "HOME";
+    pub const NEVER_BLOCK: &str = "NEVER_BLOCK";
+    pub const BLOCKS: &str = "BLOCKS";
+    pub const FRAGMENTS: &str = "FRAGMENTS";
+    pub const EVENTS: &str = "EVENTS";
+    pub const CLOCKS: &str = "CLOCKS";
+}
+
+/// Names of the programs, as they stand in the object.
+pub mod program {
+    pub const XDP_INGRESS: &str = "xdp_ingress";
+    pub const XDP_INGRESS_FRAGS: &str = "xdp_ingress_frags";
+    pub const TC_INGRESS: &str = "tc_ingress";
+    pub const TC_EGRESS: &str = "tc_egress";
+    /// Marks flows as closing; run by the agent, never attached.
+    pub const CLOSE_FLOWS: &str = "close_flows";
+    /// Reads both clocks; run by the agent, never attached.
+    pub const READ_CLOCKS: &str = "read_clocks";
+}
+
+/// The two sides of an interface at which packets are seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Hook {
+    Ingress = 0,
+    Egress = 1,
+}
+
+/// An observation point: an interface's slot and a hook. It is the index into TOTALS.
+#[inline(always)]
+#[must_use]
+pub fn observation_point(slot: u16, hook: Hook) -> u16 {
+    slot * 2 + hook as u16
+}
+
+/// An entry of INTERFACES: what the programs know of an attached interface. All zero: not
+/// attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Interface {
+    /// Slot plus one; 0 is no interface.
+    pub slot: u16,
+    /// A [`crate::frame::LinkType`].
+    pub link: u8,
+    pub reserved: u8,
+}
+
+/// Frames and bytes with one fate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Count {
+    pub packets: u64,
+    pub bytes: u64,
+}
+
+impl core::ops::AddAssign for Count {
+    fn add_assign(&mut self, other: Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+    }
+}
+
+/// What one processor saw at one observation point. For every interface and hook, summed over
+/// processors:
+///
+/// - `frames.packets = flows + overflow + late + duplicates + skipped` (packets)
+/// - `frames.bytes = link_bytes + (flows + overflow + late + duplicates) IP bytes + skipped` (bytes)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Totals {
+    /// Frames and their bytes on the wire.
+    pub frames: Count,
+    /// Packets and IP bytes counted in FLOWS.
+    pub flows: Count,
+    /// Link, padding and encapsulation bytes of everything that is not skipped.
+    pub link_bytes: u64,
+    pub owner_moves: u64,
+    /// Events that the ring buffer had no room for.
+    pub events_lost: u64,
+    /// Heads not handed up because the processor's budget was spent.
+    pub heads_refused: u64,
+    /// Packets and IP bytes counted in OVERFLOW.
+    pub overflow: Count,
+    /// The part of `overflow` for which OVERFLOW had no entry left.
+    pub overflow_rest: Count,
+    /// Packets and IP bytes for a flow that was being deleted.
+    pub late: Count,
+    /// Packets and IP bytes that another observation point counts.
+    pub duplicates: Count,
+    /// Packets and IP bytes dropped: a part of the above.
+    pub dropped: Count,
+    /// Later fragments whose first fragment was not known, counted with ports 0: a part of `flows`.
+    pub fragments_unknown: Count,
+    /// Frames and frame bytes by [`Skip`].
+    pub skipped: [Count; Skip::COUNT],
+}
+
+const _: () = assert!(size_of::<Totals>() % 8 == 0);
+
+/// The one entry of CONTROL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Control {
+    /// Raised by the agent after each change of a policy map.
+    pub generation: u64,
+    /// No inserts into FLOWS before this tick: it was full.
+    pub full_until: u64,
+    /// The kernel's HZ.
+    pub ticks_per_second: u64,
+    /// Heads that one processor may hand up in a second; 0 switches them off.
+    pub heads_per_second: u64,
+}
+
+/// Key of OVERFLOW: one home host's traffic in one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct OverflowKey {
+    /// The home endpoint, or the source where neither is home.
+    pub address: [u8; 16],
+    /// 1 for outbound traffic of that address, 0 for inbound.
+    pub outbound: u32,
+    pub reserved: u32,
+}
+
+const _: () = assert!(size_of::<OverflowKey>() == 24);
+
+/// Value of OVERFLOW.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct OverflowCounters {
+    pub packets: u64,
+    pub ip_bytes: u64,
+    pub payload_bytes: u64,
+    pub next_checkpoint: u64,
+    pub last_seen: u64,
+    /// Where the latest packet went to, so that an alert can name a destination.
+    pub peer: [u8; 16],
+    pub peer_port: [u8; 2],
+    pub protocol: u8,
+    pub reserved: [u8; 5],
+}
+
+const _: () = assert!(size_of::<OverflowCounters>() == 64);
+
+impl OverflowKey {
+    /// The home endpoint of a packet, given which endpoints are home; the source where neither is,
+    /// and where both are: it is the one that sends.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(packet: &Packet, home: u8) -> Self {
+        let (source, _) = packet.key.source(packet.direction);
+        let (destination, _) = packet.key.destination(packet.direction);
+        let (source_bit, destination_bit) = match packet.direction {
+            Direction::FromLow => (FlowCounters::HOME_LOW, FlowCounters::HOME_HIGH),
+            Direction::FromHigh => (FlowCounters::HOME_HIGH, FlowCounters::HOME_LOW),
+        };
+        let inbound = home & source_bit == 0 && home & destination_bit != 0;
+        Self {
+            address: if inbound { destination } else { source },
+            outbound: u32::from(home & source_bit != 0),
+            reserved: 0,
+        }
+    }
+}
+
+impl OverflowCounters {
+    #[inline(always)]
+    #[must_use]
+    pub fn open(key: &OverflowKey) -> Self {
+        Self {
+            next_checkpoint: if key.outbound != 0 {
+                CHECKPOINT_FIRST_BYTES
+            } else {
+                u64::MAX
+            },
+            ..Self::default()
+        }
+    }
+
+    /// Counts a packet; true where it crosses a byte checkpoint.
+    #[inline(always)]
+    pub fn record<A: Add>(&mut self, packet: &Packet, clock: &Clock) -> bool {
+        let after = self.ip_bytes + u64::from(packet.ip_bytes);
+        A::add(&mut self.packets, u64::from(packet.segments));
+        A::add(&mut self.ip_bytes, u64::from(packet.ip_bytes));
+        A::add(&mut self.payload_bytes, u64::from(packet.payload_bytes));
+        self.last_seen = clock.now;
+        (self.peer, self.peer_port) = packet.key.destination(packet.direction);
+        self.protocol = packet.key.protocol;
+        if after < self.next_checkpoint {
+            return false;
+        }
+        self.next_checkpoint = next_checkpoint(self.next_checkpoint, after);
+        true
+    }
+}
+
+/// The first byte checkpoint beyond `bytes`, from one at or below it.
+#[inline(always)]
+#[must_use]
+pub fn next_checkpoint(mut checkpoint: u64, bytes: u64) -> u64 {
+    while checkpoint <= bytes && checkpoint < 1 << 60 {
+        checkpoint <<= 2;
+    }
+    checkpoint
+}
+
+/// Key of FRAGMENTS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct FragmentKey {
+    pub source: [u8; 16],
+    pub destination: [u8; 16],
+    pub identification: u32,
+    pub protocol: u8,
+    pub padding: [u8; 3],
+}
+
+const _: () = assert!(size_of::<FragmentKey>() == 40);
+
+/// Value of FRAGMENTS: the ports of the first fragment and when it came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct FragmentPorts {
+    pub seen: u64,
+    pub source_port: [u8; 2],
+    pub destination_port: [u8; 2],
+    pub reserved: u32,
+}
+
+const _: () = assert!(size_of::<FragmentPorts>() == 16);
+
+/// What a record in EVENTS is. The first four bytes of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum EventKind {
+    Checkpoint = 1,
+    Head = 2,
+    OverflowCheckpoint = 3,
+}
+
+/// A flow crossed a checkpoint: both its halves as they were then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct CheckpointEvent {
+    pub kind: u32,
+    /// A [`crate::flow::Checkpoint`].
+    pub checkpoint: u8,
+    /// The [`crate::flow::Direction`] of the packet that crossed it.
+    pub direction: u8,
+    pub reserved: u16,
+    /// The tick of that packet.
+    pub now: u64,
+    pub key: FlowKey,
+    pub counters: FlowCounters,
+}
+
+/// The first bytes of a payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct HeadEvent {
+    pub kind: u32,
+    pub direction: u8,
+    pub reserved: u8,
+    /// Bytes of `bytes` in use.
+    pub length: u16,
+    /// Payload bytes of the packet, of which the head is the start.
+    pub payload_bytes: u32,
+    pub reserved2: u32,
+    pub now: u64,
+    pub key: FlowKey,
+    pub bytes: [u8; HEAD_BYTES],
+}
+
+/// A home host's overflow entry crossed a byte checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct OverflowEvent {
+    pub kind: u32,
+    pub reserved: u32,
+    pub now: u64,
+    pub key: OverflowKey,
+    pub counters: OverflowCounters,
+}
+
+/// The one entry of CLOCKS, written by `read_clocks`: both clocks at one instant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Clocks {
+    pub jiffies: u64,
+    /// CLOCK_MONOTONIC.
+    pub monotonic_ns: u64,
+}
+
+#[cfg(feature = "user")]
+mod pod {
+    use super::{
+        Clocks, Control, FragmentKey, FragmentPorts, Interface, OverflowCounters, OverflowKey,
+        Totals,
+    };
+    use crate::flow::{FlowCounters, FlowKey};
+    use crate::policy::{Block, Prefix};
+
+    macro_rules! pod {
+        ($($type:ty),+ $(,)?) => {$(
+            // SAFETY: `repr(C)` integers and arrays of them with explicit padding: every bit
+            // pattern is a value and every byte is initialised.
+            unsafe impl aya::Pod for $type {}
+        )+};
+    }
+    pod!(
+        Block,
+        Clocks,
+        Control,
+        FlowCounters,
+        FlowKey,
+        FragmentKey,
+        FragmentPorts,
+        Interface,
+        OverflowCounters,
+        OverflowKey,
+        Prefix,
+        Totals,
+    );
+}

@@ -1,0 +1,482 @@
+//! The flow key, and how a packet is counted in its flow: in a BPF map and in a hash map alike.
+//!
+//! A flow holds both directions of one five-tuple, each in a half of its own, so that processors
+//! which handle the two directions do not share cache lines. Counters only grow.
+
+use crate::abi::{CHECKPOINT_FIRST_BYTES, HEAD_PACKETS, next_checkpoint};
+use crate::frame::Word;
+use crate::parse::{Packet, protocol, tcp};
+use crate::policy::Cached;
+
+/// Which way a packet goes between the two endpoints of a canonical key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Direction {
+    /// From the lower endpoint to the higher: the first half.
+    FromLow = 0,
+    FromHigh = 1,
+}
+
+impl Direction {
+    #[inline(always)]
+    #[must_use]
+    pub fn reverse(self) -> Self {
+        match self {
+            Self::FromLow => Self::FromHigh,
+            Self::FromHigh => Self::FromLow,
+        }
+    }
+}
+
+/// A five-tuple with the lower endpoint first, addresses and ports in network byte order and IPv4
+/// as IPv4-mapped addresses. ICMP echo has its identifier for both ports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(C, align(8))]
+pub struct FlowKey {
+    pub low: [u8; 16],
+    pub high: [u8; 16],
+    pub low_port: [u8; 2],
+    pub high_port: [u8; 2],
+    pub protocol: u8,
+    pub padding: [u8; 3],
+}
+
+const _: () = assert!(size_of::<FlowKey>() == 40);
+
+impl FlowKey {
+    /// The key of a packet from `source` to `destination`, and which way the packet goes. `ports`
+    /// is the source port in the upper half, the destination port in the lower.
+    #[inline(always)]
+    #[must_use]
+    pub fn canonical(
+        source: [Word; 4],
+        destination: [Word; 4],
+        ports: u32,
+        protocol: u8,
+    ) -> (Self, Direction) {
+        let (source_port, destination_port) = ((ports >> 16) as u16, ports as u16);
+        let (low, high, low_port, high_port, direction) =
+            if not_above(&source, &destination, source_port, destination_port) {
+                (
+                    source,
+                    destination,
+                    source_port,
+                    destination_port,
+                    Direction::FromLow,
+                )
+            } else {
+                (
+                    destination,
+                    source,
+                    destination_port,
+                    source_port,
+                    Direction::FromHigh,
+                )
+            };
+        let key = Self {
+            low: address(low),
+            high: address(high),
+            low_port: low_port.to_be_bytes(),
+            high_port: high_port.to_be_bytes(),
+            protocol,
+            padding: [0; 3],
+        };
+        (key, direction)
+    }
+
+    /// The same flow's key in which this one's ports, both 0, are those of `ports` from the
+    /// direction's source to its destination: what a later fragment needs.
+    #[inline(always)]
+    #[must_use]
+    pub fn with_ports(&self, direction: Direction, source: [u8; 2], destination: [u8; 2]) -> Self {
+        let mut key = *self;
+        (key.low_port, key.high_port) = match direction {
+            Direction::FromLow => (source, destination),
+            Direction::FromHigh => (destination, source),
+        };
+        key
+    }
+
+    /// A key as it stands in memory.
+    #[inline(always)]
+    #[must_use]
+    pub fn from_words(words: [Word; 10]) -> Self {
+        let [a, b, c, d, e, f, g, h, [p, q, r, s], [protocol, ..]] = words;
+        Self {
+            low: address([a, b, c, d]),
+            high: address([e, f, g, h]),
+            low_port: [p, q],
+            high_port: [r, s],
+            protocol,
+            padding: [0; 3],
+        }
+    }
+
+    /// Address and port that packets in `direction` come from.
+    #[inline(always)]
+    #[must_use]
+    pub fn source(&self, direction: Direction) -> ([u8; 16], [u8; 2]) {
+        match direction {
+            Direction::FromLow => (self.low, self.low_port),
+            Direction::FromHigh => (self.high, self.high_port),
+        }
+    }
+
+    /// Address and port that packets in `direction` go to.
+    #[inline(always)]
+    #[must_use]
+    pub fn destination(&self, direction: Direction) -> ([u8; 16], [u8; 2]) {
+        self.source(direction.reverse())
+    }
+}
+
+/// An address from its words.
+#[inline(always)]
+#[must_use]
+pub fn address(words: [Word; 4]) -> [u8; 16] {
+    let mut address = [0; 16];
+    let [a, b, c, d] = words;
+    address[0..4].copy_from_slice(&a);
+    address[4..8].copy_from_slice(&b);
+    address[8..12].copy_from_slice(&c);
+    address[12..16].copy_from_slice(&d);
+    address
+}
+
+/// Endpoint order: address, then port. Two 64-bit compares instead of sixteen of bytes.
+#[inline(always)]
+fn not_above(
+    source: &[Word; 4],
+    destination: &[Word; 4],
+    source_port: u16,
+    destination_port: u16,
+) -> bool {
+    let long = |upper: Word, lower: Word| {
+        u64::from(u32::from_be_bytes(upper)) << 32 | u64::from(u32::from_be_bytes(lower))
+    };
+    let (source_upper, destination_upper) = (
+        long(source[0], source[1]),
+        long(destination[0], destination[1]),
+    );
+    if source_upper != destination_upper {
+        return source_upper < destination_upper;
+    }
+    let (source_lower, destination_lower) = (
+        long(source[2], source[3]),
+        long(destination[2], destination[3]),
+    );
+    if source_lower != destination_lower {
+        return source_lower < destination_lower;
+    }
+    source_port <= destination_port
+}
+
+/// A reading of the clock that flows are kept on: jiffies in the kernel, hundredths of a second of
+/// packet time on captures.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    pub now: u64,
+    pub ticks_per_second: u64,
+}
+
+impl Clock {
+    /// Hundredths of a second between two readings, each rounded down first: the kernel's tick
+    /// length must not show in the figures.
+    #[inline(always)]
+    #[must_use]
+    pub fn hundredths(&self, earlier: u64) -> u64 {
+        (self.now * 100 / self.ticks_per_second)
+            .saturating_sub(earlier * 100 / self.ticks_per_second)
+    }
+}
+
+/// A silence of this many hundredths of a second ends a burst.
+pub const BURST_GAP_HUNDREDTHS: u64 = 100;
+
+/// How counters that must stay exact under concurrent writers grow.
+pub trait Add {
+    /// Adds to a counter that other processors may be adding to.
+    fn add(counter: &mut u64, amount: u64);
+}
+
+/// For counters with one writer.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain;
+
+impl Add for Plain {
+    #[inline(always)]
+    fn add(counter: &mut u64, amount: u64) {
+        *counter += amount;
+    }
+}
+
+/// What one direction of a flow has carried. The first 64 bytes are what every packet writes.
+///
+/// `packets`, `ip_bytes`, `payload_bytes` and the dropped counters are exact; the rest may miss an
+/// update when two processors handle one direction at the same instant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Half {
+    pub packets: u64,
+    pub ip_bytes: u64,
+    pub payload_bytes: u64,
+    /// Tick of the latest packet.
+    pub last_seen: u64,
+    /// Sum of squares of the segments' IP sizes.
+    pub size_square_sum: u64,
+    /// Sum of squares of the gaps between packets, in hundredths of a second.
+    pub gap_square_sum: u64,
+    /// The next outbound byte checkpoint; `u64::MAX` where this direction is not outbound.
+    pub next_checkpoint: u64,
+    /// The observation point that counts this half, plus one; 0 before the first packet.
+    pub owner: u16,
+    /// All TCP flags seen.
+    pub tcp_flags: u16,
+    /// Smallest and largest IP size of a segment, at most 65,535.
+    pub size_min: u16,
+    pub size_max: u16,
+    /// Tick of the first packet.
+    pub first_seen: u64,
+    /// Packets with payload.
+    pub payload_packets: u64,
+    pub dropped_packets: u64,
+    /// IP bytes of dropped packets.
+    pub dropped_bytes: u64,
+    /// TCP payload bytes below a sequence number already passed (RFC 9293 section 3.4).
+    pub retransmitted_bytes: u64,
+    /// The TCP sequence number expected next.
+    pub next_sequence: u32,
+    /// Longest gap between packets, in hundredths of a second.
+    pub gap_max: u32,
+    /// Times this direction fell silent for a second or more and went on.
+    pub bursts: u32,
+    /// Type and code of the first ICMP packet.
+    pub icmp: u16,
+    /// Heads handed up so far.
+    pub heads: u16,
+    pub reserved: u64,
+}
+
+const _: () = assert!(size_of::<Half>() == 128);
+const _: () = assert!(core::mem::offset_of!(Half, first_seen) == 64);
+
+/// The value of a flow. A hash element is 48 bytes of header, the key and this, a multiple of 64
+/// together, so that the halves start on cache lines of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct FlowCounters {
+    /// The cached policy decision, see [`crate::policy::Cached`]. Written by one store.
+    pub policy: u64,
+    /// The tick at which a cached drop ends.
+    pub deadline: u64,
+    /// Bit 0: the low endpoint is home; bit 1: the high one is.
+    pub home: u8,
+    /// The direction of the flow's first packet.
+    pub first_direction: u8,
+    pub reserved: [u8; 22],
+    pub halves: [Half; 2],
+}
+
+const _: () = assert!(size_of::<FlowCounters>() == 296);
+const _: () = assert!((48 + size_of::<FlowKey>() + size_of::<FlowCounters>()) % 64 == 0);
+const _: () =
+    assert!((48 + size_of::<FlowKey>() + core::mem::offset_of!(FlowCounters, halves)) % 64 == 0);
+
+/// What became of a packet that was offered to its flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// Another observation point counts this half.
+    Duplicate,
+    Counted(Counted),
+}
+
+/// What counting a packet brought about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// A checkpoint was crossed: by bytes, or by the flow's seventh packet.
+    pub checkpoint: Option<Checkpoint>,
+    /// The half changed its observation point.
+    pub owner_moved: bool,
+    /// The packet's payload is among the first of its direction, see [`crate::abi::HEAD_PACKETS`].
+    pub head: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Checkpoint {
+    /// The flow's seventh packet.
+    Packets = 1,
+    /// The half's outbound bytes crossed a power of four times 16 KiB.
+    Bytes = 2,
+}
+
+/// The packet of a flow at which it is judged for the first time.
+pub const CHECKPOINT_PACKETS: u64 = 7;
+
+impl FlowCounters {
+    pub const HOME_LOW: u8 = 1;
+    pub const HOME_HIGH: u8 = 2;
+
+    /// Makes a zeroed value the start of a flow whose first packet goes in `first_direction`.
+    #[inline(always)]
+    pub fn open(&mut self, home: u8, policy: Cached, deadline: u64, first_direction: u8) {
+        self.policy = policy.0;
+        self.deadline = deadline;
+        self.home = home;
+        self.first_direction = first_direction;
+        self.halves[0].next_checkpoint = if home & Self::HOME_LOW != 0 {
+            CHECKPOINT_FIRST_BYTES
+        } else {
+            u64::MAX
+        };
+        self.halves[1].next_checkpoint = if home & Self::HOME_HIGH != 0 {
+            CHECKPOINT_FIRST_BYTES
+        } else {
+            u64::MAX
+        };
+    }
+
+    #[inline(always)]
+    #[must_use]
+    pub fn half(&self, direction: Direction) -> &Half {
+        match direction {
+            Direction::FromLow => &self.halves[0],
+            Direction::FromHigh => &self.halves[1],
+        }
+    }
+
+    #[inline(always)]
+    pub fn half_mut(&mut self, direction: Direction) -> &mut Half {
+        match direction {
+            Direction::FromLow => &mut self.halves[0],
+            Direction::FromHigh => &mut self.halves[1],
+        }
+    }
+
+    /// Counts `packet` as seen at observation point `point`, unless another point does.
+    #[inline(always)]
+    pub fn record<A: Add>(&mut self, packet: &Packet, point: u16, clock: &Clock) -> Recorded {
+        let other_packets = self.half(packet.direction.reverse()).packets;
+        let half = self.half_mut(packet.direction);
+        let mut counted = Counted::default();
+        if half.owner != point + 1 {
+            if half.owner == 0 {
+                half.first_seen = clock.now;
+                half.last_seen = clock.now;
+                half.icmp = packet.icmp;
+                half.size_min = u16::MAX;
+            } else if clock.now.saturating_sub(half.last_seen) < clock.ticks_per_second {
+                return Recorded::Duplicate;
+            } else {
+                counted.owner_moved = true;
+            }
+            half.owner = point + 1;
+        }
+        half.count::<A>(packet, clock, other_packets, &mut counted);
+        Recorded::Counted(counted)
+    }
+}
+
+impl Half {
+    #[inline(always)]
+    fn count<A: Add>(
+        &mut self,
+        packet: &Packet,
+        clock: &Clock,
+        other_packets: u64,
+        counted: &mut Counted,
+    ) {
+        let segments = u64::from(packet.segments);
+        let ip_bytes = u64::from(packet.ip_bytes);
+        let packets_before = self.packets;
+        let bytes_after = self.ip_bytes + ip_bytes;
+        A::add(&mut self.packets, segments);
+        A::add(&mut self.ip_bytes, ip_bytes);
+
+        if clock.now != self.last_seen {
+            self.gap(clock);
+        }
+        let segment = u64::from(packet.segment_bytes);
+        let last = if segments == 1 {
+            segment
+        } else {
+            let full = (segments - 1) * segment;
+            self.size_square_sum += full * segment;
+            // The last segment is what the others leave.
+            ip_bytes.saturating_sub(full)
+        };
+        self.size_square_sum += last * last;
+        let largest = segment.min(65_535) as u16;
+        let smallest = last.min(segment).min(65_535) as u16;
+        if smallest < self.size_min {
+            self.size_min = smallest;
+        }
+        if largest > self.size_max {
+            self.size_max = largest;
+        }
+
+        if packet.payload_bytes != 0 {
+            A::add(&mut self.payload_bytes, u64::from(packet.payload_bytes));
+            counted.head = self.payload_packets < HEAD_PACKETS;
+            self.payload_packets += segments;
+        }
+        if packet.key.protocol == protocol::TCP {
+            self.tcp(packet, packets_before == 0);
+        }
+
+        if bytes_after >= self.next_checkpoint {
+            self.next_checkpoint = next_checkpoint(self.next_checkpoint, bytes_after);
+            counted.checkpoint = Some(Checkpoint::Bytes);
+        } else if packets_before < CHECKPOINT_PACKETS {
+            let before = packets_before + other_packets;
+            if before < CHECKPOINT_PACKETS && before + segments >= CHECKPOINT_PACKETS {
+                counted.checkpoint = Some(Checkpoint::Packets);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn gap(&mut self, clock: &Clock) {
+        let gap = clock.hundredths(self.last_seen);
+        if gap > 0 {
+            self.gap_square_sum += gap * gap;
+            if gap > u64::from(self.gap_max) {
+                self.gap_max = gap.min(u64::from(u32::MAX)) as u32;
+            }
+            if gap >= BURST_GAP_HUNDREDTHS {
+                self.bursts += 1;
+            }
+        }
+        // Packet time on captures may run backwards; the last seen never does.
+        if clock.now > self.last_seen {
+            self.last_seen = clock.now;
+        }
+    }
+
+    #[inline(always)]
+    fn tcp(&mut self, packet: &Packet, first: bool) {
+        let fresh = self.tcp_flags | u16::from(packet.tcp_flags);
+        if fresh != self.tcp_flags {
+            self.tcp_flags = fresh;
+        }
+        // SYN and FIN take a sequence number each (RFC 9293 section 3.4).
+        let mut length = packet.payload_bytes;
+        if packet.tcp_flags & (tcp::SYN | tcp::FIN) != 0 {
+            length += 1;
+        }
+        let end = packet.sequence.wrapping_add(length);
+        if first {
+            self.next_sequence = end;
+            return;
+        }
+        // How far below the expected number the packet starts; beyond half the number space it is
+        // ahead of it.
+        let behind = self.next_sequence.wrapping_sub(packet.sequence);
+        if behind != 0 && behind < 1 << 31 && length != 0 {
+            self.retransmitted_bytes += u64::from(behind.min(packet.payload_bytes));
+        }
+        if (end.wrapping_sub(self.next_sequence) as i32) > 0 {
+            self.next_sequence = end;
+        }
+    }
+}

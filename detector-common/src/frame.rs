@@ -1,0 +1,125 @@
+//! The bytes of one frame, wherever they are: a slice, an XDP buffer, an skb.
+//!
+//! A frame hands out copies of a fixed number of bytes and nothing else, so that all pointer
+//! arithmetic has one home per implementation and the parser stays safe code.
+
+/// Four bytes in network order.
+pub type Word = [u8; 4];
+
+/// How a network stack's super-packet stands for several frames on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Segmentation {
+    /// Frames on the wire; 0 where the stack does not say and it follows from `size`.
+    pub count: u32,
+    /// Transport payload bytes per frame; 0 for an ordinary frame.
+    pub size: u32,
+}
+
+/// One frame as seen at an observation point.
+pub trait Frame {
+    /// Bytes of the frame as it was handed over: the length on the wire, or of the super-packet.
+    /// Captured bytes may be fewer.
+    fn wire_len(&self) -> u32;
+
+    /// Copies `N` words of four bytes at `offset`, or `None` where the frame or what was captured
+    /// of it ends before.
+    ///
+    /// Words and not bytes, because headers come in 32-bit rows and the compiler otherwise keeps
+    /// each byte of a header in a register or stack slot of its own.
+    fn load<const N: usize>(&self, offset: usize) -> Option<[Word; N]>;
+
+    /// How many frames on the wire this one stands for.
+    #[inline(always)]
+    fn segmentation(&self) -> Segmentation {
+        Segmentation::default()
+    }
+
+    /// Bytes of link-layer header that the wire has and the frame does not: a VLAN tag that the
+    /// stack keeps beside the packet.
+    #[inline(always)]
+    fn stripped_bytes(&self) -> u32 {
+        0
+    }
+}
+
+/// A captured frame: its bytes and its length on the wire.
+#[derive(Clone, Copy, Debug)]
+pub struct Captured<'a> {
+    pub bytes: &'a [u8],
+    pub wire_len: u32,
+}
+
+impl<'a> Captured<'a> {
+    /// A frame that was captured whole.
+    #[must_use]
+    pub fn whole(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            wire_len: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+impl Frame for Captured<'_> {
+    #[inline(always)]
+    fn wire_len(&self) -> u32 {
+        self.wire_len
+    }
+
+    #[inline(always)]
+    fn load<const N: usize>(&self, offset: usize) -> Option<[Word; N]> {
+        self.bytes
+            .get(offset..)?
+            .as_chunks::<4>()
+            .0
+            .first_chunk()
+            .copied()
+    }
+}
+
+/// What precedes the IP header, by the numbers of the pcap link-type registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum LinkType {
+    Ethernet = 0,
+    /// No link header: tun, WireGuard, raw captures. The version nibble tells v4 from v6.
+    Raw = 1,
+    /// BSD loopback: four bytes of address family, in either byte order.
+    Null = 2,
+    /// Linux cooked capture, 16 bytes.
+    LinuxCooked1 = 3,
+    /// Linux cooked capture version 2, 20 bytes.
+    LinuxCooked2 = 4,
+}
+
+impl LinkType {
+    /// The link type of a pcap LINKTYPE_ number, where we know it
+    /// (<https://www.tcpdump.org/linktypes.html>).
+    #[must_use]
+    pub fn from_pcap(number: u32) -> Option<Self> {
+        Some(match number {
+            1 => Self::Ethernet,
+            // DLT_RAW differs by system: 12 and 14; LINKTYPE_RAW, _IPV4, _IPV6.
+            12 | 14 | 101 | 228 | 229 => Self::Raw,
+            // LINKTYPE_NULL and LINKTYPE_LOOP differ in byte order only.
+            0 | 108 => Self::Null,
+            113 => Self::LinuxCooked1,
+            276 => Self::LinuxCooked2,
+            _ => return None,
+        })
+    }
+
+    /// The value of [`LinkType`] `as u8`, as it stands in the interface map; anything else is
+    /// Ethernet.
+    #[inline(always)]
+    #[must_use]
+    pub fn from_u8(number: u8) -> Self {
+        match number {
+            1 => Self::Raw,
+            2 => Self::Null,
+            3 => Self::LinuxCooked1,
+            4 => Self::LinuxCooked2,
+            _ => Self::Ethernet,
+        }
+    }
+}

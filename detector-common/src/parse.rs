@@ -1,0 +1,719 @@
+//! From a frame to the packet it carries, or to the reason why there is none.
+//!
+//! Every IP byte lands in a flow: where the transport header cannot be read (a later fragment, a
+//! short capture, a chain of extension headers beyond the bound) the packet is accounted with
+//! ports 0. Only what is not IP, or whose IP header contradicts itself, is skipped.
+//!
+//! The code is straight lines and bounded loops because the verifier walks every path of it.
+
+use crate::flow::{Direction, FlowKey};
+use crate::frame::{Frame, LinkType, Word};
+
+/// VLAN tags read before a frame is given up: one 802.1Q tag inside one 802.1ad tag, and one to
+/// spare.
+const MAX_TAGS: usize = 3;
+/// IPv6 extension headers read before the packet is accounted by address only. RFC 8504 lets a
+/// host limit them; eight is what common stacks accept.
+const MAX_EXTENSIONS: usize = 8;
+/// GTP-U extension headers read; 5G uses one.
+const MAX_GTP_EXTENSIONS: usize = 4;
+
+const ETHERTYPE_IPV4: u16 = 0x0800;
+const ETHERTYPE_IPV6: u16 = 0x86dd;
+const ETHERTYPE_ARP: u16 = 0x0806;
+const ETHERTYPE_VLAN: u16 = 0x8100;
+const ETHERTYPE_QINQ: u16 = 0x88a8;
+const ETHERTYPE_QINQ_OLD: u16 = 0x9100;
+const ETHERTYPE_TRANSPARENT_BRIDGING: u16 = 0x6558;
+/// Below this an EtherType field is an 802.3 length (IEEE 802.3 clause 3.2.6).
+const ETHERTYPE_MIN: u16 = 0x0600;
+
+/// IANA protocol numbers the code tells apart.
+pub mod protocol {
+    pub const HOP_BY_HOP: u8 = 0;
+    pub const ICMP: u8 = 1;
+    pub const TCP: u8 = 6;
+    pub const UDP: u8 = 17;
+    pub const ROUTING: u8 = 43;
+    pub const FRAGMENT: u8 = 44;
+    pub const GRE: u8 = 47;
+    pub const ESP: u8 = 50;
+    pub const AUTHENTICATION: u8 = 51;
+    pub const ICMPV6: u8 = 58;
+    pub const DESTINATION_OPTIONS: u8 = 60;
+    pub const SCTP: u8 = 132;
+    pub const MOBILITY: u8 = 135;
+    pub const HIP: u8 = 139;
+    pub const SHIM6: u8 = 140;
+}
+
+/// TCP flag bits as they stand in the header.
+pub mod tcp {
+    pub const FIN: u8 = 0x01;
+    pub const SYN: u8 = 0x02;
+    pub const RST: u8 = 0x04;
+    pub const ACK: u8 = 0x10;
+}
+
+/// Why a frame belongs to no flow. The value is the index of its counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Skip {
+    /// The frame ends inside its link-layer header.
+    TruncatedLink = 0,
+    /// ARP.
+    Arp = 1,
+    /// An 802.3 length field instead of an EtherType: LLC, spanning tree.
+    Llc = 2,
+    /// Any other EtherType, address family or version nibble that is not IP.
+    NotIp = 3,
+    /// More VLAN tags than are read.
+    TooManyTags = 4,
+    /// The frame ends inside its IP header.
+    TruncatedIp = 5,
+    /// The version nibble contradicts the link layer.
+    BadVersion = 6,
+    /// An IPv4 header length below 20 bytes or beyond the packet.
+    BadHeaderLength = 7,
+    /// An IP length beyond the frame.
+    BadLength = 8,
+}
+
+impl Skip {
+    pub const COUNT: usize = 9;
+    /// The counters' names, in the order of their values.
+    pub const NAMES: [&'static str; Self::COUNT] = [
+        "truncated_link",
+        "arp",
+        "llc",
+        "not_ip",
+        "too_many_tags",
+        "truncated_ip",
+        "bad_version",
+        "bad_header_length",
+        "bad_length",
+    ];
+}
+
+/// Which tunnels are opened so that the inner packet is accounted instead of the outer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Decapsulation {
+    pub vxlan: bool,
+    pub gre: bool,
+    pub gtp_u: bool,
+}
+
+impl Decapsulation {
+    pub const VXLAN_BIT: u32 = 1;
+    pub const GRE_BIT: u32 = 2;
+    pub const GTP_U_BIT: u32 = 4;
+
+    #[inline(always)]
+    #[must_use]
+    pub fn from_bits(bits: u32) -> Self {
+        Self {
+            vxlan: bits & Self::VXLAN_BIT != 0,
+            gre: bits & Self::GRE_BIT != 0,
+            gtp_u: bits & Self::GTP_U_BIT != 0,
+        }
+    }
+
+    #[must_use]
+    pub fn bits(self) -> u32 {
+        let mut bits = 0;
+        if self.vxlan {
+            bits |= Self::VXLAN_BIT;
+        }
+        if self.gre {
+            bits |= Self::GRE_BIT;
+        }
+        if self.gtp_u {
+            bits |= Self::GTP_U_BIT;
+        }
+        bits
+    }
+}
+
+/// Where a packet stands in its datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fragment {
+    None,
+    /// Carries the transport header.
+    First(u32),
+    /// Does not; its ports are those of the first with the same identification.
+    Later(u32),
+}
+
+/// One IP packet, or one super-packet that stands for several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet {
+    pub key: FlowKey,
+    pub direction: Direction,
+    /// Frames on the wire.
+    pub segments: u32,
+    /// Bytes on the wire, all segments, link and encapsulation headers and padding included.
+    pub frame_bytes: u32,
+    /// IP bytes on the wire, all segments, headers included.
+    pub ip_bytes: u32,
+    /// IP bytes of one segment; the last of several may be smaller.
+    pub segment_bytes: u32,
+    /// Transport payload bytes, all segments.
+    pub payload_bytes: u32,
+    /// Where the transport payload starts in the frame.
+    pub payload_offset: u32,
+    /// TCP sequence number; 0 elsewhere.
+    pub sequence: u32,
+    /// TCP flags; 0 elsewhere.
+    pub tcp_flags: u8,
+    /// ICMP and ICMPv6 type and code (`type << 8 | code`); 0 elsewhere.
+    pub icmp: u16,
+    pub fragment: Fragment,
+}
+
+/// Reads a frame down to its transport header.
+///
+/// # Errors
+///
+/// The reason why the frame belongs to no flow.
+#[inline(always)]
+pub fn parse<F: Frame>(
+    frame: &F,
+    link: LinkType,
+    decapsulation: Decapsulation,
+) -> Result<Packet, Skip> {
+    let (kind, offset) = link_header(frame, link)?;
+    let outer = network(frame, kind, offset)?;
+    if decapsulation == Decapsulation::default() {
+        return Ok(outer.finish(frame));
+    }
+    let mut packet = outer.finish(frame);
+    if let Some((kind, offset)) = inner(frame, &outer, decapsulation) {
+        // What is no packet inside is accounted as the tunnel's own.
+        decapsulated(frame, kind, offset, &mut packet);
+    }
+    Ok(packet)
+}
+
+/// Replaces a tunnel's packet by the one it carries, if that is one. A function of its own in the
+/// program, so that its stack is not the hot path's.
+#[inline(never)]
+fn decapsulated<F: Frame>(frame: &F, kind: Family, offset: usize, packet: &mut Packet) {
+    if let Ok(inner) = network(frame, kind, offset) {
+        *packet = inner.finish(frame);
+    }
+}
+
+/// The frames and bytes on the wire that a skipped frame stands for.
+#[inline(always)]
+pub fn skipped_frames<F: Frame>(frame: &F) -> (u32, u32) {
+    let count = frame.segmentation().count.max(1);
+    (count, frame.wire_len() + count * frame.stripped_bytes())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Family {
+    V4,
+    V6,
+}
+
+/// An IP packet before segments are counted. All offsets are from the start of the frame.
+#[derive(Clone, Copy)]
+struct Network {
+    key: FlowKey,
+    direction: Direction,
+    protocol: u8,
+    ip_offset: usize,
+    /// Bytes of the (super-)packet from its IP header on.
+    ip_len: u32,
+    transport_offset: usize,
+    payload_offset: usize,
+    sequence: u32,
+    destination_port: u16,
+    tcp_flags: u8,
+    icmp: u16,
+    fragment: Fragment,
+}
+
+impl Network {
+    /// Adds up what the segments of a super-packet weigh on the wire: each repeats the headers
+    /// through the transport header.
+    #[inline(always)]
+    fn finish<F: Frame>(&self, frame: &F) -> Packet {
+        let headers = (self.payload_offset - self.ip_offset) as u32;
+        let payload_bytes = self.ip_len.saturating_sub(headers);
+        let segmentation = frame.segmentation();
+        let (segments, segment_bytes) = if segmentation.size == 0 {
+            (1, self.ip_len)
+        } else {
+            let count = match segmentation.count {
+                0 => payload_bytes.div_ceil(segmentation.size).max(1),
+                count => count,
+            };
+            (count, (segmentation.size + headers).min(self.ip_len))
+        };
+        let repeated = segments - 1;
+        Packet {
+            key: self.key,
+            direction: self.direction,
+            segments,
+            frame_bytes: frame.wire_len()
+                + repeated * self.payload_offset as u32
+                + segments * frame.stripped_bytes(),
+            ip_bytes: self.ip_len + repeated * headers,
+            segment_bytes,
+            payload_bytes,
+            payload_offset: self.payload_offset as u32,
+            sequence: self.sequence,
+            tcp_flags: self.tcp_flags,
+            icmp: self.icmp,
+            fragment: self.fragment,
+        }
+    }
+}
+
+/// The IP family and where its header starts.
+#[inline(always)]
+fn link_header<F: Frame>(frame: &F, link: LinkType) -> Result<(Family, usize), Skip> {
+    match link {
+        LinkType::Ethernet => ethernet(frame, 0),
+        LinkType::Raw => {
+            let [first] = frame.load(0).ok_or(Skip::TruncatedIp)?;
+            match u32::from_be_bytes(first) >> 28 {
+                4 => Ok((Family::V4, 0)),
+                6 => Ok((Family::V6, 0)),
+                _ => Err(Skip::NotIp),
+            }
+        }
+        LinkType::Null => {
+            let [family] = frame.load(0).ok_or(Skip::TruncatedLink)?;
+            // AF_INET is 2 everywhere; AF_INET6 is 24, 28 or 30 on the BSDs, 10 on Linux. The
+            // field is in the writer's byte order.
+            match u32::from_be_bytes(family).min(u32::from_le_bytes(family)) {
+                2 => Ok((Family::V4, 4)),
+                10 | 24 | 28 | 30 => Ok((Family::V6, 4)),
+                _ => Err(Skip::NotIp),
+            }
+        }
+        LinkType::LinuxCooked1 => {
+            let [word] = frame.load(12).ok_or(Skip::TruncatedLink)?;
+            tagged(frame, lower(word), 16)
+        }
+        LinkType::LinuxCooked2 => {
+            let [word] = frame.load(0).ok_or(Skip::TruncatedLink)?;
+            // The header is 20 bytes long; a shorter frame has no IP header either.
+            tagged(frame, upper(word), 20)
+        }
+    }
+}
+
+#[inline(always)]
+fn ethernet<F: Frame>(frame: &F, offset: usize) -> Result<(Family, usize), Skip> {
+    // The EtherType and two bytes of what follows.
+    let [word] = frame.load(offset + 12).ok_or(Skip::TruncatedLink)?;
+    tagged(frame, upper(word), offset + 14)
+}
+
+/// The first two bytes of a word.
+#[inline(always)]
+fn upper(word: Word) -> u16 {
+    (u32::from_be_bytes(word) >> 16) as u16
+}
+
+/// The last two bytes of a word.
+#[inline(always)]
+fn lower(word: Word) -> u16 {
+    u32::from_be_bytes(word) as u16
+}
+
+/// One byte of a word, counted from 0. Shifts, because taking the array apart would have the
+/// compiler load it byte by byte.
+#[inline(always)]
+fn byte(word: Word, index: u32) -> u8 {
+    (u32::from_be_bytes(word) >> (24 - 8 * index)) as u8
+}
+
+/// Steps over VLAN tags.
+#[inline(always)]
+fn tagged<F: Frame>(
+    frame: &F,
+    mut ethertype: u16,
+    mut offset: usize,
+) -> Result<(Family, usize), Skip> {
+    for _ in 0..MAX_TAGS {
+        match ethertype {
+            ETHERTYPE_IPV4 => return Ok((Family::V4, offset)),
+            ETHERTYPE_IPV6 => return Ok((Family::V6, offset)),
+            ETHERTYPE_VLAN | ETHERTYPE_QINQ | ETHERTYPE_QINQ_OLD => {
+                let [tag] = frame.load(offset).ok_or(Skip::TruncatedLink)?;
+                ethertype = lower(tag);
+                offset += 4;
+            }
+            ETHERTYPE_ARP => return Err(Skip::Arp),
+            0..ETHERTYPE_MIN => return Err(Skip::Llc),
+            _ => return Err(Skip::NotIp),
+        }
+    }
+    match ethertype {
+        ETHERTYPE_IPV4 => Ok((Family::V4, offset)),
+        ETHERTYPE_IPV6 => Ok((Family::V6, offset)),
+        _ => Err(Skip::TooManyTags),
+    }
+}
+
+#[inline(always)]
+fn network<F: Frame>(frame: &F, family: Family, offset: usize) -> Result<Network, Skip> {
+    match family {
+        Family::V4 => ipv4(frame, offset),
+        Family::V6 => ipv6(frame, offset),
+    }
+}
+
+/// The bytes from `offset` to the end of the frame as it was on the wire.
+#[inline(always)]
+fn rest<F: Frame>(frame: &F, offset: usize) -> u32 {
+    frame.wire_len().saturating_sub(offset as u32)
+}
+
+#[inline(always)]
+fn ipv4<F: Frame>(frame: &F, offset: usize) -> Result<Network, Skip> {
+    let [first, second, third, source, destination] =
+        frame.load(offset).ok_or(Skip::TruncatedIp)?;
+    if byte(first, 0) >> 4 != 4 {
+        return Err(Skip::BadVersion);
+    }
+    let header_len = usize::from(byte(first, 0) & 0x0f) * 4;
+    let available = rest(frame, offset);
+    let total = u32::from(lower(first));
+    // A length of 0 on a super-packet means that it is too long for the field (BIG TCP).
+    let ip_len = if total == 0 && frame.segmentation().size != 0 {
+        available
+    } else {
+        total
+    };
+    if header_len < 20 || header_len as u32 > ip_len {
+        return Err(Skip::BadHeaderLength);
+    }
+    if ip_len > available {
+        return Err(Skip::BadLength);
+    }
+    let identification = u32::from(upper(second));
+    let fragment = if lower(second) & 0x1fff != 0 {
+        Fragment::Later(identification)
+    } else if lower(second) & 0x2000 != 0 {
+        Fragment::First(identification)
+    } else {
+        Fragment::None
+    };
+    let protocol = byte(third, 1);
+    let transport_offset = offset + header_len;
+    let end = offset + ip_len as usize;
+    let transport = transport(frame, protocol, transport_offset, end, fragment);
+    let (key, direction) = FlowKey::canonical(
+        mapped(source),
+        mapped(destination),
+        transport.ports,
+        protocol,
+    );
+    Ok(Network {
+        key,
+        direction,
+        protocol,
+        ip_offset: offset,
+        ip_len,
+        transport_offset,
+        payload_offset: transport.payload_offset,
+        destination_port: transport.ports as u16,
+        sequence: transport.sequence,
+        tcp_flags: transport.tcp_flags,
+        icmp: transport.icmp,
+        fragment,
+    })
+}
+
+/// An IPv4 address as an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2).
+#[inline(always)]
+#[must_use]
+pub fn mapped(address: Word) -> [Word; 4] {
+    [[0; 4], [0; 4], [0, 0, 0xff, 0xff], address]
+}
+
+#[inline(always)]
+fn ipv6<F: Frame>(frame: &F, offset: usize) -> Result<Network, Skip> {
+    let [first, second, a, b, c, d, e, f, g, h] = frame.load(offset).ok_or(Skip::TruncatedIp)?;
+    if byte(first, 0) >> 4 != 6 {
+        return Err(Skip::BadVersion);
+    }
+    let available = rest(frame, offset);
+    let payload = u32::from(upper(second));
+    let next = byte(second, 2);
+    // 0 is a packet with nothing after the header, except on a super-packet and on a jumbogram
+    // (RFC 2675), where the frame knows.
+    let jumbo = payload == 0 && (frame.segmentation().size != 0 || next == protocol::HOP_BY_HOP);
+    let ip_len = if jumbo { available } else { payload + 40 };
+    if ip_len > available {
+        return Err(Skip::BadLength);
+    }
+    let end = offset + ip_len as usize;
+    let chain = extensions(frame, next, offset + 40, end);
+    let transport = transport(frame, chain.protocol, chain.offset, end, chain.fragment);
+    let (key, direction) =
+        FlowKey::canonical([a, b, c, d], [e, f, g, h], transport.ports, chain.protocol);
+    // Extension headers may claim more than the packet holds.
+    let payload_offset = if transport.payload_offset > end {
+        end
+    } else {
+        transport.payload_offset
+    };
+    Ok(Network {
+        key,
+        direction,
+        protocol: chain.protocol,
+        ip_offset: offset,
+        ip_len,
+        transport_offset: chain.offset,
+        payload_offset,
+        sequence: transport.sequence,
+        destination_port: transport.ports as u16,
+        tcp_flags: transport.tcp_flags,
+        icmp: transport.icmp,
+        fragment: chain.fragment,
+    })
+}
+
+/// Where a chain of IPv6 extension headers ends.
+struct Chain {
+    protocol: u8,
+    offset: usize,
+    fragment: Fragment,
+}
+
+/// Walks the extension headers of RFC 8200 section 4. The walk ends early, with the last header's
+/// own number, where the packet ends or the bound is reached.
+#[inline(always)]
+fn extensions<F: Frame>(frame: &F, first: u8, start: usize, end: usize) -> Chain {
+    let mut chain = Chain {
+        protocol: first,
+        offset: start,
+        fragment: Fragment::None,
+    };
+    for _ in 0..MAX_EXTENSIONS {
+        if chain.offset + 8 > end {
+            break;
+        }
+        match chain.protocol {
+            protocol::HOP_BY_HOP
+            | protocol::ROUTING
+            | protocol::DESTINATION_OPTIONS
+            | protocol::MOBILITY
+            | protocol::HIP
+            | protocol::SHIM6 => {
+                let Some([word]) = frame.load(chain.offset) else {
+                    break;
+                };
+                chain.protocol = byte(word, 0);
+                chain.offset += (usize::from(byte(word, 1)) + 1) * 8;
+            }
+            protocol::AUTHENTICATION => {
+                let Some([word]) = frame.load(chain.offset) else {
+                    break;
+                };
+                chain.protocol = byte(word, 0);
+                chain.offset += (usize::from(byte(word, 1)) + 2) * 4;
+            }
+            protocol::FRAGMENT => {
+                let Some([word, identification]) = frame.load(chain.offset) else {
+                    break;
+                };
+                let place = lower(word);
+                let identification = u32::from_be_bytes(identification);
+                chain.protocol = byte(word, 0);
+                chain.offset += 8;
+                if place & 0xfff8 != 0 {
+                    // What follows is payload, whatever the number says.
+                    chain.fragment = Fragment::Later(identification);
+                    break;
+                }
+                // An atomic fragment (RFC 6946) is a whole packet.
+                if place & 1 != 0 {
+                    chain.fragment = Fragment::First(identification);
+                }
+            }
+            _ => break,
+        }
+    }
+    chain
+}
+
+/// What the transport header says.
+#[derive(Clone, Copy, Default)]
+struct Transport {
+    /// Source port in the upper half, destination port in the lower.
+    ports: u32,
+    payload_offset: usize,
+    sequence: u32,
+    tcp_flags: u8,
+    icmp: u16,
+}
+
+/// Reads the transport header of a packet that ends at `end`; all zero but the payload's place
+/// where there is none to read.
+#[inline(always)]
+fn transport<F: Frame>(
+    frame: &F,
+    number: u8,
+    offset: usize,
+    end: usize,
+    fragment: Fragment,
+) -> Transport {
+    let bare = Transport {
+        payload_offset: offset,
+        ..Transport::default()
+    };
+    if matches!(fragment, Fragment::Later(_)) {
+        return bare;
+    }
+    // Beyond the IP packet there is padding, which must not be read as ports.
+    let room = end.saturating_sub(offset);
+    match number {
+        protocol::TCP if room >= 20 => {
+            let Some([ports, sequence, _, flags, _]) = frame.load(offset) else {
+                return bare;
+            };
+            let header_len = usize::from(byte(flags, 0) >> 4) * 4;
+            Transport {
+                ports: u32::from_be_bytes(ports),
+                payload_offset: offset + if header_len < 20 { 20 } else { header_len },
+                sequence: u32::from_be_bytes(sequence),
+                tcp_flags: byte(flags, 1),
+                icmp: 0,
+            }
+        }
+        protocol::UDP if room >= 8 => {
+            let Some([ports, _]) = frame.load(offset) else {
+                return bare;
+            };
+            Transport {
+                ports: u32::from_be_bytes(ports),
+                payload_offset: offset + 8,
+                ..bare
+            }
+        }
+        protocol::SCTP if room >= 12 => {
+            let Some([ports, _, _]) = frame.load(offset) else {
+                return bare;
+            };
+            Transport {
+                ports: u32::from_be_bytes(ports),
+                payload_offset: offset + 12,
+                ..bare
+            }
+        }
+        protocol::ICMP | protocol::ICMPV6 if room >= 8 => {
+            let Some([first, second]) = frame.load(offset) else {
+                return bare;
+            };
+            // Echo request and reply (RFC 792, RFC 4443) carry an identifier, which stands in for
+            // both ports: request and reply meet in one flow.
+            let echo = matches!(
+                (number, byte(first, 0)),
+                (protocol::ICMP, 0 | 8) | (protocol::ICMPV6, 128 | 129)
+            );
+            let identifier = if echo { u32::from(upper(second)) } else { 0 };
+            Transport {
+                ports: identifier << 16 | identifier,
+                payload_offset: offset + 8,
+                icmp: upper(first),
+                ..bare
+            }
+        }
+        _ => bare,
+    }
+}
+
+const VXLAN_PORT: u16 = 4789;
+/// What Linux used before the assignment, and still does by default.
+const VXLAN_PORT_LINUX: u16 = 8472;
+const GTP_U_PORT: u16 = 2152;
+
+/// The packet inside a tunnel, where the options open that tunnel and it carries one.
+#[inline(always)]
+fn inner<F: Frame>(
+    frame: &F,
+    outer: &Network,
+    decapsulation: Decapsulation,
+) -> Option<(Family, usize)> {
+    if outer.fragment != Fragment::None {
+        return None;
+    }
+    match outer.protocol {
+        protocol::GRE if decapsulation.gre => gre(frame, outer.transport_offset),
+        protocol::UDP => match outer.destination_port {
+            VXLAN_PORT | VXLAN_PORT_LINUX if decapsulation.vxlan => {
+                // RFC 7348 section 5: the I flag says that the network identifier is valid.
+                let [flags, _] = frame.load(outer.payload_offset)?;
+                if byte(flags, 0) & 0x08 == 0 {
+                    return None;
+                }
+                ethernet(frame, outer.payload_offset + 8).ok()
+            }
+            GTP_U_PORT if decapsulation.gtp_u => gtp_u(frame, outer.payload_offset),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// RFC 2784 and RFC 2890: version 0, optional checksum, key and sequence number.
+#[inline(always)]
+fn gre<F: Frame>(frame: &F, offset: usize) -> Option<(Family, usize)> {
+    let [header] = frame.load(offset)?;
+    if byte(header, 1) & 0x07 != 0 {
+        return None;
+    }
+    // Checksum, key, sequence number: four bytes each.
+    let optional = (byte(header, 0) & 0xb0).count_ones() as usize;
+    let payload = offset + 4 + optional * 4;
+    match lower(header) {
+        ETHERTYPE_TRANSPARENT_BRIDGING => ethernet(frame, payload).ok(),
+        ethertype => tagged(frame, ethertype, payload).ok(),
+    }
+}
+
+/// 3GPP TS 29.281 section 5.1: version 1, message type 255 carries a user packet.
+#[inline(always)]
+fn gtp_u<F: Frame>(frame: &F, offset: usize) -> Option<(Family, usize)> {
+    let [header, _] = frame.load(offset)?;
+    if byte(header, 0) >> 5 != 1 || byte(header, 1) != 255 {
+        return None;
+    }
+    let mut payload = offset + 8;
+    if byte(header, 0) & 0x07 != 0 {
+        // Sequence number, N-PDU number, next extension type: present together.
+        let [word] = frame.load(payload)?;
+        payload += 4;
+        let mut next = byte(word, 3);
+        for _ in 0..MAX_GTP_EXTENSIONS {
+            if next == 0 {
+                break;
+            }
+            let [word] = frame.load(payload)?;
+            let length = usize::from(byte(word, 0)) * 4;
+            if length == 0 {
+                return None;
+            }
+            // The last byte of an extension is the type of the next.
+            let [word] = frame.load(payload + length - 4)?;
+            payload += length;
+            next = byte(word, 3);
+        }
+        if next != 0 {
+            return None;
+        }
+    }
+    let [first] = frame.load(payload)?;
+    match byte(first, 0) >> 4 {
+        4 => Some((Family::V4, payload)),
+        6 => Some((Family::V6, payload)),
+        _ => None,
+    }
+}

@@ -1,0 +1,332 @@
+//! Every packet to its flow; where there is no flow, to a counter that says why.
+
+use aya_ebpf::bindings::BPF_NOEXIST;
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{HashMap, LruHashMap, PerCpuArray};
+use detector_common::abi::{
+    Control, Count, FRAGMENT_SECONDS, FragmentKey, FragmentPorts, Hook, MAX_FRAGMENTS,
+    OverflowCounters, OverflowKey, Totals,
+};
+use detector_common::flow::{Add as _, Clock, FlowCounters, FlowKey, Recorded};
+use detector_common::frame::{Frame, LinkType};
+use detector_common::parse::{Decapsulation, Fragment, Packet, parse, skipped_frames};
+use detector_common::policy::{Cached, Decision};
+
+use crate::enforce;
+use crate::events;
+use crate::frame::Payload;
+use crate::stats::{self, Xadd};
+
+/// Key: [`FlowKey`]. Value: [`FlowCounters`]. A preallocated hash shared by all processors:
+/// per-processor maps are slower at many flows and an LRU evicts without a word.
+#[map]
+static FLOWS: HashMap<FlowKey, FlowCounters> = HashMap::with_max_entries(65_536, 0);
+
+/// Key: home host and direction. Value: [`OverflowCounters`]. Takes what FLOWS has no room for.
+#[map]
+static OVERFLOW: HashMap<OverflowKey, OverflowCounters> = HashMap::with_max_entries(4_096, 0);
+
+/// Key: [`FragmentKey`]. Value: the first fragment's ports. An LRU, because first fragments whose
+/// followers never come must make room; what it forgets is counted when a follower does come.
+#[map]
+static FRAGMENTS: LruHashMap<FragmentKey, FragmentPorts> =
+    LruHashMap::with_max_entries(MAX_FRAGMENTS, 0);
+
+/// One entry: the value of a flow being opened, too large for the stack of 512 bytes.
+#[map]
+static TEMPLATE: PerCpuArray<FlowCounters> = PerCpuArray::with_max_entries(1, 0);
+
+/// Tunnels that are opened, as the bits of [`Decapsulation`]. Set before the programs are loaded:
+/// the verifier removes the code for those that are not.
+#[unsafe(no_mangle)]
+static DECAPSULATION: u32 = 0;
+
+/// Accounts one frame and says what happens to it. What cannot be accounted passes.
+#[inline(always)]
+pub(crate) fn account<F: Payload>(frame: &F, interface_index: u32, hook: Hook) -> Decision {
+    let Some(interface) = stats::interface(interface_index) else {
+        return Decision::Pass;
+    };
+    let Some((totals, point)) = stats::totals(interface, hook) else {
+        return Decision::Pass;
+    };
+    let Some(control) = stats::control() else {
+        return Decision::Pass;
+    };
+    // SAFETY: a constant of the loaded program, read where the compiler must not fold it.
+    let bits = unsafe { core::ptr::read_volatile(&raw const DECAPSULATION) };
+    match parse(
+        frame,
+        LinkType::from_u8(interface.link),
+        Decapsulation::from_bits(bits),
+    ) {
+        Ok(packet) => packet_seen(frame, packet, totals, control, point),
+        Err(skip) => {
+            let (frames, bytes) = skipped_frames(frame);
+            count(&mut totals.frames, frames, bytes);
+            if let Some(skipped) = totals.skipped.get_mut(skip as usize) {
+                count(skipped, frames, bytes);
+            }
+            Decision::Pass
+        }
+    }
+}
+
+#[inline(always)]
+fn count(counter: &mut Count, packets: u32, bytes: u32) {
+    counter.packets += u64::from(packets);
+    counter.bytes += u64::from(bytes);
+}
+
+#[inline(always)]
+fn packet_seen<F: Payload>(
+    frame: &F,
+    mut packet: Packet,
+    totals: &mut Totals,
+    control: &mut Control,
+    point: u16,
+) -> Decision {
+    count(&mut totals.frames, packet.segments, packet.frame_bytes);
+    totals.link_bytes += u64::from(packet.frame_bytes - packet.ip_bytes);
+    let clock = stats::clock(control);
+    if packet.fragment != Fragment::None {
+        fragment(&mut packet, &clock, totals);
+    }
+    let generation = control.generation;
+    let Some(flow) = flow(&packet, control, generation, &clock) else {
+        return overflow(&packet, &clock, totals);
+    };
+    let decision = match decision(flow, &packet.key, generation, &clock) {
+        Some(decision) => decision,
+        None => {
+            count(&mut totals.late, packet.segments, packet.ip_bytes);
+            return Decision::Pass;
+        }
+    };
+    let counted = match flow.record::<Xadd>(&packet, point, &clock) {
+        Recorded::Counted(counted) => counted,
+        Recorded::Duplicate => {
+            count(&mut totals.duplicates, packet.segments, packet.ip_bytes);
+            if decision == Decision::Drop {
+                count(&mut totals.dropped, packet.segments, packet.ip_bytes);
+            }
+            return decision;
+        }
+    };
+    count(&mut totals.flows, packet.segments, packet.ip_bytes);
+    if counted.owner_moved {
+        totals.owner_moves += 1;
+    }
+    if let Some(checkpoint) = counted.checkpoint {
+        events::checkpoint(&packet, checkpoint, flow, &clock, totals);
+    }
+    if packet.payload_bytes != 0
+        && (counted.head || events::is_dns(&packet.key))
+        && control.heads_per_second != 0
+    {
+        events::head(frame, &packet, control, &clock, totals);
+    }
+    if decision == Decision::Drop {
+        count(&mut totals.dropped, packet.segments, packet.ip_bytes);
+        let half = flow.half_mut(packet.direction);
+        Xadd::add(&mut half.dropped_packets, u64::from(packet.segments));
+        Xadd::add(&mut half.dropped_bytes, u64::from(packet.ip_bytes));
+        enforce::count_dropped(&packet.key, packet.segments, packet.ip_bytes);
+    }
+    decision
+}
+
+/// The packet's flow, opened if it is new; `None` where the table is full.
+#[inline(always)]
+fn flow(
+    packet: &Packet,
+    control: &mut Control,
+    generation: u64,
+    clock: &Clock,
+) -> Option<&'static mut FlowCounters> {
+    if let Some(flow) = FLOWS.get_ptr_mut(&packet.key) {
+        // SAFETY: a value of a preallocated map stays in place; writers are counted for in
+        // [`FlowCounters::record`].
+        return Some(unsafe { &mut *flow });
+    }
+    if clock.now < control.full_until {
+        return None;
+    }
+    if !open(&packet.key, packet.direction as u8, generation, clock.now) {
+        // A failed insert costs more than a packet, and the next poll may make room.
+        control.full_until = clock.now + clock.ticks_per_second / 10 + 1;
+        return None;
+    }
+    let flow = FLOWS.get_ptr_mut(&packet.key)?;
+    // SAFETY: as above.
+    Some(unsafe { &mut *flow })
+}
+
+/// Inserts an empty flow with its decision. False where the table is full; an entry that another
+/// processor has just inserted is as good.
+#[inline(never)]
+fn open(key: &FlowKey, direction: u8, generation: u64, now: u64) -> bool {
+    let Some(template) = TEMPLATE.get_ptr_mut(0) else {
+        return false;
+    };
+    // SAFETY: this processor's own entry, and one program runs on it at a time.
+    let template = unsafe { &mut *template };
+    let home = enforce::home(key);
+    let (cached, deadline) = enforce::decide(key, generation, now);
+    template.open(home, cached, deadline, direction);
+    match FLOWS.insert(key, &*template, u64::from(BPF_NOEXIST)) {
+        Ok(()) => true,
+        Err(error) => error == EEXIST,
+    }
+}
+
+const EEXIST: i32 = -17;
+
+/// What the flow's cached decision is now; `None` where the flow is being deleted.
+#[inline(always)]
+fn decision(
+    flow: &mut FlowCounters,
+    key: &FlowKey,
+    generation: u64,
+    clock: &Clock,
+) -> Option<Decision> {
+    // SAFETY: one load of an aligned word that the agent's marking program may write meanwhile.
+    let cached = Cached(unsafe { core::ptr::read_volatile(&raw const flow.policy) });
+    if cached == Cached::pass(generation) {
+        return Some(Decision::Pass);
+    }
+    if cached.is_closing() {
+        return None;
+    }
+    let cached = if cached.is_current(generation) {
+        cached
+    } else {
+        let (cached, deadline) = enforce::decide(key, generation, clock.now);
+        flow.deadline = deadline;
+        // SAFETY: one store of an aligned word, after the deadline it goes with.
+        unsafe { core::ptr::write_volatile(&raw mut flow.policy, cached.0) };
+        cached
+    };
+    if cached.is_drop() && clock.now < flow.deadline {
+        Some(Decision::Drop)
+    } else {
+        Some(Decision::Pass)
+    }
+}
+
+/// Gives a later fragment the ports of its first.
+#[inline(never)]
+fn fragment(packet: &mut Packet, clock: &Clock, totals: &mut Totals) {
+    let (source, source_port) = packet.key.source(packet.direction);
+    let (destination, destination_port) = packet.key.destination(packet.direction);
+    let mut key = FragmentKey {
+        source,
+        destination,
+        identification: 0,
+        protocol: packet.key.protocol,
+        padding: [0; 3],
+    };
+    match packet.fragment {
+        Fragment::None => {}
+        Fragment::First(identification) => {
+            key.identification = identification;
+            let ports = FragmentPorts {
+                seen: clock.now,
+                source_port,
+                destination_port,
+                reserved: 0,
+            };
+            if FRAGMENTS.insert(&key, &ports, 0).is_err() {
+                // The followers will be counted as unknown.
+            }
+        }
+        Fragment::Later(identification) => {
+            key.identification = identification;
+            // SAFETY: the entry is copied at once; an LRU value may be reused but stays mapped.
+            let known = match unsafe { FRAGMENTS.get(&key) } {
+                Some(ports)
+                    if clock.now.saturating_sub(ports.seen)
+                        <= FRAGMENT_SECONDS * clock.ticks_per_second =>
+                {
+                    *ports
+                }
+                _ => {
+                    count(
+                        &mut totals.fragments_unknown,
+                        packet.segments,
+                        packet.ip_bytes,
+                    );
+                    return;
+                }
+            };
+            packet.key =
+                packet
+                    .key
+                    .with_ports(packet.direction, known.source_port, known.destination_port);
+        }
+    }
+}
+
+/// Accounts a packet that has no flow to its home host.
+#[inline(never)]
+fn overflow(packet: &Packet, clock: &Clock, totals: &mut Totals) -> Decision {
+    count(&mut totals.overflow, packet.segments, packet.ip_bytes);
+    let home = enforce::home(&packet.key);
+    let key = OverflowKey::of(packet, home);
+    let entry = match OVERFLOW.get_ptr_mut(&key) {
+        Some(entry) => Some(entry),
+        None => {
+            let fresh = OverflowCounters::open(&key);
+            if OVERFLOW
+                .insert(&key, &fresh, u64::from(BPF_NOEXIST))
+                .is_err()
+            {
+                // Full, or another processor was first: the lookup tells.
+            }
+            OVERFLOW.get_ptr_mut(&key)
+        }
+    };
+    match entry {
+        Some(entry) => {
+            // SAFETY: a value of a preallocated map stays in place.
+            let entry = unsafe { &mut *entry };
+            if entry.record::<Xadd>(packet, clock) {
+                events::overflow_checkpoint(&key, entry, clock, totals);
+            }
+        }
+        None => count(&mut totals.overflow_rest, packet.segments, packet.ip_bytes),
+    }
+    // A packet without a flow has no cached decision; blocks still hold.
+    if enforce::blocked_until(&packet.key, clock.now) == 0 {
+        Decision::Pass
+    } else {
+        count(&mut totals.dropped, packet.segments, packet.ip_bytes);
+        enforce::count_dropped(&packet.key, packet.segments, packet.ip_bytes);
+        Decision::Drop
+    }
+}
+
+/// Keys in one call of `close_flows`.
+const CLOSE_BATCH: usize = 64;
+
+/// Marks each flow whose key stands in the frame. The mark is a plain store that a packet in
+/// flight may overwrite; the agent looks again after the grace period before it deletes.
+#[inline(always)]
+pub(crate) fn close<F: Frame>(frame: &F) -> i32 {
+    let mut closed = 0;
+    for index in 0..CLOSE_BATCH {
+        let Some(words) = frame.load(index * size_of::<FlowKey>()) else {
+            break;
+        };
+        let key = FlowKey::from_words(words);
+        if let Some(flow) = FLOWS.get_ptr_mut(&key) {
+            // SAFETY: one load and one store of an aligned word in a value that stays in place.
+            unsafe {
+                let cached = Cached(core::ptr::read_volatile(&raw const (*flow).policy));
+                core::ptr::write_volatile(&raw mut (*flow).policy, cached.closing().0);
+            }
+            closed += 1;
+        }
+    }
+    closed
+}

@@ -1,0 +1,140 @@
+//! What goes up to the agent while packets flow: checkpoints and the first bytes of payloads.
+//!
+//! An event that finds no room is counted and given up: polling finds what it would have said.
+
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{PerCpuArray, RingBuf};
+use detector_common::abi::{
+    CheckpointEvent, Control, EventKind, HEAD_BYTES, HeadEvent, OverflowCounters, OverflowEvent,
+    OverflowKey, Totals,
+};
+use detector_common::flow::{Checkpoint, FlowCounters, FlowKey};
+use detector_common::{Clock, Packet};
+
+use crate::frame::Payload;
+
+/// Records of [`EventKind`], each of its own fixed size. The size in bytes is set by the agent.
+#[map]
+static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+
+/// One entry: how many heads this processor may still hand up. Per processor, so that a flood on
+/// one does not silence the others.
+#[map]
+static BUDGET: PerCpuArray<Budget> = PerCpuArray::with_max_entries(1, 0);
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Budget {
+    /// The second this budget is for, in ticks divided by the tick rate.
+    second: u64,
+    spent: u64,
+}
+
+#[inline(never)]
+pub(crate) fn checkpoint(
+    packet: &Packet,
+    checkpoint: Checkpoint,
+    counters: &FlowCounters,
+    clock: &Clock,
+    totals: &mut Totals,
+) {
+    let Some(mut entry) = EVENTS.reserve::<CheckpointEvent>(0) else {
+        totals.events_lost += 1;
+        return;
+    };
+    let event = entry.as_mut_ptr();
+    // SAFETY: the reserved record has the event's size and is written in full, field by field.
+    unsafe {
+        (*event).kind = EventKind::Checkpoint as u32;
+        (*event).checkpoint = checkpoint as u8;
+        (*event).direction = packet.direction as u8;
+        (*event).reserved = 0;
+        (*event).now = clock.now;
+        (*event).key = packet.key;
+        (*event).counters = *counters;
+    }
+    entry.submit(0);
+}
+
+#[inline(never)]
+pub(crate) fn overflow_checkpoint(
+    key: &OverflowKey,
+    counters: &OverflowCounters,
+    clock: &Clock,
+    totals: &mut Totals,
+) {
+    let Some(mut entry) = EVENTS.reserve::<OverflowEvent>(0) else {
+        totals.events_lost += 1;
+        return;
+    };
+    let event = entry.as_mut_ptr();
+    // SAFETY: as above.
+    unsafe {
+        (*event).kind = EventKind::OverflowCheckpoint as u32;
+        (*event).reserved = 0;
+        (*event).now = clock.now;
+        (*event).key = *key;
+        (*event).counters = *counters;
+    }
+    entry.submit(0);
+}
+
+/// Hands up the start of a payload, if this processor's budget allows.
+#[inline(never)]
+pub(crate) fn head<F: Payload>(
+    frame: &F,
+    packet: &Packet,
+    control: &Control,
+    clock: &Clock,
+    totals: &mut Totals,
+) {
+    let Some(budget) = BUDGET.get_ptr_mut(0) else {
+        return;
+    };
+    // SAFETY: this processor's own entry, and one program runs on it at a time.
+    let budget = unsafe { &mut *budget };
+    let second = clock.now / clock.ticks_per_second;
+    if budget.second != second {
+        budget.second = second;
+        budget.spent = 0;
+    }
+    if budget.spent >= control.heads_per_second {
+        totals.heads_refused += 1;
+        return;
+    }
+    budget.spent += 1;
+    let Some(mut entry) = EVENTS.reserve::<HeadEvent>(0) else {
+        totals.events_lost += 1;
+        return;
+    };
+    let event = entry.as_mut_ptr();
+    let mut length = packet.payload_bytes;
+    if length > HEAD_BYTES as u32 {
+        length = HEAD_BYTES as u32;
+    }
+    if length == 0 {
+        entry.discard(0);
+        return;
+    }
+    // SAFETY: as above. The bytes beyond `length` are whatever the ring held; the agent never
+    // reads them.
+    unsafe {
+        (*event).kind = EventKind::Head as u32;
+        (*event).direction = packet.direction as u8;
+        (*event).reserved = 0;
+        (*event).payload_bytes = packet.payload_bytes;
+        (*event).reserved2 = 0;
+        (*event).now = clock.now;
+        (*event).key = packet.key;
+        let copied = frame.copy(packet.payload_offset, length, &raw mut (*event).bytes);
+        (*event).length = copied as u16;
+    }
+    entry.submit(0);
+}
+
+/// Ports whose every message is handed up: DNS over UDP and TCP.
+#[inline(always)]
+pub(crate) fn is_dns(key: &FlowKey) -> bool {
+    const DNS: [u8; 2] = [0, 53];
+    key.low_port == DNS || key.high_port == DNS
+}

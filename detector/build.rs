@@ -1,0 +1,57 @@
+//! Builds the BPF object, so that the agent carries it.
+#![expect(clippy::print_stderr, clippy::print_stdout, reason = "a build script speaks to cargo on standard output and to people on standard error")]
+
+use std::path::Path;
+use std::process::{Command, exit};
+use std::{env, fs};
+
+use aya_build::{Package, Toolchain, build_ebpf};
+
+/// What the child build reads of its environment. `-Z build-std` is for nightly compilers unless
+/// RUSTC_BOOTSTRAP says otherwise; the profile is the BPF target's, not the agent's.
+const CHILD_ENVIRONMENT: [(&str, &str); 4] = [
+    ("RUSTC_BOOTSTRAP", "1"),
+    ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
+    ("CARGO_PROFILE_RELEASE_LTO", "fat"),
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
+];
+
+fn main() {
+    let result = if CHILD_ENVIRONMENT.iter().all(|(name, value)| env::var(name).as_deref() == Ok(*value)) {
+        build()
+    } else {
+        again()
+    };
+    if let Err(error) = result {
+        eprintln!("{error:#}");
+        exit(1);
+    }
+}
+
+/// Runs this script once more with the child build's environment: it is read by the library that
+/// builds, and setting it in this process would be unsafe.
+fn again() -> anyhow::Result<()> {
+    let status = Command::new(env::current_exe()?).envs(CHILD_ENVIRONMENT).status()?;
+    anyhow::ensure!(status.success(), "failed to build the BPF object");
+    Ok(())
+}
+
+fn build() -> anyhow::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+    let linker = root.join(".tools/bin/bpf-linker");
+    anyhow::ensure!(
+        fs::exists(&linker)?,
+        "no bpf-linker in .tools/bin: run `cargo xtask setup` first"
+    );
+    println!("cargo:rerun-if-changed={}", root.join("detector-common").display());
+    println!("cargo:rerun-if-changed={}", linker.display());
+    let ebpf = root.join("detector-ebpf");
+    build_ebpf(
+        [Package {
+            name: "detector-ebpf",
+            root_dir: &ebpf.to_string_lossy(),
+            ..Package::default()
+        }],
+        Toolchain::Custom("1.95.0"),
+    )
+}

@@ -1,0 +1,12 @@
+//! The agent: what it sees, how it judges, what it does about it.
+//!
+//! Imports go one way: common, flow, features, model, verdict, response; sources know common and
+//! flow; the agent knows all. The pure middle takes time and input as arguments.
+
+pub mod features;
+pub mod flow;
+pub mod model;
+pub mod response;
+pub mod sink;
+pub mod source;
+pub mod verdict;

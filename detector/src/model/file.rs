@@ -1,0 +1,457 @@
+//! The model file: metadata and forest in one file of our own.
+//!
+//! ```text
+//! magic "DTCTMODL" · u32 format version · u32 metadata bytes · metadata, JSON
+//! u32 columns · u32 trees · u32 nodes of each tree
+//! per tree: u16 column of each node (65535: leaf) · f32 threshold of each split · f64 mean of each node
+//! u32 CRC-32 of all before
+//! ```
+//!
+//! Little-endian throughout. Nodes stand in breadth-first order, which gives the children, so a cycle cannot be
+//! written. The checksum finds damage, not malice: a model is trusted like the program that reads it. There is no
+//! date in it, so that training twice gives the same file.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::evaluate::Report;
+use super::forest::{Forest, Split, TreeNode};
+use super::table::Table;
+use super::train::{TrainConfig, Trained};
+
+const MAGIC: &[u8; 8] = b"DTCTMODL";
+const FORMAT_VERSION: u32 = 1;
+const CHECKSUM_BYTES: usize = 4;
+const LEAF: u16 = u16::MAX;
+
+/// A forest with all that is needed to use it and to know where it comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// What the forest is for and how it was made.
+    pub meta: Meta,
+    /// Scores rows of `meta.columns`.
+    pub forest: Forest,
+}
+
+/// Stored as JSON at the head of the file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Meta {
+    /// The feature schema the rows must have.
+    #[serde(flatten)]
+    pub schema: Schema,
+    /// Column names in order.
+    pub columns: Vec<String>,
+    /// A score at or above it is over the threshold.
+    pub threshold: f64,
+    /// Share of the impurity removed by each column; sums to 1.
+    pub importances: Vec<f64>,
+    /// What the trees were grown with, the seed among it.
+    pub config: TrainConfig,
+    /// What they were grown on.
+    pub training: TrainingSummary,
+    /// Out-of-fold figures at the threshold, when there was a validation.
+    pub validation: Option<Report>,
+    /// Program and version that trained the model.
+    pub created_by: String,
+}
+
+/// Names a set of columns and their meaning.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schema {
+    /// Name, for people.
+    #[serde(rename = "schema")]
+    pub name: String,
+    /// Hash over names, units and meaning, for the check; 16 hexadecimal digits in JSON.
+    #[serde(rename = "schema_hash", with = "hexadecimal")]
+    pub hash: u64,
+}
+
+/// Counts over the training table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrainingSummary {
+    /// Rows of either label.
+    pub rows: usize,
+    /// Rows that belong to an exfiltration.
+    pub positive_rows: usize,
+    /// Distinct sessions.
+    pub sessions: usize,
+    /// Sessions with a positive row.
+    pub positive_sessions: usize,
+    /// Captures and scenarios.
+    pub groups: usize,
+    /// Groups with a positive row.
+    pub positive_groups: usize,
+}
+
+impl TrainingSummary {
+    /// Counts what `table` holds.
+    pub fn of(table: &Table) -> Self {
+        Self {
+            rows: table.len(),
+            positive_rows: table.labels.iter().filter(|label| **label).count(),
+            sessions: distinct(&table.sessions),
+            positive_sessions: distinct(positive(&table.sessions, &table.labels)),
+            groups: distinct(&table.groups),
+            positive_groups: distinct(positive(&table.groups, &table.labels)),
+        }
+    }
+}
+
+fn positive<'a, T>(values: &'a [T], labels: &'a [bool]) -> impl Iterator<Item = &'a T> {
+    values.iter().zip(labels).filter(|(_, label)| **label).map(|(value, _)| value)
+}
+
+fn distinct<'a, T: Ord + 'a>(values: impl IntoIterator<Item = &'a T>) -> usize {
+    values.into_iter().collect::<std::collections::BTreeSet<_>>().len()
+}
+
+impl Model {
+    /// Joins what training gave with what it was given.
+    ///
+    /// # Errors
+    ///
+    /// When the threshold is not finite.
+    pub fn new(
+        schema: Schema,
+        table: &Table,
+        config: &TrainConfig,
+        trained: Trained,
+        threshold: f64,
+        validation: Option<Report>,
+    ) -> Result<Self> {
+        let meta = Meta {
+            schema,
+            columns: table.columns.clone(),
+            threshold,
+            importances: trained.importances,
+            config: config.clone(),
+            training: TrainingSummary::of(table),
+            validation,
+            created_by: concat!("detector ", env!("CARGO_PKG_VERSION")).into(),
+        };
+        let model = Self { meta, forest: trained.forest };
+        model.check()?;
+        Ok(model)
+    }
+
+    /// Refuses rows of another schema than the model's.
+    ///
+    /// # Errors
+    ///
+    /// When the name or the hash differs; the message names both.
+    pub fn check_schema(&self, name: &str, hash: u64) -> Result<()> {
+        let own = &self.meta.schema;
+        ensure!(
+            own.name == name && own.hash == hash,
+            "the model is for schema {} ({:016x}), this program computes {name} ({hash:016x}): train it again, or \
+             use the model shipped with this version",
+            own.name,
+            own.hash
+        );
+        Ok(())
+    }
+
+    fn check(&self) -> Result<()> {
+        let (meta, columns) = (&self.meta, self.forest.columns());
+        ensure!(meta.threshold.is_finite(), "the threshold is {}", meta.threshold);
+        ensure!(meta.columns.len() == columns, "{} column names for {columns} columns", meta.columns.len());
+        ensure!(meta.importances.len() == columns, "{} importances for {columns} columns", meta.importances.len());
+        ensure!(
+            meta.config.trees == self.forest.tree_count(),
+            "{} trees announced, {} found",
+            meta.config.trees,
+            self.forest.tree_count()
+        );
+        Ok(())
+    }
+
+    /// Reads a model file.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, is damaged, or has a format this version does not know.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = fs::read(path).with_context(|| format!("failed to read model {}", path.display()))?;
+        Self::from_bytes(&bytes).with_context(|| format!("failed to load model {}", path.display()))
+    }
+
+    /// Reads a model from the bytes of its file.
+    ///
+    /// # Errors
+    ///
+    /// When any byte is damaged or missing, or the format is one this version does not know.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let mut reader = Reader { rest: bytes };
+        ensure!(reader.take(MAGIC.len())? == MAGIC, "this is not a detector model");
+        let version = reader.u32()?;
+        ensure!(version == FORMAT_VERSION, "the model has format version {version}, this program reads {FORMAT_VERSION}");
+        let body_bytes = bytes.len().saturating_sub(CHECKSUM_BYTES);
+        let (body, checksum) = bytes.split_at(body_bytes);
+        let (stored, computed) = (Reader { rest: checksum }.u32()?, crc32fast::hash(body));
+        ensure!(stored == computed, "the model is damaged: checksum {computed:08x} instead of {stored:08x}");
+
+        let metadata_bytes = reader.u32()? as usize;
+        let meta = serde_json::from_slice(reader.take(metadata_bytes)?).context("failed to read the metadata")?;
+        let forest = reader.forest().context("failed to read the forest")?;
+        ensure!(reader.rest.len() == CHECKSUM_BYTES, "{} bytes stand behind the forest", reader.rest.len());
+        let model = Self { meta, forest };
+        model.check()?;
+        Ok(model)
+    }
+
+    /// The bytes of the model's file.
+    ///
+    /// # Errors
+    ///
+    /// When the model is larger than the format allows.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let metadata = serde_json::to_vec_pretty(&self.meta).context("failed to write the metadata")?;
+        let mut bytes = MAGIC.to_vec();
+        put_u32(&mut bytes, FORMAT_VERSION as usize)?;
+        put_u32(&mut bytes, metadata.len())?;
+        bytes.extend_from_slice(&metadata);
+        put_u32(&mut bytes, self.forest.columns())?;
+        put_u32(&mut bytes, self.forest.tree_count())?;
+        let trees: Vec<_> = self.forest.trees().collect();
+        for tree in &trees {
+            put_u32(&mut bytes, tree.len())?;
+        }
+        for tree in &trees {
+            put_tree(&mut bytes, tree);
+        }
+        let checksum = crc32fast::hash(&bytes);
+        bytes.extend_from_slice(&checksum.to_le_bytes());
+        Ok(bytes)
+    }
+
+    /// Writes the model so that `path` holds either its former content or all of this model, whatever happens.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be written to; nothing is left behind then.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let bytes = self.to_bytes()?;
+        let temporary = temporary_beside(path)?;
+        let written = write_synced(&temporary, &bytes).and_then(|()| fs::rename(&temporary, path));
+        if let Err(error) = written {
+            // The first error is the one to report.
+            drop(fs::remove_file(&temporary));
+            return Err(error).with_context(|| format!("failed to write model {}", path.display()));
+        }
+        sync_directory(path).with_context(|| format!("failed to make the write of {} durable", path.display()))
+    }
+}
+
+fn temporary_beside(path: &Path) -> Result<PathBuf> {
+    let name = path.file_name().with_context(|| format!("{} names no file", path.display()))?;
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".{}.tmp", std::process::id()));
+    Ok(path.with_file_name(hidden))
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// A rename survives a power cut only once its directory is synced.
+fn sync_directory(path: &Path) -> std::io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn put_u32(bytes: &mut Vec<u8>, value: usize) -> Result<()> {
+    let value = u32::try_from(value).with_context(|| format!("{value} does not fit the model format"))?;
+    bytes.extend_from_slice(&value.to_le_bytes());
+    Ok(())
+}
+
+fn put_tree(bytes: &mut Vec<u8>, tree: &[TreeNode]) {
+    for node in tree {
+        bytes.extend_from_slice(&node.split.map_or(LEAF, |split| split.column).to_le_bytes());
+    }
+    for split in tree.iter().filter_map(|node| node.split) {
+        bytes.extend_from_slice(&split.threshold.to_le_bytes());
+    }
+    for node in tree {
+        bytes.extend_from_slice(&node.mean.to_le_bytes());
+    }
+}
+
+/// What is left to read. Lengths are checked against it before anything of that length is allocated.
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8]> {
+        let Some((taken, rest)) = self.rest.split_at_checked(count) else {
+            bail!("the model is cut short: {count} bytes expected, {} left", self.rest.len());
+        };
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn values<const N: usize>(&mut self, count: usize) -> Result<&'a [[u8; N]]> {
+        let bytes = count.checked_mul(N).with_context(|| format!("{count} values are too many"))?;
+        Ok(self.take(bytes)?.as_chunks().0)
+    }
+
+    fn u32(&mut self) -> Result<u32> {
+        let [value] = self.values(1)? else { bail!("the model is cut short") };
+        Ok(u32::from_le_bytes(*value))
+    }
+
+    fn forest(&mut self) -> Result<Forest> {
+        let columns = self.u32()? as usize;
+        let trees = self.u32()? as usize;
+        let sizes = self.values(trees)?;
+        let trees = sizes.iter().map(|size| self.tree(u32::from_le_bytes(*size) as usize)).collect::<Result<Vec<_>>>()?;
+        Forest::from_trees(columns, &trees)
+    }
+
+    fn tree(&mut self, nodes: usize) -> Result<Vec<TreeNode>> {
+        let columns = self.values(nodes)?;
+        let splits = columns.iter().filter(|column| u16::from_le_bytes(**column) != LEAF).count();
+        let mut thresholds = self.values(splits)?.iter();
+        let means = self.values(nodes)?;
+        let node = |(column, mean): (&[u8; 2], &[u8; 8])| {
+            let column = u16::from_le_bytes(*column);
+            let split = if column == LEAF { None } else { thresholds.next() };
+            let split = split.map(|threshold| Split { column, threshold: f32::from_le_bytes(*threshold) });
+            TreeNode { mean: f64::from_le_bytes(*mean), split }
+        };
+        Ok(columns.iter().zip(means).map(node).collect())
+    }
+}
+
+/// JSON numbers hold 53 bits in many readers; a hash needs 64.
+mod hexadecimal {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(hash: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format!("{hash:016x}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        let digits = String::deserialize(deserializer)?;
+        u64::from_str_radix(&digits, 16).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::evaluate::report;
+    use crate::model::train::train;
+    use crate::model::validate::cross_validate;
+
+    fn small_model() -> Model {
+        let table = Table::noise(120, 3, 5);
+        let config = TrainConfig { trees: 3, depth: 3, seed: u64::MAX, ..TrainConfig::default() };
+        let scored = cross_validate(&table, &config, 2).unwrap();
+        // A threshold that a careless reader of decimal numbers gets wrong in the last bit.
+        let threshold = 0.500_000_000_000_000_1_f64.next_up() / 3.0;
+        let schema = Schema { name: "flow".into(), hash: 0xfedc_ba98_7654_3210 };
+        let trained = train(&table, &config).unwrap();
+        Model::new(schema, &table, &config, trained, threshold, Some(report(&scored, threshold))).unwrap()
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let model = small_model();
+        let bytes = model.to_bytes().unwrap();
+        let read = Model::from_bytes(&bytes).unwrap();
+        assert_eq!(read.forest, model.forest);
+        assert_eq!(read.meta.threshold.to_bits(), model.meta.threshold.to_bits());
+        assert_eq!(read.meta.importances, model.meta.importances);
+        assert_eq!(read.meta, Meta { config: read.meta.config.clone(), ..model.meta });
+        assert_eq!(read.to_bytes().unwrap(), bytes);
+    }
+
+    #[test]
+    fn every_damaged_byte_is_an_error() {
+        let mut bytes = small_model().to_bytes().unwrap();
+        for position in 0..bytes.len() {
+            for damage in [0x01, 0x80, 0xff] {
+                bytes[position] ^= damage;
+                assert!(Model::from_bytes(&bytes).is_err(), "byte {position} damaged by {damage:#x} was not noticed");
+                bytes[position] ^= damage;
+            }
+        }
+    }
+
+    #[test]
+    fn every_truncation_and_addition_is_an_error() {
+        let mut bytes = small_model().to_bytes().unwrap();
+        for length in 0..bytes.len() {
+            assert!(Model::from_bytes(&bytes[..length]).is_err(), "cut to {length} bytes was not noticed");
+        }
+        bytes.push(0);
+        assert!(Model::from_bytes(&bytes).is_err());
+    }
+
+    /// Damage that a valid checksum covers: written so, or by a faulty program.
+    #[test]
+    fn nonsense_under_a_valid_checksum_never_panics() {
+        let sound = small_model().to_bytes().unwrap();
+        let body = sound.len() - CHECKSUM_BYTES;
+        for position in MAGIC.len()..body {
+            for damage in [0x01, 0x80, 0xff] {
+                let mut bytes = sound.clone();
+                bytes[position] ^= damage;
+                let checksum = crc32fast::hash(&bytes[..body]);
+                bytes[body..].copy_from_slice(&checksum.to_le_bytes());
+                if let Ok(model) = Model::from_bytes(&bytes) {
+                    assert!(model.forest.score(&[0.5; 3]).is_finite());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn errors_say_what_is_wrong() {
+        let check = |bytes: &[u8], expected: &str| {
+            let error = format!("{:#}", Model::from_bytes(bytes).unwrap_err());
+            assert!(error.contains(expected), "{error}");
+        };
+        let bytes = small_model().to_bytes().unwrap();
+        check(&[], "cut short");
+        check(b"{\"model\": 1}", "not a detector model");
+        check(&[&MAGIC[..], &7_u32.to_le_bytes()].concat(), "format version 7, this program reads 1");
+        check(&bytes[..bytes.len() - 9], "the model is damaged");
+    }
+
+    #[test]
+    fn another_schema_is_refused_with_both_named() {
+        let model = small_model();
+        model.check_schema("flow", 0xfedc_ba98_7654_3210).unwrap();
+        for (name, hash) in [("flow", 1), ("record", 0xfedc_ba98_7654_3210)] {
+            let error = model.check_schema(name, hash).unwrap_err().to_string();
+            assert!(error.contains("flow (fedcba9876543210)"), "{error}");
+            assert!(error.contains(&format!("{name} ({hash:016x})")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_write_replaces_the_file_and_leaves_nothing_else() {
+        let directory = std::env::temp_dir().join(format!("detector-model-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("test.model");
+        fs::write(&path, "former").unwrap();
+        let model = small_model();
+        model.write(&path).unwrap();
+        assert_eq!(Model::read(&path).unwrap().forest, model.forest);
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
+
+        let error = format!("{:#}", model.write(&directory.join("absent").join("test.model")).unwrap_err());
+        assert!(error.contains("failed to write model"), "{error}");
+        fs::remove_dir_all(&directory).unwrap();
+    }
+}

@@ -1,0 +1,21 @@
+//! Network namespaces, veth pairs, child processes, waiting and packet recording for everything in
+//! this project that needs real traffic: end-to-end tests, the lab, the demo and the bench.
+//!
+//! Never touches an interface, a route or an address of the machine's own namespace: devices are
+//! created inside the namespaces they belong to, and no process-wide `setns` takes place.
+
+mod background;
+mod link;
+mod namespace;
+mod recorder;
+mod scratch;
+mod topology;
+mod wait;
+
+pub use background::Background;
+pub use link::{Veth, VethEnd};
+pub use namespace::{Namespace, require_root, run_checked};
+pub use recorder::{Recorder, Recording};
+pub use scratch::Scratch;
+pub use topology::{ServerSpec, Topology, TopologyBuilder};
+pub use wait::{poll_until, wait_for_tcp_listener, wait_for_udp_listener};

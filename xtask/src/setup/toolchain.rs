@@ -1,0 +1,97 @@
+//! The two things beyond the plain toolchain that the BPF object needs: the sources of `core`, and a
+//! linker that writes BPF. The linker goes into the project's own folder, never into the user's.
+
+#![expect(clippy::print_stdout, reason = "setup says what it does")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::Step;
+use crate::project;
+
+/// As in rust-toolchain.toml.
+const TOOLCHAIN: &str = "1.95.0";
+/// The last one that loads the compiler's own LLVM; later ones want a libLLVM to link against.
+const BPF_LINKER: &str = "0.10.4";
+
+pub(super) fn add_rust_source() -> Result<Step> {
+    let what = format!("rust-src of toolchain {TOOLCHAIN}");
+    if rust_source_is_there() {
+        return Ok(Step::AlreadyThere(what));
+    }
+    println!("adding {what} with rustup");
+    let remedy = format!("rustup component add rust-src --toolchain {TOOLCHAIN}");
+    let output = Command::new("rustup")
+        .args(["component", "add", "rust-src", "--toolchain", TOOLCHAIN])
+        .output()
+        .with_context(|| format!("failed to start rustup; install rustup, or put {what} in place yourself"))?;
+    if !output.status.success() {
+        bail!("`{remedy}` failed: {}", String::from_utf8_lossy(&output.stderr).trim_end());
+    }
+    if !rust_source_is_there() {
+        bail!("`{remedy}` succeeded, yet the sources are not in the compiler's folder; does `rustc` come from rustup?");
+    }
+    Ok(Step::Done(format!("added {what}")))
+}
+
+fn rust_source_is_there() -> bool {
+    // The compiler that builds the BPF object is the one that the project's folder selects.
+    let output = Command::new("rustc").args(["--print", "sysroot"]).current_dir(project::root()).output();
+    let Ok(output) = output else { return false };
+    let sysroot = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
+    Path::new(&sysroot).join("lib/rustlib/src/rust/library/core/src/lib.rs").exists()
+}
+
+pub(super) fn install_bpf_linker() -> Result<Step> {
+    let what = format!("bpf-linker {BPF_LINKER} in .tools/bin");
+    if installed_bpf_linker().is_some_and(|version| version == BPF_LINKER) {
+        return Ok(Step::AlreadyThere(what));
+    }
+    println!("building {what} from source with cargo; this takes a few minutes, once");
+    let build = tools().join("build");
+    let status = cargo_install(&build)
+        .status()
+        .context("failed to start cargo; install rustup and the toolchain that rust-toolchain.toml names")?;
+    if !status.success() {
+        bail!(
+            "cargo install bpf-linker ended with {status}, its own message is above; run `cargo xtask setup` again, it goes on where it stopped"
+        );
+    }
+    if installed_bpf_linker().as_deref() != Some(BPF_LINKER) {
+        bail!("{} does not answer with version {BPF_LINKER}; remove .tools and run `cargo xtask setup` again", linker().display());
+    }
+    // 300 MB of intermediate files, of no use once the program is there.
+    fs::remove_dir_all(&build).ok();
+    Ok(Step::Done(format!("built {what}")))
+}
+
+fn cargo_install(build: &Path) -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(project::root());
+    command.args(["install", "--quiet", "bpf-linker", "--version", BPF_LINKER, "--locked", "--force", "--root"]);
+    command.arg(tools()).arg("--target-dir").arg(build);
+    // What the caller's build is set to (another target, flags for it, a shared target folder) must
+    // not reach the build of a host program.
+    for variable in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "CARGO_BUILD_TARGET_DIR", "CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "RUSTC_WRAPPER"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// The version that the installed linker answers with.
+fn installed_bpf_linker() -> Option<String> {
+    let output = Command::new(linker()).arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.split_whitespace().nth(1).map(str::to_owned)
+}
+
+fn linker() -> PathBuf {
+    tools().join("bin/bpf-linker")
+}
+
+fn tools() -> PathBuf {
+    project::root().join(".tools")
+}
