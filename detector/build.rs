@@ -9,11 +9,19 @@ use aya_build::{Package, Toolchain, build_ebpf};
 
 /// What the child build reads of its environment. `-Z build-std` is for nightly compilers unless
 /// RUSTC_BOOTSTRAP says otherwise; the profile is the BPF target's, not the agent's.
-const CHILD_ENVIRONMENT: [(&str, &str); 4] = [
+/// Processor version 3 is Linux 5.1's: 32-bit jumps and arithmetic.
+const CHILD_ENVIRONMENT: [(&str, &str); 7] = [
     ("RUSTC_BOOTSTRAP", "1"),
     ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
     ("CARGO_PROFILE_RELEASE_LTO", "fat"),
     ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
+    ("CARGO_UNSTABLE_PROFILE_RUSTFLAGS", "true"),
+    (
+        "CARGO_PROFILE_RELEASE_RUSTFLAGS",
+        "-Ctarget-cpu=v3",
+    ),
+    // Build scripts and macros run on the host and must not take the flags above.
+    ("CARGO_PROFILE_RELEASE_BUILD_OVERRIDE_RUSTFLAGS", "-Cdebuginfo=0"),
 ];
 
 fn main() {

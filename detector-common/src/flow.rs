@@ -57,21 +57,9 @@ impl FlowKey {
         let (source_port, destination_port) = ((ports >> 16) as u16, ports as u16);
         let (low, high, low_port, high_port, direction) =
             if not_above(&source, &destination, source_port, destination_port) {
-                (
-                    source,
-                    destination,
-                    source_port,
-                    destination_port,
-                    Direction::FromLow,
-                )
+                (source, destination, source_port, destination_port, Direction::FromLow)
             } else {
-                (
-                    destination,
-                    source,
-                    destination_port,
-                    source_port,
-                    Direction::FromHigh,
-                )
+                (destination, source, destination_port, source_port, Direction::FromHigh)
             };
         let key = Self {
             low: address(low),
@@ -101,7 +89,9 @@ impl FlowKey {
     #[inline(always)]
     #[must_use]
     pub fn from_words(words: [Word; 10]) -> Self {
-        let [a, b, c, d, e, f, g, h, [p, q, r, s], [protocol, ..]] = words;
+        let [a, b, c, d, e, f, g, h, ports, last] = words;
+        let [p, q, r, s] = ports.to_ne_bytes();
+        let [protocol, ..] = last.to_ne_bytes();
         Self {
             low: address([a, b, c, d]),
             high: address([e, f, g, h]),
@@ -136,10 +126,10 @@ impl FlowKey {
 pub fn address(words: [Word; 4]) -> [u8; 16] {
     let mut address = [0; 16];
     let [a, b, c, d] = words;
-    address[0..4].copy_from_slice(&a);
-    address[4..8].copy_from_slice(&b);
-    address[8..12].copy_from_slice(&c);
-    address[12..16].copy_from_slice(&d);
+    address[0..4].copy_from_slice(&a.to_ne_bytes());
+    address[4..8].copy_from_slice(&b.to_ne_bytes());
+    address[8..12].copy_from_slice(&c.to_ne_bytes());
+    address[12..16].copy_from_slice(&d.to_ne_bytes());
     address
 }
 
@@ -152,19 +142,15 @@ fn not_above(
     destination_port: u16,
 ) -> bool {
     let long = |upper: Word, lower: Word| {
-        u64::from(u32::from_be_bytes(upper)) << 32 | u64::from(u32::from_be_bytes(lower))
+        u64::from(u32::from_be(upper)) << 32 | u64::from(u32::from_be(lower))
     };
-    let (source_upper, destination_upper) = (
-        long(source[0], source[1]),
-        long(destination[0], destination[1]),
-    );
+    let (source_upper, destination_upper) =
+        (long(source[0], source[1]), long(destination[0], destination[1]));
     if source_upper != destination_upper {
         return source_upper < destination_upper;
     }
-    let (source_lower, destination_lower) = (
-        long(source[2], source[3]),
-        long(destination[2], destination[3]),
-    );
+    let (source_lower, destination_lower) =
+        (long(source[2], source[3]), long(destination[2], destination[3]));
     if source_lower != destination_lower {
         return source_lower < destination_lower;
     }
@@ -185,8 +171,20 @@ impl Clock {
     #[inline(always)]
     #[must_use]
     pub fn hundredths(&self, earlier: u64) -> u64 {
-        (self.now * 100 / self.ticks_per_second)
-            .saturating_sub(earlier * 100 / self.ticks_per_second)
+        self.per_second(self.now * 100).saturating_sub(self.per_second(earlier * 100))
+    }
+
+    /// Whole seconds since the clock's start.
+    #[inline(always)]
+    #[must_use]
+    pub fn seconds(&self) -> u64 {
+        self.per_second(self.now)
+    }
+
+    /// A program has no way to panic, so a clock that was never set divides to 0.
+    #[inline(always)]
+    fn per_second(&self, ticks: u64) -> u64 {
+        ticks.checked_div(self.ticks_per_second).unwrap_or(0)
     }
 }
 
@@ -324,16 +322,10 @@ impl FlowCounters {
         self.deadline = deadline;
         self.home = home;
         self.first_direction = first_direction;
-        self.halves[0].next_checkpoint = if home & Self::HOME_LOW != 0 {
-            CHECKPOINT_FIRST_BYTES
-        } else {
-            u64::MAX
-        };
-        self.halves[1].next_checkpoint = if home & Self::HOME_HIGH != 0 {
-            CHECKPOINT_FIRST_BYTES
-        } else {
-            u64::MAX
-        };
+        self.halves[0].next_checkpoint =
+            if home & Self::HOME_LOW != 0 { CHECKPOINT_FIRST_BYTES } else { u64::MAX };
+        self.halves[1].next_checkpoint =
+            if home & Self::HOME_HIGH != 0 { CHECKPOINT_FIRST_BYTES } else { u64::MAX };
     }
 
     #[inline(always)]

@@ -145,10 +145,18 @@ pub enum Fragment {
 }
 
 /// One IP packet, or one super-packet that stands for several.
+///
+/// The programs keep it in a map, not on their stack: what the verifier cannot see into it does not
+/// have to tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Packet {
     pub key: FlowKey,
     pub direction: Direction,
+    /// TCP flags; 0 elsewhere.
+    pub tcp_flags: u8,
+    /// ICMP and ICMPv6 type and code (`type << 8 | code`); 0 elsewhere.
+    pub icmp: u16,
     /// Frames on the wire.
     pub segments: u32,
     /// Bytes on the wire, all segments, link and encapsulation headers and padding included.
@@ -159,18 +167,39 @@ pub struct Packet {
     pub segment_bytes: u32,
     /// Transport payload bytes, all segments.
     pub payload_bytes: u32,
+    /// Where the IP header starts in the frame.
+    pub ip_offset: u32,
     /// Where the transport payload starts in the frame.
     pub payload_offset: u32,
     /// TCP sequence number; 0 elsewhere.
     pub sequence: u32,
-    /// TCP flags; 0 elsewhere.
-    pub tcp_flags: u8,
-    /// ICMP and ICMPv6 type and code (`type << 8 | code`); 0 elsewhere.
-    pub icmp: u16,
     pub fragment: Fragment,
 }
 
-/// Reads a frame down to its transport header.
+impl Packet {
+    /// What [`parse`] fills in.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            key: FlowKey::default(),
+            direction: Direction::FromLow,
+            tcp_flags: 0,
+            icmp: 0,
+            segments: 0,
+            frame_bytes: 0,
+            ip_bytes: 0,
+            segment_bytes: 0,
+            payload_bytes: 0,
+            ip_offset: 0,
+            payload_offset: 0,
+            sequence: 0,
+            fragment: Fragment::None,
+        }
+    }
+}
+
+/// Reads a frame down to its transport header into `packet`, which is whole only where the result
+/// is `Ok`.
 ///
 /// # Errors
 ///
@@ -180,26 +209,24 @@ pub fn parse<F: Frame>(
     frame: &F,
     link: LinkType,
     decapsulation: Decapsulation,
-) -> Result<Packet, Skip> {
-    let (kind, offset) = link_header(frame, link)?;
-    let outer = network(frame, kind, offset)?;
-    if decapsulation == Decapsulation::default() {
-        return Ok(outer.finish(frame));
+    packet: &mut Packet,
+) -> Result<(), Skip> {
+    let (family, offset) = link_header(frame, link)?;
+    network(frame, family, offset, packet)?;
+    if decapsulation != Decapsulation::default() {
+        decapsulate(frame, decapsulation, packet);
     }
-    let mut packet = outer.finish(frame);
-    if let Some((kind, offset)) = inner(frame, &outer, decapsulation) {
-        // What is no packet inside is accounted as the tunnel's own.
-        decapsulated(frame, kind, offset, &mut packet);
-    }
-    Ok(packet)
+    Ok(())
 }
 
-/// Replaces a tunnel's packet by the one it carries, if that is one. A function of its own in the
-/// program, so that its stack is not the hot path's.
+/// Replaces a tunnel's packet by the one it carries. What is no packet inside leaves the tunnel's
+/// own. A function of its own in the program, so that its stack is not the hot path's.
 #[inline(never)]
-fn decapsulated<F: Frame>(frame: &F, kind: Family, offset: usize, packet: &mut Packet) {
-    if let Ok(inner) = network(frame, kind, offset) {
-        *packet = inner.finish(frame);
+fn decapsulate<F: Frame>(frame: &F, decapsulation: Decapsulation, packet: &mut Packet) {
+    if let Some((family, offset)) = inner(frame, packet, decapsulation)
+        && network(frame, family, frame.forget(offset), packet).is_err()
+    {
+        // Nothing is written before the inner header proves sound.
     }
 }
 
@@ -210,64 +237,38 @@ pub fn skipped_frames<F: Frame>(frame: &F) -> (u32, u32) {
     (count, frame.wire_len() + count * frame.stripped_bytes())
 }
 
+/// Which IP header follows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Family {
     V4,
     V6,
 }
 
-/// An IP packet before segments are counted. All offsets are from the start of the frame.
-#[derive(Clone, Copy)]
-struct Network {
-    key: FlowKey,
-    direction: Direction,
-    protocol: u8,
-    ip_offset: usize,
-    /// Bytes of the (super-)packet from its IP header on.
-    ip_len: u32,
-    transport_offset: usize,
-    payload_offset: usize,
-    sequence: u32,
-    destination_port: u16,
-    tcp_flags: u8,
-    icmp: u16,
-    fragment: Fragment,
-}
-
-impl Network {
+impl Packet {
     /// Adds up what the segments of a super-packet weigh on the wire: each repeats the headers
-    /// through the transport header.
+    /// through the transport header. `ip_len` is the length of the packet as handed over.
     #[inline(always)]
-    fn finish<F: Frame>(&self, frame: &F) -> Packet {
-        let headers = (self.payload_offset - self.ip_offset) as u32;
-        let payload_bytes = self.ip_len.saturating_sub(headers);
+    fn measure<F: Frame>(&mut self, frame: &F, ip_len: u32) {
+        let headers = self.payload_offset - self.ip_offset;
+        let payload_bytes = ip_len.saturating_sub(headers);
         let segmentation = frame.segmentation();
-        let (segments, segment_bytes) = if segmentation.size == 0 {
-            (1, self.ip_len)
+        self.payload_bytes = payload_bytes;
+        self.frame_bytes = frame.wire_len();
+        if segmentation.size == 0 {
+            self.segments = 1;
+            self.segment_bytes = ip_len;
+            self.ip_bytes = ip_len;
         } else {
             let count = match segmentation.count {
                 0 => payload_bytes.div_ceil(segmentation.size).max(1),
                 count => count,
             };
-            (count, (segmentation.size + headers).min(self.ip_len))
-        };
-        let repeated = segments - 1;
-        Packet {
-            key: self.key,
-            direction: self.direction,
-            segments,
-            frame_bytes: frame.wire_len()
-                + repeated * self.payload_offset as u32
-                + segments * frame.stripped_bytes(),
-            ip_bytes: self.ip_len + repeated * headers,
-            segment_bytes,
-            payload_bytes,
-            payload_offset: self.payload_offset as u32,
-            sequence: self.sequence,
-            tcp_flags: self.tcp_flags,
-            icmp: self.icmp,
-            fragment: self.fragment,
+            self.segments = count;
+            self.segment_bytes = (segmentation.size + headers).min(ip_len);
+            self.ip_bytes = ip_len + (count - 1) * headers;
+            self.frame_bytes += (count - 1) * self.payload_offset;
         }
+        self.frame_bytes += self.segments * frame.stripped_bytes();
     }
 }
 
@@ -278,7 +279,7 @@ fn link_header<F: Frame>(frame: &F, link: LinkType) -> Result<(Family, usize), S
         LinkType::Ethernet => ethernet(frame, 0),
         LinkType::Raw => {
             let [first] = frame.load(0).ok_or(Skip::TruncatedIp)?;
-            match u32::from_be_bytes(first) >> 28 {
+            match u32::from_be(first) >> 28 {
                 4 => Ok((Family::V4, 0)),
                 6 => Ok((Family::V6, 0)),
                 _ => Err(Skip::NotIp),
@@ -288,7 +289,7 @@ fn link_header<F: Frame>(frame: &F, link: LinkType) -> Result<(Family, usize), S
             let [family] = frame.load(0).ok_or(Skip::TruncatedLink)?;
             // AF_INET is 2 everywhere; AF_INET6 is 24, 28 or 30 on the BSDs, 10 on Linux. The
             // field is in the writer's byte order.
-            match u32::from_be_bytes(family).min(u32::from_le_bytes(family)) {
+            match u32::from_be(family).min(u32::from_le(family)) {
                 2 => Ok((Family::V4, 4)),
                 10 | 24 | 28 | 30 => Ok((Family::V6, 4)),
                 _ => Err(Skip::NotIp),
@@ -316,20 +317,19 @@ fn ethernet<F: Frame>(frame: &F, offset: usize) -> Result<(Family, usize), Skip>
 /// The first two bytes of a word.
 #[inline(always)]
 fn upper(word: Word) -> u16 {
-    (u32::from_be_bytes(word) >> 16) as u16
+    (u32::from_be(word) >> 16) as u16
 }
 
 /// The last two bytes of a word.
 #[inline(always)]
 fn lower(word: Word) -> u16 {
-    u32::from_be_bytes(word) as u16
+    u32::from_be(word) as u16
 }
 
-/// One byte of a word, counted from 0. Shifts, because taking the array apart would have the
-/// compiler load it byte by byte.
+/// One byte of a word, counted from 0.
 #[inline(always)]
 fn byte(word: Word, index: u32) -> u8 {
-    (u32::from_be_bytes(word) >> (24 - 8 * index)) as u8
+    (u32::from_be(word) >> (24 - 8 * index)) as u8
 }
 
 /// Steps over VLAN tags.
@@ -361,10 +361,15 @@ fn tagged<F: Frame>(
 }
 
 #[inline(always)]
-fn network<F: Frame>(frame: &F, family: Family, offset: usize) -> Result<Network, Skip> {
+fn network<F: Frame>(
+    frame: &F,
+    family: Family,
+    offset: usize,
+    packet: &mut Packet,
+) -> Result<(), Skip> {
     match family {
-        Family::V4 => ipv4(frame, offset),
-        Family::V6 => ipv6(frame, offset),
+        Family::V4 => ipv4(frame, offset, packet),
+        Family::V6 => ipv6(frame, offset, packet),
     }
 }
 
@@ -375,7 +380,7 @@ fn rest<F: Frame>(frame: &F, offset: usize) -> u32 {
 }
 
 #[inline(always)]
-fn ipv4<F: Frame>(frame: &F, offset: usize) -> Result<Network, Skip> {
+fn ipv4<F: Frame>(frame: &F, offset: usize, packet: &mut Packet) -> Result<(), Skip> {
     let [first, second, third, source, destination] =
         frame.load(offset).ok_or(Skip::TruncatedIp)?;
     if byte(first, 0) >> 4 != 4 {
@@ -385,11 +390,7 @@ fn ipv4<F: Frame>(frame: &F, offset: usize) -> Result<Network, Skip> {
     let available = rest(frame, offset);
     let total = u32::from(lower(first));
     // A length of 0 on a super-packet means that it is too long for the field (BIG TCP).
-    let ip_len = if total == 0 && frame.segmentation().size != 0 {
-        available
-    } else {
-        total
-    };
+    let ip_len = if total == 0 && frame.segmentation().size != 0 { available } else { total };
     if header_len < 20 || header_len as u32 > ip_len {
         return Err(Skip::BadHeaderLength);
     }
@@ -405,40 +406,25 @@ fn ipv4<F: Frame>(frame: &F, offset: usize) -> Result<Network, Skip> {
         Fragment::None
     };
     let protocol = byte(third, 1);
-    let transport_offset = offset + header_len;
+    packet.ip_offset = offset as u32;
+    packet.fragment = fragment;
     let end = offset + ip_len as usize;
-    let transport = transport(frame, protocol, transport_offset, end, fragment);
-    let (key, direction) = FlowKey::canonical(
-        mapped(source),
-        mapped(destination),
-        transport.ports,
-        protocol,
-    );
-    Ok(Network {
-        key,
-        direction,
-        protocol,
-        ip_offset: offset,
-        ip_len,
-        transport_offset,
-        payload_offset: transport.payload_offset,
-        destination_port: transport.ports as u16,
-        sequence: transport.sequence,
-        tcp_flags: transport.tcp_flags,
-        icmp: transport.icmp,
-        fragment,
-    })
+    let ports = transport(frame, protocol, offset + header_len, end, packet);
+    (packet.key, packet.direction) =
+        FlowKey::canonical(mapped(source), mapped(destination), ports, protocol);
+    packet.measure(frame, ip_len);
+    Ok(())
 }
 
 /// An IPv4 address as an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2).
 #[inline(always)]
 #[must_use]
 pub fn mapped(address: Word) -> [Word; 4] {
-    [[0; 4], [0; 4], [0, 0, 0xff, 0xff], address]
+    [0, 0, 0xffff_u32.to_be(), address]
 }
 
 #[inline(always)]
-fn ipv6<F: Frame>(frame: &F, offset: usize) -> Result<Network, Skip> {
+fn ipv6<F: Frame>(frame: &F, offset: usize, packet: &mut Packet) -> Result<(), Skip> {
     let [first, second, a, b, c, d, e, f, g, h] = frame.load(offset).ok_or(Skip::TruncatedIp)?;
     if byte(first, 0) >> 4 != 6 {
         return Err(Skip::BadVersion);
@@ -455,29 +441,15 @@ fn ipv6<F: Frame>(frame: &F, offset: usize) -> Result<Network, Skip> {
     }
     let end = offset + ip_len as usize;
     let chain = extensions(frame, next, offset + 40, end);
-    let transport = transport(frame, chain.protocol, chain.offset, end, chain.fragment);
-    let (key, direction) =
-        FlowKey::canonical([a, b, c, d], [e, f, g, h], transport.ports, chain.protocol);
+    packet.ip_offset = offset as u32;
+    packet.fragment = chain.fragment;
+    let ports = transport(frame, chain.protocol, chain.offset, end, packet);
+    (packet.key, packet.direction) =
+        FlowKey::canonical([a, b, c, d], [e, f, g, h], ports, chain.protocol);
     // Extension headers may claim more than the packet holds.
-    let payload_offset = if transport.payload_offset > end {
-        end
-    } else {
-        transport.payload_offset
-    };
-    Ok(Network {
-        key,
-        direction,
-        protocol: chain.protocol,
-        ip_offset: offset,
-        ip_len,
-        transport_offset: chain.offset,
-        payload_offset,
-        sequence: transport.sequence,
-        destination_port: transport.ports as u16,
-        tcp_flags: transport.tcp_flags,
-        icmp: transport.icmp,
-        fragment: chain.fragment,
-    })
+    packet.payload_offset = packet.payload_offset.min(end as u32);
+    packet.measure(frame, ip_len);
+    Ok(())
 }
 
 /// Where a chain of IPv6 extension headers ends.
@@ -491,12 +463,9 @@ struct Chain {
 /// own number, where the packet ends or the bound is reached.
 #[inline(always)]
 fn extensions<F: Frame>(frame: &F, first: u8, start: usize, end: usize) -> Chain {
-    let mut chain = Chain {
-        protocol: first,
-        offset: start,
-        fragment: Fragment::None,
-    };
+    let mut chain = Chain { protocol: first, offset: start, fragment: Fragment::None };
     for _ in 0..MAX_EXTENSIONS {
+        chain.offset = frame.forget(chain.offset);
         if chain.offset + 8 > end {
             break;
         }
@@ -525,7 +494,7 @@ fn extensions<F: Frame>(frame: &F, first: u8, start: usize, end: usize) -> Chain
                     break;
                 };
                 let place = lower(word);
-                let identification = u32::from_be_bytes(identification);
+                let identification = u32::from_be(identification);
                 chain.protocol = byte(word, 0);
                 chain.offset += 8;
                 if place & 0xfff8 != 0 {
@@ -544,74 +513,49 @@ fn extensions<F: Frame>(frame: &F, first: u8, start: usize, end: usize) -> Chain
     chain
 }
 
-/// What the transport header says.
-#[derive(Clone, Copy, Default)]
-struct Transport {
-    /// Source port in the upper half, destination port in the lower.
-    ports: u32,
-    payload_offset: usize,
-    sequence: u32,
-    tcp_flags: u8,
-    icmp: u16,
-}
-
-/// Reads the transport header of a packet that ends at `end`; all zero but the payload's place
-/// where there is none to read.
+/// Reads the transport header of a packet that ends at `end`, and returns its ports: the source's
+/// in the upper half, the destination's in the lower. All is zero but the payload's place where
+/// there is no header to read.
 #[inline(always)]
 fn transport<F: Frame>(
     frame: &F,
     number: u8,
     offset: usize,
     end: usize,
-    fragment: Fragment,
-) -> Transport {
-    let bare = Transport {
-        payload_offset: offset,
-        ..Transport::default()
-    };
-    if matches!(fragment, Fragment::Later(_)) {
-        return bare;
+    packet: &mut Packet,
+) -> u32 {
+    packet.payload_offset = offset as u32;
+    packet.sequence = 0;
+    packet.tcp_flags = 0;
+    packet.icmp = 0;
+    if matches!(packet.fragment, Fragment::Later(_)) {
+        return 0;
     }
     // Beyond the IP packet there is padding, which must not be read as ports.
     let room = end.saturating_sub(offset);
     match number {
         protocol::TCP if room >= 20 => {
-            let Some([ports, sequence, _, flags, _]) = frame.load(offset) else {
-                return bare;
-            };
-            let header_len = usize::from(byte(flags, 0) >> 4) * 4;
-            Transport {
-                ports: u32::from_be_bytes(ports),
-                payload_offset: offset + if header_len < 20 { 20 } else { header_len },
-                sequence: u32::from_be_bytes(sequence),
-                tcp_flags: byte(flags, 1),
-                icmp: 0,
-            }
+            let Some([ports, sequence, _, flags, _]) = frame.load(offset) else { return 0 };
+            let header_len = u32::from(byte(flags, 0) >> 4) * 4;
+            packet.payload_offset += if header_len < 20 { 20 } else { header_len };
+            packet.sequence = u32::from_be(sequence);
+            packet.tcp_flags = byte(flags, 1);
+            u32::from_be(ports)
         }
         protocol::UDP if room >= 8 => {
-            let Some([ports, _]) = frame.load(offset) else {
-                return bare;
-            };
-            Transport {
-                ports: u32::from_be_bytes(ports),
-                payload_offset: offset + 8,
-                ..bare
-            }
+            let Some([ports, _]) = frame.load(offset) else { return 0 };
+            packet.payload_offset += 8;
+            u32::from_be(ports)
         }
         protocol::SCTP if room >= 12 => {
-            let Some([ports, _, _]) = frame.load(offset) else {
-                return bare;
-            };
-            Transport {
-                ports: u32::from_be_bytes(ports),
-                payload_offset: offset + 12,
-                ..bare
-            }
+            let Some([ports, _, _]) = frame.load(offset) else { return 0 };
+            packet.payload_offset += 12;
+            u32::from_be(ports)
         }
         protocol::ICMP | protocol::ICMPV6 if room >= 8 => {
-            let Some([first, second]) = frame.load(offset) else {
-                return bare;
-            };
+            let Some([first, second]) = frame.load(offset) else { return 0 };
+            packet.payload_offset += 8;
+            packet.icmp = upper(first);
             // Echo request and reply (RFC 792, RFC 4443) carry an identifier, which stands in for
             // both ports: request and reply meet in one flow.
             let echo = matches!(
@@ -619,14 +563,9 @@ fn transport<F: Frame>(
                 (protocol::ICMP, 0 | 8) | (protocol::ICMPV6, 128 | 129)
             );
             let identifier = if echo { u32::from(upper(second)) } else { 0 };
-            Transport {
-                ports: identifier << 16 | identifier,
-                payload_offset: offset + 8,
-                icmp: upper(first),
-                ..bare
-            }
+            identifier << 16 | identifier
         }
-        _ => bare,
+        _ => 0,
     }
 }
 
@@ -635,28 +574,29 @@ const VXLAN_PORT: u16 = 4789;
 const VXLAN_PORT_LINUX: u16 = 8472;
 const GTP_U_PORT: u16 = 2152;
 
-/// The packet inside a tunnel, where the options open that tunnel and it carries one.
+/// Where the packet inside a tunnel starts, if the options open that tunnel and it carries one.
 #[inline(always)]
 fn inner<F: Frame>(
     frame: &F,
-    outer: &Network,
+    outer: &Packet,
     decapsulation: Decapsulation,
 ) -> Option<(Family, usize)> {
     if outer.fragment != Fragment::None {
         return None;
     }
-    match outer.protocol {
-        protocol::GRE if decapsulation.gre => gre(frame, outer.transport_offset),
-        protocol::UDP => match outer.destination_port {
+    let payload = frame.forget(outer.payload_offset as usize);
+    match outer.key.protocol {
+        protocol::GRE if decapsulation.gre => gre(frame, payload),
+        protocol::UDP => match u16::from_be_bytes(outer.key.destination(outer.direction).1) {
             VXLAN_PORT | VXLAN_PORT_LINUX if decapsulation.vxlan => {
                 // RFC 7348 section 5: the I flag says that the network identifier is valid.
-                let [flags, _] = frame.load(outer.payload_offset)?;
+                let [flags, _] = frame.load(payload)?;
                 if byte(flags, 0) & 0x08 == 0 {
                     return None;
                 }
-                ethernet(frame, outer.payload_offset + 8).ok()
+                ethernet(frame, payload + 8).ok()
             }
-            GTP_U_PORT if decapsulation.gtp_u => gtp_u(frame, outer.payload_offset),
+            GTP_U_PORT if decapsulation.gtp_u => gtp_u(frame, payload),
             _ => None,
         },
         _ => None,

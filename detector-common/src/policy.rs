@@ -89,10 +89,7 @@ impl Prefix {
     #[inline(always)]
     #[must_use]
     pub fn host(address: [u8; 16]) -> Self {
-        Self {
-            length: 128,
-            address,
-        }
+        Self { length: 128, address }
     }
 
     /// Whether `address` lies in the prefix.

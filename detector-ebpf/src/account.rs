@@ -4,7 +4,7 @@ use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{HashMap, LruHashMap, PerCpuArray};
 use detector_common::abi::{
-    Control, Count, FRAGMENT_SECONDS, FragmentKey, FragmentPorts, Hook, MAX_FRAGMENTS,
+    CLOSE_BATCH, Control, Count, FRAGMENT_SECONDS, FragmentKey, FragmentPorts, Hook, MAX_FRAGMENTS,
     OverflowCounters, OverflowKey, Totals,
 };
 use detector_common::flow::{Add as _, Clock, FlowCounters, FlowKey, Recorded};
@@ -14,7 +14,7 @@ use detector_common::policy::{Cached, Decision};
 
 use crate::enforce;
 use crate::events;
-use crate::frame::Payload;
+use crate::frame::{Context, Payload};
 use crate::stats::{self, Xadd};
 
 /// Key: [`FlowKey`]. Value: [`FlowCounters`]. A preallocated hash shared by all processors:
@@ -36,6 +36,18 @@ static FRAGMENTS: LruHashMap<FragmentKey, FragmentPorts> =
 #[map]
 static TEMPLATE: PerCpuArray<FlowCounters> = PerCpuArray::with_max_entries(1, 0);
 
+/// One entry: the packet being accounted. In a map for its size, and because the verifier does not
+/// follow what is in a map: all ways through the parser are one afterwards.
+#[map]
+static PACKET: PerCpuArray<Parsed> = PerCpuArray::with_max_entries(1, 0);
+
+/// A packet, and a word to pass an offset through, see [`Frame::forget`].
+#[repr(C)]
+pub(crate) struct Parsed {
+    packet: Packet,
+    offset: u32,
+}
+
 /// Tunnels that are opened, as the bits of [`Decapsulation`]. Set before the programs are loaded:
 /// the verifier removes the code for those that are not.
 #[unsafe(no_mangle)]
@@ -43,8 +55,8 @@ static DECAPSULATION: u32 = 0;
 
 /// Accounts one frame and says what happens to it. What cannot be accounted passes.
 #[inline(always)]
-pub(crate) fn account<F: Payload>(frame: &F, interface_index: u32, hook: Hook) -> Decision {
-    let Some(interface) = stats::interface(interface_index) else {
+pub(crate) fn account<C: Context>(context: &C, hook: Hook) -> Decision {
+    let Some(interface) = stats::interface(context.interface_index()) else {
         return Decision::Pass;
     };
     let Some((totals, point)) = stats::totals(interface, hook) else {
@@ -53,16 +65,18 @@ pub(crate) fn account<F: Payload>(frame: &F, interface_index: u32, hook: Hook) -
     let Some(control) = stats::control() else {
         return Decision::Pass;
     };
+    let Some(parsed) = PACKET.get_ptr_mut(0) else { return Decision::Pass };
+    // SAFETY: this processor's own entry, and one program runs on it at a time; the frame is given
+    // the word beside the packet and nothing else is.
+    let (packet, frame) =
+        unsafe { (&mut (*parsed).packet, context.frame(&raw mut (*parsed).offset)) };
     // SAFETY: a constant of the loaded program, read where the compiler must not fold it.
     let bits = unsafe { core::ptr::read_volatile(&raw const DECAPSULATION) };
-    match parse(
-        frame,
-        LinkType::from_u8(interface.link),
-        Decapsulation::from_bits(bits),
-    ) {
-        Ok(packet) => packet_seen(frame, packet, totals, control, point),
+    let link = LinkType::from_u8(interface.link);
+    match parse(&frame, link, Decapsulation::from_bits(bits), packet) {
+        Ok(()) => packet_seen(&frame, packet, totals, control, point),
         Err(skip) => {
-            let (frames, bytes) = skipped_frames(frame);
+            let (frames, bytes) = skipped_frames(&frame);
             count(&mut totals.frames, frames, bytes);
             if let Some(skipped) = totals.skipped.get_mut(skip as usize) {
                 count(skipped, frames, bytes);
@@ -81,7 +95,7 @@ fn count(counter: &mut Count, packets: u32, bytes: u32) {
 #[inline(always)]
 fn packet_seen<F: Payload>(
     frame: &F,
-    mut packet: Packet,
+    packet: &mut Packet,
     totals: &mut Totals,
     control: &mut Control,
     point: u16,
@@ -90,11 +104,11 @@ fn packet_seen<F: Payload>(
     totals.link_bytes += u64::from(packet.frame_bytes - packet.ip_bytes);
     let clock = stats::clock(control);
     if packet.fragment != Fragment::None {
-        fragment(&mut packet, &clock, totals);
+        fragment(packet, &clock, totals);
     }
     let generation = control.generation;
-    let Some(flow) = flow(&packet, control, generation, &clock) else {
-        return overflow(&packet, &clock, totals);
+    let Some(flow) = flow(packet, control, generation, &clock) else {
+        return overflow(packet, &clock, totals);
     };
     let decision = match decision(flow, &packet.key, generation, &clock) {
         Some(decision) => decision,
@@ -103,7 +117,7 @@ fn packet_seen<F: Payload>(
             return Decision::Pass;
         }
     };
-    let counted = match flow.record::<Xadd>(&packet, point, &clock) {
+    let counted = match flow.record::<Xadd>(packet, point, &clock) {
         Recorded::Counted(counted) => counted,
         Recorded::Duplicate => {
             count(&mut totals.duplicates, packet.segments, packet.ip_bytes);
@@ -118,13 +132,13 @@ fn packet_seen<F: Payload>(
         totals.owner_moves += 1;
     }
     if let Some(checkpoint) = counted.checkpoint {
-        events::checkpoint(&packet, checkpoint, flow, &clock, totals);
+        events::checkpoint(packet, checkpoint, flow, &clock, totals);
     }
     if packet.payload_bytes != 0
         && (counted.head || events::is_dns(&packet.key))
         && control.heads_per_second != 0
     {
-        events::head(frame, &packet, control, &clock, totals);
+        events::head(frame, packet, control, &clock, totals);
     }
     if decision == Decision::Drop {
         count(&mut totals.dropped, packet.segments, packet.ip_bytes);
@@ -230,12 +244,8 @@ fn fragment(packet: &mut Packet, clock: &Clock, totals: &mut Totals) {
         Fragment::None => {}
         Fragment::First(identification) => {
             key.identification = identification;
-            let ports = FragmentPorts {
-                seen: clock.now,
-                source_port,
-                destination_port,
-                reserved: 0,
-            };
+            let ports =
+                FragmentPorts { seen: clock.now, source_port, destination_port, reserved: 0 };
             if FRAGMENTS.insert(&key, &ports, 0).is_err() {
                 // The followers will be counted as unknown.
             }
@@ -251,18 +261,12 @@ fn fragment(packet: &mut Packet, clock: &Clock, totals: &mut Totals) {
                     *ports
                 }
                 _ => {
-                    count(
-                        &mut totals.fragments_unknown,
-                        packet.segments,
-                        packet.ip_bytes,
-                    );
+                    count(&mut totals.fragments_unknown, packet.segments, packet.ip_bytes);
                     return;
                 }
             };
             packet.key =
-                packet
-                    .key
-                    .with_ports(packet.direction, known.source_port, known.destination_port);
+                packet.key.with_ports(packet.direction, known.source_port, known.destination_port);
         }
     }
 }
@@ -277,10 +281,7 @@ fn overflow(packet: &Packet, clock: &Clock, totals: &mut Totals) -> Decision {
         Some(entry) => Some(entry),
         None => {
             let fresh = OverflowCounters::open(&key);
-            if OVERFLOW
-                .insert(&key, &fresh, u64::from(BPF_NOEXIST))
-                .is_err()
-            {
+            if OVERFLOW.insert(&key, &fresh, u64::from(BPF_NOEXIST)).is_err() {
                 // Full, or another processor was first: the lookup tells.
             }
             OVERFLOW.get_ptr_mut(&key)
@@ -306,27 +307,29 @@ fn overflow(packet: &Packet, clock: &Clock, totals: &mut Totals) -> Decision {
     }
 }
 
-/// Keys in one call of `close_flows`.
-const CLOSE_BATCH: usize = 64;
-
-/// Marks each flow whose key stands in the frame. The mark is a plain store that a packet in
-/// flight may overwrite; the agent looks again after the grace period before it deletes.
+/// Marks the flow whose key is next in the frame. The agent runs the program once per key on one
+/// frame of keys; a loop over them is more than the verifier walks.
+///
+/// The mark is a plain store that a packet in flight may overwrite: the agent looks again after the
+/// grace period before it deletes.
 #[inline(always)]
-pub(crate) fn close<F: Frame>(frame: &F) -> i32 {
-    let mut closed = 0;
-    for index in 0..CLOSE_BATCH {
-        let Some(words) = frame.load(index * size_of::<FlowKey>()) else {
-            break;
-        };
-        let key = FlowKey::from_words(words);
-        if let Some(flow) = FLOWS.get_ptr_mut(&key) {
-            // SAFETY: one load and one store of an aligned word in a value that stays in place.
-            unsafe {
-                let cached = Cached(core::ptr::read_volatile(&raw const (*flow).policy));
-                core::ptr::write_volatile(&raw mut (*flow).policy, cached.closing().0);
-            }
-            closed += 1;
+pub(crate) fn close<C: Context>(context: &C) -> i32 {
+    const KEY_BYTES: usize = size_of::<FlowKey>();
+    let Some(control) = stats::control() else { return 0 };
+    let Some(parsed) = PACKET.get_ptr_mut(0) else { return 0 };
+    // SAFETY: as in [`account`].
+    let frame = context.frame(unsafe { &raw mut (*parsed).offset });
+    let offset = (control.close_cursor as usize % CLOSE_BATCH) * KEY_BYTES;
+    let more = offset + 2 * KEY_BYTES <= frame.wire_len() as usize;
+    control.close_cursor = if more { control.close_cursor + 1 } else { 0 };
+    let Some(words) = frame.load(offset) else { return 0 };
+    let key = FlowKey::from_words(words);
+    if let Some(flow) = FLOWS.get_ptr_mut(&key) {
+        // SAFETY: one load and one store of an aligned word in a value that stays in place.
+        unsafe {
+            let cached = Cached(core::ptr::read_volatile(&raw const (*flow).policy));
+            core::ptr::write_volatile(&raw mut (*flow).policy, cached.closing().0);
         }
     }
-    closed
+    0
 }

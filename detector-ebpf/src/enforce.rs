@@ -60,11 +60,7 @@ pub(crate) fn blocked_until(key: &FlowKey, now: u64) -> u64 {
 #[inline(always)]
 pub(crate) fn decide(key: &FlowKey, generation: u64, now: u64) -> (Cached, u64) {
     let deadline = blocked_until(key, now);
-    let decision = if deadline == 0 {
-        Decision::Pass
-    } else {
-        Decision::Drop
-    };
+    let decision = if deadline == 0 { Decision::Pass } else { Decision::Drop };
     (Cached::new(decision, generation), deadline)
 }
 

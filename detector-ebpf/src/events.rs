@@ -25,7 +25,7 @@ static BUDGET: PerCpuArray<Budget> = PerCpuArray::with_max_entries(1, 0);
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Budget {
-    /// The second this budget is for, in ticks divided by the tick rate.
+    /// The second this budget is for.
     second: u64,
     spent: u64,
 }
@@ -93,7 +93,7 @@ pub(crate) fn head<F: Payload>(
     };
     // SAFETY: this processor's own entry, and one program runs on it at a time.
     let budget = unsafe { &mut *budget };
-    let second = clock.now / clock.ticks_per_second;
+    let second = clock.seconds();
     if budget.second != second {
         budget.second = second;
         budget.spent = 0;

@@ -18,10 +18,33 @@ pub(crate) trait Payload: Frame {
     fn copy(&self, offset: u32, length: u32, head: *mut [u8; HEAD_BYTES]) -> u32;
 }
 
+/// What a program is called with: where the packet came by, and how to read it.
+pub(crate) trait Context {
+    type Frame: Payload;
+
+    fn interface_index(&self) -> u32;
+
+    /// The frame. `word` is memory that the verifier does not follow, valid as long as the program
+    /// runs and used by nothing else.
+    fn frame(&self, word: *mut u32) -> Self::Frame;
+}
+
+/// See [`Frame::forget`]: the offset goes through memory that the verifier does not follow and
+/// comes back as any number below 32,768, which with the longest load is what it lets a packet
+/// pointer move.
+#[inline(always)]
+fn through(word: *mut u32, offset: usize) -> usize {
+    // SAFETY: `word` is as [`Context::frame`] asks for.
+    unsafe {
+        core::ptr::write_volatile(word, offset as u32);
+        (core::ptr::read_volatile(word) & 0x7fff) as usize
+    }
+}
+
 /// The longest load. Helpers copy into one buffer of this size per frame, not one per load: the
 /// stack has 512 bytes.
 const SCRATCH_BYTES: usize = 40;
-type Scratch = UnsafeCell<MaybeUninit<[u8; SCRATCH_BYTES]>>;
+type Scratch = UnsafeCell<MaybeUninit<[Word; SCRATCH_BYTES / 4]>>;
 
 /// Reads a `T`, which is bytes, between two packet pointers.
 #[inline(always)]
@@ -30,24 +53,34 @@ fn linear<T: Copy>(start: usize, end: usize, offset: usize) -> Option<T> {
     if at + size_of::<T>() > end {
         return None;
     }
-    // SAFETY: the bytes were just compared with the end of the packet, as the verifier checks.
-    Some(unsafe { (at as *const T).read_unaligned() })
+    // SAFETY: the bytes were just compared with the end of the packet, as the verifier checks. The
+    // address may be misaligned, which BPF loads on the architectures we build for do not mind; an
+    // unaligned read would be put together byte by byte.
+    Some(unsafe { *(at as *const T) })
+}
+
+/// XDP on frames in one buffer.
+pub(crate) struct Linear<'a>(pub(crate) &'a XdpContext);
+
+impl Context for Linear<'_> {
+    type Frame = XdpFrame;
+
+    #[inline(always)]
+    fn interface_index(&self) -> u32 {
+        self.0.ingress_ifindex() as u32
+    }
+
+    #[inline(always)]
+    fn frame(&self, word: *mut u32) -> XdpFrame {
+        XdpFrame { start: self.0.data(), end: self.0.data_end(), word }
+    }
 }
 
 /// An XDP frame in one buffer.
 pub(crate) struct XdpFrame {
     start: usize,
     end: usize,
-}
-
-impl XdpFrame {
-    #[inline(always)]
-    pub(crate) fn new(context: &XdpContext) -> Self {
-        Self {
-            start: context.data(),
-            end: context.data_end(),
-        }
-    }
+    word: *mut u32,
 }
 
 impl Frame for XdpFrame {
@@ -60,28 +93,57 @@ impl Frame for XdpFrame {
     fn load<const N: usize>(&self, offset: usize) -> Option<[Word; N]> {
         linear(self.start, self.end, offset)
     }
+
+    #[inline(always)]
+    fn forget(&self, offset: usize) -> usize {
+        through(self.word, offset)
+    }
 }
 
 impl Payload for XdpFrame {
-    /// `bpf_xdp_load_bytes` does not exist before Linux 5.18, so this copies by hand.
+    /// `bpf_xdp_load_bytes` does not exist before Linux 5.18, so this copies by hand, in words.
     #[inline(always)]
     fn copy(&self, offset: u32, length: u32, head: *mut [u8; HEAD_BYTES]) -> u32 {
-        // The verifier wants a bounded offset: 16 bits hold every XDP frame.
-        let offset = (offset & 0xffff) as usize;
-        let head = head.cast::<u8>();
-        let mut copied = 0usize;
-        while copied < HEAD_BYTES {
-            if copied as u32 >= length {
+        let base = self.start + through(self.word, offset as usize);
+        let words = head.cast::<Word>();
+        let mut copied = 0;
+        for index in 0..HEAD_BYTES / 4 {
+            if copied + 4 > length {
                 break;
             }
-            let Some([byte]) = linear::<[u8; 1]>(self.start, self.end, offset + copied) else {
-                break;
-            };
-            // SAFETY: `copied` is below HEAD_BYTES, the size of the record's array.
-            unsafe { head.add(copied).write(byte) };
-            copied += 1;
+            let Some(word) = linear::<Word>(base, self.end, index * 4) else { break };
+            // SAFETY: `index` is below the words that the record's array holds.
+            unsafe { words.add(index).write_unaligned(word) };
+            copied += 4;
         }
-        copied as u32
+        copied
+    }
+}
+
+/// XDP on frames that may lie in several buffers.
+pub(crate) struct Fragments<'a>(pub(crate) &'a XdpContext);
+
+impl Context for Fragments<'_> {
+    type Frame = XdpFragmentsFrame;
+
+    #[inline(always)]
+    fn interface_index(&self) -> u32 {
+        self.0.ingress_ifindex() as u32
+    }
+
+    #[inline(always)]
+    fn frame(&self, word: *mut u32) -> XdpFragmentsFrame {
+        let context = self.0.as_ptr();
+        // SAFETY: the helper takes the context this program was called with.
+        let length = unsafe { bpf_xdp_get_buff_len(context.cast()) } as u32;
+        XdpFragmentsFrame {
+            context,
+            start: self.0.data(),
+            end: self.0.data_end(),
+            length,
+            word,
+            scratch: Scratch::new(MaybeUninit::uninit()),
+        }
     }
 }
 
@@ -91,23 +153,8 @@ pub(crate) struct XdpFragmentsFrame {
     start: usize,
     end: usize,
     length: u32,
+    word: *mut u32,
     scratch: Scratch,
-}
-
-impl XdpFragmentsFrame {
-    #[inline(always)]
-    pub(crate) fn new(context: &XdpContext) -> Self {
-        let pointer = context.as_ptr();
-        // SAFETY: the helper takes the context this program was called with.
-        let length = unsafe { bpf_xdp_get_buff_len(pointer.cast()) } as u32;
-        Self {
-            context: pointer,
-            start: context.data(),
-            end: context.data_end(),
-            length,
-            scratch: Scratch::new(MaybeUninit::uninit()),
-        }
-    }
 }
 
 impl Frame for XdpFragmentsFrame {
@@ -125,18 +172,18 @@ impl Frame for XdpFragmentsFrame {
         let scratch = self.scratch.get();
         // SAFETY: the helper writes exactly N words, which the scratch holds, or fails.
         let result = unsafe {
-            bpf_xdp_load_bytes(
-                self.context.cast(),
-                offset as u32,
-                scratch.cast(),
-                N as u32 * 4,
-            )
+            bpf_xdp_load_bytes(self.context.cast(), offset as u32, scratch.cast(), N as u32 * 4)
         };
         if result != 0 {
             return None;
         }
         // SAFETY: the helper succeeded, so the first N words are written.
-        Some(unsafe { scratch.cast::<[Word; N]>().read_unaligned() })
+        Some(unsafe { scratch.cast::<[Word; N]>().read() })
+    }
+
+    #[inline(always)]
+    fn forget(&self, offset: usize) -> usize {
+        through(self.word, offset)
     }
 }
 
@@ -150,31 +197,38 @@ impl Payload for XdpFragmentsFrame {
     }
 }
 
+/// Either tc hook.
+pub(crate) struct Skb<'a>(pub(crate) &'a TcContext);
+
+impl Context for Skb<'_> {
+    type Frame = SkbFrame;
+
+    #[inline(always)]
+    fn interface_index(&self) -> u32 {
+        // SAFETY: the context of a running program is valid, the field readable at tc.
+        unsafe { (*self.0.skb.skb).ifindex }
+    }
+
+    #[inline(always)]
+    fn frame(&self, word: *mut u32) -> SkbFrame {
+        SkbFrame {
+            skb: self.0.skb.skb,
+            start: self.0.data(),
+            end: self.0.data_end(),
+            word,
+            scratch: Scratch::new(MaybeUninit::uninit()),
+        }
+    }
+}
+
 /// An skb at tc. The linear part is read directly, the rest through a helper: a helper call per
 /// field costs more than the whole of the parser.
 pub(crate) struct SkbFrame {
     skb: *mut __sk_buff,
     start: usize,
     end: usize,
+    word: *mut u32,
     scratch: Scratch,
-}
-
-impl SkbFrame {
-    #[inline(always)]
-    pub(crate) fn new(context: &TcContext) -> Self {
-        Self {
-            skb: context.skb.skb,
-            start: context.data(),
-            end: context.data_end(),
-            scratch: Scratch::new(MaybeUninit::uninit()),
-        }
-    }
-
-    #[inline(always)]
-    pub(crate) fn interface_index(&self) -> u32 {
-        // SAFETY: the context of a running program is valid, the field readable at tc.
-        unsafe { (*self.skb).ifindex }
-    }
 }
 
 impl Frame for SkbFrame {
@@ -199,28 +253,24 @@ impl Frame for SkbFrame {
             return None;
         }
         // SAFETY: the helper succeeded, so the first N words are written.
-        Some(unsafe { scratch.cast::<[Word; N]>().read_unaligned() })
+        Some(unsafe { scratch.cast::<[Word; N]>().read() })
+    }
+
+    #[inline(always)]
+    fn forget(&self, offset: usize) -> usize {
+        through(self.word, offset)
     }
 
     #[inline(always)]
     fn segmentation(&self) -> Segmentation {
         // SAFETY: as above.
-        unsafe {
-            Segmentation {
-                count: (*self.skb).gso_segs,
-                size: (*self.skb).gso_size,
-            }
-        }
+        unsafe { Segmentation { count: (*self.skb).gso_segs, size: (*self.skb).gso_size } }
     }
 
     #[inline(always)]
     fn stripped_bytes(&self) -> u32 {
         // SAFETY: as above.
-        if unsafe { (*self.skb).vlan_present } != 0 {
-            4
-        } else {
-            0
-        }
+        if unsafe { (*self.skb).vlan_present } != 0 { 4 } else { 0 }
     }
 }
 

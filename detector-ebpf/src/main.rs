@@ -5,10 +5,7 @@
 #![no_std]
 #![no_main]
 #![feature(core_intrinsics)]
-#![expect(
-    unreachable_pub,
-    reason = "the macros that declare programs want their functions public"
-)]
+#![expect(unreachable_pub, reason = "the macros that declare programs want their functions public")]
 #![expect(
     internal_features,
     reason = "XADD, the only atomic that Linux 5.10 loads, is an intrinsic"
@@ -26,12 +23,12 @@ use aya_ebpf::programs::{TcContext, XdpContext};
 use detector_common::abi::Hook;
 use detector_common::policy::Decision;
 
-use crate::frame::{SkbFrame, XdpFragmentsFrame, XdpFrame};
+use crate::frame::{Fragments, Linear, Skb};
 
 /// XDP on frames that lie in one buffer.
 #[xdp]
 pub fn xdp_ingress(context: XdpContext) -> u32 {
-    match account::account(&XdpFrame::new(&context), interface(&context), Hook::Ingress) {
+    match account::account(&Linear(&context), Hook::Ingress) {
         Decision::Pass => xdp_action::XDP_PASS,
         Decision::Drop => xdp_action::XDP_DROP,
     }
@@ -40,11 +37,7 @@ pub fn xdp_ingress(context: XdpContext) -> u32 {
 /// XDP on frames of several buffers: an MTU above one page.
 #[xdp(frags)]
 pub fn xdp_ingress_frags(context: XdpContext) -> u32 {
-    match account::account(
-        &XdpFragmentsFrame::new(&context),
-        interface(&context),
-        Hook::Ingress,
-    ) {
+    match account::account(&Fragments(&context), Hook::Ingress) {
         Decision::Pass => xdp_action::XDP_PASS,
         Decision::Drop => xdp_action::XDP_DROP,
     }
@@ -52,8 +45,7 @@ pub fn xdp_ingress_frags(context: XdpContext) -> u32 {
 
 #[classifier]
 pub fn tc_ingress(context: TcContext) -> i32 {
-    let frame = SkbFrame::new(&context);
-    match account::account(&frame, frame.interface_index(), Hook::Ingress) {
+    match account::account(&Skb(&context), Hook::Ingress) {
         Decision::Pass => TC_ACT_UNSPEC,
         Decision::Drop => TC_ACT_SHOT as i32,
     }
@@ -61,8 +53,7 @@ pub fn tc_ingress(context: TcContext) -> i32 {
 
 #[classifier]
 pub fn tc_egress(context: TcContext) -> i32 {
-    let frame = SkbFrame::new(&context);
-    match account::account(&frame, frame.interface_index(), Hook::Egress) {
+    match account::account(&Skb(&context), Hook::Egress) {
         Decision::Pass => TC_ACT_UNSPEC,
         Decision::Drop => TC_ACT_SHOT as i32,
     }
@@ -71,18 +62,13 @@ pub fn tc_egress(context: TcContext) -> i32 {
 /// Marks the flows whose keys make up the packet as closing. Run by the agent.
 #[classifier]
 pub fn close_flows(context: TcContext) -> i32 {
-    account::close(&SkbFrame::new(&context))
+    account::close(&Skb(&context))
 }
 
 /// Reads both clocks into CLOCKS. Run by the agent.
 #[classifier]
 pub fn read_clocks(_context: TcContext) -> i32 {
     stats::read_clocks()
-}
-
-#[inline(always)]
-fn interface(context: &XdpContext) -> u32 {
-    context.ingress_ifindex() as u32
 }
 
 #[panic_handler]

@@ -48,11 +48,7 @@ impl Add for Xadd {
 #[inline(always)]
 pub(crate) fn interface(index: u32) -> Option<Interface> {
     let interface = *INTERFACES.get(index & (INTERFACE_INDEX_SLOTS - 1))?;
-    if interface.slot == 0 {
-        None
-    } else {
-        Some(interface)
-    }
+    if interface.slot == 0 { None } else { Some(interface) }
 }
 
 /// This processor's totals for an interface's hook, and the observation point's number.
@@ -74,10 +70,7 @@ pub(crate) fn control() -> Option<&'static mut Control> {
 #[inline(always)]
 pub(crate) fn clock(control: &Control) -> Clock {
     // SAFETY: the helper takes no arguments.
-    Clock {
-        now: unsafe { bpf_jiffies64() },
-        ticks_per_second: control.ticks_per_second,
-    }
+    Clock { now: unsafe { bpf_jiffies64() }, ticks_per_second: control.ticks_per_second }
 }
 
 #[inline(always)]
