@@ -136,6 +136,21 @@ pub struct Totals {
 
 const _: () = assert!(size_of::<Totals>() % 8 == 0);
 
+/// Value of TOTALS. The packet being accounted is kept beside the totals and not in a map of its
+/// own, which would cost another lookup for every packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct PointTotals {
+    pub totals: Totals,
+    /// The programs' own.
+    pub scratch: [u64; SCRATCH_WORDS],
+}
+
+/// Words of [`PointTotals::scratch`]: a [`Packet`] and an offset.
+pub const SCRATCH_WORDS: usize = 13;
+
+const _: () = assert!(size_of::<Packet>() + 8 <= SCRATCH_WORDS * 8);
+
 /// The one entry of CONTROL.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -164,6 +179,13 @@ pub struct OverflowKey {
 }
 
 const _: () = assert!(size_of::<OverflowKey>() == 24);
+
+/// A flow key from its five words of eight bytes as they stand in memory.
+#[inline(always)]
+pub(crate) fn key_from_longs(longs: [u64; 5]) -> FlowKey {
+    // SAFETY: a flow key is 40 bytes of `repr(C)` byte arrays: every bit pattern is a value.
+    unsafe { core::mem::transmute::<[u64; 5], FlowKey>(longs) }
+}
 
 /// Value of OVERFLOW.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -337,7 +359,7 @@ pub struct Clocks {
 mod pod {
     use super::{
         Clocks, Control, FragmentKey, FragmentPorts, Interface, OverflowCounters, OverflowKey,
-        Totals,
+        PointTotals, Totals,
     };
     use crate::flow::{FlowCounters, FlowKey};
     use crate::policy::{Block, Prefix};
@@ -361,6 +383,7 @@ mod pod {
         OverflowCounters,
         OverflowKey,
         Prefix,
+        PointTotals,
         Totals,
     );
 }

@@ -15,7 +15,7 @@ use detector_common::policy::{Cached, Decision};
 use crate::enforce;
 use crate::events;
 use crate::frame::{Context, Payload};
-use crate::stats::{self, Xadd};
+use crate::stats::{self, Point, Xadd};
 
 /// Key: [`FlowKey`]. Value: [`FlowCounters`]. A preallocated hash shared by all processors:
 /// per-processor maps are slower at many flows and an LRU evicts without a word.
@@ -36,18 +36,6 @@ static FRAGMENTS: LruHashMap<FragmentKey, FragmentPorts> =
 #[map]
 static TEMPLATE: PerCpuArray<FlowCounters> = PerCpuArray::with_max_entries(1, 0);
 
-/// One entry: the packet being accounted. In a map for its size, and because the verifier does not
-/// follow what is in a map: all ways through the parser are one afterwards.
-#[map]
-static PACKET: PerCpuArray<Parsed> = PerCpuArray::with_max_entries(1, 0);
-
-/// A packet, and a word to pass an offset through, see [`Frame::forget`].
-#[repr(C)]
-pub(crate) struct Parsed {
-    packet: Packet,
-    offset: u32,
-}
-
 /// Tunnels that are opened, as the bits of [`Decapsulation`]. Set before the programs are loaded:
 /// the verifier removes the code for those that are not.
 #[unsafe(no_mangle)]
@@ -59,22 +47,14 @@ pub(crate) fn account<C: Context>(context: &C, hook: Hook) -> Decision {
     let Some(interface) = stats::interface(context.interface_index()) else {
         return Decision::Pass;
     };
-    let Some((totals, point)) = stats::totals(interface, hook) else {
-        return Decision::Pass;
-    };
-    let Some(control) = stats::control() else {
-        return Decision::Pass;
-    };
-    let Some(parsed) = PACKET.get_ptr_mut(0) else { return Decision::Pass };
-    // SAFETY: this processor's own entry, and one program runs on it at a time; the frame is given
-    // the word beside the packet and nothing else is.
-    let (packet, frame) =
-        unsafe { (&mut (*parsed).packet, context.frame(&raw mut (*parsed).offset)) };
+    let Some(point) = stats::point(interface, hook) else { return Decision::Pass };
+    let Point { number, totals, packet, word } = point;
+    let frame = context.frame(word);
     // SAFETY: a constant of the loaded program, read where the compiler must not fold it.
     let bits = unsafe { core::ptr::read_volatile(&raw const DECAPSULATION) };
     let link = LinkType::from_u8(interface.link);
     match parse(&frame, link, Decapsulation::from_bits(bits), packet) {
-        Ok(()) => packet_seen(&frame, packet, totals, control, point),
+        Ok(()) => packet_seen(&frame, packet, totals, number),
         Err(skip) => {
             let (frames, bytes) = skipped_frames(&frame);
             count(&mut totals.frames, frames, bytes);
@@ -83,6 +63,16 @@ pub(crate) fn account<C: Context>(context: &C, hook: Hook) -> Decision {
             }
             Decision::Pass
         }
+    }
+}
+
+/// Reads a frame and does nothing with it.
+#[inline(always)]
+pub(crate) fn parse_only<C: Context>(context: &C) {
+    let Some(Point { packet, word, .. }) = stats::numbered(0) else { return };
+    let frame = context.frame(word);
+    if parse(&frame, LinkType::Ethernet, Decapsulation::default(), packet).is_err() {
+        packet.segments = 0;
     }
 }
 
@@ -97,9 +87,9 @@ fn packet_seen<F: Payload>(
     frame: &F,
     packet: &mut Packet,
     totals: &mut Totals,
-    control: &mut Control,
     point: u16,
 ) -> Decision {
+    let control = stats::control();
     count(&mut totals.frames, packet.segments, packet.frame_bytes);
     totals.link_bytes += u64::from(packet.frame_bytes - packet.ip_bytes);
     let clock = stats::clock(control);
@@ -315,10 +305,9 @@ fn overflow(packet: &Packet, clock: &Clock, totals: &mut Totals) -> Decision {
 #[inline(always)]
 pub(crate) fn close<C: Context>(context: &C) -> i32 {
     const KEY_BYTES: usize = size_of::<FlowKey>();
-    let Some(control) = stats::control() else { return 0 };
-    let Some(parsed) = PACKET.get_ptr_mut(0) else { return 0 };
-    // SAFETY: as in [`account`].
-    let frame = context.frame(unsafe { &raw mut (*parsed).offset });
+    let control = stats::control();
+    let Some(Point { word, .. }) = stats::numbered(0) else { return 0 };
+    let frame = context.frame(word);
     let offset = (control.close_cursor as usize % CLOSE_BATCH) * KEY_BYTES;
     let more = offset + 2 * KEY_BYTES <= frame.wire_len() as usize;
     control.close_cursor = if more { control.close_cursor + 1 } else { 0 };

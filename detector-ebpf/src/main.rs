@@ -15,6 +15,7 @@ mod account;
 mod enforce;
 mod events;
 mod frame;
+mod reference;
 mod stats;
 
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};

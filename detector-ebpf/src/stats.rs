@@ -3,26 +3,33 @@
 use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_ns};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray};
-use detector_common::Clock;
 use detector_common::abi::{
-    Clocks, Control, Hook, INTERFACE_INDEX_SLOTS, Interface, MAX_INTERFACES, Totals,
-    observation_point,
+    Clocks, Control, Hook, INTERFACE_INDEX_SLOTS, Interface, MAX_INTERFACES, PointTotals,
+    SCRATCH_WORDS, Totals, observation_point,
 };
 use detector_common::flow::Add;
+use detector_common::{Clock, Packet};
 
-/// Key: observation point. Value: [`Totals`]. Per processor, because every frame writes it and it
+/// Key: observation point. Value: [`PointTotals`]. Per processor, because every frame writes it and it
 /// must cost nothing; the agent adds the processors up.
 #[map]
-static TOTALS: PerCpuArray<Totals> = PerCpuArray::with_max_entries(MAX_INTERFACES * 2, 0);
+static TOTALS: PerCpuArray<PointTotals> = PerCpuArray::with_max_entries(MAX_INTERFACES * 2, 0);
 
 /// Key: the low 16 bits of an interface index. Value: its slot and link type. An array, because a
 /// hash lookup per packet would cost a fifth of the whole program.
 #[map]
 static INTERFACES: Array<Interface> = Array::with_max_entries(INTERFACE_INDEX_SLOTS, 0);
 
-/// One entry: what the agent tells the programs at run time.
-#[map]
-static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
+/// What the agent tells the programs at run time: a global, which is an array map with one entry
+/// and without the lookup.
+#[unsafe(no_mangle)]
+static mut CONTROL: Control = Control {
+    generation: 0,
+    full_until: 0,
+    ticks_per_second: 0,
+    heads_per_second: 0,
+    close_cursor: 0,
+};
 
 /// One entry: the result of `read_clocks`.
 #[map]
@@ -51,20 +58,45 @@ pub(crate) fn interface(index: u32) -> Option<Interface> {
     if interface.slot == 0 { None } else { Some(interface) }
 }
 
-/// This processor's totals for an interface's hook, and the observation point's number.
+/// What this processor keeps for one observation point while it accounts a packet.
+pub(crate) struct Point {
+    pub(crate) number: u16,
+    pub(crate) totals: &'static mut Totals,
+    /// Where the packet is put. In a map for its size, and because the verifier does not follow
+    /// what is in a map: all ways through the parser are one afterwards.
+    pub(crate) packet: &'static mut Packet,
+    /// A word to pass an offset through, see [`detector_common::Frame::forget`].
+    pub(crate) word: *mut u32,
+}
+
+/// The observation point of an interface's hook.
 #[inline(always)]
-pub(crate) fn totals(interface: Interface, hook: Hook) -> Option<(&'static mut Totals, u16)> {
-    let point = observation_point(interface.slot - 1, hook);
-    let totals = TOTALS.get_ptr_mut(u32::from(point))?;
-    // SAFETY: this processor's own entry, and one program runs on it at a time.
-    Some((unsafe { &mut *totals }, point))
+pub(crate) fn point(interface: Interface, hook: Hook) -> Option<Point> {
+    numbered(observation_point(interface.slot - 1, hook))
 }
 
 #[inline(always)]
-pub(crate) fn control() -> Option<&'static mut Control> {
-    let control = CONTROL.get_ptr_mut(0)?;
-    // SAFETY: the entry of an array map lives as long as the program.
-    Some(unsafe { &mut *control })
+pub(crate) fn numbered(number: u16) -> Option<Point> {
+    let value = TOTALS.get_ptr_mut(u32::from(number))?;
+    // SAFETY: this processor's own entry, and one program runs on it at a time. The scratch has
+    // room for a packet and, in its last word, an offset; a packet's enums hold what this program
+    // wrote, or 0, which each of them has.
+    unsafe {
+        let scratch = &raw mut (*value).scratch;
+        Some(Point {
+            number,
+            totals: &mut (*value).totals,
+            packet: &mut *scratch.cast::<Packet>(),
+            word: scratch.cast::<u64>().add(SCRATCH_WORDS - 1).cast::<u32>(),
+        })
+    }
+}
+
+#[inline(always)]
+pub(crate) fn control() -> &'static mut Control {
+    // SAFETY: the global lives as long as the program. The agent and other processors write single
+    // words of it, and reading an older one is as good.
+    unsafe { &mut *(&raw mut CONTROL) }
 }
 
 #[inline(always)]

@@ -3,10 +3,16 @@
 //! Imports go one way: common, flow, features, model, verdict, response; sources know common and
 //! flow; the agent knows all. The pure middle takes time and input as arguments.
 
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod engine;
 pub mod features;
 pub mod flow;
 pub mod model;
+pub mod network;
 pub mod response;
 pub mod sink;
 pub mod source;
+pub mod units;
 pub mod verdict;

@@ -46,10 +46,14 @@ impl Background {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .with_context(|| format!("failed to start {name}; `cargo xtask setup` installs what is missing"))?;
+            .with_context(|| {
+                format!("failed to start {name}; `cargo xtask setup` installs what is missing")
+            })?;
         let lines = Arc::new(Lines::default());
-        let outputs: [Option<Box<dyn Read + Send>>; 2] =
-            [child.stdout.take().map(|pipe| Box::new(pipe) as _), child.stderr.take().map(|pipe| Box::new(pipe) as _)];
+        let outputs: [Option<Box<dyn Read + Send>>; 2] = [
+            child.stdout.take().map(|pipe| Box::new(pipe) as _),
+            child.stderr.take().map(|pipe| Box::new(pipe) as _),
+        ];
         let readers = outputs.into_iter().flatten().map(|pipe| collect(pipe, &lines)).collect();
         Ok(Self { child, name, lines, readers })
     }
@@ -75,7 +79,11 @@ impl Background {
             seen = text.len();
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || self.has_ended() {
-                bail!("{} never wrote {pattern:?} in {limit:?}; it wrote: {}", self.name, text.join("\n"));
+                bail!(
+                    "{} never wrote {pattern:?} in {limit:?}; it wrote: {}",
+                    self.name,
+                    text.join("\n")
+                );
             }
             let (guard, _) =
                 self.lines.arrived.wait_timeout(text, left).unwrap_or_else(PoisonError::into_inner);

@@ -14,8 +14,8 @@ mod wait;
 
 pub use background::Background;
 pub use link::{Veth, VethEnd};
-pub use namespace::{Namespace, require_root, run_checked};
+pub use namespace::{Namespace, remove_leftovers, require_root, run_checked};
 pub use recorder::{Recorder, Recording};
-pub use scratch::Scratch;
+pub use scratch::{Scratch, remove_stale_scratch};
 pub use topology::{ServerSpec, Topology, TopologyBuilder};
 pub use wait::{poll_until, wait_for_tcp_listener, wait_for_udp_listener};

@@ -33,17 +33,28 @@ impl<'a> VethEnd<'a> {
 
     fn bring_up(&self, mtu: u32) -> Result<()> {
         let Self { namespace, name, .. } = self;
-        // Router solicitations and MLD reports would be traffic that no test asked for.
-        namespace.sysctl(&format!("net.ipv6.conf.{name}.router_solicitations"), "0")?;
         if let Some(mac) = &self.mac {
             namespace.ip(&format!("link set dev {name} address {mac}"))?;
         }
-        namespace.ip(&format!("link set dev {name} mtu {mtu}"))?;
-        for address in &self.addresses {
+        // Router solicitations would be traffic that no test asked for.
+        namespace.sysctl(&format!("net.ipv6.conf.{name}.router_solicitations"), "0")?;
+        // No link-local address by itself, as the kernel would test that one for duplicates.
+        namespace.ip(&format!("link set dev {name} mtu {mtu} addrgenmode none"))?;
+        namespace.ip(&format!("link set dev {name} up"))?;
+        Ok(())
+    }
+
+    /// Once both ends are up. No address is tentative at any time: a router with a tentative one
+    /// resolves no neighbour, and drops what it should forward, for up to two seconds.
+    fn assign_addresses(&self, link_local: &str) -> Result<()> {
+        let Self { namespace, name, addresses, .. } = self;
+        let speaks_v6 = addresses.iter().any(|address| address.contains(':'));
+        for address in
+            speaks_v6.then_some(link_local).into_iter().chain(addresses.iter().map(String::as_str))
+        {
             let nodad = if address.contains(':') { "nodad" } else { "" };
             namespace.ip(&format!("address add {address} dev {name} {nodad}"))?;
         }
-        namespace.ip(&format!("link set dev {name} up"))?;
         Ok(())
     }
 
@@ -83,14 +94,23 @@ impl<'a> Veth<'a> {
     /// Creates the pair with both ends up and addressed.
     pub fn create(&self) -> Result<()> {
         let Self { left, right, .. } = self;
-        let peer = format!("link add {} type veth peer name {} netns {}", left.name, right.name, right.namespace.name());
-        left.namespace.ip(&peer).with_context(|| format!("failed to join {} and {}", left.name, right.name))?;
+        let peer = format!(
+            "link add {} type veth peer name {} netns {}",
+            left.name,
+            right.name,
+            right.namespace.name()
+        );
+        left.namespace
+            .ip(&peer)
+            .with_context(|| format!("failed to join {} and {}", left.name, right.name))?;
         for end in [left, right] {
             if self.wire_size {
                 end.use_wire_size()?;
             }
             end.bring_up(self.mtu)?;
         }
+        left.assign_addresses("fe80::1/64")?;
+        right.assign_addresses("fe80::2/64")?;
         Ok(())
     }
 }

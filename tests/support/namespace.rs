@@ -14,6 +14,9 @@ use nix::unistd::{Pid, geteuid};
 
 use crate::Background;
 
+/// Of every name, followed by the id of the process that the namespace belongs to.
+const PREFIX: &str = "det-";
+
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// Fails with the remedy when the process may not create namespaces.
@@ -27,9 +30,9 @@ pub fn require_root() -> Result<()> {
 
 /// Runs a command to its end; a failure carries the command line and what it wrote.
 pub fn run_checked(command: &mut Command) -> Result<String> {
-    let output = command
-        .output()
-        .with_context(|| format!("failed to start {command:?}; `cargo xtask setup` installs what is missing"))?;
+    let output = command.output().with_context(|| {
+        format!("failed to start {command:?}; `cargo xtask setup` installs what is missing")
+    })?;
     if !output.status.success() {
         bail!(
             "{command:?} ended with {}: {}{}",
@@ -39,6 +42,22 @@ pub fn run_checked(command: &mut Command) -> Result<String> {
         );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Deletes namespaces that killed runs left behind: those whose name holds the id of a process that
+/// no longer exists. Processes in them end, as they do when a guard is dropped.
+pub fn remove_leftovers() -> Result<()> {
+    require_root()?;
+    let listing = run_checked(Command::new("ip").args(["netns", "list"]))?;
+    for name in listing.lines().filter_map(|line| line.split_whitespace().next()) {
+        let Some(owner) = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()) else {
+            continue;
+        };
+        if owner.parse::<u32>().is_ok() && !Path::new("/proc").join(owner).exists() {
+            drop(Namespace { name: name.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 /// A named network namespace with its loopback device up.
@@ -52,7 +71,7 @@ impl Namespace {
     pub fn new(role: &str) -> Result<Self> {
         require_root()?;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("det-{}-{number}-{role}", std::process::id());
+        let name = format!("{PREFIX}{}-{number}-{role}", std::process::id());
         run_checked(Command::new("ip").args(["netns", "add", &name]))?;
         let namespace = Self { name };
         namespace.ip("link set lo up")?;
@@ -76,23 +95,35 @@ impl Namespace {
     }
 
     /// Runs a program inside the namespace to its end and returns its standard output.
-    pub fn run<S: AsRef<OsStr>>(&self, program: &str, arguments: impl IntoIterator<Item = S>) -> Result<String> {
+    pub fn run<S: AsRef<OsStr>>(
+        &self,
+        program: &str,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Result<String> {
         run_checked(self.command(program).args(arguments))
     }
 
     /// `ip -netns NAME …`, with the arguments separated by blanks.
     pub fn ip(&self, arguments: &str) -> Result<String> {
-        run_checked(Command::new("ip").args(["-netns", &self.name]).args(arguments.split_whitespace()))
+        run_checked(
+            Command::new("ip").args(["-netns", &self.name]).args(arguments.split_whitespace()),
+        )
     }
 
     /// Sets a kernel parameter of this namespace, for example `net.ipv4.ip_forward`.
     pub fn sysctl(&self, key: &str, value: &str) -> Result<()> {
         let path = format!("/proc/sys/{}", key.replace('.', "/"));
-        self.enter(|| fs::write(&path, value).with_context(|| format!("failed to set {key} to {value}")))?
+        self.enter(|| {
+            fs::write(&path, value).with_context(|| format!("failed to set {key} to {value}"))
+        })?
     }
 
     /// Starts a program in the background; it is killed when the guard is dropped.
-    pub fn spawn<S: AsRef<OsStr>>(&self, program: &str, arguments: impl IntoIterator<Item = S>) -> Result<Background> {
+    pub fn spawn<S: AsRef<OsStr>>(
+        &self,
+        program: &str,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Result<Background> {
         Background::start(self.command(program).args(arguments))
     }
 
@@ -100,7 +131,8 @@ impl Namespace {
     /// programs started there, belong to the namespace; the calling thread stays where it is.
     pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
         let path = self.path();
-        let file = File::open(&path).with_context(|| format!("failed to open {}", path.display()))?;
+        let file =
+            File::open(&path).with_context(|| format!("failed to open {}", path.display()))?;
         std::thread::scope(|scope| {
             let inside = scope.spawn(move || {
                 setns(&file, CloneFlags::CLONE_NEWNET)
@@ -114,7 +146,8 @@ impl Namespace {
     /// Name resolution for programs in this namespace, through the file that `ip netns exec` mounts.
     pub fn set_resolver(&self, address: &str) -> Result<()> {
         let folder = self.configuration();
-        fs::create_dir_all(&folder).with_context(|| format!("failed to create {}", folder.display()))?;
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("failed to create {}", folder.display()))?;
         let file = folder.join("resolv.conf");
         fs::write(&file, format!("nameserver {address}\noptions timeout:2 attempts:2\n"))
             .with_context(|| format!("failed to write {}", file.display()))

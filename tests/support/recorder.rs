@@ -31,10 +31,12 @@ pub struct Recording {
 impl Recorder {
     /// Starts to record and returns when tcpdump is listening.
     pub fn start(namespace: &Namespace, interface: &str, file: &Path) -> Result<Self> {
-        let path = file.to_str().with_context(|| format!("{} is not valid UTF-8", file.display()))?;
+        let path =
+            file.to_str().with_context(|| format!("{} is not valid UTF-8", file.display()))?;
         // Immediate mode has a slot for each packet: 64 MiB are some 30,000 full-size packets.
         let fixed = ["-n", "-U", "--immediate-mode", "-s", "0", "-B", "65536", "-Z", "root"];
-        let tcpdump = namespace.spawn("tcpdump", fixed.into_iter().chain(["-i", interface, "-w", path]))?;
+        let tcpdump =
+            namespace.spawn("tcpdump", fixed.into_iter().chain(["-i", interface, "-w", path]))?;
         tcpdump.wait_for_line("listening on", START)?;
         Ok(Self { tcpdump, file: file.to_owned() })
     }
@@ -72,6 +74,7 @@ impl Recorder {
 
 fn closing_count(output: &str, what: &str) -> Result<u64> {
     let line = output.lines().find(|line| line.contains(what));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok())
-        .with_context(|| format!("tcpdump did not say how many packets were {what}; it wrote: {output}"))
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).with_context(|| {
+        format!("tcpdump did not say how many packets were {what}; it wrote: {output}")
+    })
 }

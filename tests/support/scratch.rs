@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
 
+const PREFIX: &str = "detector-";
+
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 #[derive(Debug)]
@@ -16,9 +18,10 @@ pub struct Scratch {
 impl Scratch {
     pub fn new(purpose: &str) -> Result<Self> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("detector-{purpose}-{}-{number}", std::process::id());
+        let name = format!("{PREFIX}{purpose}-{}-{number}", std::process::id());
         let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).with_context(|| format!("failed to create {}", path.display()))?;
+        fs::create_dir_all(&path)
+            .with_context(|| format!("failed to create {}", path.display()))?;
         Ok(Self { path })
     }
 
@@ -33,9 +36,28 @@ impl Scratch {
     /// Writes a file into the folder and returns where it stands.
     pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> Result<PathBuf> {
         let path = self.join(name);
-        fs::write(&path, contents).with_context(|| format!("failed to write {}", path.display()))?;
+        fs::write(&path, contents)
+            .with_context(|| format!("failed to write {}", path.display()))?;
         Ok(path)
     }
+}
+
+/// Removes the folders of processes that no longer exist, as a killed run leaves them.
+pub fn remove_stale_scratch() -> Result<()> {
+    let folders = fs::read_dir(std::env::temp_dir())
+        .context("failed to list the folder for temporary files")?;
+    for folder in folders.flatten() {
+        let name = folder.file_name().into_string().unwrap_or_default();
+        let mut parts = name.rsplit('-');
+        let (number, owner) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let ours = name.starts_with(PREFIX)
+            && number.parse::<u32>().is_ok()
+            && owner.parse::<u32>().is_ok();
+        if ours && !Path::new("/proc").join(owner).exists() {
+            fs::remove_dir_all(folder.path()).ok();
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Scratch {

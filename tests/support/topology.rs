@@ -159,7 +159,12 @@ impl TopologyBuilder {
         Ok(client)
     }
 
-    fn server_behind(&self, gateway: &Namespace, spec: &ServerSpec, index: usize) -> Result<(Namespace, Option<Namespace>)> {
+    fn server_behind(
+        &self,
+        gateway: &Namespace,
+        spec: &ServerSpec,
+        index: usize,
+    ) -> Result<(Namespace, Option<Namespace>)> {
         let server = Namespace::new(&spec.role)?;
         let net = index + 1;
         let near = VethEnd::new(gateway, &Topology::gateway_outer(index))
@@ -170,10 +175,16 @@ impl TopologyBuilder {
             .mac(&format!("02:66:02:00:{net:02x}:02"))
             .address(&format!("10.67.{net}.2/30"))
             .address(&format!("fd67:{net:x}::2/64"));
-        let wire = if spec.wire { Some(self.join_through_wire(near, far)?) } else { self.join(near, far)?; None };
-        for (family, near, far) in
-            [("-4", format!("10.67.{net}.1"), format!("10.67.{net}.2")), ("-6", format!("fd67:{net:x}::1"), format!("fd67:{net:x}::2"))]
-        {
+        let wire = if spec.wire {
+            Some(self.join_through_wire(near, far)?)
+        } else {
+            self.join(near, far)?;
+            None
+        };
+        for (family, near, far) in [
+            ("-4", format!("10.67.{net}.1"), format!("10.67.{net}.2")),
+            ("-6", format!("fd67:{net:x}::1"), format!("fd67:{net:x}::2")),
+        ] {
             let own = |address: &&String| address.contains(':') == (family == "-6");
             for prefix in spec.prefixes.iter().filter(own) {
                 gateway.ip(&format!("{family} route add {prefix} via {far}"))?;
@@ -181,9 +192,16 @@ impl TopologyBuilder {
                 server.ip(&format!("{family} route add local {prefix} dev lo"))?;
             }
             for address in spec.addresses.iter().filter(own) {
-                server.ip(&format!("{family} address add {address} dev lo"))?;
+                // Without nodad an IPv6 address is tentative at first, and no route may name it.
+                let nodad = if family == "-6" { "nodad" } else { "" };
+                server.ip(&format!("{family} address add {address} dev lo {nodad}"))?;
             }
-            let source = spec.addresses.iter().find(own).map(|address| format!("src {address}")).unwrap_or_default();
+            let source = spec
+                .addresses
+                .iter()
+                .find(own)
+                .map(|address| format!("src {address}"))
+                .unwrap_or_default();
             server.ip(&format!("{family} route add default via {near} {source}"))?;
         }
         Ok((server, wire))

@@ -32,12 +32,22 @@ pub fn wait_for_udp_listener(namespace: &Namespace, port: u16, limit: Duration) 
     wait_for_listener(namespace, "udp", "-lnu", port, limit)
 }
 
-fn wait_for_listener(namespace: &Namespace, protocol: &str, flags: &str, port: u16, limit: Duration) -> Result<()> {
+fn wait_for_listener(
+    namespace: &Namespace,
+    protocol: &str,
+    flags: &str,
+    port: u16,
+    limit: Duration,
+) -> Result<()> {
     let ending = format!(":{port}");
     poll_until(limit, || {
         let sockets = namespace.run("ss", ["-H", flags]).ok()?;
-        let local = |line: &str| line.split_whitespace().nth(3).is_some_and(|address| address.ends_with(&ending));
+        let local = |line: &str| {
+            line.split_whitespace().nth(3).is_some_and(|address| address.ends_with(&ending))
+        };
         sockets.lines().any(local).then_some(())
     })
-    .with_context(|| format!("no process in {} listens on {protocol} port {port}", namespace.name()))
+    .with_context(|| {
+        format!("no process in {} listens on {protocol} port {port}", namespace.name())
+    })
 }

@@ -2,7 +2,11 @@
 //! what it recorded. One scenario is one row in `lab/table.rs`. Never sends a packet outside the
 //! namespaces it made, and never trusts an exit code: the bytes that arrived are what counts.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "progress and the closing table are for a person")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "progress and the closing table are for a person"
+)]
 
 mod benign;
 mod manifest;
@@ -66,19 +70,24 @@ struct Done {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let rows = table::matching(arguments.only.as_deref());
     if rows.is_empty() {
-        bail!("no scenario is called {:?}; `cargo xtask lab --list` shows them", arguments.only);
+        bail!(
+            "no scenario is called {:?}; `cargo xtask lab --list` shows them",
+            arguments.only.as_deref().unwrap_or_default()
+        );
     }
     if arguments.list {
         list(&rows);
         return Ok(());
     }
-    detector_tests::require_root()?;
+    detector_tests::remove_leftovers()?;
+    detector_tests::remove_stale_scratch()?;
     setup::run(setup::Profile::Lab)?;
     let out = arguments.out.clone().unwrap_or_else(|| project::root().join("target/lab"));
     let shared = Shared::prepare(&out, arguments.seed)?;
     let done = record_all(&shared, plan(&rows, arguments.runs), arguments.jobs.max(1));
     summarise(&rows, &done);
-    let failed: Vec<String> = done.iter().filter(|done| done.result.is_err()).map(|done| name_of(&done.job)).collect();
+    let failed: Vec<String> =
+        done.iter().filter(|done| done.result.is_err()).map(|done| name_of(&done.job)).collect();
     let entries: Vec<Entry> = done.into_iter().filter_map(|done| done.result.ok()).collect();
     let file = manifest::write(&out, entries, arguments.only.is_some())?;
     println!("wrote {}", file.display());
@@ -91,7 +100,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 fn list(rows: &[&'static Row]) {
     println!("{:<24} {:<7} {:<18} {:>4}  tool", "scenario", "label", "technique", "runs");
     for row in rows {
-        println!("{:<24} {:<7} {:<18} {:>4}  {}", row.name, row.label.text(), row.technique, row.runs, row.tool);
+        println!(
+            "{:<24} {:<7} {:<18} {:>4}  {}",
+            row.name,
+            row.label.text(),
+            row.technique,
+            row.runs,
+            row.tool
+        );
     }
 }
 
@@ -99,7 +115,11 @@ fn list(rows: &[&'static Row]) {
 /// at the same time rarely compete for the processors.
 fn plan(rows: &[&'static Row], times: u64) -> Vec<Job> {
     let most = rows.iter().map(|row| row.runs * times).max().unwrap_or(0);
-    (0..most).flat_map(|run| rows.iter().filter(move |row| run < row.runs * times).map(move |row| Job { row, run })).collect()
+    (0..most)
+        .flat_map(|run| {
+            rows.iter().filter(move |row| run < row.runs * times).map(move |row| Job { row, run })
+        })
+        .collect()
 }
 
 fn record_all(shared: &Shared, jobs: Vec<Job>, at_a_time: usize) -> Vec<Done> {
@@ -128,17 +148,26 @@ fn name_of(job: &Job) -> String {
 
 fn report(done: &Done, number: usize, total: usize) {
     match &done.result {
-        Ok(entry) => eprintln!("[{number}/{total}] {} {:.1} s: {}", name_of(&done.job), done.seconds, entry.notes),
+        Ok(entry) => eprintln!(
+            "[{number}/{total}] {} {:.1} s: {}",
+            name_of(&done.job),
+            done.seconds,
+            entry.notes
+        ),
         Err(error) => eprintln!("[{number}/{total}] FAILED {error:#}"),
     }
 }
 
 /// One line per scenario, in the order of the table.
 fn summarise(rows: &[&'static Row], done: &[Done]) {
-    println!("{:<24} {:<7} {:>4} {:>6} {:>10} {:>12} {:>8}", "scenario", "label", "runs", "failed", "packets", "bytes", "seconds");
+    println!(
+        "{:<24} {:<7} {:>4} {:>6} {:>10} {:>12} {:>8}",
+        "scenario", "label", "runs", "failed", "packets", "bytes", "seconds"
+    );
     for row in rows {
         let own: Vec<&Done> = done.iter().filter(|done| done.job.row.name == row.name).collect();
-        let entries: Vec<&Entry> = own.iter().filter_map(|done| done.result.as_ref().ok()).collect();
+        let entries: Vec<&Entry> =
+            own.iter().filter_map(|done| done.result.as_ref().ok()).collect();
         println!(
             "{:<24} {:<7} {:>4} {:>6} {:>10} {:>12} {:>8.1}",
             row.name,

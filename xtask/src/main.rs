@@ -11,7 +11,11 @@ mod project;
 mod setup;
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Development tasks of this project")]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "Development tasks of this project"
+)]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,

@@ -1,7 +1,8 @@
-//! How good scores are: counts, precision, recall, intervals, precision-recall area, and the choice of a threshold.
+//! How good scores are: counts, precision, recall, intervals, precision-recall area, and the choice
+//! of a threshold.
 //!
-//! Pure functions of scores and labels. A session is judged once, by the highest of its scores; whoever wants rows or
-//! domains judged gives each its own session number.
+//! Pure functions of scores and labels. A session is judged once, by the highest of its scores;
+//! whoever wants rows or domains judged gives each its own session number.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +20,8 @@ pub struct Scored {
     pub session: u64,
 }
 
-/// One entry per session, in order of the session number: its highest score, positive if any of its rows is.
+/// One entry per session, in order of the session number: its highest score, positive if any of its
+/// rows is.
 pub fn by_session(rows: &[Scored]) -> Vec<Scored> {
     let mut sessions = BTreeMap::new();
     for row in rows {
@@ -64,17 +66,26 @@ impl Confusion {
 
     /// Share of the alerts that are right; none without alerts.
     pub fn precision(&self) -> Option<Rate> {
-        Rate::new(self.true_positives, self.true_positives + self.false_positives)
+        Rate::new(
+            self.true_positives,
+            self.true_positives + self.false_positives,
+        )
     }
 
     /// Share of the exfiltrations that are found; none without any.
     pub fn recall(&self) -> Option<Rate> {
-        Rate::new(self.true_positives, self.true_positives + self.false_negatives)
+        Rate::new(
+            self.true_positives,
+            self.true_positives + self.false_negatives,
+        )
     }
 
     /// Share of the ordinary units that raise an alert; none without any.
     pub fn false_positive_rate(&self) -> Option<Rate> {
-        Rate::new(self.false_positives, self.false_positives + self.true_negatives)
+        Rate::new(
+            self.false_positives,
+            self.false_positives + self.true_negatives,
+        )
     }
 
     /// Harmonic mean of precision and recall; none without alerts and exfiltrations.
@@ -82,7 +93,8 @@ impl Confusion {
         self.f_beta(1.0)
     }
 
-    /// Weighted harmonic mean, recall counting `beta` times as much as precision; none as for [`Confusion::f1`].
+    /// Weighted harmonic mean, recall counting `beta` times as much as precision; none as for
+    /// [`Confusion::f1`].
     pub fn f_beta(&self, beta: f64) -> Option<f64> {
         let square = beta * beta;
         let right = (1.0 + square) * self.true_positives as f64;
@@ -113,12 +125,18 @@ impl Rate {
             return None;
         }
         let (low, high) = wilson_95(count, total);
-        Some(Self { value: count as f64 / total as f64, low, high, count, total })
+        Some(Self {
+            value: count as f64 / total as f64,
+            low,
+            high,
+            count,
+            total,
+        })
     }
 }
 
-/// Wilson's score interval at 95 % (Wilson 1927): unlike the normal one it stays within 0 and 1 and holds for the few
-/// positives we have. `total` is at least 1.
+/// Wilson's score interval at 95 % (Wilson 1927): unlike the normal one it stays within 0 and 1 and
+/// holds for the few positives we have. `total` is at least 1.
 fn wilson_95(count: u64, total: u64) -> (f64, f64) {
     const Z: f64 = 1.959_963_984_540_054;
     let (share, total) = (count as f64 / total as f64, total as f64);
@@ -128,8 +146,8 @@ fn wilson_95(count: u64, total: u64) -> (f64, f64) {
     ((centre - half).max(0.0), (centre + half).min(1.0))
 }
 
-/// Area under the precision-recall curve as average precision: the precision at each score, weighted by the recall
-/// gained there; equal scores are one step. None without a positive unit.
+/// Area under the precision-recall curve as average precision: the precision at each score,
+/// weighted by the recall gained there; equal scores are one step. None without a positive unit.
 pub fn pr_auc(units: &[Scored]) -> Option<f64> {
     let positives = units.iter().filter(|unit| unit.label).count() as f64;
     let mut area = 0.0;
@@ -182,24 +200,40 @@ impl Objective {
     fn merit(self, confusion: &Confusion) -> f64 {
         match self {
             Self::FBeta { beta } => confusion.f_beta(beta).unwrap_or(0.0),
-            Self::Cost { false_positive, false_negative } => {
-                -(false_positive * confusion.false_positives as f64 + false_negative * confusion.false_negatives as f64)
+            Self::Cost {
+                false_positive,
+                false_negative,
+            } => {
+                -(false_positive * confusion.false_positives as f64
+                    + false_negative * confusion.false_negatives as f64)
             }
         }
     }
 }
 
-/// The threshold at which alerts on `units` (out of fold, one per session) serve the objective best. It lies halfway
-/// between the lowest score that raises an alert and the next one below, so that a score is not lost to rounding. Of
-/// equally good thresholds the highest is taken; at least one unit raises an alert.
+/// The threshold at which alerts on `units` (out of fold, one per session) serve the objective
+/// best. It lies halfway between the lowest score that raises an alert and the next one below, so
+/// that a score is not lost to rounding. Of equally good thresholds the highest is taken; at least
+/// one unit raises an alert.
 ///
 /// # Errors
 ///
 /// When there is no positive or no negative unit, or a score is not finite.
 pub fn choose_threshold(units: &[Scored], objective: Objective) -> Result<f64> {
-    ensure!(units.iter().any(|unit| unit.label), "no positive label among {} to choose a threshold on", units.len());
-    ensure!(!units.iter().all(|unit| unit.label), "no negative label among {} to choose a threshold on", units.len());
-    ensure!(units.iter().all(|unit| unit.score.is_finite()), "a score to choose a threshold on is not finite");
+    ensure!(
+        units.iter().any(|unit| unit.label),
+        "no positive label among {} to choose a threshold on",
+        units.len()
+    );
+    ensure!(
+        !units.iter().all(|unit| unit.label),
+        "no negative label among {} to choose a threshold on",
+        units.len()
+    );
+    ensure!(
+        units.iter().all(|unit| unit.score.is_finite()),
+        "a score to choose a threshold on is not finite"
+    );
     let cuts = cuts(units);
     let mut best: Option<(usize, f64)> = None;
     for (position, (_, confusion)) in cuts.iter().enumerate() {
@@ -214,7 +248,11 @@ pub fn choose_threshold(units: &[Scored], objective: Objective) -> Result<f64> {
         return Ok(lowest_alert);
     };
     let halfway = below + (lowest_alert - below) / 2.0;
-    Ok(if halfway > *below { halfway } else { lowest_alert })
+    Ok(if halfway > *below {
+        halfway
+    } else {
+        lowest_alert
+    })
 }
 
 /// All figures of one set of sessions at one threshold.
@@ -258,7 +296,12 @@ mod tests {
     /// One session per row: `+` positive, `-` negative.
     fn scored(rows: &[(f64, char)]) -> Vec<Scored> {
         let rows = rows.iter().zip(0..);
-        rows.map(|((score, label), session)| Scored { score: *score, label: *label == '+', session }).collect()
+        rows.map(|((score, label), session)| Scored {
+            score: *score,
+            label: *label == '+',
+            session,
+        })
+        .collect()
     }
 
     fn close(value: Option<f64>, expected: f64) {
@@ -268,14 +311,28 @@ mod tests {
 
     #[test]
     fn counts_an_alert_at_the_threshold() {
-        let rows = scored(&[(0.9, '+'), (0.5, '+'), (0.5, '-'), (0.4, '+'), (0.1, '-'), (0.2, '-')]);
+        let rows = scored(&[
+            (0.9, '+'),
+            (0.5, '+'),
+            (0.5, '-'),
+            (0.4, '+'),
+            (0.1, '-'),
+            (0.2, '-'),
+        ]);
         let confusion = Confusion::at(&rows, 0.5);
-        let expected =
-            Confusion { true_positives: 2, false_positives: 1, true_negatives: 2, false_negatives: 1 };
+        let expected = Confusion {
+            true_positives: 2,
+            false_positives: 1,
+            true_negatives: 2,
+            false_negatives: 1,
+        };
         assert_eq!(confusion, expected);
         close(confusion.precision().map(|rate| rate.value), 2.0 / 3.0);
         close(confusion.recall().map(|rate| rate.value), 2.0 / 3.0);
-        close(confusion.false_positive_rate().map(|rate| rate.value), 1.0 / 3.0);
+        close(
+            confusion.false_positive_rate().map(|rate| rate.value),
+            1.0 / 3.0,
+        );
         close(confusion.f1(), 2.0 / 3.0);
         // (1 + 4) * 2 / (5 * 2 + 4 * 1 + 1)
         close(confusion.f_beta(2.0), 10.0 / 15.0);
@@ -284,16 +341,22 @@ mod tests {
     #[test]
     fn what_cannot_be_computed_is_none() {
         let confusion = Confusion::at(&scored(&[(0.1, '-')]), 0.5);
-        assert_eq!((confusion.precision(), confusion.recall(), confusion.f1()), (None, None, None));
+        assert_eq!(
+            (confusion.precision(), confusion.recall(), confusion.f1()),
+            (None, None, None)
+        );
         assert_eq!(pr_auc(&scored(&[(0.1, '-')])), None);
         assert_eq!(pr_auc(&[]), None);
     }
 
     #[test]
     fn wilson_intervals_equal_published_values() {
-        for (count, total, low, high) in
-            [(8, 10, 0.4902, 0.9433), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (1, 1608, 0.000_110, 0.003_515)]
-        {
+        for (count, total, low, high) in [
+            (8, 10, 0.4902, 0.9433),
+            (0, 10, 0.0, 0.2775),
+            (10, 10, 0.7225, 1.0),
+            (1, 1608, 0.000_110, 0.003_515),
+        ] {
             let rate = Rate::new(count, total).unwrap();
             close(Some(rate.low), low);
             close(Some(rate.high), high);
@@ -302,12 +365,31 @@ mod tests {
 
     #[test]
     fn a_session_is_judged_by_its_highest_score() {
-        let row = |score, label, session| Scored { score, label, session };
-        let rows = [row(0.2, true, 7), row(0.3, false, 1), row(0.8, true, 7), row(0.9, false, 1), row(0.1, false, 3)];
-        assert_eq!(by_session(&rows), [row(0.9, false, 1), row(0.1, false, 3), row(0.8, true, 7)]);
+        let row = |score, label, session| Scored {
+            score,
+            label,
+            session,
+        };
+        let rows = [
+            row(0.2, true, 7),
+            row(0.3, false, 1),
+            row(0.8, true, 7),
+            row(0.9, false, 1),
+            row(0.1, false, 3),
+        ];
+        assert_eq!(
+            by_session(&rows),
+            [row(0.9, false, 1), row(0.1, false, 3), row(0.8, true, 7)]
+        );
         let report = report(&rows, 0.5);
-        assert_eq!(report.precision.map(|rate| (rate.count, rate.total)), Some((1, 2)));
-        assert_eq!(report.recall.map(|rate| (rate.count, rate.total)), Some((1, 1)));
+        assert_eq!(
+            report.precision.map(|rate| (rate.count, rate.total)),
+            Some((1, 2))
+        );
+        assert_eq!(
+            report.recall.map(|rate| (rate.count, rate.total)),
+            Some((1, 1))
+        );
         close(report.pr_auc, 0.5);
     }
 
@@ -317,35 +399,69 @@ mod tests {
         let rows = scored(&[(0.9, '+'), (0.8, '-'), (0.7, '+'), (0.6, '+'), (0.5, '-')]);
         close(pr_auc(&rows), (1.0 + 2.0 / 3.0 + 0.75) / 3.0);
         // All equal: one step at the share of positives, whatever the order.
-        close(pr_auc(&scored(&[(0.5, '+'), (0.5, '-'), (0.5, '-'), (0.5, '+')])), 0.5);
+        close(
+            pr_auc(&scored(&[(0.5, '+'), (0.5, '-'), (0.5, '-'), (0.5, '+')])),
+            0.5,
+        );
     }
 
     #[test]
     fn chooses_the_threshold_the_objective_asks_for() {
-        let rows = scored(&[(0.9, '+'), (0.8, '+'), (0.6, '-'), (0.4, '+'), (0.2, '-'), (0.1, '-')]);
+        let rows = scored(&[
+            (0.9, '+'),
+            (0.8, '+'),
+            (0.6, '-'),
+            (0.4, '+'),
+            (0.2, '-'),
+            (0.1, '-'),
+        ]);
         let check = |objective, expected| close(choose_threshold(&rows, objective).ok(), expected);
         // F1: 0.5, 0.8, 0.667, 0.857 with the top 1, 2, 3, 4 alerted.
         check(Objective::FBeta { beta: 1.0 }, 0.3);
         check(Objective::FBeta { beta: 0.2 }, 0.7);
-        check(Objective::Cost { false_positive: 10.0, false_negative: 1.0 }, 0.7);
-        check(Objective::Cost { false_positive: 1.0, false_negative: 10.0 }, 0.3);
+        check(
+            Objective::Cost {
+                false_positive: 10.0,
+                false_negative: 1.0,
+            },
+            0.7,
+        );
+        check(
+            Objective::Cost {
+                false_positive: 1.0,
+                false_negative: 10.0,
+            },
+            0.3,
+        );
     }
 
     #[test]
     fn a_threshold_lies_above_the_score_it_excludes() {
         let below = 0.5_f64;
         let rows = scored(&[(below.next_up(), '+'), (below, '-')]);
-        assert_eq!(choose_threshold(&rows, Objective::FBeta { beta: 1.0 }).unwrap(), below.next_up());
+        assert_eq!(
+            choose_threshold(&rows, Objective::FBeta { beta: 1.0 }).unwrap(),
+            below.next_up()
+        );
         let rows = scored(&[(0.5, '+'), (0.5, '-')]);
-        assert_eq!(choose_threshold(&rows, Objective::FBeta { beta: 1.0 }).unwrap(), 0.5);
+        assert_eq!(
+            choose_threshold(&rows, Objective::FBeta { beta: 1.0 }).unwrap(),
+            0.5
+        );
     }
 
     #[test]
     fn a_missing_label_is_named() {
         let objective = Objective::FBeta { beta: 1.0 };
         let error = choose_threshold(&scored(&[(0.5, '-')]), objective).unwrap_err();
-        assert!(error.to_string().starts_with("no positive label"), "{error}");
+        assert!(
+            error.to_string().starts_with("no positive label"),
+            "{error}"
+        );
         let error = choose_threshold(&scored(&[(0.5, '+')]), objective).unwrap_err();
-        assert!(error.to_string().starts_with("no negative label"), "{error}");
+        assert!(
+            error.to_string().starts_with("no negative label"),
+            "{error}"
+        );
     }
 }

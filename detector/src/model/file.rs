@@ -3,13 +3,14 @@
 //! ```text
 //! magic "DTCTMODL" · u32 format version · u32 metadata bytes · metadata, JSON
 //! u32 columns · u32 trees · u32 nodes of each tree
-//! per tree: u16 column of each node (65535: leaf) · f32 threshold of each split · f64 mean of each node
+//! per tree: u16 column of each node (65535: leaf) · f32 threshold of each split
+//!           f64 mean of each node
 //! u32 CRC-32 of all before
 //! ```
 //!
-//! Little-endian throughout. Nodes stand in breadth-first order, which gives the children, so a cycle cannot be
-//! written. The checksum finds damage, not malice: a model is trusted like the program that reads it. There is no
-//! date in it, so that training twice gives the same file.
+//! Little-endian throughout. Nodes stand in breadth-first order, which gives the children, so a
+//! cycle cannot be written. The checksum finds damage, not malice: a model is trusted like the
+//! program that reads it. There is no date in it, so that training twice gives the same file.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -102,11 +103,18 @@ impl TrainingSummary {
 }
 
 fn positive<'a, T>(values: &'a [T], labels: &'a [bool]) -> impl Iterator<Item = &'a T> {
-    values.iter().zip(labels).filter(|(_, label)| **label).map(|(value, _)| value)
+    values
+        .iter()
+        .zip(labels)
+        .filter(|(_, label)| **label)
+        .map(|(value, _)| value)
 }
 
 fn distinct<'a, T: Ord + 'a>(values: impl IntoIterator<Item = &'a T>) -> usize {
-    values.into_iter().collect::<std::collections::BTreeSet<_>>().len()
+    values
+        .into_iter()
+        .collect::<std::collections::BTreeSet<_>>()
+        .len()
 }
 
 impl Model {
@@ -133,7 +141,10 @@ impl Model {
             validation,
             created_by: concat!("detector ", env!("CARGO_PKG_VERSION")).into(),
         };
-        let model = Self { meta, forest: trained.forest };
+        let model = Self {
+            meta,
+            forest: trained.forest,
+        };
         model.check()?;
         Ok(model)
     }
@@ -157,9 +168,21 @@ impl Model {
 
     fn check(&self) -> Result<()> {
         let (meta, columns) = (&self.meta, self.forest.columns());
-        ensure!(meta.threshold.is_finite(), "the threshold is {}", meta.threshold);
-        ensure!(meta.columns.len() == columns, "{} column names for {columns} columns", meta.columns.len());
-        ensure!(meta.importances.len() == columns, "{} importances for {columns} columns", meta.importances.len());
+        ensure!(
+            meta.threshold.is_finite(),
+            "the threshold is {}",
+            meta.threshold
+        );
+        ensure!(
+            meta.columns.len() == columns,
+            "{} column names for {columns} columns",
+            meta.columns.len()
+        );
+        ensure!(
+            meta.importances.len() == columns,
+            "{} importances for {columns} columns",
+            meta.importances.len()
+        );
         ensure!(
             meta.config.trees == self.forest.tree_count(),
             "{} trees announced, {} found",
@@ -175,7 +198,8 @@ impl Model {
     ///
     /// When the file cannot be read, is damaged, or has a format this version does not know.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = fs::read(path).with_context(|| format!("failed to read model {}", path.display()))?;
+        let bytes =
+            fs::read(path).with_context(|| format!("failed to read model {}", path.display()))?;
         Self::from_bytes(&bytes).with_context(|| format!("failed to load model {}", path.display()))
     }
 
@@ -186,18 +210,32 @@ impl Model {
     /// When any byte is damaged or missing, or the format is one this version does not know.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader { rest: bytes };
-        ensure!(reader.take(MAGIC.len())? == MAGIC, "this is not a detector model");
+        ensure!(
+            reader.take(MAGIC.len())? == MAGIC,
+            "this is not a detector model"
+        );
         let version = reader.u32()?;
-        ensure!(version == FORMAT_VERSION, "the model has format version {version}, this program reads {FORMAT_VERSION}");
+        ensure!(
+            version == FORMAT_VERSION,
+            "the model has format version {version}, this program reads {FORMAT_VERSION}"
+        );
         let body_bytes = bytes.len().saturating_sub(CHECKSUM_BYTES);
         let (body, checksum) = bytes.split_at(body_bytes);
         let (stored, computed) = (Reader { rest: checksum }.u32()?, crc32fast::hash(body));
-        ensure!(stored == computed, "the model is damaged: checksum {computed:08x} instead of {stored:08x}");
+        ensure!(
+            stored == computed,
+            "the model is damaged: checksum {computed:08x} instead of {stored:08x}"
+        );
 
         let metadata_bytes = reader.u32()? as usize;
-        let meta = serde_json::from_slice(reader.take(metadata_bytes)?).context("failed to read the metadata")?;
+        let meta = serde_json::from_slice(reader.take(metadata_bytes)?)
+            .context("failed to read the metadata")?;
         let forest = reader.forest().context("failed to read the forest")?;
-        ensure!(reader.rest.len() == CHECKSUM_BYTES, "{} bytes stand behind the forest", reader.rest.len());
+        ensure!(
+            reader.rest.len() == CHECKSUM_BYTES,
+            "{} bytes stand behind the forest",
+            reader.rest.len()
+        );
         let model = Self { meta, forest };
         model.check()?;
         Ok(model)
@@ -209,7 +247,8 @@ impl Model {
     ///
     /// When the model is larger than the format allows.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let metadata = serde_json::to_vec_pretty(&self.meta).context("failed to write the metadata")?;
+        let metadata =
+            serde_json::to_vec_pretty(&self.meta).context("failed to write the metadata")?;
         let mut bytes = MAGIC.to_vec();
         put_u32(&mut bytes, FORMAT_VERSION as usize)?;
         put_u32(&mut bytes, metadata.len())?;
@@ -228,7 +267,8 @@ impl Model {
         Ok(bytes)
     }
 
-    /// Writes the model so that `path` holds either its former content or all of this model, whatever happens.
+    /// Writes the model so that `path` holds either its former content or all of this model,
+    /// whatever happens.
     ///
     /// # Errors
     ///
@@ -242,12 +282,15 @@ impl Model {
             drop(fs::remove_file(&temporary));
             return Err(error).with_context(|| format!("failed to write model {}", path.display()));
         }
-        sync_directory(path).with_context(|| format!("failed to make the write of {} durable", path.display()))
+        sync_directory(path)
+            .with_context(|| format!("failed to make the write of {} durable", path.display()))
     }
 }
 
 fn temporary_beside(path: &Path) -> Result<PathBuf> {
-    let name = path.file_name().with_context(|| format!("{} names no file", path.display()))?;
+    let name = path
+        .file_name()
+        .with_context(|| format!("{} names no file", path.display()))?;
     let mut hidden = std::ffi::OsString::from(".");
     hidden.push(name);
     hidden.push(format!(".{}.tmp", std::process::id()));
@@ -255,19 +298,26 @@ fn temporary_beside(path: &Path) -> Result<PathBuf> {
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
 
 /// A rename survives a power cut only once its directory is synced.
 fn sync_directory(path: &Path) -> std::io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn put_u32(bytes: &mut Vec<u8>, value: usize) -> Result<()> {
-    let value = u32::try_from(value).with_context(|| format!("{value} does not fit the model format"))?;
+    let value =
+        u32::try_from(value).with_context(|| format!("{value} does not fit the model format"))?;
     bytes.extend_from_slice(&value.to_le_bytes());
     Ok(())
 }
@@ -284,7 +334,8 @@ fn put_tree(bytes: &mut Vec<u8>, tree: &[TreeNode]) {
     }
 }
 
-/// What is left to read. Lengths are checked against it before anything of that length is allocated.
+/// What is left to read. Lengths are checked against it before anything of that length is
+/// allocated.
 struct Reader<'a> {
     rest: &'a [u8],
 }
@@ -292,19 +343,26 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn take(&mut self, count: usize) -> Result<&'a [u8]> {
         let Some((taken, rest)) = self.rest.split_at_checked(count) else {
-            bail!("the model is cut short: {count} bytes expected, {} left", self.rest.len());
+            bail!(
+                "the model is cut short: {count} bytes expected, {} left",
+                self.rest.len()
+            );
         };
         self.rest = rest;
         Ok(taken)
     }
 
     fn values<const N: usize>(&mut self, count: usize) -> Result<&'a [[u8; N]]> {
-        let bytes = count.checked_mul(N).with_context(|| format!("{count} values are too many"))?;
+        let bytes = count
+            .checked_mul(N)
+            .with_context(|| format!("{count} values are too many"))?;
         Ok(self.take(bytes)?.as_chunks().0)
     }
 
     fn u32(&mut self) -> Result<u32> {
-        let [value] = self.values(1)? else { bail!("the model is cut short") };
+        let [value] = self.values(1)? else {
+            bail!("the model is cut short")
+        };
         Ok(u32::from_le_bytes(*value))
     }
 
@@ -312,20 +370,36 @@ impl<'a> Reader<'a> {
         let columns = self.u32()? as usize;
         let trees = self.u32()? as usize;
         let sizes = self.values(trees)?;
-        let trees = sizes.iter().map(|size| self.tree(u32::from_le_bytes(*size) as usize)).collect::<Result<Vec<_>>>()?;
+        let trees = sizes
+            .iter()
+            .map(|size| self.tree(u32::from_le_bytes(*size) as usize))
+            .collect::<Result<Vec<_>>>()?;
         Forest::from_trees(columns, &trees)
     }
 
     fn tree(&mut self, nodes: usize) -> Result<Vec<TreeNode>> {
         let columns = self.values(nodes)?;
-        let splits = columns.iter().filter(|column| u16::from_le_bytes(**column) != LEAF).count();
+        let splits = columns
+            .iter()
+            .filter(|column| u16::from_le_bytes(**column) != LEAF)
+            .count();
         let mut thresholds = self.values(splits)?.iter();
         let means = self.values(nodes)?;
         let node = |(column, mean): (&[u8; 2], &[u8; 8])| {
             let column = u16::from_le_bytes(*column);
-            let split = if column == LEAF { None } else { thresholds.next() };
-            let split = split.map(|threshold| Split { column, threshold: f32::from_le_bytes(*threshold) });
-            TreeNode { mean: f64::from_le_bytes(*mean), split }
+            let split = if column == LEAF {
+                None
+            } else {
+                thresholds.next()
+            };
+            let split = split.map(|threshold| Split {
+                column,
+                threshold: f32::from_le_bytes(*threshold),
+            });
+            TreeNode {
+                mean: f64::from_le_bytes(*mean),
+                split,
+            }
         };
         Ok(columns.iter().zip(means).map(node).collect())
     }
@@ -354,13 +428,29 @@ mod tests {
 
     fn small_model() -> Model {
         let table = Table::noise(120, 3, 5);
-        let config = TrainConfig { trees: 3, depth: 3, seed: u64::MAX, ..TrainConfig::default() };
+        let config = TrainConfig {
+            trees: 3,
+            depth: 3,
+            seed: u64::MAX,
+            ..TrainConfig::default()
+        };
         let scored = cross_validate(&table, &config, 2).unwrap();
         // A threshold that a careless reader of decimal numbers gets wrong in the last bit.
         let threshold = 0.500_000_000_000_000_1_f64.next_up() / 3.0;
-        let schema = Schema { name: "flow".into(), hash: 0xfedc_ba98_7654_3210 };
+        let schema = Schema {
+            name: "flow".into(),
+            hash: 0xfedc_ba98_7654_3210,
+        };
         let trained = train(&table, &config).unwrap();
-        Model::new(schema, &table, &config, trained, threshold, Some(report(&scored, threshold))).unwrap()
+        Model::new(
+            schema,
+            &table,
+            &config,
+            trained,
+            threshold,
+            Some(report(&scored, threshold)),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -369,9 +459,18 @@ mod tests {
         let bytes = model.to_bytes().unwrap();
         let read = Model::from_bytes(&bytes).unwrap();
         assert_eq!(read.forest, model.forest);
-        assert_eq!(read.meta.threshold.to_bits(), model.meta.threshold.to_bits());
+        assert_eq!(
+            read.meta.threshold.to_bits(),
+            model.meta.threshold.to_bits()
+        );
         assert_eq!(read.meta.importances, model.meta.importances);
-        assert_eq!(read.meta, Meta { config: read.meta.config.clone(), ..model.meta });
+        assert_eq!(
+            read.meta,
+            Meta {
+                config: read.meta.config.clone(),
+                ..model.meta
+            }
+        );
         assert_eq!(read.to_bytes().unwrap(), bytes);
     }
 
@@ -381,7 +480,10 @@ mod tests {
         for position in 0..bytes.len() {
             for damage in [0x01, 0x80, 0xff] {
                 bytes[position] ^= damage;
-                assert!(Model::from_bytes(&bytes).is_err(), "byte {position} damaged by {damage:#x} was not noticed");
+                assert!(
+                    Model::from_bytes(&bytes).is_err(),
+                    "byte {position} damaged by {damage:#x} was not noticed"
+                );
                 bytes[position] ^= damage;
             }
         }
@@ -391,7 +493,10 @@ mod tests {
     fn every_truncation_and_addition_is_an_error() {
         let mut bytes = small_model().to_bytes().unwrap();
         for length in 0..bytes.len() {
-            assert!(Model::from_bytes(&bytes[..length]).is_err(), "cut to {length} bytes was not noticed");
+            assert!(
+                Model::from_bytes(&bytes[..length]).is_err(),
+                "cut to {length} bytes was not noticed"
+            );
         }
         bytes.push(0);
         assert!(Model::from_bytes(&bytes).is_err());
@@ -424,7 +529,10 @@ mod tests {
         let bytes = small_model().to_bytes().unwrap();
         check(&[], "cut short");
         check(b"{\"model\": 1}", "not a detector model");
-        check(&[&MAGIC[..], &7_u32.to_le_bytes()].concat(), "format version 7, this program reads 1");
+        check(
+            &[&MAGIC[..], &7_u32.to_le_bytes()].concat(),
+            "format version 7, this program reads 1",
+        );
         check(&bytes[..bytes.len() - 9], "the model is damaged");
     }
 
@@ -450,7 +558,12 @@ mod tests {
         assert_eq!(Model::read(&path).unwrap().forest, model.forest);
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
 
-        let error = format!("{:#}", model.write(&directory.join("absent").join("test.model")).unwrap_err());
+        let error = format!(
+            "{:#}",
+            model
+                .write(&directory.join("absent").join("test.model"))
+                .unwrap_err()
+        );
         assert!(error.contains("failed to write model"), "{error}");
         fs::remove_dir_all(&directory).unwrap();
     }

@@ -1,33 +1,38 @@
 //! The forest as it is served: flat arrays, walked without branches on the data.
 //!
-//! The score is the mean of the trees' leaf means, summed in tree order, so it equals the trainer's own prediction
-//! bit for bit. Training, files and thresholds for alerts live elsewhere; nothing here allocates per row.
+//! The score is the mean of the trees' leaf means, summed in tree order, so it equals the trainer's
+//! own prediction bit for bit. Training, files and thresholds for alerts live elsewhere; nothing
+//! here allocates per row.
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-/// Most columns a forest reads. The feature number has eight bits, the last of which serves the leaves.
+/// Most columns a forest reads. The feature number has eight bits, the last of which serves the
+/// leaves.
 pub const MAX_COLUMNS: usize = 255;
 
 /// Most nodes over all trees: a child has 24 bits. A hundred full trees of depth 16 fit.
 pub const MAX_NODES: usize = 1 << (u32::BITS - FEATURE_BITS);
 
-/// Rows walked together in a batch. With 8 the loads of one step do not hide those of the next, with 32 the
-/// positions leave the registers.
+/// Rows walked together in a batch. With 8 the loads of one step do not hide those of the next,
+/// with 32 the positions leave the registers.
 const LANES: usize = 16;
 
-/// Rows that meet one tree before the next tree is fetched: a block of rows and a tree fit the first two caches.
+/// Rows that meet one tree before the next tree is fetched: a block of rows and a tree fit the
+/// first two caches.
 const BLOCK_GROUPS: usize = 32;
 
 /// Trees walked together for a single row.
 const TREES_TOGETHER: usize = 20;
 
-/// Feature of a leaf: a slot no column uses, held at minus infinity, so that a leaf always steps left, to itself.
+/// Feature of a leaf: a slot no column uses, held at minus infinity, so that a leaf always steps
+/// left, to itself.
 const LEAF_FEATURE: u8 = u8::MAX;
 
 const SLOTS: usize = 256;
 const FEATURE_BITS: u32 = 8;
 
-/// One position in a tree, eight bytes. The left child takes `x <= threshold`, the right child follows it.
+/// One position in a tree, eight bytes. The left child takes `x <= threshold`, the right child
+/// follows it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Node {
     threshold: f32,
@@ -37,7 +42,10 @@ struct Node {
 
 impl Node {
     fn new(feature: u8, threshold: f32, child: u32) -> Self {
-        Self { threshold, link: child << FEATURE_BITS | u32::from(feature) }
+        Self {
+            threshold,
+            link: child << FEATURE_BITS | u32::from(feature),
+        }
     }
 
     #[inline(always)]
@@ -57,15 +65,18 @@ impl Node {
 
 /// 1 for the right child. A value that is not a number goes right, as it does in the trainer.
 #[inline(always)]
-#[expect(clippy::neg_cmp_op_on_partial_ord, reason = "not-a-number must go right")]
+#[expect(
+    clippy::neg_cmp_op_on_partial_ord,
+    reason = "not-a-number must go right"
+)]
 fn goes_right(value: f32, threshold: f32) -> u32 {
     u32::from(!(value <= threshold))
 }
 
 /// One node of a tree as it is stored and exchanged, in breadth-first order.
 ///
-/// The order alone gives the children: the k-th split of a tree (from 0) has the nodes 2k + 1 and 2k + 2. A cycle
-/// or a child out of range cannot be written.
+/// The order alone gives the children: the k-th split of a tree (from 0) has the nodes 2k + 1 and
+/// 2k + 2. A cycle or a child out of range cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TreeNode {
     /// Mean label of the training rows that reached this node, 0 to 1.
@@ -105,14 +116,20 @@ impl Forest {
     ///
     /// # Errors
     ///
-    /// No tree or no column, more than [`MAX_COLUMNS`] columns or [`MAX_NODES`] nodes, nodes that do not form one
-    /// binary tree, a column out of range, a threshold or mean that is not usable.
+    /// No tree or no column, more than [`MAX_COLUMNS`] columns or [`MAX_NODES`] nodes, nodes that
+    /// do not form one binary tree, a column out of range, a threshold or mean that is not usable.
     pub fn from_trees(columns: usize, trees: &[Vec<TreeNode>]) -> Result<Self> {
         ensure!(columns > 0, "a forest needs at least one column");
-        ensure!(columns <= MAX_COLUMNS, "{columns} columns are more than the {MAX_COLUMNS} a forest can read");
+        ensure!(
+            columns <= MAX_COLUMNS,
+            "{columns} columns are more than the {MAX_COLUMNS} a forest can read"
+        );
         ensure!(!trees.is_empty(), "a forest needs at least one tree");
         let count = trees.iter().map(Vec::len).sum::<usize>();
-        ensure!(count <= MAX_NODES, "{count} nodes are more than the {MAX_NODES} a forest can hold");
+        ensure!(
+            count <= MAX_NODES,
+            "{count} nodes are more than the {MAX_NODES} a forest can hold"
+        );
 
         let mut forest = Self {
             columns,
@@ -121,7 +138,9 @@ impl Forest {
             means: Vec::with_capacity(count),
         };
         for (number, tree) in trees.iter().enumerate() {
-            forest.push_tree(tree).with_context(|| format!("tree {number} is malformed"))?;
+            forest
+                .push_tree(tree)
+                .with_context(|| format!("tree {number} is malformed"))?;
         }
         Ok(forest)
     }
@@ -132,25 +151,51 @@ impl Forest {
         let mut next_child = 1_usize;
         for (position, node) in tree.iter().enumerate() {
             ensure!(position < next_child, "node {position} has no parent");
-            ensure!(node.mean.is_finite(), "node {position} has the mean {}", node.mean);
+            ensure!(
+                node.mean.is_finite(),
+                "node {position} has the mean {}",
+                node.mean
+            );
             self.means.push(node.mean);
             let Some(split) = node.split else {
-                self.nodes.push(Node::new(LEAF_FEATURE, 0.0, root + u32::try_from(position)?));
+                self.nodes.push(Node::new(
+                    LEAF_FEATURE,
+                    0.0,
+                    root + u32::try_from(position)?,
+                ));
                 continue;
             };
-            ensure!(usize::from(split.column) < self.columns, "node {position} reads column {}", split.column);
-            ensure!(split.threshold < f32::INFINITY, "node {position} has the threshold {}", split.threshold);
+            ensure!(
+                usize::from(split.column) < self.columns,
+                "node {position} reads column {}",
+                split.column
+            );
+            ensure!(
+                split.threshold < f32::INFINITY,
+                "node {position} has the threshold {}",
+                split.threshold
+            );
+            let level = levels[position] + 1;
             let Some(children) = levels.get_mut(next_child..next_child + 2) else {
                 bail!("node {position} has no children");
             };
-            children.fill(0);
-            let level = levels[position] + 1;
-            levels[next_child..next_child + 2].fill(level);
-            self.nodes.push(Node::new(split.column as u8, split.threshold, root + u32::try_from(next_child)?));
+            children.fill(level);
+            self.nodes.push(Node::new(
+                split.column as u8,
+                split.threshold,
+                root + u32::try_from(next_child)?,
+            ));
             next_child += 2;
         }
-        ensure!(next_child == tree.len(), "it has {} nodes, its splits ask for {next_child}", tree.len());
-        self.roots.push(Root { node: root, depth: levels.iter().copied().max().unwrap_or(0) });
+        ensure!(
+            next_child == tree.len(),
+            "it has {} nodes, its splits ask for {next_child}",
+            tree.len()
+        );
+        self.roots.push(Root {
+            node: root,
+            depth: levels.iter().copied().max().unwrap_or(0),
+        });
         Ok(())
     }
 
@@ -158,11 +203,22 @@ impl Forest {
     pub fn trees(&self) -> impl Iterator<Item = Vec<TreeNode>> + '_ {
         self.roots.iter().enumerate().map(|(number, root)| {
             let start = root.node as usize;
-            let end = self.roots.get(number + 1).map_or(self.nodes.len(), |next| next.node as usize);
+            let end = self
+                .roots
+                .get(number + 1)
+                .map_or(self.nodes.len(), |next| next.node as usize);
             let split = |node: &Node| {
-                (!node.is_leaf()).then(|| Split { column: u16::from(node.feature()), threshold: node.threshold })
+                (!node.is_leaf()).then(|| Split {
+                    column: u16::from(node.feature()),
+                    threshold: node.threshold,
+                })
             };
-            (start..end).map(|at| TreeNode { mean: self.means[at], split: split(&self.nodes[at]) }).collect()
+            (start..end)
+                .map(|at| TreeNode {
+                    mean: self.means[at],
+                    split: split(&self.nodes[at]),
+                })
+                .collect()
         })
     }
 
@@ -226,8 +282,8 @@ impl Forest {
         sum / self.roots.len() as f64
     }
 
-    /// Scores many rows: `rows` holds [`Forest::columns`] values per row, one row after the other, and `out` one
-    /// place per row. Every score equals that of [`Forest::score`].
+    /// Scores many rows: `rows` holds [`Forest::columns`] values per row, one row after the other,
+    /// and `out` one place per row. Every score equals that of [`Forest::score`].
     ///
     /// # Panics
     ///
@@ -252,7 +308,8 @@ impl Forest {
         }
     }
 
-    /// Scores up to `BLOCK_GROUPS` groups of `LANES` rows: each tree meets them all before the next.
+    /// Scores up to `BLOCK_GROUPS` groups of `LANES` rows: each tree meets them all before the
+    /// next.
     fn score_block(&self, block: &[[[f32; LANES]; SLOTS]], out: &mut [f64]) {
         out.fill(0.0);
         for root in &self.roots {
@@ -275,9 +332,10 @@ impl Forest {
         }
     }
 
-    /// Splits the score of `row` into what each column added: along every tree's path the change of the node's mean
-    /// belongs to the column asked. `out` has one place per column; returned is the bias, the mean of the roots.
-    /// Bias plus contributions differ from [`Forest::score`] by rounding alone, under 1e-12.
+    /// Splits the score of `row` into what each column added: along every tree's path the change of
+    /// the node's mean belongs to the column asked. `out` has one place per column; returned is the
+    /// bias, the mean of the roots. Bias plus contributions differ from [`Forest::score`] by
+    /// rounding alone, under 1e-12.
     ///
     /// # Panics
     ///
@@ -306,7 +364,8 @@ impl Forest {
     }
 }
 
-/// Writes up to `LANES` rows column by column. Lanes without a row keep what they held; their scores are not read.
+/// Writes up to `LANES` rows column by column. Lanes without a row keep what they held; their
+/// scores are not read.
 fn transpose(rows: &[f32], columns: usize, slots: &mut [[f32; LANES]; SLOTS]) {
     for (lane, row) in rows.chunks_exact(columns).enumerate() {
         for (slot, value) in slots.iter_mut().zip(row) {
@@ -315,10 +374,15 @@ fn transpose(rows: &[f32], columns: usize, slots: &mut [[f32; LANES]; SLOTS]) {
     }
 }
 
-/// The largest `f32` not above `threshold`: for every `f32` value x, `x <= threshold` and `x <= rounded` agree.
+/// The largest `f32` not above `threshold`: for every `f32` value x, `x <= threshold` and `x <=
+/// rounded` agree.
 pub fn round_down(threshold: f64) -> f32 {
     let nearest = threshold as f32;
-    if f64::from(nearest) > threshold { nearest.next_down() } else { nearest }
+    if f64::from(nearest) > threshold {
+        nearest.next_down()
+    } else {
+        nearest
+    }
 }
 
 #[cfg(test)]
@@ -330,12 +394,21 @@ mod tests {
     }
 
     fn split(column: u16, threshold: f32, mean: f64) -> TreeNode {
-        TreeNode { mean, split: Some(Split { column, threshold }) }
+        TreeNode {
+            mean,
+            split: Some(Split { column, threshold }),
+        }
     }
 
     /// Two columns; the first tree asks both, the second is a leaf.
     fn two_trees() -> Forest {
-        let first = vec![split(0, 1.0, 0.4), leaf(0.1), split(1, -2.0, 0.7), leaf(0.5), leaf(0.9)];
+        let first = vec![
+            split(0, 1.0, 0.4),
+            leaf(0.1),
+            split(1, -2.0, 0.7),
+            leaf(0.5),
+            leaf(0.9),
+        ];
         Forest::from_trees(2, &[first, vec![leaf(0.2)]]).unwrap()
     }
 
@@ -352,14 +425,24 @@ mod tests {
         ] {
             assert_eq!(forest.score(&row), (0.0 + leaf + 0.2) / 2.0, "{row:?}");
         }
-        assert_eq!((forest.columns(), forest.tree_count(), forest.node_count(), forest.depth()), (2, 2, 6, 2));
+        assert_eq!(
+            (
+                forest.columns(),
+                forest.tree_count(),
+                forest.node_count(),
+                forest.depth()
+            ),
+            (2, 2, 6, 2)
+        );
     }
 
     #[test]
     fn contributions_by_hand() {
         let mut out = [7.0; 2];
         let bias = two_trees().contributions(&[1.5, 0.0], &mut out);
-        let close = |value: f64, expected: f64| assert!((value - expected).abs() < 1e-15, "{value} {expected}");
+        let close = |value: f64, expected: f64| {
+            assert!((value - expected).abs() < 1e-15, "{value} {expected}")
+        };
         close(bias, (0.4 + 0.2) / 2.0);
         close(out[0], (0.7 - 0.4) / 2.0);
         close(out[1], (0.9 - 0.7) / 2.0);
@@ -382,11 +465,31 @@ mod tests {
         check(256, &[vec![leaf(0.0)]], "256 columns");
         check(1, &[], "at least one tree");
         check(1, &[vec![]], "tree 0 is malformed");
-        check(1, &[vec![leaf(0.0)], vec![leaf(0.0), leaf(0.0)]], "tree 1 is malformed: node 1 has no parent");
-        check(1, &[vec![split(0, 0.0, 0.0), leaf(0.0)]], "node 0 has no children");
-        check(1, &[vec![split(0, 0.0, 0.0), leaf(0.0), leaf(0.0), leaf(0.0)]], "node 3 has no parent");
-        check(1, &[vec![split(1, 0.0, 0.0), leaf(0.0), leaf(0.0)]], "reads column 1");
-        check(1, &[vec![split(0, f32::NAN, 0.0), leaf(0.0), leaf(0.0)]], "threshold NaN");
+        check(
+            1,
+            &[vec![leaf(0.0)], vec![leaf(0.0), leaf(0.0)]],
+            "tree 1 is malformed: node 1 has no parent",
+        );
+        check(
+            1,
+            &[vec![split(0, 0.0, 0.0), leaf(0.0)]],
+            "node 0 has no children",
+        );
+        check(
+            1,
+            &[vec![split(0, 0.0, 0.0), leaf(0.0), leaf(0.0), leaf(0.0)]],
+            "node 3 has no parent",
+        );
+        check(
+            1,
+            &[vec![split(1, 0.0, 0.0), leaf(0.0), leaf(0.0)]],
+            "reads column 1",
+        );
+        check(
+            1,
+            &[vec![split(0, f32::NAN, 0.0), leaf(0.0), leaf(0.0)]],
+            "threshold NaN",
+        );
         check(1, &[vec![leaf(f64::NAN)]], "mean NaN");
     }
 
@@ -405,9 +508,21 @@ mod tests {
             (-1e300, f32::NEG_INFINITY),
         ] {
             assert_eq!(round_down(threshold), expected, "{threshold:e}");
-            let near = [expected.next_down(), expected, expected.next_up(), 0.0, -0.0, f32::INFINITY, f32::NAN];
+            let near = [
+                expected.next_down(),
+                expected,
+                expected.next_up(),
+                0.0,
+                -0.0,
+                f32::INFINITY,
+                f32::NAN,
+            ];
             for value in near {
-                assert_eq!(value <= expected, f64::from(value) <= threshold, "{value:e} at {threshold:e}");
+                assert_eq!(
+                    value <= expected,
+                    f64::from(value) <= threshold,
+                    "{value:e} at {threshold:e}"
+                );
             }
         }
     }

@@ -1,8 +1,8 @@
 //! The model: a forest that scores feature vectors, and all around it.
 //!
-//! `table` → `train` (smartcore, nowhere else) → `forest` (flat, what is served) → `file` (what is shipped);
-//! `validate` and `evaluate` tell how good it is. No clock and no socket; files are touched by `file` alone. What a
-//! score means for a session is decided in the verdict, not here.
+//! `table` → `train` (smartcore, nowhere else) → `forest` (flat, what is served) → `file` (what is
+//! shipped); `validate` and `evaluate` tell how good it is. No clock and no socket; files are
+//! touched by `file` alone. What a score means for a session is decided in the verdict, not here.
 
 pub mod evaluate;
 pub mod file;

@@ -1,4 +1,5 @@
-//! Numbers that look random and depend on their arguments alone: seeds for the parts of a forest, an order for folds.
+//! Numbers that look random and depend on their arguments alone: seeds for the parts of a forest,
+//! an order for folds.
 //!
 //! Not for secrets.
 

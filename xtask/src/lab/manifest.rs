@@ -72,12 +72,32 @@ pub(super) struct Line {
     pub(super) rate_mbit: f64,
 }
 
-pub(super) fn entry(row: &Row, run: u64, seed: u64, line: Line, recording: &Recording, outcome: Outcome) -> Result<Entry> {
+pub(super) fn entry(
+    row: &Row,
+    run: u64,
+    seed: u64,
+    line: Line,
+    recording: &Recording,
+    outcome: Outcome,
+) -> Result<Entry> {
     let frames = pcap::read(&recording.file)?;
-    ensure!(frames.len() as u64 == recording.packets, "tcpdump says {} packets, the file holds {}", recording.packets, frames.len());
+    ensure!(
+        frames.len() as u64 == recording.packets,
+        "tcpdump says {} packets, the file holds {}",
+        recording.packets,
+        frames.len()
+    );
     let start = frames.first().map_or(0.0, |frame| frame.seconds);
-    let malicious: Vec<Malicious> = outcome.culprits.iter().map(|culprit| count(&frames, culprit, start)).collect::<Result<_>>()?;
-    let name = recording.file.file_name().and_then(|name| name.to_str()).context("the recording has no name")?;
+    let malicious: Vec<Malicious> = outcome
+        .culprits
+        .iter()
+        .map(|culprit| count(&frames, culprit, start))
+        .collect::<Result<_>>()?;
+    let name = recording
+        .file
+        .file_name()
+        .and_then(|name| name.to_str())
+        .context("the recording has no name")?;
     let theft = row.label == Label::Exfil;
     ensure!(theft != malicious.is_empty(), "a theft needs a culprit, and benign traffic has none");
     Ok(Entry {
@@ -99,7 +119,10 @@ pub(super) fn entry(row: &Row, run: u64, seed: u64, line: Line, recording: &Reco
         bytes: frames.iter().map(|frame| frame.bytes).sum(),
         duration_s: frames.last().map_or(0.0, |frame| frame.seconds) - start,
         start_epoch: start,
-        max_gap_s: frames.windows(2).map(|pair| pair[1].seconds - pair[0].seconds).fold(0.0, f64::max),
+        max_gap_s: frames
+            .windows(2)
+            .map(|pair| pair[1].seconds - pair[0].seconds)
+            .fold(0.0, f64::max),
         link_type: "ether".to_owned(),
         arrived_bytes: outcome.arrived_bytes,
         delay_ms: line.delay_ms,
@@ -119,16 +142,24 @@ fn count(frames: &[Frame], culprit: &Culprit, start: f64) -> Result<Malicious> {
     };
     let port = culprit.port.unwrap_or(0);
     let outwards = |key: &Key| {
-        (key.source, key.destination, key.protocol, key.destination_port) == (culprit.source, culprit.destination, number, port)
+        (key.source, key.destination, key.protocol, key.destination_port)
+            == (culprit.source, culprit.destination, number, port)
     };
-    let inwards =
-        |key: &Key| (key.destination, key.source, key.protocol, key.source_port) == (culprit.source, culprit.destination, number, port);
+    let inwards = |key: &Key| {
+        (key.destination, key.source, key.protocol, key.source_port)
+            == (culprit.source, culprit.destination, number, port)
+    };
     let select = |wanted: &dyn Fn(&Key) -> bool| -> Vec<Frame> {
         frames.iter().filter(|frame| frame.key.as_ref().is_some_and(wanted)).copied().collect()
     };
     let (out, back) = (select(&outwards), select(&inwards));
-    ensure!(!out.is_empty(), "no packet of the theft to {} is in the recording", culprit.destination);
-    let mut ports: Vec<u16> = out.iter().filter_map(|frame| frame.key.map(|key| key.source_port)).collect();
+    ensure!(
+        !out.is_empty(),
+        "no packet of the theft to {} is in the recording",
+        culprit.destination
+    );
+    let mut ports: Vec<u16> =
+        out.iter().filter_map(|frame| frame.key.map(|key| key.source_port)).collect();
     ports.sort_unstable();
     ports.dedup();
     let bytes_out: u64 = out.iter().map(|frame| frame.bytes).sum();
@@ -160,13 +191,15 @@ pub(super) fn write(out: &Path, mut entries: Vec<Entry>, merge: bool) -> Result<
     let path = out.join("manifest.json");
     if merge && path.exists() {
         let text = fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
-        let earlier: Vec<Entry> =
-            serde_json::from_slice(&text).with_context(|| format!("{} is not a manifest of the lab; remove it", path.display()))?;
+        let earlier: Vec<Entry> = serde_json::from_slice(&text).with_context(|| {
+            format!("{} is not a manifest of the lab; remove it", path.display())
+        })?;
         let new: Vec<String> = entries.iter().map(|entry| entry.file.clone()).collect();
         entries.extend(earlier.into_iter().filter(|entry| !new.contains(&entry.file)));
     }
     entries.sort_by(|left, right| left.file.cmp(&right.file));
-    let text = serde_json::to_string_pretty(&entries).context("failed to write the manifest as JSON")?;
+    let text =
+        serde_json::to_string_pretty(&entries).context("failed to write the manifest as JSON")?;
     fs::write(&path, text + "\n").with_context(|| format!("failed to write {}", path.display()))?;
     Ok(path)
 }

@@ -33,14 +33,27 @@ pub(super) struct Key {
 
 pub(super) fn read(file: &Path) -> Result<Vec<Frame>> {
     let bytes = fs::read(file).with_context(|| format!("failed to read {}", file.display()))?;
-    ensure!(bytes.starts_with(&MAGIC), "{} is not a capture of the kind that tcpdump writes here", file.display());
+    ensure!(
+        bytes.starts_with(&MAGIC),
+        "{} is not a capture of the kind that tcpdump writes here",
+        file.display()
+    );
     let mut frames = Vec::new();
     let mut at = FILE_HEADER;
     while let Some(header) = bytes.get(at..at + RECORD_HEADER) {
-        let word = |index: usize| u32::from_le_bytes([header[index], header[index + 1], header[index + 2], header[index + 3]]);
+        let word = |index: usize| {
+            u32::from_le_bytes([
+                header[index],
+                header[index + 1],
+                header[index + 2],
+                header[index + 3],
+            ])
+        };
         let stored = word(8) as usize;
         at += RECORD_HEADER;
-        let frame = bytes.get(at..at + stored).with_context(|| format!("{} ends in the middle of a frame", file.display()))?;
+        let frame = bytes
+            .get(at..at + stored)
+            .with_context(|| format!("{} ends in the middle of a frame", file.display()))?;
         at += stored;
         let seconds = f64::from(word(0)) + f64::from(word(4)) / 1e6;
         frames.push(Frame { seconds, bytes: u64::from(word(12)), key: key_of(frame) });
@@ -55,8 +68,11 @@ fn key_of(frame: &[u8]) -> Option<Key> {
         [0x86, 0xdd] => ipv6(packet)?,
         _ => return None,
     };
-    let port = |at: usize| payload.get(at..at + 2).map_or(0, |port| u16::from_be_bytes([port[0], port[1]]));
-    let (source_port, destination_port) = if matches!(protocol, 6 | 17) { (port(0), port(2)) } else { (0, 0) };
+    let port = |at: usize| {
+        payload.get(at..at + 2).map_or(0, |port| u16::from_be_bytes([port[0], port[1]]))
+    };
+    let (source_port, destination_port) =
+        if matches!(protocol, 6 | 17) { (port(0), port(2)) } else { (0, 0) };
     Some(Key { source, destination, protocol, source_port, destination_port })
 }
 
@@ -64,7 +80,13 @@ type Parts<'a> = (IpAddr, IpAddr, u8, &'a [u8]);
 
 fn ipv4(packet: &[u8]) -> Option<Parts<'_>> {
     let header = usize::from(packet.first()? & 15) * 4;
-    let address = |at: usize| packet.get(at..at + 4)?.first_chunk::<4>().copied().map(|octets| IpAddr::V4(Ipv4Addr::from(octets)));
+    let address = |at: usize| {
+        packet
+            .get(at..at + 4)?
+            .first_chunk::<4>()
+            .copied()
+            .map(|octets| IpAddr::V4(Ipv4Addr::from(octets)))
+    };
     let later_fragment = u16::from_be_bytes([*packet.get(6)?, *packet.get(7)?]) & 0x1fff != 0;
     let payload = if later_fragment { &[][..] } else { packet.get(header..)? };
     Some((address(12)?, address(16)?, *packet.get(9)?, payload))
@@ -72,12 +94,19 @@ fn ipv4(packet: &[u8]) -> Option<Parts<'_>> {
 
 /// Steps over hop-by-hop and fragment headers; nothing else occurs in the lab.
 fn ipv6(packet: &[u8]) -> Option<Parts<'_>> {
-    let address = |at: usize| packet.get(at..at + 16)?.first_chunk::<16>().copied().map(|octets| IpAddr::V6(Ipv6Addr::from(octets)));
+    let address = |at: usize| {
+        packet
+            .get(at..at + 16)?
+            .first_chunk::<16>()
+            .copied()
+            .map(|octets| IpAddr::V6(Ipv6Addr::from(octets)))
+    };
     let (source, destination) = (address(8)?, address(24)?);
     let mut protocol = *packet.get(6)?;
     let mut payload = packet.get(40..)?;
     while matches!(protocol, 0 | 44) {
-        let later_fragment = protocol == 44 && u16::from_be_bytes([*payload.get(2)?, *payload.get(3)?]) & 0xfff8 != 0;
+        let later_fragment = protocol == 44
+            && u16::from_be_bytes([*payload.get(2)?, *payload.get(3)?]) & 0xfff8 != 0;
         let length = if protocol == 0 { 8 + usize::from(*payload.get(1)?) * 8 } else { 8 };
         protocol = *payload.first()?;
         payload = if later_fragment { &[] } else { payload.get(length..)? };

@@ -1,6 +1,9 @@
 //! A small seeded generator (splitmix64), so that a seed gives the same sizes, rates and destinations
 //! on every machine and with every version of every crate. Not for secrets.
 
+/// A longer table repeats: making it line by line would take longer than sending it.
+const TABLE_BYTES: usize = 256 * 1024;
+
 #[derive(Clone, Debug)]
 pub(super) struct Random {
     state: u64,
@@ -56,7 +59,8 @@ impl Random {
     }
 
     pub(super) fn bytes(&mut self, length: usize) -> Vec<u8> {
-        let mut bytes: Vec<u8> = (0..length.div_ceil(8)).flat_map(|_| self.next().to_le_bytes()).collect();
+        let mut bytes: Vec<u8> =
+            (0..length.div_ceil(8)).flat_map(|_| self.next().to_le_bytes()).collect();
         bytes.truncate(length);
         bytes
     }
@@ -66,24 +70,26 @@ impl Random {
         if self.chance(0.5) {
             return self.bytes(length);
         }
-        let mut text = String::with_capacity(length + 80);
-        while text.len() < length {
-            let [first, last, number] = [self.word(6), self.word(8), self.between(1_000_000, 9_999_999).to_string()];
-            text.push_str(&format!("{number},{first},{last},{first}.{last}@example.com,+49 30 {number}\n"));
+        let mut text = String::with_capacity(TABLE_BYTES.min(length) + 80);
+        while text.len() < TABLE_BYTES.min(length) {
+            let [first, last, number] =
+                [self.word(6), self.word(8), self.between(1_000_000, 9_999_999).to_string()];
+            text.push_str(&format!(
+                "{number},{first},{last},{first}.{last}@example.com,+49 30 {number}\n"
+            ));
         }
-        text.truncate(length);
-        text.into_bytes()
+        text.into_bytes().into_iter().cycle().take(length).collect()
     }
 
     /// A pronounceable word of about this many letters.
     pub(super) fn word(&mut self, length: usize) -> String {
         const SYLLABLES: [&str; 24] = [
-            "ba", "con", "de", "fi", "gra", "ho", "in", "ka", "lo", "ma", "net", "or", "pi", "qua", "ro", "sta", "ter", "ul", "ve", "wi",
-            "yo", "za", "cha", "men",
+            "ba", "con", "de", "fi", "gra", "ho", "in", "ka", "lo", "ma", "net", "or", "pi", "qua",
+            "ro", "sta", "ter", "ul", "ve", "wi", "yo", "za", "cha", "men",
         ];
         let mut word = String::new();
         while word.len() < length {
-            word.push_str(self.pick(&SYLLABLES));
+            word.push_str(self.pick::<&str>(&SYLLABLES));
         }
         word
     }

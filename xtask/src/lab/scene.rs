@@ -8,7 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use detector_tests::{Background, Namespace, Recorder, Scratch, ServerSpec, Topology, wait_for_tcp_listener, wait_for_udp_listener};
+use detector_tests::{
+    Background, Namespace, Recorder, Scratch, ServerSpec, Topology, wait_for_tcp_listener,
+    wait_for_udp_listener,
+};
 
 use super::benign;
 use super::manifest::{self, Entry, Line};
@@ -104,7 +107,12 @@ pub(super) fn record(shared: &Shared, row: &Row, run: u64) -> Result<Entry> {
 fn draw_line(random: &mut Random) -> Line {
     let delay_ms = random.log_uniform(1.5, 45.0);
     let loss = if random.chance(0.3) { random.log_uniform(0.0001, 0.003) } else { 0.0 };
-    Line { delay_ms, jitter_ms: delay_ms * random.uniform(0.0, 0.15), loss, rate_mbit: random.log_uniform(20.0, 400.0) }
+    Line {
+        delay_ms,
+        jitter_ms: delay_ms * random.uniform(0.0, 0.15),
+        loss,
+        rate_mbit: random.log_uniform(20.0, 400.0),
+    }
 }
 
 impl<'a> Scene<'a> {
@@ -114,13 +122,21 @@ impl<'a> Scene<'a> {
             .client_host(client_host)
             .wire_size()
             .server(ServerSpec::internet().wire())
-            .server(ServerSpec::new("depot").prefix("10.66.2.0/24").prefix("fd66:2::/64").address(DEPOT).address("fd66:2::20"))
+            .server(
+                ServerSpec::new("depot")
+                    .prefix("10.66.2.0/24")
+                    .prefix("fd66:2::/64")
+                    .address(DEPOT)
+                    .address("fd66:2::20"),
+            )
             .build()?;
         network.client.set_resolver(Topology::GATEWAY_V4)?;
         let scratch = Scratch::new("scene")?;
-        fs::create_dir_all(scratch.join("inbox")).context("failed to create the receivers' folder")?;
+        fs::create_dir_all(scratch.join("inbox"))
+            .context("failed to create the receivers' folder")?;
         let thief_zone = sites::thief_zone(random);
-        let mut scene = Self { shared, _services: Vec::new(), network, scratch, thief_zone, client_host };
+        let mut scene =
+            Self { shared, _services: Vec::new(), network, scratch, thief_zone, client_host };
         scene._services = scene.start_services(line, random)?;
         Ok(scene)
     }
@@ -128,19 +144,35 @@ impl<'a> Scene<'a> {
     fn start_services(&self, line: Line, random: &mut Random) -> Result<Vec<Background>> {
         let Line { delay_ms, jitter_ms, loss, rate_mbit } = line;
         let wire = self.network.wires[0].as_ref().context("the line to the internet is missing")?;
-        let mut numbers = [delay_ms, jitter_ms, loss, rate_mbit].map(|number| number.to_string()).to_vec();
+        let mut numbers =
+            [delay_ms, jitter_ms, loss, rate_mbit].map(|number| number.to_string()).to_vec();
         numbers.push(random.between(0, 1 << 30).to_string());
         let wire = self.start_script(wire, "wire.py", &numbers)?;
         wire.wait_for_line("ready", START)?;
-        let resolver = self.scratch.write("resolver.conf", sites::resolver_configuration(&self.shared.sites, &self.thief_zone))?;
-        let forwarder = self.scratch.write("forwarder.conf", sites::forwarder_configuration(Topology::GATEWAY_V4))?;
+        let resolver = self.scratch.write(
+            "resolver.conf",
+            sites::resolver_configuration(&self.shared.sites, &self.thief_zone),
+        )?;
+        let forwarder = self
+            .scratch
+            .write("forwarder.conf", sites::forwarder_configuration(Topology::GATEWAY_V4))?;
         let log = self.scratch.join("sink.log").display().to_string();
         let services = vec![
             wire,
             dnsmasq(self.internet(), &resolver)?,
             dnsmasq(&self.network.gateway, &forwarder)?,
             self.start_script(self.internet(), "sink.py", &[SINK_PORT.to_string(), log])?,
-            self.internet().spawn("nginx", ["-c", &self.scratch.write("nginx.conf", self.nginx_configuration())?.display().to_string()])?,
+            self.internet().spawn(
+                "nginx",
+                [
+                    "-c",
+                    &self
+                        .scratch
+                        .write("nginx.conf", self.nginx_configuration())?
+                        .display()
+                        .to_string(),
+                ],
+            )?,
             self.sshd(self.internet())?,
             self.sshd(self.depot())?,
         ];
@@ -187,7 +219,12 @@ impl<'a> Scene<'a> {
     }
 
     /// The same, where some other exit codes are in order, too.
-    pub(super) fn run_with_status(&self, program: &str, arguments: &[&str], fine: &[i32]) -> Result<String> {
+    pub(super) fn run_with_status(
+        &self,
+        program: &str,
+        arguments: &[&str],
+        fine: &[i32],
+    ) -> Result<String> {
         let mut child = self.client().spawn(program, arguments)?;
         let status = child.wait(PROGRAM)?;
         let output = child.output();
@@ -197,9 +234,27 @@ impl<'a> Scene<'a> {
     }
 
     /// Starts one of the lab's own scripts.
-    pub(super) fn start_script(&self, namespace: &Namespace, script: &str, arguments: &[String]) -> Result<Background> {
+    pub(super) fn start_script(
+        &self,
+        namespace: &Namespace,
+        script: &str,
+        arguments: &[String],
+    ) -> Result<Background> {
         let path = self.shared.path(script);
         namespace.spawn(python(), std::iter::once(&path).chain(arguments))
+    }
+
+    /// Runs one of the lab's own scripts as a program of the client.
+    pub(super) fn run_script(&self, script: &str, arguments: &[String]) -> Result<String> {
+        let mut child = self.start_script(self.client(), script, arguments)?;
+        let status = child.wait(PROGRAM)?;
+        ensure!(
+            status.success(),
+            "{script} {} ended with {status}: {}",
+            arguments.join(" "),
+            child.output()
+        );
+        Ok(child.output())
     }
 
     /// Writes what a scenario will carry away.
@@ -221,8 +276,18 @@ impl<'a> Scene<'a> {
         text.parse().with_context(|| format!("{text} is no address"))
     }
 
-    pub(super) fn culprit(&self, target: &Target, protocol: &'static str, port: Option<u16>) -> Result<Culprit> {
-        Ok(Culprit { source: self.source_for(target.address)?, destination: target.address, protocol, port })
+    pub(super) fn culprit(
+        &self,
+        target: &Target,
+        protocol: &'static str,
+        port: Option<u16>,
+    ) -> Result<Culprit> {
+        Ok(Culprit {
+            source: self.source_for(target.address)?,
+            destination: target.address,
+            protocol,
+            port,
+        })
     }
 
     /// Somewhere on the internet: half the time by name, one in four over IPv6.
@@ -238,7 +303,10 @@ impl<'a> Scene<'a> {
     /// Somewhere on the internet, by name and over IPv4.
     pub(super) fn named_target(&self, random: &mut Random) -> Result<Target> {
         let site = self.site(random, false);
-        Ok(Target { host: site.name.clone(), address: site.v4.parse().with_context(|| format!("{} is no address", site.v4))? })
+        Ok(Target {
+            host: site.name.clone(),
+            address: site.v4.parse().with_context(|| format!("{} is no address", site.v4))?,
+        })
     }
 
     fn site(&self, random: &mut Random, with_v6: bool) -> &Site {
@@ -252,9 +320,13 @@ impl<'a> Scene<'a> {
 
     /// Bytes of all bodies that the sink took for paths that contain `mark`.
     pub(super) fn sunk_bytes(&self, mark: &str) -> Result<usize> {
-        let log = fs::read_to_string(self.scratch.join("sink.log")).context("failed to read the sink's log")?;
+        let log = fs::read_to_string(self.scratch.join("sink.log"))
+            .context("failed to read the sink's log")?;
         let lines = log.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-        Ok(lines.filter(|line| line.len() == 4 && line[1].contains(mark)).filter_map(|line| line[2].parse::<usize>().ok()).sum())
+        Ok(lines
+            .filter(|line| line.len() == 4 && line[1].contains(mark))
+            .filter_map(|line| line[2].parse::<usize>().ok())
+            .sum())
     }
 
     fn sshd(&self, namespace: &Namespace) -> Result<Background> {
@@ -264,7 +336,9 @@ impl<'a> Scene<'a> {
 
     fn nginx_configuration(&self) -> String {
         let here = self.scratch.path().display();
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("  {kind}_temp_path {here}/{kind};\n")).concat();
+        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|kind| format!("  {kind}_temp_path {here}/{kind};\n"))
+            .concat();
         format!(
             "daemon off; user root; worker_processes 1; pid {here}/nginx.pid; error_log {here}/nginx.log;\n\
              events {{ worker_connections 512; }}\n\

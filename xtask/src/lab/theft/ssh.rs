@@ -19,17 +19,45 @@ pub(in crate::lab) fn scp(scene: &Scene<'_>, random: &mut Random) -> Result<Outc
     let limit = (rate / 125).max(16).to_string();
     // The old protocol, half the time.
     let protocol = if random.chance(0.5) { "-O" } else { "-s" };
-    scene.run("scp", &["-F", &scene.shared.path("ssh_config"), "-q", protocol, "-l", &limit, &file, &goal])?;
+    scene.run(
+        "scp",
+        &[
+            "-F",
+            &scene.shared.path("ssh_config"),
+            "-q",
+            target.family_flag(),
+            protocol,
+            "-l",
+            &limit,
+            &file,
+            &goal,
+        ],
+    )?;
     finish(scene, &target, size, format!("{size} bytes at {limit} kbit/s to {}", target.host))
 }
 
 pub(in crate::lab) fn sftp(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
-    let (size, _) = size_and_rate(random, SMALLEST, LARGEST);
+    let (size, rate) = size_and_rate(random, SMALLEST, LARGEST);
     let target = scene.target(random)?;
     let file = scene.document("stolen", &random.document(size))?;
-    let batch = scene.document("batch", format!("put {file} {}\n", scene.inbox("got").display()).as_bytes())?;
-    scene.run("sftp", &["-F", &scene.shared.path("ssh_config"), "-q", "-b", &batch, &remote(&target, "")])?;
-    finish(scene, &target, size, format!("{size} bytes to {}", target.host))
+    let limit = (rate / 125).max(16).to_string();
+    let batch = scene
+        .document("batch", format!("put {file} {}\n", scene.inbox("got").display()).as_bytes())?;
+    scene.run(
+        "sftp",
+        &[
+            "-F",
+            &scene.shared.path("ssh_config"),
+            "-q",
+            target.family_flag(),
+            "-l",
+            &limit,
+            "-b",
+            &batch,
+            &remote(&target, ""),
+        ],
+    )?;
+    finish(scene, &target, size, format!("{size} bytes at {limit} kbit/s to {}", target.host))
 }
 
 pub(in crate::lab) fn rsync(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
@@ -37,7 +65,7 @@ pub(in crate::lab) fn rsync(scene: &Scene<'_>, random: &mut Random) -> Result<Ou
     let target = scene.target(random)?;
     let file = scene.document("stolen", &random.document(size))?;
     let goal = remote(&target, &scene.inbox("got").display().to_string());
-    let shell = format!("ssh -F {}", scene.shared.path("ssh_config"));
+    let shell = format!("ssh {} -F {}", target.family_flag(), scene.shared.path("ssh_config"));
     let limit = format!("--bwlimit={}", (rate / 1_000).max(2));
     let mut arguments = vec!["-a", "-e", &shell, &limit, &file, &goal];
     if random.chance(0.4) {
@@ -47,15 +75,15 @@ pub(in crate::lab) fn rsync(scene: &Scene<'_>, random: &mut Random) -> Result<Ou
     finish(scene, &target, size, format!("{size} bytes with {limit} to {}", target.host))
 }
 
-/// `tar cz FOLDER | ssh HOST 'cat > FILE'`, the way without any copying tool.
+/// `cat FILE | ssh HOST 'cat > FILE'`, the way without any copying tool.
 pub(in crate::lab) fn pipe(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
     let (size, _) = size_and_rate(random, SMALLEST, LARGEST);
     let target = scene.target(random)?;
-    // What compresses would make the label's size a guess.
-    let file = scene.document("stolen", &random.bytes(size))?;
+    let file = scene.document("stolen", &random.document(size))?;
     let goal = scene.inbox("got");
     let command = format!(
-        "set -e; cat {file} | ssh -F {} {} 'cat > {}'",
+        "cat {file} | ssh {} -F {} {} 'cat > {}'",
+        target.family_flag(),
         scene.shared.path("ssh_config"),
         target.host,
         goal.display()

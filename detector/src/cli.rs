@@ -1,0 +1,229 @@
+//! The command line: names, options and their help, nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::response::Mode;
+
+/// Sees every byte that leaves a host, decides whether it is being stolen, and stops it in the kernel.
+#[derive(Debug, Parser)]
+#[command(name = "detector", version, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Run(Run),
+    Analyze(Analyze),
+    Train(Train),
+    Evaluate(Evaluate),
+    Doctor(Doctor),
+}
+
+/// Watch interfaces and raise alerts until stopped
+///
+/// Needs root, or the capabilities that `detector doctor` lists.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  detector run --interface eth0 --mode block --format json")]
+pub struct Run {
+    /// Interface to watch: a name, a pattern such as "eth*", or "all"; may be repeated
+    #[arg(short, long, value_name = "IF", num_args = 1..)]
+    pub interface: Vec<String>,
+    /// Configuration file [default: /etc/detector/detector.toml where it exists]
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What happens on an alert [default: the configuration's, observe]
+    #[arg(short, long)]
+    pub mode: Option<ModeChoice>,
+    /// How alerts are written to standard output
+    #[arg(short, long, default_value = "table")]
+    pub format: LiveFormat,
+    /// Write a record of every flow, too
+    #[arg(long)]
+    pub flows: bool,
+}
+
+/// Read captures and tell what was stolen in them
+///
+/// pcap and pcapng, several files one after the other and each for itself; `-` is standard input.
+/// Needs no privileges.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  tcpdump -i eth0 -w - | detector analyze -")]
+pub struct Analyze {
+    /// Captures to read
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// How results are written; csv has the alerts, or the flows with --flows
+    #[arg(short, long, default_value = "table")]
+    pub format: Format,
+    /// Write a record of every flow, too
+    #[arg(long)]
+    pub flows: bool,
+    /// Write every feature vector that was scored to this file
+    #[arg(long, value_name = "OUT.csv")]
+    pub features: Option<PathBuf>,
+    /// Model to score with [default: the configuration's, else the one shipped]
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// Configuration file [default: /etc/detector/detector.toml where it exists]
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Fit a model to labelled captures
+///
+/// Each PATH is a directory with captures and a manifest.json that labels them. The same data and
+/// seed give the same model, byte for byte.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  detector train --data target/lab --out session.model")]
+pub struct Train {
+    /// Directory with manifest.json; may be repeated
+    #[arg(long, required = true, value_name = "PATH", num_args = 1..)]
+    pub data: Vec<PathBuf>,
+    /// File the model is written to
+    #[arg(long, value_name = "MODEL")]
+    pub out: PathBuf,
+    /// Decides every random choice
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Trees in the forest
+    #[arg(long, default_value_t = 100)]
+    pub trees: usize,
+    /// Splits on the longest path of a tree
+    #[arg(long, default_value_t = 12)]
+    pub depth: u16,
+    /// Fewest rows under a leaf
+    #[arg(long, default_value_t = 3)]
+    pub min_leaf: usize,
+    /// Parts the captures are divided into for the out-of-fold figures
+    #[arg(long, default_value_t = 5)]
+    pub folds: usize,
+    /// What is kept together when the captures are divided
+    #[arg(long, default_value = "family")]
+    pub hold_out: HoldOut,
+    /// Name every theft that was missed and every false alert
+    #[arg(long)]
+    pub list: bool,
+    /// Threshold of the model [default: chosen on the out-of-fold scores]
+    #[arg(long)]
+    pub threshold: Option<f64>,
+    /// Configuration file [default: /etc/detector/detector.toml where it exists]
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Measure a model on labelled captures
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  detector evaluate --data target/lab --format json")]
+pub struct Evaluate {
+    /// Directory with manifest.json; may be repeated
+    #[arg(long, required = true, value_name = "PATH", num_args = 1..)]
+    pub data: Vec<PathBuf>,
+    /// Name every theft that was missed and every false alert
+    #[arg(long)]
+    pub list: bool,
+    /// Model to measure [default: the configuration's, else the one shipped]
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// How results are written
+    #[arg(short, long, default_value = "table")]
+    pub format: LiveFormat,
+    /// Configuration file [default: /etc/detector/detector.toml where it exists]
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Tell whether this machine can run the detector, and how it would attach
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  detector doctor --interface eth0")]
+pub struct Doctor {
+    /// Interface to look at: a name, a pattern such as "eth*", or "all"; may be repeated
+    #[arg(short, long, value_name = "IF", num_args = 1..)]
+    pub interface: Vec<String>,
+    /// Configuration file [default: /etc/detector/detector.toml where it exists]
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How results are written
+    #[arg(short, long, default_value = "table")]
+    pub format: LiveFormat,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum HoldOut {
+    /// A lab scenario, an application of nDPI's captures, another repository whole: the hard way
+    #[default]
+    Family,
+    /// One capture: others of its kind are in training
+    Capture,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Table,
+    Json,
+    Csv,
+}
+
+/// The formats of what has more than one kind of line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LiveFormat {
+    Table,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ModeChoice {
+    /// Tell, touch nothing
+    Observe,
+    /// Decide and count what would be blocked, touch nothing
+    Simulate,
+    /// Drop the flow that steals
+    Block,
+}
+
+impl From<ModeChoice> for Mode {
+    fn from(choice: ModeChoice) -> Self {
+        match choice {
+            ModeChoice::Observe => Self::Observe,
+            ModeChoice::Simulate => Self::Simulate,
+            ModeChoice::Block => Self::Block,
+        }
+    }
+}
+
+impl Command {
+    /// The configuration file that was named.
+    #[must_use]
+    pub fn config(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Run(run) => run.config.as_ref(),
+            Self::Analyze(analyze) => analyze.config.as_ref(),
+            Self::Train(train) => train.config.as_ref(),
+            Self::Evaluate(evaluate) => evaluate.config.as_ref(),
+            Self::Doctor(doctor) => doctor.config.as_ref(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.clone().render_long_help().to_string();
+            assert!(help.contains(&format!("detector {}", command.get_name())), "{help}");
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! `detector analyze`: captures in, alerts out.
+//!
+//! Results go to standard output as they come, progress and problems to standard error.
+#![expect(clippy::print_stderr, reason = "problems of one capture are told while others follow")]
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, IsTerminal as _, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+
+use crate::cli::{Analyze, Format};
+use crate::config::Config;
+use crate::engine::{Engine, EngineConfig, Output, Row};
+use crate::features::COLUMNS;
+use crate::flow::{FlowRecord, FlowView, Session, SessionCheckpoint, Side, Visitor};
+use crate::model::Model;
+use crate::network::ip;
+use crate::sink::{CsvSink, JsonSink, Sink, Style, Summary, TableSink};
+use crate::units;
+use crate::verdict::alert::protocol_name;
+
+use super::load_model;
+use super::recordings::{Recordings, STANDARD_INPUT, open, summary};
+
+/// # Errors
+///
+/// A model or option that cannot be used, an output that cannot be written, a capture that could
+/// not be read to its end.
+pub fn run(args: &Analyze, config: &Config) -> anyhow::Result<()> {
+    let model = load_model(args.model.as_deref(), config)?;
+    let recordings = Recordings::new(config);
+    let mut sink = stdout_sink(args);
+    let mut features = args.features.as_deref().map(FeatureFile::create).transpose()?;
+    let mut total = Summary::default();
+    let mut failures = Vec::new();
+    for path in &args.files {
+        let engine = engine(args, config, &model)?;
+        let outcome = analyze(path, &recordings, engine, sink.as_mut(), features.as_mut())?;
+        total.add(&outcome.summary);
+        if args.files.len() > 1 && args.format == Format::Table {
+            let summary = Summary { source: Some(path.display().to_string()), ..outcome.summary };
+            sink.summary(&summary)?;
+        }
+        failures.extend(outcome.failure);
+    }
+    sink.summary(&total)?;
+    sink.flush()?;
+    if let Some(features) = &mut features {
+        features.output.flush().context("failed to write features")?;
+    }
+    report(failures, args.files.len())
+}
+
+fn engine(args: &Analyze, config: &Config, model: &Arc<Model>) -> anyhow::Result<Engine> {
+    let settings = EngineConfig {
+        threshold: config.model.threshold,
+        flows: args.flows,
+        rows: args.features.is_some(),
+        // There is nothing to block in the past.
+        ..EngineConfig::default()
+    };
+    Engine::new(Arc::clone(model), settings)
+}
+
+fn stdout_sink(args: &Analyze) -> Box<dyn Sink> {
+    let stdout = io::stdout();
+    let terminal = stdout.is_terminal();
+    let output = BufWriter::new(stdout);
+    match args.format {
+        Format::Json => Box::new(JsonSink::new(output)),
+        Format::Csv => Box::new(CsvSink::new(output, args.flows)),
+        Format::Table => {
+            Box::new(TableSink::new(output, Style::choose(terminal, std::env::var_os("NO_COLOR").as_deref())))
+        }
+    }
+}
+
+struct Outcome {
+    summary: Summary,
+    failure: Option<anyhow::Error>,
+}
+
+/// Reads one capture. What was accounted before a failure is in the summary.
+fn analyze(
+    path: &Path,
+    recordings: &Recordings,
+    engine: Engine,
+    sink: &mut dyn Sink,
+    features: Option<&mut FeatureFile>,
+) -> anyhow::Result<Outcome> {
+    let reader = match open(path) {
+        Ok(reader) => Progress::new(reader, path),
+        Err(failure) => return Ok(Outcome { summary: Summary::default(), failure: Some(failure) }),
+    };
+    let mut printer = Printer { engine, sink, features, path, failure: None };
+    let capture = recordings.run(reader, &mut printer);
+    if let Some(failure) = printer.failure {
+        return Err(failure.into());
+    }
+    let summary = summary(&capture, printer.engine.counts().alerts);
+    if capture.flows != 0 && capture.flows_without_home == capture.flows {
+        eprintln!(
+            "detector: {}: no host of this capture is in the home networks, its clients were judged \
+             instead: set home_networks",
+            path.display()
+        );
+    }
+    let failure = capture.error.map(|error| anyhow::Error::new(error).context(path.display().to_string()));
+    Ok(Outcome { summary, failure })
+}
+
+/// One failure is the command's own; several are told one by one.
+fn report(mut failures: Vec<anyhow::Error>, captures: usize) -> anyhow::Result<()> {
+    if captures == 1 {
+        return failures.pop().map_or(Ok(()), Err);
+    }
+    for failure in &failures {
+        eprintln!("detector: {failure:#}");
+    }
+    match failures.len() {
+        0 => Ok(()),
+        count => bail!("{count} of {captures} captures could not be read to their end"),
+    }
+}
+
+/// Judges and writes what comes of it at once, so that nothing piles up.
+struct Printer<'a> {
+    engine: Engine,
+    sink: &'a mut dyn Sink,
+    features: Option<&'a mut FeatureFile>,
+    path: &'a Path,
+    /// The first failure to write; later results are dropped.
+    failure: Option<io::Error>,
+}
+
+impl Printer<'_> {
+    fn drain(&mut self) {
+        if self.failure.is_none() {
+            self.failure = self.write().err();
+        }
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        for output in self.engine.outputs() {
+            match output {
+                Output::Alert { alert, .. } => self.sink.alert(&alert)?,
+                Output::Flow(record) => self.sink.flow(&record)?,
+                Output::Block { .. } => {}
+            }
+        }
+        if let Some(features) = &mut self.features {
+            for row in self.engine.take_rows() {
+                features.row(self.path, &row)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Visitor for Printer<'_> {
+    fn judge(&mut self, session: &Session, flow: &FlowView, cause: SessionCheckpoint, now_ns: u64) {
+        self.engine.judge(session, flow, cause, now_ns);
+        self.drain();
+    }
+
+    fn flow_record(&mut self, record: &FlowRecord) {
+        self.engine.flow_record(record);
+        self.drain();
+    }
+}
+
+/// Every vector that was scored, with what it belongs to.
+struct FeatureFile {
+    output: BufWriter<File>,
+}
+
+impl FeatureFile {
+    fn create(path: &Path) -> anyhow::Result<Self> {
+        let create = || -> io::Result<Self> {
+            let mut output = BufWriter::new(File::create(path)?);
+            write!(output, "file,session,time,src,dst,dst_port,protocol_name,score")?;
+            for column in COLUMNS {
+                write!(output, ",{}", column.name)?;
+            }
+            writeln!(output)?;
+            Ok(Self { output })
+        };
+        create().with_context(|| format!("failed to write features to {}", path.display()))
+    }
+
+    fn row(&mut self, path: &Path, row: &Row) -> io::Result<()> {
+        let flow = &row.flow;
+        let direction = match row.sender {
+            Side::Client => flow.initiator,
+            Side::Server => flow.initiator.reverse(),
+        };
+        let (source, _) = flow.key.source(direction);
+        let (destination, port) = flow.key.destination(direction);
+        write!(
+            self.output,
+            "\"{}\",{},{},{},{},{},{},{}",
+            path.display().to_string().replace('"', "\"\""),
+            row.session_id,
+            units::rfc3339(row.now_ns),
+            ip(&source),
+            ip(&destination),
+            u16::from_be_bytes(port),
+            protocol_name(flow.key.protocol),
+            row.score,
+        )?;
+        for value in &row.values {
+            write!(self.output, ",{value}")?;
+        }
+        writeln!(self.output)
+    }
+}
+
+/// Shows on a terminal how far a long file has been read.
+struct Progress {
+    reader: Box<dyn Read>,
+    /// None where there is nobody to show it to.
+    total_bytes: Option<u64>,
+    read_bytes: u64,
+    last: Instant,
+    shown: bool,
+}
+
+impl Progress {
+    /// Anything shorter needs no progress.
+    const EVERY: Duration = Duration::from_secs(1);
+
+    fn new(reader: Box<dyn Read>, path: &Path) -> Self {
+        let size = || if path.as_os_str() == STANDARD_INPUT { None } else { fs::metadata(path).ok() };
+        let total_bytes =
+            if io::stderr().is_terminal() { size().map(|metadata| metadata.len()).filter(|size| *size > 0) } else { None };
+        Self { reader, total_bytes, read_bytes: 0, last: Instant::now(), shown: false }
+    }
+
+    fn show(&mut self) {
+        let Some(total) = self.total_bytes else { return };
+        if self.last.elapsed() < Self::EVERY {
+            return;
+        }
+        self.last = Instant::now();
+        self.shown = true;
+        eprint!("\r{:>3} % of {}", 100 * self.read_bytes / total, units::bytes(total));
+    }
+}
+
+impl Read for Progress {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        self.read_bytes += read as u64;
+        self.show();
+        Ok(read)
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.shown {
+            eprint!("\r{:20}\r", "");
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Labelled captures: a directory's manifest.json, and what it says about each session.
+//!
+//! The rules are those that score a detector from outside: a pair of hosts, protocol and server
+//! port is one unit; what the manifest does not know about is left out rather than guessed.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+use serde::Deserialize;
+
+use crate::flow::{FlowView, Session, Side};
+use crate::network::ip;
+use crate::verdict::alert::protocol_name;
+
+/// One capture with its labels.
+#[derive(Clone, Debug)]
+pub struct Labelled {
+    pub path: PathBuf,
+    pub entry: Entry,
+}
+
+/// A manifest's entry, as far as labels go.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Entry {
+    pub file: String,
+    label: String,
+    /// Of the theft, or the kind of ordinary traffic.
+    pub technique: String,
+    /// Set in recordings of the lab.
+    scenario: Option<String>,
+    source_repo: Option<String>,
+    other_flows: Option<String>,
+    #[serde(default)]
+    exclude_from_scoring: bool,
+    #[serde(default)]
+    malicious: Vec<Culprit>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Culprit {
+    src: IpAddr,
+    dst: IpAddr,
+    proto: String,
+    dport: Option<u16>,
+    role: Option<String>,
+    flows: Option<u64>,
+}
+
+/// What a sender of a session is known to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Truth {
+    Theft,
+    Ordinary,
+    /// Neither to be learned from nor to be counted.
+    Unknown,
+}
+
+/// Where a capture comes from: results are told apart by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Origin {
+    Real,
+    Lab,
+}
+
+impl Origin {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Real => "real",
+            Self::Lab => "lab",
+        }
+    }
+}
+
+/// The captures of a directory, in the manifest's order. Entries that are no captures are left out.
+///
+/// # Errors
+///
+/// No readable manifest.json, or one with an entry that is not understood.
+pub fn read(directory: &Path) -> anyhow::Result<Vec<Labelled>> {
+    let path = directory.join("manifest.json");
+    let text = fs::read_to_string(&path)
+        .with_context(|| format!("failed to read {}: --data takes a directory with a manifest.json", path.display()))?;
+    let entries: Vec<Entry> =
+        serde_json::from_str(&text).with_context(|| format!("failed to understand {}", path.display()))?;
+    let captures: Vec<Labelled> = entries
+        .into_iter()
+        .filter(|entry| !entry.exclude_from_scoring && !entry.file.starts_with("csv/"))
+        .map(|entry| Labelled { path: directory.join(&entry.file), entry })
+        .collect();
+    ensure!(!captures.is_empty(), "{} lists no capture", path.display());
+    Ok(captures)
+}
+
+impl Entry {
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        if self.scenario.is_some() { Origin::Lab } else { Origin::Real }
+    }
+
+    /// What is held out together: a lab scenario, a family of nDPI's captures, another repository
+    /// whole. Captures of one group resemble each other.
+    #[must_use]
+    pub fn group(&self) -> String {
+        if let Some(scenario) = &self.scenario {
+            return format!("lab {scenario}");
+        }
+        match self.source_repo.as_deref() {
+            Some(repository) if repository.ends_with("/nDPI") => format!("{repository} {}", self.technique),
+            Some(repository) => repository.to_owned(),
+            None => self.file.clone(),
+        }
+    }
+
+    /// What is known about `sender` in `session`, one of whose flows is `flow`.
+    #[must_use]
+    pub fn truth(&self, session: &Session, flow: &FlowView, sender: Side) -> Truth {
+        let (client, server) = (ip(&session.key.client), ip(&session.key.server));
+        let ports = [session.key.server_port, flow.initiator_port()];
+        let protocol = protocol_name(session.key.protocol);
+        if let Some(culprit) = self.malicious.iter().find(|culprit| culprit.is(client, server, &protocol, ports)) {
+            let source = if sender == Side::Client { client } else { server };
+            return if culprit.is_theft() && culprit.src == source { Truth::Theft } else { Truth::Unknown };
+        }
+        match self.other_flows.as_deref() {
+            _ if self.label == "benign" => Truth::Ordinary,
+            Some("ignore") => Truth::Unknown,
+            Some(other) => match other.strip_prefix("ignore-").map(str::parse::<IpAddr>) {
+                Some(Ok(address)) if address != client && address != server => Truth::Ordinary,
+                Some(_) => Truth::Unknown,
+                None => Truth::Ordinary,
+            },
+            None => Truth::Ordinary,
+        }
+    }
+
+    /// Thefts that are to be found.
+    #[must_use]
+    pub fn thefts(&self) -> usize {
+        self.malicious.iter().filter(|culprit| culprit.is_theft()).count()
+    }
+}
+
+impl Culprit {
+    fn is(&self, client: IpAddr, server: IpAddr, protocol: &str, ports: [u16; 2]) -> bool {
+        let ends = [(self.src, self.dst), (self.dst, self.src)];
+        ends.contains(&(client, server))
+            && same_protocol(&self.proto, protocol)
+            && self.dport.is_none_or(|port| port == 0 || ports.contains(&port))
+    }
+
+    fn is_theft(&self) -> bool {
+        self.role.as_deref().unwrap_or("exfil") == "exfil" && self.flows != Some(0)
+    }
+}
+
+fn same_protocol(left: &str, right: &str) -> bool {
+    let plain = |name: &str| if name.contains("icmp") { "icmp".to_owned() } else { name.to_lowercase() };
+    plain(left) == plain(right)
+}
+
+#[cfg(test)]
+mod tests {
+    use detector_common::FlowKey;
+    use detector_common::flow::Direction;
+
+    use super::*;
+    use crate::features::example::session;
+    use crate::flow::SessionKey;
+    use crate::network::octets;
+
+    fn check(other_flows: &str, (client, server, port): (&str, &str, u16), sender: Side, expected: Truth) {
+        let text = format!(
+            r#"{{"file":"pcap/a.pcap","label":"exfil","technique":"t","other_flows":"{other_flows}","malicious":[
+                {{"src":"10.0.0.1","dst":"192.0.2.1","proto":"tcp","dport":443}},
+                {{"src":"10.0.0.1","dst":"192.0.2.1","proto":"tcp","dport":21,"role":"control"}}]}}"#
+        );
+        let entry: Entry = serde_json::from_str(&text).unwrap();
+        let address = |text: &str| octets(text.parse().unwrap());
+        let key = SessionKey {
+            client: address(client),
+            server: address(server),
+            protocol: 6,
+            server_port: port,
+        };
+        let flow = FlowView {
+            key: FlowKey::default(),
+            initiator: Direction::FromLow,
+            icmp: 0,
+            first_seen_ns: 0,
+            last_seen_ns: 0,
+        };
+        assert_eq!(entry.truth(&session(key), &flow, sender), expected, "{client} {server} {port}");
+    }
+
+    #[test]
+    fn truths() {
+        let theft = ("10.0.0.1", "192.0.2.1", 443);
+        check("none", theft, Side::Client, Truth::Theft);
+        check("none", theft, Side::Server, Truth::Unknown);
+        check("none", ("192.0.2.1", "10.0.0.1", 443), Side::Server, Truth::Theft);
+        check("none", ("10.0.0.1", "192.0.2.1", 21), Side::Client, Truth::Unknown);
+        let other = ("10.0.0.1", "192.0.2.9", 443);
+        check("none", other, Side::Client, Truth::Ordinary);
+        check("benign-background", other, Side::Client, Truth::Ordinary);
+        check("ignore", other, Side::Client, Truth::Unknown);
+        check("ignore-192.0.2.9", other, Side::Client, Truth::Unknown);
+        check("ignore-192.0.2.8", other, Side::Client, Truth::Ordinary);
+    }
+}

@@ -1,0 +1,82 @@
+//! Runs a capture through the tracker with the configured bounds: what analysing, training and
+//! evaluating share.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use crate::config::Config;
+use crate::flow::{Tracker, Visitor};
+use crate::sink::Summary;
+use crate::source::capture::{CaptureConfig, CaptureSource, CaptureSummary, default_prefixes};
+
+/// Where captures are read from.
+pub(super) const STANDARD_INPUT: &str = "-";
+
+/// Reads captures as the configuration has it. Each capture is for itself.
+pub(super) struct Recordings {
+    source: CaptureSource,
+    config: Config,
+}
+
+impl Recordings {
+    pub(super) fn new(config: &Config) -> Self {
+        let home = match config.home_networks.as_slice() {
+            [] => default_prefixes(),
+            networks => networks.iter().map(|network| network.prefix()).collect(),
+        };
+        let source = CaptureSource::new(CaptureConfig {
+            home,
+            decapsulation: config.decapsulation(),
+            max_flows: config.kernel.max_flows.get(),
+        });
+        Self { source, config: config.clone() }
+    }
+
+    /// Reads `reader` to its end, or to where it is damaged: the summary says so.
+    pub(super) fn run(&self, reader: impl Read, visitor: &mut impl Visitor) -> CaptureSummary {
+        let mut tracker = Tracker::new(&self.config.tracker());
+        self.source.run(reader, &mut tracker, visitor)
+    }
+
+    /// Reads the capture at `path` whole.
+    ///
+    /// # Errors
+    ///
+    /// A capture that cannot be opened or is damaged.
+    pub(super) fn run_file(&self, path: &Path, visitor: &mut impl Visitor) -> anyhow::Result<CaptureSummary> {
+        let file = open(path)?;
+        let summary = self.run(file, visitor);
+        match summary.error {
+            Some(error) => Err(error).with_context(|| format!("failed to read {}", path.display())),
+            None => Ok(summary),
+        }
+    }
+}
+
+/// Opens a capture; `-` is standard input.
+pub(super) fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
+    if path.as_os_str() == STANDARD_INPUT {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    let file = File::open(path).with_context(|| format!("failed to open capture {}", path.display()))?;
+    Ok(Box::new(file))
+}
+
+/// What is told about a capture.
+pub(super) fn summary(capture: &CaptureSummary, alerts: u64) -> Summary {
+    let span_ns = capture.last_ns.unwrap_or(0).saturating_sub(capture.first_ns.unwrap_or(0));
+    Summary {
+        source: None,
+        packets: capture.packets,
+        bytes: capture.bytes,
+        flows: capture.flows,
+        alerts,
+        skipped: capture.skipped().map(|(reason, count)| (reason, count.packets)).collect(),
+        overflow_bytes: capture.overflow_bytes,
+        unaccounted_bytes: capture.unaccounted_bytes,
+        seconds: span_ns as f64 / 1e9,
+    }
+}

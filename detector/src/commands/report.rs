@@ -1,0 +1,164 @@
+//! How good a model is, for people and for programs: lab and real apart, technique by technique.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::model::evaluate::{by_session, report};
+use crate::model::{Rate, Report, Scored};
+use crate::units;
+use crate::verdict::alert::protocol_name;
+
+use super::dataset::{Dataset, Unit};
+use super::labels::Origin;
+
+/// Everything that is told about scores of a data set.
+#[derive(Debug, Serialize)]
+pub(super) struct Quality {
+    /// By where the captures come from, and over all.
+    parts: BTreeMap<&'static str, Report>,
+    techniques: Vec<Found>,
+    missed: Vec<String>,
+    false_alerts: Vec<String>,
+    /// Median over the thefts that were found.
+    bytes_leaked_median: Option<u64>,
+    seconds_to_detect_median: Option<f64>,
+}
+
+/// Thefts of one technique.
+#[derive(Debug, Serialize)]
+struct Found {
+    origin: &'static str,
+    technique: String,
+    found: usize,
+    total: usize,
+}
+
+impl Quality {
+    /// `scored` has one entry per row of the data set.
+    pub(super) fn of(dataset: &Dataset, scored: &[Scored], threshold: f64) -> Self {
+        let units = by_session(scored);
+        let alerted: Vec<bool> = units.iter().map(|unit| unit.score >= threshold).collect();
+        let mut quality = Self {
+            parts: parts(dataset, scored, threshold),
+            techniques: techniques(dataset, &alerted),
+            missed: Vec::new(),
+            false_alerts: Vec::new(),
+            bytes_leaked_median: None,
+            seconds_to_detect_median: None,
+        };
+        for ((unit, scored), alerted) in dataset.units.iter().zip(&units).zip(&alerted) {
+            match (unit.theft, alerted) {
+                (true, false) => quality.missed.push(describe(unit, scored.score)),
+                (false, true) => quality.false_alerts.push(describe(unit, scored.score)),
+                _ => {}
+            }
+        }
+        let (bytes, seconds) = leaked(dataset, scored, threshold);
+        quality.bytes_leaked_median = bytes;
+        quality.seconds_to_detect_median = seconds;
+        quality
+    }
+
+    pub(super) fn write_json(&self, output: &mut impl Write) -> io::Result<()> {
+        serde_json::to_writer(&mut *output, self)?;
+        writeln!(output)
+    }
+
+    pub(super) fn write_table(&self, output: &mut impl Write, list: bool) -> io::Result<()> {
+        writeln!(
+            output,
+            "{:<6} {:>8} {:>8}  {:>22}  {:>22}  {:>18}  {:>6}",
+            "DATA", "THEFTS", "OTHERS", "PRECISION", "RECALL", "FALSE ALERTS", "PR-AUC"
+        )?;
+        for (name, part) in &self.parts {
+            let thefts = part.confusion.true_positives + part.confusion.false_negatives;
+            let others = part.confusion.false_positives + part.confusion.true_negatives;
+            writeln!(
+                output,
+                "{name:<6} {thefts:>8} {others:>8}  {:>22}  {:>22}  {:>18}  {:>6}",
+                share(part.precision),
+                share(part.recall),
+                format!("{} of {others}", part.confusion.false_positives),
+                part.pr_auc.map_or_else(|| "-".to_owned(), |area| format!("{area:.3}")),
+            )?;
+        }
+        writeln!(output)?;
+        for found in &self.techniques {
+            let Found { origin, technique, found, total } = found;
+            writeln!(output, "{origin:<6} {technique:<28} {found:>3} of {total} found")?;
+        }
+        if let (Some(bytes), Some(seconds)) = (self.bytes_leaked_median, self.seconds_to_detect_median) {
+            let (bytes, seconds) = (units::bytes(bytes), units::seconds(seconds));
+            writeln!(output, "\nhalf of the thefts found were found by {bytes} leaked, half by {seconds}")?;
+        }
+        if list {
+            for line in &self.missed {
+                writeln!(output, "missed       {line}")?;
+            }
+            for line in &self.false_alerts {
+                writeln!(output, "false alert  {line}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn parts(dataset: &Dataset, scored: &[Scored], threshold: f64) -> BTreeMap<&'static str, Report> {
+    let mut parts = BTreeMap::from([("all", report(scored, threshold))]);
+    for origin in [Origin::Real, Origin::Lab] {
+        let is_of = |row: &&Scored| dataset.units.get(row.session as usize).is_some_and(|unit| unit.origin == origin);
+        let rows: Vec<Scored> = scored.iter().filter(is_of).copied().collect();
+        if !rows.is_empty() {
+            parts.insert(origin.name(), report(&rows, threshold));
+        }
+    }
+    parts
+}
+
+/// Of the thefts the manifests know: one that never had enough to be judged was not found.
+fn techniques(dataset: &Dataset, alerted: &[bool]) -> Vec<Found> {
+    let mut counts: BTreeMap<(Origin, &str), (usize, usize)> = BTreeMap::new();
+    for (origin, technique) in &dataset.thefts {
+        counts.entry((*origin, technique)).or_default().1 += 1;
+    }
+    for (unit, alerted) in dataset.units.iter().zip(alerted) {
+        if unit.theft && *alerted {
+            counts.entry((unit.origin, &unit.technique)).or_default().0 += 1;
+        }
+    }
+    let found = |((origin, technique), (found, total)): ((Origin, &str), (usize, usize))| Found {
+        origin: origin.name(),
+        technique: technique.to_owned(),
+        found,
+        total,
+    };
+    counts.into_iter().map(found).collect()
+}
+
+/// Medians, over the thefts that were found, of what had left and how long it took.
+fn leaked(dataset: &Dataset, scored: &[Scored], threshold: f64) -> (Option<u64>, Option<f64>) {
+    let mut first = BTreeMap::new();
+    for (row, progress) in scored.iter().zip(&dataset.progress) {
+        if row.label && row.score >= threshold {
+            first.entry(row.session).or_insert(*progress);
+        }
+    }
+    let mut bytes: Vec<u64> = first.values().map(|progress| progress.bytes_out).collect();
+    let mut seconds: Vec<f64> = first.values().map(|progress| progress.seconds).collect();
+    bytes.sort_unstable();
+    seconds.sort_by(f64::total_cmp);
+    (bytes.get(bytes.len() / 2).copied(), seconds.get(seconds.len() / 2).copied())
+}
+
+fn describe(unit: &Unit, score: f64) -> String {
+    let Unit { file, technique, src, dst, protocol, server_port, bytes_out, .. } = unit;
+    let (protocol, bytes) = (protocol_name(*protocol), units::bytes(*bytes_out));
+    format!("{score:.2}  {technique:<24} {file}: {src} -> {dst} {protocol} {server_port}, {bytes} out")
+}
+
+/// `0.93 (0.69-0.99)`: the 95 % interval in brackets.
+fn share(rate: Option<Rate>) -> String {
+    rate.map_or_else(|| "-".to_owned(), |rate| format!("{:.2} ({:.2}-{:.2})", rate.value, rate.low, rate.high))
+}

@@ -1,0 +1,72 @@
+//! `detector train`: labelled captures in, a model out, with out-of-fold figures.
+#![expect(clippy::print_stderr, reason = "training takes a while and says how far it is")]
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use anyhow::{Context as _, ensure};
+
+use crate::cli::Train;
+use crate::config::Config;
+use crate::features::{SCHEMA_NAME, schema_hash};
+use crate::model::evaluate::{by_session, report};
+use crate::model::{Model, Objective, Schema, TrainConfig, choose_threshold, cross_validate, train};
+
+use super::dataset::Dataset;
+use super::report::Quality;
+
+/// Share of thefts among the rows a tree draws: far more than there are in life, so that the trees
+/// look at them, and fewer than the rest, so that ordinary traffic is learned in its variety.
+const POSITIVE_SHARE: f64 = 0.35;
+
+/// A false alert costs more than a miss: people switch off what cries wolf.
+const OBJECTIVE: Objective = Objective::FBeta { beta: 0.5 };
+
+/// # Errors
+///
+/// Data that cannot be read or learned from, or a model that cannot be written.
+pub fn run(args: &Train, config: &Config) -> anyhow::Result<()> {
+    let mut dataset = Dataset::collect(&args.data, config, args.hold_out, progress)?;
+    let rows = dataset.table.len();
+    let thefts = dataset.units.iter().filter(|unit| unit.theft).count();
+    eprintln!(
+        "{} captures: {rows} vectors of {} senders, {thefts} of them thieves",
+        dataset.captures,
+        dataset.units.len()
+    );
+    ensure!(rows > 0, "no capture has a session with enough to judge");
+    dataset.table.balance(&dataset.strata, POSITIVE_SHARE)?;
+    let settings = TrainConfig {
+        trees: args.trees,
+        depth: args.depth,
+        min_leaf: args.min_leaf,
+        seed: args.seed,
+        ..TrainConfig::default()
+    };
+    let scored = cross_validate(&dataset.table, &settings, args.folds)
+        .context("failed to validate out of fold: every part needs thefts and ordinary traffic of its own")?;
+    let threshold = match args.threshold {
+        Some(threshold) => threshold,
+        None => choose_threshold(&by_session(&scored), OBJECTIVE)?,
+    };
+    let trained = train(&dataset.table, &settings)?;
+    let schema = Schema { name: SCHEMA_NAME.to_owned(), hash: schema_hash() };
+    let validation = Some(report(&scored, threshold));
+    let model = Model::new(schema, &dataset.table, &settings, trained, threshold, validation)?;
+    model.write(&args.out)?;
+
+    let mut output = io::stdout().lock();
+    writeln!(output, "out of fold, in {} parts, at the threshold {threshold:.3}:\n", args.folds)?;
+    Quality::of(&dataset, &scored, threshold).write_table(&mut output, args.list)?;
+    writeln!(output, "\nwrote {}", args.out.display())?;
+    Ok(())
+}
+
+/// One line that is written over, on a terminal.
+pub(super) fn progress(number: usize, count: usize, file: &str) {
+    if io::stderr().is_terminal() {
+        eprint!("\r\x1b[K{} of {count}: {file}", number + 1);
+        if number + 1 == count {
+            eprint!("\r\x1b[K");
+        }
+    }
+}

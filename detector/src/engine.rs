@@ -1,0 +1,354 @@
+//! The whole judgement, from what the tracker finds to what sinks are told: features, score,
+//! verdict, response policy. The same for captures and for live traffic.
+//!
+//! Pure but for its memory: it carries out nothing. Feed it by passing it to a [`Tracker`] as the
+//! visitor, drain [`Engine::outputs`], and hand alerts with a wanted block to [`enforce`].
+//!
+//! [`Tracker`]: crate::flow::Tracker
+
+use std::sync::Arc;
+use std::vec::Drain;
+
+use anyhow::Context as _;
+use detector_common::FlowKey;
+
+use crate::flow::{FlowRecord, FlowView, Session, SessionCheckpoint, Side, Visitor};
+use crate::model::Model;
+use crate::response::{Action, Blocked, Decision, Enforcer, Policy};
+use crate::verdict::{ActionTaken, Alert, AlertId, Judge, evidence};
+
+/// What the engine has to tell.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// An alert opened or grew, and what the policy wants done.
+    Alert { alert: Box<Alert>, decision: Decision },
+    /// Another flow of a session with an open alert is to be blocked; there is nothing new to tell.
+    Block { id: AlertId, action: Action },
+    Flow(Box<FlowRecord>),
+}
+
+/// What the engine is to do besides judging.
+#[derive(Clone, Debug, Default)]
+pub struct EngineConfig {
+    pub policy: Policy,
+    /// None: the model's own.
+    pub threshold: Option<f64>,
+    /// Hand out flow records.
+    pub flows: bool,
+    /// Hand every vector to [`Engine::take_rows`].
+    pub rows: bool,
+}
+
+/// A vector with the session it describes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    pub session_id: u64,
+    pub sender: Side,
+    pub flow: FlowView,
+    pub now_ns: u64,
+    pub score: f64,
+    pub values: Vec<f32>,
+}
+
+/// Sums over the engine's life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EngineCounts {
+    /// Vectors scored.
+    pub scored: u64,
+    /// Alerts opened; revisions do not count.
+    pub alerts: u64,
+    pub flow_records: u64,
+}
+
+/// Model, open alerts and policy, with the outputs nobody took yet.
+#[derive(Debug)]
+pub struct Engine {
+    judge: Judge,
+    config: EngineConfig,
+    outputs: Vec<Output>,
+    rows: Vec<Row>,
+    counts: EngineCounts,
+    blocked: RecentFlows,
+}
+
+impl Engine {
+    /// # Errors
+    ///
+    /// A model of another schema than this program's.
+    pub fn new(model: Arc<Model>, config: EngineConfig) -> anyhow::Result<Self> {
+        let judge = Judge::new(model, config.threshold)?;
+        Ok(Self {
+            judge,
+            config,
+            outputs: Vec::new(),
+            rows: Vec::new(),
+            counts: EngineCounts::default(),
+            blocked: RecentFlows::default(),
+        })
+    }
+
+    /// Takes what there is to tell, in order.
+    pub fn outputs(&mut self) -> Drain<'_, Output> {
+        self.outputs.drain(..)
+    }
+
+    /// Takes the vectors scored since the last call.
+    pub fn take_rows(&mut self) -> Drain<'_, Row> {
+        self.rows.drain(..)
+    }
+
+    #[must_use]
+    pub fn counts(&self) -> EngineCounts {
+        self.counts
+    }
+
+    #[must_use]
+    pub fn threshold(&self) -> f64 {
+        self.judge.threshold()
+    }
+
+    /// Applies a changed policy from the next judgement on.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.config.policy = policy;
+        self.blocked = RecentFlows::default();
+    }
+
+    fn judge_sender(&mut self, session: &Session, flow: &FlowView, sender: Side, now_ns: u64) {
+        let judgement = self.judge.judge(session, flow, sender, now_ns);
+        self.counts.scored += 1;
+        if self.config.rows {
+            self.rows.push(Row {
+                session_id: session.id,
+                sender,
+                flow: *flow,
+                now_ns,
+                score: judgement.score,
+                values: self.judge.row().to_vec(),
+            });
+        }
+        let Some(id) = judgement.open else { return };
+        let (source, _) = flow.key.source(match sender {
+            Side::Client => flow.initiator,
+            Side::Server => flow.initiator.reverse(),
+        });
+        let decision = self.config.policy.decide(&flow.key, &source);
+        let fresh = decision.action != Action::None && self.blocked.insert(flow.key);
+        if let Some(alert) = judgement.alert {
+            self.counts.alerts += u64::from(alert.revision == 1);
+            self.outputs.push(Output::Alert { alert: Box::new(alert), decision });
+        } else if fresh {
+            self.outputs.push(Output::Block { id, action: decision.action });
+        }
+    }
+}
+
+impl Visitor for Engine {
+    fn judge(&mut self, session: &Session, flow: &FlowView, cause: SessionCheckpoint, now_ns: u64) {
+        for sender in evidence::judged(session) {
+            self.judge_sender(session, flow, sender, now_ns);
+        }
+        if cause == SessionCheckpoint::End {
+            self.judge.close(session);
+        }
+    }
+
+    fn flow_record(&mut self, record: &FlowRecord) {
+        self.counts.flow_records += 1;
+        if self.config.flows {
+            self.outputs.push(Output::Flow(Box::new(record.clone())));
+        }
+    }
+}
+
+/// Carries out what the policy wants done about an alert and notes in it what came of it.
+///
+/// # Errors
+///
+/// When the block could not be placed; the alert says so, too.
+pub fn enforce(enforcer: &mut dyn Enforcer, alert: &mut Alert, decision: &Decision) -> anyhow::Result<()> {
+    let Action::BlockFlow { key, ttl } = decision.action else {
+        alert.action = if decision.refusal.is_some() { ActionTaken::Refused } else { ActionTaken::None };
+        return Ok(());
+    };
+    match enforcer.block(&key, ttl, alert.id.low_bits()) {
+        Ok(Blocked::Placed | Blocked::Extended) => {
+            alert.action = ActionTaken::Blocked;
+            alert.bytes_leaked_before_block = Some(alert.bytes_out);
+            Ok(())
+        }
+        Ok(Blocked::Simulated) => {
+            alert.action = ActionTaken::Simulated;
+            Ok(())
+        }
+        Err(error) => {
+            alert.action = ActionTaken::Failed;
+            Err(error).with_context(|| format!("failed to block for alert {}", alert.id))
+        }
+    }
+}
+
+/// The flows a block was last asked for, so that it is asked for once.
+#[derive(Debug, Default)]
+struct RecentFlows {
+    keys: Vec<FlowKey>,
+    next: usize,
+}
+
+impl RecentFlows {
+    const CAPACITY: usize = 256;
+
+    /// False where the flow is among the recent ones.
+    fn insert(&mut self, key: FlowKey) -> bool {
+        if self.keys.contains(&key) {
+            return false;
+        }
+        if self.keys.len() < Self::CAPACITY {
+            self.keys.push(key);
+        } else {
+            self.keys[self.next] = key;
+            self.next = (self.next + 1) % Self::CAPACITY;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use detector_common::flow::Direction;
+
+    use super::*;
+    use crate::features::{COLUMNS, SCHEMA_NAME, example, index_of, schema_hash};
+    use crate::flow::{SessionKey, Volume};
+    use crate::model::{RowKey, Schema, Table, TrainConfig, train};
+    use crate::network::octets;
+    use crate::response::{DryRun, Mode};
+
+    /// A forest that has learned one thing: who sends far more than it receives is a thief.
+    fn model() -> Arc<Model> {
+        let mut table = Table::new(COLUMNS.iter().map(|column| column.name.to_owned()).collect());
+        let ratio = index_of("producer_consumer_ratio").unwrap();
+        for session in 0..200 {
+            let mut row = vec![0.0; COLUMNS.len()];
+            row[ratio] = session as f32 / 100.0 - 1.0;
+            table.push(&row, RowKey { label: row[ratio] > 0.5, group: 0, session }).unwrap();
+        }
+        let every = Some(COLUMNS.len());
+        let config = TrainConfig { trees: 10, depth: 3, features_per_split: every, ..TrainConfig::default() };
+        let schema = Schema { name: SCHEMA_NAME.to_owned(), hash: schema_hash() };
+        let trained = train(&table, &config).unwrap();
+        Arc::new(Model::new(schema, &table, &config, trained, 0.5, None).unwrap())
+    }
+
+    fn engine(mode: Mode, never_block: &[&str]) -> Engine {
+        let never_block = never_block.iter().map(|text| text.parse().unwrap()).collect();
+        let policy = Policy { mode, never_block, ttl: Duration::from_secs(60) };
+        Engine::new(model(), EngineConfig { policy, ..EngineConfig::default() }).unwrap()
+    }
+
+    fn session() -> Session {
+        let mut session = example::session(SessionKey {
+            client: octets([10, 0, 0, 7].into()),
+            server: octets([192, 0, 2, 1].into()),
+            protocol: 6,
+            server_port: 443,
+        });
+        session.down = Volume { packets: 10, ip_bytes: 1_000, payload_bytes: 600, ..Volume::default() };
+        session.flows = 1;
+        sent(&mut session, 20_000);
+        session
+    }
+
+    fn sent(session: &mut Session, payload_bytes: u64) {
+        session.up = Volume { packets: 20, ip_bytes: payload_bytes + 800, payload_bytes, ..Volume::default() };
+    }
+
+    fn flow(port: u16) -> FlowView {
+        let key = FlowKey {
+            low: octets([10, 0, 0, 7].into()),
+            high: octets([192, 0, 2, 1].into()),
+            low_port: port.to_be_bytes(),
+            high_port: 443_u16.to_be_bytes(),
+            protocol: 6,
+            ..FlowKey::default()
+        };
+        FlowView { key, initiator: Direction::FromLow, icmp: 0, first_seen_ns: 0, last_seen_ns: 0 }
+    }
+
+    /// Judges and says in short what came of it.
+    fn judge(engine: &mut Engine, session: &Session, port: u16) -> Vec<String> {
+        engine.judge(session, &flow(port), SessionCheckpoint::Packets, 2_000_000_000);
+        let mut told = Vec::new();
+        let outputs: Vec<Output> = engine.outputs().collect();
+        for output in outputs {
+            told.push(match output {
+                Output::Alert { mut alert, decision } => {
+                    enforce(&mut DryRun::default(), &mut alert, &decision).unwrap();
+                    format!("alert {} {} {}", alert.revision, alert.technique.name(), alert.action.name())
+                }
+                Output::Block { action: Action::BlockFlow { .. }, .. } => "block".to_owned(),
+                other => format!("{other:?}"),
+            });
+        }
+        told
+    }
+
+    #[test]
+    fn an_alert_opens_once_and_grows_by_fours() {
+        let mut engine = engine(Mode::Observe, &[]);
+        let mut session = session();
+        assert_eq!(judge(&mut engine, &session, 1), ["alert 1 bulk_upload none"]);
+        assert!(judge(&mut engine, &session, 1).is_empty());
+        sent(&mut session, 60_000);
+        assert!(judge(&mut engine, &session, 1).is_empty());
+        sent(&mut session, 80_000);
+        assert_eq!(judge(&mut engine, &session, 1), ["alert 2 bulk_upload none"]);
+        assert_eq!(engine.counts().alerts, 1);
+        engine.judge(&session, &flow(1), SessionCheckpoint::End, 3_000_000_000);
+        assert_eq!(engine.outputs().count(), 0);
+    }
+
+    #[test]
+    fn ordinary_or_little_traffic_is_left_alone() {
+        let mut engine = engine(Mode::Block, &[]);
+        let mut session = session();
+        session.down.payload_bytes = 100_000;
+        assert!(judge(&mut engine, &session, 1).is_empty());
+        session.down.payload_bytes = 0;
+        sent(&mut session, 100);
+        assert!(judge(&mut engine, &session, 1).is_empty());
+        sent(&mut session, 20_000);
+        session.client_home = false;
+        session.server_home = true;
+        assert!(judge(&mut engine, &session, 1).is_empty());
+        assert_eq!(engine.counts().alerts, 0);
+    }
+
+    #[test]
+    fn each_flow_of_a_thief_is_blocked_once() {
+        let mut engine = engine(Mode::Simulate, &[]);
+        let session = session();
+        assert_eq!(judge(&mut engine, &session, 1), ["alert 1 bulk_upload simulated"]);
+        assert!(judge(&mut engine, &session, 1).is_empty());
+        assert_eq!(judge(&mut engine, &session, 2), ["block"]);
+        assert!(judge(&mut engine, &session, 2).is_empty());
+    }
+
+    #[test]
+    fn never_block_wins() {
+        let mut engine = engine(Mode::Block, &["192.0.2.0/24"]);
+        assert_eq!(judge(&mut engine, &session(), 1), ["alert 1 bulk_upload refused"]);
+    }
+
+    #[test]
+    fn reasons_sum_to_the_score() {
+        let mut engine = engine(Mode::Observe, &[]);
+        engine.judge(&session(), &flow(1), SessionCheckpoint::Packets, 2_000_000_000);
+        let Some(Output::Alert { alert, .. }) = engine.outputs().next() else { panic!("no alert") };
+        let sum: f64 = alert.reasons.iter().map(|reason| reason.contribution).sum();
+        assert!((sum - alert.raw_score).abs() < 1e-12, "{sum} and {}", alert.raw_score);
+        assert_eq!(alert.reasons[0].text, "sent 20 kB, received 600 B: 33 to 1");
+        assert_eq!((alert.bytes_leaked, alert.src_port, alert.dst_port), (20_800, Some(1), Some(443)));
+    }
+}

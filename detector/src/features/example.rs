@@ -1,0 +1,34 @@
+//! Sessions for tests.
+
+use crate::flow::session::Checkpoints;
+use crate::flow::{Session, SessionKey, Volume};
+
+/// A session of which nothing is known but its key.
+pub(crate) fn session(key: SessionKey) -> Session {
+    Session {
+        key,
+        id: 1,
+        client_home: true,
+        server_home: false,
+        up: Volume::default(),
+        down: Volume::default(),
+        flows: 0,
+        flows_answered: 0,
+        first_seen_ns: 0,
+        last_seen_ns: 0,
+        name: None,
+        named_by_dns: false,
+        client_name: None,
+        heads: crate::flow::session::Heads::default(),
+        checkpoints: Checkpoints {
+            packets_done: false,
+            up_next_bytes: u64::MAX,
+            down_next_bytes: u64::MAX,
+            next_seconds: 1,
+            next_heads: 1,
+            judged_packets: 0,
+            judged: 0,
+        },
+        overflow: None,
+    }
+}

@@ -1,0 +1,167 @@
+//! The arithmetic of the columns: ratios, deviations and logarithms that stay finite on anything.
+
+use detector_common::parse::protocol;
+
+use crate::flow::head::Protocol;
+use crate::flow::session::{Dns, Icmp, Mean};
+use crate::flow::{Session, Side, Volume};
+
+use super::session::Sample;
+
+/// Value of a column that does not apply: an ICMP column of a TCP session, a mean of nothing.
+pub(super) const ABSENT: f32 = -1.0;
+
+/// log2(1 + value).
+pub(super) fn log2(value: f64) -> f32 {
+    (value.max(0.0) as f32 + 1.0).log2()
+}
+
+pub(super) fn ratio(part: u64, whole: u64) -> f32 {
+    if whole == 0 { ABSENT } else { (part as f64 / whole as f64) as f32 }
+}
+
+/// (sent − received) / (sent + received) on payload bytes, 0 where neither end sent any.
+pub(super) fn producer_consumer(sample: &Sample<'_>) -> f32 {
+    let (sent, received) = (sample.sent.payload_bytes as f64, sample.received.payload_bytes as f64);
+    if sent + received == 0.0 { 0.0 } else { ((sent - received) / (sent + received)) as f32 }
+}
+
+pub(super) fn size_mean(volume: &Volume) -> f32 {
+    ratio(volume.ip_bytes, volume.packets).max(0.0)
+}
+
+pub(super) fn size_deviation(volume: &Volume) -> f32 {
+    if volume.packets == 0 {
+        return 0.0;
+    }
+    let packets = volume.packets as f64;
+    let mean = volume.ip_bytes as f64 / packets;
+    (volume.size_square_sum as f64 / packets - mean * mean).max(0.0).sqrt() as f32
+}
+
+pub(super) fn payload_per_packet(volume: &Volume) -> f32 {
+    ratio(volume.payload_bytes, volume.payload_packets).max(0.0)
+}
+
+/// Seconds from the first to the last packet.
+pub(super) fn duration_secs(session: &Session) -> f64 {
+    session.duration_ns() as f64 / 1e9
+}
+
+/// Payload bytes per second. Below a second the session counts as one second long: rates of shorter
+/// ones are those of the line, and of clocks that stood still.
+pub(super) fn rate(volume: &Volume, session: &Session) -> f32 {
+    log2(volume.payload_bytes as f64 / duration_secs(session).max(1.0))
+}
+
+/// Root mean square of the gaps in seconds.
+pub(super) fn gap_rms(volume: &Volume) -> f32 {
+    if volume.packets < 2 {
+        return ABSENT;
+    }
+    log2((volume.gap_square_sum as f64 / (volume.packets - 1) as f64).sqrt())
+}
+
+/// Bursts are what silences of a second leave: one per flow, and one for each such silence.
+pub(super) fn burst_count(sample: &Sample<'_>) -> u64 {
+    sample.sent.bursts + sample.session.flows.max(1)
+}
+
+/// Whether the receiver has a name.
+pub(super) fn receiver_name<'a>(sample: &Sample<'a>) -> Option<&'a str> {
+    match sample.sender {
+        Side::Client => sample.session.name.as_deref(),
+        Side::Server => sample.session.client_name.as_deref(),
+    }
+}
+
+/// TCP 1, UDP 2, ICMP 3, ESP, AH and GRE 4, anything else 0.
+pub(super) fn protocol_class(number: u8) -> f32 {
+    match number {
+        protocol::TCP => 1.0,
+        protocol::UDP => 2.0,
+        protocol::ICMP | protocol::ICMPV6 => 3.0,
+        protocol::ESP | protocol::AUTHENTICATION | protocol::GRE => 4.0,
+        _ => 0.0,
+    }
+}
+
+/// The kind of service a port is assigned to, by IANA's registry.
+pub(super) fn service_class(port: u16) -> f32 {
+    match port {
+        0 => 0.0,
+        53 | 853 | 5353 | 5355 => 1.0,
+        80 | 443 | 3128 | 8000 | 8080 | 8443 => 2.0,
+        25 | 110 | 143 | 465 | 587 | 993 | 995 => 3.0,
+        20 | 21 | 69 | 139 | 445 | 873 | 989 | 990 | 2049 => 4.0,
+        22 | 23 | 3389 | 5900..=5903 => 5.0,
+        67 | 68 | 88 | 123 | 137 | 138 | 161 | 162 | 389 | 514 | 546 | 547 | 636 | 1900 => 6.0,
+        500 | 1194 | 1701 | 1723 | 4500 | 51820 => 7.0,
+        1..1024 => 8.0,
+        1024..49152 => 9.0,
+        _ => 10.0,
+    }
+}
+
+pub(super) fn mean(value: &Mean) -> f32 {
+    value.mean().map_or(ABSENT, |mean| mean as f32)
+}
+
+/// A column of who asks in DNS: the queries are the client's, and say nothing about the server.
+pub(super) fn dns(sample: &Sample<'_>, value: impl Fn(&Dns) -> f32) -> f32 {
+    match sample.sender {
+        Side::Client => sample.session.heads.dns.as_deref().map_or(ABSENT, value),
+        Side::Server => ABSENT,
+    }
+}
+
+/// Distinct query names: the sketch may be off by a few, never beyond the queries there were.
+pub(super) fn distinct(dns: &Dns) -> u64 {
+    (dns.distinct.count().round() as u64).clamp(u64::from(dns.queries != 0), dns.queries.max(1))
+}
+
+/// A column of sessions with ICMP messages.
+pub(super) fn icmp(sample: &Sample<'_>, value: impl Fn(&Icmp) -> f32) -> f32 {
+    sample.session.heads.icmp.as_deref().map_or(ABSENT, value)
+}
+
+pub(super) fn sent_entropy(sample: &Sample<'_>) -> f32 {
+    let heads = &sample.session.heads;
+    match sample.sender {
+        Side::Client => mean(&heads.up_entropy),
+        Side::Server => mean(&heads.down_entropy),
+    }
+}
+
+pub(super) fn received_entropy(sample: &Sample<'_>) -> f32 {
+    let heads = &sample.session.heads;
+    match sample.sender {
+        Side::Client => mean(&heads.down_entropy),
+        Side::Server => mean(&heads.up_entropy),
+    }
+}
+
+pub(super) fn sent_printable(sample: &Sample<'_>) -> f32 {
+    let heads = &sample.session.heads;
+    match sample.sender {
+        Side::Client => mean(&heads.up_printable),
+        Side::Server => mean(&heads.down_printable),
+    }
+}
+
+pub(super) fn head_protocol(sample: &Sample<'_>) -> f32 {
+    let heads = &sample.session.heads;
+    let Some(protocol) = heads.protocol else {
+        return if heads.count == 0 { ABSENT } else { 0.0 };
+    };
+    match protocol {
+        Protocol::Tls => 1.0,
+        Protocol::Quic => 2.0,
+        Protocol::Ssh => 3.0,
+        Protocol::Http | Protocol::Http2 => 4.0,
+        Protocol::Smtp | Protocol::Pop3 | Protocol::Imap => 5.0,
+        Protocol::Ftp => 6.0,
+        Protocol::Dns => 7.0,
+        _ => 8.0,
+    }
+}

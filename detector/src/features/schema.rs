@@ -1,0 +1,327 @@
+//! The table of columns: the one place where a column is named, explained and computed.
+//!
+//! A new column is one row here. `docs/features.md` is generated from it, and the hash over it is
+//! what a model is checked against.
+
+use super::measure::{
+    ABSENT, burst_count, distinct, dns, duration_secs, gap_rms, head_protocol, icmp, log2, mean, payload_per_packet,
+    producer_consumer, protocol_class, rate, ratio, received_entropy, receiver_name, sent_entropy,
+    sent_printable, service_class, size_deviation, size_mean,
+};
+use super::session::Sample;
+use crate::flow::Side;
+
+/// The schema's name in model files.
+pub const SCHEMA_NAME: &str = "session";
+
+/// Raised when the computation of a column changes and its words do not.
+const MEANING_VERSION: u64 = 1;
+
+/// One column of the vector.
+pub struct Column {
+    pub name: &'static str,
+    pub meaning: &'static str,
+    pub unit: &'static str,
+    /// What the value is read from.
+    pub source: Source,
+    pub value: fn(&Sample<'_>) -> f32,
+}
+
+/// Where a column's value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Counters of every packet.
+    Counters,
+    /// The clock of the packets, in steps of 10 ms.
+    Times,
+    /// The flows that make up the session.
+    Flows,
+    /// Names learned from DNS answers, TLS and HTTP.
+    Names,
+    /// Decoded DNS messages.
+    Dns,
+    /// ICMP echo payloads.
+    Icmp,
+    /// First payload bytes of the flows.
+    Heads,
+}
+
+impl Source {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Counters => "counters",
+            Self::Times => "packet times",
+            Self::Flows => "flows",
+            Self::Names => "learned names",
+            Self::Dns => "DNS messages",
+            Self::Icmp => "ICMP payloads",
+            Self::Heads => "heads",
+        }
+    }
+}
+
+macro_rules! columns {
+    ($($name:literal, $unit:literal, $source:ident, $meaning:literal, $value:expr;)+) => {
+        /// The columns in the order of the vector. *Sender* is the end that is judged, *receiver* the
+        /// other one.
+        pub const COLUMNS: &[Column] = &[$(Column {
+            name: $name,
+            meaning: $meaning,
+            unit: $unit,
+            source: Source::$source,
+            value: $value,
+        }),+];
+    };
+}
+
+columns! {
+    "sent_payload", "log2(1 + bytes)", Counters,
+        "payload the sender sent",
+        |s| log2(s.sent.payload_bytes as f64);
+    "received_payload", "log2(1 + bytes)", Counters,
+        "payload the sender received",
+        |s| log2(s.received.payload_bytes as f64);
+    "producer_consumer_ratio", "-1 to 1", Counters,
+        "(sent - received) / (sent + received) payload bytes",
+        producer_consumer;
+    "sent_packets", "log2(1 + packets)", Counters,
+        "packets the sender sent",
+        |s| log2(s.sent.packets as f64);
+    "sent_packet_share", "0 to 1", Counters,
+        "share of the session's packets that the sender sent",
+        |s| ratio(s.sent.packets, s.session.packets());
+    "sent_size_mean", "bytes", Counters,
+        "mean IP size of the sender's segments",
+        |s| size_mean(s.sent);
+    "sent_size_deviation", "bytes", Counters,
+        "standard deviation of the IP size of the sender's segments",
+        |s| size_deviation(s.sent);
+    "received_size_mean", "bytes", Counters,
+        "mean IP size of the receiver's segments",
+        |s| size_mean(s.received);
+    "received_size_deviation", "bytes", Counters,
+        "standard deviation of the IP size of the receiver's segments",
+        |s| size_deviation(s.received);
+    "sent_size_largest", "bytes", Counters,
+        "largest IP size of the sender's segments",
+        |s| f32::from(s.sent.size_max);
+    "sent_fullness", "0 to 1", Counters,
+        "mean over largest size of the sender's segments: near 1 where all are full",
+        |s| if s.sent.size_max == 0 { ABSENT } else { size_mean(s.sent) / f32::from(s.sent.size_max) };
+    "sent_payload_per_packet", "bytes", Counters,
+        "mean payload of the sender's packets that have any",
+        |s| payload_per_packet(s.sent);
+    "received_payload_per_packet", "bytes", Counters,
+        "mean payload of the receiver's packets that have any",
+        |s| payload_per_packet(s.received);
+    "sent_payload_packet_share", "0 to 1", Counters,
+        "share of the sender's packets that have payload",
+        |s| ratio(s.sent.payload_packets, s.sent.packets);
+    "sent_retransmitted_share", "0 to 1", Counters,
+        "share of the sender's TCP payload that was sent again",
+        |s| ratio(s.sent.retransmitted_bytes, s.sent.payload_bytes);
+    "duration", "log2(1 + seconds)", Times,
+        "time from the session's first to its last packet",
+        |s| log2(duration_secs(s.session));
+    "sent_rate", "log2(1 + bytes/s)", Times,
+        "payload sent over the duration, which counts as at least a second",
+        |s| rate(s.sent, s.session);
+    "sent_gap_rms", "log2(1 + 10 ms)", Times,
+        "root mean square of the gaps between the sender's packets",
+        |s| gap_rms(s.sent);
+    "sent_gap_longest", "log2(1 + 10 ms)", Times,
+        "longest gap between the sender's packets",
+        |s| log2(f64::from(s.sent.gap_max));
+    "sent_bursts", "log2(1 + bursts)", Times,
+        "bursts of the sender: a silence of a second, or a new flow, starts one",
+        |s| log2(burst_count(s) as f64);
+    "sent_bytes_per_burst", "log2(1 + bytes)", Times,
+        "payload sent per burst",
+        |s| log2(s.sent.payload_bytes as f64 / burst_count(s) as f64);
+    "flows", "log2(1 + flows)", Flows,
+        "flows of the session",
+        |s| log2(s.session.flows as f64);
+    "flows_answered_share", "0 to 1", Flows,
+        "share of the flows in which both ends sent",
+        |s| ratio(s.session.flows_answered, s.session.flows);
+    "sent_bytes_per_flow", "log2(1 + bytes)", Flows,
+        "payload sent per flow",
+        |s| log2(s.sent.payload_bytes as f64 / s.session.flows.max(1) as f64);
+    "sender_opened", "0 or 1", Flows,
+        "the sender opened the session",
+        |s| f32::from(u8::from(s.sender == Side::Client));
+    "protocol", "class", Counters,
+        "1 TCP, 2 UDP, 3 ICMP, 4 GRE, ESP and AH, 0 other",
+        |s| protocol_class(s.session.key.protocol);
+    "service", "class", Counters,
+        "the kind of service the server's port is assigned to: 0 none, 1 names, 2 web, 3 mail, 4 files, 5 remote login, 6 directory, time and management, 7 VPN, 8 other below 1024, 9 below 49152, 10 above",
+        |s| service_class(s.session.key.server_port);
+    "receiver_named", "0 or 1", Names,
+        "a name of the receiver is known",
+        |s| f32::from(u8::from(receiver_name(s).is_some()));
+    "receiver_name_length", "bytes, -1 none", Names,
+        "length of the receiver's name",
+        |s| receiver_name(s).map_or(ABSENT, |name| name.len() as f32);
+    "server_named_by_dns", "0 or 1", Names,
+        "a DNS answer named the server's address",
+        |s| f32::from(u8::from(s.session.named_by_dns));
+    "dns_queries", "log2(1 + queries), -1 no query", Dns,
+        "DNS queries of the session",
+        |s| dns(s, |d| log2(d.queries as f64));
+    "dns_name_length", "bytes, -1 no query", Dns,
+        "mean length of the query names",
+        |s| dns(s, |d| ratio(d.name_bytes, d.queries));
+    "dns_longest_name", "bytes, -1 no query", Dns,
+        "longest query name",
+        |s| dns(s, |d| f32::from(d.longest_name));
+    "dns_longest_label", "bytes, -1 no query", Dns,
+        "longest label of any query name",
+        |s| dns(s, |d| f32::from(d.longest_label));
+    "dns_labels", "labels, -1 no query", Dns,
+        "mean number of labels of the query names",
+        |s| dns(s, |d| ratio(d.label_count, d.queries));
+    "dns_distinct_share", "0 to 1, -1 no query", Dns,
+        "share of the queries whose name is new",
+        |s| dns(s, |d| ratio(distinct(d), d.queries));
+    "dns_name_entropy", "bits per byte, -1 no query", Dns,
+        "mean Shannon entropy of the query names",
+        |s| dns(s, |d| mean(&d.name_entropy));
+    "dns_name_information", "log2(1 + bytes), -1 no query", Dns,
+        "what the distinct query names can carry: their number x mean length x entropy / 8",
+        |s| dns(s, |d| {
+            let bytes = mean(&d.name_entropy).max(0.0) / 8.0 * ratio(d.name_bytes, d.queries).max(0.0);
+            log2(distinct(d) as f64 * f64::from(bytes))
+        });
+    "dns_carrier_share", "0 to 1, -1 no query", Dns,
+        "share of the queries of types that carry free content: TXT, NULL, CNAME, MX, SRV",
+        |s| dns(s, |d| ratio(d.txt + d.null + d.cname + d.mx + d.srv, d.queries));
+    "dns_reverse_share", "0 to 1, -1 no query", Dns,
+        "share of the queries for the name of an address: their names hold nothing else",
+        |s| dns(s, |d| ratio(d.ptr, d.queries));
+    "dns_failure_share", "0 to 1, -1 no query", Dns,
+        "share of the responses that report a failure",
+        |s| dns(s, |d| ratio(d.failures, d.responses));
+    "dns_query_size", "bytes, -1 no query", Dns,
+        "mean size of the query messages",
+        |s| dns(s, |d| ratio(d.query_bytes, d.queries));
+    "dns_answer_size", "bytes, -1 no query", Dns,
+        "mean record data per response",
+        |s| dns(s, |d| ratio(d.answer_bytes, d.responses));
+    "dns_undecoded_share", "0 to 1, -1 no query", Dns,
+        "share of the messages on a DNS port that are no DNS",
+        |s| dns(s, |d| ratio(d.undecoded, d.undecoded + d.queries + d.responses));
+    "icmp_unusual_share", "0 to 1, -1 no ICMP", Icmp,
+        "share of the echo payloads that no common ping sends",
+        |s| icmp(s, |i| ratio(i.unusual, i.requests + i.replies));
+    "icmp_size_change_share", "0 to 1, -1 no ICMP", Icmp,
+        "share of the ICMP payloads whose size differs from the one before",
+        |s| icmp(s, |i| ratio(i.size_changes, i.requests + i.replies + i.others));
+    "icmp_entropy", "bits per byte, -1 no ICMP", Icmp,
+        "mean Shannon entropy of the ICMP payloads",
+        |s| icmp(s, |i| mean(&i.entropy));
+    "icmp_reply_unlike_share", "0 to 1, -1 no ICMP", Icmp,
+        "share of the replies whose payload is no recent request's",
+        |s| icmp(s, |i| ratio(i.replies_unlike, i.replies));
+    "icmp_payload_size", "bytes, -1 no ICMP", Icmp,
+        "mean ICMP payload",
+        |s| icmp(s, |i| ratio(i.payload_bytes, i.requests + i.replies + i.others));
+    "sent_head_entropy", "bits per byte, -1 no head", Heads,
+        "mean Shannon entropy of the sender's first payload bytes",
+        sent_entropy;
+    "received_head_entropy", "bits per byte, -1 no head", Heads,
+        "mean Shannon entropy of the receiver's first payload bytes",
+        received_entropy;
+    "sent_head_printable", "0 to 1, -1 no head", Heads,
+        "share of printable ASCII in the sender's first payload bytes",
+        sent_printable;
+    "head_protocol", "class, -1 no head", Heads,
+        "what the first payload bytes look like: 1 TLS, 2 QUIC, 3 SSH, 4 HTTP, 5 mail, 6 FTP, 7 DNS, 8 another known protocol, 0 unknown",
+        head_protocol;
+    "encrypted", "0 or 1", Heads,
+        "TLS, QUIC or SSH spoke",
+        |s| f32::from(u8::from(s.session.heads.tls || s.session.heads.ssh));
+    "http_upload_share", "0 to 1, -1 no HTTP", Heads,
+        "share of the HTTP requests whose method carries a body",
+        |s| s.session.heads.http.as_deref().map_or(ABSENT, |h| ratio(h.uploads, h.requests));
+    "http_bare_host", "0 or 1, -1 no HTTP", Heads,
+        "an HTTP request named its host by address, or not at all",
+        |s| s.session.heads.http.as_deref().map_or(ABSENT, |h| f32::from(u8::from(h.bare_host)));
+    "clear_uploads", "log2(1 + commands)", Heads,
+        "commands seen in clear that hand over a message or a file: SMTP MAIL and DATA, FTP STOR",
+        |s| log2(f64::from(s.session.heads.mail_commands) + f64::from(s.session.heads.upload_commands));
+}
+
+/// Names, units and meanings in order, hashed (FNV-1a, 64 bits): two programs with one hash compute
+/// the same columns.
+#[must_use]
+pub fn schema_hash() -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut absorb = |text: &str| {
+        for byte in text.bytes().chain([0]) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    };
+    absorb(&MEANING_VERSION.to_string());
+    for column in COLUMNS {
+        absorb(column.name);
+        absorb(column.unit);
+        absorb(column.meaning);
+    }
+    hash
+}
+
+/// The position of a column.
+#[must_use]
+pub fn index_of(name: &str) -> Option<usize> {
+    COLUMNS.iter().position(|column| column.name == name)
+}
+
+/// The text of `docs/features.md`.
+#[must_use]
+pub fn markdown() -> String {
+    let mut text = format!(
+        "# Features\n\nThe columns of schema `{SCHEMA_NAME}`, hash `{:016x}`, in order. Generated from \
+         `detector/src/features/schema.rs`: change it there.\n\nA vector describes one *sender* in one \
+         session, up to the moment at which it is judged; the *receiver* is the other end. Logarithms \
+         tame sizes; -1 stands where a column does not apply. No column holds an address, a port \
+         number, a name, a TTL or a date.\n\n| # | column | meaning | unit | from |\n|---|---|---|---|---|\n",
+        schema_hash()
+    );
+    for (number, column) in COLUMNS.iter().enumerate() {
+        let Column { name, meaning, unit, source, .. } = column;
+        text.push_str(&format!(
+            "| {} | `{name}` | {meaning} | {unit} | {} |\n",
+            number + 1,
+            source.name()
+        ));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_distinct_and_found() {
+        let names: BTreeSet<_> = COLUMNS.iter().map(|column| column.name).collect();
+        assert_eq!(names.len(), COLUMNS.len());
+        for (position, column) in COLUMNS.iter().enumerate() {
+            assert_eq!(index_of(column.name), Some(position));
+        }
+        assert_eq!(index_of("address"), None);
+    }
+
+    /// `UPDATE_GOLDEN=1 cargo test` writes the page.
+    #[test]
+    fn the_generated_page_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/features.md");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(path, markdown()).unwrap();
+        }
+        let page = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(page == markdown(), "docs/features.md is old: run UPDATE_GOLDEN=1 cargo test and review it");
+    }
+}

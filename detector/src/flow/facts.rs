@@ -1,0 +1,140 @@
+//! What the heads of a session's flows have told: the first payload bytes, DNS messages, ICMP
+//! payloads.
+//!
+//! Plain data, filled by [`super::heads`] from the decoders in [`super::head`].
+
+use std::sync::Arc;
+
+use super::distinct::Distinct;
+use super::head::Protocol;
+
+/// A running mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Mean {
+    pub sum: f64,
+    pub count: u64,
+}
+
+impl Mean {
+    pub fn add(&mut self, value: f64) {
+        self.sum += value;
+        self.count += 1;
+    }
+
+    /// `None` before the first value.
+    #[must_use]
+    pub fn mean(&self) -> Option<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "a count of heads is far below 2^52")]
+        let count = self.count as f64;
+        (self.count != 0).then(|| self.sum / count)
+    }
+}
+
+/// The first payload bytes of a session's flows. Boxed where most sessions have none.
+#[derive(Clone, Debug, Default)]
+pub struct Heads {
+    /// Heads seen.
+    pub count: u64,
+    /// Those that said something: DNS, ICMP, HTTP requests, SMTP and FTP commands that hand over.
+    pub decoded: u64,
+    pub dns: Option<Box<Dns>>,
+    pub icmp: Option<Box<Icmp>>,
+    pub http: Option<Box<Http>>,
+    /// Shannon entropy of heads from the client, in bits per byte (0 to 8); DNS left out. Heads
+    /// below 16 bytes are left out too: a sample of n bytes has at most log2(n) bits.
+    pub up_entropy: Mean,
+    /// The same from the server.
+    pub down_entropy: Mean,
+    /// Share of printable ASCII (0 to 1) in the same heads.
+    pub up_printable: Mean,
+    pub down_printable: Mean,
+    /// What the payload looks like, from the first head that tells.
+    pub protocol: Option<Protocol>,
+    /// The TLS server name (RFC 6066), in lower case.
+    pub server_name: Option<Arc<str>>,
+    /// TLS or QUIC, SSH: whichever end said so.
+    pub tls: bool,
+    pub ssh: bool,
+    /// SMTP commands that hand over a message: MAIL, DATA, BDAT.
+    pub mail_commands: u32,
+    /// FTP commands that upload: STOR, STOU, APPE.
+    pub upload_commands: u32,
+}
+
+/// The DNS messages of a session.
+#[derive(Clone, Debug, Default)]
+pub struct Dns {
+    pub queries: u64,
+    pub responses: u64,
+    /// Messages on a DNS port that are none (of TCP, also the continuations).
+    pub undecoded: u64,
+    /// Bytes of all query names in presentation form, without the last dot.
+    pub name_bytes: u64,
+    pub label_count: u64,
+    /// Longest label and longest name of any query, in bytes.
+    pub longest_label: u16,
+    pub longest_name: u16,
+    /// Distinct query names, about.
+    pub distinct: Distinct,
+    /// Shannon entropy of query names, in bits per byte.
+    pub name_entropy: Mean,
+    /// Queries by type.
+    pub a: u64,
+    pub aaaa: u64,
+    pub txt: u64,
+    pub null: u64,
+    pub cname: u64,
+    pub mx: u64,
+    pub srv: u64,
+    pub ptr: u64,
+    pub other: u64,
+    /// Responses with an RCODE other than 0, and those with NXDOMAIN.
+    pub failures: u64,
+    pub nxdomain: u64,
+    /// Bytes of record data in answers.
+    pub answer_bytes: u64,
+    /// Payload bytes of query and of response messages.
+    pub query_bytes: u64,
+    pub response_bytes: u64,
+}
+
+/// The ICMP echo payloads of a session.
+#[derive(Clone, Debug, Default)]
+pub struct Icmp {
+    pub requests: u64,
+    pub replies: u64,
+    /// Heads of messages that are no echo.
+    pub others: u64,
+    /// Echo payloads that are not what the ping of Linux, Windows, a BSD or macOS sends.
+    pub unusual: u64,
+    /// Replies whose payload is none of the latest requests'.
+    pub replies_unlike: u64,
+    /// Shannon entropy of payloads of 16 bytes and more, in bits per byte.
+    pub entropy: Mean,
+    pub payload_bytes: u64,
+    /// Smallest and largest payload in bytes.
+    pub size_min: u32,
+    pub size_max: u32,
+    /// Times a payload's size differed from the one before in its direction.
+    pub size_changes: u64,
+    /// Hashes of the latest request payloads, against which replies are compared.
+    pub recent_requests: [u64; 8],
+    /// The latest payload size up and down; 0 before the first.
+    pub last_sizes: [u32; 2],
+}
+
+/// The HTTP requests seen in clear.
+#[derive(Clone, Debug, Default)]
+pub struct Http {
+    pub requests: u64,
+    /// Requests with a method that carries a body: POST, PUT, PATCH.
+    pub uploads: u64,
+    /// Of the first request.
+    pub method: String,
+    /// The first Host header, in lower case, without the port.
+    pub host: Option<Arc<str>>,
+    /// Whether a request named its host by address, or not at all.
+    pub bare_host: bool,
+    /// Largest Content-Length of a request.
+    pub content_length_max: u64,
+}

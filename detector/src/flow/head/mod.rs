@@ -1,0 +1,12 @@
+//! Decoders of the first payload bytes of a flow. Hostile bytes: every read is bounded, nothing
+//! panics, and input that ends early gives what could be read of it.
+
+pub mod cursor;
+pub mod dns;
+pub mod entropy;
+pub mod http;
+pub mod ping;
+pub mod protocol;
+pub mod tls;
+
+pub use protocol::Protocol;

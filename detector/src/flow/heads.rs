@@ -1,0 +1,317 @@
+//! What a session learns from one head.
+
+use std::sync::Arc;
+
+use detector_common::parse::protocol;
+
+use super::distinct;
+use super::facts::{Dns, Heads, Http, Icmp};
+use super::head::cursor::Cursor;
+use super::head::dns::{self, Message, record_type};
+use super::head::entropy::{ByteProfile, SAMPLE_MIN_BYTES, entropy};
+use super::head::protocol::{is_mail_command, is_upload_command};
+use super::head::{Protocol, http, ping, tls};
+
+const DNS_PORT: u16 = 53;
+/// DNS messages read of one TCP segment.
+const MAX_STREAM_MESSAGES: usize = 8;
+
+/// The first bytes of a payload, and where it comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// Payload bytes of the packet.
+    pub(crate) payload_bytes: u32,
+    pub(crate) from_client: bool,
+    /// IANA protocol number.
+    pub(crate) protocol: u8,
+    pub(crate) server_port: u16,
+    /// Type of the first ICMP message of the same direction.
+    pub(crate) icmp_type: u8,
+}
+
+impl Head<'_> {
+    /// Whether this should be DNS: the port it is spoken on, that of mDNS or of LLMNR.
+    fn is_dns(&self) -> bool {
+        match self.protocol {
+            protocol::UDP => matches!(self.server_port, DNS_PORT | 5353 | 5355),
+            protocol::TCP => self.server_port == DNS_PORT,
+            _ => false,
+        }
+    }
+
+    /// The DNS messages in it.
+    pub(crate) fn dns_messages(&self) -> Vec<Message> {
+        if !self.is_dns() {
+            return Vec::new();
+        }
+        if self.protocol == protocol::UDP {
+            return Message::decode(self.bytes).into_iter().collect();
+        }
+        // Over TCP each message follows its length (RFC 1035 section 4.2.2).
+        let mut stream = Cursor::new(self.bytes);
+        let mut messages = Vec::new();
+        while let Some(length) = stream.u16()
+            && messages.len() < MAX_STREAM_MESSAGES
+        {
+            match Message::decode(stream.take_available(usize::from(length))) {
+                Some(message) => messages.push(message),
+                None => break,
+            }
+        }
+        messages
+    }
+}
+
+impl Heads {
+    /// Takes in a head and the DNS messages that were found in it. True where it said something
+    /// that is worth a judgement.
+    pub(crate) fn learn(&mut self, head: &Head<'_>, messages: &[Message]) -> bool {
+        self.count += 1;
+        let told = match head.protocol {
+            protocol::ICMP | protocol::ICMPV6 => {
+                self.icmp.get_or_insert_default().learn(head);
+                true
+            }
+            _ if head.is_dns() => self.learn_dns(head, messages),
+            _ => self.learn_payload(head),
+        };
+        self.decoded += u64::from(told);
+        told
+    }
+
+    fn learn_dns(&mut self, head: &Head<'_>, messages: &[Message]) -> bool {
+        let dns = self.dns.get_or_insert_default();
+        for message in messages {
+            dns.learn(message);
+        }
+        // A message cut by the head still weighs what its packet carried.
+        let bytes = u64::from(head.payload_bytes);
+        if head.from_client {
+            dns.query_bytes += bytes;
+        } else {
+            dns.response_bytes += bytes;
+        }
+        if messages.is_empty() {
+            dns.undecoded += 1;
+            self.learn_bytes(head);
+            return false;
+        }
+        self.protocol.get_or_insert(Protocol::Dns);
+        true
+    }
+
+    fn learn_payload(&mut self, head: &Head<'_>) -> bool {
+        self.learn_bytes(head);
+        let found = match head.protocol {
+            protocol::TCP => Protocol::of_tcp(head.bytes),
+            protocol::UDP => Protocol::of_udp(head.bytes),
+            _ => None,
+        };
+        match found {
+            Some(Protocol::Tls | Protocol::Quic) => self.tls = true,
+            Some(Protocol::Ssh) => self.ssh = true,
+            _ => {}
+        }
+        if self.protocol.is_none() {
+            self.protocol = found;
+        }
+        if !head.from_client || head.protocol != protocol::TCP {
+            return false;
+        }
+        match found {
+            Some(Protocol::Tls) => {
+                if self.server_name.is_none() {
+                    self.server_name = tls::server_name(head.bytes).map(lower_case);
+                }
+                false
+            }
+            Some(Protocol::Http) => self.learn_http(head.bytes),
+            _ => self.learn_command(head.bytes),
+        }
+    }
+
+    /// Entropy and printable share, by direction.
+    fn learn_bytes(&mut self, head: &Head<'_>) {
+        if head.bytes.len() < SAMPLE_MIN_BYTES {
+            return;
+        }
+        let (bits, printable) = if head.from_client {
+            (&mut self.up_entropy, &mut self.up_printable)
+        } else {
+            (&mut self.down_entropy, &mut self.down_printable)
+        };
+        let profile = ByteProfile::of(head.bytes);
+        bits.add(profile.entropy);
+        printable.add(profile.printable_share);
+    }
+
+    fn learn_http(&mut self, bytes: &[u8]) -> bool {
+        let Some(request) = http::Request::decode(bytes) else {
+            return false;
+        };
+        let http = self.http.get_or_insert_default();
+        http.learn(&request);
+        true
+    }
+
+    fn learn_command(&mut self, bytes: &[u8]) -> bool {
+        let (mail, upload) = (is_mail_command(bytes), is_upload_command(bytes));
+        self.mail_commands += u32::from(mail);
+        self.upload_commands += u32::from(upload);
+        mail || upload
+    }
+
+    /// The server's name as the client put it.
+    pub(crate) fn name(&self) -> Option<&Arc<str>> {
+        let host = || self.http.as_ref().and_then(|http| http.host.as_ref());
+        self.server_name.as_ref().or_else(host)
+    }
+}
+
+fn lower_case(name: &str) -> Arc<str> {
+    name.to_ascii_lowercase().into()
+}
+
+impl Http {
+    fn learn(&mut self, request: &http::Request<'_>) {
+        self.requests += 1;
+        self.uploads += u64::from(http::is_upload(request.method));
+        if self.method.is_empty() {
+            request.method.clone_into(&mut self.method);
+        }
+        match request.host {
+            Some(host) if !http::is_address(host) => {
+                self.host.get_or_insert_with(|| lower_case(host));
+            }
+            _ => self.bare_host = true,
+        }
+        let length = request.content_length.unwrap_or(0);
+        self.content_length_max = self.content_length_max.max(length);
+    }
+}
+
+impl Dns {
+    fn learn(&mut self, message: &Message) {
+        if message.response {
+            self.responses += 1;
+            self.failures += u64::from(message.rcode != 0);
+            self.nxdomain += u64::from(message.rcode == dns::RCODE_NXDOMAIN);
+            self.answer_bytes += u64::from(message.answer_bytes);
+            return;
+        }
+        self.queries += 1;
+        let name = message.name.as_bytes();
+        let length = u16::try_from(name.len()).unwrap_or(u16::MAX);
+        self.name_bytes += u64::from(length);
+        self.label_count += u64::from(message.name.labels);
+        self.longest_label = self.longest_label.max(u16::from(message.name.longest_label));
+        self.longest_name = self.longest_name.max(length);
+        // Case may be random on purpose (DNS 0x20) and does not make a name another.
+        let lower = name.iter().map(u8::to_ascii_lowercase);
+        let _new = self.distinct.insert(distinct::hash(lower));
+        self.name_entropy.add(entropy(name));
+        *match message.record_type {
+            record_type::A => &mut self.a,
+            record_type::AAAA => &mut self.aaaa,
+            record_type::TXT => &mut self.txt,
+            record_type::NULL => &mut self.null,
+            record_type::CNAME => &mut self.cname,
+            record_type::MX => &mut self.mx,
+            record_type::SRV => &mut self.srv,
+            record_type::PTR => &mut self.ptr,
+            _ => &mut self.other,
+        } += 1;
+    }
+}
+
+impl Icmp {
+    fn learn(&mut self, head: &Head<'_>) {
+        let (is_request, is_reply) = match (head.protocol, head.icmp_type) {
+            (protocol::ICMP, 8) | (protocol::ICMPV6, 128) => (true, false),
+            (protocol::ICMP, 0) | (protocol::ICMPV6, 129) => (false, true),
+            _ => (false, false),
+        };
+        self.payload_bytes += u64::from(head.payload_bytes);
+        self.learn_size(head);
+        if head.bytes.len() >= SAMPLE_MIN_BYTES {
+            self.entropy.add(entropy(head.bytes));
+        }
+        if !is_request && !is_reply {
+            self.others += 1;
+            return;
+        }
+        self.unusual += u64::from(!ping::is_ordinary(head.bytes));
+        let hash = distinct::hash(head.bytes.iter().copied());
+        if is_request {
+            let place = usize::try_from(self.requests % 8).unwrap_or(0);
+            self.recent_requests[place] = hash;
+            self.requests += 1;
+        } else {
+            self.replies += 1;
+            let unlike = self.requests != 0 && !self.recent_requests.contains(&hash);
+            self.replies_unlike += u64::from(unlike);
+        }
+    }
+
+    fn learn_size(&mut self, head: &Head<'_>) {
+        let size = head.payload_bytes;
+        let first = self.requests + self.replies + self.others == 0;
+        self.size_min = if first { size } else { self.size_min.min(size) };
+        self.size_max = self.size_max.max(size);
+        let last = &mut self.last_sizes[usize::from(!head.from_client)];
+        self.size_changes += u64::from(*last != 0 && *last != size);
+        *last = size;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use detector_common::parse::protocol;
+
+    use super::{Head, Heads};
+
+    fn head(bytes: &[u8], number: u8, server_port: u16, icmp_type: u8) -> Head<'_> {
+        Head {
+            bytes,
+            payload_bytes: u32::try_from(bytes.len()).expect("short"),
+            from_client: !matches!(icmp_type, 0) || number != protocol::ICMP,
+            protocol: number,
+            server_port,
+            icmp_type,
+        }
+    }
+
+    #[test]
+    fn http_uploads_are_told() {
+        let mut heads = Heads::default();
+        let request = b"PUT /x HTTP/1.1\r\nHost: 198.51.100.9\r\nContent-Length: 99\r\n\r\n";
+        assert!(heads.learn(&head(request, protocol::TCP, 80, 0), &[]));
+        let http = heads.http.expect("decoded");
+        assert_eq!((http.uploads, http.content_length_max), (1, 99));
+        assert!(http.bare_host);
+        assert_eq!(heads.up_entropy.count, 1);
+    }
+
+    #[test]
+    fn replies_are_compared_with_requests() {
+        let mut heads = Heads::default();
+        heads.learn(&head(b"abcdefghijklmnopqrstuvw", protocol::ICMP, 0, 8), &[]);
+        heads.learn(&head(b"abcdefghijklmnopqrstuvw", protocol::ICMP, 0, 0), &[]);
+        heads.learn(&head(b"another answer than this", protocol::ICMP, 0, 0), &[]);
+        let icmp = heads.icmp.expect("decoded");
+        assert_eq!((icmp.requests, icmp.replies), (1, 2));
+        assert_eq!((icmp.unusual, icmp.replies_unlike), (1, 1));
+        assert_eq!(icmp.size_changes, 1);
+    }
+
+    #[test]
+    fn what_is_no_dns_on_its_port_is_counted() {
+        let mut heads = Heads::default();
+        let head = head(b"SSH-2.0-tunnel over port 53\r\n", protocol::TCP, 53, 0);
+        assert!(head.dns_messages().is_empty());
+        assert!(!heads.learn(&head, &[]));
+        assert_eq!(heads.dns.expect("counted").undecoded, 1);
+        assert_eq!(heads.up_entropy.count, 1);
+    }
+}

@@ -1,0 +1,184 @@
+//! One live flow: what it has carried since it began, since it was last read and since it was last
+//! told.
+
+use detector_common::flow::{Direction, FlowCounters, FlowKey};
+use detector_common::parse::{protocol, tcp};
+
+use super::config::Timeouts;
+use super::observation::{SECOND_NS, TimeBase};
+use super::record::{FlowEndReason, FlowRecord, FlowView};
+use super::session::Volume;
+use super::slab::Handle;
+
+/// One live flow.
+#[derive(Debug)]
+pub(crate) struct LiveFlow {
+    pub(crate) view: FlowView,
+    /// The bits of [`FlowCounters::home`].
+    pub(crate) home: u8,
+    /// Type and code of the first ICMP packet of each direction.
+    pub(crate) icmp: [u16; 2],
+    /// The session that its packets are added to.
+    pub(crate) session: Handle,
+    /// Whether each direction carried packets in that session.
+    pub(crate) carried: [bool; 2],
+    /// The latest reading of each direction.
+    latest: [Volume; 2],
+    /// The readings at the start of the slice, if not the first.
+    slice_base: Option<Box<[Volume; 2]>>,
+    slice_start_ns: u64,
+    /// Offered for deletion.
+    pub(super) expiring: bool,
+    /// The second at which its timer is looked at.
+    pub(super) due_secs: u64,
+}
+
+/// What a flow carried since the last reading, from initiator to responder and back.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Delta {
+    pub(crate) forward: Volume,
+    pub(crate) reverse: Volume,
+    /// The flow had carried packets before.
+    pub(crate) resumed: bool,
+}
+
+impl Delta {
+    pub(crate) fn packets(&self) -> u64 {
+        self.forward.packets + self.reverse.packets
+    }
+
+    /// Leaves out the gaps, which reach back before the reading.
+    pub(crate) fn without_gaps(mut self) -> Self {
+        for volume in [&mut self.forward, &mut self.reverse] {
+            volume.gap_square_sum = 0;
+            volume.gap_max = 0;
+            volume.bursts = 0;
+        }
+        self
+    }
+}
+
+impl LiveFlow {
+    pub(super) fn open(key: &FlowKey, initiator: Direction, home: u8, now_ns: u64) -> Self {
+        Self {
+            view: FlowView {
+                key: *key,
+                initiator,
+                icmp: 0,
+                first_seen_ns: now_ns,
+                last_seen_ns: now_ns,
+            },
+            home,
+            icmp: [0; 2],
+            session: Handle::NONE,
+            carried: [false; 2],
+            latest: [Volume::default(); 2],
+            slice_base: None,
+            slice_start_ns: now_ns,
+            expiring: false,
+            due_secs: 0,
+        }
+    }
+
+    /// Whether no reading was taken yet.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.latest.iter().all(|volume| volume.packets == 0)
+    }
+
+    pub(crate) fn initiator_home(&self) -> bool {
+        self.home & home_bit(self.view.initiator) != 0
+    }
+
+    pub(crate) fn responder_home(&self) -> bool {
+        self.home & home_bit(self.view.initiator.reverse()) != 0
+    }
+
+    /// Takes a reading.
+    pub(super) fn read(&mut self, counters: &FlowCounters, base: &TimeBase) -> Delta {
+        let fresh = self.is_fresh();
+        let mut deltas = [Volume::default(); 2];
+        let mut first_tick = u64::MAX;
+        for (index, half) in counters.halves.iter().enumerate() {
+            if half.packets == 0 {
+                continue;
+            }
+            first_tick = first_tick.min(half.first_seen);
+            self.icmp[index] = half.icmp;
+            let reading = Volume::of(half);
+            // An event may be older than the poll before it.
+            if reading.packets < self.latest[index].packets {
+                continue;
+            }
+            self.view.last_seen_ns = self.view.last_seen_ns.max(base.ns(half.last_seen));
+            deltas[index] = reading.since(&self.latest[index]);
+            self.latest[index] = reading;
+        }
+        if fresh && first_tick != u64::MAX {
+            self.home = counters.home;
+            self.view.first_seen_ns = base.ns(first_tick);
+            self.slice_start_ns = self.view.first_seen_ns;
+            self.view.icmp = self.icmp[self.view.initiator as usize];
+        }
+        Delta {
+            forward: deltas[self.view.initiator as usize],
+            reverse: deltas[self.view.initiator.reverse() as usize],
+            resumed: !fresh,
+        }
+    }
+
+    pub(super) fn is_tcp_closed(&self) -> bool {
+        const FIN: u16 = tcp::FIN as u16;
+        const RST: u16 = tcp::RST as u16;
+        let [low, high] = [self.latest[0].tcp_flags, self.latest[1].tcp_flags];
+        self.view.key.protocol == protocol::TCP
+            && ((low | high) & RST != 0 || low & high & FIN != 0)
+    }
+
+    pub(super) fn idle_deadline_ns(&self, timeouts: &Timeouts) -> u64 {
+        let idle = timeouts.idle_ns(self.view.key.protocol, self.is_tcp_closed());
+        self.view.last_seen_ns.saturating_add(idle)
+    }
+
+    pub(super) fn active_deadline_ns(&self, timeouts: &Timeouts) -> u64 {
+        let active = timeouts.active_secs.saturating_mul(SECOND_NS);
+        self.slice_start_ns.saturating_add(active)
+    }
+
+    /// The record of the slice that ends at `end_ns`, without names.
+    pub(super) fn slice(&self, end_ns: u64, end_reason: FlowEndReason) -> FlowRecord {
+        let base = self.slice_base.as_deref().copied().unwrap_or_default();
+        let volumes = [self.latest[0].since(&base[0]), self.latest[1].since(&base[1])];
+        let view = self.view;
+        let (source_address, source_port) = view.key.source(view.initiator);
+        let (destination_address, destination_port) = view.key.destination(view.initiator);
+        FlowRecord {
+            view,
+            source_address,
+            destination_address,
+            source_port: u16::from_be_bytes(source_port),
+            destination_port: u16::from_be_bytes(destination_port),
+            protocol: view.key.protocol,
+            source_home: self.initiator_home(),
+            destination_home: self.responder_home(),
+            start_ns: self.slice_start_ns,
+            end_ns,
+            forward: volumes[view.initiator as usize],
+            reverse: volumes[view.initiator.reverse() as usize],
+            source_name: None,
+            destination_name: None,
+            end_reason,
+        }
+    }
+
+    pub(super) fn begin_slice(&mut self, start_ns: u64) {
+        self.slice_base = Some(Box::new(self.latest));
+        self.slice_start_ns = start_ns;
+    }
+}
+
+fn home_bit(direction: Direction) -> u8 {
+    match direction {
+        Direction::FromLow => FlowCounters::HOME_LOW,
+        Direction::FromHigh => FlowCounters::HOME_HIGH,
+    }
+}

@@ -1,0 +1,197 @@
+//! One live session: what it has carried, and which checkpoints that crossed.
+
+use std::sync::Arc;
+
+use detector_common::abi::{CHECKPOINT_FIRST_BYTES, next_checkpoint};
+use detector_common::flow::CHECKPOINT_PACKETS;
+
+use super::Visitor;
+use super::facts::Heads;
+use super::names::Names;
+use super::observation::SECOND_NS;
+use super::record::FlowView;
+use super::session::{
+    Checkpoints, OverflowPeer, Session, SessionCheckpoint, SessionKey, Side, Volume,
+};
+
+/// Ages in seconds at which a session is judged; after the last, every minute.
+const AGES_SECS: [u32; 4] = [1, 5, 30, 60];
+
+#[derive(Debug)]
+pub(super) struct LiveSession {
+    pub(super) session: Session,
+    /// The flow that was heard of last.
+    pub(super) flow: FlowView,
+    /// The second at which its timer is looked at.
+    pub(super) due_secs: u64,
+}
+
+/// What a session is opened with.
+pub(super) struct Opening {
+    pub(super) key: SessionKey,
+    pub(super) client_home: bool,
+    pub(super) server_home: bool,
+    pub(super) flow: FlowView,
+    pub(super) first_seen_ns: u64,
+    pub(super) overflow: Option<OverflowPeer>,
+}
+
+impl LiveSession {
+    pub(super) fn open(opening: Opening, id: u64) -> Self {
+        let session = Session {
+            key: opening.key,
+            id,
+            client_home: opening.client_home,
+            server_home: opening.server_home,
+            up: Volume::default(),
+            down: Volume::default(),
+            flows: 0,
+            flows_answered: 0,
+            first_seen_ns: opening.first_seen_ns,
+            last_seen_ns: opening.flow.last_seen_ns,
+            name: None,
+            named_by_dns: false,
+            client_name: None,
+            heads: Heads::default(),
+            checkpoints: Checkpoints {
+                packets_done: false,
+                up_next_bytes: 0,
+                down_next_bytes: 0,
+                next_seconds: AGES_SECS[0],
+                next_heads: 1,
+                judged_packets: 0,
+                judged: 0,
+            },
+            overflow: opening.overflow,
+        };
+        let mut entry = Self { session, flow: opening.flow, due_secs: 0 };
+        entry.set_byte_checkpoints();
+        entry
+    }
+
+    fn set_byte_checkpoints(&mut self) {
+        let next = |session: &Session, side| {
+            if session.sends_out(side) {
+                next_checkpoint(CHECKPOINT_FIRST_BYTES, session.sent(side).ip_bytes)
+            } else {
+                u64::MAX
+            }
+        };
+        self.session.checkpoints.up_next_bytes = next(&self.session, Side::Client);
+        self.session.checkpoints.down_next_bytes = next(&self.session, Side::Server);
+    }
+
+    /// A session that a head opened does not know yet which ends are home.
+    pub(super) fn learn_home(&mut self, client_home: bool, server_home: bool) {
+        if (client_home, server_home) != (self.session.client_home, self.session.server_home) {
+            self.session.client_home = client_home;
+            self.session.server_home = server_home;
+            self.set_byte_checkpoints();
+        }
+    }
+
+    pub(super) fn learn_names(&mut self, names: &Names) {
+        let session = &mut self.session;
+        let server = match session.overflow {
+            Some(peer) => peer.address,
+            None => session.key.server,
+        };
+        if !session.named_by_dns
+            && let Some(name) = names.get(&server, session.last_seen_ns)
+        {
+            session.named_by_dns = true;
+            session.name.get_or_insert_with(|| Arc::clone(name));
+        }
+        if session.client_name.is_none() {
+            session.client_name = names.get(&session.key.client, session.last_seen_ns).cloned();
+        }
+    }
+
+    pub(super) fn carry(
+        &mut self,
+        up: &Volume,
+        down: &Volume,
+        now_ns: u64,
+        visitor: &mut impl Visitor,
+    ) {
+        self.session.up.add(up);
+        self.session.down.add(down);
+        self.session.last_seen_ns = self.session.last_seen_ns.max(self.flow.last_seen_ns);
+        let checkpoints = &mut self.session.checkpoints;
+        let up_bytes = self.session.up.ip_bytes;
+        let down_bytes = self.session.down.ip_bytes;
+        let up_crossed = up_bytes >= checkpoints.up_next_bytes;
+        let down_crossed = down_bytes >= checkpoints.down_next_bytes;
+        if up_crossed {
+            checkpoints.up_next_bytes = next_checkpoint(checkpoints.up_next_bytes, up_bytes);
+        }
+        if down_crossed {
+            checkpoints.down_next_bytes = next_checkpoint(checkpoints.down_next_bytes, down_bytes);
+        }
+        let seventh = !checkpoints.packets_done
+            && self.session.up.packets + self.session.down.packets >= CHECKPOINT_PACKETS;
+        checkpoints.packets_done |= seventh;
+        if up_crossed {
+            let sender = Side::Client;
+            self.judge(SessionCheckpoint::Bytes { sender }, now_ns, visitor);
+        }
+        if down_crossed {
+            let sender = Side::Server;
+            self.judge(SessionCheckpoint::Bytes { sender }, now_ns, visitor);
+        }
+        if seventh && !up_crossed && !down_crossed {
+            self.judge(SessionCheckpoint::Packets, now_ns, visitor);
+        }
+    }
+
+    /// Judges the session at the latest age it has passed, if it was active since the last time.
+    pub(super) fn age(&mut self, now_ns: u64, visitor: &mut impl Visitor) {
+        let age_secs = now_ns.saturating_sub(self.session.first_seen_ns) / SECOND_NS;
+        let age_secs = u32::try_from(age_secs).unwrap_or(u32::MAX);
+        if age_secs < self.session.checkpoints.next_seconds {
+            return;
+        }
+        let passed = last_age(age_secs);
+        self.session.checkpoints.next_seconds = next_age(passed);
+        if self.session.packets() > self.session.checkpoints.judged_packets {
+            self.judge(SessionCheckpoint::Seconds(passed), now_ns, visitor);
+        }
+    }
+
+    pub(super) fn judge(
+        &mut self,
+        cause: SessionCheckpoint,
+        now_ns: u64,
+        visitor: &mut impl Visitor,
+    ) {
+        self.session.checkpoints.judged += 1;
+        self.session.checkpoints.judged_packets = self.session.packets();
+        visitor.judge(&self.session, &self.flow, cause, now_ns);
+    }
+
+    pub(super) fn is_over(&self, now_ns: u64, window_ns: u64) -> bool {
+        now_ns > self.session.last_seen_ns.saturating_add(window_ns)
+    }
+
+    /// When its timer must be looked at: at its next age, or when it may be over.
+    pub(super) fn due_ns(&self, window_ns: u64) -> u64 {
+        let age_ns = u64::from(self.session.checkpoints.next_seconds) * SECOND_NS;
+        let aged_ns = self.session.first_seen_ns.saturating_add(age_ns);
+        let over_ns = self.session.last_seen_ns.saturating_add(window_ns + 1);
+        aged_ns.min(over_ns)
+    }
+}
+
+/// The latest checkpoint age at or below `age_secs`.
+fn last_age(age_secs: u32) -> u32 {
+    if age_secs >= 60 {
+        return age_secs - age_secs % 60;
+    }
+    let passed = AGES_SECS.into_iter().filter(|&age| age <= age_secs);
+    passed.max().unwrap_or(0)
+}
+
+fn next_age(age_secs: u32) -> u32 {
+    let next = AGES_SECS.into_iter().find(|&age| age > age_secs);
+    next.unwrap_or_else(|| (age_secs - age_secs % 60).saturating_add(60))
+}

@@ -1,0 +1,58 @@
+//! Flows, sessions and names, from the observations of a source.
+//!
+//! Pure: time comes as an argument, results leave through a [`Visitor`]. No clock, no I/O, nothing
+//! per packet. Memory is bounded by [`TrackerConfig`].
+
+pub mod biflow;
+pub mod community_id;
+pub mod config;
+pub mod distinct;
+pub mod facts;
+pub mod head;
+mod heads;
+pub(crate) mod index;
+mod live_flow;
+mod live_session;
+pub mod names;
+pub mod observation;
+pub mod record;
+pub mod session;
+mod sessions;
+mod slab;
+mod table;
+#[cfg(test)]
+mod tests;
+mod tracker;
+mod wheel;
+
+pub use config::{Timeouts, TrackerConfig};
+pub use observation::{Cause, Observation, TimeBase};
+pub use record::{FlowEndReason, FlowRecord, FlowView};
+pub use session::{Session, SessionCheckpoint, SessionKey, Side, Volume};
+pub use tracker::{FlowPlace, Tracker, TrackerCounts};
+
+use head::dns;
+
+/// Who is told what the tracker finds.
+pub trait Visitor {
+    /// A session crossed a checkpoint at `now_ns`, nanoseconds since the Unix epoch. `flow` is the
+    /// flow that brought it there; for a second's checkpoint and at the end, its latest.
+    fn judge(&mut self, session: &Session, flow: &FlowView, cause: SessionCheckpoint, now_ns: u64);
+
+    /// A flow ended, or its active timeout passed.
+    fn flow_record(&mut self, record: &FlowRecord);
+
+    /// A DNS message was decoded; the session's own sums have it already. Called for every one,
+    /// before a [`Visitor::judge`] that it may bring about.
+    fn dns_message(
+        &mut self,
+        _session: &Session,
+        _flow: &FlowView,
+        _message: &dns::Message,
+        _now_ns: u64,
+    ) {
+    }
+
+    /// A session is over and will not be heard of again. Comes after its last judgement.
+    fn session_ended(&mut self, _session: &Session) {}
+}

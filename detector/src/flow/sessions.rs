@@ -1,0 +1,286 @@
+//! The sessions that are alive, and when each is judged.
+//!
+//! A session ends when none of its flows carried a packet for the session window, so that no sum
+//! ever reaches over a silence.
+
+use std::sync::Arc;
+
+use detector_common::parse::protocol;
+
+use super::heads::Head;
+use super::index::Index;
+use super::live_flow::{Delta, LiveFlow};
+use super::live_session::{LiveSession, Opening};
+use super::names::Names;
+use super::observation::SECOND_NS;
+use super::record::FlowView;
+use super::session::{OverflowPeer, SessionCheckpoint, SessionKey};
+use super::slab::{Handle, Slab};
+use super::wheel::Wheel;
+use super::{Visitor, Volume};
+
+/// Live sessions by key, bounded.
+#[derive(Debug)]
+pub(crate) struct SessionTable {
+    sessions: Slab<LiveSession>,
+    index: Index,
+    wheel: Wheel,
+    window_ns: u64,
+    due: Vec<Handle>,
+    /// Sessions opened so far.
+    pub(crate) opened: u64,
+    /// Sessions ended early to make room.
+    pub(crate) evicted: u64,
+}
+
+impl SessionTable {
+    pub(crate) fn new(limit: u32, window_secs: u64) -> Self {
+        Self {
+            sessions: Slab::new(limit),
+            index: Index::default(),
+            wheel: Wheel::new(),
+            window_ns: window_secs.max(1).saturating_mul(SECOND_NS),
+            due: Vec::new(),
+            opened: 0,
+            evicted: 0,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// The session of a flow, opened if there is none or if it is over. `resumed` says that the
+    /// flow is older than its session may be.
+    pub(crate) fn attach(
+        &mut self,
+        flow: &mut LiveFlow,
+        resumed: bool,
+        names: &Names,
+        visitor: &mut impl Visitor,
+    ) -> Option<Handle> {
+        if self.continues(flow.session, flow.view.last_seen_ns) {
+            return Some(flow.session);
+        }
+        let opening = Opening {
+            key: session_key(&flow.view),
+            client_home: flow.initiator_home(),
+            server_home: flow.responder_home(),
+            flow: flow.view,
+            first_seen_ns: if resumed { flow.view.last_seen_ns } else { flow.view.first_seen_ns },
+            overflow: None,
+        };
+        let handle = self.find_or_open(opening, flow.view.last_seen_ns, names, visitor)?;
+        self.sessions.get_mut(handle)?.session.flows += 1;
+        flow.session = handle;
+        flow.carried = [false; 2];
+        Some(handle)
+    }
+
+    /// The session of what a home host carried outside of flows.
+    pub(crate) fn attach_overflow(
+        &mut self,
+        flow: FlowView,
+        client_home: bool,
+        peer: OverflowPeer,
+        names: &Names,
+        visitor: &mut impl Visitor,
+    ) -> Option<Handle> {
+        let opening = Opening {
+            key: SessionKey { client: flow.key.source(flow.initiator).0, ..SessionKey::default() },
+            client_home,
+            server_home: false,
+            flow,
+            first_seen_ns: flow.last_seen_ns,
+            overflow: Some(peer),
+        };
+        let handle = self.find_or_open(opening, flow.last_seen_ns, names, visitor)?;
+        self.sessions.get_mut(handle)?.session.overflow = Some(peer);
+        Some(handle)
+    }
+
+    /// Whether a session is alive and not over at `now_ns`.
+    fn continues(&self, handle: Handle, now_ns: u64) -> bool {
+        self.sessions.get(handle).is_some_and(|entry| !entry.is_over(now_ns, self.window_ns))
+    }
+
+    fn find_or_open(
+        &mut self,
+        opening: Opening,
+        now_ns: u64,
+        names: &Names,
+        visitor: &mut impl Visitor,
+    ) -> Option<Handle> {
+        let is_key =
+            |slot| self.sessions.at(slot).is_some_and(|entry| entry.session.key == opening.key);
+        let hash = self.index.hash(&opening.key);
+        if let Some(slot) = self.index.find(hash, is_key) {
+            let handle = self.sessions.handle(slot);
+            if self.continues(handle, now_ns) {
+                return Some(handle);
+            }
+            self.end(handle, now_ns, visitor);
+        }
+        self.open(opening, hash, names, visitor)
+    }
+
+    fn open(
+        &mut self,
+        opening: Opening,
+        hash: u64,
+        names: &Names,
+        visitor: &mut impl Visitor,
+    ) -> Option<Handle> {
+        while self.sessions.is_full() {
+            let next = self.wheel.pop_next()?;
+            if self.sessions.get(next).is_some() {
+                self.evicted += 1;
+                self.end(next, u64::MAX, visitor);
+            }
+        }
+        self.opened += 1;
+        let mut entry = LiveSession::open(opening, self.opened);
+        entry.learn_names(names);
+        let handle = self.sessions.insert(entry).ok()?;
+        let sessions = &self.sessions;
+        self.index
+            .insert(hash, handle.slot, |slot| sessions.at(slot).map(|entry| entry.session.key));
+        self.schedule(handle);
+        Some(handle)
+    }
+
+    fn schedule(&mut self, handle: Handle) {
+        if let Some(entry) = self.sessions.get_mut(handle) {
+            let due_ns = entry.due_ns(self.window_ns);
+            entry.due_secs = self.wheel.schedule(due_ns.div_ceil(SECOND_NS), handle);
+        }
+    }
+
+    /// Adds what a flow carried and judges the session if that crossed a checkpoint.
+    pub(crate) fn add(
+        &mut self,
+        handle: Handle,
+        flow: &mut LiveFlow,
+        delta: &Delta,
+        now_ns: u64,
+        visitor: &mut impl Visitor,
+    ) {
+        let Some(entry) = self.sessions.get_mut(handle) else {
+            return;
+        };
+        let was_answered = flow.carried == [true; 2];
+        flow.carried[0] |= delta.forward.packets != 0;
+        flow.carried[1] |= delta.reverse.packets != 0;
+        entry.session.flows_answered += u64::from(!was_answered && flow.carried == [true; 2]);
+        if !delta.resumed {
+            let first_seen_ns = &mut entry.session.first_seen_ns;
+            *first_seen_ns = (*first_seen_ns).min(flow.view.first_seen_ns);
+            entry.learn_home(flow.initiator_home(), flow.responder_home());
+        }
+        entry.flow = flow.view;
+        entry.carry(&delta.forward, &delta.reverse, now_ns, visitor);
+    }
+
+    /// Adds what a home host carried outside of flows.
+    pub(crate) fn add_overflow(
+        &mut self,
+        handle: Handle,
+        flow: FlowView,
+        up: &Volume,
+        down: &Volume,
+        visitor: &mut impl Visitor,
+    ) {
+        if let Some(entry) = self.sessions.get_mut(handle) {
+            entry.flow = flow;
+            entry.carry(up, down, flow.last_seen_ns, visitor);
+        }
+    }
+
+    /// Takes in a head of one of the session's flows.
+    pub(crate) fn head(
+        &mut self,
+        handle: Handle,
+        flow: &FlowView,
+        head: &Head<'_>,
+        now_ns: u64,
+        names: &mut Names,
+        visitor: &mut impl Visitor,
+    ) {
+        let Some(entry) = self.sessions.get_mut(handle) else {
+            return;
+        };
+        entry.flow = *flow;
+        let messages = head.dns_messages();
+        let told = entry.session.heads.learn(head, &messages);
+        if let Some(name) = entry.session.heads.name() {
+            entry.session.name = Some(Arc::clone(name));
+        }
+        for message in &messages {
+            if !head.from_client {
+                names.learn(message, now_ns);
+            }
+            visitor.dns_message(&entry.session, flow, message, now_ns);
+        }
+        if told && entry.session.heads.decoded >= entry.session.checkpoints.next_heads {
+            entry.session.checkpoints.next_heads *= 2;
+            entry.judge(SessionCheckpoint::Head, now_ns, visitor);
+        }
+    }
+
+    /// Judges the sessions whose age asks for it and ends the silent ones.
+    pub(crate) fn tick(&mut self, now_ns: u64, names: &Names, visitor: &mut impl Visitor) {
+        let now_secs = now_ns / SECOND_NS;
+        let mut due = std::mem::take(&mut self.due);
+        self.wheel.advance(now_secs, &mut due);
+        for handle in due.drain(..) {
+            let Some(entry) = self.sessions.get_mut(handle) else {
+                continue;
+            };
+            if entry.due_secs > now_secs {
+                continue;
+            }
+            if entry.is_over(now_ns, self.window_ns) {
+                self.end(handle, now_ns, visitor);
+                continue;
+            }
+            entry.learn_names(names);
+            entry.age(now_ns, visitor);
+            self.schedule(handle);
+        }
+        self.due = due;
+    }
+
+    /// Ends all sessions. Time may start again anywhere afterwards.
+    pub(crate) fn finish(&mut self, now_ns: u64, visitor: &mut impl Visitor) {
+        for handle in self.sessions.handles() {
+            self.end(handle, now_ns, visitor);
+        }
+        self.wheel = Wheel::new();
+    }
+
+    fn end(&mut self, handle: Handle, now_ns: u64, visitor: &mut impl Visitor) {
+        let Some(mut entry) = self.sessions.remove(handle) else {
+            return;
+        };
+        let hash = self.index.hash(&entry.session.key);
+        self.index.remove(hash, handle.slot);
+        if entry.session.packets() > entry.session.checkpoints.judged_packets {
+            let silent_ns = entry.session.last_seen_ns.saturating_add(self.window_ns);
+            entry.judge(SessionCheckpoint::End, now_ns.min(silent_ns), visitor);
+        }
+        visitor.session_ended(&entry.session);
+    }
+}
+
+/// The session that a flow belongs to.
+fn session_key(flow: &FlowView) -> SessionKey {
+    let (client, _) = flow.key.source(flow.initiator);
+    let (server, port) = flow.key.destination(flow.initiator);
+    let has_ports = !matches!(flow.key.protocol, protocol::ICMP | protocol::ICMPV6);
+    SessionKey {
+        client,
+        server,
+        protocol: flow.key.protocol,
+        server_port: if has_ports { u16::from_be_bytes(port) } else { 0 },
+    }
+}

@@ -1,0 +1,360 @@
+//! The tracker as a source and a verdict see it: counters in, judgements and records out.
+
+use detector_common::abi::{OverflowCounters, OverflowKey};
+use detector_common::flow::{Direction, FlowCounters, FlowKey};
+use detector_common::parse::protocol;
+
+use super::{
+    Cause, FlowEndReason, FlowRecord, FlowView, Observation, Session, SessionCheckpoint, Side,
+    TimeBase, Tracker, TrackerConfig, Visitor,
+};
+use crate::flow::observation::SECOND_NS;
+
+const START_SECS: u64 = 1_000_000;
+const BASE: TimeBase = TimeBase::PACKET_TIME;
+const SYN: u16 = 0x02;
+const ACK: u16 = 0x10;
+const FIN: u16 = 0x01;
+
+/// Remembers what it was told.
+#[derive(Default)]
+struct Notes {
+    judged: Vec<(SessionCheckpoint, u64, u64)>,
+    records: Vec<FlowRecord>,
+    sessions: Vec<Session>,
+}
+
+impl Visitor for Notes {
+    fn judge(&mut self, session: &Session, _flow: &FlowView, cause: SessionCheckpoint, now: u64) {
+        self.judged.push((cause, session.packets(), now / SECOND_NS));
+    }
+
+    fn flow_record(&mut self, record: &FlowRecord) {
+        self.records.push(record.clone());
+    }
+
+    fn session_ended(&mut self, session: &Session) {
+        self.sessions.push(session.clone());
+    }
+}
+
+/// A tracker, its notes, and the flows it is told of. The low end is home and the client.
+struct Scene {
+    tracker: Tracker,
+    notes: Notes,
+}
+
+impl Scene {
+    fn new(config: TrackerConfig) -> Self {
+        Self { tracker: Tracker::new(&config), notes: Notes::default() }
+    }
+
+    fn flow(&mut self, key: &FlowKey, counters: &FlowCounters, cause: Cause) {
+        let flow = Observation::Flow { key, counters, cause };
+        self.tracker.observe(&flow, &BASE, &mut self.notes);
+    }
+
+    fn head(&mut self, key: &FlowKey, direction: Direction, bytes: &[u8], at_secs: u64) {
+        let payload_bytes = u32::try_from(bytes.len()).expect("short");
+        let now = ticks(at_secs);
+        let head = Observation::Head { key, direction, payload_bytes, bytes, now };
+        self.tracker.observe(&head, &BASE, &mut self.notes);
+    }
+
+    fn tick(&mut self, at_secs: u64) -> Vec<FlowKey> {
+        let tick = Observation::Tick { now_ns: (START_SECS + at_secs) * SECOND_NS };
+        self.tracker.observe(&tick, &BASE, &mut self.notes);
+        let mut expired = Vec::new();
+        self.tracker.take_expired(&mut expired);
+        expired
+    }
+
+    fn causes(&self) -> Vec<SessionCheckpoint> {
+        self.notes.judged.iter().map(|judged| judged.0).collect()
+    }
+}
+
+fn ticks(at_secs: u64) -> u64 {
+    (START_SECS + at_secs) * 100
+}
+
+fn key(number: u8, client_port: u16, server_port: u16) -> FlowKey {
+    let mut low = [0; 16];
+    low[10..].copy_from_slice(&[0xff, 0xff, 10, 0, 0, number]);
+    let mut high = low;
+    high[12..].copy_from_slice(&[198, 51, 100, 7]);
+    FlowKey {
+        low,
+        high,
+        low_port: client_port.to_be_bytes(),
+        high_port: server_port.to_be_bytes(),
+        protocol: protocol::TCP,
+        padding: [0; 3],
+    }
+}
+
+/// Counters of a flow from the low end: packets of 1,000 bytes up, of 100 down.
+fn counters(up: u64, down: u64, first_secs: u64, last_secs: u64) -> FlowCounters {
+    let mut counters = FlowCounters { home: FlowCounters::HOME_LOW, ..FlowCounters::default() };
+    for (half, packets, size) in [(0, up, 1_000_u16), (1, down, 100)] {
+        let half = &mut counters.halves[half];
+        half.packets = packets;
+        half.ip_bytes = packets * u64::from(size);
+        half.payload_bytes = half.ip_bytes / 2;
+        half.first_seen = ticks(first_secs);
+        half.last_seen = ticks(last_secs);
+        half.tcp_flags = SYN | ACK;
+        half.size_min = size;
+        half.size_max = size;
+    }
+    counters
+}
+
+#[test]
+fn readings_add_up_once() {
+    let mut scene = Scene::new(TrackerConfig::default());
+    let key = key(1, 50_000, 443);
+    scene.flow(&key, &counters(2, 1, 0, 0), Cause::Poll);
+    scene.flow(&key, &counters(4, 3, 0, 1), Cause::Poll);
+    // An event older than the poll, and a poll without news.
+    scene.flow(&key, &counters(3, 2, 0, 0), Cause::Poll);
+    scene.flow(&key, &counters(4, 3, 0, 1), Cause::Poll);
+    scene.flow(&key, &counters(5, 3, 0, 2), Cause::Closed);
+    scene.tracker.finish(&mut scene.notes);
+
+    let [session] = &scene.notes.sessions[..] else { panic!("one session") };
+    assert_eq!((session.up.packets, session.down.packets), (5, 3));
+    assert_eq!((session.up.ip_bytes, session.down.ip_bytes), (5_000, 300));
+    assert_eq!((session.up.size_min, session.down.size_max), (1_000, 100));
+    assert_eq!((session.flows, session.flows_answered), (1, 1));
+    assert!(session.client_home && !session.server_home);
+    assert_eq!(session.key.server_port, 443);
+    assert_eq!(session.duration_ns(), 2 * SECOND_NS);
+
+    let [record] = &scene.notes.records[..] else { panic!("one record") };
+    assert_eq!((record.forward.packets, record.reverse.packets), (5, 3));
+    assert_eq!((record.source_port, record.destination_port), (50_000, 443));
+    assert_eq!(record.end_reason, FlowEndReason::ForcedEnd);
+    assert!(scene.tracker.is_empty());
+}
+
+#[test]
+fn flows_of_one_service_are_one_session() {
+    let mut scene = Scene::new(TrackerConfig::default());
+    scene.flow(&key(1, 50_000, 443), &counters(2, 1, 0, 1), Cause::Poll);
+    scene.flow(&key(1, 50_001, 443), &counters(2, 0, 0, 1), Cause::Poll);
+    scene.flow(&key(1, 50_002, 80), &counters(2, 0, 0, 1), Cause::Poll);
+    scene.flow(&key(2, 50_003, 443), &counters(2, 0, 0, 1), Cause::Poll);
+    scene.tracker.finish(&mut scene.notes);
+    let flows: Vec<_> = scene
+        .notes
+        .sessions
+        .iter()
+        .map(|session| (session.flows, session.flows_answered))
+        .collect();
+    assert_eq!(flows, [(2, 1), (1, 0), (1, 0)]);
+}
+
+#[test]
+fn checkpoints_come_once_each() {
+    let mut scene = Scene::new(TrackerConfig::default());
+    let key = key(1, 50_000, 443);
+    scene.flow(&key, &counters(5, 1, 0, 0), Cause::Poll);
+    scene.flow(&key, &counters(6, 1, 0, 0), Cause::Poll);
+    scene.tick(1);
+    // 17,000 bytes, then beyond 256 KiB at once, past 64 KiB.
+    scene.flow(&key, &counters(17, 1, 0, 2), Cause::Poll);
+    scene.flow(&key, &counters(300, 1, 0, 3), Cause::Poll);
+    scene.tick(3);
+    scene.tick(5);
+    scene.flow(&key, &counters(301, 1, 0, 6), Cause::Poll);
+    scene.tick(30);
+    scene.tracker.finish(&mut scene.notes);
+    let sender = Side::Client;
+    // At second 1, 5 and the end nothing was new.
+    assert_eq!(
+        scene.notes.judged,
+        [
+            (SessionCheckpoint::Packets, 7, START_SECS),
+            (SessionCheckpoint::Bytes { sender }, 18, START_SECS + 2),
+            (SessionCheckpoint::Bytes { sender }, 301, START_SECS + 3),
+            (SessionCheckpoint::Seconds(30), 302, START_SECS + 30),
+        ]
+    );
+}
+
+#[test]
+fn ages_are_on_the_grid_of_ticks() {
+    let mut scene = Scene::new(TrackerConfig::default());
+    let key = key(1, 50_000, 443);
+    for second in 0..200 {
+        scene.flow(&key, &counters(second + 1, 0, 0, second), Cause::Poll);
+        scene.tick(second + 1);
+    }
+    let ages: Vec<_> = scene
+        .causes()
+        .into_iter()
+        .filter_map(|cause| match cause {
+            SessionCheckpoint::Seconds(age) => Some(age),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ages, [1, 5, 30, 60, 120, 180]);
+}
+
+#[test]
+fn a_silence_ends_the_session_and_its_gap_is_not_carried() {
+    let mut scene = Scene::new(TrackerConfig::default());
+    let key = key(1, 50_000, 443);
+    scene.flow(&key, &counters(2, 1, 0, 1), Cause::Poll);
+    for second in 1..=301 {
+        scene.tick(second);
+    }
+    assert!(scene.notes.sessions.is_empty());
+    scene.tick(302);
+    assert_eq!(scene.notes.sessions.len(), 1);
+    // The same flow goes on after 1,000 s.
+    let mut late = counters(3, 1, 0, 1_000);
+    late.halves[0].gap_max = 99_900;
+    late.halves[0].gap_square_sum = 99_900 * 99_900;
+    late.halves[0].bursts = 1;
+    scene.flow(&key, &late, Cause::Closed);
+    scene.tracker.finish(&mut scene.notes);
+    let second = &scene.notes.sessions[1];
+    assert_eq!((second.up.packets, second.flows, second.flows_answered), (1, 1, 0));
+    assert_eq!((second.up.gap_max, second.up.gap_square_sum, second.up.bursts), (0, 0, 0));
+    assert_eq!(second.duration_ns(), 0);
+    assert_eq!(second.id, 2);
+}
+
+#[test]
+fn idle_flows_are_offered_for_deletion_once() {
+    let mut scene = Scene::new(TrackerConfig::default());
+    let (open, closed) = (key(1, 50_000, 443), key(1, 50_001, 443));
+    scene.flow(&open, &counters(2, 1, 0, 1), Cause::Poll);
+    scene.flow(&closed, &counters(2, 1, 0, 1), Cause::Poll);
+    let mut finished = counters(3, 2, 0, 2);
+    for half in &mut finished.halves {
+        half.tcp_flags |= FIN;
+    }
+    scene.flow(&closed, &finished, Cause::Poll);
+    assert_eq!(scene.tick(11), []);
+    assert_eq!(scene.tick(12), [closed]);
+    assert_eq!(scene.tick(13), []);
+    scene.flow(&closed, &finished, Cause::Closed);
+    assert_eq!(scene.tick(299), []);
+    assert_eq!(scene.tick(301), [open]);
+    // It goes on before it was deleted: a slice of it is told, and it is offered again.
+    scene.flow(&open, &counters(3, 1, 0, 400), Cause::Poll);
+    assert_eq!(scene.tick(650), []);
+    assert_eq!(scene.tick(700), [open]);
+    scene.flow(&open, &counters(3, 1, 0, 400), Cause::Closed);
+    let reasons: Vec<_> = scene.notes.records.iter().map(|record| record.end_reason).collect();
+    let (end, active, idle) =
+        (FlowEndReason::EndOfFlow, FlowEndReason::ActiveTimeout, FlowEndReason::IdleTimeout);
+    assert_eq!(reasons, [end, active, idle]);
+    let packets: u64 = scene.notes.records[1..]
+        .iter()
+        .map(|record| record.forward.packets + record.reverse.packets)
+        .sum();
+    assert_eq!(packets, 4);
+}
+
+#[test]
+fn heads_are_judged_at_powers_of_two() {
+    let mut scene = Scene::new(TrackerConfig::default());
+    let key = key(1, 50_000, 80);
+    scene.flow(&key, &counters(1, 0, 0, 0), Cause::Poll);
+    for _ in 0..9 {
+        let request = b"POST /in HTTP/1.1\r\nHost: Drop.example\r\n\r\n";
+        scene.head(&key, Direction::FromLow, request, 0);
+    }
+    assert_eq!(scene.causes(), [SessionCheckpoint::Head; 4]);
+    scene.tracker.finish(&mut scene.notes);
+    let session = &scene.notes.sessions[0];
+    assert_eq!(session.name.as_deref(), Some("drop.example"));
+    assert!(!session.named_by_dns);
+}
+
+#[test]
+fn a_flow_known_by_its_head_alone_learns_the_rest_later() {
+    let mut scene = Scene::new(TrackerConfig::default());
+    let key = key(1, 50_000, 443);
+    assert!(!scene.tracker.knows(&key));
+    scene.head(&key, Direction::FromHigh, b"\x16\x03\x03\x00\x10 a server's answer", 0);
+    assert!(scene.tracker.knows(&key));
+    scene.flow(&key, &counters(20, 1, 0, 1), Cause::Poll);
+    scene.tracker.finish(&mut scene.notes);
+    let [session] = &scene.notes.sessions[..] else { panic!("one session") };
+    assert!(session.client_home && session.heads.tls);
+    assert_eq!((session.up.packets, session.heads.down_entropy.count), (20, 1));
+    assert_eq!(scene.causes(), [SessionCheckpoint::Bytes { sender: Side::Client }]);
+}
+
+#[test]
+fn a_full_flow_table_delays_and_never_loses() {
+    let config = TrackerConfig { max_flows: 1, ..TrackerConfig::default() };
+    let mut scene = Scene::new(config);
+    let (first, second) = (key(1, 50_000, 443), key(1, 50_001, 443));
+    scene.flow(&first, &counters(2, 1, 0, 1), Cause::Poll);
+    scene.flow(&second, &counters(5, 1, 0, 1), Cause::Poll);
+    assert_eq!(scene.tracker.counts().flows_deferred, 1);
+    scene.flow(&first, &counters(2, 1, 0, 1), Cause::Closed);
+    scene.flow(&second, &counters(6, 1, 0, 2), Cause::Poll);
+    scene.tracker.finish(&mut scene.notes);
+    assert_eq!(scene.notes.sessions[0].up.packets, 8);
+}
+
+#[test]
+fn a_full_session_table_ends_the_session_that_is_due_next() {
+    let config = TrackerConfig { max_sessions: 1, ..TrackerConfig::default() };
+    let mut scene = Scene::new(config);
+    scene.flow(&key(1, 50_000, 443), &counters(2, 1, 0, 1), Cause::Poll);
+    scene.flow(&key(2, 50_001, 443), &counters(5, 1, 0, 1), Cause::Poll);
+    assert_eq!(scene.notes.sessions.len(), 1);
+    assert_eq!(scene.causes(), [SessionCheckpoint::End]);
+    // Its flow goes on in a session of its own.
+    scene.flow(&key(1, 50_000, 443), &counters(3, 1, 0, 2), Cause::Poll);
+    scene.tracker.finish(&mut scene.notes);
+    let packets: Vec<_> = scene.notes.sessions.iter().map(Session::packets).collect();
+    assert_eq!(packets, [3, 6, 1]);
+    assert_eq!(scene.tracker.counts().sessions_evicted, 2);
+}
+
+#[test]
+fn overflow_is_a_session_of_its_host() {
+    let mut scene = Scene::new(TrackerConfig::default());
+    let host = key(1, 0, 0);
+    let key = OverflowKey { address: host.low, outbound: 1, reserved: 0 };
+    for packets in [10, 30] {
+        let counters = OverflowCounters {
+            packets,
+            ip_bytes: packets * 1_000,
+            last_seen: ticks(1),
+            peer: host.high,
+            peer_port: 443_u16.to_be_bytes(),
+            protocol: protocol::TCP,
+            ..OverflowCounters::default()
+        };
+        let overflow = Observation::Overflow { key: &key, counters: &counters, now: ticks(1) };
+        scene.tracker.observe(&overflow, &BASE, &mut scene.notes);
+    }
+    let sender = Side::Client;
+    assert_eq!(scene.causes(), [SessionCheckpoint::Packets, SessionCheckpoint::Bytes { sender }]);
+    scene.tracker.finish(&mut scene.notes);
+    let session = &scene.notes.sessions[0];
+    assert_eq!((session.up.ip_bytes, session.key.client), (30_000, host.low));
+    assert_eq!(session.overflow.map(|peer| peer.port), Some(443));
+}
+
+#[test]
+fn time_may_start_again() {
+    let mut scene = Scene::new(TrackerConfig::default());
+    scene.flow(&key(1, 50_000, 443), &counters(2, 1, 5_000, 5_001), Cause::Poll);
+    scene.tick(5_002);
+    scene.tracker.finish(&mut scene.notes);
+    scene.flow(&key(1, 50_000, 443), &counters(8, 1, 0, 1), Cause::Poll);
+    scene.tick(2);
+    assert_eq!(scene.notes.judged.last().map(|judged| judged.2), Some(START_SECS + 1));
+    assert_eq!(scene.tick(301), [key(1, 50_000, 443)]);
+}

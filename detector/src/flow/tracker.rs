@@ -1,0 +1,315 @@
+//! The tracker: observations in; judgements, flow records and keys to delete out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use detector_common::abi::{OverflowCounters, OverflowKey};
+use detector_common::flow::{Direction, FlowCounters, FlowKey};
+
+use super::Visitor;
+use super::config::TrackerConfig;
+use super::heads::Head;
+use super::names::Names;
+use super::observation::{Cause, Observation, TimeBase};
+use super::record::{FlowRecord, FlowView};
+use super::session::{OverflowPeer, Volume};
+use super::sessions::SessionTable;
+use super::slab::Handle;
+use super::table::FlowTable;
+
+/// Overflow entries remembered; the kernel has 4,096.
+const MAX_OVERFLOWS: usize = 1 << 16;
+
+/// What the tracker holds and what it had to leave out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TrackerCounts {
+    pub flows_live: u64,
+    pub flows_opened: u64,
+    /// Readings of new flows put off because the table was full; their counters come again.
+    pub flows_deferred: u64,
+    pub sessions_live: u64,
+    pub sessions_opened: u64,
+    /// Sessions ended early to make room.
+    pub sessions_evicted: u64,
+    /// Names that had to make room.
+    pub names_evicted: u64,
+    /// Heads taken in, and those whose flow could not be held.
+    pub heads: u64,
+    pub heads_refused: u64,
+}
+
+/// Where a tracker keeps a flow; a hint, see [`Tracker::latest`].
+#[derive(Clone, Copy, Debug)]
+pub struct FlowPlace(Handle);
+
+impl FlowPlace {
+    /// Nowhere: for a flow that the tracker does not know yet.
+    pub const UNKNOWN: Self = Self(Handle::NONE);
+}
+
+/// Follows flows and sessions of one source.
+#[derive(Debug)]
+pub struct Tracker {
+    flows: FlowTable,
+    sessions: SessionTable,
+    names: Names,
+    overflows: HashMap<OverflowKey, OverflowCounters>,
+    expired: Vec<FlowKey>,
+    now_ns: u64,
+    heads: u64,
+    heads_refused: u64,
+}
+
+impl Tracker {
+    #[must_use]
+    pub fn new(config: &TrackerConfig) -> Self {
+        Self {
+            flows: FlowTable::new(config.max_flows, config.timeouts),
+            sessions: SessionTable::new(config.max_sessions, config.session_window_secs),
+            names: Names::new(config.max_names),
+            overflows: HashMap::new(),
+            expired: Vec::new(),
+            now_ns: 0,
+            heads: 0,
+            heads_refused: 0,
+        }
+    }
+
+    /// Takes in one observation.
+    pub fn observe(
+        &mut self,
+        observation: &Observation<'_>,
+        base: &TimeBase,
+        visitor: &mut impl Visitor,
+    ) {
+        match *observation {
+            Observation::Flow { key, counters, cause } => {
+                self.flow(key, counters, base, visitor);
+                if cause == Cause::Closed {
+                    self.close(key, visitor);
+                }
+            }
+            Observation::Head { key, direction, payload_bytes, bytes, now } => {
+                self.head(key, direction, payload_bytes, bytes, base.ns(now), visitor)
+            }
+            Observation::Overflow { key, counters, .. } => {
+                self.overflow(key, counters, base, visitor);
+            }
+            Observation::Tick { now_ns } => self.tick(now_ns, visitor),
+        }
+    }
+
+    /// Whether the tracker follows a flow of this key. A source that has a head of a flow it does
+    /// not know delivers the flow first, because the counters tell who began it.
+    #[must_use]
+    pub fn knows(&self, key: &FlowKey) -> bool {
+        self.flows.find(key).is_some()
+    }
+
+    /// Where the flow of the latest observation is kept. A source that remembers it spares a look-up
+    /// by giving it to [`Tracker::expect`] before the flow's next observation.
+    #[must_use]
+    pub fn latest(&self) -> FlowPlace {
+        FlowPlace(self.flows.latest.get())
+    }
+
+    /// The next observation is likely of the flow at `place`; it need not be.
+    pub fn expect(&self, place: FlowPlace) {
+        self.flows.latest.set(place.0);
+    }
+
+    /// Nothing is followed: no timer will come due.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.flows.len() == 0 && self.sessions.len() == 0
+    }
+
+    /// Moves the keys of flows that fell idle into `keys`: their entries may be deleted. Each is
+    /// named once; the source answers with [`Cause::Closed`] when it has deleted one, or with
+    /// newer counters if the flow went on.
+    pub fn take_expired(&mut self, keys: &mut Vec<FlowKey>) {
+        keys.append(&mut self.expired);
+    }
+
+    /// The source has ended, or its time starts again: tells all flows and ends all sessions.
+    pub fn finish(&mut self, visitor: &mut impl Visitor) {
+        for handle in self.flows.handles() {
+            self.close_handle(handle, visitor);
+        }
+        self.sessions.finish(self.now_ns, visitor);
+        self.flows.restart();
+        self.expired.clear();
+        self.now_ns = 0;
+    }
+
+    #[must_use]
+    pub fn counts(&self) -> TrackerCounts {
+        TrackerCounts {
+            flows_live: self.flows.len() as u64,
+            flows_opened: self.flows.opened,
+            flows_deferred: self.flows.deferred,
+            sessions_live: self.sessions.len() as u64,
+            sessions_opened: self.sessions.opened,
+            sessions_evicted: self.sessions.evicted,
+            names_evicted: self.names.evictions,
+            heads: self.heads,
+            heads_refused: self.heads_refused,
+        }
+    }
+
+    fn flow(
+        &mut self,
+        key: &FlowKey,
+        counters: &FlowCounters,
+        base: &TimeBase,
+        visitor: &mut impl Visitor,
+    ) {
+        let Some((handle, mut delta)) = self.flows.read(key, counters, base) else {
+            return;
+        };
+        let Some(flow) = self.flows.get_mut(handle) else {
+            return;
+        };
+        if delta.packets() == 0 {
+            return;
+        }
+        let now_ns = flow.view.last_seen_ns;
+        self.now_ns = self.now_ns.max(now_ns);
+        let before = flow.session;
+        let session = self.sessions.attach(flow, delta.resumed, &self.names, visitor);
+        let Some(session) = session else {
+            return;
+        };
+        if delta.resumed && session != before {
+            // The gap before this reading belongs to no session.
+            delta = delta.without_gaps();
+        }
+        self.sessions.add(session, flow, &delta, now_ns, visitor);
+    }
+
+    fn close(&mut self, key: &FlowKey, visitor: &mut impl Visitor) {
+        if let Some(handle) = self.flows.find(key) {
+            self.close_handle(handle, visitor);
+        }
+    }
+
+    fn close_handle(&mut self, handle: Handle, visitor: &mut impl Visitor) {
+        if let Some(mut record) = self.flows.close(handle) {
+            name(&mut record, &self.names);
+            visitor.flow_record(&record);
+        }
+    }
+
+    fn head(
+        &mut self,
+        key: &FlowKey,
+        direction: Direction,
+        payload_bytes: u32,
+        bytes: &[u8],
+        now_ns: u64,
+        visitor: &mut impl Visitor,
+    ) {
+        self.heads += 1;
+        self.now_ns = self.now_ns.max(now_ns);
+        let handle =
+            self.flows.find(key).or_else(|| self.flows.open_by_head(key, direction, now_ns));
+        let Some(flow) = handle.and_then(|handle| self.flows.get_mut(handle)) else {
+            self.heads_refused += 1;
+            return;
+        };
+        let resumed = !flow.is_fresh();
+        let Some(session) = self.sessions.attach(flow, resumed, &self.names, visitor) else {
+            return;
+        };
+        let [icmp_type, _code] = flow.icmp[direction as usize].to_be_bytes();
+        let head = Head {
+            bytes,
+            payload_bytes,
+            from_client: direction == flow.view.initiator,
+            protocol: key.protocol,
+            server_port: u16::from_be_bytes(key.destination(flow.view.initiator).1),
+            icmp_type,
+        };
+        let view = flow.view;
+        self.sessions.head(session, &view, &head, now_ns, &mut self.names, visitor);
+    }
+
+    fn overflow(
+        &mut self,
+        key: &OverflowKey,
+        counters: &OverflowCounters,
+        base: &TimeBase,
+        visitor: &mut impl Visitor,
+    ) {
+        if self.overflows.len() >= MAX_OVERFLOWS && !self.overflows.contains_key(key) {
+            self.overflows.clear();
+        }
+        let latest = self.overflows.entry(*key).or_default();
+        if counters.packets < latest.packets {
+            // The entry was deleted and opened again.
+            *latest = OverflowCounters::default();
+        }
+        let carried = Volume {
+            packets: counters.packets - latest.packets,
+            ip_bytes: counters.ip_bytes.saturating_sub(latest.ip_bytes),
+            payload_bytes: counters.payload_bytes.saturating_sub(latest.payload_bytes),
+            ..Volume::default()
+        };
+        if carried.packets == 0 {
+            return;
+        }
+        *latest = *counters;
+        let view = overflow_view(key, counters, base);
+        self.now_ns = self.now_ns.max(view.last_seen_ns);
+        let peer = OverflowPeer {
+            address: counters.peer,
+            port: u16::from_be_bytes(counters.peer_port),
+            protocol: counters.protocol,
+        };
+        let outbound = key.outbound != 0;
+        let Some(session) =
+            self.sessions.attach_overflow(view, outbound, peer, &self.names, visitor)
+        else {
+            return;
+        };
+        let (up, down) =
+            if outbound { (carried, Volume::default()) } else { (Volume::default(), carried) };
+        self.sessions.add_overflow(session, view, &up, &down, visitor);
+    }
+
+    fn tick(&mut self, now_ns: u64, visitor: &mut impl Visitor) {
+        self.now_ns = self.now_ns.max(now_ns);
+        let names = &self.names;
+        self.flows.tick(now_ns, &mut self.expired, |mut record| {
+            name(&mut record, names);
+            visitor.flow_record(&record);
+        });
+        self.sessions.tick(now_ns, &self.names, visitor);
+    }
+}
+
+fn name(record: &mut FlowRecord, names: &Names) {
+    let at_ns = record.start_ns;
+    record.source_name = names.get(&record.source_address, at_ns).map(Arc::clone);
+    record.destination_name = names.get(&record.destination_address, at_ns).map(Arc::clone);
+}
+
+/// A host's overflow as a flow from it to where it went last.
+fn overflow_view(key: &OverflowKey, counters: &OverflowCounters, base: &TimeBase) -> FlowView {
+    let low = key.address <= counters.peer;
+    let now_ns = base.ns(counters.last_seen);
+    FlowView {
+        key: FlowKey {
+            low: key.address.min(counters.peer),
+            high: key.address.max(counters.peer),
+            low_port: if low { [0; 2] } else { counters.peer_port },
+            high_port: if low { counters.peer_port } else { [0; 2] },
+            protocol: counters.protocol,
+            padding: [0; 3],
+        },
+        initiator: if low { Direction::FromLow } else { Direction::FromHigh },
+        icmp: 0,
+        first_seen_ns: now_ns,
+        last_seen_ns: now_ns,
+    }
+}

@@ -1,0 +1,32 @@
+//! `detector`: reads the command line, runs what it names, and turns the outcome into an exit code.
+//!
+//! 0 is success, alerts or not; 1 is a failure; 2 is a command line that makes no sense. A reader that closes the
+//! pipe has seen enough: success.
+#![expect(clippy::print_stderr, reason = "the one place that reports a failure to people")]
+
+use std::io::{self, ErrorKind};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use detector::cli::Cli;
+use detector::commands;
+
+const FAILURE: u8 = 1;
+
+fn main() -> ExitCode {
+    // Exits with 2 on a command line that makes no sense, with 0 on --help.
+    let cli = Cli::parse();
+    match commands::run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("detector: {error:#}");
+            ExitCode::from(FAILURE)
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let broken = |cause: &io::Error| cause.kind() == ErrorKind::BrokenPipe;
+    error.chain().any(|cause| cause.downcast_ref().is_some_and(broken))
+}

@@ -1,0 +1,274 @@
+//! One JSON object per line: the form other programs rely on.
+//!
+//! The names and their order are a contract; a change of meaning needs a new name.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::{Sink, Summary};
+use crate::flow::{FlowRecord, Volume};
+use crate::network::ip;
+use crate::units::rfc3339;
+use crate::verdict::Alert;
+use crate::verdict::alert::protocol_name;
+
+/// Writes lines to `W`.
+#[derive(Debug)]
+pub struct JsonSink<W> {
+    output: W,
+}
+
+impl<W: Write> JsonSink<W> {
+    pub fn new(output: W) -> Self {
+        Self { output }
+    }
+
+    fn line(&mut self, value: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.output, value)?;
+        self.output.write_all(b"\n")
+    }
+}
+
+impl<W: Write> Sink for JsonSink<W> {
+    fn alert(&mut self, alert: &Alert) -> io::Result<()> {
+        self.line(&AlertLine::of(alert))
+    }
+
+    fn flow(&mut self, record: &FlowRecord) -> io::Result<()> {
+        self.line(&FlowLine::of(record))
+    }
+
+    fn summary(&mut self, summary: &Summary) -> io::Result<()> {
+        self.line(&SummaryLine::of(summary))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
+}
+
+#[derive(Serialize)]
+struct AlertLine<'a> {
+    r#type: &'static str,
+    id: String,
+    time: String,
+    src: String,
+    src_port: Option<u16>,
+    dst: String,
+    dst_port: Option<u16>,
+    protocol: String,
+    initiator: &'static str,
+    technique: &'static str,
+    severity: &'static str,
+    score: f64,
+    threshold: f64,
+    bytes_out: u64,
+    bytes_in: u64,
+    packets_out: u64,
+    packets_in: u64,
+    bytes_leaked: u64,
+    bytes_leaked_before_block: Option<u64>,
+    revision: u32,
+    raw_score: f64,
+    first_seen: String,
+    seconds_to_detect: f64,
+    dst_name: Option<&'a str>,
+    domain: Option<&'a str>,
+    community_id: &'a str,
+    reasons: Vec<ReasonLine<'a>>,
+    action: &'static str,
+    model: &'a str,
+}
+
+#[derive(Serialize)]
+struct ReasonLine<'a> {
+    feature: &'a str,
+    value: Option<f32>,
+    contribution: f64,
+    text: &'a str,
+}
+
+impl<'a> AlertLine<'a> {
+    fn of(alert: &'a Alert) -> Self {
+        let reason = |reason: &'a crate::verdict::Reason| ReasonLine {
+            feature: reason.feature,
+            value: reason.value,
+            contribution: reason.contribution,
+            text: &reason.text,
+        };
+        Self {
+            r#type: "alert",
+            id: alert.id.to_string(),
+            time: rfc3339(alert.time_ns),
+            src: ip(&alert.src).to_string(),
+            src_port: alert.src_port,
+            dst: ip(&alert.dst).to_string(),
+            dst_port: alert.dst_port,
+            protocol: protocol_name(alert.protocol),
+            initiator: if alert.src_opened { "src" } else { "dst" },
+            technique: alert.technique.name(),
+            severity: alert.severity.name(),
+            score: alert.score,
+            threshold: alert.threshold,
+            bytes_out: alert.bytes_out,
+            bytes_in: alert.bytes_in,
+            packets_out: alert.packets_out,
+            packets_in: alert.packets_in,
+            bytes_leaked: alert.bytes_leaked,
+            bytes_leaked_before_block: alert.bytes_leaked_before_block,
+            revision: alert.revision,
+            raw_score: alert.raw_score,
+            first_seen: rfc3339(alert.first_seen_ns),
+            seconds_to_detect: alert.seconds_to_detect(),
+            dst_name: alert.dst_name.as_deref(),
+            domain: alert.domain.as_deref(),
+            community_id: &alert.community_id,
+            reasons: alert.reasons.iter().map(reason).collect(),
+            action: alert.action.name(),
+            model: &alert.model,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct FlowLine<'a> {
+    r#type: &'static str,
+    start: String,
+    end: String,
+    src: String,
+    src_port: u16,
+    dst: String,
+    dst_port: u16,
+    protocol: String,
+    src_home: bool,
+    dst_home: bool,
+    bytes_out: u64,
+    bytes_in: u64,
+    packets_out: u64,
+    packets_in: u64,
+    payload_out: u64,
+    payload_in: u64,
+    retransmitted_out: u64,
+    retransmitted_in: u64,
+    dropped_out: u64,
+    dropped_in: u64,
+    tcp_flags_out: u16,
+    tcp_flags_in: u16,
+    src_name: Option<&'a str>,
+    dst_name: Option<&'a str>,
+    community_id: String,
+    end_reason: &'static str,
+}
+
+impl<'a> FlowLine<'a> {
+    /// *out* is what the initiator, the source, sent.
+    fn of(record: &'a FlowRecord) -> Self {
+        let (out, back): (&Volume, &Volume) = (&record.forward, &record.reverse);
+        Self {
+            r#type: "flow",
+            start: rfc3339(record.start_ns),
+            end: rfc3339(record.end_ns),
+            src: ip(&record.source_address).to_string(),
+            src_port: record.source_port,
+            dst: ip(&record.destination_address).to_string(),
+            dst_port: record.destination_port,
+            protocol: protocol_name(record.protocol),
+            src_home: record.source_home,
+            dst_home: record.destination_home,
+            bytes_out: out.ip_bytes,
+            bytes_in: back.ip_bytes,
+            packets_out: out.packets,
+            packets_in: back.packets,
+            payload_out: out.payload_bytes,
+            payload_in: back.payload_bytes,
+            retransmitted_out: out.retransmitted_bytes,
+            retransmitted_in: back.retransmitted_bytes,
+            dropped_out: out.dropped_bytes,
+            dropped_in: back.dropped_bytes,
+            tcp_flags_out: out.tcp_flags,
+            tcp_flags_in: back.tcp_flags,
+            src_name: record.source_name.as_deref(),
+            dst_name: record.destination_name.as_deref(),
+            community_id: record.community_id(),
+            end_reason: record.end_reason.name(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct SummaryLine<'a> {
+    r#type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a str>,
+    packets: u64,
+    bytes: u64,
+    flows: u64,
+    alerts: u64,
+    skipped: &'a BTreeMap<&'static str, u64>,
+    overflow_bytes: u64,
+    unaccounted_bytes: i64,
+    seconds: f64,
+}
+
+impl<'a> SummaryLine<'a> {
+    fn of(summary: &'a Summary) -> Self {
+        Self {
+            r#type: "summary",
+            source: summary.source.as_deref(),
+            packets: summary.packets,
+            bytes: summary.bytes,
+            flows: summary.flows,
+            alerts: summary.alerts,
+            skipped: &summary.skipped,
+            overflow_bytes: summary.overflow_bytes,
+            unaccounted_bytes: summary.unaccounted_bytes,
+            seconds: summary.seconds,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::alert::example::alert;
+
+    fn line(write: impl FnOnce(&mut JsonSink<&mut Vec<u8>>)) -> String {
+        let mut bytes = Vec::new();
+        write(&mut JsonSink::new(&mut bytes));
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn an_alert_line_is_the_contract() {
+        let text = line(|sink| sink.alert(&alert()).unwrap());
+        let expected = concat!(
+            r#"{"type":"alert","id":"00000000000000ab","time":"2023-09-08T15:11:52.610000Z","#,
+            r#""src":"10.0.0.7","src_port":40000,"dst":"2001:db8::1","dst_port":443,"protocol":"tcp","#,
+            r#""initiator":"src","technique":"bulk_upload","severity":"high","score":0.875,"threshold":0.5,"#,
+            r#""bytes_out":48000000,"bytes_in":300000,"packets_out":32000,"packets_in":6000,"#,
+            r#""bytes_leaked":16400,"bytes_leaked_before_block":null,"revision":2,"raw_score":0.875,"#,
+            r#""first_seen":"2023-09-08T15:11:12.610000Z","seconds_to_detect":40.0,"#,
+            r#""dst_name":"drop.example","domain":null,"community_id":"1:abc=","#,
+            r#""reasons":[{"feature":"producer_consumer_ratio","value":0.75,"contribution":0.75,"#,
+            r#""text":"sent 48 MB, received 300 kB: 160 to 1"},"#,
+            r#"{"feature":"bias","value":null,"contribution":0.125,"text":"where every session starts"}],"#,
+            r#""action":"none","model":"session-1"}"#,
+            "\n"
+        );
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_summary_line_names_what_was_skipped() {
+        let mut summary = Summary { packets: 3, bytes: 180, seconds: 1.5, ..Summary::default() };
+        summary.skipped.insert("arp", 2);
+        let expected = concat!(
+            r#"{"type":"summary","packets":3,"bytes":180,"flows":0,"alerts":0,"skipped":{"arp":2},"#,
+            r#""overflow_bytes":0,"unaccounted_bytes":0,"seconds":1.5}"#,
+            "\n"
+        );
+        assert_eq!(line(|sink| sink.summary(&summary).unwrap()), expected);
+    }
+}

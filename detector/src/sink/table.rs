@@ -1,0 +1,232 @@
+//! Results for a person at a terminal: aligned, in units people read.
+//!
+//! Colour only repeats what a word says. Names from the wire are shown without control characters.
+
+use std::io::{self, Write};
+
+use super::{Sink, Summary};
+use crate::flow::FlowRecord;
+use crate::units;
+use crate::verdict::alert::{endpoint, protocol_name};
+use crate::verdict::{ActionTaken, Alert, Severity};
+
+/// How the table may look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Style {
+    #[default]
+    Plain,
+    /// With ANSI colours: for a terminal, where NO_COLOR is not set.
+    Color,
+}
+
+impl Style {
+    /// Colour where `terminal` says so and the user has not switched it off (<https://no-color.org>).
+    #[must_use]
+    pub fn choose(terminal: bool, no_color: Option<&std::ffi::OsStr>) -> Self {
+        let refused = no_color.is_some_and(|value| !value.is_empty());
+        if terminal && !refused { Self::Color } else { Self::Plain }
+    }
+
+    fn severity(self, severity: Severity) -> String {
+        let name = severity.name();
+        match (self, severity) {
+            (Self::Plain, _) | (_, Severity::Low) => format!("{name:<8}"),
+            (Self::Color, Severity::Medium) => format!("\x1b[33m{name:<8}\x1b[0m"),
+            (Self::Color, Severity::High | Severity::Critical) => format!("\x1b[1;31m{name:<8}\x1b[0m"),
+        }
+    }
+}
+
+/// Writes lines to `W`.
+#[derive(Debug)]
+pub struct TableSink<W> {
+    output: W,
+    style: Style,
+    header_written: bool,
+}
+
+/// Reasons shown under an alert; JSON has them all.
+const REASONS_SHOWN: usize = 3;
+
+impl<W: Write> TableSink<W> {
+    pub fn new(output: W, style: Style) -> Self {
+        Self { output, style, header_written: false }
+    }
+
+    fn header(&mut self) -> io::Result<()> {
+        if self.header_written {
+            return Ok(());
+        }
+        self.header_written = true;
+        writeln!(
+            self.output,
+            "{:<19}  {:<8}  {:<19}  {:>5}  {:>8}  {:>8}  FROM -> TO",
+            "TIME (UTC)", "SEVERITY", "TECHNIQUE", "SCORE", "SENT", "RECEIVED"
+        )
+    }
+}
+
+impl<W: Write> Sink for TableSink<W> {
+    fn alert(&mut self, alert: &Alert) -> io::Result<()> {
+        self.header()?;
+        writeln!(
+            self.output,
+            "{}  {}  {:<19}  {:>5.2}  {:>8}  {:>8}  {} -> {} {}{}",
+            time(alert.time_ns),
+            self.style.severity(alert.severity),
+            alert.technique.name(),
+            alert.score,
+            units::bytes(alert.bytes_out),
+            units::bytes(alert.bytes_in),
+            endpoint(&alert.src, None),
+            endpoint(&alert.dst, alert.dst_port),
+            protocol_name(alert.protocol),
+            name(alert.dst_name.as_deref()),
+        )?;
+        let leaked = units::bytes(alert.bytes_leaked);
+        let after = units::seconds(alert.seconds_to_detect());
+        let again = if alert.revision > 1 { format!(", grew to revision {}", alert.revision) } else { String::new() };
+        writeln!(self.output, "{INDENT}alert {}{again}: {leaked} had left when it opened, {after} into the session", alert.id)?;
+        if let Some(action) = action(alert) {
+            writeln!(self.output, "{INDENT}{action}")?;
+        }
+        for reason in alert.reasons.iter().filter(|reason| reason.value.is_some()).take(REASONS_SHOWN) {
+            writeln!(self.output, "{INDENT}{:+.2}  {}", reason.contribution, clean(&reason.text))?;
+        }
+        Ok(())
+    }
+
+    fn flow(&mut self, record: &FlowRecord) -> io::Result<()> {
+        self.header()?;
+        let seconds = record.end_ns.saturating_sub(record.start_ns) as f64 / 1e9;
+        let port = |port: u16| (port != 0).then_some(port);
+        writeln!(
+            self.output,
+            "{}  {:<8}  {:<19}  {:>5}  {:>8}  {:>8}  {} -> {} {}{}, {}",
+            time(record.start_ns),
+            "",
+            format!("flow ({})", record.end_reason.name()),
+            "",
+            units::bytes(record.forward.ip_bytes),
+            units::bytes(record.reverse.ip_bytes),
+            endpoint(&record.source_address, port(record.source_port)),
+            endpoint(&record.destination_address, port(record.destination_port)),
+            protocol_name(record.protocol),
+            name(record.destination_name.as_deref()),
+            units::seconds(seconds),
+        )
+    }
+
+    fn summary(&mut self, summary: &Summary) -> io::Result<()> {
+        let source = summary.source.as_deref().map_or(String::new(), |source| format!("{}: ", clean(source)));
+        let alerts = match summary.alerts {
+            0 => "no alerts".to_owned(),
+            1 => "1 alert".to_owned(),
+            alerts => format!("{alerts} alerts"),
+        };
+        writeln!(
+            self.output,
+            "{source}{} packets, {}, {} flows over {}: {alerts}",
+            units::count(summary.packets),
+            units::bytes(summary.bytes),
+            units::count(summary.flows),
+            units::seconds(summary.seconds),
+        )?;
+        let skipped: Vec<String> =
+            summary.skipped.iter().map(|(reason, count)| format!("{} {reason}", units::count(*count))).collect();
+        if !skipped.is_empty() {
+            writeln!(self.output, "frames in no flow: {}", skipped.join(", "))?;
+        }
+        if summary.overflow_bytes != 0 {
+            let bytes = units::bytes(summary.overflow_bytes);
+            writeln!(self.output, "{bytes} counted by host only: the flow table was full, raise kernel.max_flows")?;
+        }
+        if summary.unaccounted_bytes != 0 {
+            writeln!(self.output, "{} bytes unaccounted for: please report this", summary.unaccounted_bytes)?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
+}
+
+const INDENT: &str = "                     ";
+
+fn action(alert: &Alert) -> Option<String> {
+    match alert.action {
+        ActionTaken::None => None,
+        ActionTaken::Simulated => Some("would be blocked (mode simulate)".to_owned()),
+        ActionTaken::Blocked => {
+            let leaked = units::bytes(alert.bytes_leaked_before_block.unwrap_or(alert.bytes_leaked));
+            Some(format!("blocked, after {leaked}"))
+        }
+        ActionTaken::Refused => Some("not blocked: a never-block network covers it".to_owned()),
+        ActionTaken::Failed => Some("not blocked: the block could not be placed".to_owned()),
+    }
+}
+
+/// `2023-09-08 14:38:32`.
+fn time(time_ns: u64) -> String {
+    units::rfc3339(time_ns).chars().take(19).map(|letter| if letter == 'T' { ' ' } else { letter }).collect()
+}
+
+fn name(name: Option<&str>) -> String {
+    name.map_or(String::new(), |name| format!(" ({})", clean(name)))
+}
+
+/// Text from the wire without what a terminal would act on.
+fn clean(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::alert::example::alert;
+
+    fn text(style: Style, write: impl FnOnce(&mut TableSink<&mut Vec<u8>>)) -> String {
+        let mut bytes = Vec::new();
+        write(&mut TableSink::new(&mut bytes, style));
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn an_alert_reads_from_the_top() {
+        let expected = "\
+TIME (UTC)           SEVERITY  TECHNIQUE            SCORE      SENT  RECEIVED  FROM -> TO
+2023-09-08 15:11:52  high      bulk_upload           0.88     48 MB    300 kB  10.0.0.7 -> [2001:db8::1]:443 tcp (drop.example)
+                     alert 00000000000000ab, grew to revision 2: 16 kB had left when it opened, 40 s into the session
+                     +0.75  sent 48 MB, received 300 kB: 160 to 1
+";
+        assert_eq!(text(Style::Plain, |sink| sink.alert(&alert()).unwrap()), expected);
+    }
+
+    #[test]
+    fn colour_repeats_the_word_and_can_be_refused() {
+        let colored = text(Style::Color, |sink| sink.alert(&alert()).unwrap());
+        assert!(colored.contains("\x1b[1;31mhigh    \x1b[0m"), "{colored}");
+        assert_eq!(Style::choose(true, None), Style::Color);
+        assert_eq!(Style::choose(false, None), Style::Plain);
+        assert_eq!(Style::choose(true, Some("1".as_ref())), Style::Plain);
+        assert_eq!(Style::choose(true, Some("".as_ref())), Style::Color);
+    }
+
+    #[test]
+    fn names_cannot_steer_the_terminal() {
+        let mut hostile = alert();
+        hostile.dst_name = Some("a\x1b[2Jb\n".into());
+        let text = text(Style::Plain, |sink| sink.alert(&hostile).unwrap());
+        assert!(text.contains("(a\u{fffd}[2Jb\u{fffd})"), "{text}");
+    }
+
+    #[test]
+    fn a_summary_says_what_is_missing() {
+        let mut summary = Summary { packets: 2_000_000, bytes: 1_040_000_000, flows: 3, alerts: 1, ..Summary::default() };
+        summary.seconds = 12.0;
+        summary.skipped.insert("arp", 2);
+        let expected = "2.0 M packets, 1.0 GB, 3 flows over 12 s: 1 alert\nframes in no flow: 2 arp\n";
+        assert_eq!(text(Style::Plain, |sink| sink.summary(&summary).unwrap()), expected);
+    }
+}

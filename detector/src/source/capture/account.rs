@@ -1,0 +1,197 @@
+//! Every packet to its flow, as the kernel program does it, in a table of the host's.
+
+use std::collections::HashMap;
+
+use detector_common::abi::{Count, HEAD_BYTES, OverflowCounters, OverflowKey, Totals};
+use detector_common::flow::{Checkpoint, Clock, FlowKey, Plain, Recorded};
+use detector_common::frame::{Captured, LinkType};
+use detector_common::parse::{Decapsulation, Fragment, Packet, parse, skipped_frames};
+use detector_common::policy::{Cached, Prefix};
+
+use super::fragments::Fragments;
+use super::home::home;
+use super::store::Store;
+use super::{CaptureConfig, TICKS_PER_SECOND};
+
+/// Overflow entries, as in the kernel.
+const MAX_OVERFLOWS: usize = 4_096;
+/// A capture has one observation point.
+const POINT: u16 = 0;
+
+/// Flows and totals of a capture.
+#[derive(Debug)]
+pub(super) struct Accounts {
+    pub(super) store: Store,
+    pub(super) totals: Totals,
+    pub(super) fragments: Fragments,
+    pub(super) overflow: HashMap<OverflowKey, OverflowCounters>,
+    /// Overflow entries that changed since the last second; empty while flows have room.
+    pub(super) overflow_changed: bool,
+    /// Slots of the flows that changed since the last second.
+    pub(super) changed: Vec<u32>,
+    pub(super) without_home: u64,
+    prefixes: Vec<Prefix>,
+    decapsulation: Decapsulation,
+    packet: Packet,
+}
+
+/// What the tracker must hear of a packet at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum News {
+    None,
+    Flow {
+        slot: u32,
+        checkpoint: Option<Checkpoint>,
+        /// Where the payload stands in the frame, if its start is to be told.
+        head: Option<Payload>,
+    },
+    Overflow(OverflowKey),
+}
+
+/// A payload's place in its frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Payload {
+    pub(super) direction: detector_common::flow::Direction,
+    pub(super) offset: u32,
+    pub(super) bytes: u32,
+}
+
+impl Payload {
+    /// The captured start of the payload.
+    pub(super) fn head<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
+        let captured = frame.get(self.offset as usize..).unwrap_or(&[]);
+        let length = (self.bytes as usize).min(HEAD_BYTES).min(captured.len());
+        captured.get(..length).unwrap_or(&[])
+    }
+}
+
+impl Accounts {
+    pub(super) fn new(config: &CaptureConfig) -> Self {
+        Self {
+            store: Store::new(config.max_flows),
+            totals: Totals::default(),
+            fragments: Fragments::default(),
+            overflow: HashMap::new(),
+            overflow_changed: false,
+            changed: Vec::new(),
+            without_home: 0,
+            prefixes: config.home.clone(),
+            decapsulation: config.decapsulation,
+            packet: Packet::empty(),
+        }
+    }
+
+    /// Accounts one frame.
+    #[inline]
+    pub(super) fn frame(&mut self, frame: &Captured<'_>, link: LinkType, now: u64) -> News {
+        match parse(frame, link, self.decapsulation, &mut self.packet) {
+            Ok(()) => self.packet(now),
+            Err(skip) => {
+                let (frames, bytes) = skipped_frames(frame);
+                let count = counted(frames, bytes);
+                self.totals.frames += count;
+                if let Some(skipped) = self.totals.skipped.get_mut(skip as usize) {
+                    *skipped += count;
+                }
+                News::None
+            }
+        }
+    }
+
+    #[inline]
+    fn packet(&mut self, now: u64) -> News {
+        let packet = &mut self.packet;
+        self.totals.frames += counted(packet.segments, packet.frame_bytes);
+        self.totals.link_bytes += u64::from(packet.frame_bytes - packet.ip_bytes);
+        let clock = Clock { now, ticks_per_second: TICKS_PER_SECOND };
+        let ip = counted(packet.segments, packet.ip_bytes);
+        if packet.fragment != Fragment::None && !self.fragments.resolve(packet, now) {
+            self.totals.fragments_unknown += ip;
+        }
+        let Some(slot) = self.store.find(&self.packet.key).or_else(|| self.open()) else {
+            return self.overflow(&clock);
+        };
+        let packet = &self.packet;
+        let Some(entry) = self.store.get_mut(slot) else {
+            return News::None;
+        };
+        let Recorded::Counted(counted) = entry.counters.record::<Plain>(packet, POINT, &clock)
+        else {
+            // One observation point: it owns every half.
+            self.totals.duplicates += ip;
+            return News::None;
+        };
+        self.totals.flows += ip;
+        if !entry.changed {
+            entry.changed = true;
+            self.changed.push(slot);
+        }
+        let head = (packet.payload_bytes != 0 && (counted.head || is_dns(&packet.key))).then_some(
+            Payload {
+                direction: packet.direction,
+                offset: packet.payload_offset,
+                bytes: packet.payload_bytes,
+            },
+        );
+        if head.is_none() && counted.checkpoint.is_none() {
+            return News::None;
+        }
+        News::Flow { slot, checkpoint: counted.checkpoint, head }
+    }
+
+    #[cold]
+    fn open(&mut self) -> Option<u32> {
+        let slot = self.store.open(&self.packet.key)?;
+        let home = home(&self.prefixes, &self.packet.key);
+        self.without_home += u64::from(home == 0);
+        let entry = self.store.get_mut(slot)?;
+        entry.counters.open(home, Cached::pass(0), 0, self.packet.direction as u8);
+        Some(slot)
+    }
+
+    #[cold]
+    fn overflow(&mut self, clock: &Clock) -> News {
+        let packet = &self.packet;
+        let ip = counted(packet.segments, packet.ip_bytes);
+        self.totals.overflow += ip;
+        let key = OverflowKey::of(packet, home(&self.prefixes, &packet.key));
+        if self.overflow.len() >= MAX_OVERFLOWS && !self.overflow.contains_key(&key) {
+            self.totals.overflow_rest += ip;
+            return News::None;
+        }
+        let entry = self.overflow.entry(key).or_insert_with(|| OverflowCounters::open(&key));
+        self.overflow_changed = true;
+        if entry.record::<Plain>(packet, clock) { News::Overflow(key) } else { News::None }
+    }
+
+    /// What the frames' bytes and packets are beyond the sum of what they were counted to. Taken
+    /// from the flows themselves, after all were removed, not from the totals alone.
+    pub(super) fn unaccounted(&self) -> (i64, i64) {
+        let mut explained = self.store.removed;
+        explained += self.totals.overflow_rest;
+        for entry in self.overflow.values() {
+            explained += Count { packets: entry.packets, bytes: entry.ip_bytes };
+        }
+        for skipped in self.totals.skipped {
+            explained += skipped;
+        }
+        explained += self.totals.duplicates;
+        explained.bytes += self.totals.link_bytes;
+        let difference = |all: u64, part: u64| all.wrapping_sub(part).cast_signed();
+        (
+            difference(self.totals.frames.packets, explained.packets),
+            difference(self.totals.frames.bytes, explained.bytes),
+        )
+    }
+}
+
+#[inline]
+fn counted(packets: u32, bytes: u32) -> Count {
+    Count { packets: u64::from(packets), bytes: u64::from(bytes) }
+}
+
+/// Ports whose every message is handed up: DNS over UDP and TCP.
+fn is_dns(key: &FlowKey) -> bool {
+    const DNS: [u8; 2] = 53_u16.to_be_bytes();
+    key.low_port == DNS || key.high_port == DNS
+}

@@ -1,0 +1,330 @@
+//! Captures as a source: pcap and pcapng, from files and from standard input, on packet time.
+//!
+//! The same parser and the same counting as in the kernel, so that a capture gives what its
+//! traffic would have given live. A capture that is damaged is accounted up to the damage.
+
+mod account;
+mod error;
+mod fragments;
+mod home;
+mod reader;
+mod sections;
+mod store;
+mod summary;
+#[cfg(test)]
+mod tests;
+mod timeline;
+mod window;
+
+use std::io::Read;
+
+use detector_common::abi::Count;
+use detector_common::flow::{Checkpoint, FlowKey};
+use detector_common::frame::Captured;
+use detector_common::parse::Decapsulation;
+use detector_common::policy::Prefix;
+
+pub use error::{CaptureError, CaptureErrorKind};
+pub use home::default_prefixes;
+pub use summary::CaptureSummary;
+
+use account::{Accounts, News, Payload};
+use reader::{Record, Records};
+use timeline::{Step, Timeline};
+
+use crate::flow::observation::SECOND_NS;
+use crate::flow::{Cause, Observation, TimeBase, Tracker, Visitor};
+
+/// Packet time is kept in hundredths of a second since the Unix epoch.
+const TICKS_PER_SECOND: u64 = TimeBase::PACKET_TIME.ticks_per_second;
+
+/// How captures are read.
+#[derive(Clone, Debug)]
+pub struct CaptureConfig {
+    /// The networks that are protected.
+    pub home: Vec<Prefix>,
+    /// Tunnels that are opened.
+    pub decapsulation: Decapsulation,
+    /// Flows followed at once; what comes beyond is accounted to its home host.
+    pub max_flows: u32,
+}
+
+impl Default for CaptureConfig {
+    fn default() -> Self {
+        Self {
+            home: default_prefixes(),
+            decapsulation: Decapsulation::default(),
+            max_flows: 1 << 20,
+        }
+    }
+}
+
+/// Reads captures.
+#[derive(Clone, Debug, Default)]
+pub struct CaptureSource {
+    config: CaptureConfig,
+}
+
+impl CaptureSource {
+    #[must_use]
+    pub fn new(config: CaptureConfig) -> Self {
+        Self { config }
+    }
+
+    /// Reads a capture to its end, or to where it is damaged, and ends all its flows and sessions.
+    /// `reader` needs no buffer of its own.
+    pub fn run(
+        &self,
+        reader: impl Read,
+        tracker: &mut Tracker,
+        visitor: &mut impl Visitor,
+    ) -> CaptureSummary {
+        let mut run = Run::new(&self.config, tracker, visitor);
+        let error = run.read(reader).err();
+        run.finish();
+        run.summary(error)
+    }
+}
+
+/// Reads a capture's packets and does nothing with them: what accounting is measured against.
+/// Returns how many there were.
+///
+/// # Errors
+///
+/// Where the capture is damaged.
+pub fn read_only(reader: impl Read) -> Result<u64, CaptureError> {
+    let mut records = Records::open(reader)?;
+    let mut packets = 0;
+    while let Some(record) = records.next()? {
+        packets += u64::from(std::hint::black_box(&record).wire_len != 0);
+    }
+    Ok(packets)
+}
+
+/// One capture being read.
+struct Run<'a, V> {
+    accounts: Accounts,
+    timeline: Timeline,
+    tracker: &'a mut Tracker,
+    visitor: &'a mut V,
+    /// The second that has begun.
+    second: u64,
+    truncated: u64,
+    unknown_link: Count,
+    /// Keys of idle flows, on their way to be removed.
+    expired: Vec<FlowKey>,
+    slots: Vec<u32>,
+}
+
+impl<'a, V: Visitor> Run<'a, V> {
+    fn new(config: &CaptureConfig, tracker: &'a mut Tracker, visitor: &'a mut V) -> Self {
+        Self {
+            accounts: Accounts::new(config),
+            timeline: Timeline::default(),
+            tracker,
+            visitor,
+            second: 0,
+            truncated: 0,
+            unknown_link: Count::default(),
+            expired: Vec::new(),
+            slots: Vec::new(),
+        }
+    }
+
+    fn read(&mut self, reader: impl Read) -> Result<(), CaptureError> {
+        let mut records = Records::open(reader)?;
+        while let Some(record) = records.next()? {
+            self.record(&record);
+        }
+        match records.unknown_link() {
+            // Something of the capture could be read, or nothing was there to read.
+            Some(number) if self.accounts.totals.frames.packets == 0 => {
+                Err(CaptureError { offset: 0, kind: CaptureErrorKind::UnknownLink(number) })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn record(&mut self, record: &Record<'_>) {
+        if let Some(tick) = record.tick {
+            match self.timeline.step(tick) {
+                Step::Same => {}
+                Step::Second => self.seconds(),
+                Step::Restart => self.restart(tick),
+            }
+        }
+        let Some(link) = record.link else {
+            self.unknown_link += Count { packets: 1, bytes: u64::from(record.wire_len) };
+            return;
+        };
+        self.truncated += u64::from(record.bytes.len() < record.wire_len as usize);
+        let frame = Captured { bytes: record.bytes, wire_len: record.wire_len };
+        match self.accounts.frame(&frame, link, self.timeline.now) {
+            News::None => {}
+            News::Flow { slot, checkpoint, head } => {
+                self.flow_news(slot, checkpoint, head, record.bytes);
+            }
+            News::Overflow(key) => self.overflow_news(&key),
+        }
+    }
+
+    fn flow_news(
+        &mut self,
+        slot: u32,
+        checkpoint: Option<Checkpoint>,
+        head: Option<Payload>,
+        frame: &[u8],
+    ) {
+        let Some(entry) = self.accounts.store.get_mut(slot) else {
+            return;
+        };
+        self.tracker.expect(entry.place);
+        // The tracker hears of a flow before it hears of its payload.
+        let first = !entry.known;
+        entry.known = true;
+        if checkpoint.is_some() || first {
+            let cause = checkpoint.map_or(Cause::Poll, Cause::Checkpoint);
+            let flow = Observation::Flow { key: &entry.key, counters: &entry.counters, cause };
+            self.tracker.observe(&flow, &TimeBase::PACKET_TIME, self.visitor);
+            entry.place = self.tracker.latest();
+        }
+        if let Some(payload) = head {
+            let bytes = payload.head(frame);
+            if bytes.is_empty() {
+                return;
+            }
+            let head = Observation::Head {
+                key: &entry.key,
+                direction: payload.direction,
+                payload_bytes: payload.bytes,
+                bytes,
+                now: self.timeline.now,
+            };
+            self.tracker.observe(&head, &TimeBase::PACKET_TIME, self.visitor);
+        }
+    }
+
+    fn overflow_news(&mut self, key: &detector_common::abi::OverflowKey) {
+        if let Some(counters) = self.accounts.overflow.get(key) {
+            let now = self.timeline.now;
+            let overflow = Observation::Overflow { key, counters, now };
+            self.tracker.observe(&overflow, &TimeBase::PACKET_TIME, self.visitor);
+        }
+    }
+
+    /// Tells what changed up to the second that ended, and lets the seconds since then begin one
+    /// by one, for as long as anything is followed.
+    #[cold]
+    fn seconds(&mut self) {
+        self.poll();
+        let now = self.timeline.now / TICKS_PER_SECOND;
+        while self.second < now {
+            self.second = if self.tracker.is_empty() { now } else { self.second + 1 };
+            let tick = Observation::Tick { now_ns: self.second * SECOND_NS };
+            self.tracker.observe(&tick, &TimeBase::PACKET_TIME, self.visitor);
+            self.remove_expired();
+        }
+    }
+
+    fn poll(&mut self) {
+        let mut changed = std::mem::take(&mut self.accounts.changed);
+        for slot in changed.drain(..) {
+            let Some(entry) = self.accounts.store.get_mut(slot) else {
+                continue;
+            };
+            entry.changed = false;
+            entry.known = true;
+            let flow = Observation::Flow {
+                key: &entry.key,
+                counters: &entry.counters,
+                cause: Cause::Poll,
+            };
+            self.tracker.expect(entry.place);
+            self.tracker.observe(&flow, &TimeBase::PACKET_TIME, self.visitor);
+            entry.place = self.tracker.latest();
+        }
+        self.accounts.changed = changed;
+        if std::mem::take(&mut self.accounts.overflow_changed) {
+            self.poll_overflow();
+        }
+    }
+
+    fn poll_overflow(&mut self) {
+        let mut keys: Vec<_> = self.accounts.overflow.keys().copied().collect();
+        keys.sort_unstable_by_key(|key| (key.address, key.outbound));
+        for key in keys {
+            self.overflow_news(&key);
+        }
+    }
+
+    fn remove_expired(&mut self) {
+        let mut expired = std::mem::take(&mut self.expired);
+        self.tracker.take_expired(&mut expired);
+        for key in expired.drain(..) {
+            if let Some(slot) = self.accounts.store.find(&key) {
+                self.close(slot);
+            }
+        }
+        self.expired = expired;
+    }
+
+    fn close(&mut self, slot: u32) {
+        if let Some(entry) = self.accounts.store.get(slot) {
+            let flow = Observation::Flow {
+                key: &entry.key,
+                counters: &entry.counters,
+                cause: Cause::Closed,
+            };
+            self.tracker.expect(entry.place);
+            self.tracker.observe(&flow, &TimeBase::PACKET_TIME, self.visitor);
+        }
+        self.accounts.store.remove(slot);
+    }
+
+    /// Time went back to that of another capture: nothing carries over.
+    #[cold]
+    fn restart(&mut self, tick: u64) {
+        self.finish();
+        self.timeline.restart(tick);
+        self.second = 0;
+        self.seconds();
+    }
+
+    /// Ends all flows and sessions.
+    fn finish(&mut self) {
+        self.poll();
+        let mut slots = std::mem::take(&mut self.slots);
+        slots.append(&mut self.accounts.store.slots());
+        for slot in slots.drain(..) {
+            self.close(slot);
+        }
+        self.slots = slots;
+        self.tracker.finish(self.visitor);
+    }
+
+    fn summary(&self, error: Option<CaptureError>) -> CaptureSummary {
+        let accounts = &self.accounts;
+        let (unaccounted_packets, unaccounted_bytes) = accounts.unaccounted();
+        let ns = |tick: Option<u64>| tick.map(|tick| TimeBase::PACKET_TIME.ns(tick));
+        CaptureSummary {
+            packets: accounts.totals.frames.packets + self.unknown_link.packets,
+            bytes: accounts.totals.frames.bytes + self.unknown_link.bytes,
+            flows: accounts.store.opened,
+            flows_without_home: accounts.without_home,
+            totals: accounts.totals,
+            unknown_link: self.unknown_link,
+            overflow_bytes: accounts.totals.overflow.bytes,
+            unaccounted_packets,
+            unaccounted_bytes,
+            truncated_packets: self.truncated,
+            first_ns: ns(self.timeline.first),
+            last_ns: ns(self.timeline.last),
+            backwards: self.timeline.backwards,
+            restarts: self.timeline.restarts,
+            gaps: self.timeline.gaps,
+            fragments_forgotten: accounts.fragments.forgotten,
+            error,
+        }
+    }
+}

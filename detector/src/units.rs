@@ -1,0 +1,95 @@
+//! Numbers as people read them: bytes, durations, times. Exact values belong in JSON.
+
+/// `1.4 MB`, in powers of a thousand.
+#[must_use]
+pub fn bytes(count: u64) -> String {
+    if count < 1_000 {
+        return format!("{count} B");
+    }
+    format!("{}B", scaled(count as f64))
+}
+
+/// `1.2 M`, in powers of a thousand; small counts as they are.
+#[must_use]
+pub fn count(count: u64) -> String {
+    if count < 10_000 {
+        return count.to_string();
+    }
+    scaled(count as f64).trim_end().to_owned()
+}
+
+/// Three digits or fewer, a space and the prefix.
+fn scaled(mut value: f64) -> String {
+    let mut prefixes = ["", "k", "M", "G", "T", "P"].into_iter();
+    let mut prefix = prefixes.next().unwrap_or_default();
+    // 999.5 and more would be shown as 1000.
+    while value >= 999.5 {
+        let Some(larger) = prefixes.next() else { break };
+        prefix = larger;
+        value /= 1_000.0;
+    }
+    if value < 9.95 { format!("{value:.1} {prefix}") } else { format!("{value:.0} {prefix}") }
+}
+
+/// `0.4 s`, `12 s`, `5 min`, `3 h`, `2 d`.
+#[must_use]
+pub fn seconds(seconds: f64) -> String {
+    match seconds {
+        _ if seconds < 9.95 => format!("{seconds:.1} s"),
+        _ if seconds < 119.5 => format!("{seconds:.0} s"),
+        _ if seconds < 7_170.0 => format!("{:.0} min", seconds / 60.0),
+        _ if seconds < 172_000.0 => format!("{:.0} h", seconds / 3_600.0),
+        _ => format!("{:.0} d", seconds / 86_400.0),
+    }
+}
+
+/// `2023-09-08T14:38:32.616950Z` from nanoseconds since 1970.
+#[must_use]
+pub fn rfc3339(time_ns: u64) -> String {
+    let (seconds, micros) = (time_ns / 1_000_000_000, time_ns % 1_000_000_000 / 1_000);
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = date(days);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
+}
+
+/// Year, month and day of a day number since 1970, in eras of 400 years that start in March
+/// (Howard Hinnant, chrono-compatible low-level date algorithms).
+fn date(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_and_counts() {
+        let all = [0, 999, 1_000, 1_449, 9_960, 48_000_000, 999_400, 999_600, u64::MAX];
+        let expected = ["0 B", "999 B", "1.0 kB", "1.4 kB", "10 kB", "48 MB", "999 kB", "1.0 MB", "18447 PB"];
+        assert_eq!(all.map(bytes), expected);
+        assert_eq!([9_999, 10_000, 2_000_000].map(count), ["9999", "10 k", "2.0 M"]);
+    }
+
+    #[test]
+    fn durations() {
+        let all = [0.04, 0.44, 12.0, 125.0, 7_200.0, 180_000.0].map(seconds);
+        assert_eq!(all, ["0.0 s", "0.4 s", "12 s", "2 min", "2 h", "2 d"]);
+    }
+
+    #[test]
+    fn times() {
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(rfc3339(951_782_399_999_999_999), "2000-02-28T23:59:59.999999Z");
+        assert_eq!(rfc3339(951_868_799_000_000_000), "2000-02-29T23:59:59.000000Z");
+        assert_eq!(rfc3339(1_694_185_912_616_950_000), "2023-09-08T15:11:52.616950Z");
+        assert_eq!(rfc3339(u64::MAX), "2554-07-21T23:34:33.709551Z");
+    }
+}

@@ -1,0 +1,268 @@
+//! An alert: one session and sender, as it is told to people and other tools.
+
+use std::fmt;
+use std::sync::Arc;
+
+use detector_common::parse::protocol;
+
+use crate::flow::{FlowView, Session, SessionKey, Side};
+use crate::network::ip;
+
+use super::{Severity, Technique};
+
+/// Names one session and sender. The same capture gives the same ids on every machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AlertId(pub u64);
+
+impl AlertId {
+    /// FNV-1a over the session's key, its start and the sender.
+    #[must_use]
+    pub fn of(key: &SessionKey, first_seen_ns: u64, sender: Side) -> Self {
+        let SessionKey { client, server, protocol, server_port } = key;
+        let bytes = client.iter().chain(server).copied().chain([*protocol, sender as u8]);
+        let bytes = bytes.chain(server_port.to_be_bytes()).chain(first_seen_ns.to_be_bytes());
+        Self(bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        }))
+    }
+
+    /// What is kept beside a block in the kernel.
+    #[must_use]
+    pub fn low_bits(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+impl fmt::Display for AlertId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:016x}", self.0)
+    }
+}
+
+/// What was done about an alert: a closed list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ActionTaken {
+    /// Told, as the mode is to observe.
+    #[default]
+    None,
+    /// Would have been blocked.
+    Simulated,
+    Blocked,
+    /// A never-block network covers it.
+    Refused,
+    /// The block could not be placed.
+    Failed,
+}
+
+impl ActionTaken {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Simulated => "simulated",
+            Self::Blocked => "blocked",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// One part of the sum that is the forest's score.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reason {
+    /// A column of the schema, `others` for all that are not listed, `bias` for the forest's mean.
+    pub feature: &'static str,
+    /// The column's value; none for `others` and `bias`.
+    pub value: Option<f32>,
+    pub contribution: f64,
+    /// In words.
+    pub text: String,
+}
+
+/// Everything that is told about one session and sender at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alert {
+    pub id: AlertId,
+    /// 1 at first, higher when it grew.
+    pub revision: u32,
+    /// Of the packets: nanoseconds since the Unix epoch.
+    pub time_ns: u64,
+    pub first_seen_ns: u64,
+    /// The host that leaks, as flows hold addresses.
+    pub src: [u8; 16],
+    pub src_port: Option<u16>,
+    /// The host that receives.
+    pub dst: [u8; 16],
+    pub dst_port: Option<u16>,
+    pub protocol: u8,
+    /// Whether the leaking host opened the session.
+    pub src_opened: bool,
+    pub technique: Technique,
+    pub severity: Severity,
+    /// What the threshold is compared with, 0 to 1.
+    pub score: f64,
+    /// The forest's output: the sum of the reasons' contributions.
+    pub raw_score: f64,
+    pub threshold: f64,
+    /// IP bytes and packets of the session so far, from `src` and to it.
+    pub bytes_out: u64,
+    pub bytes_in: u64,
+    pub packets_out: u64,
+    pub packets_in: u64,
+    /// IP bytes that had left when the alert opened.
+    pub bytes_leaked: u64,
+    /// IP bytes that had left when the block was placed; none when nothing was blocked.
+    pub bytes_leaked_before_block: Option<u64>,
+    pub dst_name: Option<Arc<str>>,
+    /// The registered domain that data leaves through.
+    pub domain: Option<Arc<str>>,
+    pub community_id: String,
+    pub reasons: Vec<Reason>,
+    pub action: ActionTaken,
+    /// The model's schema and hash.
+    pub model: Arc<str>,
+}
+
+impl Alert {
+    /// Seconds of packet time from the session's first packet to the alert.
+    #[must_use]
+    pub fn seconds_to_detect(&self) -> f64 {
+        self.time_ns.saturating_sub(self.first_seen_ns) as f64 / 1e9
+    }
+}
+
+/// The two ends of a session as its sender sees them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ends {
+    pub(super) src: [u8; 16],
+    pub(super) src_port: Option<u16>,
+    pub(super) dst: [u8; 16],
+    pub(super) dst_port: Option<u16>,
+    pub(super) protocol: u8,
+}
+
+impl Ends {
+    pub(super) fn of(session: &Session, flow: &FlowView, sender: Side) -> Self {
+        let key = &session.key;
+        let (server, server_port, number) = match session.overflow {
+            Some(peer) => (peer.address, peer.port, peer.protocol),
+            None => (key.server, key.server_port, key.protocol),
+        };
+        let has_ports = matches!(number, protocol::TCP | protocol::UDP | protocol::SCTP);
+        let client_port = (has_ports && session.overflow.is_none()).then(|| flow.initiator_port());
+        let server_port = has_ports.then_some(server_port);
+        let (client, server) = ((key.client, client_port), (server, server_port));
+        let (src, dst) = match sender {
+            Side::Client => (client, server),
+            Side::Server => (server, client),
+        };
+        Self { src: src.0, src_port: src.1, dst: dst.0, dst_port: dst.1, protocol: number }
+    }
+}
+
+/// A protocol's lower-case name; its number where it has none here.
+#[must_use]
+pub fn protocol_name(number: u8) -> String {
+    let name = match number {
+        protocol::ICMP => "icmp",
+        protocol::TCP => "tcp",
+        protocol::UDP => "udp",
+        protocol::GRE => "gre",
+        protocol::ESP => "esp",
+        protocol::AUTHENTICATION => "ah",
+        protocol::ICMPV6 => "icmpv6",
+        protocol::SCTP => "sctp",
+        _ => return number.to_string(),
+    };
+    name.to_owned()
+}
+
+/// `192.0.2.1:443`, `[2001:db8::1]:443`, or the address alone.
+#[must_use]
+pub fn endpoint(address: &[u8; 16], port: Option<u16>) -> String {
+    let address = ip(address);
+    match port {
+        Some(port) => std::net::SocketAddr::new(address, port).to_string(),
+        None => address.to_string(),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod example {
+    use super::*;
+    use crate::network::octets;
+
+    /// An alert with a value in every field that may have one.
+    pub(crate) fn alert() -> Alert {
+        let reason = |feature, value, contribution, text: &str| Reason {
+            feature,
+            value,
+            contribution,
+            text: text.to_owned(),
+        };
+        Alert {
+            id: AlertId(0xab),
+            revision: 2,
+            time_ns: 1_694_185_912_610_000_000,
+            first_seen_ns: 1_694_185_872_610_000_000,
+            src: octets([10, 0, 0, 7].into()),
+            src_port: Some(40_000),
+            dst: octets([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into()),
+            dst_port: Some(443),
+            protocol: protocol::TCP,
+            src_opened: true,
+            technique: Technique::BulkUpload,
+            severity: Severity::High,
+            score: 0.875,
+            raw_score: 0.875,
+            threshold: 0.5,
+            bytes_out: 48_000_000,
+            bytes_in: 300_000,
+            packets_out: 32_000,
+            packets_in: 6_000,
+            bytes_leaked: 16_400,
+            bytes_leaked_before_block: None,
+            dst_name: Some("drop.example".into()),
+            domain: None,
+            community_id: "1:abc=".to_owned(),
+            reasons: vec![
+                reason(
+                    "producer_consumer_ratio",
+                    Some(0.75),
+                    0.75,
+                    "sent 48 MB, received 300 kB: 160 to 1",
+                ),
+                reason("bias", None, 0.125, "where every session starts"),
+            ],
+            action: ActionTaken::None,
+            model: "session-1".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_tell_sessions_and_senders_apart() {
+        let key = SessionKey { protocol: 6, server_port: 443, ..SessionKey::default() };
+        let id = AlertId::of(&key, 1, Side::Client);
+        assert_eq!(id, AlertId::of(&key, 1, Side::Client));
+        assert_ne!(id, AlertId::of(&key, 2, Side::Client));
+        assert_ne!(id, AlertId::of(&key, 1, Side::Server));
+        assert_ne!(id, AlertId::of(&SessionKey { server_port: 444, ..key }, 1, Side::Client));
+        assert_eq!(AlertId(1).to_string(), "0000000000000001");
+    }
+
+    #[test]
+    fn endpoints_read_as_people_write_them() {
+        let check = |address: &str, port, expected: &str| {
+            let address = crate::network::octets(address.parse().unwrap());
+            assert_eq!(endpoint(&address, port), expected);
+        };
+        check("192.0.2.1", Some(443), "192.0.2.1:443");
+        check("2001:db8::1", Some(443), "[2001:db8::1]:443");
+        check("2001:db8::1", None, "2001:db8::1");
+    }
+}

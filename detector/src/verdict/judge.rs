@@ -1,0 +1,163 @@
+//! Scores senders of sessions and keeps the alerts that are open.
+//!
+//! An alert opens once at the threshold, and is repeated with a higher revision only when it grew:
+//! its severity rose or four times as much was sent. It closes with its session.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use anyhow::ensure;
+
+use crate::features::{COLUMNS, SCHEMA_NAME, Sample, schema_hash, vector};
+use crate::flow::{FlowView, Session, Side};
+use crate::model::Model;
+
+use super::alert::Ends;
+use super::{ActionTaken, Alert, AlertId, Severity, Technique, reasons};
+
+/// An open alert is repeated when this many times the payload of its last revision was sent.
+const GROWTH: u64 = 4;
+/// An open alert grows on while the score is within this share of the threshold: a theft does not
+/// end because one checkpoint looks a little better.
+const HYSTERESIS: f64 = 0.8;
+
+/// What one look at a sender gave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    pub score: f64,
+    /// There is an alert about this sender, old or new, and the score still speaks for it.
+    pub open: Option<AlertId>,
+    /// The alert opened, or grew.
+    pub alert: Option<Alert>,
+}
+
+/// The model with its alerts. Memory is bounded by the sessions that the tracker remembers.
+#[derive(Debug)]
+pub struct Judge {
+    model: Arc<Model>,
+    model_name: Arc<str>,
+    threshold: f64,
+    row: Vec<f32>,
+    open: HashMap<(u64, Side), Open>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    id: AlertId,
+    revision: u32,
+    severity: Severity,
+    payload_bytes: u64,
+    bytes_leaked: u64,
+}
+
+impl Judge {
+    /// Serves `model`, with its own threshold unless another is given.
+    ///
+    /// # Errors
+    ///
+    /// A model of another schema; both are named.
+    pub fn new(model: Arc<Model>, threshold: Option<f64>) -> anyhow::Result<Self> {
+        model.check_schema(SCHEMA_NAME, schema_hash())?;
+        ensure!(
+            model.forest.columns() == COLUMNS.len(),
+            "the model reads {} columns, this program computes {}",
+            model.forest.columns(),
+            COLUMNS.len()
+        );
+        let model_name = format!("{SCHEMA_NAME}-{:016x}", schema_hash()).into();
+        let threshold = threshold.unwrap_or(model.meta.threshold);
+        Ok(Self { model, model_name, threshold, row: Vec::new(), open: HashMap::new() })
+    }
+
+    #[must_use]
+    pub fn threshold(&self) -> f64 {
+        self.threshold
+    }
+
+    /// The vector of the latest judgement.
+    #[must_use]
+    pub fn row(&self) -> &[f32] {
+        &self.row
+    }
+
+    /// Scores what `sender` has sent in `session` until now. `flow` brought it to a checkpoint.
+    pub fn judge(&mut self, session: &Session, flow: &FlowView, sender: Side, now_ns: u64) -> Judgement {
+        vector(session, sender, now_ns, &mut self.row);
+        let score = self.model.forest.score(&self.row);
+        let sample = Sample::new(session, sender, now_ns);
+        let known = self.open.get(&(session.id, sender)).copied();
+        let needed = if known.is_some() { self.threshold * HYSTERESIS } else { self.threshold };
+        if score < needed {
+            return Judgement { score, open: None, alert: None };
+        }
+        let payload_bytes = sample.sent.payload_bytes;
+        let severity = Severity::of(payload_bytes, score, self.threshold);
+        let open = match known {
+            None => Open {
+                id: AlertId::of(&session.key, session.first_seen_ns, sender),
+                revision: 1,
+                severity,
+                payload_bytes,
+                bytes_leaked: sample.sent.ip_bytes,
+            },
+            Some(open) if grew(&open, severity, payload_bytes) => {
+                Open { revision: open.revision + 1, severity: severity.max(open.severity), payload_bytes, ..open }
+            }
+            Some(open) => return Judgement { score, open: Some(open.id), alert: None },
+        };
+        self.open.insert((session.id, sender), open);
+        let alert = self.alert(&sample, flow, &open, score);
+        Judgement { score, open: Some(open.id), alert: Some(alert) }
+    }
+
+    /// The session is over.
+    pub fn close(&mut self, session: &Session) {
+        if self.open.is_empty() {
+            return;
+        }
+        for side in [Side::Client, Side::Server] {
+            self.open.remove(&(session.id, side));
+        }
+    }
+
+    fn alert(&self, sample: &Sample<'_>, flow: &FlowView, open: &Open, score: f64) -> Alert {
+        let session = sample.session;
+        let Ends { src, src_port, dst, dst_port, protocol } = Ends::of(session, flow, sample.sender);
+        Alert {
+            id: open.id,
+            revision: open.revision,
+            time_ns: sample.now_ns,
+            first_seen_ns: session.first_seen_ns,
+            src,
+            src_port,
+            dst,
+            dst_port,
+            protocol,
+            src_opened: sample.sender == Side::Client,
+            technique: Technique::of(sample),
+            severity: open.severity,
+            score,
+            raw_score: score,
+            threshold: self.threshold,
+            bytes_out: sample.sent.ip_bytes,
+            bytes_in: sample.received.ip_bytes,
+            packets_out: sample.sent.packets,
+            packets_in: sample.received.packets,
+            bytes_leaked: open.bytes_leaked,
+            bytes_leaked_before_block: None,
+            dst_name: match sample.sender {
+                Side::Client => session.name.clone(),
+                Side::Server => session.client_name.clone(),
+            },
+            domain: None,
+            community_id: flow.community_id(),
+            reasons: reasons::explain(&self.model.forest, &self.row, sample),
+            action: ActionTaken::None,
+            model: Arc::clone(&self.model_name),
+        }
+    }
+}
+
+fn grew(open: &Open, severity: Severity, payload_bytes: u64) -> bool {
+    severity > open.severity || payload_bytes >= open.payload_bytes.saturating_mul(GROWTH).max(1)
+}

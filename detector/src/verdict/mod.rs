@@ -1,0 +1,16 @@
+//! From scores to verdicts: who is judged, when an alert opens and grows, and what it says.
+//!
+//! Pure: time and sessions come as arguments. A verdict is about one *sender* of a session, who is
+//! at home; what is done about it is the response's.
+
+pub mod alert;
+pub mod evidence;
+mod judge;
+pub mod reasons;
+mod severity;
+mod technique;
+
+pub use alert::{ActionTaken, Alert, AlertId, Reason};
+pub use judge::{Judge, Judgement};
+pub use severity::Severity;
+pub use technique::Technique;

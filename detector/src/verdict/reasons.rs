@@ -1,0 +1,128 @@
+//! Why: the columns that moved the score most, with their values in words.
+//!
+//! The contributions of all reasons, `others` and `bias` among them, sum to the forest's score.
+
+use crate::features::{COLUMNS, Column, Sample};
+use crate::model::Forest;
+use crate::units;
+
+use super::Reason;
+
+/// Columns that are told.
+const TOLD: usize = 5;
+
+/// The reasons of the score of `row`, the strongest first.
+#[must_use]
+pub fn explain(forest: &Forest, row: &[f32], sample: &Sample<'_>) -> Vec<Reason> {
+    let mut contributions = vec![0.0; row.len()];
+    let bias = forest.contributions(row, &mut contributions);
+    let mut order: Vec<usize> = (0..row.len()).collect();
+    order.sort_by(|a, b| contributions[*b].total_cmp(&contributions[*a]).then(a.cmp(b)));
+    order.retain(|column| contributions[*column] != 0.0);
+    let (told, others) = order.split_at(order.len().min(TOLD));
+    let mut reasons: Vec<Reason> = told
+        .iter()
+        .map(|column| Reason {
+            feature: COLUMNS[*column].name,
+            value: Some(row[*column]),
+            contribution: contributions[*column],
+            text: words(&COLUMNS[*column], row[*column], sample),
+        })
+        .collect();
+    if !others.is_empty() {
+        let contribution = others.iter().map(|column| contributions[*column]).sum();
+        let text = format!("{} other columns together", others.len());
+        reasons.push(Reason { feature: "others", value: None, contribution, text });
+    }
+    let text = "where every session starts".to_owned();
+    reasons.push(Reason { feature: "bias", value: None, contribution: bias, text });
+    reasons
+}
+
+/// A column's value as a sentence a person can check.
+fn words(column: &Column, value: f32, sample: &Sample<'_>) -> String {
+    match column.name {
+        "producer_consumer_ratio" | "sent_payload" | "received_payload" => volumes(sample),
+        "sent_rate" => format!("sent {} a second", units::bytes(from_log2(value))),
+        "duration" => format!("over {}", units::seconds(from_log2_exact(value))),
+        "sender_opened" if value == 1.0 => "the sender opened the session".to_owned(),
+        "sender_opened" => "the receiver opened the session".to_owned(),
+        "receiver_named" if value == 1.0 => "the receiver has a name".to_owned(),
+        "receiver_named" => "no name is known of the receiver".to_owned(),
+        "server_named_by_dns" if value == 1.0 => "a DNS answer named the server".to_owned(),
+        "server_named_by_dns" => "no DNS answer named the server".to_owned(),
+        "protocol" => format!("protocol {}", super::alert::protocol_name(sample.session.key.protocol)),
+        "service" => format!("server port {}", sample.session.key.server_port),
+        _ => plain(column, value),
+    }
+}
+
+/// `sent 48 MB, received 0.3 MB: 160 to 1`.
+fn volumes(sample: &Sample<'_>) -> String {
+    let (sent, received) = (sample.sent.payload_bytes, sample.received.payload_bytes);
+    let text = format!("sent {}, received {}", units::bytes(sent), units::bytes(received));
+    match (sent, received) {
+        (_, 0) | (0, _) => text,
+        (sent, received) if sent >= received => format!("{text}: {} to 1", rounded(sent, received)),
+        (sent, received) => format!("{text}: 1 to {}", rounded(received, sent)),
+    }
+}
+
+fn rounded(larger: u64, smaller: u64) -> String {
+    let ratio = larger as f64 / smaller as f64;
+    if ratio < 9.95 { format!("{ratio:.1}") } else { format!("{ratio:.0}") }
+}
+
+fn plain(column: &Column, value: f32) -> String {
+    let Column { meaning, unit, .. } = column;
+    if value < 0.0 {
+        return format!("{meaning}: none");
+    }
+    match unit.split(", -1").next().unwrap_or_default() {
+        "log2(1 + bytes)" => format!("{meaning}: {}", units::bytes(from_log2(value))),
+        "log2(1 + 10 ms)" => format!("{meaning}: {}", units::seconds(from_log2_exact(value) / 100.0)),
+        unit if unit.starts_with("log2") => format!("{meaning}: {}", units::count(from_log2(value))),
+        "0 to 1" => format!("{meaning}: {:.0} %", value * 100.0),
+        "0 or 1" | "class" => format!("{meaning}: {value:.0}"),
+        "bytes" => format!("{meaning}: {value:.0} bytes"),
+        unit => format!("{meaning}: {value:.1} {unit}"),
+    }
+}
+
+fn from_log2(value: f32) -> u64 {
+    from_log2_exact(value).round() as u64
+}
+
+fn from_log2_exact(value: f32) -> f64 {
+    f64::from(value).exp2() - 1.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::example::session;
+    use crate::features::index_of;
+    use crate::flow::{SessionKey, Side, Volume};
+
+    fn check(name: &str, value: f32, expected: &str) {
+        let mut session = session(SessionKey { protocol: 6, server_port: 443, ..SessionKey::default() });
+        session.up = Volume { payload_bytes: 48_000_000, ..Volume::default() };
+        session.down = Volume { payload_bytes: 300_000, ..Volume::default() };
+        let column = &COLUMNS[index_of(name).unwrap()];
+        assert_eq!(words(column, value, &Sample::new(&session, Side::Client, 0)), expected);
+    }
+
+    #[test]
+    fn values_in_words() {
+        check("producer_consumer_ratio", 0.98, "sent 48 MB, received 300 kB: 160 to 1");
+        check("sent_rate", 20.0, "sent 1.0 MB a second");
+        check("duration", 10.0, "over 17 min");
+        check("receiver_named", 0.0, "no name is known of the receiver");
+        check("protocol", 1.0, "protocol tcp");
+        check("service", 2.0, "server port 443");
+        check("dns_distinct_share", 0.97, "share of the queries whose name is new: 97 %");
+        check("dns_name_entropy", 4.31, "mean Shannon entropy of the query names: 4.3 bits per byte");
+        check("sent_gap_longest", 10.0, "longest gap between the sender's packets: 10 s");
+        check("icmp_entropy", -1.0, "mean Shannon entropy of the ICMP payloads: none");
+    }
+}

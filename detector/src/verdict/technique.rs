@@ -1,0 +1,85 @@
+//! What an alert looks like, by plain physics on the session.
+//!
+//! A name for people, decided after the score and without influence on it.
+
+use crate::features::Sample;
+use crate::flow::Volume;
+
+/// A closed list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Technique {
+    /// In the names of DNS queries.
+    DnsTunnel,
+    /// In ICMP echo payloads.
+    IcmpTunnel,
+    /// A mail, file transfer or web form that can be read on the wire.
+    ClearUpload,
+    /// Little at a time, again and again.
+    BeaconUpload,
+    /// Without a pause and below what anyone would notice.
+    SlowDrip,
+    /// As fast as it goes.
+    BulkUpload,
+    /// More is received than sent, and yet the shape is that of a theft: a tunnel or a shell.
+    Tunnel,
+    UnknownExfiltration,
+}
+
+/// Zeek's exfiltration script calls 2,000 B/s a sustained upload; below it is a drip.
+const DRIP_BYTES_PER_SECOND: f64 = 2_000.0;
+/// The shortest time over which a drip can be told from a short exchange.
+const DRIP_SECONDS: f64 = 300.0;
+/// Silences of a second that make traffic a beacon rather than a conversation with pauses.
+const BEACON_BURSTS: u64 = 10;
+/// What a beacon sends at a time at most.
+const BEACON_BYTES_PER_BURST: u64 = 16 << 10;
+/// Sent over received beyond which a session is an upload.
+const UPLOAD_RATIO: u64 = 3;
+
+impl Technique {
+    #[must_use]
+    pub fn of(sample: &Sample<'_>) -> Self {
+        let heads = &sample.session.heads;
+        if heads.icmp.is_some() {
+            return Self::IcmpTunnel;
+        }
+        if heads.dns.is_some() {
+            return Self::DnsTunnel;
+        }
+        let http_uploads = heads.http.as_deref().is_some_and(|http| http.uploads != 0);
+        if http_uploads || heads.mail_commands + heads.upload_commands != 0 {
+            return Self::ClearUpload;
+        }
+        by_volume(sample)
+    }
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DnsTunnel => "dns_tunnel",
+            Self::IcmpTunnel => "icmp_tunnel",
+            Self::ClearUpload => "clear_upload",
+            Self::BeaconUpload => "beacon_upload",
+            Self::SlowDrip => "slow_drip",
+            Self::BulkUpload => "bulk_upload",
+            Self::Tunnel => "tunnel",
+            Self::UnknownExfiltration => "unknown_exfiltration",
+        }
+    }
+}
+
+fn by_volume(sample: &Sample<'_>) -> Technique {
+    let Volume { payload_bytes: sent, bursts, .. } = *sample.sent;
+    let received = sample.received.payload_bytes;
+    let seconds = sample.session.duration_ns() as f64 / 1e9;
+    if bursts >= BEACON_BURSTS && sent / bursts <= BEACON_BYTES_PER_BURST {
+        return Technique::BeaconUpload;
+    }
+    if seconds >= DRIP_SECONDS && sent as f64 / seconds <= DRIP_BYTES_PER_SECOND {
+        return Technique::SlowDrip;
+    }
+    if sent >= received.saturating_mul(UPLOAD_RATIO) {
+        return Technique::BulkUpload;
+    }
+    if sent < received { Technique::Tunnel } else { Technique::UnknownExfiltration }
+}
