@@ -1,5 +1,9 @@
 //! Builds the BPF object, so that the agent carries it.
-#![expect(clippy::print_stderr, clippy::print_stdout, reason = "a build script speaks to cargo on standard output and to people on standard error")]
+#![expect(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a build script speaks to cargo on standard output and to people on standard error"
+)]
 
 use std::path::Path;
 use std::process::{Command, exit};
@@ -10,26 +14,26 @@ use aya_build::{Package, Toolchain, build_ebpf};
 /// What the child build reads of its environment. `-Z build-std` is for nightly compilers unless
 /// RUSTC_BOOTSTRAP says otherwise; the profile is the BPF target's, not the agent's.
 /// Processor version 3 is Linux 5.1's: 32-bit jumps and arithmetic.
-const CHILD_ENVIRONMENT: [(&str, &str); 7] = [
+const CHILD_ENVIRONMENT: [(&str, &str); 8] = [
     ("RUSTC_BOOTSTRAP", "1"),
+    // What the child says reaches people as warnings of this package.
+    ("CARGO_TERM_QUIET", "true"),
     ("CARGO_PROFILE_RELEASE_PANIC", "abort"),
     ("CARGO_PROFILE_RELEASE_LTO", "fat"),
     ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
     ("CARGO_UNSTABLE_PROFILE_RUSTFLAGS", "true"),
-    (
-        "CARGO_PROFILE_RELEASE_RUSTFLAGS",
-        "-Ctarget-cpu=v3",
-    ),
+    ("CARGO_PROFILE_RELEASE_RUSTFLAGS", "-Ctarget-cpu=v3"),
     // Build scripts and macros run on the host and must not take the flags above.
     ("CARGO_PROFILE_RELEASE_BUILD_OVERRIDE_RUSTFLAGS", "-Cdebuginfo=0"),
 ];
 
 fn main() {
-    let result = if CHILD_ENVIRONMENT.iter().all(|(name, value)| env::var(name).as_deref() == Ok(*value)) {
-        build()
-    } else {
-        again()
-    };
+    let result =
+        if CHILD_ENVIRONMENT.iter().all(|(name, value)| env::var(name).as_deref() == Ok(*value)) {
+            build()
+        } else {
+            again()
+        };
     if let Err(error) = result {
         eprintln!("{error:#}");
         exit(1);

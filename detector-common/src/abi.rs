@@ -136,6 +136,41 @@ pub struct Totals {
 
 const _: () = assert!(size_of::<Totals>() % 8 == 0);
 
+impl core::ops::AddAssign for Totals {
+    fn add_assign(&mut self, other: Self) {
+        self.frames += other.frames;
+        self.flows += other.flows;
+        self.link_bytes += other.link_bytes;
+        self.owner_moves += other.owner_moves;
+        self.events_lost += other.events_lost;
+        self.heads_refused += other.heads_refused;
+        self.overflow += other.overflow;
+        self.overflow_rest += other.overflow_rest;
+        self.late += other.late;
+        self.duplicates += other.duplicates;
+        self.dropped += other.dropped;
+        self.fragments_unknown += other.fragments_unknown;
+        for (sum, skipped) in self.skipped.iter_mut().zip(other.skipped) {
+            *sum += skipped;
+        }
+    }
+}
+
+impl Totals {
+    /// Frames and bytes that no counter of this observation point explains: 0, or a fault.
+    #[must_use]
+    pub fn unaccounted(&self) -> (i64, i64) {
+        let accounted = [self.flows, self.overflow, self.late, self.duplicates];
+        let mut packets = self.frames.packets as i64;
+        let mut bytes = self.frames.bytes as i64 - self.link_bytes as i64;
+        for count in accounted.iter().chain(&self.skipped) {
+            packets -= count.packets as i64;
+            bytes -= count.bytes as i64;
+        }
+        (packets, bytes)
+    }
+}
+
 /// Value of TOTALS. The packet being accounted is kept beside the totals and not in a map of its
 /// own, which would cost another lookup for every packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

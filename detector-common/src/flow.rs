@@ -69,6 +69,18 @@ impl FlowKey {
         (key, direction)
     }
 
+    /// The key as it stands in memory.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; size_of::<Self>()] {
+        let mut bytes = [0; size_of::<Self>()];
+        bytes[0..16].copy_from_slice(&self.low);
+        bytes[16..32].copy_from_slice(&self.high);
+        bytes[32..34].copy_from_slice(&self.low_port);
+        bytes[34..36].copy_from_slice(&self.high_port);
+        bytes[36] = self.protocol;
+        bytes
+    }
+
     /// The same flow's key in which this one's ports, both 0, are those of `ports` from the
     /// direction's source to its destination: what a later fragment needs.
     #[inline(always)]

@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::response::Mode;
 
-/// Sees every byte that leaves a host, decides whether it is being stolen, and stops it in the kernel.
+/// Sees every byte that leaves a host, decides whether it is being stolen, and stops it in the
+/// kernel.
 #[derive(Debug, Parser)]
 #[command(name = "detector", version, arg_required_else_help = true, max_term_width = 100)]
 pub struct Cli {
@@ -107,6 +108,9 @@ pub struct Train {
     /// Name every theft that was missed and every false alert
     #[arg(long)]
     pub list: bool,
+    /// How many missed thefts a false alert is as bad as: the threshold is chosen by it
+    #[arg(long, default_value_t = 1.5)]
+    pub cost: f64,
     /// Threshold of the model [default: chosen on the out-of-fold scores]
     #[arg(long)]
     pub threshold: Option<f64>,

@@ -1,7 +1,8 @@
 //! The configuration: one file, validated before anything starts.
 //!
-//! `packaging/detector.toml` is its manual and a test holds it equal to the defaults here. A key that does not exist
-//! is an error. Command-line options win over the file; nothing reads the environment.
+//! `packaging/detector.toml` is its manual and a test holds it equal to the defaults here. A key
+//! that does not exist is an error. Command-line options win over the file; nothing here reads the
+//! environment.
 
 use std::fs;
 use std::num::NonZeroU32;
@@ -167,13 +168,21 @@ impl Default for Timeouts {
             other_idle_secs,
             active_secs,
         } = flow::Timeouts::default();
-        Self { active_secs, tcp_idle_secs, tcp_closed_secs, udp_idle_secs, icmp_idle_secs, other_idle_secs }
+        Self {
+            active_secs,
+            tcp_idle_secs,
+            tcp_closed_secs,
+            udp_idle_secs,
+            icmp_idle_secs,
+            other_idle_secs,
+        }
     }
 }
 
 impl Default for Session {
     fn default() -> Self {
-        let TrackerConfig { session_window_secs, max_sessions, max_names, .. } = TrackerConfig::default();
+        let TrackerConfig { session_window_secs, max_sessions, max_names, .. } =
+            TrackerConfig::default();
         Self {
             window_secs: session_window_secs,
             max_sessions: at_least_one(max_sessions),
@@ -190,8 +199,9 @@ const fn at_least_one(number: u32) -> NonZeroU32 {
 }
 
 /// Memory of one entry of the kernel's flow map: 48 bytes of the kernel's own, key and value.
-pub const FLOW_ENTRY_BYTES: u64 =
-    48 + size_of::<detector_common::FlowKey>() as u64 + size_of::<detector_common::FlowCounters>() as u64;
+pub const FLOW_ENTRY_BYTES: u64 = 48
+    + size_of::<detector_common::FlowKey>() as u64
+    + size_of::<detector_common::FlowCounters>() as u64;
 
 impl Config {
     /// Reads `path`; without one, the default file where there is one, else the defaults.
@@ -206,7 +216,8 @@ impl Config {
             None if default.exists() => default,
             None => return Ok(Self::default()),
         };
-        let text = fs::read_to_string(path).with_context(|| format!("failed to read config {}", path.display()))?;
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("failed to read config {}", path.display()))?;
         Self::parse(&text).with_context(|| format!("failed to use config {}", path.display()))
     }
 
@@ -243,14 +254,23 @@ impl Config {
             "kernel.ring_buffer_bytes is {ring}: use a power of two of at least {MIN_RING_BUFFER_BYTES}"
         );
         let poll = self.kernel.poll_interval_ms;
-        ensure!((10..=60_000).contains(&poll), "kernel.poll_interval_ms is {poll}: use 10 to 60000");
+        ensure!(
+            (10..=60_000).contains(&poll),
+            "kernel.poll_interval_ms is {poll}: use 10 to 60000"
+        );
         for (key, seconds) in self.durations() {
             ensure!(seconds > 0, "{key} is 0: use at least 1");
         }
         if let Some(threshold) = self.model.threshold {
-            ensure!((0.0..=1.0).contains(&threshold), "model.threshold is {threshold}: a score is between 0 and 1");
+            ensure!(
+                (0.0..=1.0).contains(&threshold),
+                "model.threshold is {threshold}: a score is between 0 and 1"
+            );
         }
-        ensure!(self.interfaces.iter().all(|name| !name.is_empty()), "interfaces has an empty name");
+        ensure!(
+            self.interfaces.iter().all(|name| !name.is_empty()),
+            "interfaces has an empty name"
+        );
         Ok(())
     }
 
@@ -275,8 +295,14 @@ impl Config {
     /// Bounds and windows of the tracker.
     #[must_use]
     pub fn tracker(&self) -> TrackerConfig {
-        let Timeouts { active_secs, tcp_idle_secs, tcp_closed_secs, udp_idle_secs, icmp_idle_secs, other_idle_secs } =
-            self.timeouts;
+        let Timeouts {
+            active_secs,
+            tcp_idle_secs,
+            tcp_closed_secs,
+            udp_idle_secs,
+            icmp_idle_secs,
+            other_idle_secs,
+        } = self.timeouts;
         TrackerConfig {
             timeouts: flow::Timeouts {
                 tcp_idle_secs,
@@ -297,7 +323,11 @@ impl Config {
     #[must_use]
     pub fn policy(&self) -> Policy {
         let Block { ttl_secs, never_block } = &self.block;
-        Policy { mode: self.mode, never_block: never_block.clone(), ttl: Duration::from_secs(*ttl_secs) }
+        Policy {
+            mode: self.mode,
+            never_block: never_block.clone(),
+            ttl: Duration::from_secs(*ttl_secs),
+        }
     }
 
     #[must_use]
@@ -312,14 +342,17 @@ pub const MAX_BLOCK_TTL_SECS: u64 = 86_400;
 /// One page: what the kernel asks of a ring buffer.
 const MIN_RING_BUFFER_BYTES: u32 = 4_096;
 
-/// The parser's message on one line, with the line it is about and, for an unknown key, the nearest known one.
+/// The parser's message on one line, with the line it is about and, for an unknown key, the nearest
+/// known one.
 fn explain(text: &str, error: &toml::de::Error) -> String {
     let message = error.message().trim().replace('\n', " ");
-    let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    let line =
+        error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
     let place = line.map_or(String::new(), |line| format!("line {line}: "));
     match unknown_key(&message) {
         Some((key, known)) => {
-            let hint = nearest(key, &known).map_or(String::new(), |near| format!(", did you mean `{near}`?"));
+            let hint = nearest(key, &known)
+                .map_or(String::new(), |near| format!(", did you mean `{near}`?"));
             format!("{place}there is no key `{key}`{hint}")
         }
         None => format!("{place}{message}"),
@@ -333,7 +366,8 @@ fn unknown_key(message: &str) -> Option<(&str, Vec<&str>)> {
 }
 
 fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
-    let (distance, near) = known.iter().map(|candidate| (edit_distance(key, candidate), *candidate)).min()?;
+    let (distance, near) =
+        known.iter().map(|candidate| (edit_distance(key, candidate), *candidate)).min()?;
     (distance <= 1 + key.len() / 3).then_some(near)
 }
 
@@ -367,14 +401,20 @@ mod tests {
     /// Keys whose default is to have none stand in the file as comments.
     #[test]
     fn the_shipped_file_names_every_key() {
-        let mut config = Config::default();
-        config.model = ModelChoice { path: Some("model".into()), threshold: Some(0.5) };
+        let model = ModelChoice { path: Some("model".into()), threshold: Some(0.5) };
+        let config = Config { model, ..Config::default() };
         let value = toml::Table::try_from(&config).unwrap();
         for (section, entry) in &value {
-            let keys: Vec<&String> = entry.as_table().map_or(vec![section], |table| table.keys().collect());
-            assert!(!entry.is_table() || SHIPPED.contains(&format!("\n[{section}]\n")), "no section {section}");
+            let keys: Vec<&String> =
+                entry.as_table().map_or(vec![section], |table| table.keys().collect());
+            assert!(
+                !entry.is_table() || SHIPPED.contains(&format!("\n[{section}]\n")),
+                "no section {section}"
+            );
             for key in keys {
-                let shown = SHIPPED.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = ")));
+                let shown = SHIPPED
+                    .lines()
+                    .any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = ")));
                 assert!(shown, "{section}: {key} is not in packaging/detector.toml");
             }
         }
@@ -387,7 +427,10 @@ mod tests {
             assert!(error.contains(expected), "{error}");
             assert!(!error.contains('\n'), "{error}");
         };
-        check("[block]\nttl_sec = 5", "line 2: there is no key `ttl_sec`, did you mean `ttl_secs`?");
+        check(
+            "[block]\nttl_sec = 5",
+            "line 2: there is no key `ttl_sec`, did you mean `ttl_secs`?",
+        );
         check("colour = true", "line 1: there is no key `colour`");
         check("mode = \"blocking\"", "unknown variant `blocking`");
         check("[kernel]\nmax_flows = 0", "line 2");

@@ -21,9 +21,15 @@ use crate::verdict::{ActionTaken, Alert, AlertId, Judge, evidence};
 #[derive(Clone, Debug)]
 pub enum Output {
     /// An alert opened or grew, and what the policy wants done.
-    Alert { alert: Box<Alert>, decision: Decision },
+    Alert {
+        alert: Box<Alert>,
+        decision: Decision,
+    },
     /// Another flow of a session with an open alert is to be blocked; there is nothing new to tell.
-    Block { id: AlertId, action: Action },
+    Block {
+        id: AlertId,
+        action: Action,
+    },
     Flow(Box<FlowRecord>),
 }
 
@@ -113,6 +119,12 @@ impl Engine {
         self.blocked = RecentFlows::default();
     }
 
+    /// A block that was asked for could not be placed: it is asked for again at the flow's next
+    /// judgement.
+    pub fn block_failed(&mut self, key: &FlowKey) {
+        self.blocked.remove(key);
+    }
+
     fn judge_sender(&mut self, session: &Session, flow: &FlowView, sender: Side, now_ns: u64) {
         let judgement = self.judge.judge(session, flow, sender, now_ns);
         self.counts.scored += 1;
@@ -165,9 +177,14 @@ impl Visitor for Engine {
 /// # Errors
 ///
 /// When the block could not be placed; the alert says so, too.
-pub fn enforce(enforcer: &mut dyn Enforcer, alert: &mut Alert, decision: &Decision) -> anyhow::Result<()> {
+pub fn enforce(
+    enforcer: &mut dyn Enforcer,
+    alert: &mut Alert,
+    decision: &Decision,
+) -> anyhow::Result<()> {
     let Action::BlockFlow { key, ttl } = decision.action else {
-        alert.action = if decision.refusal.is_some() { ActionTaken::Refused } else { ActionTaken::None };
+        alert.action =
+            if decision.refusal.is_some() { ActionTaken::Refused } else { ActionTaken::None };
         return Ok(());
     };
     match enforcer.block(&key, ttl, alert.id.low_bits()) {
@@ -196,6 +213,11 @@ struct RecentFlows {
 
 impl RecentFlows {
     const CAPACITY: usize = 256;
+
+    fn remove(&mut self, key: &FlowKey) {
+        self.keys.retain(|blocked| blocked != key);
+        self.next = 0;
+    }
 
     /// False where the flow is among the recent ones.
     fn insert(&mut self, key: FlowKey) -> bool {
@@ -235,7 +257,12 @@ mod tests {
             table.push(&row, RowKey { label: row[ratio] > 0.5, group: 0, session }).unwrap();
         }
         let every = Some(COLUMNS.len());
-        let config = TrainConfig { trees: 10, depth: 3, features_per_split: every, ..TrainConfig::default() };
+        let config = TrainConfig {
+            trees: 10,
+            depth: 3,
+            features_per_split: every,
+            ..TrainConfig::default()
+        };
         let schema = Schema { name: SCHEMA_NAME.to_owned(), hash: schema_hash() };
         let trained = train(&table, &config).unwrap();
         Arc::new(Model::new(schema, &table, &config, trained, 0.5, None).unwrap())
@@ -254,14 +281,20 @@ mod tests {
             protocol: 6,
             server_port: 443,
         });
-        session.down = Volume { packets: 10, ip_bytes: 1_000, payload_bytes: 600, ..Volume::default() };
+        session.down =
+            Volume { packets: 10, ip_bytes: 1_000, payload_bytes: 600, ..Volume::default() };
         session.flows = 1;
         sent(&mut session, 20_000);
         session
     }
 
     fn sent(session: &mut Session, payload_bytes: u64) {
-        session.up = Volume { packets: 20, ip_bytes: payload_bytes + 800, payload_bytes, ..Volume::default() };
+        session.up = Volume {
+            packets: 20,
+            ip_bytes: payload_bytes + 800,
+            payload_bytes,
+            ..Volume::default()
+        };
     }
 
     fn flow(port: u16) -> FlowView {
@@ -285,7 +318,12 @@ mod tests {
             told.push(match output {
                 Output::Alert { mut alert, decision } => {
                     enforce(&mut DryRun::default(), &mut alert, &decision).unwrap();
-                    format!("alert {} {} {}", alert.revision, alert.technique.name(), alert.action.name())
+                    format!(
+                        "alert {} {} {}",
+                        alert.revision,
+                        alert.technique.name(),
+                        alert.action.name()
+                    )
                 }
                 Output::Block { action: Action::BlockFlow { .. }, .. } => "block".to_owned(),
                 other => format!("{other:?}"),
@@ -349,6 +387,9 @@ mod tests {
         let sum: f64 = alert.reasons.iter().map(|reason| reason.contribution).sum();
         assert!((sum - alert.raw_score).abs() < 1e-12, "{sum} and {}", alert.raw_score);
         assert_eq!(alert.reasons[0].text, "sent 20 kB, received 600 B: 33 to 1");
-        assert_eq!((alert.bytes_leaked, alert.src_port, alert.dst_port), (20_800, Some(1), Some(443)));
+        assert_eq!(
+            (alert.bytes_leaked, alert.src_port, alert.dst_port),
+            (20_800, Some(1), Some(443))
+        );
     }
 }

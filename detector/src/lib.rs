@@ -3,6 +3,7 @@
 //! Imports go one way: common, flow, features, model, verdict, response; sources know common and
 //! flow; the agent knows all. The pure middle takes time and input as arguments.
 
+pub mod agent;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -14,5 +15,6 @@ pub mod network;
 pub mod response;
 pub mod sink;
 pub mod source;
+pub mod status;
 pub mod units;
 pub mod verdict;

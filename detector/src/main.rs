@@ -1,7 +1,7 @@
 //! `detector`: reads the command line, runs what it names, and turns the outcome into an exit code.
 //!
-//! 0 is success, alerts or not; 1 is a failure; 2 is a command line that makes no sense. A reader that closes the
-//! pipe has seen enough: success.
+//! 0 is success, alerts or not; 1 is a failure; 2 is a command line that makes no sense. A reader
+//! that closes the pipe has seen enough: success.
 #![expect(clippy::print_stderr, reason = "the one place that reports a failure to people")]
 
 use std::io::{self, ErrorKind};

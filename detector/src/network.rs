@@ -43,7 +43,10 @@ impl Network {
         let mask = u128::MAX.checked_shl(128 - prefix.length).unwrap_or(0);
         let start = u128::from_be_bytes(prefix.address) & mask;
         let network = ip(&start.to_be_bytes());
-        ensure!(start.to_be_bytes() == prefix.address, "it has bits beyond its length: write {network}/{length}");
+        ensure!(
+            start.to_be_bytes() == prefix.address,
+            "it has bits beyond its length: write {network}/{length}"
+        );
         Ok(Self(prefix))
     }
 
@@ -56,8 +59,15 @@ impl Network {
         let offset = if address.is_ipv4() { 96 } else { 0 };
         let mask = u128::MAX.checked_shl(128_u32.saturating_sub(length + offset)).unwrap_or(0);
         let start = u128::from_be_bytes(octets(address)) & mask;
-        let network = if address.is_ipv4() { ip(&start.to_be_bytes()) } else { Ipv6Addr::from(start).into() };
+        let network =
+            if address.is_ipv4() { ip(&start.to_be_bytes()) } else { Ipv6Addr::from(start).into() };
         Self::new(network, length)
+    }
+
+    /// A prefix that is known to have no bits beyond its length.
+    #[must_use]
+    pub fn from_prefix(prefix: Prefix) -> Self {
+        Self(prefix)
     }
 
     /// The key of a longest-prefix map.
@@ -122,7 +132,9 @@ mod tests {
 
     #[test]
     fn networks_are_shown_as_they_are_written() {
-        for text in ["10.0.0.0/8", "0.0.0.0/0", "192.0.2.7/32", "fd00::/8", "::/0", "2001:db8::1/128"] {
+        for text in
+            ["10.0.0.0/8", "0.0.0.0/0", "192.0.2.7/32", "fd00::/8", "::/0", "2001:db8::1/128"]
+        {
             let network: Network = text.parse().unwrap();
             assert_eq!(network.to_string(), text);
         }
@@ -135,7 +147,11 @@ mod tests {
     fn what_lies_inside() {
         let check = |network: &str, address: &str, expected: bool| {
             let network: Network = network.parse().unwrap();
-            assert_eq!(network.contains(&octets(address.parse().unwrap())), expected, "{network} {address}");
+            assert_eq!(
+                network.contains(&octets(address.parse().unwrap())),
+                expected,
+                "{network} {address}"
+            );
         };
         check("10.0.0.0/8", "10.255.0.1", true);
         check("10.0.0.0/8", "11.0.0.1", false);

@@ -58,7 +58,8 @@ pub fn rfc3339(time_ns: u64) -> String {
 fn date(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
@@ -73,7 +74,8 @@ mod tests {
     #[test]
     fn bytes_and_counts() {
         let all = [0, 999, 1_000, 1_449, 9_960, 48_000_000, 999_400, 999_600, u64::MAX];
-        let expected = ["0 B", "999 B", "1.0 kB", "1.4 kB", "10 kB", "48 MB", "999 kB", "1.0 MB", "18447 PB"];
+        let expected =
+            ["0 B", "999 B", "1.0 kB", "1.4 kB", "10 kB", "48 MB", "999 kB", "1.0 MB", "18447 PB"];
         assert_eq!(all.map(bytes), expected);
         assert_eq!([9_999, 10_000, 2_000_000].map(count), ["9999", "10 k", "2.0 M"]);
     }

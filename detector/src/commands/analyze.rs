@@ -72,9 +72,10 @@ fn stdout_sink(args: &Analyze) -> Box<dyn Sink> {
     match args.format {
         Format::Json => Box::new(JsonSink::new(output)),
         Format::Csv => Box::new(CsvSink::new(output, args.flows)),
-        Format::Table => {
-            Box::new(TableSink::new(output, Style::choose(terminal, std::env::var_os("NO_COLOR").as_deref())))
-        }
+        Format::Table => Box::new(TableSink::new(
+            output,
+            Style::choose(terminal, std::env::var_os("NO_COLOR").as_deref()),
+        )),
     }
 }
 
@@ -108,7 +109,8 @@ fn analyze(
             path.display()
         );
     }
-    let failure = capture.error.map(|error| anyhow::Error::new(error).context(path.display().to_string()));
+    let failure =
+        capture.error.map(|error| anyhow::Error::new(error).context(path.display().to_string()));
     Ok(Outcome { summary, failure })
 }
 
@@ -233,9 +235,13 @@ impl Progress {
     const EVERY: Duration = Duration::from_secs(1);
 
     fn new(reader: Box<dyn Read>, path: &Path) -> Self {
-        let size = || if path.as_os_str() == STANDARD_INPUT { None } else { fs::metadata(path).ok() };
-        let total_bytes =
-            if io::stderr().is_terminal() { size().map(|metadata| metadata.len()).filter(|size| *size > 0) } else { None };
+        let size =
+            || if path.as_os_str() == STANDARD_INPUT { None } else { fs::metadata(path).ok() };
+        let total_bytes = if io::stderr().is_terminal() {
+            size().map(|metadata| metadata.len()).filter(|size| *size > 0)
+        } else {
+            None
+        };
         Self { reader, total_bytes, read_bytes: 0, last: Instant::now(), shown: false }
     }
 

@@ -75,7 +75,12 @@ impl Dataset {
             captures.extend(labels::read(directory)?);
         }
         let columns = COLUMNS.iter().map(|column| column.name.to_owned()).collect();
-        let mut dataset = Self { table: Table::new(columns), captures: captures.len(), hold_out, ..Self::default() };
+        let mut dataset = Self {
+            table: Table::new(columns),
+            captures: captures.len(),
+            hold_out,
+            ..Self::default()
+        };
         for (number, capture) in captures.iter().enumerate() {
             tell(number, captures.len(), &capture.entry.file);
             dataset.add(capture, &recordings)?;
@@ -89,7 +94,10 @@ impl Dataset {
             HoldOut::Family => number(&mut self.group_names, &entry.group()),
             HoldOut::Capture => number(&mut self.group_names, &capture.path.display().to_string()),
         };
-        let stratum = number(&mut self.strata_names, &format!("{} {}", entry.origin().name(), entry.technique));
+        let stratum = number(
+            &mut self.strata_names,
+            &format!("{} {}", entry.origin().name(), entry.technique),
+        );
         let theft = || (entry.origin(), entry.technique.clone());
         self.thefts.extend(std::iter::repeat_with(theft).take(entry.thefts()));
         let mut collector = Collector {
@@ -103,7 +111,8 @@ impl Dataset {
         };
         let ran = recordings.run_file(&capture.path, &mut collector);
         if let Some(failure) = collector.failure {
-            return Err(failure).with_context(|| format!("failed to learn from {}", capture.path.display()));
+            return Err(failure)
+                .with_context(|| format!("failed to learn from {}", capture.path.display()));
         }
         ran.map(drop)
     }
@@ -130,7 +139,8 @@ impl Collector<'_> {
         let entry = self.entry;
         let number = *self.units.entry((session.key, sender)).or_insert_with(|| {
             let (client, server) = (ip(&session.key.client), ip(&session.key.server));
-            let (src, dst) = if sender == Side::Client { (client, server) } else { (server, client) };
+            let (src, dst) =
+                if sender == Side::Client { (client, server) } else { (server, client) };
             units.push(Unit {
                 file: entry.file.clone(),
                 origin: entry.origin(),
@@ -150,7 +160,13 @@ impl Collector<'_> {
         number
     }
 
-    fn collect(&mut self, session: &Session, flow: &FlowView, sender: Side, now_ns: u64) -> anyhow::Result<()> {
+    fn collect(
+        &mut self,
+        session: &Session,
+        flow: &FlowView,
+        sender: Side,
+        now_ns: u64,
+    ) -> anyhow::Result<()> {
         let label = match self.entry.truth(session, flow, sender) {
             Truth::Theft => true,
             Truth::Ordinary => false,
@@ -169,7 +185,13 @@ impl Collector<'_> {
 }
 
 impl Visitor for Collector<'_> {
-    fn judge(&mut self, session: &Session, flow: &FlowView, _cause: SessionCheckpoint, now_ns: u64) {
+    fn judge(
+        &mut self,
+        session: &Session,
+        flow: &FlowView,
+        _cause: SessionCheckpoint,
+        now_ns: u64,
+    ) {
         for sender in evidence::judged(session) {
             if let Err(failure) = self.collect(session, flow, sender, now_ns) {
                 self.failure.get_or_insert(failure);

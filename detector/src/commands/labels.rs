@@ -81,10 +81,11 @@ impl Origin {
 /// No readable manifest.json, or one with an entry that is not understood.
 pub fn read(directory: &Path) -> anyhow::Result<Vec<Labelled>> {
     let path = directory.join("manifest.json");
-    let text = fs::read_to_string(&path)
-        .with_context(|| format!("failed to read {}: --data takes a directory with a manifest.json", path.display()))?;
-    let entries: Vec<Entry> =
-        serde_json::from_str(&text).with_context(|| format!("failed to understand {}", path.display()))?;
+    let text = fs::read_to_string(&path).with_context(|| {
+        format!("failed to read {}: --data takes a directory with a manifest.json", path.display())
+    })?;
+    let entries: Vec<Entry> = serde_json::from_str(&text)
+        .with_context(|| format!("failed to understand {}", path.display()))?;
     let captures: Vec<Labelled> = entries
         .into_iter()
         .filter(|entry| !entry.exclude_from_scoring && !entry.file.starts_with("csv/"))
@@ -108,7 +109,9 @@ impl Entry {
             return format!("lab {scenario}");
         }
         match self.source_repo.as_deref() {
-            Some(repository) if repository.ends_with("/nDPI") => format!("{repository} {}", self.technique),
+            Some(repository) if repository.ends_with("/nDPI") => {
+                format!("{repository} {}", self.technique)
+            }
             Some(repository) => repository.to_owned(),
             None => self.file.clone(),
         }
@@ -120,9 +123,15 @@ impl Entry {
         let (client, server) = (ip(&session.key.client), ip(&session.key.server));
         let ports = [session.key.server_port, flow.initiator_port()];
         let protocol = protocol_name(session.key.protocol);
-        if let Some(culprit) = self.malicious.iter().find(|culprit| culprit.is(client, server, &protocol, ports)) {
+        if let Some(culprit) =
+            self.malicious.iter().find(|culprit| culprit.is(client, server, &protocol, ports))
+        {
             let source = if sender == Side::Client { client } else { server };
-            return if culprit.is_theft() && culprit.src == source { Truth::Theft } else { Truth::Unknown };
+            return if culprit.is_theft() && culprit.src == source {
+                Truth::Theft
+            } else {
+                Truth::Unknown
+            };
         }
         match self.other_flows.as_deref() {
             _ if self.label == "benign" => Truth::Ordinary,
@@ -157,7 +166,8 @@ impl Culprit {
 }
 
 fn same_protocol(left: &str, right: &str) -> bool {
-    let plain = |name: &str| if name.contains("icmp") { "icmp".to_owned() } else { name.to_lowercase() };
+    let plain =
+        |name: &str| if name.contains("icmp") { "icmp".to_owned() } else { name.to_lowercase() };
     plain(left) == plain(right)
 }
 
@@ -171,7 +181,12 @@ mod tests {
     use crate::flow::SessionKey;
     use crate::network::octets;
 
-    fn check(other_flows: &str, (client, server, port): (&str, &str, u16), sender: Side, expected: Truth) {
+    fn check(
+        other_flows: &str,
+        (client, server, port): (&str, &str, u16),
+        sender: Side,
+        expected: Truth,
+    ) {
         let text = format!(
             r#"{{"file":"pcap/a.pcap","label":"exfil","technique":"t","other_flows":"{other_flows}","malicious":[
                 {{"src":"10.0.0.1","dst":"192.0.2.1","proto":"tcp","dport":443}},

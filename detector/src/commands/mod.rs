@@ -20,8 +20,9 @@ use crate::cli::Command;
 use crate::config::{Config, LogFormat};
 use crate::model::Model;
 
-/// The model that is shipped: `detector train --data target/lab /path/to/captures --out
-/// detector/models/session.model` made it.
+/// The model that is shipped. After a change of the columns it is made anew, from the root of the
+/// project, by `detector train --data target/lab --data DIR --out detector/models/session.model`,
+/// DIR being a set of labelled captures.
 const SHIPPED_MODEL: &[u8] = include_bytes!("../../models/session.model");
 
 /// Runs what the command line names.
@@ -49,7 +50,8 @@ pub fn run(command: Command) -> anyhow::Result<()> {
 pub fn load_model(path: Option<&Path>, config: &Config) -> anyhow::Result<Arc<Model>> {
     let model = match path.or(config.model.path.as_deref()) {
         Some(path) => Model::read(path)?,
-        None => Model::from_bytes(SHIPPED_MODEL).context("failed to load the model inside the program")?,
+        None => Model::from_bytes(SHIPPED_MODEL)
+            .context("failed to load the model inside the program")?,
     };
     Ok(Arc::new(model))
 }
@@ -57,11 +59,27 @@ pub fn load_model(path: Option<&Path>, config: &Config) -> anyhow::Result<Arc<Mo
 /// Messages go to standard error; RUST_LOG chooses which, as is usual.
 fn start_log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
     let started = match format {
         LogFormat::Text => builder.without_time().try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
     // A second start, as in tests, keeps the first one's settings.
     drop(started);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::{SCHEMA_NAME, schema_hash};
+
+    /// A changed column needs a new model: see [`SHIPPED_MODEL`].
+    #[test]
+    fn the_shipped_model_reads_this_programs_columns() {
+        let model = load_model(None, &Config::default()).unwrap();
+        model.check_schema(SCHEMA_NAME, schema_hash()).unwrap();
+    }
 }

@@ -46,7 +46,11 @@ impl Recordings {
     /// # Errors
     ///
     /// A capture that cannot be opened or is damaged.
-    pub(super) fn run_file(&self, path: &Path, visitor: &mut impl Visitor) -> anyhow::Result<CaptureSummary> {
+    pub(super) fn run_file(
+        &self,
+        path: &Path,
+        visitor: &mut impl Visitor,
+    ) -> anyhow::Result<CaptureSummary> {
         let file = open(path)?;
         let summary = self.run(file, visitor);
         match summary.error {
@@ -61,7 +65,8 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
     if path.as_os_str() == STANDARD_INPUT {
         return Ok(Box::new(io::stdin().lock()));
     }
-    let file = File::open(path).with_context(|| format!("failed to open capture {}", path.display()))?;
+    let file =
+        File::open(path).with_context(|| format!("failed to open capture {}", path.display()))?;
     Ok(Box::new(file))
 }
 

@@ -89,9 +89,14 @@ impl Quality {
             let Found { origin, technique, found, total } = found;
             writeln!(output, "{origin:<6} {technique:<28} {found:>3} of {total} found")?;
         }
-        if let (Some(bytes), Some(seconds)) = (self.bytes_leaked_median, self.seconds_to_detect_median) {
+        if let (Some(bytes), Some(seconds)) =
+            (self.bytes_leaked_median, self.seconds_to_detect_median)
+        {
             let (bytes, seconds) = (units::bytes(bytes), units::seconds(seconds));
-            writeln!(output, "\nhalf of the thefts found were found by {bytes} leaked, half by {seconds}")?;
+            writeln!(
+                output,
+                "\nhalf of the thefts found were found by {bytes} leaked, half by {seconds}"
+            )?;
         }
         if list {
             for line in &self.missed {
@@ -108,7 +113,9 @@ impl Quality {
 fn parts(dataset: &Dataset, scored: &[Scored], threshold: f64) -> BTreeMap<&'static str, Report> {
     let mut parts = BTreeMap::from([("all", report(scored, threshold))]);
     for origin in [Origin::Real, Origin::Lab] {
-        let is_of = |row: &&Scored| dataset.units.get(row.session as usize).is_some_and(|unit| unit.origin == origin);
+        let is_of = |row: &&Scored| {
+            dataset.units.get(row.session as usize).is_some_and(|unit| unit.origin == origin)
+        };
         let rows: Vec<Scored> = scored.iter().filter(is_of).copied().collect();
         if !rows.is_empty() {
             parts.insert(origin.name(), report(&rows, threshold));
@@ -155,10 +162,15 @@ fn leaked(dataset: &Dataset, scored: &[Scored], threshold: f64) -> (Option<u64>,
 fn describe(unit: &Unit, score: f64) -> String {
     let Unit { file, technique, src, dst, protocol, server_port, bytes_out, .. } = unit;
     let (protocol, bytes) = (protocol_name(*protocol), units::bytes(*bytes_out));
-    format!("{score:.2}  {technique:<24} {file}: {src} -> {dst} {protocol} {server_port}, {bytes} out")
+    format!(
+        "{score:.2}  {technique:<24} {file}: {src} -> {dst} {protocol} {server_port}, {bytes} out"
+    )
 }
 
 /// `0.93 (0.69-0.99)`: the 95 % interval in brackets.
 fn share(rate: Option<Rate>) -> String {
-    rate.map_or_else(|| "-".to_owned(), |rate| format!("{:.2} ({:.2}-{:.2})", rate.value, rate.low, rate.high))
+    rate.map_or_else(
+        || "-".to_owned(),
+        |rate| format!("{:.2} ({:.2}-{:.2})", rate.value, rate.low, rate.high),
+    )
 }

@@ -1,11 +1,117 @@
-//! `detector run`.
+//! `detector run`: watches interfaces until it is told to stop.
+//!
+//! Results go to standard output, one calm line a second to standard error where that is a terminal.
+#![expect(clippy::print_stderr, reason = "the status line is for people at a terminal")]
 
-use crate::cli::Run;
+use std::io::{self, BufWriter, IsTerminal as _, Write as _};
+use std::sync::mpsc::Receiver;
+use std::thread;
+
+use anyhow::{Context as _, anyhow};
+
+use super::load_model;
+use crate::agent::{Agent, Told};
+use crate::cli::{LiveFormat, Run};
 use crate::config::Config;
+use crate::sink::{JsonSink, Sink, Style, TableSink, queue};
+use crate::status::Status;
+
+/// Alerts, records and status lines that wait for a slow reader of standard output.
+const QUEUE_LENGTH: usize = 16_384;
 
 /// # Errors
 ///
-/// Always: this build has no data plane.
-pub fn run(_args: Run, _config: Config) -> anyhow::Result<()> {
-    anyhow::bail!("this build has no data plane")
+/// Whatever keeps a named interface from being watched, with the remedy; a data plane that cannot
+/// be read; an output that cannot be written to.
+pub fn run(args: Run, mut config: Config) -> anyhow::Result<()> {
+    if !args.interface.is_empty() {
+        config.interfaces = args.interface;
+    }
+    if let Some(mode) = args.mode {
+        config.mode = mode.into();
+    }
+    let model = load_model(None, &config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")?;
+    let (queue, told) = queue::bounded(QUEUE_LENGTH);
+    let format = args.format;
+    let printer = thread::spawn(move || print(told, format));
+    let outcome = runtime.block_on(async {
+        let agent = Agent::start(&config, model, args.flows, queue.clone())?;
+        tracing::info!("mode {}; stop with Ctrl-C", config.mode);
+        agent.run().await
+    });
+    let summary = outcome.map(|summary| queue.offer(Told::Summary(Box::new(summary))));
+    drop(queue);
+    let printed = printer.join().map_err(|_| anyhow!("the writer of results panicked"))?;
+    summary?;
+    printed.context("failed to write results")
+}
+
+/// Writes what comes until there is no more to come.
+fn print(told: Receiver<Told>, format: LiveFormat) -> io::Result<()> {
+    let stdout = io::stdout();
+    let style = Style::choose(stdout.is_terminal(), std::env::var_os("NO_COLOR").as_deref());
+    let output = BufWriter::new(stdout);
+    let mut sink: Box<dyn Sink> = match format {
+        LiveFormat::Json => Box::new(JsonSink::new(output)),
+        LiveFormat::Table => Box::new(TableSink::new(output, style)),
+    };
+    let mut line = StatusLine::new();
+    for item in told {
+        match item {
+            Told::Status(status) => {
+                line.show(&status);
+                continue;
+            }
+            Told::Alert(alert) => {
+                line.clear();
+                sink.alert(&alert)?;
+            }
+            Told::Flow(record) => sink.flow(&record)?,
+            Told::Summary(summary) => {
+                line.clear();
+                sink.summary(&summary)?;
+            }
+        }
+        // What people wait for must not stand in a buffer.
+        sink.flush()?;
+    }
+    Ok(())
+}
+
+/// The line at the bottom of a terminal that is written over every second.
+struct StatusLine {
+    terminal: bool,
+    shown: bool,
+}
+
+impl StatusLine {
+    fn new() -> Self {
+        Self { terminal: io::stderr().is_terminal(), shown: false }
+    }
+
+    fn show(&mut self, status: &Status) {
+        if self.terminal {
+            eprint!("\r\x1b[2K{status}");
+            self.flush();
+            self.shown = true;
+        }
+    }
+
+    fn clear(&mut self) {
+        if self.shown {
+            eprint!("\r\x1b[2K");
+            self.flush();
+            self.shown = false;
+        }
+    }
+
+    fn flush(&self) {
+        if let Err(error) = io::stderr().flush() {
+            tracing::debug!("failed to show the status line: {error}");
+        }
+    }
 }

@@ -9,7 +9,9 @@ use crate::cli::Train;
 use crate::config::Config;
 use crate::features::{SCHEMA_NAME, schema_hash};
 use crate::model::evaluate::{by_session, report};
-use crate::model::{Model, Objective, Schema, TrainConfig, choose_threshold, cross_validate, train};
+use crate::model::{
+    Model, Objective, Schema, TrainConfig, choose_threshold, cross_validate, train,
+};
 
 use super::dataset::Dataset;
 use super::report::Quality;
@@ -17,9 +19,6 @@ use super::report::Quality;
 /// Share of thefts among the rows a tree draws: far more than there are in life, so that the trees
 /// look at them, and fewer than the rest, so that ordinary traffic is learned in its variety.
 const POSITIVE_SHARE: f64 = 0.35;
-
-/// A false alert costs more than a miss: people switch off what cries wolf.
-const OBJECTIVE: Objective = Objective::FBeta { beta: 0.5 };
 
 /// # Errors
 ///
@@ -42,11 +41,12 @@ pub fn run(args: &Train, config: &Config) -> anyhow::Result<()> {
         seed: args.seed,
         ..TrainConfig::default()
     };
-    let scored = cross_validate(&dataset.table, &settings, args.folds)
-        .context("failed to validate out of fold: every part needs thefts and ordinary traffic of its own")?;
+    let scored = cross_validate(&dataset.table, &settings, args.folds).context(
+        "failed to validate out of fold: every part needs thefts and ordinary traffic of its own",
+    )?;
     let threshold = match args.threshold {
         Some(threshold) => threshold,
-        None => choose_threshold(&by_session(&scored), OBJECTIVE)?,
+        None => choose_threshold(&by_session(&scored), objective(args.cost))?,
     };
     let trained = train(&dataset.table, &settings)?;
     let schema = Schema { name: SCHEMA_NAME.to_owned(), hash: schema_hash() };
@@ -59,6 +59,10 @@ pub fn run(args: &Train, config: &Config) -> anyhow::Result<()> {
     Quality::of(&dataset, &scored, threshold).write_table(&mut output, args.list)?;
     writeln!(output, "\nwrote {}", args.out.display())?;
     Ok(())
+}
+
+fn objective(cost: f64) -> Objective {
+    Objective::Cost { false_positive: cost, false_negative: 1.0 }
 }
 
 /// One line that is written over, on a terminal.

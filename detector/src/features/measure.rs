@@ -120,6 +120,15 @@ pub(super) fn distinct(dns: &Dns) -> u64 {
     (dns.distinct.count().round() as u64).clamp(u64::from(dns.queries != 0), dns.queries.max(1))
 }
 
+/// Bytes that the distinct query names can carry: their number × mean length × entropy / 8.
+pub(crate) fn name_information(dns: &Dns) -> f64 {
+    if dns.queries == 0 {
+        return 0.0;
+    }
+    let length = dns.name_bytes as f64 / dns.queries as f64;
+    distinct(dns) as f64 * length * dns.name_entropy.mean().unwrap_or(0.0) / 8.0
+}
+
 /// A column of sessions with ICMP messages.
 pub(super) fn icmp(sample: &Sample<'_>, value: impl Fn(&Icmp) -> f32) -> f32 {
     sample.session.heads.icmp.as_deref().map_or(ABSENT, value)

@@ -9,5 +9,6 @@ mod measure;
 pub mod schema;
 pub mod session;
 
+pub(crate) use measure::name_information;
 pub use schema::{COLUMNS, Column, SCHEMA_NAME, index_of, schema_hash};
 pub use session::{Sample, vector};

@@ -4,9 +4,10 @@
 //! what a model is checked against.
 
 use super::measure::{
-    ABSENT, burst_count, distinct, dns, duration_secs, gap_rms, head_protocol, icmp, log2, mean, payload_per_packet,
-    producer_consumer, protocol_class, rate, ratio, received_entropy, receiver_name, sent_entropy,
-    sent_printable, service_class, size_deviation, size_mean,
+    ABSENT, burst_count, distinct, dns, duration_secs, gap_rms, head_protocol, icmp, log2, mean,
+    name_information, payload_per_packet, producer_consumer, protocol_class, rate, ratio,
+    received_entropy, receiver_name, sent_entropy, sent_printable, service_class, size_deviation,
+    size_mean,
 };
 use super::session::Sample;
 use crate::flow::Side;
@@ -62,8 +63,8 @@ impl Source {
 
 macro_rules! columns {
     ($($name:literal, $unit:literal, $source:ident, $meaning:literal, $value:expr;)+) => {
-        /// The columns in the order of the vector. *Sender* is the end that is judged, *receiver* the
-        /// other one.
+        /// The columns in the order of the vector. *Sender* is the end that is judged, *receiver*
+        /// the other one.
         pub const COLUMNS: &[Column] = &[$(Column {
             name: $name,
             meaning: $meaning,
@@ -188,10 +189,7 @@ columns! {
         |s| dns(s, |d| mean(&d.name_entropy));
     "dns_name_information", "log2(1 + bytes), -1 no query", Dns,
         "what the distinct query names can carry: their number x mean length x entropy / 8",
-        |s| dns(s, |d| {
-            let bytes = mean(&d.name_entropy).max(0.0) / 8.0 * ratio(d.name_bytes, d.queries).max(0.0);
-            log2(distinct(d) as f64 * f64::from(bytes))
-        });
+        |s| dns(s, |d| log2(name_information(d)));
     "dns_carrier_share", "0 to 1, -1 no query", Dns,
         "share of the queries of types that carry free content: TXT, NULL, CNAME, MX, SRV",
         |s| dns(s, |d| ratio(d.txt + d.null + d.cname + d.mx + d.srv, d.queries));
@@ -322,6 +320,9 @@ mod tests {
             std::fs::write(path, markdown()).unwrap();
         }
         let page = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(page == markdown(), "docs/features.md is old: run UPDATE_GOLDEN=1 cargo test and review it");
+        assert!(
+            page == markdown(),
+            "docs/features.md is old: run UPDATE_GOLDEN=1 cargo test and review it"
+        );
     }
 }

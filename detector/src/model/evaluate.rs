@@ -66,26 +66,17 @@ impl Confusion {
 
     /// Share of the alerts that are right; none without alerts.
     pub fn precision(&self) -> Option<Rate> {
-        Rate::new(
-            self.true_positives,
-            self.true_positives + self.false_positives,
-        )
+        Rate::new(self.true_positives, self.true_positives + self.false_positives)
     }
 
     /// Share of the exfiltrations that are found; none without any.
     pub fn recall(&self) -> Option<Rate> {
-        Rate::new(
-            self.true_positives,
-            self.true_positives + self.false_negatives,
-        )
+        Rate::new(self.true_positives, self.true_positives + self.false_negatives)
     }
 
     /// Share of the ordinary units that raise an alert; none without any.
     pub fn false_positive_rate(&self) -> Option<Rate> {
-        Rate::new(
-            self.false_positives,
-            self.false_positives + self.true_negatives,
-        )
+        Rate::new(self.false_positives, self.false_positives + self.true_negatives)
     }
 
     /// Harmonic mean of precision and recall; none without alerts and exfiltrations.
@@ -125,13 +116,7 @@ impl Rate {
             return None;
         }
         let (low, high) = wilson_95(count, total);
-        Some(Self {
-            value: count as f64 / total as f64,
-            low,
-            high,
-            count,
-            total,
-        })
+        Some(Self { value: count as f64 / total as f64, low, high, count, total })
     }
 }
 
@@ -200,10 +185,7 @@ impl Objective {
     fn merit(self, confusion: &Confusion) -> f64 {
         match self {
             Self::FBeta { beta } => confusion.f_beta(beta).unwrap_or(0.0),
-            Self::Cost {
-                false_positive,
-                false_negative,
-            } => {
+            Self::Cost { false_positive, false_negative } => {
                 -(false_positive * confusion.false_positives as f64
                     + false_negative * confusion.false_negatives as f64)
             }
@@ -248,11 +230,7 @@ pub fn choose_threshold(units: &[Scored], objective: Objective) -> Result<f64> {
         return Ok(lowest_alert);
     };
     let halfway = below + (lowest_alert - below) / 2.0;
-    Ok(if halfway > *below {
-        halfway
-    } else {
-        lowest_alert
-    })
+    Ok(if halfway > *below { halfway } else { lowest_alert })
 }
 
 /// All figures of one set of sessions at one threshold.
@@ -311,14 +289,8 @@ mod tests {
 
     #[test]
     fn counts_an_alert_at_the_threshold() {
-        let rows = scored(&[
-            (0.9, '+'),
-            (0.5, '+'),
-            (0.5, '-'),
-            (0.4, '+'),
-            (0.1, '-'),
-            (0.2, '-'),
-        ]);
+        let rows =
+            scored(&[(0.9, '+'), (0.5, '+'), (0.5, '-'), (0.4, '+'), (0.1, '-'), (0.2, '-')]);
         let confusion = Confusion::at(&rows, 0.5);
         let expected = Confusion {
             true_positives: 2,
@@ -329,10 +301,7 @@ mod tests {
         assert_eq!(confusion, expected);
         close(confusion.precision().map(|rate| rate.value), 2.0 / 3.0);
         close(confusion.recall().map(|rate| rate.value), 2.0 / 3.0);
-        close(
-            confusion.false_positive_rate().map(|rate| rate.value),
-            1.0 / 3.0,
-        );
+        close(confusion.false_positive_rate().map(|rate| rate.value), 1.0 / 3.0);
         close(confusion.f1(), 2.0 / 3.0);
         // (1 + 4) * 2 / (5 * 2 + 4 * 1 + 1)
         close(confusion.f_beta(2.0), 10.0 / 15.0);
@@ -341,10 +310,7 @@ mod tests {
     #[test]
     fn what_cannot_be_computed_is_none() {
         let confusion = Confusion::at(&scored(&[(0.1, '-')]), 0.5);
-        assert_eq!(
-            (confusion.precision(), confusion.recall(), confusion.f1()),
-            (None, None, None)
-        );
+        assert_eq!((confusion.precision(), confusion.recall(), confusion.f1()), (None, None, None));
         assert_eq!(pr_auc(&scored(&[(0.1, '-')])), None);
         assert_eq!(pr_auc(&[]), None);
     }
@@ -365,11 +331,7 @@ mod tests {
 
     #[test]
     fn a_session_is_judged_by_its_highest_score() {
-        let row = |score, label, session| Scored {
-            score,
-            label,
-            session,
-        };
+        let row = |score, label, session| Scored { score, label, session };
         let rows = [
             row(0.2, true, 7),
             row(0.3, false, 1),
@@ -377,19 +339,10 @@ mod tests {
             row(0.9, false, 1),
             row(0.1, false, 3),
         ];
-        assert_eq!(
-            by_session(&rows),
-            [row(0.9, false, 1), row(0.1, false, 3), row(0.8, true, 7)]
-        );
+        assert_eq!(by_session(&rows), [row(0.9, false, 1), row(0.1, false, 3), row(0.8, true, 7)]);
         let report = report(&rows, 0.5);
-        assert_eq!(
-            report.precision.map(|rate| (rate.count, rate.total)),
-            Some((1, 2))
-        );
-        assert_eq!(
-            report.recall.map(|rate| (rate.count, rate.total)),
-            Some((1, 1))
-        );
+        assert_eq!(report.precision.map(|rate| (rate.count, rate.total)), Some((1, 2)));
+        assert_eq!(report.recall.map(|rate| (rate.count, rate.total)), Some((1, 1)));
         close(report.pr_auc, 0.5);
     }
 
@@ -399,40 +352,19 @@ mod tests {
         let rows = scored(&[(0.9, '+'), (0.8, '-'), (0.7, '+'), (0.6, '+'), (0.5, '-')]);
         close(pr_auc(&rows), (1.0 + 2.0 / 3.0 + 0.75) / 3.0);
         // All equal: one step at the share of positives, whatever the order.
-        close(
-            pr_auc(&scored(&[(0.5, '+'), (0.5, '-'), (0.5, '-'), (0.5, '+')])),
-            0.5,
-        );
+        close(pr_auc(&scored(&[(0.5, '+'), (0.5, '-'), (0.5, '-'), (0.5, '+')])), 0.5);
     }
 
     #[test]
     fn chooses_the_threshold_the_objective_asks_for() {
-        let rows = scored(&[
-            (0.9, '+'),
-            (0.8, '+'),
-            (0.6, '-'),
-            (0.4, '+'),
-            (0.2, '-'),
-            (0.1, '-'),
-        ]);
+        let rows =
+            scored(&[(0.9, '+'), (0.8, '+'), (0.6, '-'), (0.4, '+'), (0.2, '-'), (0.1, '-')]);
         let check = |objective, expected| close(choose_threshold(&rows, objective).ok(), expected);
         // F1: 0.5, 0.8, 0.667, 0.857 with the top 1, 2, 3, 4 alerted.
         check(Objective::FBeta { beta: 1.0 }, 0.3);
         check(Objective::FBeta { beta: 0.2 }, 0.7);
-        check(
-            Objective::Cost {
-                false_positive: 10.0,
-                false_negative: 1.0,
-            },
-            0.7,
-        );
-        check(
-            Objective::Cost {
-                false_positive: 1.0,
-                false_negative: 10.0,
-            },
-            0.3,
-        );
+        check(Objective::Cost { false_positive: 10.0, false_negative: 1.0 }, 0.7);
+        check(Objective::Cost { false_positive: 1.0, false_negative: 10.0 }, 0.3);
     }
 
     #[test]
@@ -444,24 +376,15 @@ mod tests {
             below.next_up()
         );
         let rows = scored(&[(0.5, '+'), (0.5, '-')]);
-        assert_eq!(
-            choose_threshold(&rows, Objective::FBeta { beta: 1.0 }).unwrap(),
-            0.5
-        );
+        assert_eq!(choose_threshold(&rows, Objective::FBeta { beta: 1.0 }).unwrap(), 0.5);
     }
 
     #[test]
     fn a_missing_label_is_named() {
         let objective = Objective::FBeta { beta: 1.0 };
         let error = choose_threshold(&scored(&[(0.5, '-')]), objective).unwrap_err();
-        assert!(
-            error.to_string().starts_with("no positive label"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("no positive label"), "{error}");
         let error = choose_threshold(&scored(&[(0.5, '+')]), objective).unwrap_err();
-        assert!(
-            error.to_string().starts_with("no negative label"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("no negative label"), "{error}");
     }
 }

@@ -103,18 +103,11 @@ impl TrainingSummary {
 }
 
 fn positive<'a, T>(values: &'a [T], labels: &'a [bool]) -> impl Iterator<Item = &'a T> {
-    values
-        .iter()
-        .zip(labels)
-        .filter(|(_, label)| **label)
-        .map(|(value, _)| value)
+    values.iter().zip(labels).filter(|(_, label)| **label).map(|(value, _)| value)
 }
 
 fn distinct<'a, T: Ord + 'a>(values: impl IntoIterator<Item = &'a T>) -> usize {
-    values
-        .into_iter()
-        .collect::<std::collections::BTreeSet<_>>()
-        .len()
+    values.into_iter().collect::<std::collections::BTreeSet<_>>().len()
 }
 
 impl Model {
@@ -141,10 +134,7 @@ impl Model {
             validation,
             created_by: concat!("detector ", env!("CARGO_PKG_VERSION")).into(),
         };
-        let model = Self {
-            meta,
-            forest: trained.forest,
-        };
+        let model = Self { meta, forest: trained.forest };
         model.check()?;
         Ok(model)
     }
@@ -168,11 +158,7 @@ impl Model {
 
     fn check(&self) -> Result<()> {
         let (meta, columns) = (&self.meta, self.forest.columns());
-        ensure!(
-            meta.threshold.is_finite(),
-            "the threshold is {}",
-            meta.threshold
-        );
+        ensure!(meta.threshold.is_finite(), "the threshold is {}", meta.threshold);
         ensure!(
             meta.columns.len() == columns,
             "{} column names for {columns} columns",
@@ -210,10 +196,7 @@ impl Model {
     /// When any byte is damaged or missing, or the format is one this version does not know.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader { rest: bytes };
-        ensure!(
-            reader.take(MAGIC.len())? == MAGIC,
-            "this is not a detector model"
-        );
+        ensure!(reader.take(MAGIC.len())? == MAGIC, "this is not a detector model");
         let version = reader.u32()?;
         ensure!(
             version == FORMAT_VERSION,
@@ -288,9 +271,7 @@ impl Model {
 }
 
 fn temporary_beside(path: &Path) -> Result<PathBuf> {
-    let name = path
-        .file_name()
-        .with_context(|| format!("{} names no file", path.display()))?;
+    let name = path.file_name().with_context(|| format!("{} names no file", path.display()))?;
     let mut hidden = std::ffi::OsString::from(".");
     hidden.push(name);
     hidden.push(format!(".{}.tmp", std::process::id()));
@@ -298,20 +279,14 @@ fn temporary_beside(path: &Path) -> Result<PathBuf> {
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path)?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
 
 /// A rename survives a power cut only once its directory is synced.
 fn sync_directory(path: &Path) -> std::io::Result<()> {
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
@@ -343,26 +318,19 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn take(&mut self, count: usize) -> Result<&'a [u8]> {
         let Some((taken, rest)) = self.rest.split_at_checked(count) else {
-            bail!(
-                "the model is cut short: {count} bytes expected, {} left",
-                self.rest.len()
-            );
+            bail!("the model is cut short: {count} bytes expected, {} left", self.rest.len());
         };
         self.rest = rest;
         Ok(taken)
     }
 
     fn values<const N: usize>(&mut self, count: usize) -> Result<&'a [[u8; N]]> {
-        let bytes = count
-            .checked_mul(N)
-            .with_context(|| format!("{count} values are too many"))?;
+        let bytes = count.checked_mul(N).with_context(|| format!("{count} values are too many"))?;
         Ok(self.take(bytes)?.as_chunks().0)
     }
 
     fn u32(&mut self) -> Result<u32> {
-        let [value] = self.values(1)? else {
-            bail!("the model is cut short")
-        };
+        let [value] = self.values(1)? else { bail!("the model is cut short") };
         Ok(u32::from_le_bytes(*value))
     }
 
@@ -379,27 +347,15 @@ impl<'a> Reader<'a> {
 
     fn tree(&mut self, nodes: usize) -> Result<Vec<TreeNode>> {
         let columns = self.values(nodes)?;
-        let splits = columns
-            .iter()
-            .filter(|column| u16::from_le_bytes(**column) != LEAF)
-            .count();
+        let splits = columns.iter().filter(|column| u16::from_le_bytes(**column) != LEAF).count();
         let mut thresholds = self.values(splits)?.iter();
         let means = self.values(nodes)?;
         let node = |(column, mean): (&[u8; 2], &[u8; 8])| {
             let column = u16::from_le_bytes(*column);
-            let split = if column == LEAF {
-                None
-            } else {
-                thresholds.next()
-            };
-            let split = split.map(|threshold| Split {
-                column,
-                threshold: f32::from_le_bytes(*threshold),
-            });
-            TreeNode {
-                mean: f64::from_le_bytes(*mean),
-                split,
-            }
+            let split = if column == LEAF { None } else { thresholds.next() };
+            let split =
+                split.map(|threshold| Split { column, threshold: f32::from_le_bytes(*threshold) });
+            TreeNode { mean: f64::from_le_bytes(*mean), split }
         };
         Ok(columns.iter().zip(means).map(node).collect())
     }
@@ -428,29 +384,14 @@ mod tests {
 
     fn small_model() -> Model {
         let table = Table::noise(120, 3, 5);
-        let config = TrainConfig {
-            trees: 3,
-            depth: 3,
-            seed: u64::MAX,
-            ..TrainConfig::default()
-        };
+        let config = TrainConfig { trees: 3, depth: 3, seed: u64::MAX, ..TrainConfig::default() };
         let scored = cross_validate(&table, &config, 2).unwrap();
         // A threshold that a careless reader of decimal numbers gets wrong in the last bit.
         let threshold = 0.500_000_000_000_000_1_f64.next_up() / 3.0;
-        let schema = Schema {
-            name: "flow".into(),
-            hash: 0xfedc_ba98_7654_3210,
-        };
+        let schema = Schema { name: "flow".into(), hash: 0xfedc_ba98_7654_3210 };
         let trained = train(&table, &config).unwrap();
-        Model::new(
-            schema,
-            &table,
-            &config,
-            trained,
-            threshold,
-            Some(report(&scored, threshold)),
-        )
-        .unwrap()
+        Model::new(schema, &table, &config, trained, threshold, Some(report(&scored, threshold)))
+            .unwrap()
     }
 
     #[test]
@@ -459,18 +400,9 @@ mod tests {
         let bytes = model.to_bytes().unwrap();
         let read = Model::from_bytes(&bytes).unwrap();
         assert_eq!(read.forest, model.forest);
-        assert_eq!(
-            read.meta.threshold.to_bits(),
-            model.meta.threshold.to_bits()
-        );
+        assert_eq!(read.meta.threshold.to_bits(), model.meta.threshold.to_bits());
         assert_eq!(read.meta.importances, model.meta.importances);
-        assert_eq!(
-            read.meta,
-            Meta {
-                config: read.meta.config.clone(),
-                ..model.meta
-            }
-        );
+        assert_eq!(read.meta, Meta { config: read.meta.config.clone(), ..model.meta });
         assert_eq!(read.to_bytes().unwrap(), bytes);
     }
 
@@ -558,12 +490,8 @@ mod tests {
         assert_eq!(Model::read(&path).unwrap().forest, model.forest);
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
 
-        let error = format!(
-            "{:#}",
-            model
-                .write(&directory.join("absent").join("test.model"))
-                .unwrap_err()
-        );
+        let error =
+            format!("{:#}", model.write(&directory.join("absent").join("test.model")).unwrap_err());
         assert!(error.contains("failed to write model"), "{error}");
         fs::remove_dir_all(&directory).unwrap();
     }

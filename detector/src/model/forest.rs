@@ -42,10 +42,7 @@ struct Node {
 
 impl Node {
     fn new(feature: u8, threshold: f32, child: u32) -> Self {
-        Self {
-            threshold,
-            link: child << FEATURE_BITS | u32::from(feature),
-        }
+        Self { threshold, link: child << FEATURE_BITS | u32::from(feature) }
     }
 
     #[inline(always)]
@@ -65,10 +62,7 @@ impl Node {
 
 /// 1 for the right child. A value that is not a number goes right, as it does in the trainer.
 #[inline(always)]
-#[expect(
-    clippy::neg_cmp_op_on_partial_ord,
-    reason = "not-a-number must go right"
-)]
+#[expect(clippy::neg_cmp_op_on_partial_ord, reason = "not-a-number must go right")]
 fn goes_right(value: f32, threshold: f32) -> u32 {
     u32::from(!(value <= threshold))
 }
@@ -138,9 +132,7 @@ impl Forest {
             means: Vec::with_capacity(count),
         };
         for (number, tree) in trees.iter().enumerate() {
-            forest
-                .push_tree(tree)
-                .with_context(|| format!("tree {number} is malformed"))?;
+            forest.push_tree(tree).with_context(|| format!("tree {number} is malformed"))?;
         }
         Ok(forest)
     }
@@ -151,18 +143,10 @@ impl Forest {
         let mut next_child = 1_usize;
         for (position, node) in tree.iter().enumerate() {
             ensure!(position < next_child, "node {position} has no parent");
-            ensure!(
-                node.mean.is_finite(),
-                "node {position} has the mean {}",
-                node.mean
-            );
+            ensure!(node.mean.is_finite(), "node {position} has the mean {}", node.mean);
             self.means.push(node.mean);
             let Some(split) = node.split else {
-                self.nodes.push(Node::new(
-                    LEAF_FEATURE,
-                    0.0,
-                    root + u32::try_from(position)?,
-                ));
+                self.nodes.push(Node::new(LEAF_FEATURE, 0.0, root + u32::try_from(position)?));
                 continue;
             };
             ensure!(
@@ -192,10 +176,7 @@ impl Forest {
             "it has {} nodes, its splits ask for {next_child}",
             tree.len()
         );
-        self.roots.push(Root {
-            node: root,
-            depth: levels.iter().copied().max().unwrap_or(0),
-        });
+        self.roots.push(Root { node: root, depth: levels.iter().copied().max().unwrap_or(0) });
         Ok(())
     }
 
@@ -203,21 +184,14 @@ impl Forest {
     pub fn trees(&self) -> impl Iterator<Item = Vec<TreeNode>> + '_ {
         self.roots.iter().enumerate().map(|(number, root)| {
             let start = root.node as usize;
-            let end = self
-                .roots
-                .get(number + 1)
-                .map_or(self.nodes.len(), |next| next.node as usize);
+            let end =
+                self.roots.get(number + 1).map_or(self.nodes.len(), |next| next.node as usize);
             let split = |node: &Node| {
-                (!node.is_leaf()).then(|| Split {
-                    column: u16::from(node.feature()),
-                    threshold: node.threshold,
-                })
+                (!node.is_leaf())
+                    .then(|| Split { column: u16::from(node.feature()), threshold: node.threshold })
             };
             (start..end)
-                .map(|at| TreeNode {
-                    mean: self.means[at],
-                    split: split(&self.nodes[at]),
-                })
+                .map(|at| TreeNode { mean: self.means[at], split: split(&self.nodes[at]) })
                 .collect()
         })
     }
@@ -378,11 +352,7 @@ fn transpose(rows: &[f32], columns: usize, slots: &mut [[f32; LANES]; SLOTS]) {
 /// rounded` agree.
 pub fn round_down(threshold: f64) -> f32 {
     let nearest = threshold as f32;
-    if f64::from(nearest) > threshold {
-        nearest.next_down()
-    } else {
-        nearest
-    }
+    if f64::from(nearest) > threshold { nearest.next_down() } else { nearest }
 }
 
 #[cfg(test)]
@@ -394,21 +364,12 @@ mod tests {
     }
 
     fn split(column: u16, threshold: f32, mean: f64) -> TreeNode {
-        TreeNode {
-            mean,
-            split: Some(Split { column, threshold }),
-        }
+        TreeNode { mean, split: Some(Split { column, threshold }) }
     }
 
     /// Two columns; the first tree asks both, the second is a leaf.
     fn two_trees() -> Forest {
-        let first = vec![
-            split(0, 1.0, 0.4),
-            leaf(0.1),
-            split(1, -2.0, 0.7),
-            leaf(0.5),
-            leaf(0.9),
-        ];
+        let first = vec![split(0, 1.0, 0.4), leaf(0.1), split(1, -2.0, 0.7), leaf(0.5), leaf(0.9)];
         Forest::from_trees(2, &[first, vec![leaf(0.2)]]).unwrap()
     }
 
@@ -426,12 +387,7 @@ mod tests {
             assert_eq!(forest.score(&row), (0.0 + leaf + 0.2) / 2.0, "{row:?}");
         }
         assert_eq!(
-            (
-                forest.columns(),
-                forest.tree_count(),
-                forest.node_count(),
-                forest.depth()
-            ),
+            (forest.columns(), forest.tree_count(), forest.node_count(), forest.depth()),
             (2, 2, 6, 2)
         );
     }
@@ -470,26 +426,14 @@ mod tests {
             &[vec![leaf(0.0)], vec![leaf(0.0), leaf(0.0)]],
             "tree 1 is malformed: node 1 has no parent",
         );
-        check(
-            1,
-            &[vec![split(0, 0.0, 0.0), leaf(0.0)]],
-            "node 0 has no children",
-        );
+        check(1, &[vec![split(0, 0.0, 0.0), leaf(0.0)]], "node 0 has no children");
         check(
             1,
             &[vec![split(0, 0.0, 0.0), leaf(0.0), leaf(0.0), leaf(0.0)]],
             "node 3 has no parent",
         );
-        check(
-            1,
-            &[vec![split(1, 0.0, 0.0), leaf(0.0), leaf(0.0)]],
-            "reads column 1",
-        );
-        check(
-            1,
-            &[vec![split(0, f32::NAN, 0.0), leaf(0.0), leaf(0.0)]],
-            "threshold NaN",
-        );
+        check(1, &[vec![split(1, 0.0, 0.0), leaf(0.0), leaf(0.0)]], "reads column 1");
+        check(1, &[vec![split(0, f32::NAN, 0.0), leaf(0.0), leaf(0.0)]], "threshold NaN");
         check(1, &[vec![leaf(f64::NAN)]], "mean NaN");
     }
 

@@ -40,10 +40,7 @@ pub struct RowKey {
 impl Table {
     /// An empty table with these columns.
     pub fn new(columns: Vec<String>) -> Self {
-        Self {
-            columns,
-            ..Self::default()
-        }
+        Self { columns, ..Self::default() }
     }
 
     /// Number of rows.
@@ -88,12 +85,7 @@ impl Table {
     ///
     /// When `strata` has another length or `positive_share` is not between 0 and 1.
     pub fn balance(&mut self, strata: &[u32], positive_share: f64) -> Result<()> {
-        ensure!(
-            strata.len() == self.len(),
-            "{} strata for {} rows",
-            strata.len(),
-            self.len()
-        );
+        ensure!(strata.len() == self.len(), "{} strata for {} rows", strata.len(), self.len());
         ensure!(
             0.0 < positive_share && positive_share < 1.0,
             "a positive share of {positive_share} is not in (0, 1)"
@@ -103,21 +95,14 @@ impl Table {
         let mut strata_of = BTreeMap::<bool, BTreeSet<u32>>::new();
         for ((label, stratum), session) in self.labels.iter().zip(strata).zip(&self.sessions) {
             *rows_of.entry((*label, *stratum, *session)).or_default() += 1;
-            sessions_of
-                .entry((*label, *stratum))
-                .or_default()
-                .insert(*session);
+            sessions_of.entry((*label, *stratum)).or_default().insert(*session);
             strata_of.entry(*label).or_default().insert(*stratum);
         }
         // A mean weight of 1 keeps the numbers readable.
         let total = self.len() as f64;
         for (row, weight) in self.weights.iter_mut().enumerate() {
             let (label, stratum) = (self.labels[row], strata[row]);
-            let share = if label {
-                positive_share
-            } else {
-                1.0 - positive_share
-            };
+            let share = if label { positive_share } else { 1.0 - positive_share };
             let strata = strata_of[&label].len() as f64;
             let sessions = sessions_of[&(label, stratum)].len() as f64;
             let rows = f64::from(rows_of[&(label, stratum, self.sessions[row])]);
@@ -141,49 +126,23 @@ impl Table {
             "{} values for {count} rows of {width}",
             self.rows.len()
         );
-        ensure!(
-            self.groups.len() == count,
-            "{} groups for {count} rows",
-            self.groups.len()
-        );
-        ensure!(
-            self.sessions.len() == count,
-            "{} sessions for {count} rows",
-            self.sessions.len()
-        );
-        ensure!(
-            self.weights.len() == count,
-            "{} weights for {count} rows",
-            self.weights.len()
-        );
+        ensure!(self.groups.len() == count, "{} groups for {count} rows", self.groups.len());
+        ensure!(self.sessions.len() == count, "{} sessions for {count} rows", self.sessions.len());
+        ensure!(self.weights.len() == count, "{} weights for {count} rows", self.weights.len());
         if let Some(at) = self.rows.iter().position(|value| !value.is_finite()) {
             let column = &self.columns[at % width];
-            anyhow::bail!(
-                "row {}, column {column} has the value {}",
-                at / width,
-                self.rows[at]
-            );
+            anyhow::bail!("row {}, column {column} has the value {}", at / width, self.rows[at]);
         }
-        if let Some(row) = self
-            .weights
-            .iter()
-            .position(|weight| !weight.is_finite() || *weight < 0.0)
+        if let Some(row) =
+            self.weights.iter().position(|weight| !weight.is_finite() || *weight < 0.0)
         {
             anyhow::bail!("row {row} has the weight {}", self.weights[row]);
         }
-        let mut drawn = self
-            .labels
-            .iter()
-            .zip(&self.weights)
-            .filter(|(_, weight)| **weight > 0.0);
+        let mut drawn = self.labels.iter().zip(&self.weights).filter(|(_, weight)| **weight > 0.0);
         let first = drawn.next().map(|(label, _)| *label);
         ensure!(first.is_some(), "every row has the weight 0");
         if drawn.all(|(label, _)| Some(*label) == first) {
-            let missing = if first == Some(true) {
-                "negative"
-            } else {
-                "positive"
-            };
+            let missing = if first == Some(true) { "negative" } else { "positive" };
             anyhow::bail!("no {missing} label among {count} rows: training needs both kinds");
         }
         Ok(())
@@ -195,9 +154,7 @@ impl Table {
         let width = self.columns.len();
         let mut subset = Self::new(self.columns.clone());
         for &row in positions {
-            subset
-                .rows
-                .extend_from_slice(&self.rows[row * width..][..width]);
+            subset.rows.extend_from_slice(&self.rows[row * width..][..width]);
             subset.labels.push(self.labels[row]);
             subset.groups.push(self.groups[row]);
             subset.sessions.push(self.sessions[row]);
@@ -205,11 +162,8 @@ impl Table {
         }
         for label in [false, true] {
             let scale = self.weight_of(label) / subset.weight_of(label);
-            let rows = subset
-                .labels
-                .iter()
-                .zip(&mut subset.weights)
-                .filter(|(other, _)| **other == label);
+            let rows =
+                subset.labels.iter().zip(&mut subset.weights).filter(|(other, _)| **other == label);
             for (_, weight) in rows {
                 *weight = (f64::from(*weight) * scale) as f32;
             }
@@ -218,22 +172,14 @@ impl Table {
     }
 
     fn weight_of(&self, label: bool) -> f64 {
-        let rows = self
-            .labels
-            .iter()
-            .zip(&self.weights)
-            .filter(|(other, _)| **other == label);
+        let rows = self.labels.iter().zip(&self.weights).filter(|(other, _)| **other == label);
         rows.map(|(_, weight)| f64::from(*weight)).sum()
     }
 
     /// Uniform values and labels that follow them only in part: trees on it grow as deep as they
     /// may.
     pub(super) fn noise(rows: usize, columns: usize, seed: u64) -> Self {
-        let mut table = Self::new(
-            (0..columns)
-                .map(|column| format!("column_{column}"))
-                .collect(),
-        );
+        let mut table = Self::new((0..columns).map(|column| format!("column_{column}")).collect());
         let mut number = 0;
         let mut draw = || {
             number += 1;
@@ -241,12 +187,7 @@ impl Table {
         };
         for row in 0..rows {
             let values: Vec<f32> = (0..columns).map(|_| draw() as f32).collect();
-            let signal = values
-                .iter()
-                .take(5)
-                .map(|value| f64::from(*value))
-                .sum::<f64>()
-                / 5.0;
+            let signal = values.iter().take(5).map(|value| f64::from(*value)).sum::<f64>() / 5.0;
             table.labels.push(0.6 * draw() + 0.4 * signal > 0.5);
             table.rows.extend(values);
             table.groups.push((row / 16) as u32);
@@ -264,16 +205,7 @@ mod tests {
     fn table(keys: &[(bool, u64)]) -> Table {
         let mut table = Table::new(vec!["a".into(), "b".into()]);
         for (label, session) in keys {
-            table
-                .push(
-                    &[1.0, 2.0],
-                    RowKey {
-                        label: *label,
-                        group: 0,
-                        session: *session,
-                    },
-                )
-                .unwrap();
+            table.push(&[1.0, 2.0], RowKey { label: *label, group: 0, session: *session }).unwrap();
         }
         table
     }
@@ -282,14 +214,8 @@ mod tests {
     fn a_session_counts_once_and_strata_count_alike() {
         // Positives: stratum 1 with one session of two rows, stratum 2 with one of one. Negatives:
         // three sessions.
-        let mut table = table(&[
-            (true, 1),
-            (true, 1),
-            (true, 2),
-            (false, 3),
-            (false, 4),
-            (false, 5),
-        ]);
+        let mut table =
+            table(&[(true, 1), (true, 1), (true, 2), (false, 3), (false, 4), (false, 5)]);
         table.balance(&[1, 1, 2, 1, 1, 1], 0.5).unwrap();
         assert_eq!(table.weights, [0.75, 0.75, 1.5, 1.0, 1.0, 1.0]);
         assert!(table.balance(&[1], 0.5).is_err());
@@ -314,28 +240,15 @@ mod tests {
             let error = table.check().unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         };
-        check(
-            |table| table.rows[3] = f32::NAN,
-            "row 1, column b has the value NaN",
-        );
+        check(|table| table.rows[3] = f32::NAN, "row 1, column b has the value NaN");
         check(|table| table.weights[1] = -1.0, "row 1 has the weight -1");
         check(|table| table.weights[0] = 0.0, "no positive label");
-        check(
-            |table| table.weights.fill(0.0),
-            "every row has the weight 0",
-        );
+        check(|table| table.weights.fill(0.0), "every row has the weight 0");
         check(|table| table.labels[1] = true, "no negative label");
         check(|table| table.rows.truncate(3), "3 values for 2 rows of 2");
         check(|table| table.groups.truncate(1), "1 groups for 2 rows");
         check(|table| *table = Table::new(vec!["a".into()]), "no row");
-        let row = table(&[]).push(
-            &[1.0],
-            RowKey {
-                label: true,
-                group: 0,
-                session: 0,
-            },
-        );
+        let row = table(&[]).push(&[1.0], RowKey { label: true, group: 0, session: 0 });
         assert_eq!(row.unwrap_err().to_string(), "1 values for 2 columns");
     }
 }

@@ -46,14 +46,7 @@ pub struct TrainConfig {
 
 impl Default for TrainConfig {
     fn default() -> Self {
-        Self {
-            trees: 100,
-            depth: 12,
-            min_leaf: 3,
-            features_per_split: None,
-            seed: 1,
-            threads: 0,
-        }
+        Self { trees: 100, depth: 12, min_leaf: 3, features_per_split: None, seed: 1, threads: 0 }
     }
 }
 
@@ -75,9 +68,8 @@ pub struct Trained {
 /// A table that fails [`Table::check`], or a configuration without trees, depth or leaf rows.
 pub fn train(table: &Table, config: &TrainConfig) -> Result<Trained> {
     let parts = fit_parts(table, config, |part| {
-        let importances = part
-            .compute_feature_importances()
-            .context("failed to read the importances")?;
+        let importances =
+            part.compute_feature_importances().context("failed to read the importances")?;
         Ok((flatten(serde_json::to_value(part)?)?, importances))
     })?;
     let mut trees = Vec::with_capacity(config.trees);
@@ -91,10 +83,7 @@ pub fn train(table: &Table, config: &TrainConfig) -> Result<Trained> {
     }
     let forest =
         Forest::from_trees(table.columns.len(), &trees).context("failed to flatten the trees")?;
-    Ok(Trained {
-        forest,
-        importances,
-    })
+    Ok(Trained { forest, importances })
 }
 
 /// The trainer's own forest, kept to compare its scores and its speed with those of [`Forest`].
@@ -114,10 +103,7 @@ impl Reference {
         let parts = fit_parts(table, config, |part| Ok(serde_json::to_value(part)?))?;
         let regressor =
             serde_json::from_value(merge(parts)?).context("failed to join the fitted forests")?;
-        Ok(Self {
-            columns: table.columns.len(),
-            regressor,
-        })
+        Ok(Self { columns: table.columns.len(), regressor })
     }
 
     /// The flat form of this very forest.
@@ -126,10 +112,7 @@ impl Reference {
     ///
     /// When smartcore's serialised form is not the one this code knows.
     pub fn forest(&self) -> Result<Forest> {
-        Forest::from_trees(
-            self.columns,
-            &flatten(serde_json::to_value(&self.regressor)?)?,
-        )
+        Forest::from_trees(self.columns, &flatten(serde_json::to_value(&self.regressor)?)?)
     }
 
     /// smartcore's scores of `rows`, row after row.
@@ -138,12 +121,8 @@ impl Reference {
     ///
     /// When `rows` is empty or does not consist of whole rows.
     pub fn predict(&self, rows: &[f32]) -> Result<Vec<f64>> {
-        let matrix = DenseMatrix::new(
-            rows.len() / self.columns,
-            self.columns,
-            rows.to_vec(),
-            false,
-        )?;
+        let matrix =
+            DenseMatrix::new(rows.len() / self.columns, self.columns, rows.to_vec(), false)?;
         Ok(self.regressor.predict(&matrix)?)
     }
 }
@@ -156,13 +135,7 @@ impl Reference {
 /// None that depend on `seed`.
 pub fn bench_model(seed: u64) -> Result<(Table, Reference, Forest)> {
     let table = Table::noise(20_000, 40, seed);
-    let config = TrainConfig {
-        trees: 100,
-        depth: 12,
-        min_leaf: 1,
-        seed,
-        ..TrainConfig::default()
-    };
+    let config = TrainConfig { trees: 100, depth: 12, min_leaf: 1, seed, ..TrainConfig::default() };
     let reference = Reference::train(&table, &config)?;
     let forest = reference.forest()?;
     Ok((table, reference, forest))
@@ -179,10 +152,7 @@ fn fit_parts<T: Send>(
     ensure!(config.trees > 0, "a forest needs at least one tree");
     ensure!(config.depth > 0, "a tree needs a depth of at least 1");
     ensure!(config.min_leaf > 0, "a leaf needs at least 1 row");
-    ensure!(
-        config.features_per_split != Some(0),
-        "a split needs at least 1 column to try"
-    );
+    ensure!(config.features_per_split != Some(0), "a split needs at least 1 column to try");
 
     let fitting = Fitting::new(table, config)?;
     let parts = config.trees.div_ceil(TREES_PER_PART);
@@ -205,11 +175,7 @@ fn fit_parts<T: Send>(
         let workers: Vec<_> = (1..threads.min(parts)).map(|_| scope.spawn(work)).collect();
         let mut fitted = work();
         for worker in workers {
-            fitted.extend(
-                worker
-                    .join()
-                    .map_err(|_| anyhow!("a training thread panicked"))?,
-            );
+            fitted.extend(worker.join().map_err(|_| anyhow!("a training thread panicked"))?);
         }
         Ok(fitted)
     })?;
@@ -236,16 +202,8 @@ impl<'a> Fitting<'a> {
         Ok(Self {
             config,
             rows: DenseMatrix::new(table.len(), columns, values, true)?,
-            labels: table
-                .labels
-                .iter()
-                .map(|label| f64::from(u8::from(*label)))
-                .collect(),
-            weights: table
-                .weights
-                .iter()
-                .map(|weight| f64::from(*weight))
-                .collect(),
+            labels: table.labels.iter().map(|label| f64::from(u8::from(*label))).collect(),
+            weights: table.weights.iter().map(|weight| f64::from(*weight)).collect(),
         })
     }
 
@@ -291,12 +249,7 @@ struct FittedNode {
 fn flatten(regressor: serde_json::Value) -> Result<Vec<Vec<TreeNode>>> {
     let fitted: Fitted =
         serde_json::from_value(regressor).context("failed to read the trainer's trees")?;
-    fitted
-        .forest_regressor
-        .trees
-        .iter()
-        .map(|tree| breadth_first(&tree.nodes))
-        .collect()
+    fitted.forest_regressor.trees.iter().map(|tree| breadth_first(&tree.nodes)).collect()
 }
 
 fn breadth_first(nodes: &[FittedNode]) -> Result<Vec<TreeNode>> {
@@ -304,9 +257,8 @@ fn breadth_first(nodes: &[FittedNode]) -> Result<Vec<TreeNode>> {
     let mut flat = Vec::with_capacity(nodes.len());
     while let Some(&at) = order.get(flat.len()) {
         ensure!(order.len() <= nodes.len(), "the trainer's tree has a cycle");
-        let node: &FittedNode = nodes
-            .get(at)
-            .with_context(|| format!("the trainer's tree lacks node {at}"))?;
+        let node: &FittedNode =
+            nodes.get(at).with_context(|| format!("the trainer's tree lacks node {at}"))?;
         // A split the trainer considered and dropped keeps its threshold but has no children.
         let split = match (node.split_value, node.true_child, node.false_child) {
             (Some(threshold), Some(left), Some(right)) => {
@@ -318,10 +270,7 @@ fn breadth_first(nodes: &[FittedNode]) -> Result<Vec<TreeNode>> {
             }
             _ => None,
         };
-        flat.push(TreeNode {
-            mean: node.output,
-            split,
-        });
+        flat.push(TreeNode { mean: node.output, split });
     }
     Ok(flat)
 }
@@ -348,13 +297,7 @@ mod tests {
     use crate::model::table::RowKey;
 
     fn config() -> TrainConfig {
-        TrainConfig {
-            trees: 23,
-            depth: 7,
-            min_leaf: 1,
-            seed: 11,
-            ..TrainConfig::default()
-        }
+        TrainConfig { trees: 23, depth: 7, min_leaf: 1, seed: 11, ..TrainConfig::default() }
     }
 
     /// Values on a coarse grid, so that many are equal.
@@ -368,18 +311,10 @@ mod tests {
 
     /// Rows whose values are the thresholds of the forest and their neighbours on either side.
     fn at_thresholds(forest: &Forest) -> Vec<f32> {
-        let splits: Vec<_> = forest
-            .trees()
-            .flatten()
-            .filter_map(|node| node.split)
-            .collect();
+        let splits: Vec<_> = forest.trees().flatten().filter_map(|node| node.split).collect();
         let mut rows = Vec::new();
         for (number, split) in splits.iter().enumerate() {
-            for value in [
-                split.threshold.next_down(),
-                split.threshold,
-                split.threshold.next_up(),
-            ] {
+            for value in [split.threshold.next_down(), split.threshold, split.threshold.next_up()] {
                 let other = splits[(number * 7 + 3) % splits.len()].threshold;
                 let start = rows.len();
                 rows.extend(
@@ -399,21 +334,10 @@ mod tests {
         let mut parts = vec![0.0; forest.columns()];
         for (number, row) in rows.chunks_exact(forest.columns()).enumerate() {
             let single = forest.score(row);
-            assert_eq!(
-                single.to_bits(),
-                expected[number].to_bits(),
-                "row {number} {row:?}"
-            );
-            assert_eq!(
-                batch[number].to_bits(),
-                single.to_bits(),
-                "row {number} {row:?}"
-            );
+            assert_eq!(single.to_bits(), expected[number].to_bits(), "row {number} {row:?}");
+            assert_eq!(batch[number].to_bits(), single.to_bits(), "row {number} {row:?}");
             let sum = forest.contributions(row, &mut parts) + parts.iter().sum::<f64>();
-            assert!(
-                (sum - single).abs() < 1e-12,
-                "row {number}: {sum} and {single}"
-            );
+            assert!((sum - single).abs() < 1e-12, "row {number}: {sum} and {single}");
         }
     }
 
@@ -425,14 +349,8 @@ mod tests {
             assert_eq!((forest.depth(), forest.tree_count()), (7, 23));
             check_equal(&reference, &forest, &table.rows);
             check_equal(&reference, &forest, &at_thresholds(&forest));
-            let odd = [
-                f32::NAN,
-                f32::INFINITY,
-                f32::NEG_INFINITY,
-                -0.0,
-                f32::MAX,
-                f32::MIN_POSITIVE,
-            ];
+            let odd =
+                [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0, f32::MAX, f32::MIN_POSITIVE];
             check_equal(&reference, &forest, &odd);
             for count in [1, 7, 8, 9, 17, 513] {
                 let rows: Vec<f32> = table.rows.iter().copied().cycle().take(count * 6).collect();
@@ -445,13 +363,7 @@ mod tests {
     fn the_served_forest_is_the_trainers() {
         let table = with_ties(200, 4);
         let trained = train(&table, &config()).unwrap();
-        assert_eq!(
-            trained.forest,
-            Reference::train(&table, &config())
-                .unwrap()
-                .forest()
-                .unwrap()
-        );
+        assert_eq!(trained.forest, Reference::train(&table, &config()).unwrap().forest().unwrap());
     }
 
     #[test]
@@ -459,28 +371,10 @@ mod tests {
         let table = Table::noise(200, 4, 1);
         let first = train(&table, &config()).unwrap();
         for threads in [1, 2, 7] {
-            assert_eq!(
-                train(
-                    &table,
-                    &TrainConfig {
-                        threads,
-                        ..config()
-                    }
-                )
-                .unwrap(),
-                first
-            );
+            assert_eq!(train(&table, &TrainConfig { threads, ..config() }).unwrap(), first);
         }
         assert_ne!(
-            train(
-                &table,
-                &TrainConfig {
-                    seed: 12,
-                    ..config()
-                }
-            )
-            .unwrap()
-            .forest,
+            train(&table, &TrainConfig { seed: 12, ..config() }).unwrap().forest,
             first.forest
         );
     }
@@ -500,16 +394,7 @@ mod tests {
     fn weights_decide_how_often_a_row_is_drawn() {
         let mut table = Table::new(vec!["column".into()]);
         for row in 0..100 {
-            table
-                .push(
-                    &[1.0],
-                    RowKey {
-                        label: row < 5,
-                        group: 0,
-                        session: row,
-                    },
-                )
-                .unwrap();
+            table.push(&[1.0], RowKey { label: row < 5, group: 0, session: row }).unwrap();
         }
         let score = |table: &Table| train(table, &config()).unwrap().forest.score(&[1.0]);
         assert!((0.02..0.09).contains(&score(&table)));
@@ -524,30 +409,9 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         };
         let mut table = Table::noise(20, 3, 1);
-        check(
-            &table,
-            &TrainConfig {
-                trees: 0,
-                ..config()
-            },
-            "at least one tree",
-        );
-        check(
-            &table,
-            &TrainConfig {
-                depth: 0,
-                ..config()
-            },
-            "a depth of at least 1",
-        );
-        check(
-            &table,
-            &TrainConfig {
-                min_leaf: 0,
-                ..config()
-            },
-            "at least 1 row",
-        );
+        check(&table, &TrainConfig { trees: 0, ..config() }, "at least one tree");
+        check(&table, &TrainConfig { depth: 0, ..config() }, "a depth of at least 1");
+        check(&table, &TrainConfig { min_leaf: 0, ..config() }, "at least 1 row");
         table.labels.fill(false);
         check(&table, &config(), "no positive label among 20 rows");
         table.labels.fill(true);

@@ -25,19 +25,11 @@ pub fn cross_validate(table: &Table, config: &TrainConfig, folds: usize) -> Resu
     table.check()?;
     let fold_of = assign_folds(table, folds, config.seed)?;
     let width = table.columns.len();
-    let mut scored: Vec<_> = table
-        .labels
-        .iter()
-        .zip(&table.sessions)
-        .map(unscored)
-        .collect();
+    let mut scored: Vec<_> = table.labels.iter().zip(&table.sessions).map(unscored).collect();
     for fold in 0..folds {
         let (held_out, kept): (Vec<usize>, Vec<usize>) =
             (0..table.len()).partition(|row| fold_of[&table.groups[*row]] == fold);
-        let config = TrainConfig {
-            seed: mix(config.seed, fold as u64),
-            ..config.clone()
-        };
+        let config = TrainConfig { seed: mix(config.seed, fold as u64), ..config.clone() };
         let trained = train(&table.subset(&kept), &config)
             .with_context(|| format!("failed to train fold {} of {folds}", fold + 1))?;
         for row in held_out {
@@ -48,20 +40,13 @@ pub fn cross_validate(table: &Table, config: &TrainConfig, folds: usize) -> Resu
 }
 
 fn unscored((label, session): (&bool, &u64)) -> Scored {
-    Scored {
-        score: 0.0,
-        label: *label,
-        session: *session,
-    }
+    Scored { score: 0.0, label: *label, session: *session }
 }
 
 /// Deals the groups to folds in an order the seed decides, those with positives first, so that
 /// every fold gets its share of either kind.
 fn assign_folds(table: &Table, folds: usize, seed: u64) -> Result<HashMap<u32, usize>> {
-    ensure!(
-        folds >= 2,
-        "cross validation needs at least 2 folds, got {folds}"
-    );
+    ensure!(folds >= 2, "cross validation needs at least 2 folds, got {folds}");
     let mut positive = BTreeMap::<u32, bool>::new();
     for (group, label) in table.groups.iter().zip(&table.labels) {
         *positive.entry(*group).or_default() |= label;
@@ -86,12 +71,7 @@ mod tests {
     use crate::model::table::RowKey;
 
     fn config() -> TrainConfig {
-        TrainConfig {
-            trees: 5,
-            depth: 4,
-            seed: 9,
-            ..TrainConfig::default()
-        }
+        TrainConfig { trees: 5, depth: 4, seed: 9, ..TrainConfig::default() }
     }
 
     #[test]
@@ -99,11 +79,7 @@ mod tests {
         let mut table = Table::new(vec!["column".into()]);
         for group in 0..10 {
             for row in 0..3 {
-                let key = RowKey {
-                    label: group < 4 && row == 0,
-                    group,
-                    session: u64::from(group),
-                };
+                let key = RowKey { label: group < 4 && row == 0, group, session: u64::from(group) };
                 table.push(&[row as f32], key).unwrap();
             }
         }
@@ -122,31 +98,13 @@ mod tests {
             let label = mix(5, u64::from(group)).is_multiple_of(2);
             for _ in 0..5 {
                 table
-                    .push(
-                        &[group as f32],
-                        RowKey {
-                            label,
-                            group,
-                            session: u64::from(group),
-                        },
-                    )
+                    .push(&[group as f32], RowKey { label, group, session: u64::from(group) })
                     .unwrap();
             }
         }
-        let scored = cross_validate(
-            &table,
-            &TrainConfig {
-                depth: 8,
-                min_leaf: 1,
-                ..config()
-            },
-            4,
-        )
-        .unwrap();
-        let right = scored
-            .iter()
-            .filter(|row| (row.score >= 0.5) == row.label)
-            .count();
+        let scored =
+            cross_validate(&table, &TrainConfig { depth: 8, min_leaf: 1, ..config() }, 4).unwrap();
+        let right = scored.iter().filter(|row| (row.score >= 0.5) == row.label).count();
         assert!(right < 150, "{right} of 200 rows are right");
     }
 
@@ -156,15 +114,7 @@ mod tests {
         let first = cross_validate(&table, &config(), 3).unwrap();
         assert_eq!(
             first,
-            cross_validate(
-                &table,
-                &TrainConfig {
-                    threads: 1,
-                    ..config()
-                },
-                3
-            )
-            .unwrap()
+            cross_validate(&table, &TrainConfig { threads: 1, ..config() }, 3).unwrap()
         );
         assert_eq!(first.len(), table.len());
     }
@@ -173,22 +123,10 @@ mod tests {
     fn what_cannot_be_held_out_is_named() {
         let mut table = Table::new(vec!["column".into()]);
         for group in 0..4 {
-            table
-                .push(
-                    &[0.0],
-                    RowKey {
-                        label: group == 0,
-                        group,
-                        session: 0,
-                    },
-                )
-                .unwrap();
+            table.push(&[0.0], RowKey { label: group == 0, group, session: 0 }).unwrap();
         }
         let check = |folds, expected: &str| {
-            let error = format!(
-                "{:#}",
-                cross_validate(&table, &config(), folds).unwrap_err()
-            );
+            let error = format!("{:#}", cross_validate(&table, &config(), folds).unwrap_err());
             assert!(error.contains(expected), "{error}");
         };
         check(1, "at least 2 folds");

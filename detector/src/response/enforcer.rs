@@ -26,8 +26,8 @@ pub struct Released {
 
 /// Places and releases blocks.
 pub trait Enforcer {
-    /// Drops the flow's packets, both ways, for `ttl` from now. `reason` is kept beside the block: the low bits of
-    /// the alert's id.
+    /// Drops the flow's packets, both ways, for `ttl` from now. `reason` is kept beside the block:
+    /// the low bits of the alert's id.
     ///
     /// # Errors
     ///
@@ -69,7 +69,10 @@ mod tests {
         let mut enforcer = DryRun::default();
         let key = FlowKey::default();
         for _ in 0..2 {
-            assert_eq!(enforcer.block(&key, Duration::from_secs(1), 7).unwrap(), Blocked::Simulated);
+            assert_eq!(
+                enforcer.block(&key, Duration::from_secs(1), 7).unwrap(),
+                Blocked::Simulated
+            );
         }
         assert_eq!(enforcer.blocks, 2);
         assert_eq!(enforcer.release(&key).unwrap(), None);

@@ -1,6 +1,7 @@
 //! Which alerts lead to a block, and why others do not.
 //!
-//! A decision follows from the mode, the never-block networks and the flow alone; carrying it out is the enforcer's.
+//! A decision follows from the mode, the never-block networks and the flow alone; carrying it out
+//! is the enforcer's.
 
 use std::fmt;
 use std::time::Duration;
@@ -38,7 +39,10 @@ impl fmt::Display for Mode {
 pub enum Action {
     None,
     /// Drop the packets of this flow in both directions, for so long.
-    BlockFlow { key: FlowKey, ttl: Duration },
+    BlockFlow {
+        key: FlowKey,
+        ttl: Duration,
+    },
 }
 
 /// Why a wanted block is not made.
@@ -52,7 +56,9 @@ impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Source(network) => write!(formatter, "source is in never_block {network}"),
-            Self::Destination(network) => write!(formatter, "destination is in never_block {network}"),
+            Self::Destination(network) => {
+                write!(formatter, "destination is in never_block {network}")
+            }
         }
     }
 }
@@ -83,17 +89,23 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Decides on an alert about `source`, an address as flows hold it, stealing over the flow `key`.
+    /// Decides on an alert about `source`, an address as flows hold it, stealing over the flow
+    /// `key`.
     #[must_use]
     pub fn decide(&self, key: &FlowKey, source: &[u8; 16]) -> Decision {
         if self.mode == Mode::Observe {
             return Decision::NOTHING;
         }
         let destination = if key.low == *source { &key.high } else { &key.low };
-        let refusal = self.covers(destination).map(Refusal::Destination).or(self.covers(source).map(Refusal::Source));
+        let refusal = self
+            .covers(destination)
+            .map(Refusal::Destination)
+            .or(self.covers(source).map(Refusal::Source));
         match refusal {
             Some(_) => Decision { refusal, ..Decision::NOTHING },
-            None => Decision { action: Action::BlockFlow { key: *key, ttl: self.ttl }, refusal: None },
+            None => {
+                Decision { action: Action::BlockFlow { key: *key, ttl: self.ttl }, refusal: None }
+            }
         }
     }
 
@@ -149,7 +161,12 @@ mod tests {
         check(Mode::Observe, &["10.0.0.0/8"], "10.0.0.7", "nothing");
         check(Mode::Block, &[], "10.0.0.7", "block for 60 s");
         check(Mode::Simulate, &[], "10.0.0.7", "block for 60 s");
-        check(Mode::Block, &["192.0.2.0/24"], "10.0.0.7", "destination is in never_block 192.0.2.0/24");
+        check(
+            Mode::Block,
+            &["192.0.2.0/24"],
+            "10.0.0.7",
+            "destination is in never_block 192.0.2.0/24",
+        );
         check(Mode::Block, &["192.0.2.0/24"], "192.0.2.1", "source is in never_block 192.0.2.0/24");
         check(Mode::Block, &["10.0.0.7"], "10.0.0.7", "source is in never_block 10.0.0.7/32");
         check(Mode::Block, &["fd00::/8", "198.51.100.0/24"], "10.0.0.7", "block for 60 s");

@@ -9,7 +9,7 @@ use crate::flow::FlowRecord;
 use crate::network::ip;
 use crate::units::rfc3339;
 use crate::verdict::Alert;
-use crate::verdict::alert::protocol_name;
+use crate::verdict::alert::{has_ports, protocol_name};
 
 /// Writes one kind of row to `W`.
 #[derive(Debug)]
@@ -81,13 +81,15 @@ impl<W: Write> Sink for CsvSink<W> {
             return Ok(());
         }
         let (out, back) = (&record.forward, &record.reverse);
+        let named = has_ports(record.protocol);
+        let port = |port: u16| if named { port.to_string() } else { String::new() };
         self.row(&[
             rfc3339(record.start_ns),
             rfc3339(record.end_ns),
             ip(&record.source_address).to_string(),
-            record.source_port.to_string(),
+            port(record.source_port),
             ip(&record.destination_address).to_string(),
-            record.destination_port.to_string(),
+            port(record.destination_port),
             protocol_name(record.protocol),
             out.ip_bytes.to_string(),
             back.ip_bytes.to_string(),
@@ -112,9 +114,14 @@ impl<W: Write> Sink for CsvSink<W> {
 
 /// A cell that spreadsheets read as text and not as a formula: names come from the wire.
 fn quoted(cell: &str) -> String {
-    let formula = cell.starts_with(['=', '+', '@']) || (cell.starts_with('-') && cell.parse::<f64>().is_err());
+    let formula = cell.starts_with(['=', '+', '@'])
+        || (cell.starts_with('-') && cell.parse::<f64>().is_err());
     let cell = if formula { format!("'{cell}") } else { cell.to_owned() };
-    if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
+    if cell.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell
+    }
 }
 
 #[cfg(test)]
@@ -131,7 +138,10 @@ mod tests {
         let text = String::from_utf8(bytes).unwrap();
         let widths: Vec<usize> = text.lines().map(|line| line.split(',').count()).collect();
         assert_eq!(widths, [21, 21], "{text}");
-        assert!(text.contains(",10.0.0.7,40000,2001:db8::1,443,tcp,src,bulk_upload,high,0.875,"), "{text}");
+        assert!(
+            text.contains(",10.0.0.7,40000,2001:db8::1,443,tcp,src,bulk_upload,high,0.875,"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::flow::{FlowRecord, Volume};
 use crate::network::ip;
 use crate::units::rfc3339;
 use crate::verdict::Alert;
-use crate::verdict::alert::protocol_name;
+use crate::verdict::alert::{has_ports, protocol_name};
 
 /// Writes lines to `W`.
 #[derive(Debug)]
@@ -138,9 +138,9 @@ struct FlowLine<'a> {
     start: String,
     end: String,
     src: String,
-    src_port: u16,
+    src_port: Option<u16>,
     dst: String,
-    dst_port: u16,
+    dst_port: Option<u16>,
     protocol: String,
     src_home: bool,
     dst_home: bool,
@@ -166,14 +166,15 @@ impl<'a> FlowLine<'a> {
     /// *out* is what the initiator, the source, sent.
     fn of(record: &'a FlowRecord) -> Self {
         let (out, back): (&Volume, &Volume) = (&record.forward, &record.reverse);
+        let port = |port: u16| has_ports(record.protocol).then_some(port);
         Self {
             r#type: "flow",
             start: rfc3339(record.start_ns),
             end: rfc3339(record.end_ns),
             src: ip(&record.source_address).to_string(),
-            src_port: record.source_port,
+            src_port: port(record.source_port),
             dst: ip(&record.destination_address).to_string(),
-            dst_port: record.destination_port,
+            dst_port: port(record.destination_port),
             protocol: protocol_name(record.protocol),
             src_home: record.source_home,
             dst_home: record.destination_home,

@@ -28,7 +28,9 @@ pub fn bounded<T>(capacity: usize) -> (Queue<T>, Receiver<T>) {
 impl<T> Queue<T> {
     /// Gives an item, or counts it as dropped where the queue is full or nobody takes any more.
     pub fn offer(&self, item: T) {
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.sender.try_send(item) {
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
+            self.sender.try_send(item)
+        {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }

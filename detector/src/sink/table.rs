@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use super::{Sink, Summary};
 use crate::flow::FlowRecord;
 use crate::units;
-use crate::verdict::alert::{endpoint, protocol_name};
+use crate::verdict::alert::{endpoint, has_ports, protocol_name};
 use crate::verdict::{ActionTaken, Alert, Severity};
 
 /// How the table may look.
@@ -20,7 +20,8 @@ pub enum Style {
 }
 
 impl Style {
-    /// Colour where `terminal` says so and the user has not switched it off (<https://no-color.org>).
+    /// Colour where `terminal` says so and the user has not switched it off
+    /// (<https://no-color.org>).
     #[must_use]
     pub fn choose(terminal: bool, no_color: Option<&std::ffi::OsStr>) -> Self {
         let refused = no_color.is_some_and(|value| !value.is_empty());
@@ -32,7 +33,9 @@ impl Style {
         match (self, severity) {
             (Self::Plain, _) | (_, Severity::Low) => format!("{name:<8}"),
             (Self::Color, Severity::Medium) => format!("\x1b[33m{name:<8}\x1b[0m"),
-            (Self::Color, Severity::High | Severity::Critical) => format!("\x1b[1;31m{name:<8}\x1b[0m"),
+            (Self::Color, Severity::High | Severity::Critical) => {
+                format!("\x1b[1;31m{name:<8}\x1b[0m")
+            }
         }
     }
 }
@@ -85,12 +88,22 @@ impl<W: Write> Sink for TableSink<W> {
         )?;
         let leaked = units::bytes(alert.bytes_leaked);
         let after = units::seconds(alert.seconds_to_detect());
-        let again = if alert.revision > 1 { format!(", grew to revision {}", alert.revision) } else { String::new() };
-        writeln!(self.output, "{INDENT}alert {}{again}: {leaked} had left when it opened, {after} into the session", alert.id)?;
+        let again = if alert.revision > 1 {
+            format!(", grew to revision {}", alert.revision)
+        } else {
+            String::new()
+        };
+        writeln!(
+            self.output,
+            "{INDENT}alert {}{again}: {leaked} had left when it opened, {after} into the session",
+            alert.id
+        )?;
         if let Some(action) = action(alert) {
             writeln!(self.output, "{INDENT}{action}")?;
         }
-        for reason in alert.reasons.iter().filter(|reason| reason.value.is_some()).take(REASONS_SHOWN) {
+        for reason in
+            alert.reasons.iter().filter(|reason| reason.value.is_some()).take(REASONS_SHOWN)
+        {
             writeln!(self.output, "{INDENT}{:+.2}  {}", reason.contribution, clean(&reason.text))?;
         }
         Ok(())
@@ -99,7 +112,7 @@ impl<W: Write> Sink for TableSink<W> {
     fn flow(&mut self, record: &FlowRecord) -> io::Result<()> {
         self.header()?;
         let seconds = record.end_ns.saturating_sub(record.start_ns) as f64 / 1e9;
-        let port = |port: u16| (port != 0).then_some(port);
+        let port = |port: u16| has_ports(record.protocol).then_some(port);
         writeln!(
             self.output,
             "{}  {:<8}  {:<19}  {:>5}  {:>8}  {:>8}  {} -> {} {}{}, {}",
@@ -118,7 +131,10 @@ impl<W: Write> Sink for TableSink<W> {
     }
 
     fn summary(&mut self, summary: &Summary) -> io::Result<()> {
-        let source = summary.source.as_deref().map_or(String::new(), |source| format!("{}: ", clean(source)));
+        let source = summary
+            .source
+            .as_deref()
+            .map_or(String::new(), |source| format!("{}: ", clean(source)));
         let alerts = match summary.alerts {
             0 => "no alerts".to_owned(),
             1 => "1 alert".to_owned(),
@@ -132,17 +148,27 @@ impl<W: Write> Sink for TableSink<W> {
             units::count(summary.flows),
             units::seconds(summary.seconds),
         )?;
-        let skipped: Vec<String> =
-            summary.skipped.iter().map(|(reason, count)| format!("{} {reason}", units::count(*count))).collect();
+        let skipped: Vec<String> = summary
+            .skipped
+            .iter()
+            .map(|(reason, count)| format!("{} {reason}", units::count(*count)))
+            .collect();
         if !skipped.is_empty() {
             writeln!(self.output, "frames in no flow: {}", skipped.join(", "))?;
         }
         if summary.overflow_bytes != 0 {
             let bytes = units::bytes(summary.overflow_bytes);
-            writeln!(self.output, "{bytes} counted by host only: the flow table was full, raise kernel.max_flows")?;
+            writeln!(
+                self.output,
+                "{bytes} counted by host only: the flow table was full, raise kernel.max_flows"
+            )?;
         }
         if summary.unaccounted_bytes != 0 {
-            writeln!(self.output, "{} bytes unaccounted for: please report this", summary.unaccounted_bytes)?;
+            writeln!(
+                self.output,
+                "{} bytes unaccounted for: please report this",
+                summary.unaccounted_bytes
+            )?;
         }
         Ok(())
     }
@@ -159,7 +185,8 @@ fn action(alert: &Alert) -> Option<String> {
         ActionTaken::None => None,
         ActionTaken::Simulated => Some("would be blocked (mode simulate)".to_owned()),
         ActionTaken::Blocked => {
-            let leaked = units::bytes(alert.bytes_leaked_before_block.unwrap_or(alert.bytes_leaked));
+            let leaked =
+                units::bytes(alert.bytes_leaked_before_block.unwrap_or(alert.bytes_leaked));
             Some(format!("blocked, after {leaked}"))
         }
         ActionTaken::Refused => Some("not blocked: a never-block network covers it".to_owned()),
@@ -169,7 +196,11 @@ fn action(alert: &Alert) -> Option<String> {
 
 /// `2023-09-08 14:38:32`.
 fn time(time_ns: u64) -> String {
-    units::rfc3339(time_ns).chars().take(19).map(|letter| if letter == 'T' { ' ' } else { letter }).collect()
+    units::rfc3339(time_ns)
+        .chars()
+        .take(19)
+        .map(|letter| if letter == 'T' { ' ' } else { letter })
+        .collect()
 }
 
 fn name(name: Option<&str>) -> String {
@@ -223,10 +254,17 @@ TIME (UTC)           SEVERITY  TECHNIQUE            SCORE      SENT  RECEIVED  F
 
     #[test]
     fn a_summary_says_what_is_missing() {
-        let mut summary = Summary { packets: 2_000_000, bytes: 1_040_000_000, flows: 3, alerts: 1, ..Summary::default() };
+        let mut summary = Summary {
+            packets: 2_000_000,
+            bytes: 1_040_000_000,
+            flows: 3,
+            alerts: 1,
+            ..Summary::default()
+        };
         summary.seconds = 12.0;
         summary.skipped.insert("arp", 2);
-        let expected = "2.0 M packets, 1.0 GB, 3 flows over 12 s: 1 alert\nframes in no flow: 2 arp\n";
+        let expected =
+            "2.0 M packets, 1.0 GB, 3 flows over 12 s: 1 alert\nframes in no flow: 2 arp\n";
         assert_eq!(text(Style::Plain, |sink| sink.summary(&summary).unwrap()), expected);
     }
 }

@@ -148,9 +148,9 @@ impl Ends {
             Some(peer) => (peer.address, peer.port, peer.protocol),
             None => (key.server, key.server_port, key.protocol),
         };
-        let has_ports = matches!(number, protocol::TCP | protocol::UDP | protocol::SCTP);
-        let client_port = (has_ports && session.overflow.is_none()).then(|| flow.initiator_port());
-        let server_port = has_ports.then_some(server_port);
+        let client_port = session.overflow.is_none().then(|| flow.initiator_port());
+        let client_port = client_port.filter(|_| has_ports(number));
+        let server_port = Some(server_port).filter(|_| has_ports(number));
         let (client, server) = ((key.client, client_port), (server, server_port));
         let (src, dst) = match sender {
             Side::Client => (client, server),
@@ -158,6 +158,12 @@ impl Ends {
         };
         Self { src: src.0, src_port: src.1, dst: dst.0, dst_port: dst.1, protocol: number }
     }
+}
+
+/// Whether the two numbers that flows keep for ports are ports; in ICMP they are an identifier.
+#[must_use]
+pub fn has_ports(number: u8) -> bool {
+    matches!(number, protocol::TCP | protocol::UDP | protocol::SCTP)
 }
 
 /// A protocol's lower-case name; its number where it has none here.

@@ -5,7 +5,8 @@
 
 use std::net::IpAddr;
 
-use crate::flow::session::Icmp;
+use crate::features::name_information;
+use crate::flow::session::{Dns, Icmp};
 use crate::flow::{Session, Side, Volume};
 use crate::network::ip;
 
@@ -13,9 +14,13 @@ use crate::network::ip;
 /// a third of their precision (arXiv 2407.02856).
 pub const MIN_PACKETS: u64 = 7;
 
-/// Payload bytes below which a sender without DNS or ICMP messages carried nothing to speak of: a
+/// Payload bytes below which a sender without DNS queries or echo messages carried nothing to speak of: a
 /// request line with its headers is larger.
 pub const MIN_PAYLOAD_BYTES: u64 = 384;
+
+/// Bytes that a client's DNS names must be able to carry before it is judged: a directory look-up
+/// with a GUID in it holds 35, one query name full of encoded content 60 and more.
+pub const MIN_NAME_BYTES: f64 = 48.0;
 
 /// The senders of a session that are judged: at home, and with enough sent.
 pub fn judged(session: &Session) -> impl Iterator<Item = Side> {
@@ -32,13 +37,21 @@ fn is_judged(session: &Session, sender: Side) -> bool {
     }
     let sent = session.sent(sender);
     let (dns, icmp) = (session.heads.dns.as_deref(), session.heads.icmp.as_deref());
-    if sender == Side::Client && dns.is_some_and(|dns| dns.queries != 0) {
-        return sent.payload_bytes != 0;
+    if let Some(dns) = dns.filter(|dns| sender == Side::Client && dns.queries != 0) {
+        return asks(dns);
     }
     match icmp {
         Some(icmp) if icmp.requests + icmp.replies != 0 => carries(icmp, sent),
         _ => enough(sent, session.packets()),
     }
+}
+
+/// Names of addresses hold nothing but addresses, and a few short names hold too little.
+fn asks(dns: &Dns) -> bool {
+    // The sums are a cheap upper bound.
+    dns.ptr < dns.queries
+        && dns.name_bytes as f64 >= MIN_NAME_BYTES
+        && name_information(dns) >= MIN_NAME_BYTES
 }
 
 /// Echo payloads that all are those of an ordinary ping, answered as they were sent and of one
@@ -66,16 +79,25 @@ mod tests {
 
     #[test]
     fn groups_are_no_receivers() {
-        for (address, expected) in
-            [("224.0.0.251", true), ("255.255.255.255", true), ("ff02::fb", true), ("192.0.2.255", false), ("::", false)]
-        {
-            assert_eq!(is_group(&crate::network::octets(address.parse().unwrap())), expected, "{address}");
+        for (address, expected) in [
+            ("224.0.0.251", true),
+            ("255.255.255.255", true),
+            ("ff02::fb", true),
+            ("192.0.2.255", false),
+            ("::", false),
+        ] {
+            assert_eq!(
+                is_group(&crate::network::octets(address.parse().unwrap())),
+                expected,
+                "{address}"
+            );
         }
     }
 
     #[test]
     fn an_ordinary_ping_holds_nothing() {
-        let sent = |size_max| Volume { payload_bytes: 560, size_min: 84, size_max, ..Volume::default() };
+        let sent =
+            |size_max| Volume { payload_bytes: 560, size_min: 84, size_max, ..Volume::default() };
         let icmp = |unusual| Icmp { requests: 4, unusual, ..Icmp::default() };
         assert!(!carries(&icmp(0), &sent(84)));
         assert!(carries(&icmp(0), &sent(90)));
@@ -83,9 +105,29 @@ mod tests {
     }
 
     #[test]
+    fn names_hold_little_or_much() {
+        let check = |queries: u64, ptr: u64, length: u64, entropy: f64, expected: bool| {
+            let mut dns = Dns { queries, ptr, name_bytes: queries * length, ..Dns::default() };
+            dns.name_entropy.add(entropy);
+            for name in 0..queries {
+                let spread = name.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                dns.distinct.insert(spread);
+            }
+            assert_eq!(asks(&dns), expected, "{queries} {ptr} {length} {entropy}");
+        };
+        check(1, 0, 64, 4.35, false);
+        check(1, 0, 118, 5.5, true);
+        check(3, 0, 24, 3.7, false);
+        check(1, 0, 117, 4.2, true);
+        check(40, 0, 24, 3.7, true);
+        check(40, 40, 72, 3.1, false);
+    }
+
+    #[test]
     fn a_shape_needs_packets_and_bytes() {
         let sent = |payload_bytes| Volume { payload_bytes, ..Volume::default() };
-        for (payload, packets, expected) in [(10_000, 6, false), (383, 100, false), (384, 7, true)] {
+        for (payload, packets, expected) in [(10_000, 6, false), (383, 100, false), (384, 7, true)]
+        {
             assert_eq!(enough(&sent(payload), packets), expected, "{payload} {packets}");
         }
     }

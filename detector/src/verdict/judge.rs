@@ -81,7 +81,13 @@ impl Judge {
     }
 
     /// Scores what `sender` has sent in `session` until now. `flow` brought it to a checkpoint.
-    pub fn judge(&mut self, session: &Session, flow: &FlowView, sender: Side, now_ns: u64) -> Judgement {
+    pub fn judge(
+        &mut self,
+        session: &Session,
+        flow: &FlowView,
+        sender: Side,
+        now_ns: u64,
+    ) -> Judgement {
         vector(session, sender, now_ns, &mut self.row);
         let score = self.model.forest.score(&self.row);
         let sample = Sample::new(session, sender, now_ns);
@@ -100,9 +106,12 @@ impl Judge {
                 payload_bytes,
                 bytes_leaked: sample.sent.ip_bytes,
             },
-            Some(open) if grew(&open, severity, payload_bytes) => {
-                Open { revision: open.revision + 1, severity: severity.max(open.severity), payload_bytes, ..open }
-            }
+            Some(open) if grew(&open, severity, payload_bytes) => Open {
+                revision: open.revision + 1,
+                severity: severity.max(open.severity),
+                payload_bytes,
+                ..open
+            },
             Some(open) => return Judgement { score, open: Some(open.id), alert: None },
         };
         self.open.insert((session.id, sender), open);
@@ -122,7 +131,8 @@ impl Judge {
 
     fn alert(&self, sample: &Sample<'_>, flow: &FlowView, open: &Open, score: f64) -> Alert {
         let session = sample.session;
-        let Ends { src, src_port, dst, dst_port, protocol } = Ends::of(session, flow, sample.sender);
+        let Ends { src, src_port, dst, dst_port, protocol } =
+            Ends::of(session, flow, sample.sender);
         Alert {
             id: open.id,
             revision: open.revision,

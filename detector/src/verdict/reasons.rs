@@ -42,7 +42,9 @@ pub fn explain(forest: &Forest, row: &[f32], sample: &Sample<'_>) -> Vec<Reason>
 /// A column's value as a sentence a person can check.
 fn words(column: &Column, value: f32, sample: &Sample<'_>) -> String {
     match column.name {
-        "producer_consumer_ratio" | "sent_payload" | "received_payload" => volumes(sample),
+        "producer_consumer_ratio" => volumes(sample),
+        "sent_payload" => format!("sent {} of payload", units::bytes(from_log2(value))),
+        "received_payload" => format!("received {} of payload", units::bytes(from_log2(value))),
         "sent_rate" => format!("sent {} a second", units::bytes(from_log2(value))),
         "duration" => format!("over {}", units::seconds(from_log2_exact(value))),
         "sender_opened" if value == 1.0 => "the sender opened the session".to_owned(),
@@ -51,7 +53,9 @@ fn words(column: &Column, value: f32, sample: &Sample<'_>) -> String {
         "receiver_named" => "no name is known of the receiver".to_owned(),
         "server_named_by_dns" if value == 1.0 => "a DNS answer named the server".to_owned(),
         "server_named_by_dns" => "no DNS answer named the server".to_owned(),
-        "protocol" => format!("protocol {}", super::alert::protocol_name(sample.session.key.protocol)),
+        "protocol" => {
+            format!("protocol {}", super::alert::protocol_name(sample.session.key.protocol))
+        }
         "service" => format!("server port {}", sample.session.key.server_port),
         _ => plain(column, value),
     }
@@ -80,8 +84,12 @@ fn plain(column: &Column, value: f32) -> String {
     }
     match unit.split(", -1").next().unwrap_or_default() {
         "log2(1 + bytes)" => format!("{meaning}: {}", units::bytes(from_log2(value))),
-        "log2(1 + 10 ms)" => format!("{meaning}: {}", units::seconds(from_log2_exact(value) / 100.0)),
-        unit if unit.starts_with("log2") => format!("{meaning}: {}", units::count(from_log2(value))),
+        "log2(1 + 10 ms)" => {
+            format!("{meaning}: {}", units::seconds(from_log2_exact(value) / 100.0))
+        }
+        unit if unit.starts_with("log2") => {
+            format!("{meaning}: {}", units::count(from_log2(value)))
+        }
         "0 to 1" => format!("{meaning}: {:.0} %", value * 100.0),
         "0 or 1" | "class" => format!("{meaning}: {value:.0}"),
         "bytes" => format!("{meaning}: {value:.0} bytes"),
@@ -105,7 +113,8 @@ mod tests {
     use crate::flow::{SessionKey, Side, Volume};
 
     fn check(name: &str, value: f32, expected: &str) {
-        let mut session = session(SessionKey { protocol: 6, server_port: 443, ..SessionKey::default() });
+        let mut session =
+            session(SessionKey { protocol: 6, server_port: 443, ..SessionKey::default() });
         session.up = Volume { payload_bytes: 48_000_000, ..Volume::default() };
         session.down = Volume { payload_bytes: 300_000, ..Volume::default() };
         let column = &COLUMNS[index_of(name).unwrap()];
@@ -115,13 +124,18 @@ mod tests {
     #[test]
     fn values_in_words() {
         check("producer_consumer_ratio", 0.98, "sent 48 MB, received 300 kB: 160 to 1");
+        check("received_payload", 0.0, "received 0 B of payload");
         check("sent_rate", 20.0, "sent 1.0 MB a second");
         check("duration", 10.0, "over 17 min");
         check("receiver_named", 0.0, "no name is known of the receiver");
         check("protocol", 1.0, "protocol tcp");
         check("service", 2.0, "server port 443");
         check("dns_distinct_share", 0.97, "share of the queries whose name is new: 97 %");
-        check("dns_name_entropy", 4.31, "mean Shannon entropy of the query names: 4.3 bits per byte");
+        check(
+            "dns_name_entropy",
+            4.31,
+            "mean Shannon entropy of the query names: 4.3 bits per byte",
+        );
         check("sent_gap_longest", 10.0, "longest gap between the sender's packets: 10 s");
         check("icmp_entropy", -1.0, "mean Shannon entropy of the ICMP payloads: none");
     }

@@ -1,0 +1,415 @@
+//! The live loop: kernel news and polls in, judgements and blocks out.
+//!
+//! One task owns the data plane, the tracker and the engine, so that a block follows the event that
+//! asks for it without a queue between them; what is told to people goes through a bounded queue to
+//! a thread of its own and is dropped, counted, rather than waited for. Nothing here runs per
+//! packet.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use detector_common::abi::HEAD_BYTES;
+use detector_common::flow::{Checkpoint, Direction, FlowCounters, FlowKey};
+use detector_common::parse::Skip;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use crate::config::Config;
+use crate::engine::{Engine, EngineConfig, Output, enforce};
+use crate::flow::{Cause, FlowRecord, Observation, TimeBase, Tracker};
+use crate::model::Model;
+use crate::response::{Action, Decision, Enforcer as _};
+use crate::sink::Summary;
+use crate::sink::queue::Queue;
+use crate::source::kernel::interfaces::{Selection, Watcher};
+use crate::source::kernel::{Accounting, Change, KernelSource, News};
+use crate::status::Status;
+use crate::verdict::Alert;
+
+/// What the sinks are handed.
+#[derive(Debug)]
+pub enum Told {
+    Alert(Box<Alert>),
+    Flow(Box<FlowRecord>),
+    Status(Status),
+    Summary(Box<Summary>),
+}
+
+/// Everything that runs.
+pub struct Agent {
+    kernel: KernelSource,
+    tracker: Tracker,
+    engine: Engine,
+    base: TimeBase,
+    sink: Queue<Told>,
+    poll_interval: Duration,
+    started: Instant,
+    /// The flow whose counters were last given to the tracker: what an alert that follows is about.
+    latest: Option<(FlowKey, FlowCounters)>,
+    changed: Vec<(FlowKey, FlowCounters)>,
+    rate: Rate,
+}
+
+/// What the previous status line was made from.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rate {
+    frames: u64,
+    bytes: u64,
+}
+
+impl Agent {
+    /// Loads the data plane and attaches it to every interface that is meant.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps even one named interface from being watched: nothing stays attached then.
+    pub fn start(
+        config: &Config,
+        model: Arc<Model>,
+        flows: bool,
+        sink: Queue<Told>,
+    ) -> anyhow::Result<Self> {
+        let selection = Selection::new(&config.interfaces)?;
+        let engine = Engine::new(
+            model,
+            EngineConfig {
+                policy: config.policy(),
+                threshold: config.model.threshold,
+                flows,
+                rows: false,
+            },
+        )?;
+        let mut kernel = KernelSource::load(config, selection)?;
+        kernel.check_selection()?;
+        for change in kernel.rescan()? {
+            match change {
+                Change::Failed { name, error } => {
+                    return Err(error.context(format!("failed to watch {name}")));
+                }
+                other => tell(&other),
+            }
+        }
+        kernel.check_attached()?;
+        if config.kernel.print_memory {
+            let bytes = kernel.map_memory_bytes()?;
+            tracing::info!(
+                "kernel maps take {} for up to {} flows",
+                crate::units::bytes(bytes),
+                config.kernel.max_flows
+            );
+        }
+        Ok(Self {
+            base: kernel.time_base(),
+            kernel,
+            tracker: Tracker::new(&config.tracker()),
+            engine,
+            sink,
+            poll_interval: Duration::from_millis(config.kernel.poll_interval_ms),
+            started: Instant::now(),
+            latest: None,
+            changed: Vec::new(),
+            rate: Rate::default(),
+        })
+    }
+
+    /// Runs until a signal to stop, then takes everything off, reads a last time and sums up.
+    ///
+    /// # Errors
+    ///
+    /// A data plane that cannot be read any more. It is taken off all the same.
+    pub async fn run(mut self) -> anyhow::Result<Summary> {
+        let mut wakeups = Wakeups::new(&self.kernel, self.poll_interval)?;
+        loop {
+            match wakeups.next().await? {
+                Wakeup::Stop => break,
+                Wakeup::News => self.take_news()?,
+                Wakeup::Interfaces => self.rescan()?,
+                Wakeup::Poll => {
+                    self.poll()?;
+                    let status = self.status()?;
+                    self.sink.offer(Told::Status(status));
+                }
+            }
+        }
+        self.finish()
+    }
+
+    /// Events wake the agent; each is judged, and acted on, before the next is read.
+    fn take_news(&mut self) -> anyhow::Result<()> {
+        while let Some(news) = self.kernel.next_news() {
+            match news {
+                News::Checkpoint(event) => {
+                    let checkpoint = if event.checkpoint == Checkpoint::Packets as u8 {
+                        Checkpoint::Packets
+                    } else {
+                        Checkpoint::Bytes
+                    };
+                    self.observe_flow(&event.key, &event.counters, Cause::Checkpoint(checkpoint))?;
+                }
+                News::Head(event) => {
+                    if !self.tracker.knows(&event.key)
+                        && let Some(counters) = self.kernel.lookup(&event.key)?
+                    {
+                        self.observe_flow(&event.key, &counters, Cause::Poll)?;
+                    }
+                    let length = usize::from(event.length).min(HEAD_BYTES);
+                    let direction = if event.direction == Direction::FromLow as u8 {
+                        Direction::FromLow
+                    } else {
+                        Direction::FromHigh
+                    };
+                    self.observe(Observation::Head {
+                        key: &event.key,
+                        direction,
+                        payload_bytes: event.payload_bytes,
+                        bytes: &event.bytes[..length],
+                        now: event.now,
+                    })?;
+                }
+                News::Overflow(event) => {
+                    let (key, counters, now) = (&event.key, &event.counters, event.now);
+                    self.observe(Observation::Overflow { key, counters, now })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn observe_flow(
+        &mut self,
+        key: &FlowKey,
+        counters: &FlowCounters,
+        cause: Cause,
+    ) -> anyhow::Result<()> {
+        self.latest = Some((*key, *counters));
+        self.observe(Observation::Flow { key, counters, cause })
+    }
+
+    fn observe(&mut self, observation: Observation<'_>) -> anyhow::Result<()> {
+        self.tracker.observe(&observation, &self.base, &mut self.engine);
+        self.act()
+    }
+
+    /// Carries out and passes on what the engine came to.
+    fn act(&mut self) -> anyhow::Result<()> {
+        let outputs: Vec<Output> = self.engine.outputs().collect();
+        for output in outputs {
+            match output {
+                Output::Alert { mut alert, decision } => {
+                    if let Err(error) = enforce(&mut self.kernel, &mut alert, &decision) {
+                        tracing::error!("{error:#}");
+                    } else if alert.bytes_leaked_before_block.is_some() {
+                        self.measure_leak(&mut alert, &decision)?;
+                    }
+                    self.sink.offer(Told::Alert(alert));
+                }
+                Output::Block { id, action: Action::BlockFlow { key, ttl } } => {
+                    if let Err(error) = self.kernel.block(&key, ttl, id.low_bits()) {
+                        tracing::error!("failed to block for alert {id}: {error:#}");
+                    }
+                }
+                Output::Block { action: Action::None, .. } => {}
+                Output::Flow(record) => self.sink.offer(Told::Flow(record)),
+            }
+        }
+        Ok(())
+    }
+
+    /// What left before the block stood: the session's bytes when it was judged, and what the flow
+    /// passed between then and its first dropped packet.
+    fn measure_leak(&mut self, alert: &mut Alert, decision: &Decision) -> anyhow::Result<()> {
+        let Action::BlockFlow { key, .. } = decision.action else { return Ok(()) };
+        let Some((latest, judged)) = self.latest.filter(|(latest, _)| *latest == key) else {
+            return Ok(());
+        };
+        let Some(now) = self.kernel.lookup(&latest)? else { return Ok(()) };
+        let low_leaks = key.low == alert.src;
+        let half = if low_leaks { 0 } else { 1 };
+        let passed = |counters: &FlowCounters| {
+            counters.halves[half].ip_bytes - counters.halves[half].dropped_bytes
+        };
+        let since = passed(&now).saturating_sub(passed(&judged));
+        alert.bytes_leaked_before_block = Some(alert.bytes_out + since);
+        Ok(())
+    }
+
+    /// Reads what changed, tells the tracker that time has passed, deletes what is over.
+    fn poll(&mut self) -> anyhow::Result<()> {
+        for (key, counters) in self.kernel.take_closed()? {
+            self.observe_flow(&key, &counters, Cause::Closed)?;
+        }
+        self.kernel.begin_poll()?;
+        let mut changed = std::mem::take(&mut self.changed);
+        while self.kernel.next_changed(&mut changed)? {
+            for (key, counters) in &changed {
+                self.observe_flow(key, counters, Cause::Poll)?;
+            }
+            // A large map must not keep events waiting.
+            self.take_news()?;
+        }
+        self.changed = changed;
+        let now = self.kernel.now()?;
+        self.poll_overflow(now)?;
+        self.observe(Observation::Tick { now_ns: self.base.ns(now) })?;
+        let mut expired = Vec::new();
+        self.tracker.take_expired(&mut expired);
+        expired.extend(self.kernel.under_pressure()?);
+        self.kernel.close(&expired)?;
+        for dropped in self.kernel.take_expired_blocks()? {
+            tracing::info!(
+                "a block on {} ended: it dropped {} packets, {}",
+                crate::response::policy::describe(&dropped.key),
+                dropped.packets,
+                crate::units::bytes(dropped.bytes)
+            );
+        }
+        Ok(())
+    }
+
+    fn poll_overflow(&mut self, now: u64) -> anyhow::Result<()> {
+        for (key, counters) in self.kernel.overflow()? {
+            self.observe(Observation::Overflow { key: &key, counters: &counters, now })?;
+        }
+        Ok(())
+    }
+
+    fn rescan(&mut self) -> anyhow::Result<()> {
+        for change in self.kernel.rescan()? {
+            tell(&change);
+        }
+        Ok(())
+    }
+
+    fn status(&mut self) -> anyhow::Result<Status> {
+        let accounting = self.kernel.accounting()?;
+        let totals = &accounting.totals;
+        let seconds = self.poll_interval.as_secs_f64();
+        let per_second = |now: u64, before: u64| (now.saturating_sub(before)) as f64 / seconds;
+        let status = Status {
+            packets_per_second: per_second(totals.frames.packets, self.rate.frames),
+            bytes_per_second: per_second(totals.frames.bytes, self.rate.bytes),
+            flows: u64::from(accounting.live_flows),
+            alerts: self.engine.counts().alerts,
+            interfaces: self.kernel.watched().count() as u64,
+            overflow_bytes: totals.overflow.bytes,
+            events_lost: totals.events_lost,
+            heads_refused: totals.heads_refused,
+            skipped: skipped(&accounting).values().sum(),
+            dropped_packets: totals.dropped.packets,
+            not_told: self.sink.dropped(),
+        };
+        self.rate = Rate { frames: totals.frames.packets, bytes: totals.frames.bytes };
+        Ok(status)
+    }
+
+    /// Detaches, reads the maps a last time, ends every flow, and sums up.
+    fn finish(mut self) -> anyhow::Result<Summary> {
+        self.kernel.detach();
+        // Programs that were running when their link went have long ended; two polls let the flows
+        // that are being deleted go, too.
+        std::thread::sleep(Duration::from_millis(50));
+        self.take_news()?;
+        self.poll()?;
+        self.tracker.finish(&mut self.engine);
+        self.act()?;
+        let accounting = self.kernel.accounting()?;
+        let totals = &accounting.totals;
+        if self.kernel.records_unknown() != 0 {
+            tracing::error!("{} events were of no known kind", self.kernel.records_unknown());
+        }
+        let counts = self.tracker.counts();
+        Ok(Summary {
+            source: None,
+            packets: totals.frames.packets,
+            bytes: totals.frames.bytes,
+            flows: counts.flows_opened,
+            alerts: self.engine.counts().alerts,
+            skipped: skipped(&accounting),
+            overflow_bytes: totals.overflow.bytes,
+            unaccounted_bytes: accounting.unaccounted_bytes,
+            seconds: self.started.elapsed().as_secs_f64(),
+        })
+    }
+}
+
+fn skipped(accounting: &Accounting) -> BTreeMap<&'static str, u64> {
+    Skip::NAMES
+        .into_iter()
+        .zip(accounting.totals.skipped)
+        .filter(|(_, count)| count.packets != 0)
+        .map(|(name, count)| (name, count.packets))
+        .collect()
+}
+
+fn tell(change: &Change) {
+    match change {
+        Change::Attached { name, how, reasons } => {
+            tracing::info!("watching {name}: {how}");
+            for reason in reasons {
+                tracing::info!("{name}: {reason}");
+            }
+        }
+        Change::Gone { name } => tracing::warn!("{name} went away"),
+        Change::Failed { name, error } => tracing::error!("failed to watch {name}: {error:#}"),
+    }
+}
+
+/// What the agent waits for.
+struct Wakeups {
+    events: AsyncFd<OwnedFd>,
+    watcher: AsyncFd<Watcher>,
+    interrupt: Signal,
+    terminate: Signal,
+    poll: Interval,
+}
+
+enum Wakeup {
+    Stop,
+    News,
+    Interfaces,
+    Poll,
+}
+
+impl Wakeups {
+    fn new(kernel: &KernelSource, poll_interval: Duration) -> anyhow::Result<Self> {
+        let events = kernel.events_fd()?;
+        let mut poll = interval(poll_interval);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Self {
+            events: AsyncFd::register(events).context("failed to wait for events")?,
+            watcher: AsyncFd::register(Watcher::new()?).context("failed to wait for interfaces")?,
+            interrupt: signal(SignalKind::interrupt()).context("failed to listen for signals")?,
+            terminate: signal(SignalKind::terminate()).context("failed to listen for signals")?,
+            poll,
+        })
+    }
+
+    /// A signal goes before everything else, events before polls.
+    async fn next(&mut self) -> anyhow::Result<Wakeup> {
+        tokio::select! {
+            biased;
+            _ = self.interrupt.recv() => Ok(Wakeup::Stop),
+            _ = self.terminate.recv() => Ok(Wakeup::Stop),
+            ready = self.events.readable() => {
+                // Cleared before reading: an event that comes meanwhile wakes again.
+                clear(ready)?;
+                Ok(Wakeup::News)
+            }
+            ready = self.watcher.readable() => {
+                clear(ready)?;
+                self.watcher.get_ref().drain().context("failed to hear of interfaces")?;
+                Ok(Wakeup::Interfaces)
+            }
+            _ = self.poll.tick() => Ok(Wakeup::Poll),
+        }
+    }
+}
+
+fn clear<T: AsFd>(ready: std::io::Result<AsyncFdReadyGuard<'_, T>>) -> anyhow::Result<()> {
+    ready.context("failed to wait")?.clear_ready();
+    Ok(())
+}

@@ -1,0 +1,342 @@
+//! The BPF object: loaded with the sizes of the configuration, its programs chosen by what this
+//! kernel accepts.
+//!
+//! Nothing is attached here, so that tests and benchmarks can run the programs by themselves.
+
+use anyhow::{Context as _, anyhow};
+use aya::maps::{Array, MapData};
+use aya::programs::{ProgramError, SchedClassifier, TestRun as _, TestRunOptions, Xdp};
+use aya::{Ebpf, EbpfLoader, VerifierLogLevel, include_bytes_aligned};
+use detector_common::abi::{Control, Interface, MAX_INTERFACES, PointTotals, map, program};
+use detector_common::parse::Decapsulation;
+use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+
+use super::clock::{KernelClock, read_clock};
+
+/// The object, as the build made it.
+pub const OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/detector-ebpf"));
+
+/// Sizes and switches that are fixed once the object is loaded.
+#[derive(Clone, Copy, Debug)]
+pub struct ObjectConfig {
+    pub max_flows: u32,
+    pub max_overflow_entries: u32,
+    /// A power of two of at least a page.
+    pub ring_buffer_bytes: u32,
+    pub decapsulation: Decapsulation,
+    /// Heads each processor may hand up in a second; 0 for none.
+    pub heads_per_second: u64,
+}
+
+impl Default for ObjectConfig {
+    fn default() -> Self {
+        Self {
+            max_flows: 65_536,
+            max_overflow_entries: 4_096,
+            ring_buffer_bytes: 1 << 20,
+            decapsulation: Decapsulation::default(),
+            heads_per_second: 5_000,
+        }
+    }
+}
+
+/// The loaded object.
+#[derive(Debug)]
+pub struct Object {
+    pub ebpf: Ebpf,
+    pub clock: KernelClock,
+}
+
+impl Object {
+    /// Creates the maps and loads the programs that need no interface. XDP is loaded on demand,
+    /// see [`Object::load_xdp`].
+    ///
+    /// # Errors
+    ///
+    /// No privilege, a kernel that is too old, memory that cannot be had: with the remedy.
+    pub fn load(config: &ObjectConfig) -> anyhow::Result<Self> {
+        raise_memlock();
+        let bits = config.decapsulation.bits();
+        let mut ebpf = EbpfLoader::new()
+            // Logs are asked for again, in full, when a program is refused.
+            .verifier_log_level(VerifierLogLevel::DISABLE | VerifierLogLevel::STATS)
+            .override_global("DECAPSULATION", &bits, true)
+            .map_max_entries(map::FLOWS, config.max_flows)
+            .map_max_entries(map::OVERFLOW, config.max_overflow_entries)
+            .map_max_entries(map::EVENTS, config.ring_buffer_bytes)
+            .load(OBJECT)
+            .map_err(|error| explain_load(anyhow!(error)))?;
+        for name in
+            [program::READ_CLOCKS, program::CLOSE_FLOWS, program::TC_INGRESS, program::TC_EGRESS]
+        {
+            classifier(&mut ebpf, name)?
+                .load()
+                .map_err(|error| explain_load(anyhow!(error)))
+                .with_context(|| format!("failed to load program {name}"))?;
+        }
+        let clock = read_clock(&mut ebpf)?;
+        let mut object = Self { ebpf, clock };
+        let control = Control {
+            ticks_per_second: clock.ticks_per_second,
+            heads_per_second: config.heads_per_second,
+            ..Control::default()
+        };
+        object.set_control(control)?;
+        Ok(object)
+    }
+
+    /// Loads the XDP program that takes frames of several buffers; where this kernel has none (it
+    /// came with 5.18), the plain one. Returns which, and the reason for the lesser choice.
+    ///
+    /// # Errors
+    ///
+    /// A kernel that takes neither.
+    pub fn load_xdp(&mut self) -> anyhow::Result<(&'static str, Option<String>)> {
+        let refused = match xdp(&mut self.ebpf, program::XDP_INGRESS_FRAGS)?.load() {
+            Ok(()) | Err(ProgramError::AlreadyLoaded) => {
+                return Ok((program::XDP_INGRESS_FRAGS, None));
+            }
+            Err(error) => format!("this kernel takes no XDP on fragments: {}", first_line(&error)),
+        };
+        self.load_plain_xdp()?;
+        Ok((program::XDP_INGRESS, Some(refused)))
+    }
+
+    /// Loads the plain XDP program, for drivers that refuse the other.
+    ///
+    /// # Errors
+    ///
+    /// A kernel that does not take it.
+    pub fn load_plain_xdp(&mut self) -> anyhow::Result<()> {
+        match xdp(&mut self.ebpf, program::XDP_INGRESS)?.load() {
+            Ok(()) | Err(ProgramError::AlreadyLoaded) => Ok(()),
+            Err(error) => Err(explain_load(anyhow!(error))),
+        }
+    }
+
+    /// The control word as the programs see it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system call.
+    pub fn control(&mut self) -> anyhow::Result<Control> {
+        let control: Array<_, Control> = Array::try_from(self.map_mut(CONTROL)?)?;
+        control.get(&0, 0).context("failed to read the control word")
+    }
+
+    /// Replaces the control word.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system call.
+    pub fn set_control(&mut self, value: Control) -> anyhow::Result<()> {
+        let mut control: Array<_, Control> = Array::try_from(self.map_mut(CONTROL)?)?;
+        control.set(0, value, 0).context("failed to write the control word")
+    }
+
+    /// Makes flows look at the policy maps again. Called once after a batch of changes.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system calls.
+    pub fn raise_generation(&mut self) -> anyhow::Result<u64> {
+        let mut control = self.control()?;
+        control.generation += 1;
+        self.set_control(control)?;
+        Ok(control.generation)
+    }
+
+    /// Tells the programs about an interface; a zeroed entry makes them forget it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system call.
+    pub fn set_interface(&mut self, index: u32, interface: Interface) -> anyhow::Result<()> {
+        let mut interfaces: Array<_, Interface> = Array::try_from(self.map_mut(map::INTERFACES)?)?;
+        let slots = interfaces.len();
+        interfaces
+            .set(index % slots, interface, 0)
+            .with_context(|| format!("failed to register interface {index}"))
+    }
+
+    /// What the entry for an interface index holds.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system call.
+    pub fn interface(&mut self, index: u32) -> anyhow::Result<Interface> {
+        let interfaces: Array<_, Interface> = Array::try_from(self.map_mut(map::INTERFACES)?)?;
+        let slots = interfaces.len();
+        interfaces.get(&(index % slots), 0).context("failed to read an interface's entry")
+    }
+
+    /// The totals of one observation point, all processors added up.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system call.
+    pub fn totals(&mut self, point: u16) -> anyhow::Result<detector_common::abi::Totals> {
+        let totals: aya::maps::PerCpuArray<_, PointTotals> =
+            aya::maps::PerCpuArray::try_from(self.map_mut(map::TOTALS)?)?;
+        let values =
+            totals.get(&u32::from(point), 0).context("failed to read an interface's totals")?;
+        let mut sum = detector_common::abi::Totals::default();
+        for value in values.iter() {
+            sum += value.totals;
+        }
+        Ok(sum)
+    }
+
+    pub(super) fn map_mut(&mut self, name: &str) -> anyhow::Result<&mut aya::maps::Map> {
+        self.ebpf.map_mut(name).with_context(|| format!("the BPF object has no map {name}"))
+    }
+
+    /// A map's data, for what aya has no call for.
+    pub(super) fn map_data(&self, name: &str) -> anyhow::Result<&MapData> {
+        match self.ebpf.map(name) {
+            Some(aya::maps::Map::HashMap(data)) => Ok(data),
+            _ => Err(anyhow!("the BPF object has no hash map {name}")),
+        }
+    }
+
+    /// Kernel memory of all maps, entries preallocated, in bytes: what the kernel itself reports
+    /// where it does, else sizes times entries.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system calls.
+    pub fn map_memory_bytes(&self) -> anyhow::Result<u64> {
+        let processors = u64::from(processors());
+        let mut sum = 0;
+        for (_, map) in self.ebpf.maps() {
+            sum += map_bytes(map, processors)?;
+        }
+        Ok(sum)
+    }
+
+    /// Runs a tc program of the object on a frame made up by the agent.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system call.
+    pub(super) fn run_classifier(
+        &mut self,
+        name: &str,
+        frame: &[u8],
+        repeat: u32,
+    ) -> anyhow::Result<()> {
+        run_classifier(&mut self.ebpf, name, frame, repeat)
+    }
+}
+
+/// The array map behind the programs' one writable global.
+const CONTROL: &str = ".bss";
+
+pub(super) fn run_classifier(
+    ebpf: &mut Ebpf,
+    name: &str,
+    frame: &[u8],
+    repeat: u32,
+) -> anyhow::Result<()> {
+    let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::new() };
+    classifier(ebpf, name)?
+        .test_run(options)
+        .map(drop)
+        .with_context(|| format!("failed to run program {name}"))
+}
+
+/// A tc program of the object.
+///
+/// # Errors
+///
+/// An object without it.
+pub fn classifier<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut SchedClassifier> {
+    let program = ebpf.program_mut(name);
+    program
+        .with_context(|| format!("the BPF object has no program {name}"))?
+        .try_into()
+        .context("failed to use the BPF object: a tc program is of another type")
+}
+
+/// An XDP program of the object.
+///
+/// # Errors
+///
+/// An object without it.
+pub fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut Xdp> {
+    let program = ebpf.program_mut(name);
+    program
+        .with_context(|| format!("the BPF object has no program {name}"))?
+        .try_into()
+        .context("failed to use the BPF object: an XDP program is of another type")
+}
+
+/// Below Linux 5.11 maps count against this limit, which is 64 KiB by default; later it does no
+/// harm.
+fn raise_memlock() {
+    if let Err(error) = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY) {
+        tracing::debug!("failed to raise RLIMIT_MEMLOCK: {error}");
+    }
+}
+
+/// Puts the remedy before the reason for the failures that people meet.
+fn explain_load(error: anyhow::Error) -> anyhow::Error {
+    let denied = error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|cause| matches!(cause.raw_os_error(), Some(libc::EPERM | libc::EACCES)))
+    });
+    let full = error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|cause| cause.raw_os_error() == Some(libc::ENOMEM))
+    });
+    if denied && !nix::unistd::geteuid().is_root() {
+        error.context(
+            "not allowed to load BPF programs: run as root, or with CAP_BPF, CAP_NET_ADMIN and \
+             CAP_PERFMON",
+        )
+    } else if denied {
+        error.context(
+            "the kernel refused to load BPF programs: CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are \
+             needed (CAP_SYS_ADMIN before Linux 5.8), and Linux 5.10 or later",
+        )
+    } else if full {
+        error.context("no memory for the BPF maps: lower kernel.max_flows")
+    } else {
+        error.context("failed to load the BPF object: Linux 5.10 or later is needed")
+    }
+}
+
+fn first_line(error: &ProgramError) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+/// Processors the kernel keeps per-processor values for.
+fn processors() -> u32 {
+    aya::util::nr_cpus().map_or(1, |count| u32::try_from(count).unwrap_or(1))
+}
+
+/// What a map's entries take; the kernel's own bookkeeping beside them is some percent more.
+fn map_bytes(map: &aya::maps::Map, processors: u64) -> anyhow::Result<u64> {
+    use aya::maps::Map;
+    let (data, header, copies) = match map {
+        Map::HashMap(data) | Map::LruHashMap(data) => (data, HASH_ELEMENT_HEADER_BYTES, 1),
+        Map::PerCpuArray(data) => (data, 0, processors),
+        Map::RingBuf(data) => return Ok(u64::from(data.info()?.max_entries())),
+        // Prefixes are allocated as they are added.
+        Map::LpmTrie(_) => return Ok(0),
+        Map::Array(data) => (data, 0, 1),
+        _ => return Ok(0),
+    };
+    let info = data.info().context("failed to ask the kernel about a map")?;
+    let entry = header
+        + u64::from(info.key_size()).next_multiple_of(8)
+        + u64::from(info.value_size()).next_multiple_of(8) * copies;
+    Ok(u64::from(info.max_entries()) * entry)
+}
+
+/// The kernel's own part of a hash element.
+const HASH_ELEMENT_HEADER_BYTES: u64 = 48;
+
+const _: () = assert!(MAX_INTERFACES <= u16::MAX as u32 / 2);

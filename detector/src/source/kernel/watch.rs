@@ -1,0 +1,175 @@
+//! Which interfaces are attached, and keeping up with those that come and go.
+
+use std::collections::BTreeMap;
+
+use anyhow::bail;
+use detector_common::abi::{self, Hook, MAX_INTERFACES, Totals, observation_point};
+
+use super::KernelSource;
+use super::attach::{Attached, attach};
+use super::interfaces::{self, Interface};
+use super::object::Object;
+use crate::network::Network;
+use crate::source::capture::default_prefixes;
+
+/// An attached interface.
+#[derive(Debug)]
+pub struct Watched {
+    pub interface: Interface,
+    pub attached: Attached,
+    slot: u16,
+}
+
+/// What a rescan brought about.
+#[derive(Debug)]
+pub enum Change {
+    Attached { name: String, how: String, reasons: Vec<String> },
+    Gone { name: String },
+    Failed { name: String, error: anyhow::Error },
+}
+
+/// The interfaces by their place in the programs' tables.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    watched: BTreeMap<u32, Watched>,
+    /// Slots used so far, and those of interfaces that went away.
+    used: u16,
+    free: Vec<u16>,
+}
+
+impl Slots {
+    pub(super) fn is_empty(&self) -> bool {
+        self.watched.is_empty()
+    }
+
+    fn take(&mut self) -> Option<u16> {
+        if let Some(slot) = self.free.pop() {
+            return Some(slot);
+        }
+        if u32::from(self.used) >= MAX_INTERFACES {
+            return None;
+        }
+        self.used += 1;
+        Some(self.used - 1)
+    }
+
+    /// The sum over all observation points there ever were: a slot that is used again counts on.
+    pub(super) fn totals(&self, object: &mut Object) -> anyhow::Result<Totals> {
+        let mut sum = Totals::default();
+        for slot in 0..self.used {
+            for hook in [Hook::Ingress, Hook::Egress] {
+                sum += object.totals(observation_point(slot, hook))?;
+            }
+        }
+        Ok(sum)
+    }
+}
+
+impl KernelSource {
+    /// The attached interfaces.
+    pub fn watched(&self) -> impl Iterator<Item = &Watched> {
+        self.slots.watched.values()
+    }
+
+    /// Sees that every interface that was asked for is there.
+    ///
+    /// # Errors
+    ///
+    /// A name that no interface has, with those there are.
+    pub fn check_selection(&self) -> anyhow::Result<()> {
+        self.selection.check(&interfaces::list()?)
+    }
+
+    /// Attaches to interfaces that are new and lets go of those that went away.
+    ///
+    /// # Errors
+    ///
+    /// When the interfaces cannot be listed, or the home networks not be set. An interface that
+    /// cannot be attached is a [`Change`], not an error.
+    pub fn rescan(&mut self) -> anyhow::Result<Vec<Change>> {
+        let there = interfaces::list()?;
+        let mut changes = self.let_go(&there)?;
+        let wanted: Vec<Interface> =
+            there.into_values().filter(|interface| self.selection.contains(interface)).collect();
+        self.set_home(self.home_networks(&wanted))?;
+        for interface in wanted {
+            if self.slots.watched.contains_key(&interface.index) {
+                continue;
+            }
+            let name = interface.name.clone();
+            changes.push(match self.watch(interface) {
+                Ok((how, reasons)) => Change::Attached { name, how, reasons },
+                Err(error) => Change::Failed { name, error },
+            });
+        }
+        Ok(changes)
+    }
+
+    fn let_go(&mut self, there: &BTreeMap<String, Interface>) -> anyhow::Result<Vec<Change>> {
+        let gone: Vec<u32> = self
+            .slots
+            .watched
+            .keys()
+            .filter(|index| !there.values().any(|interface| interface.index == **index))
+            .copied()
+            .collect();
+        let mut changes = Vec::new();
+        for index in gone {
+            if let Some(watched) = self.slots.watched.remove(&index) {
+                self.object.set_interface(index, abi::Interface::default())?;
+                self.slots.free.push(watched.slot);
+                changes.push(Change::Gone { name: watched.interface.name });
+            }
+        }
+        Ok(changes)
+    }
+
+    fn watch(&mut self, interface: Interface) -> anyhow::Result<(String, Vec<String>)> {
+        let index = interface.index;
+        if self.object.interface(index)?.slot != 0 {
+            bail!("its index {index} has the same low 16 bits as an attached interface's");
+        }
+        let Some(slot) = self.slots.take() else {
+            bail!(
+                "{MAX_INTERFACES} interfaces are attached already, which is the most there can be"
+            );
+        };
+        let entry = abi::Interface { slot: slot + 1, link: interface.link as u8, reserved: 0 };
+        // Before the programs are attached: a frame of an unknown interface is not counted.
+        self.object.set_interface(index, entry)?;
+        match attach(&mut self.object, &interface, self.xdp) {
+            Ok(attached) => {
+                let how = format!("ingress {}, egress {}", attached.ingress, attached.egress);
+                let reasons = attached.reasons.clone();
+                self.slots.watched.insert(index, Watched { interface, attached, slot });
+                Ok((how, reasons))
+            }
+            Err(error) => {
+                self.object.set_interface(index, abi::Interface::default())?;
+                self.slots.free.push(slot);
+                Err(error)
+            }
+        }
+    }
+
+    /// What is home: as configured, else the private ranges and the watched interfaces' own
+    /// networks.
+    fn home_networks(&self, watched: &[Interface]) -> Vec<Network> {
+        if !self.home.is_empty() {
+            return self.home.clone();
+        }
+        let mut networks: Vec<Network> =
+            default_prefixes().into_iter().map(Network::from_prefix).collect();
+        for network in watched.iter().flat_map(|interface| &interface.networks) {
+            if !networks.contains(network) {
+                networks.push(*network);
+            }
+        }
+        networks
+    }
+
+    /// Takes the programs off all interfaces. The maps stay, to be read a last time.
+    pub fn detach(&mut self) {
+        self.slots.watched.clear();
+    }
+}

@@ -1,0 +1,5 @@
+//! Where observations come from: the kernel's maps and events, or captures. Sources know the common
+//! types and the flow layer, and never judge.
+
+pub mod capture;
+pub mod kernel;

@@ -1,0 +1,72 @@
+//! How the running agent is doing, in one line.
+
+use std::fmt;
+
+use crate::units;
+
+/// A second of the agent's life.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Status {
+    pub packets_per_second: f64,
+    pub bytes_per_second: f64,
+    pub flows: u64,
+    pub alerts: u64,
+    pub interfaces: u64,
+    /// Bytes counted to their host because the flow table was full.
+    pub overflow_bytes: u64,
+    pub events_lost: u64,
+    pub heads_refused: u64,
+    /// Frames that are no IP packet.
+    pub skipped: u64,
+    pub dropped_packets: u64,
+    /// Alerts and records that a sink was too slow for.
+    pub not_told: u64,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{:.0} packets/s  {}/s  {} flows on {} interfaces  {} alerts",
+            self.packets_per_second,
+            units::bytes(self.bytes_per_second as u64),
+            self.flows,
+            self.interfaces,
+            self.alerts
+        )?;
+        // What is not as it should be is said; what is 0 is not.
+        for (count, what) in [
+            (self.dropped_packets, "packets dropped by blocks"),
+            (self.events_lost, "events lost"),
+            (self.heads_refused, "heads over budget"),
+            (self.not_told, "lines not written in time"),
+        ] {
+            if count != 0 {
+                write!(formatter, "  {count} {what}")?;
+            }
+        }
+        if self.overflow_bytes != 0 {
+            write!(
+                formatter,
+                "  {} over the flow table's size",
+                units::bytes(self.overflow_bytes)
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Status;
+
+    #[test]
+    fn trouble_is_said_and_calm_is_short() {
+        let calm =
+            Status { packets_per_second: 12.4, flows: 3, interfaces: 1, ..Status::default() };
+        assert_eq!(calm.to_string(), "12 packets/s  0 B/s  3 flows on 1 interfaces  0 alerts");
+        let trouble = Status { events_lost: 2, overflow_bytes: 2_000, ..calm };
+        assert!(trouble.to_string().contains("2 events lost"));
+        assert!(trouble.to_string().contains("2.0 kB over the flow table's size"));
+    }
+}

@@ -1,0 +1,64 @@
+//! Arbitrary bytes as the first payload of a flow, through every decoder. Each must end, stay within
+//! its bounds and give what it documents, on input cut anywhere.
+#![no_main]
+
+use detector::flow::head::dns::{Answer, Message};
+use detector::flow::head::entropy::{ByteProfile, entropy};
+use detector::flow::head::protocol::{Protocol, is_mail_command, is_upload_command};
+use detector::flow::head::{http, ping, tls};
+use detector::flow::names::Names;
+use libfuzzer_sys::fuzz_target;
+
+/// RFC 1035 section 2.3.4.
+const DNS_NAME_MAX_BYTES: usize = 255;
+const DNS_LABEL_MAX_BYTES: u8 = 63;
+
+fuzz_target!(|data: &[u8]| {
+    dns(data);
+    text(data);
+    bytes(data);
+});
+
+fn dns(data: &[u8]) {
+    let Some(message) = Message::decode(data) else { return };
+    let name = &message.name;
+    assert!(name.as_bytes().len() <= DNS_NAME_MAX_BYTES);
+    assert!(name.longest_label <= DNS_LABEL_MAX_BYTES);
+    assert!(name.is_same(name));
+    assert!(message.answer_bytes as usize <= data.len());
+
+    let mut names = Names::new(4);
+    names.learn(&message, 0);
+    for answer in &message.answers {
+        if let Answer::Address { address, .. } = answer
+            && let Some(learned) = names.get(address, 0)
+        {
+            assert_eq!(**learned, *name.to_lowercase());
+        }
+    }
+}
+
+fn text(data: &[u8]) {
+    let within = |part: &str| assert!(part.len() <= data.len());
+    if let Some(name) = tls::server_name(data) {
+        within(name);
+    }
+    if let Some(request) = http::Request::decode(data) {
+        within(request.method);
+        if let Some(host) = request.host {
+            within(host);
+            let _known = http::is_address(host);
+        }
+    }
+    let _known = (is_mail_command(data), is_upload_command(data));
+}
+
+fn bytes(data: &[u8]) {
+    for found in [Protocol::of_tcp(data), Protocol::of_udp(data)].into_iter().flatten() {
+        assert!(!found.name().is_empty());
+    }
+    let _known = ping::is_ordinary(data);
+    assert!((0.0..=8.0).contains(&entropy(data)));
+    let profile = ByteProfile::of(data);
+    assert!((0.0..=1.0).contains(&profile.printable_share));
+}

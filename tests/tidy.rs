@@ -1,0 +1,536 @@
+//! The rules of the house that a compiler does not know, as tests over the source text: who may
+//! import whom, where `unsafe` and outside crates live, what the pure middle must not touch.
+//!
+//! Each rule is a function from a file to complaints, and is first shown a snippet that breaks it. The
+//! text is read word by word, without comments and literals; nothing is expanded or resolved.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use detector::features::schema;
+
+/// A source file: its path from the project's root and its text.
+struct Source {
+    path: String,
+    text: String,
+    /// The text with comments and literals blanked out.
+    code: String,
+}
+
+impl Source {
+    fn new(path: &str, text: &str) -> Self {
+        Self { path: path.to_owned(), text: text.to_owned(), code: code(text) }
+    }
+
+    fn line(&self, offset: usize) -> usize {
+        self.code[..offset].matches('\n').count() + 1
+    }
+
+    fn complaint(&self, offset: usize, what: &str) -> String {
+        format!("{}:{}: {what}", self.path, self.line(offset))
+    }
+}
+
+type Rule = fn(&Source) -> Vec<String>;
+
+/// Holds `rule` to what it must catch and what it must let pass, then the project to the rule.
+fn check(rule: Rule, broken: &[(&str, &str)], sound: &[(&str, &str)]) {
+    for (path, text) in broken {
+        assert!(!rule(&Source::new(path, text)).is_empty(), "not caught in {path}:\n{text}");
+    }
+    for (path, text) in sound {
+        assert_eq!(rule(&Source::new(path, text)), [""; 0], "{text}");
+    }
+    let complaints: Vec<String> = rust_sources().iter().flat_map(rule).collect();
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+// Imports go one way.
+
+/// What the modules of detector/src may name besides themselves, by the longest prefix of the
+/// file's path that is listed. Modules that are not listed may name everything.
+const MAY_NAME: [(&str, &[&str]); 15] = [
+    ("network", &[]),
+    ("units", &[]),
+    ("flow", &["network", "units"]),
+    ("features", &["flow", "network", "units"]),
+    ("model", &["features", "flow", "network", "units"]),
+    ("verdict", &["model", "features", "flow", "network", "units"]),
+    ("response", &["verdict", "model", "features", "flow", "network", "units"]),
+    ("source", &["flow", "network", "units"]),
+    // The kernel's enforcer stands beside the maps it writes.
+    ("source/kernel", &["response", "flow", "network", "units"]),
+    ("sink", &["flow", "response", "verdict", "network", "units"]),
+    ("store", &["flow", "response", "verdict", "status", "network", "units"]),
+    ("notify", &["flow", "response", "verdict", "status", "network", "units"]),
+    ("config", &["flow", "response", "source", "network", "units"]),
+    ("cli", &["config", "flow", "response", "network", "units"]),
+    ("engine", &["flow", "features", "model", "verdict", "response", "network", "units"]),
+];
+
+/// Modules of which the names above and those that know all are made.
+const MODULES: [&str; 19] = [
+    "agent", "api", "cli", "commands", "config", "engine", "features", "flow", "model", "network",
+    "notify", "response", "sink", "source", "status", "store", "units", "verdict", "detector",
+];
+
+fn imports_go_one_way(source: &Source) -> Vec<String> {
+    let Some(inside) = source.path.strip_prefix("detector/src/") else { return Vec::new() };
+    let stem = inside.trim_end_matches(".rs").trim_end_matches("/mod");
+    let is_at = |place: &str| stem == place || stem.starts_with(&format!("{place}/"));
+    let rules = MAY_NAME.iter().filter(|(place, _)| is_at(place));
+    let Some((place, allowed)) = rules.max_by_key(|(place, _)| place.len()) else {
+        return Vec::new();
+    };
+    let own = stem.split('/').next().unwrap_or(stem);
+    named_modules(source, stem)
+        .into_iter()
+        .filter(|(_, name)| MODULES.contains(&name.as_str()) && name != own)
+        .filter(|(_, name)| !allowed.contains(&name.as_str()))
+        .map(|(offset, name)| source.complaint(offset, &format!("{place} names crate::{name}")))
+        .collect()
+}
+
+/// The top-level modules that a file names through `crate::` or enough of `super::`.
+fn named_modules(source: &Source, stem: &str) -> Vec<(usize, String)> {
+    let depth = stem.split('/').count();
+    let mut names = Vec::new();
+    let mut climbed = 0;
+    for (offset, word) in words(&source.code) {
+        let after = &source.code[offset + word.len()..];
+        match word {
+            "super" if after.starts_with("::") => climbed += 1,
+            "crate" if after.starts_with("::") => climbed = depth,
+            _ => climbed = 0,
+        }
+        if climbed >= depth {
+            let next = after.trim_start_matches("::").trim_start();
+            names.extend(first_names(next).into_iter().map(|name| (offset, name)));
+        }
+    }
+    names
+}
+
+/// The first names of a path, or of all the paths in a group in braces.
+fn first_names(path: &str) -> Vec<String> {
+    let Some(group) = path.strip_prefix('{') else {
+        return words(path).next().map(|(_, word)| word.to_owned()).into_iter().collect();
+    };
+    let mut depth = 0;
+    let mut names = Vec::new();
+    let mut expected = true;
+    for (offset, character) in group.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => expected = true,
+            _ if expected && !character.is_whitespace() => {
+                expected = false;
+                names.extend(words(&group[offset..]).next().map(|(_, word)| word.to_owned()));
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+#[test]
+fn imports_go_one_way_only() {
+    check(
+        imports_go_one_way,
+        &[
+            ("detector/src/flow/table.rs", "use crate::features::COLUMNS;"),
+            ("detector/src/flow/head/dns.rs", "use super::super::super::model::Forest;"),
+            ("detector/src/flow/mod.rs", "use super::verdict::Alert;"),
+            ("detector/src/features/session.rs", "fn f() { crate::model::Forest::new() }"),
+            (
+                "detector/src/model/train.rs",
+                "use crate::{\n    flow::{Session, Side},\n    verdict\n};",
+            ),
+            ("detector/src/verdict/judge.rs", "use crate::response::Policy;"),
+            ("detector/src/source/capture/mod.rs", "use crate::response::Enforcer;"),
+            ("detector/src/source/kernel/object.rs", "use crate::verdict::Alert;"),
+            ("detector/src/sink/json.rs", "use crate::engine::Engine;"),
+            ("detector/src/units.rs", "use crate::flow::Side;"),
+            ("detector/src/engine.rs", "use crate::config::Config;"),
+        ],
+        &[
+            ("detector/src/flow/table.rs", "//! [`crate::model`]\nuse super::features;"),
+            ("detector/src/flow/table.rs", "use crate::flow::slab; // crate::model::x"),
+            ("detector/src/verdict/judge.rs", "use crate::model::Model; use crate::flow::Side;"),
+            ("detector/src/source/kernel/enforcer.rs", "use crate::response::Enforcer;"),
+            ("detector/src/commands/run.rs", "use crate::agent; use crate::model::Model;"),
+        ],
+    );
+}
+
+/// A new module must be given its place among the others.
+#[test]
+fn every_module_has_its_place() {
+    for (_, word) in words(&code(&read("detector/src/lib.rs"))).filter(|(_, word)| *word != "pub") {
+        let known = MODULES.contains(&word) || word == "mod";
+        assert!(known, "detector/src/lib.rs: tests/tidy.rs does not know `{word}`");
+    }
+}
+
+// One home per outside crate.
+
+const HOMES: [(&str, &[&str]); 5] = [
+    ("smartcore", &["detector/src/model/"]),
+    ("aya", &["detector/src/source/kernel/"]),
+    ("pcap_parser", &["detector/src/source/capture/"]),
+    ("clap", &["detector/src/cli.rs", "detector/src/main.rs", "detector/src/commands/"]),
+    ("rusqlite", &["detector/src/store/"]),
+];
+
+fn crates_stay_home(source: &Source) -> Vec<String> {
+    if !source.path.starts_with("detector/src/") {
+        return Vec::new();
+    }
+    words(&source.code)
+        .filter_map(|(offset, word)| {
+            let (name, homes) = HOMES.iter().find(|(name, _)| *name == word)?;
+            let home = homes.iter().any(|home| source.path.starts_with(home));
+            (!home).then(|| source.complaint(offset, &format!("{name} belongs in {homes:?}")))
+        })
+        .collect()
+}
+
+#[test]
+fn outside_crates_have_one_home_each() {
+    check(
+        crates_stay_home,
+        &[
+            ("detector/src/engine.rs", "use smartcore::linalg;"),
+            ("detector/src/source/mod.rs", "fn f(map: aya::maps::MapData) {}"),
+            ("detector/src/flow/table.rs", "use pcap_parser::PcapHeader;"),
+            ("detector/src/config.rs", "#[derive(clap::ValueEnum)] enum X { A }"),
+        ],
+        &[
+            ("detector/src/model/train.rs", "use smartcore::linalg;"),
+            ("detector/src/config.rs", "// not clap\nconst TEXT: &str = \"aya\";"),
+            ("detector-common/src/abi.rs", "unsafe impl aya::Pod for X {}"),
+        ],
+    );
+}
+
+// Where `unsafe` is, and why.
+
+const UNSAFE_PLACES: [&str; 3] =
+    ["detector-ebpf/src/", "detector-common/src/abi.rs", "detector/src/source/kernel/"];
+
+/// Lines above an `unsafe` in which its reason may start.
+const REASON_LINES: usize = 6;
+
+fn unsafe_has_its_places(source: &Source) -> Vec<String> {
+    if UNSAFE_PLACES.iter().any(|place| source.path.starts_with(place)) {
+        return Vec::new();
+    }
+    words(&source.code)
+        .filter(|(_, word)| *word == "unsafe")
+        .map(|(offset, _)| source.complaint(offset, "unsafe outside its three places"))
+        .collect()
+}
+
+fn unsafe_has_its_reason(source: &Source) -> Vec<String> {
+    let lines: Vec<&str> = source.text.lines().collect();
+    words(&source.code)
+        .filter(|(offset, word)| {
+            let next = source.code[offset + word.len()..].trim_start();
+            *word == "unsafe" && (next.starts_with('{') || next.starts_with("impl"))
+        })
+        .filter(|(offset, _)| {
+            let line = source.line(*offset);
+            let near = &lines[line.saturating_sub(REASON_LINES + 1)..line];
+            !near.iter().any(|line| line.contains("// SAFETY: "))
+        })
+        .map(|(offset, _)| source.complaint(offset, "unsafe without a // SAFETY: line near it"))
+        .collect()
+}
+
+#[test]
+fn unsafe_lives_in_three_places() {
+    check(
+        unsafe_has_its_places,
+        &[
+            ("detector/src/flow/table.rs", "fn f() { unsafe { g() } }"),
+            ("detector-common/src/parse.rs", "unsafe impl Send for X {}"),
+            ("xtask/src/main.rs", "unsafe fn f() {}"),
+        ],
+        &[
+            ("detector/src/source/kernel/batch.rs", "unsafe { g() }"),
+            ("detector/src/flow/table.rs", "// unsafe { g() }\nconst X: &str = \"unsafe {}\";"),
+        ],
+    );
+}
+
+#[test]
+fn unsafe_says_why() {
+    check(
+        unsafe_has_its_reason,
+        &[
+            ("detector-ebpf/src/main.rs", "fn f() {\n    unsafe { g() }\n}"),
+            ("detector-ebpf/src/main.rs", "// SAFETY: far\n\n\n\n\n\n\n\nunsafe impl X for Y {}"),
+        ],
+        &[
+            ("detector-ebpf/src/main.rs", "// SAFETY: g has no conditions.\nunsafe { g() }"),
+            ("detector-ebpf/src/main.rs", "#[unsafe(no_mangle)]\nstatic X: u32 = 0;"),
+        ],
+    );
+}
+
+// Every file says what it is.
+
+fn opens_with_a_word(source: &Source) -> Vec<String> {
+    if source.text.starts_with("//! ") {
+        return Vec::new();
+    }
+    vec![source.complaint(0, "does not open with a //! paragraph")]
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    let broken = [("a.rs", "use std::fs;"), ("a.rs", "// a\n//! b"), ("a.rs", "\n//! a")];
+    check(opens_with_a_word, &broken, &[("a.rs", "//! A file.\n")]);
+}
+
+// The pure middle takes time and input as arguments.
+
+const PURE: [&str; 5] = [
+    "detector/src/flow/",
+    "detector/src/features/",
+    "detector/src/model/",
+    "detector/src/verdict/",
+    "detector/src/response/policy.rs",
+];
+const IMPURE_FILES: [&str; 1] = ["detector/src/model/file.rs"];
+const IMPURE_WORDS: [&str; 14] = [
+    "SystemTime",
+    "Instant",
+    "fs",
+    "File",
+    "OpenOptions",
+    "TcpStream",
+    "TcpListener",
+    "UdpSocket",
+    "UnixStream",
+    "UnixListener",
+    "UnixDatagram",
+    "tokio",
+    "stdin",
+    "sleep",
+];
+
+fn the_middle_is_pure(source: &Source) -> Vec<String> {
+    let path = source.path.as_str();
+    if IMPURE_FILES.contains(&path) || !PURE.iter().any(|place| path.starts_with(place)) {
+        return Vec::new();
+    }
+    words(before_tests(&source.code))
+        .filter(|(_, word)| IMPURE_WORDS.contains(word))
+        .map(|(offset, word)| source.complaint(offset, &format!("{word} in the pure middle")))
+        .collect()
+}
+
+/// Tests come last in a file and may read their golden files.
+fn before_tests(code: &str) -> &str {
+    code.find("#[cfg(test)]\nmod tests {").map_or(code, |end| &code[..end])
+}
+
+#[test]
+fn the_middle_touches_no_clock_file_or_socket() {
+    check(
+        the_middle_is_pure,
+        &[
+            ("detector/src/flow/table.rs", "let now = std::time::Instant::now();"),
+            ("detector/src/features/session.rs", "use std::{\n    fs,\n    io,\n};"),
+            ("detector/src/model/train.rs", "fn f() { std::fs::read(path) }"),
+            ("detector/src/verdict/judge.rs", "use std::net::UdpSocket;"),
+            ("detector/src/response/policy.rs", "tokio::spawn(f());"),
+        ],
+        &[
+            ("detector/src/flow/table.rs", "/// An Instant.\nuse std::time::Duration;"),
+            ("detector/src/model/file.rs", "use std::fs::File;"),
+            ("detector/src/flow/a.rs", "#[cfg(test)]\nmod tests {\n    use std::fs;\n}"),
+            ("detector/src/response/enforcer.rs", "use std::time::Instant;"),
+        ],
+    );
+}
+
+// The project speaks of itself, not of where its parts are fetched from.
+
+/// In pieces, so that this file is not the one that names them.
+const REGISTRIES: [&str; 5] = [
+    concat!("crates", ".io"),
+    concat!("docs", ".rs/"),
+    concat!("npmjs", ".org"),
+    concat!("pypi", ".org"),
+    concat!("python", "hosted.org"),
+];
+
+fn named_registries(path: &str, text: &str) -> Vec<String> {
+    let named = REGISTRIES.iter().filter(|name| text.contains(*name));
+    named.map(|name| format!("{path}: names {name}")).collect()
+}
+
+#[test]
+fn no_file_names_a_registry() {
+    let text = format!("see https://{}/x", REGISTRIES[0]);
+    assert_eq!(named_registries("README.md", &text).len(), 1);
+    assert!(named_registries("README.md", "the default registry").is_empty());
+
+    // A lock file is cargo's own and says where each crate is from.
+    let files = files(&root()).into_iter().filter(|path| !path.ends_with("Cargo.lock"));
+    let complaints: Vec<String> = files
+        .filter_map(|path| Some((path.clone(), fs::read_to_string(path).ok()?)))
+        .flat_map(|(path, text)| named_registries(&path.to_string_lossy(), &text))
+        .collect();
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+// Documents are current.
+
+fn differs(page: &str, generated: &str) -> bool {
+    page.trim_end() != generated.trim_end()
+}
+
+#[test]
+fn the_feature_page_is_what_the_schema_generates() {
+    let generated = schema::markdown();
+    assert!(differs(&generated.replacen("| 1 |", "| 01 |", 1), &generated));
+    assert!(
+        !differs(&read("docs/features.md"), &generated),
+        "docs/features.md is old: run UPDATE_GOLDEN=1 cargo test --package detector and review it"
+    );
+}
+
+// Reading.
+
+fn root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package).to_owned()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn rust_sources() -> Vec<Source> {
+    let root = root();
+    let sources: Vec<Source> = files(&root)
+        .iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| {
+            let path = path.strip_prefix(&root).unwrap_or(path).to_string_lossy();
+            Source::new(&path, &read(&path))
+        })
+        .collect();
+    assert!(sources.len() > 50, "the project's sources were not found");
+    sources
+}
+
+/// Folders of what is built, fetched or recorded.
+const NOT_OURS: [&str; 8] =
+    [".git", ".tools", "target", "node_modules", "corpus", "artifacts", "coverage", "dist"];
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap_or_else(|error| panic!("{directory:?}: {error}"));
+    let mut files = Vec::new();
+    for entry in entries.flatten() {
+        let ours = !NOT_OURS.iter().any(|name| entry.file_name() == *name);
+        match entry.file_type() {
+            Ok(kind) if kind.is_file() => files.push(entry.path()),
+            Ok(kind) if kind.is_dir() && ours => files.extend(self::files(&entry.path())),
+            _ => {}
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Identifiers and keywords with their places.
+fn words(code: &str) -> impl Iterator<Item = (usize, &str)> {
+    let is_word = |character: char| character.is_alphanumeric() || character == '_';
+    code.split(move |character| !is_word(character))
+        .filter(|word| !word.is_empty())
+        .map(move |word| (word.as_ptr().addr() - code.as_ptr().addr(), word))
+}
+
+/// The text with every comment and literal replaced by blanks, line for line.
+fn code(text: &str) -> String {
+    let mut code = String::with_capacity(text.len());
+    let mut rest = text;
+    let mut previous = ' ';
+    while let Some(character) = rest.chars().next() {
+        let length = literal_or_comment(rest, previous);
+        if length == 0 {
+            code.push(character);
+            previous = character;
+            rest = &rest[character.len_utf8()..];
+            continue;
+        }
+        let (skipped, after) = rest.split_at(length);
+        code.extend(skipped.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }));
+        previous = ' ';
+        rest = after;
+    }
+    code
+}
+
+/// Bytes of the comment or literal that `text` starts with; 0 where it starts with neither.
+fn literal_or_comment(text: &str, previous: char) -> usize {
+    let end = |found: Option<usize>, length: usize| found.map_or(text.len(), |at| at + length);
+    if text.starts_with("//") {
+        return end(text.find('\n'), 0);
+    }
+    if text.starts_with("/*") {
+        return end(text.find("*/"), 2);
+    }
+    if text.starts_with('"') {
+        return quoted(text, '"');
+    }
+    let hashes = text.trim_start_matches('r').bytes().take_while(|byte| *byte == b'#').count();
+    let in_word = previous.is_alphanumeric() && previous != 'b';
+    if text.starts_with('r') && !in_word && text[1 + hashes..].starts_with('"') {
+        let close = format!("\"{}", "#".repeat(hashes));
+        let open = 2 + hashes;
+        return end(text[open..].find(&close).map(|at| at + open), close.len());
+    }
+    let mut characters = text.chars();
+    match (characters.next(), characters.next(), characters.next()) {
+        (Some('\''), Some('\\'), _) => quoted(text, '\''),
+        (Some('\''), Some(character), Some('\'')) => character.len_utf8() + 2,
+        // A lifetime, or nothing of the kind.
+        _ => 0,
+    }
+}
+
+/// Bytes up to the closing quote, escapes stepped over.
+fn quoted(text: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (offset, character) in text.char_indices().skip(1) {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            _ if character == quote => return offset + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+#[test]
+fn comments_and_literals_are_blanked() {
+    let check = |text: &str, expected: &str| {
+        let words: Vec<String> = words(&code(text)).map(|(_, word)| word.to_owned()).collect();
+        assert_eq!(words.join(" "), expected, "{text}");
+        assert_eq!(code(text).matches('\n').count(), text.matches('\n').count());
+    };
+    check("a // b\nc /* d\n */ e", "a c e");
+    check(r#"a "b \" c" d"#, "a d");
+    check(r##"a r#"b " c"# d br"e" f"##, "a d b f");
+    check(r"a '\'' b '\n' c 'd' e", "a b c e");
+    check("fn f<'a>(x: &'a str) -> &'a str", "fn f a x a str a str");
+    check("for_r (r) var", "for_r r var");
+}
