@@ -58,12 +58,12 @@ const MAY_NAME: [(&str, &[&str]); 15] = [
     ("verdict", &["model", "features", "flow", "network", "units"]),
     ("response", &["verdict", "model", "features", "flow", "network", "units"]),
     ("source", &["flow", "network", "units"]),
-    // The kernel's enforcer stands beside the maps it writes.
-    ("source/kernel", &["response", "flow", "network", "units"]),
+    // The kernel's enforcer stands beside the maps it writes, and the configuration sizes them.
+    ("source/kernel", &["config", "response", "flow", "network", "units"]),
     ("sink", &["flow", "response", "verdict", "network", "units"]),
     ("store", &["flow", "response", "verdict", "status", "network", "units"]),
     ("notify", &["flow", "response", "verdict", "status", "network", "units"]),
-    ("config", &["flow", "response", "source", "network", "units"]),
+    ("config", &["flow", "response", "network", "units"]),
     ("cli", &["config", "flow", "response", "network", "units"]),
     ("engine", &["flow", "features", "model", "verdict", "response", "network", "units"]),
 ];

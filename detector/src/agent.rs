@@ -6,7 +6,7 @@
 //! packet.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -375,13 +375,18 @@ enum Wakeup {
 }
 
 impl Wakeups {
+    #[expect(
+        deprecated,
+        reason = "what replaces it is unsafe, for the sake of types that lend their descriptor out; \
+                  both types here own theirs"
+    )]
     fn new(kernel: &KernelSource, poll_interval: Duration) -> anyhow::Result<Self> {
         let events = kernel.events_fd()?;
         let mut poll = interval(poll_interval);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
-            events: AsyncFd::register(events).context("failed to wait for events")?,
-            watcher: AsyncFd::register(Watcher::new()?).context("failed to wait for interfaces")?,
+            events: AsyncFd::new(events).context("failed to wait for events")?,
+            watcher: AsyncFd::new(Watcher::new()?).context("failed to wait for interfaces")?,
             interrupt: signal(SignalKind::interrupt()).context("failed to listen for signals")?,
             terminate: signal(SignalKind::terminate()).context("failed to listen for signals")?,
             poll,
@@ -409,7 +414,7 @@ impl Wakeups {
     }
 }
 
-fn clear<T: AsFd>(ready: std::io::Result<AsyncFdReadyGuard<'_, T>>) -> anyhow::Result<()> {
+fn clear<T: AsRawFd>(ready: std::io::Result<AsyncFdReadyGuard<'_, T>>) -> anyhow::Result<()> {
     ready.context("failed to wait")?.clear_ready();
     Ok(())
 }
