@@ -448,7 +448,9 @@ impl Half {
 
         if packet.payload_bytes != 0 {
             self.payload_bytes += u64::from(packet.payload_bytes);
-            counted.head = self.payload_packets < HEAD_PACKETS;
+            // A later fragment starts in the middle of what was sent.
+            counted.head = self.payload_packets < HEAD_PACKETS
+                && !matches!(packet.fragment, Fragment::Later(_));
             self.payload_packets += segments;
         }
         if packet.key.protocol == protocol::TCP {

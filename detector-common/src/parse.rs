@@ -134,14 +134,17 @@ impl Decapsulation {
     }
 }
 
-/// Where a packet stands in its datagram.
+/// Where a packet stands in its datagram. The identification is a field of [`Packet`]: inside the
+/// enum it would be undefined where there is none, and the verifier refuses to read such a register
+/// (`!read_ok`, Linux 6.18).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
 pub enum Fragment {
-    None,
+    None = 0,
     /// Carries the transport header.
-    First(u32),
+    First = 1,
     /// Does not; its ports are those of the first with the same identification.
-    Later(u32),
+    Later = 2,
 }
 
 /// One IP packet, or one super-packet that stands for several.
@@ -174,6 +177,8 @@ pub struct Packet {
     /// TCP sequence number; 0 elsewhere.
     pub sequence: u32,
     pub fragment: Fragment,
+    /// What the fragments of one datagram share; 0 for a whole one.
+    pub identification: u32,
 }
 
 impl Packet {
@@ -194,6 +199,7 @@ impl Packet {
             payload_offset: 0,
             sequence: 0,
             fragment: Fragment::None,
+            identification: 0,
         }
     }
 }
@@ -260,6 +266,7 @@ fn plain<F: Frame>(frame: &F, packet: &mut Packet) -> bool {
     packet.ip_offset = IP;
     packet.payload_offset = TRANSPORT + header_len;
     packet.fragment = Fragment::None;
+    packet.identification = 0;
     packet.icmp = 0;
     (packet.sequence, packet.tcp_flags) =
         if protocol == protocol::TCP { (u32::from_be(sequence), byte(flags, 1)) } else { (0, 0) };
@@ -447,21 +454,24 @@ fn ipv4<F: Frame>(frame: &F, offset: usize, packet: &mut Packet) -> Result<(), S
     if ip_len > available {
         return Err(Skip::BadLength);
     }
-    let identification = u32::from(upper(second));
     let fragment = if lower(second) & 0x1fff != 0 {
-        Fragment::Later(identification)
+        Fragment::Later
     } else if lower(second) & 0x2000 != 0 {
-        Fragment::First(identification)
+        Fragment::First
     } else {
         Fragment::None
     };
+    let identification = if fragment == Fragment::None { 0 } else { u32::from(upper(second)) };
     let protocol = byte(third, 1);
     packet.ip_offset = offset as u32;
     packet.fragment = fragment;
+    packet.identification = identification;
     let end = offset + ip_len as usize;
     let ports = transport(frame, protocol, offset + header_len, end, packet);
     (packet.key, packet.direction) =
         FlowKey::canonical(Address::mapped(source), Address::mapped(destination), ports, protocol);
+    // A TCP header may claim more than the packet holds.
+    packet.payload_offset = packet.payload_offset.min(end as u32);
     packet.measure(frame, ip_len);
     Ok(())
 }
@@ -486,6 +496,7 @@ fn ipv6<F: Frame>(frame: &F, offset: usize, packet: &mut Packet) -> Result<(), S
     let chain = extensions(frame, next, offset + 40, end);
     packet.ip_offset = offset as u32;
     packet.fragment = chain.fragment;
+    packet.identification = chain.identification;
     let ports = transport(frame, chain.protocol, chain.offset, end, packet);
     (packet.key, packet.direction) = FlowKey::canonical(
         Address::from_words([a, b, c, d]),
@@ -504,13 +515,15 @@ struct Chain {
     protocol: u8,
     offset: usize,
     fragment: Fragment,
+    identification: u32,
 }
 
 /// Walks the extension headers of RFC 8200 section 4. The walk ends early, with the last header's
 /// own number, where the packet ends or the bound is reached.
 #[inline(always)]
 fn extensions<F: Frame>(frame: &F, first: u8, start: usize, end: usize) -> Chain {
-    let mut chain = Chain { protocol: first, offset: start, fragment: Fragment::None };
+    let mut chain =
+        Chain { protocol: first, offset: start, fragment: Fragment::None, identification: 0 };
     for _ in 0..MAX_EXTENSIONS {
         chain.offset = frame.forget(chain.offset);
         if chain.offset + 8 > end {
@@ -541,17 +554,18 @@ fn extensions<F: Frame>(frame: &F, first: u8, start: usize, end: usize) -> Chain
                     break;
                 };
                 let place = lower(word);
-                let identification = u32::from_be(identification);
                 chain.protocol = byte(word, 0);
                 chain.offset += 8;
                 if place & 0xfff8 != 0 {
                     // What follows is payload, whatever the number says.
-                    chain.fragment = Fragment::Later(identification);
+                    chain.fragment = Fragment::Later;
+                    chain.identification = u32::from_be(identification);
                     break;
                 }
                 // An atomic fragment (RFC 6946) is a whole packet.
                 if place & 1 != 0 {
-                    chain.fragment = Fragment::First(identification);
+                    chain.fragment = Fragment::First;
+                    chain.identification = u32::from_be(identification);
                 }
             }
             _ => break,
@@ -574,7 +588,7 @@ fn transport<F: Frame>(
     packet.sequence = 0;
     packet.tcp_flags = 0;
     packet.icmp = 0;
-    if matches!(packet.fragment, Fragment::Later(_)) {
+    if packet.fragment == Fragment::Later {
         return 0;
     }
     // Beyond the IP packet there is padding, which must not be read as ports.

@@ -223,25 +223,23 @@ fn decision(
 fn fragment(packet: &mut Packet, clock: &Clock, totals: &mut Totals) {
     let (source, source_port) = packet.key.source(packet.direction);
     let (destination, destination_port) = packet.key.destination(packet.direction);
-    let mut key = FragmentKey {
+    let key = FragmentKey {
         source,
         destination,
-        identification: 0,
+        identification: packet.identification,
         protocol: packet.key.protocol,
         padding: [0; 3],
     };
     match packet.fragment {
         Fragment::None => {}
-        Fragment::First(identification) => {
-            key.identification = identification;
+        Fragment::First => {
             let ports =
                 FragmentPorts { seen: clock.now, source_port, destination_port, reserved: 0 };
             if FRAGMENTS.insert(&key, &ports, 0).is_err() {
                 // The followers will be counted as unknown.
             }
         }
-        Fragment::Later(identification) => {
-            key.identification = identification;
+        Fragment::Later => {
             // SAFETY: the entry is copied at once; an LRU value may be reused but stays mapped.
             let known = match unsafe { FRAGMENTS.get(&key) } {
                 Some(ports)

@@ -2,11 +2,11 @@
 
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::bindings::__sk_buff;
-use aya_ebpf::helpers::generated::{bpf_skb_load_bytes, bpf_xdp_get_buff_len, bpf_xdp_load_bytes};
+use aya_ebpf::helpers::generated::{
+    bpf_skb_load_bytes, bpf_skb_pull_data, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
+};
 use aya_ebpf::programs::{TcContext, XdpContext};
-use core::cell::UnsafeCell;
 use core::ffi::c_void;
-use core::mem::MaybeUninit;
 use detector_common::abi::HEAD_BYTES;
 use detector_common::frame::{Frame, Segmentation, Word};
 
@@ -40,11 +40,6 @@ fn through(word: *mut u32, offset: usize) -> usize {
         (core::ptr::read_volatile(word) & 0x7fff) as usize
     }
 }
-
-/// The longest load. Helpers copy into one buffer of this size per frame, not one per load: the
-/// stack has 512 bytes.
-const SCRATCH_BYTES: usize = 40;
-type Scratch = UnsafeCell<MaybeUninit<[Word; SCRATCH_BYTES / 4]>>;
 
 /// Reads a `T`, which is bytes, between two packet pointers.
 #[inline(always)]
@@ -136,14 +131,7 @@ impl Context for Fragments<'_> {
         let context = self.0.as_ptr();
         // SAFETY: the helper takes the context this program was called with.
         let length = unsafe { bpf_xdp_get_buff_len(context.cast()) } as u32;
-        XdpFragmentsFrame {
-            context,
-            start: self.0.data(),
-            end: self.0.data_end(),
-            length,
-            word,
-            scratch: Scratch::new(MaybeUninit::uninit()),
-        }
+        XdpFragmentsFrame { context, start: self.0.data(), end: self.0.data_end(), length, word }
     }
 }
 
@@ -154,7 +142,6 @@ pub(crate) struct XdpFragmentsFrame {
     end: usize,
     length: u32,
     word: *mut u32,
-    scratch: Scratch,
 }
 
 impl Frame for XdpFragmentsFrame {
@@ -163,22 +150,10 @@ impl Frame for XdpFragmentsFrame {
         self.length
     }
 
+    /// Headers lie in the first buffer: drivers that split frames put all of them there.
     #[inline(always)]
     fn load<const N: usize>(&self, offset: usize) -> Option<[Word; N]> {
-        if let Some(bytes) = linear(self.start, self.end, offset) {
-            return Some(bytes);
-        }
-        const { assert!(N * 4 <= SCRATCH_BYTES) };
-        let scratch = self.scratch.get();
-        // SAFETY: the helper writes exactly N words, which the scratch holds, or fails.
-        let result = unsafe {
-            bpf_xdp_load_bytes(self.context.cast(), offset as u32, scratch.cast(), N as u32 * 4)
-        };
-        if result != 0 {
-            return None;
-        }
-        // SAFETY: the helper succeeded, so the first N words are written.
-        Some(unsafe { scratch.cast::<[Word; N]>().read() })
+        linear(self.start, self.end, offset)
     }
 
     #[inline(always)]
@@ -197,6 +172,11 @@ impl Payload for XdpFragmentsFrame {
     }
 }
 
+/// Headers that are made linear where they are not: Ethernet with two tags, IPv6 and TCP with
+/// options take 122 bytes. The stack itself keeps its headers linear, so that this happens to what
+/// a driver or a user of raw sockets built otherwise.
+const HEADER_BYTES: u32 = 128;
+
 /// Either tc hook.
 pub(crate) struct Skb<'a>(pub(crate) &'a TcContext);
 
@@ -211,24 +191,36 @@ impl Context for Skb<'_> {
 
     #[inline(always)]
     fn frame(&self, word: *mut u32) -> SkbFrame {
-        SkbFrame {
-            skb: self.0.skb.skb,
-            start: self.0.data(),
-            end: self.0.data_end(),
-            word,
-            scratch: Scratch::new(MaybeUninit::uninit()),
+        let skb = self.0.skb.skb;
+        // SAFETY: the context of a running program is valid, the field readable at tc.
+        let length = unsafe { (*skb).len };
+        let linear = (self.0.data_end() - self.0.data()) as u32;
+        if linear < HEADER_BYTES && linear < length {
+            // A failure leaves the frame as it is: what cannot be read of it has ports 0.
+            // SAFETY: the helper takes the context this program was called with.
+            unsafe { bpf_skb_pull_data(skb, length.min(HEADER_BYTES)) };
         }
+        // Read anew: after the helper the verifier takes no pointer from before, and the compiler
+        // must not keep one.
+        // SAFETY: as above.
+        let (start, end) = unsafe {
+            (
+                core::ptr::read_volatile(&raw const (*skb).data) as usize,
+                core::ptr::read_volatile(&raw const (*skb).data_end) as usize,
+            )
+        };
+        SkbFrame { skb, start, end, word }
     }
 }
 
-/// An skb at tc. The linear part is read directly, the rest through a helper: a helper call per
-/// field costs more than the whole of the parser.
+/// An skb at tc, read where it is linear. [`Context::frame`] sees to it that the headers are: a
+/// helper call per field costs more than the whole of the parser, and for the verifier each doubles
+/// the ways through it.
 pub(crate) struct SkbFrame {
     skb: *mut __sk_buff,
     start: usize,
     end: usize,
     word: *mut u32,
-    scratch: Scratch,
 }
 
 impl Frame for SkbFrame {
@@ -240,20 +232,7 @@ impl Frame for SkbFrame {
 
     #[inline(always)]
     fn load<const N: usize>(&self, offset: usize) -> Option<[Word; N]> {
-        if let Some(bytes) = linear(self.start, self.end, offset) {
-            return Some(bytes);
-        }
-        const { assert!(N * 4 <= SCRATCH_BYTES) };
-        let scratch = self.scratch.get();
-        // SAFETY: the helper writes exactly N words, which the scratch holds, or fails.
-        let result = unsafe {
-            bpf_skb_load_bytes(self.skb.cast(), offset as u32, scratch.cast(), N as u32 * 4)
-        };
-        if result != 0 {
-            return None;
-        }
-        // SAFETY: the helper succeeded, so the first N words are written.
-        Some(unsafe { scratch.cast::<[Word; N]>().read() })
+        linear(self.start, self.end, offset)
     }
 
     #[inline(always)]

@@ -121,8 +121,8 @@ impl Agent {
     /// # Errors
     ///
     /// A data plane that cannot be read any more. It is taken off all the same.
-    pub async fn run(mut self) -> anyhow::Result<Summary> {
-        let mut wakeups = Wakeups::new(&self.kernel, self.poll_interval)?;
+    pub async fn run(mut self, stop: Stop) -> anyhow::Result<Summary> {
+        let mut wakeups = Wakeups::new(&self.kernel, self.poll_interval, stop)?;
         loop {
             match wakeups.next().await? {
                 Wakeup::Stop => break,
@@ -202,14 +202,16 @@ impl Agent {
                 Output::Alert { mut alert, decision } => {
                     if let Err(error) = enforce(&mut self.kernel, &mut alert, &decision) {
                         tracing::error!("{error:#}");
+                        self.ask_again(&decision.action);
                     } else if alert.bytes_leaked_before_block.is_some() {
                         self.measure_leak(&mut alert, &decision)?;
                     }
                     self.sink.offer(Told::Alert(alert));
                 }
-                Output::Block { id, action: Action::BlockFlow { key, ttl } } => {
+                Output::Block { id, action: action @ Action::BlockFlow { key, ttl } } => {
                     if let Err(error) = self.kernel.block(&key, ttl, id.low_bits()) {
                         tracing::error!("failed to block for alert {id}: {error:#}");
+                        self.ask_again(&action);
                     }
                 }
                 Output::Block { action: Action::None, .. } => {}
@@ -217,6 +219,13 @@ impl Agent {
             }
         }
         Ok(())
+    }
+
+    /// Lets the engine ask once more for a block that could not be placed.
+    fn ask_again(&mut self, action: &Action) {
+        if let Action::BlockFlow { key, .. } = action {
+            self.engine.block_failed(key);
+        }
     }
 
     /// What left before the block stood: the session's bytes when it was judged, and what the flow
@@ -362,9 +371,29 @@ fn tell(change: &Change) {
 struct Wakeups {
     events: AsyncFd<OwnedFd>,
     watcher: AsyncFd<Watcher>,
+    stop: Stop,
+    poll: Interval,
+}
+
+/// The signals that end a run. Listened to before anything is attached, so that one that comes
+/// while the kernel checks the programs is heeded as soon as they run.
+pub struct Stop {
     interrupt: Signal,
     terminate: Signal,
-    poll: Interval,
+}
+
+impl Stop {
+    /// Starts listening. Needs a runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the handlers cannot be installed.
+    pub fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).context("failed to listen for signals")?,
+            terminate: signal(SignalKind::terminate()).context("failed to listen for signals")?,
+        })
+    }
 }
 
 enum Wakeup {
@@ -380,15 +409,14 @@ impl Wakeups {
         reason = "what replaces it is unsafe, for the sake of types that lend their descriptor out; \
                   both types here own theirs"
     )]
-    fn new(kernel: &KernelSource, poll_interval: Duration) -> anyhow::Result<Self> {
+    fn new(kernel: &KernelSource, poll_interval: Duration, stop: Stop) -> anyhow::Result<Self> {
         let events = kernel.events_fd()?;
         let mut poll = interval(poll_interval);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
             events: AsyncFd::new(events).context("failed to wait for events")?,
             watcher: AsyncFd::new(Watcher::new()?).context("failed to wait for interfaces")?,
-            interrupt: signal(SignalKind::interrupt()).context("failed to listen for signals")?,
-            terminate: signal(SignalKind::terminate()).context("failed to listen for signals")?,
+            stop,
             poll,
         })
     }
@@ -397,8 +425,8 @@ impl Wakeups {
     async fn next(&mut self) -> anyhow::Result<Wakeup> {
         tokio::select! {
             biased;
-            _ = self.interrupt.recv() => Ok(Wakeup::Stop),
-            _ = self.terminate.recv() => Ok(Wakeup::Stop),
+            _ = self.stop.interrupt.recv() => Ok(Wakeup::Stop),
+            _ = self.stop.terminate.recv() => Ok(Wakeup::Stop),
             ready = self.events.readable() => {
                 // Cleared before reading: an event that comes meanwhile wakes again.
                 clear(ready)?;

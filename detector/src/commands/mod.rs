@@ -10,6 +10,7 @@ mod report;
 pub mod run;
 pub mod train;
 
+use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::Command;
 use crate::config::{Config, LogFormat};
 use crate::model::Model;
+use crate::sink::Style;
 
 /// The model that is shipped. After a change of the columns it is made anew, from the root of the
 /// project, by `detector train --data target/lab --data DIR --out detector/models/session.model`,
@@ -59,9 +61,11 @@ pub fn load_model(path: Option<&Path>, config: &Config) -> anyhow::Result<Arc<Mo
 /// Messages go to standard error; RUST_LOG chooses which, as is usual.
 fn start_log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let style = Style::choose(io::stderr().is_terminal(), std::env::var_os("NO_COLOR").as_deref());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(io::stderr)
+        .with_ansi(style == Style::Color)
         .with_target(false);
     let started = match format {
         LogFormat::Text => builder.without_time().try_init(),

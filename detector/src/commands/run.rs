@@ -10,7 +10,7 @@ use std::thread;
 use anyhow::{Context as _, anyhow};
 
 use super::load_model;
-use crate::agent::{Agent, Told};
+use crate::agent::{Agent, Stop, Told};
 use crate::cli::{LiveFormat, Run};
 use crate::config::Config;
 use crate::sink::{JsonSink, Sink, Style, TableSink, queue};
@@ -39,9 +39,10 @@ pub fn run(args: Run, mut config: Config) -> anyhow::Result<()> {
     let format = args.format;
     let printer = thread::spawn(move || print(told, format));
     let outcome = runtime.block_on(async {
+        let stop = Stop::new()?;
         let agent = Agent::start(&config, model, args.flows, queue.clone())?;
         tracing::info!("mode {}; stop with Ctrl-C", config.mode);
-        agent.run().await
+        agent.run(stop).await
     });
     let summary = outcome.map(|summary| queue.offer(Told::Summary(Box::new(summary))));
     drop(queue);

@@ -26,8 +26,34 @@ pub(crate) struct Head<'a> {
     /// IANA protocol number.
     pub(crate) protocol: u8,
     pub(crate) server_port: u16,
-    /// Type of the first ICMP message of the same direction.
-    pub(crate) icmp_type: u8,
+    /// `None` where it is no ICMP echo.
+    pub(crate) echo: Option<Echo>,
+}
+
+/// The two ICMP messages that carry a payload of the sender's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Echo {
+    Request,
+    Reply,
+}
+
+impl Echo {
+    /// By the message's type (RFC 792, RFC 4443).
+    pub(crate) fn of(number: u8, icmp_type: u8) -> Option<Self> {
+        match (number, icmp_type) {
+            (protocol::ICMP, 8) | (protocol::ICMPV6, 128) => Some(Self::Request),
+            (protocol::ICMP, 0) | (protocol::ICMPV6, 129) => Some(Self::Reply),
+            _ => None,
+        }
+    }
+
+    /// What comes back for it.
+    pub(crate) fn answer(self) -> Self {
+        match self {
+            Self::Request => Self::Reply,
+            Self::Reply => Self::Request,
+        }
+    }
 }
 
 impl Head<'_> {
@@ -227,30 +253,28 @@ impl Dns {
 
 impl Icmp {
     fn learn(&mut self, head: &Head<'_>) {
-        let (is_request, is_reply) = match (head.protocol, head.icmp_type) {
-            (protocol::ICMP, 8) | (protocol::ICMPV6, 128) => (true, false),
-            (protocol::ICMP, 0) | (protocol::ICMPV6, 129) => (false, true),
-            _ => (false, false),
-        };
         self.payload_bytes += u64::from(head.payload_bytes);
         self.learn_size(head);
         if head.bytes.len() >= SAMPLE_MIN_BYTES {
             self.entropy.add(entropy(head.bytes));
         }
-        if !is_request && !is_reply {
+        let Some(echo) = head.echo else {
             self.others += 1;
             return;
-        }
+        };
         self.unusual += u64::from(!ping::is_ordinary(head.bytes));
         let hash = distinct::hash(head.bytes.iter().copied());
-        if is_request {
-            let place = usize::try_from(self.requests % 8).unwrap_or(0);
-            self.recent_requests[place] = hash;
-            self.requests += 1;
-        } else {
-            self.replies += 1;
-            let unlike = self.requests != 0 && !self.recent_requests.contains(&hash);
-            self.replies_unlike += u64::from(unlike);
+        match echo {
+            Echo::Request => {
+                let place = usize::try_from(self.requests % 8).unwrap_or(0);
+                self.recent_requests[place] = hash;
+                self.requests += 1;
+            }
+            Echo::Reply => {
+                self.replies += 1;
+                let unlike = self.requests != 0 && !self.recent_requests.contains(&hash);
+                self.replies_unlike += u64::from(unlike);
+            }
         }
     }
 
@@ -269,16 +293,16 @@ impl Icmp {
 mod tests {
     use detector_common::parse::protocol;
 
-    use super::{Head, Heads};
+    use super::{Echo, Head, Heads};
 
-    fn head(bytes: &[u8], number: u8, server_port: u16, icmp_type: u8) -> Head<'_> {
+    fn head(bytes: &[u8], number: u8, server_port: u16, echo: Option<Echo>) -> Head<'_> {
         Head {
             bytes,
             payload_bytes: u32::try_from(bytes.len()).expect("short"),
-            from_client: !matches!(icmp_type, 0) || number != protocol::ICMP,
+            from_client: echo != Some(Echo::Reply),
             protocol: number,
             server_port,
-            icmp_type,
+            echo,
         }
     }
 
@@ -286,7 +310,7 @@ mod tests {
     fn http_uploads_are_told() {
         let mut heads = Heads::default();
         let request = b"PUT /x HTTP/1.1\r\nHost: 198.51.100.9\r\nContent-Length: 99\r\n\r\n";
-        assert!(heads.learn(&head(request, protocol::TCP, 80, 0), &[]));
+        assert!(heads.learn(&head(request, protocol::TCP, 80, None), &[]));
         let http = heads.http.expect("decoded");
         assert_eq!((http.uploads, http.content_length_max), (1, 99));
         assert!(http.bare_host);
@@ -296,9 +320,9 @@ mod tests {
     #[test]
     fn replies_are_compared_with_requests() {
         let mut heads = Heads::default();
-        heads.learn(&head(b"abcdefghijklmnopqrstuvw", protocol::ICMP, 0, 8), &[]);
-        heads.learn(&head(b"abcdefghijklmnopqrstuvw", protocol::ICMP, 0, 0), &[]);
-        heads.learn(&head(b"another answer than this", protocol::ICMP, 0, 0), &[]);
+        heads.learn(&head(b"abcdefghijklmnopqrstuvw", protocol::ICMP, 0, Some(Echo::Request)), &[]);
+        heads.learn(&head(b"abcdefghijklmnopqrstuvw", protocol::ICMP, 0, Some(Echo::Reply)), &[]);
+        heads.learn(&head(b"another answer than this", protocol::ICMP, 0, Some(Echo::Reply)), &[]);
         let icmp = heads.icmp.expect("decoded");
         assert_eq!((icmp.requests, icmp.replies), (1, 2));
         assert_eq!((icmp.unusual, icmp.replies_unlike), (1, 1));
@@ -308,7 +332,7 @@ mod tests {
     #[test]
     fn what_is_no_dns_on_its_port_is_counted() {
         let mut heads = Heads::default();
-        let head = head(b"SSH-2.0-tunnel over port 53\r\n", protocol::TCP, 53, 0);
+        let head = head(b"SSH-2.0-tunnel over port 53\r\n", protocol::TCP, 53, None);
         assert!(head.dns_messages().is_empty());
         assert!(!heads.learn(&head, &[]));
         assert_eq!(heads.dns.expect("counted").undecoded, 1);

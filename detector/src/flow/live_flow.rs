@@ -5,6 +5,7 @@ use detector_common::flow::{Direction, FlowCounters, FlowKey};
 use detector_common::parse::{protocol, tcp};
 
 use super::config::Timeouts;
+use super::heads::Echo;
 use super::observation::{SECOND_NS, TimeBase};
 use super::record::{FlowEndReason, FlowRecord, FlowView};
 use super::session::Volume;
@@ -83,6 +84,27 @@ impl LiveFlow {
     /// Whether no reading was taken yet.
     pub(crate) fn is_fresh(&self) -> bool {
         self.latest.iter().all(|volume| volume.packets == 0)
+    }
+
+    /// What an ICMP payload in `direction` belongs to.
+    ///
+    /// A direction of which no counters came yet is told by the key: only echo messages have ports,
+    /// and the two directions carry requests and replies. An identifier of 0 looks like no ports,
+    /// so that a reply to it is left out until its counters come.
+    pub(crate) fn echo(&self, direction: Direction) -> Option<Echo> {
+        let of = |direction| {
+            let [icmp_type, _code] = self.icmp[direction as usize].to_be_bytes();
+            Echo::of(self.view.key.protocol, icmp_type)
+        };
+        let known = |direction| self.latest[direction as usize].packets != 0;
+        if known(direction) {
+            return of(direction);
+        }
+        if self.view.key.low_port == [0; 2] || !is_icmp(self.view.key.protocol) {
+            return None;
+        }
+        let back = direction.reverse();
+        if known(back) { of(back).map(Echo::answer) } else { Some(Echo::Request) }
     }
 
     pub(crate) fn initiator_home(&self) -> bool {
@@ -174,6 +196,10 @@ impl LiveFlow {
         self.slice_base = Some(Box::new(self.latest));
         self.slice_start_ns = start_ns;
     }
+}
+
+fn is_icmp(number: u8) -> bool {
+    matches!(number, protocol::ICMP | protocol::ICMPV6)
 }
 
 fn home_bit(direction: Direction) -> u8 {

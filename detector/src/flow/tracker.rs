@@ -221,14 +221,13 @@ impl Tracker {
         let Some(session) = self.sessions.attach(flow, resumed, &self.names, visitor) else {
             return;
         };
-        let [icmp_type, _code] = flow.icmp[direction as usize].to_be_bytes();
         let head = Head {
             bytes,
             payload_bytes,
             from_client: direction == flow.view.initiator,
             protocol: key.protocol,
             server_port: u16::from_be_bytes(key.destination(flow.view.initiator).1),
-            icmp_type,
+            echo: flow.echo(direction),
         };
         let view = flow.view;
         self.sessions.head(session, &view, &head, now_ns, &mut self.names, visitor);

@@ -22,22 +22,22 @@ impl Fragments {
     pub(super) fn resolve(&mut self, packet: &mut Packet, now: u64) -> bool {
         let (source, source_port) = packet.key.source(packet.direction);
         let (destination, destination_port) = packet.key.destination(packet.direction);
-        let key = |identification| FragmentKey {
+        let key = FragmentKey {
             source,
             destination,
-            identification,
+            identification: packet.identification,
             protocol: packet.key.protocol,
             padding: [0; 3],
         };
         match packet.fragment {
             Fragment::None => true,
-            Fragment::First(identification) => {
+            Fragment::First => {
                 let ports = FragmentPorts { seen: now, source_port, destination_port, reserved: 0 };
-                self.remember(key(identification), ports);
+                self.remember(key, ports);
                 true
             }
-            Fragment::Later(identification) => {
-                let known = self.ports.get(&key(identification)).copied();
+            Fragment::Later => {
+                let known = self.ports.get(&key).copied();
                 let Some(ports) = known.filter(|ports| is_fresh(ports, now)) else {
                     return false;
                 };

@@ -3,8 +3,8 @@
 
 use std::io::{self, ErrorKind, Read};
 
-/// Bytes asked of the stream at once.
-const WINDOW_BYTES: usize = 1 << 20;
+/// Bytes asked of the stream at once: what the second cache holds beside the flows that are hot.
+const WINDOW_BYTES: usize = 1 << 18;
 
 /// The part of a stream that was read and not consumed.
 #[derive(Debug)]

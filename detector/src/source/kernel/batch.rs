@@ -75,7 +75,7 @@ impl<K: Pod + Default, V: Pod + Default> BatchReader<K, V> {
     /// # Errors
     ///
     /// Those of the system call.
-    pub fn next(&mut self) -> io::Result<Option<(&[K], &[V])>> {
+    pub fn next_entries(&mut self) -> io::Result<Option<(&[K], &[V])>> {
         if self.finished {
             return Ok(None);
         }

@@ -217,7 +217,9 @@ impl KernelSource {
         changed: &mut Vec<(FlowKey, FlowCounters)>,
     ) -> anyhow::Result<bool> {
         changed.clear();
-        let Some((keys, values)) = self.flows.next().context("failed to read the flow map")? else {
+        let Some((keys, values)) =
+            self.flows.next_entries().context("failed to read the flow map")?
+        else {
             self.poll.last_entries = self.poll.entries;
             self.poll.last_sum = self.poll.sum;
             return Ok(false);
@@ -243,7 +245,7 @@ impl KernelSource {
         let mut entries = Vec::new();
         self.overflow.restart();
         while let Some((keys, values)) =
-            self.overflow.next().context("failed to read the overflow map")?
+            self.overflow.next_entries().context("failed to read the overflow map")?
         {
             entries.extend(keys.iter().copied().zip(values.iter().copied()));
         }
@@ -320,7 +322,9 @@ impl KernelSource {
         let second = self.object.clock.ticks_per_second;
         let mut candidates = Vec::new();
         self.flows.restart();
-        while let Some((keys, values)) = self.flows.next().context("failed to read the flow map")? {
+        while let Some((keys, values)) =
+            self.flows.next_entries().context("failed to read the flow map")?
+        {
             for (key, counters) in keys.iter().zip(values) {
                 let first = usize::from(counters.first_direction.min(1));
                 let (opened, answer) = (&counters.halves[first], &counters.halves[1 - first]);
