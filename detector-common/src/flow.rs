@@ -5,7 +5,7 @@
 
 use crate::abi::{self, CHECKPOINT_FIRST_BYTES, HEAD_PACKETS, next_checkpoint};
 use crate::frame::Word;
-use crate::parse::{Packet, protocol, tcp};
+use crate::parse::{Fragment, Packet, protocol, tcp};
 use crate::policy::Cached;
 
 /// Which way a packet goes between the two endpoints of a canonical key.
@@ -449,8 +449,8 @@ impl Half {
         if packet.payload_bytes != 0 {
             self.payload_bytes += u64::from(packet.payload_bytes);
             // A later fragment starts in the middle of what was sent.
-            counted.head = self.payload_packets < HEAD_PACKETS
-                && !matches!(packet.fragment, Fragment::Later(_));
+            counted.head =
+                self.payload_packets < HEAD_PACKETS && packet.fragment != Fragment::Later;
             self.payload_packets += segments;
         }
         if packet.key.protocol == protocol::TCP {

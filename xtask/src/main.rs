@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
+mod demo;
 mod lab;
 mod project;
 mod setup;
@@ -25,6 +27,10 @@ struct Arguments {
 enum Verb {
     /// Install what this machine lacks to build, test and measure
     Setup(setup::Arguments),
+    /// Show a theft being told, then stopped, between network namespaces
+    Demo,
+    /// Measure everything that the project promises figures for
+    Bench(bench::Arguments),
     /// Record real tools at work, stealing and benign, with labels
     Lab(lab::Arguments),
 }
@@ -32,6 +38,8 @@ enum Verb {
 fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
         Verb::Setup(arguments) => setup::report(&arguments),
+        Verb::Demo => demo::run(),
+        Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Lab(arguments) => lab::run(&arguments),
     };
     match done {

@@ -107,6 +107,12 @@ impl LiveFlow {
         if known(back) { of(back).map(Echo::answer) } else { Some(Echo::Request) }
     }
 
+    /// Reads each of its cache lines, see [`super::Tracker::warm`].
+    pub(crate) fn warm(&self) -> u64 {
+        let [low, high] = &self.latest;
+        low.packets ^ low.dropped_bytes ^ high.packets ^ high.dropped_bytes ^ self.view.first_seen_ns
+    }
+
     pub(crate) fn initiator_home(&self) -> bool {
         self.home & home_bit(self.view.initiator) != 0
     }

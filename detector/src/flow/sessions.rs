@@ -50,6 +50,16 @@ impl SessionTable {
         self.sessions.len()
     }
 
+    /// Reads the cache lines of a session that every reading of its flows changes.
+    pub(crate) fn warm(&self, handle: Handle) -> u64 {
+        self.sessions.get(handle).map_or(0, |entry| {
+            let LiveSession { session, flow, .. } = entry;
+            let sent = session.up.packets ^ session.up.dropped_bytes;
+            let received = session.down.packets ^ session.down.dropped_bytes;
+            sent ^ received ^ session.checkpoints.up_next_bytes ^ flow.last_seen_ns
+        })
+    }
+
     /// The session of a flow, opened if there is none or if it is over. `resumed` says that the
     /// flow is older than its session may be.
     pub(crate) fn attach(

@@ -64,6 +64,10 @@ impl FlowTable {
         self.flows.get_mut(handle)
     }
 
+    pub(crate) fn get(&self, handle: Handle) -> Option<&LiveFlow> {
+        self.flows.get(handle)
+    }
+
     pub(crate) fn handles(&self) -> Vec<Handle> {
         self.flows.handles()
     }

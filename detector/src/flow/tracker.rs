@@ -118,6 +118,16 @@ impl Tracker {
         self.flows.latest.set(place.0);
     }
 
+    /// Reads what the next observation of the flow at `place` will need, so that it is in the cache
+    /// then. The value says nothing; it is there to be used.
+    #[must_use]
+    pub fn warm(&self, place: FlowPlace) -> u64 {
+        let Some(flow) = self.flows.get(place.0) else {
+            return 0;
+        };
+        flow.warm() ^ self.sessions.warm(flow.session)
+    }
+
     /// Nothing is followed: no timer will come due.
     #[must_use]
     pub fn is_empty(&self) -> bool {

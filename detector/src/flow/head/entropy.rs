@@ -1,7 +1,8 @@
 //! Shannon entropy and printable share of a few hundred bytes.
 //!
 //! Computed for every head, so it costs like one: four histograms, because one would wait for
-//! itself at every repeated byte, and a table of c·log2(c).
+//! itself at every repeated byte, and a table of c·log2(c) in whole steps, because a sum of floating
+//! point numbers waits for itself at every one of 256 counts.
 
 use std::sync::LazyLock;
 
@@ -13,12 +14,15 @@ pub const SAMPLE_MIN_BYTES: usize = 16;
 /// Entries of the table: a power of two above any count, so that an index can be masked.
 const TABLE_ENTRIES: usize = (HEAD_BYTES + 1).next_power_of_two();
 
-/// c·log2(c) for the counts that a head can have; 0 for 0.
-static WEIGHTED: LazyLock<[f64; TABLE_ENTRIES]> = LazyLock::new(|| std::array::from_fn(weighted));
+/// Steps of the table in one bit: sums over a head stay below 2^53 and are whole in an `f64`.
+const STEPS_PER_BIT: f64 = (1_u64 << 40) as f64;
 
-fn weighted(count: usize) -> f64 {
-    let count = f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-    if count > 1.0 { count * count.log2() } else { 0.0 }
+/// c·log2(c) in steps, for the counts that a head can have; 0 for 0.
+static WEIGHTED: LazyLock<[u64; TABLE_ENTRIES]> = LazyLock::new(|| std::array::from_fn(weighted));
+
+fn weighted(count: usize) -> u64 {
+    let count = count as f64;
+    if count > 1.0 { (count * count.log2() * STEPS_PER_BIT).round() as u64 } else { 0 }
 }
 
 /// What a payload's bytes are like.
@@ -44,7 +48,7 @@ impl ByteProfile {
         let histogram = histogram(bytes);
         let table = &*WEIGHTED;
         let weighted = |&count: &u16| table[usize::from(count) % TABLE_ENTRIES];
-        let sum: f64 = histogram.iter().map(weighted).sum();
+        let sum = histogram.iter().map(weighted).sum::<u64>() as f64 / STEPS_PER_BIT;
         let blanks = [b'\t', b'\n', b'\r'].map(|byte| histogram[usize::from(byte)]);
         let visible = histogram[usize::from(b' ')..=usize::from(b'~')].iter();
         let printable: u16 = visible.chain(&blanks).sum();
@@ -62,8 +66,10 @@ pub fn entropy(bytes: &[u8]) -> f64 {
     ByteProfile::of(bytes).entropy
 }
 
+/// Counts of at most [`HEAD_BYTES`] bytes: a lane sees a quarter of them and needs no more than a
+/// byte each.
 fn histogram(bytes: &[u8]) -> [u16; 256] {
-    let mut lanes = [[0_u16; 256]; 4];
+    let mut lanes = [[0_u8; 256]; 4];
     let (quads, rest) = bytes.as_chunks::<4>();
     for quad in quads {
         for (lane, &byte) in lanes.iter_mut().zip(quad) {
@@ -73,8 +79,16 @@ fn histogram(bytes: &[u8]) -> [u16; 256] {
     for &byte in rest {
         lanes[0][usize::from(byte)] += 1;
     }
-    std::array::from_fn(|byte| lanes.iter().map(|lane| lane[byte]).sum())
+    let mut sum = [0; 256];
+    for lane in &lanes {
+        for (sum, &count) in sum.iter_mut().zip(lane) {
+            *sum += u16::from(count);
+        }
+    }
+    sum
 }
+
+const _: () = assert!(HEAD_BYTES / 4 + 3 <= u8::MAX as usize);
 
 #[cfg(test)]
 mod tests {
