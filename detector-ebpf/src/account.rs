@@ -104,7 +104,7 @@ fn packet_seen<F: Payload>(
         Some(decision) => decision,
         None => {
             count(&mut totals.late, packet.segments, packet.ip_bytes);
-            return Decision::Pass;
+            return unflowed(packet, &clock, totals);
         }
     };
     let counted = match flow.record::<Xadd>(packet, point, &clock) {
@@ -285,14 +285,18 @@ fn overflow(packet: &Packet, clock: &Clock, totals: &mut Totals) -> Decision {
         }
         None => count(&mut totals.overflow_rest, packet.segments, packet.ip_bytes),
     }
-    // A packet without a flow has no cached decision; blocks still hold.
+    unflowed(packet, clock, totals)
+}
+
+/// Decides on a packet that no flow keeps a decision for: blocks hold all the same.
+#[inline(never)]
+fn unflowed(packet: &Packet, clock: &Clock, totals: &mut Totals) -> Decision {
     if enforce::blocked_until(&packet.key, clock.now) == 0 {
-        Decision::Pass
-    } else {
-        count(&mut totals.dropped, packet.segments, packet.ip_bytes);
-        enforce::count_dropped(&packet.key, packet.segments, packet.ip_bytes);
-        Decision::Drop
+        return Decision::Pass;
     }
+    count(&mut totals.dropped, packet.segments, packet.ip_bytes);
+    enforce::count_dropped(&packet.key, packet.segments, packet.ip_bytes);
+    Decision::Drop
 }
 
 /// Marks the flow whose key is next in the frame. The agent runs the program once per key on one

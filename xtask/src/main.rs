@@ -10,6 +10,7 @@ mod bench;
 mod demo;
 mod lab;
 mod project;
+mod release;
 mod setup;
 
 #[derive(Parser)]

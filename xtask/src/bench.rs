@@ -1,0 +1,107 @@
+//! `cargo xtask bench`: the figures that the project promises, each beside what it is measured
+//! against in the same run.
+//!
+//! Everything is measured in rounds, the peers of a comparison one after the other in each, and the
+//! median is told. Times of different runs do not compare: other programs use the machine, too.
+
+#[cfg(feature = "bench")]
+mod analyze;
+#[cfg(any(feature = "bench", test))]
+mod capture;
+#[cfg(feature = "bench")]
+mod figures;
+#[cfg(feature = "bench")]
+mod forest;
+#[cfg(feature = "bench")]
+mod kernel;
+#[cfg(feature = "bench")]
+mod many;
+#[cfg(feature = "bench")]
+mod poll;
+#[cfg(feature = "bench")]
+mod single;
+#[cfg(feature = "bench")]
+mod veth;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+#[derive(clap::Args)]
+#[cfg_attr(
+    not(feature = "bench"),
+    expect(dead_code, reason = "read by the same program with the feature")
+)]
+pub(crate) struct Arguments {
+    /// Write the figures to this file, as one flat JSON object
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Measure only this; may be repeated
+    #[arg(long, value_enum, value_name = "GROUP")]
+    only: Vec<Group>,
+}
+
+/// What can be measured by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Group {
+    /// One packet again and again through the XDP and tc programs
+    Programs,
+    /// Packets of 64k and 1M flows through the XDP program
+    Many,
+    /// Packets over a veth pair
+    Veth,
+    /// Reading 1M flows out of the kernel
+    Poll,
+    /// Reading a capture
+    Analyze,
+    /// Scoring
+    Forest,
+}
+
+/// Builds what is measured, and this program in release with the measuring in it, which takes over.
+#[cfg(not(feature = "bench"))]
+pub(crate) fn run(_arguments: &Arguments) -> Result<()> {
+    use anyhow::{Context as _, ensure};
+
+    crate::setup::run(crate::setup::Profile::Base)?;
+    let packages = ["--package", "detector", "--package", "xtask", "--features", "xtask/bench"];
+    crate::release::build(&packages)?;
+    let status = std::process::Command::new(crate::release::program("xtask")?)
+        .args(std::env::args_os().skip(1))
+        .status()
+        .context("failed to start the bench")?;
+    ensure!(status.success(), "the bench failed");
+    Ok(())
+}
+
+#[cfg(feature = "bench")]
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let mut figures = figures::Figures::default();
+    for group in Group::value_variants() {
+        if arguments.only.is_empty() || arguments.only.contains(group) {
+            figures.begin(*group);
+            measure(*group, &mut figures)?;
+        }
+    }
+    figures.print();
+    match &arguments.json {
+        Some(path) => figures.write(path),
+        None => Ok(()),
+    }
+}
+
+#[cfg(feature = "bench")]
+fn measure(group: Group, figures: &mut figures::Figures) -> Result<()> {
+    if matches!(group, Group::Programs | Group::Many | Group::Veth | Group::Poll) {
+        detector_tests::require_root()?;
+    }
+    match group {
+        Group::Programs => single::measure(figures),
+        Group::Many => many::measure(figures),
+        Group::Veth => veth::measure(figures),
+        Group::Poll => poll::measure(figures),
+        Group::Analyze => analyze::measure(figures),
+        Group::Forest => forest::measure(figures),
+    }
+}

@@ -1,0 +1,47 @@
+//! Scoring: the flat forest against the trainer's own, 100 trees of depth 12 over 40 columns.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use anyhow::Result;
+use detector::model::Forest;
+use detector::model::train::bench_model;
+
+use super::figures::{Figures, ROUNDS};
+
+/// Rows for the trainer's own forest, which takes some twenty times as long.
+const SLOW_ROWS: usize = 2_000;
+
+pub(super) fn measure(figures: &mut Figures) -> Result<()> {
+    let (table, reference, forest) = bench_model(1)?;
+    let slow = &table.rows[..SLOW_ROWS * forest.columns()];
+    for _ in 0..ROUNDS {
+        figures.sample("forest_batch_rows_per_s", batch(&forest, &table.rows));
+        figures.sample("forest_single_rows_per_s", single(&forest, &table.rows));
+        let started = Instant::now();
+        black_box(reference.predict(slow)?);
+        figures.sample("smartcore_rows_per_s", rate(SLOW_ROWS, started));
+    }
+    Ok(())
+}
+
+fn batch(forest: &Forest, rows: &[f32]) -> f64 {
+    let count = rows.len() / forest.columns();
+    let mut scores = vec![0.0; count];
+    let started = Instant::now();
+    forest.score_batch(rows, &mut scores);
+    black_box(&scores);
+    rate(count, started)
+}
+
+fn single(forest: &Forest, rows: &[f32]) -> f64 {
+    let started = Instant::now();
+    for row in rows.chunks_exact(forest.columns()) {
+        black_box(forest.score(black_box(row)));
+    }
+    rate(rows.len() / forest.columns(), started)
+}
+
+fn rate(rows: usize, started: Instant) -> f64 {
+    rows as f64 / started.elapsed().as_secs_f64()
+}

