@@ -1,1 +1,493 @@
-//! To come.
+//! The released program between network namespaces: every byte accounted for, thefts told and
+//! stopped, nothing left behind, and one clear line where it cannot work.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use aya::programs::{SchedClassifier, TcAttachType};
+use detector_tests::frames;
+use detector_tests::{Background, Namespace, Scratch, Topology, poll_until, run_checked};
+use serde_json::Value;
+
+const TRAFFIC: &str = include_str!("support/traffic.py");
+const START: Duration = Duration::from_secs(20);
+const SERVERS: [&str; 2] = ["203.0.113.10", "2001:db8::10"];
+
+fn detector() -> PathBuf {
+    let path = std::env::var_os("DETECTOR_BIN").expect("DETECTOR_BIN: run cargo xtask test");
+    PathBuf::from(path)
+}
+
+/// `detector run` in a namespace.
+struct Watch {
+    process: Background,
+    _scratch: Scratch,
+}
+
+impl Watch {
+    fn start(namespace: &Namespace, interfaces: &[&str], arguments: &[&str], config: &str) -> Self {
+        let scratch = Scratch::new("netns").unwrap();
+        let file = scratch.write("detector.toml", config).unwrap();
+        let mut command = namespace.command(detector());
+        command.args(["run", "--format", "json", "--flows", "--config"]).arg(file);
+        command.args(arguments).arg("--interface").args(interfaces);
+        let process = Background::start(&mut command).unwrap();
+        process.wait_for_line("stop with Ctrl-C", START).unwrap();
+        Self { process, _scratch: scratch }
+    }
+
+    /// Stops it as a service manager does and returns what it had to say.
+    fn stop(mut self) -> Report {
+        self.process.terminate().unwrap();
+        let status = self.process.wait(START).unwrap();
+        let text = self.process.output();
+        assert!(status.success(), "{status}: {text}");
+        Report::read(&text)
+    }
+}
+
+/// The JSON lines of a run.
+struct Report {
+    lines: Vec<Value>,
+    text: String,
+}
+
+impl Report {
+    fn read(text: &str) -> Self {
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with('{'))
+            .map(|line| {
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+            })
+            .collect();
+        Self { lines, text: text.to_owned() }
+    }
+
+    fn of(&self, kind: &str) -> impl Iterator<Item = &Value> {
+        self.lines.iter().filter(move |line| line["type"] == kind)
+    }
+
+    fn summary(&self) -> &Value {
+        self.of("summary").last().unwrap_or_else(|| panic!("no summary: {}", self.text))
+    }
+
+    fn assert_all_accounted(&self) {
+        assert_eq!(self.summary()["unaccounted_bytes"], 0, "{}", self.summary());
+        assert!(number(self.summary(), "packets") > 0);
+    }
+
+    /// Sum of a field over the flows to a destination.
+    fn sum(&self, protocol: &str, destination: &str, field: &str) -> u64 {
+        let meant = |flow: &&Value| flow["dst"] == destination && flow["protocol"] == protocol;
+        self.of("flow").filter(meant).map(|flow| number(flow, field)).sum()
+    }
+
+    /// What two observers of one wire must agree on, without what neighbours say by themselves.
+    fn agreed(&self) -> Vec<String> {
+        let mut flows: Vec<String> = self
+            .of("flow")
+            .filter(|flow| flow["protocol"] != "icmpv6")
+            .map(|flow| {
+                let fields = ["src", "src_port", "dst", "dst_port", "protocol"];
+                let counts = ["bytes_out", "bytes_in", "packets_out", "packets_in", "payload_out"];
+                let all = fields.iter().chain(&counts).chain(&["payload_in", "tcp_flags_out"]);
+                all.map(|field| flow[*field].to_string()).collect::<Vec<_>>().join(" ")
+            })
+            .collect();
+        flows.sort();
+        flows
+    }
+}
+
+fn number(value: &Value, field: &str) -> u64 {
+    value[field].as_u64().unwrap_or_else(|| panic!("{field} is no number in {value}"))
+}
+
+/// Runs a verb of the traffic script to its end.
+fn traffic(namespace: &Namespace, arguments: &[&str]) -> String {
+    namespace.run("python3", [&["-c", TRAFFIC], arguments].concat()).unwrap()
+}
+
+fn sink(namespace: &Namespace) -> Background {
+    let sink = namespace.spawn("python3", ["-c", TRAFFIC, "sink"]).unwrap();
+    sink.wait_for_line("ready", START).unwrap();
+    sink
+}
+
+fn send_frames(namespace: &Namespace, device: &str, frames: &[Vec<u8>]) {
+    let mut child = namespace
+        .command("python3")
+        .args(["-c", TRAFFIC, "frames", device])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let text: String = frames.iter().map(|frame| hexadecimal(frame) + "\n").collect();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn interface_packets(namespace: &Namespace, device: &str) -> u64 {
+    let text = namespace.ip(&format!("-j -s link show dev {device}")).unwrap();
+    let links: Value = serde_json::from_str(&text).unwrap();
+    let stats = &links[0]["stats64"];
+    number(&stats["rx"], "packets") + number(&stats["tx"], "packets")
+}
+
+/// Until nothing has moved for a while: what is in flight would be one observer's and not the
+/// other's.
+fn wait_until_quiet(namespace: &Namespace, device: &str) {
+    let mut before = interface_packets(namespace, device);
+    let mut since = Instant::now();
+    poll_until(START, || {
+        let now = interface_packets(namespace, device);
+        if now != before {
+            (before, since) = (now, Instant::now());
+        }
+        (since.elapsed() > Duration::from_millis(300)).then_some(())
+    })
+    .unwrap();
+}
+
+const HOME: &str = "home_networks = [\"10.66.1.0/24\", \"fd66:1::/64\"]\n";
+
+#[test]
+#[ignore = "needs root: run cargo xtask test"]
+fn every_byte_is_accounted_for_at_both_ends_of_a_wire() {
+    for (mtu, xdp) in [(1_500, "native"), (9_000, "native"), (1_500, "tc"), (1_500, "generic")] {
+        let config = format!("{HOME}[kernel]\nxdp = \"{xdp}\"\n");
+        let topology = Topology::builder()
+            .mtu(mtu)
+            .server(detector_tests::ServerSpec::internet())
+            .build()
+            .unwrap();
+        let client = &topology.client;
+        let _sink = sink(topology.server());
+        let near = Watch::start(client, &[Topology::CLIENT_INTERFACE], &[], &config);
+        // The peer's own hook, native XDP, sees each frame of the wire.
+        let far = Watch::start(&topology.gateway, &[Topology::GATEWAY_INNER], &[], HOME);
+        const STREAM: u64 = 3_000_001;
+        for server in SERVERS {
+            traffic(client, &["stream", server, &STREAM.to_string()]);
+            traffic(client, &["datagrams", server, "50"]);
+            client.run("ping", ["-c", "5", "-i", "0.01", "-s", "1000", server]).unwrap();
+        }
+        let vlan = |tags: &[u16], port| {
+            let packet = frames::V4::new(17).packet(&frames::udp((port, 9), b"tagged"));
+            frames::ethernet(tags, frames::IPV4, &packet)
+        };
+        let tagged = [
+            vlan(&[frames::VLAN], 1),
+            vlan(&[frames::QINQ, frames::VLAN], 2),
+            frames::ethernet(&[], 0x88b5, &[0; 46]),
+        ];
+        send_frames(client, Topology::CLIENT_INTERFACE, &tagged);
+        wait_until_quiet(client, Topology::CLIENT_INTERFACE);
+        let (near, far) = (near.stop(), far.stop());
+
+        let what = format!("MTU {mtu}, {xdp}");
+        near.assert_all_accounted();
+        far.assert_all_accounted();
+        if xdp == "generic" {
+            // It sees frames after they were merged: fewer of them, without their headers.
+            continue;
+        }
+        assert_eq!(far.agreed(), near.agreed(), "{what}\n{}\n{}", near.text, far.text);
+        for (server, protocol, echo) in [(SERVERS[0], "icmp", 1_028), (SERVERS[1], "icmpv6", 1_048)]
+        {
+            for report in [&near, &far] {
+                let again = report.sum("tcp", server, "retransmitted_out");
+                let stream = report.sum("tcp", server, "payload_out") - again;
+                assert_eq!(stream, STREAM, "{what}: {server}");
+                assert_eq!(report.sum("tcp", server, "payload_in"), 5_000, "{what}: {server}");
+                assert_eq!(report.sum("udp", server, "payload_out"), 50_000, "{what}: {server}");
+                for field in ["bytes_out", "bytes_in"] {
+                    assert_eq!(report.sum(protocol, server, field), 5 * echo, "{what}: {server}");
+                }
+            }
+        }
+        let away = std::net::Ipv4Addr::from(frames::AWAY).to_string();
+        assert_eq!(near.sum("udp", &away, "packets_out"), 2, "{what}: tagged frames");
+        assert_eq!(near.summary()["skipped"]["not_ip"], 1, "{what}");
+    }
+}
+
+#[test]
+#[ignore = "needs root: run cargo xtask test"]
+fn a_full_table_loses_no_byte() {
+    let topology = Topology::simple().unwrap();
+    let config = format!("{HOME}[kernel]\nmax_flows = 1024\n");
+    let watch = Watch::start(&topology.client, &[Topology::CLIENT_INTERFACE], &[], &config);
+    traffic(&topology.client, &["flood", Topology::CLIENT_INTERFACE, "100000"]);
+    wait_until_quiet(&topology.client, Topology::CLIENT_INTERFACE);
+    let report = watch.stop();
+    report.assert_all_accounted();
+    let summary = report.summary();
+    assert!(number(summary, "overflow_bytes") > 90_000 * 128, "{summary}");
+    assert!(number(summary, "packets") >= 100_000, "{summary}");
+}
+
+#[test]
+#[ignore = "needs root: run cargo xtask test"]
+fn a_device_made_again_is_watched_again() {
+    let left = Namespace::new("left").unwrap();
+    let right = Namespace::new("right").unwrap();
+    let join = || {
+        use detector_tests::{Veth, VethEnd};
+        let near = VethEnd::new(&left, "lan0").address("10.66.1.10/24");
+        Veth::new(near, VethEnd::new(&right, "lan0").address("10.66.1.1/24")).create().unwrap();
+    };
+    let ping = || left.run("ping", ["-c", "3", "-i", "0.01", "10.66.1.1"]).unwrap();
+    join();
+    let watch = Watch::start(&left, &["lan0"], &[], HOME);
+    ping();
+    left.ip("link delete lan0").unwrap();
+    watch.process.wait_for_line("lan0 went away", START).unwrap();
+    let seen = watch.process.output().lines().count();
+    join();
+    poll_until(START, || {
+        let text = watch.process.output();
+        text.lines().skip(seen).any(|line| line.contains("watching lan0")).then_some(())
+    })
+    .unwrap();
+    ping();
+    let report = watch.stop();
+    report.assert_all_accounted();
+    assert_eq!(report.sum("icmp", "10.66.1.1", "packets_out"), 6, "{}", report.text);
+}
+
+#[test]
+#[ignore = "needs root: run cargo xtask test"]
+fn two_interfaces_on_one_path_count_once() {
+    let topology = Topology::simple().unwrap();
+    let outer = Topology::gateway_outer(0);
+    let _sink = sink(topology.server());
+    let watch = Watch::start(&topology.gateway, &[Topology::GATEWAY_INNER, &outer], &[], HOME);
+    const STREAM: u64 = 1_000_000;
+    traffic(&topology.client, &["stream", SERVERS[0], &STREAM.to_string()]);
+    wait_until_quiet(&topology.client, Topology::CLIENT_INTERFACE);
+    let report = watch.stop();
+    report.assert_all_accounted();
+    let again = report.sum("tcp", SERVERS[0], "retransmitted_out");
+    assert_eq!(report.sum("tcp", SERVERS[0], "payload_out") - again, STREAM, "{}", report.text);
+    // Every byte passed two interfaces, and the totals are of both.
+    assert!(number(report.summary(), "bytes") > 2 * STREAM, "{}", report.summary());
+}
+
+/// Every sample frame, sent over a wire and read from a file.
+#[test]
+#[ignore = "needs root: run cargo xtask test"]
+fn a_replayed_capture_gives_the_flows_of_the_file() {
+    use detector_tests::capture_file::{ETHERNET, pcap};
+    use detector_tests::{Veth, VethEnd};
+
+    let frames: Vec<Vec<u8>> = frames::samples()
+        .into_iter()
+        .filter(|sample| sample.link == detector_common::LinkType::Ethernet)
+        // The stack takes the first tag off before tc ingress, which so reads one tag more.
+        .filter(|sample| !sample.name.starts_with("four tags"))
+        .map(|sample| sample.bytes)
+        .collect();
+    let scratch = Scratch::new("replay").unwrap();
+    let file = scratch.write("samples.pcap", pcap(ETHERNET, &frames)).unwrap();
+    let config = "home_networks = [\"10.0.0.0/8\", \"fd00::/8\"]\n";
+    let config_file = scratch.write("detector.toml", config).unwrap();
+    let mut analyze = Command::new(detector());
+    analyze.args(["analyze", "--flows", "--format", "json", "--config"]).arg(config_file).arg(file);
+    let read = Report::read(&run_checked(&mut analyze).unwrap());
+
+    for xdp in ["native", "tc"] {
+        let (left, right) = (Namespace::new("left").unwrap(), Namespace::new("right").unwrap());
+        for side in [&left, &right] {
+            // Neither end says anything of its own.
+            side.sysctl("net.ipv6.conf.default.disable_ipv6", "1").unwrap();
+        }
+        let (near, far) = (VethEnd::new(&left, "lan0"), VethEnd::new(&right, "lan0"));
+        Veth::new(near, far).mtu(3_000).wire_size(true).create().unwrap();
+        let config = format!("{config}[kernel]\nxdp = \"{xdp}\"\n");
+        let watch = Watch::start(&right, &["lan0"], &[], &config);
+        send_frames(&left, "lan0", &frames);
+        wait_until_quiet(&right, "lan0");
+        let replayed = watch.stop();
+        replayed.assert_all_accounted();
+        assert!(read.agreed().len() > 50);
+        assert_eq!(replayed.agreed(), read.agreed(), "{xdp}");
+        for field in ["packets", "bytes", "skipped"] {
+            assert_eq!(replayed.summary()[field], read.summary()[field], "{xdp}: {field}");
+        }
+    }
+}
+
+const STOLEN: u64 = 400_000_000;
+
+/// Sends more than any test waits for; ends by itself where nobody stops it.
+fn theft(topology: &Topology, server: &str) -> Background {
+    let size = STOLEN.to_string();
+    topology.client.spawn("python3", ["-c", TRAFFIC, "stream", server, &size]).unwrap()
+}
+
+fn arrived(sink: &Background) -> u64 {
+    let text = sink.output();
+    let totals = text.lines().filter_map(|line| line.strip_prefix("total ")?.parse().ok());
+    totals.max().unwrap_or(0)
+}
+
+#[test]
+#[ignore = "needs root: run cargo xtask test"]
+fn an_upload_is_told_and_passes_in_observe() {
+    let topology = Topology::simple().unwrap();
+    let _sink = sink(topology.server());
+    let inner = [Topology::GATEWAY_INNER];
+    let watch = Watch::start(&topology.gateway, &inner, &["--mode", "observe"], HOME);
+    let mut theft = theft(&topology, SERVERS[0]);
+    watch.process.wait_for_line("\"type\":\"alert\"", START).unwrap();
+    assert!(theft.wait(START * 3).unwrap().success());
+    let report = watch.stop();
+    report.assert_all_accounted();
+    let alert = report.of("alert").next().unwrap();
+    assert_eq!((&alert["src"], &alert["dst"]), (&"10.66.1.10".into(), &SERVERS[0].into()));
+    assert_eq!(alert["action"], "none");
+    assert!(!alert["reasons"].as_array().unwrap().is_empty());
+    assert_eq!(report.sum("tcp", SERVERS[0], "dropped_out"), 0);
+}
+
+#[test]
+#[ignore = "needs root: run cargo xtask test"]
+fn block_mode_stops_an_upload_and_never_block_spares_it() {
+    let topology = Topology::simple().unwrap();
+    let sink = sink(topology.server());
+    let config = format!("{HOME}[block]\nnever_block = [\"2001:db8::/32\"]\n");
+    let inner = [Topology::GATEWAY_INNER];
+    let watch = Watch::start(&topology.gateway, &inner, &["--mode", "block"], &config);
+    let mut blocked = theft(&topology, SERVERS[0]);
+    let line = watch.process.wait_for_line("\"type\":\"alert\"", START).unwrap();
+    let alert: Value = serde_json::from_str(&line).unwrap();
+    let stood = Instant::now();
+    // What arrives stands still within a second.
+    let mut last = (arrived(&sink), Instant::now());
+    poll_until(Duration::from_secs(5), || {
+        let now = arrived(&sink);
+        if now != last.0 {
+            last = (now, Instant::now());
+        }
+        (last.1.elapsed() > Duration::from_millis(1_500)).then_some(())
+    })
+    .unwrap();
+    assert!(last.1.duration_since(stood) < Duration::from_secs(1), "it went on for longer");
+    assert!(last.0 < STOLEN / 2, "{} bytes arrived", last.0);
+    blocked.kill().unwrap();
+
+    let mut spared = theft(&topology, SERVERS[1]);
+    assert!(spared.wait(START * 3).unwrap().success(), "never_block did not spare it");
+    let report = watch.stop();
+    report.assert_all_accounted();
+    assert!(report.sum("tcp", SERVERS[0], "dropped_out") > 0, "{alert}");
+    assert_eq!(report.sum("tcp", SERVERS[1], "dropped_out"), 0);
+    let before_block = number(&alert, "bytes_leaked_before_block");
+    assert!(before_block > 0 && before_block < STOLEN / 2, "{alert}");
+}
+
+// Nothing is left.
+
+fn programs_on(namespace: &Namespace, device: &str) -> String {
+    let link = namespace.ip(&format!("-details link show dev {device}")).unwrap();
+    let xdp: String = link.lines().filter(|line| line.contains("xdp")).collect();
+    let filters: String = ["ingress", "egress"]
+        .iter()
+        .map(|side| {
+            namespace.run("tc", ["filter", "show", "dev", device, side]).unwrap_or_default()
+        })
+        .collect();
+    // tcx, which tools of older releases do not know of.
+    let tcx = |side| {
+        let query = || SchedClassifier::query_tcx(device, side);
+        namespace.enter(query).unwrap().map(|(_, programs)| programs).unwrap_or_default()
+    };
+    let tcx: String = [TcAttachType::Ingress, TcAttachType::Egress]
+        .into_iter()
+        .flat_map(tcx)
+        .map(|program| format!("tcx {}", program.name_as_str().unwrap_or("unnamed")))
+        .collect();
+    xdp + &filters + &tcx
+}
+
+#[test]
+#[ignore = "needs root: run cargo xtask test"]
+fn nothing_is_left_attached() {
+    let topology = Topology::simple().unwrap();
+    let (client, device) = (&topology.client, Topology::CLIENT_INTERFACE);
+    let start = || Watch::start(client, &[device], &[], HOME);
+    let clean = programs_on(client, device);
+    assert_eq!(clean, "");
+    let watch = start();
+    let attached = programs_on(client, device);
+    assert!(attached.contains("xdp") && attached.contains("tc_egress"), "{attached}");
+    watch.stop();
+    assert_eq!(programs_on(client, device), clean, "after SIGTERM");
+
+    let mut watch = start();
+    watch.process.kill().unwrap();
+    poll_until(START, || (programs_on(client, device) == clean).then_some(())).unwrap();
+    // A start after it finds the interface free.
+    start().stop();
+    assert_eq!(programs_on(client, device), clean, "after SIGKILL and a restart");
+}
+
+// One clear line.
+
+fn refused(output: &Output, code: i32, expected: &str) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    let errors: Vec<&str> = text.lines().filter(|line| line.starts_with("detector: ")).collect();
+    assert!(errors.len() == 1 && errors[0].contains(expected), "{text}");
+    assert!(output.stdout.is_empty(), "results on standard output: {output:?}");
+}
+
+fn run_once(command: &mut Command) -> Output {
+    command.output().unwrap()
+}
+
+#[test]
+#[ignore = "needs root: run cargo xtask test"]
+fn what_cannot_be_watched_is_one_clear_line() {
+    let topology = Topology::simple().unwrap();
+    let (client, device) = (&topology.client, Topology::CLIENT_INTERFACE);
+    let run = || {
+        let mut command = client.command(detector());
+        command.arg("run");
+        command
+    };
+    refused(&run_once(run().args(["--interface", "nowhere0"])), 1, "no interface nowhere0");
+
+    let scratch = Scratch::new("config").unwrap();
+    let file = scratch.write("wrong.toml", "[block]\nttl_sec = 5\n").unwrap();
+    let wrong = run_once(run().args(["--interface", device, "--config"]).arg(file));
+    refused(&wrong, 1, "no key `ttl_sec`, did you mean `ttl_secs`?");
+    let file = scratch.join("absent.toml");
+    let absent = run_once(run().args(["--interface", device, "--config"]).arg(file));
+    refused(&absent, 1, "failed to read config");
+
+    let first = Watch::start(client, &[device], &[], HOME);
+    refused(&run_once(run().args(["--interface", device])), 1, "another detector watches lan0");
+    first.stop();
+
+    // A copy where anybody may read it.
+    let program = scratch.join("detector");
+    std::fs::copy(detector(), &program).unwrap();
+    let text = program.to_str().unwrap();
+    let ids = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+    let mut nobody = client.command("setpriv");
+    nobody.args(ids).args([text, "run", "--interface", device]);
+    refused(&run_once(&mut nobody), 1, "run as root");
+    let mut bare = client.command("setpriv");
+    bare.args(["--bounding-set=-all", "--inh-caps=-all", text, "run", "--interface", device]);
+    refused(&run_once(&mut bare), 1, "CAP_BPF");
+
+    assert_eq!(programs_on(client, device), "");
+    run_checked(client.command(detector()).arg("doctor")).unwrap();
+}

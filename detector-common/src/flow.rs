@@ -111,6 +111,14 @@ impl FlowKey {
         }
     }
 
+    /// Whether one end is a DNS server: over UDP or TCP, each message is of interest.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_dns(&self) -> bool {
+        const DNS: [u8; 2] = 53_u16.to_be_bytes();
+        self.low_port == DNS || self.high_port == DNS
+    }
+
     /// Address and port that packets in `direction` come from.
     #[inline(always)]
     #[must_use]
@@ -449,8 +457,8 @@ impl Half {
         if packet.payload_bytes != 0 {
             self.payload_bytes += u64::from(packet.payload_bytes);
             // A later fragment starts in the middle of what was sent.
-            counted.head =
-                self.payload_packets < HEAD_PACKETS && packet.fragment != Fragment::Later;
+            counted.head = (self.payload_packets < HEAD_PACKETS || packet.key.is_dns())
+                && packet.fragment != Fragment::Later;
             self.payload_packets += segments;
         }
         if packet.key.protocol == protocol::TCP {

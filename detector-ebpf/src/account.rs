@@ -124,10 +124,7 @@ fn packet_seen<F: Payload>(
     if let Some(checkpoint) = counted.checkpoint {
         events::checkpoint(packet, checkpoint, flow, &clock, totals);
     }
-    if packet.payload_bytes != 0
-        && (counted.head || events::is_dns(&packet.key))
-        && control.heads_per_second != 0
-    {
+    if counted.head && control.heads_per_second != 0 {
         events::head(frame, packet, control, &clock, totals);
     }
     if decision == Decision::Drop {

@@ -8,7 +8,7 @@ use detector_common::abi::{
     CheckpointEvent, Control, EventKind, HEAD_BYTES, HeadEvent, OverflowCounters, OverflowEvent,
     OverflowKey, Totals,
 };
-use detector_common::flow::{Checkpoint, FlowCounters, FlowKey};
+use detector_common::flow::{Checkpoint, FlowCounters};
 use detector_common::{Clock, Packet};
 
 use crate::frame::Payload;
@@ -130,11 +130,4 @@ pub(crate) fn head<F: Payload>(
         (*event).length = copied as u16;
     }
     entry.submit(0);
-}
-
-/// Ports whose every message is handed up: DNS over UDP and TCP.
-#[inline(always)]
-pub(crate) fn is_dns(key: &FlowKey) -> bool {
-    const DNS: [u8; 2] = [0, 53];
-    key.low_port == DNS || key.high_port == DNS
 }

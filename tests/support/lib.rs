@@ -5,6 +5,7 @@
 //! created inside the namespaces they belong to, and no process-wide `setns` takes place.
 
 mod background;
+pub mod capture_file;
 pub mod frames;
 mod link;
 mod namespace;

@@ -29,10 +29,6 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 #[derive(clap::Args)]
-#[cfg_attr(
-    not(feature = "bench"),
-    expect(dead_code, reason = "read by the same program with the feature")
-)]
 pub(crate) struct Arguments {
     /// Write the figures to this file, as one flat JSON object
     #[arg(long, value_name = "FILE")]

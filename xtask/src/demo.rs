@@ -13,8 +13,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use detector_tests::{remove_leftovers, require_root, run_checked};
 
-use crate::setup::{self, Profile};
 use crate::release;
+use crate::setup::{self, Profile};
 use scene::{DROP_PORT, STOLEN_BYTES, Scene};
 use watch::Watch;
 
@@ -61,7 +61,11 @@ fn observe(scene: &Scene, program: &Path) -> Result<()> {
     watch.show();
     only_about(&watch, HOST)?;
     ensure!(received == STOLEN_BYTES, "{received} bytes arrived where nothing was to be blocked");
-    text::say(&format!("The receiver counts {}: it was told, not stopped.", text::bytes(received)));
+    text::say(&format!(
+        "The receiver counts {}: the theft was told, not stopped. {} had left before the alert.",
+        text::bytes(received),
+        watch.leaked_before_alert()?
+    ));
     watch.stop()
 }
 
@@ -92,8 +96,11 @@ fn block(scene: &Scene, program: &Path) -> Result<()> {
         text::bytes(received),
         text::bytes(STOLEN_BYTES)
     ));
-    text::say(&format!("Before the alert: {}", watch.said("had left when it opened")?));
-    text::say(&format!("Before the block: {}", watch.said("blocked, after")?));
+    text::say(&format!(
+        "{} had left before the alert, {} before the first packet was dropped.",
+        watch.leaked_before_alert()?,
+        watch.leaked_before_block()?
+    ));
     watch.stop()
 }
 

@@ -12,6 +12,7 @@ mod lab;
 mod project;
 mod release;
 mod setup;
+mod test;
 
 #[derive(Parser)]
 #[command(
@@ -28,6 +29,8 @@ struct Arguments {
 enum Verb {
     /// Install what this machine lacks to build, test and measure
     Setup(setup::Arguments),
+    /// Check style and lints and run every test, those that need root too
+    Test,
     /// Show a theft being told, then stopped, between network namespaces
     Demo,
     /// Measure everything that the project promises figures for
@@ -39,6 +42,7 @@ enum Verb {
 fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
         Verb::Setup(arguments) => setup::report(&arguments),
+        Verb::Test => test::run(),
         Verb::Demo => demo::run(),
         Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Lab(arguments) => lab::run(&arguments),

@@ -110,7 +110,11 @@ impl LiveFlow {
     /// Reads each of its cache lines, see [`super::Tracker::warm`].
     pub(crate) fn warm(&self) -> u64 {
         let [low, high] = &self.latest;
-        low.packets ^ low.dropped_bytes ^ high.packets ^ high.dropped_bytes ^ self.view.first_seen_ns
+        low.packets
+            ^ low.dropped_bytes
+            ^ high.packets
+            ^ high.dropped_bytes
+            ^ self.view.first_seen_ns
     }
 
     pub(crate) fn initiator_home(&self) -> bool {

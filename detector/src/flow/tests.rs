@@ -358,3 +358,46 @@ fn time_may_start_again() {
     assert_eq!(scene.notes.judged.last().map(|judged| judged.2), Some(START_SECS + 1));
     assert_eq!(scene.tick(301), [key(1, 50_000, 443)]);
 }
+
+/// An ICMP flow between the usual two ends; `identifier` stands in for both ports.
+fn icmp_key(number: u8, identifier: u16) -> FlowKey {
+    FlowKey { protocol: number, ..key(1, identifier, identifier) }
+}
+
+/// Requests, replies and other messages of the one session.
+#[track_caller]
+fn check_icmp(scene: &mut Scene, expected: (u64, u64, u64)) {
+    scene.tracker.finish(&mut scene.notes);
+    let [session] = &scene.notes.sessions[..] else { panic!("one session") };
+    let icmp = session.heads.icmp.as_deref().expect("decoded");
+    assert_eq!((icmp.requests, icmp.replies, icmp.others), expected);
+}
+
+#[test]
+fn the_first_message_back_is_told_by_the_key() {
+    for (number, request) in [(protocol::ICMP, 8), (protocol::ICMPV6, 128)] {
+        let mut scene = Scene::new(TrackerConfig::default());
+        let key = icmp_key(number, 77);
+        let mut counters = counters(1, 0, 0, 0);
+        counters.halves[0].icmp = request << 8;
+        scene.flow(&key, &counters, Cause::Poll);
+        scene.head(&key, Direction::FromLow, b"abcdefghijklmnopqrstuvw", 0);
+        // Its counters have not come yet.
+        scene.head(&key, Direction::FromHigh, b"abcdefghijklmnopqrstuvw", 0);
+        check_icmp(&mut scene, (1, 1, 0));
+    }
+}
+
+#[test]
+fn errors_are_no_echo_whichever_way_they_go() {
+    for (number, unreachable) in [(protocol::ICMP, 3), (protocol::ICMPV6, 1)] {
+        let mut scene = Scene::new(TrackerConfig::default());
+        let key = icmp_key(number, 0);
+        let mut counters = counters(1, 0, 0, 0);
+        counters.halves[0].icmp = unreachable << 8 | 3;
+        scene.flow(&key, &counters, Cause::Poll);
+        scene.head(&key, Direction::FromLow, b"the datagram that failed", 0);
+        scene.head(&key, Direction::FromHigh, b"another one that failed", 0);
+        check_icmp(&mut scene, (0, 0, 2));
+    }
+}

@@ -87,10 +87,8 @@ impl Figures {
     pub(super) fn print(&self) {
         println!("{:<28} {:>12}  {:<32} TARGET", "FIGURE (median)", "VALUE", "REFERENCE");
         for (name, values) in &self.samples {
-            let target =
-                TARGETS.iter().chain(&FURTHER).find(|target| target.figure == *name);
-            let (reference, target) =
-                target.map(|target| self.judge(target)).unwrap_or_default();
+            let target = TARGETS.iter().chain(&FURTHER).find(|target| target.figure == *name);
+            let (reference, target) = target.map(|target| self.judge(target)).unwrap_or_default();
             let line =
                 format!("{name:<28} {:>12}  {reference:<32} {target}", shown(name, median(values)));
             println!("{}", line.trim_end());
@@ -106,14 +104,15 @@ impl Figures {
         };
         match target.bound {
             Bound::AtMost(most, name) => {
-                let verdict = ratio(name)
-                    .filter(|_| most.is_finite())
-                    .map(|ratio| format!("at most {most} ×: {}", verdict(ratio - most, ratio / most)));
+                let verdict = ratio(name).filter(|_| most.is_finite()).map(|ratio| {
+                    format!("at most {most} ×: {}", verdict(ratio - most, ratio / most))
+                });
                 (beside(name), verdict.unwrap_or_default())
             }
             Bound::AtLeast(least, name) => {
-                let verdict = ratio(name)
-                    .map(|ratio| format!("at least {least} ×: {}", verdict(least - ratio, least / ratio)));
+                let verdict = ratio(name).map(|ratio| {
+                    format!("at least {least} ×: {}", verdict(least - ratio, least / ratio))
+                });
                 (beside(name), verdict.unwrap_or_default())
             }
             Bound::AtLeastOr(absolute, least, name) => {

@@ -61,7 +61,8 @@ fn zipf(flows: u32) -> impl Iterator<Item = u32> {
         state ^= state >> 12;
         state ^= state << 25;
         state ^= state >> 27;
-        let fraction = (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) as f64 / (1_u64 << 53) as f64;
+        let fraction =
+            (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) as f64 / (1_u64 << 53) as f64;
         let rank = shares.partition_point(|share| *share < fraction * sum) as u64;
         // Prime, so that frequent flows are not neighbours in the order of their opening.
         (rank * 7_919 % u64::from(flows)) as u32

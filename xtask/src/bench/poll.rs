@@ -30,7 +30,7 @@ fn batch(reader: &mut BatchReader<FlowKey, FlowCounters>) -> Result<f64> {
     let started = Instant::now();
     reader.restart();
     let (mut entries, mut packets) = (0, 0);
-    while let Some((keys, values)) = reader.next()? {
+    while let Some((keys, values)) = reader.next_entries()? {
         entries += keys.len();
         packets += values.iter().map(|value| value.halves[0].packets).sum::<u64>();
     }

@@ -87,13 +87,20 @@ fn send(bed: &mut Bed, namespace: &Namespace, pair: &Pair, frames: u32) -> Resul
         .context("failed to send live frames: Linux 5.18 or later is needed")?;
     let seconds = started.elapsed().as_secs_f64();
     let arrived = taken(namespace, pair.far)? - before;
-    ensure!(arrived > u64::from(frames / 2), "{arrived} of {frames} frames arrived at {}", pair.far);
+    ensure!(
+        arrived > u64::from(frames / 2),
+        "{arrived} of {frames} frames arrived at {}",
+        pair.far
+    );
     Ok(arrived as f64 / seconds / 1e6)
 }
 
 /// `struct xdp_md` (include/uapi/linux/bpf.h): the frame, and the interface it shall come by.
 fn context(frame: &[u8], interface: u32) -> Vec<u8> {
-    [0, frame.len() as u32, 0, interface, 0, 0].iter().flat_map(|word: &u32| word.to_ne_bytes()).collect()
+    [0, frame.len() as u32, 0, interface, 0, 0]
+        .iter()
+        .flat_map(|word: &u32| word.to_ne_bytes())
+        .collect()
 }
 
 fn index(namespace: &Namespace, name: &str) -> Result<u32> {

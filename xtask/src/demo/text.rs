@@ -36,5 +36,9 @@ pub(super) fn bytes(count: u64) -> String {
 
 fn painted(code: &str, text: &str) -> String {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    if stdout().is_terminal() && !refused { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    if stdout().is_terminal() && !refused {
+        format!("\x1b[{code}m{text}\x1b[0m")
+    } else {
+        text.to_owned()
+    }
 }

@@ -31,7 +31,10 @@ impl Watch {
             "--config",
             &configuration,
         ];
-        text::command(&format!("detector run --interface {} --mode {mode}", Topology::GATEWAY_INNER));
+        text::command(&format!(
+            "detector run --interface {} --mode {mode}",
+            Topology::GATEWAY_INNER
+        ));
         let detector = scene.network.gateway.spawn(&program, arguments)?;
         // Said last of what it says at start.
         detector.wait_for_line("stop with Ctrl-C", START)?;
@@ -64,12 +67,27 @@ impl Watch {
         self.detector.wait_for_line(pattern, limit)
     }
 
-    /// What an alert says of the bytes: the words around `pattern`.
-    pub(super) fn said(&self, pattern: &str) -> Result<String> {
-        let lines = self.lines();
-        let line = lines.iter().find(|line| line.contains(pattern));
-        line.map(|line| line.trim().to_owned())
-            .with_context(|| format!("the detector never said {pattern:?}"))
+    /// As the first alert tells it.
+    pub(super) fn leaked_before_alert(&self) -> Result<String> {
+        self.between(": ", " had left when it opened")
+    }
+
+    /// As the first blocked alert tells it.
+    pub(super) fn leaked_before_block(&self) -> Result<String> {
+        self.between("blocked, after ", "")
+    }
+
+    /// What stands between two texts in the first line that has both.
+    fn between(&self, start: &str, end: &str) -> Result<String> {
+        let find = |line: &String| {
+            let (_, rest) = line.split_once(start)?;
+            let until = if end.is_empty() { rest.len() } else { rest.find(end)? };
+            Some(rest[..until].trim().to_owned())
+        };
+        self.lines()
+            .iter()
+            .find_map(find)
+            .with_context(|| format!("the detector never said \"{start}…{end}\""))
     }
 
     /// Stops it as Ctrl-C would, shows the rest, and sees that every byte was accounted for.
@@ -78,9 +96,11 @@ impl Watch {
         let status = self.detector.wait(STOP)?;
         self.show();
         ensure!(status.success(), "the detector ended with {status}");
-        let summary = self.said(" flows over ").context("the detector gave no summary")?;
-        let unaccounted = self.said("unaccounted for").unwrap_or_default();
-        ensure!(unaccounted.is_empty(), "{summary}: {unaccounted}");
+        let said = |text: &str| self.lines().into_iter().find(|line| line.contains(text));
+        ensure!(said(" flows over ").is_some(), "the detector gave no summary");
+        // Said only where there are any.
+        let unaccounted = said("unaccounted for").unwrap_or_default();
+        ensure!(unaccounted.is_empty(), "not every byte is accounted for: {unaccounted}");
         text::say("Every byte is accounted for: 0 unaccounted.");
         Ok(())
     }

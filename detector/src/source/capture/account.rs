@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use detector_common::abi::{Count, HEAD_BYTES, OverflowCounters, OverflowKey, Totals};
-use detector_common::flow::{Checkpoint, Clock, FlowKey, Plain, Recorded};
+use detector_common::flow::{Checkpoint, Clock, Plain, Recorded};
 use detector_common::frame::{Captured, LinkType};
 use detector_common::parse::{Decapsulation, Fragment, Packet, parse, skipped_frames};
 use detector_common::policy::{Cached, Prefix};
@@ -126,13 +126,11 @@ impl Accounts {
             entry.changed = true;
             self.changed.push(slot);
         }
-        let head = (packet.payload_bytes != 0 && (counted.head || is_dns(&packet.key))).then_some(
-            Payload {
-                direction: packet.direction,
-                offset: packet.payload_offset,
-                bytes: packet.payload_bytes,
-            },
-        );
+        let head = counted.head.then_some(Payload {
+            direction: packet.direction,
+            offset: packet.payload_offset,
+            bytes: packet.payload_bytes,
+        });
         if head.is_none() && counted.checkpoint.is_none() {
             return News::None;
         }
@@ -188,10 +186,4 @@ impl Accounts {
 #[inline]
 fn counted(packets: u32, bytes: u32) -> Count {
     Count { packets: u64::from(packets), bytes: u64::from(bytes) }
-}
-
-/// Ports whose every message is handed up: DNS over UDP and TCP.
-fn is_dns(key: &FlowKey) -> bool {
-    const DNS: [u8; 2] = 53_u16.to_be_bytes();
-    key.low_port == DNS || key.high_port == DNS
 }

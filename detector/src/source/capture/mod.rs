@@ -266,11 +266,8 @@ impl<'a, V: Visitor> Run<'a, V> {
         };
         entry.changed = false;
         entry.known = true;
-        let flow = Observation::Flow {
-            key: &entry.key,
-            counters: &entry.counters,
-            cause: Cause::Poll,
-        };
+        let flow =
+            Observation::Flow { key: &entry.key, counters: &entry.counters, cause: Cause::Poll };
         self.tracker.expect(entry.place);
         self.tracker.observe(&flow, &TimeBase::PACKET_TIME, self.visitor);
         entry.place = self.tracker.latest();

@@ -363,3 +363,33 @@ fn addresses_without_home_are_told() {
     let session = &notes.sessions[0];
     assert!(!session.client_home && session.sends_out(crate::flow::Side::Client));
 }
+
+/// A fragment of an ICMP echo request from 10.0.0.1; `place` is its offset in units of 8 bytes.
+fn echo_fragment(more: bool, place: u8, body: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(20 + body.len()).expect("short");
+    let mut packet = vec![0x45, 0];
+    packet.extend(length.to_be_bytes());
+    packet.extend([0, 9, if more { 0x20 } else { 0 }, place, 64, 1, 0, 0]);
+    packet.extend([10, 0, 0, 1, 198, 51, 100, 7]);
+    packet.extend(body);
+    packet
+}
+
+#[test]
+fn a_later_fragment_is_no_head() {
+    // A ping of 56 bytes in three fragments; a payload read from its middle would be unusual.
+    let mut message = vec![8, 0, 0, 0, 0, 77, 0, 1];
+    message.extend([0x5a; 16]);
+    message.extend(16..56);
+    let mut capture = pcap_header(Order::LITTLE, 0xa1b2_c3d4, RAW);
+    for (more, place) in [(true, 0), (true, 3), (false, 6)] {
+        let start = usize::from(place) * 8;
+        let end = if more { start + 24 } else { message.len() };
+        let packet = echo_fragment(more, place, &message[start..end]);
+        capture.extend(pcap_record(Order::LITTLE, (0, 0), &packet));
+    }
+    let (summary, notes) = run(&capture);
+    assert_eq!((summary.packets, summary.flows), (3, 1));
+    let icmp = notes.sessions[0].heads.icmp.as_deref().expect("one head");
+    assert_eq!((icmp.requests, icmp.unusual, icmp.others), (1, 0, 0));
+}

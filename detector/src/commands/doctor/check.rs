@@ -1,0 +1,157 @@
+//! One finding, and the report they make up.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::sink::Style;
+
+/// What a finding means for `detector run`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Outcome {
+    Ok,
+    /// It works, in a lesser way.
+    Warning,
+    /// It does not work.
+    Problem,
+}
+
+impl Outcome {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Problem => "problem",
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename = "check", tag = "type")]
+pub(super) struct Check {
+    #[serde(rename = "check")]
+    pub(super) subject: String,
+    #[serde(rename = "status")]
+    pub(super) outcome: Outcome,
+    pub(super) finding: String,
+    /// What to do about it.
+    pub(super) remedy: Option<String>,
+}
+
+impl Check {
+    pub(super) fn ok(subject: impl Into<String>, finding: impl Into<String>) -> Self {
+        Self {
+            subject: subject.into(),
+            outcome: Outcome::Ok,
+            finding: finding.into(),
+            remedy: None,
+        }
+    }
+
+    pub(super) fn warning(
+        subject: impl Into<String>,
+        finding: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        let remedy = Some(remedy.into());
+        Self { outcome: Outcome::Warning, remedy, ..Self::ok(subject, finding) }
+    }
+
+    pub(super) fn problem(
+        subject: impl Into<String>,
+        finding: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self { outcome: Outcome::Problem, ..Self::warning(subject, finding, remedy) }
+    }
+}
+
+/// All findings, in the order they are told.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    checks: Vec<Check>,
+}
+
+impl Report {
+    pub(super) fn push(&mut self, check: Check) {
+        self.checks.push(check);
+    }
+
+    pub(super) fn problems(&self) -> usize {
+        self.checks.iter().filter(|check| check.outcome == Outcome::Problem).count()
+    }
+
+    /// One object per finding and line.
+    pub(super) fn write_json(&self, output: &mut impl Write) -> io::Result<()> {
+        for check in &self.checks {
+            serde_json::to_writer(&mut *output, check)?;
+            writeln!(output)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn write_table(&self, output: &mut impl Write, style: Style) -> io::Result<()> {
+        let width = self.checks.iter().map(|check| check.subject.chars().count()).max();
+        let width = width.unwrap_or(0);
+        for check in &self.checks {
+            let (start, end) = colour(style, check.outcome);
+            let Check { subject, outcome, finding, remedy } = check;
+            let one_line = finding.split_whitespace().collect::<Vec<_>>().join(" ");
+            writeln!(output, "{start}{:<7}{end}  {subject:<width$}  {one_line}", outcome.name())?;
+            if let Some(remedy) = remedy {
+                writeln!(output, "{:7}  {:width$}  > {remedy}", "", "")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn colour(style: Style, outcome: Outcome) -> (&'static str, &'static str) {
+    match (style, outcome) {
+        (Style::Plain, _) => ("", ""),
+        (Style::Color, Outcome::Ok) => ("\x1b[32m", "\x1b[0m"),
+        (Style::Color, Outcome::Warning) => ("\x1b[33m", "\x1b[0m"),
+        (Style::Color, Outcome::Problem) => ("\x1b[1;31m", "\x1b[0m"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Check, Report};
+    use crate::sink::Style;
+
+    fn report() -> Report {
+        let mut report = Report::default();
+        report.push(Check::ok("kernel", "Linux 6.18"));
+        report.push(Check::problem("capabilities", "CAP_BPF\nis missing", "run as root"));
+        report
+    }
+
+    #[test]
+    fn the_table_is_aligned_and_tells_by_word() {
+        let mut output = Vec::new();
+        report().write_table(&mut output, Style::Plain).unwrap();
+        assert_eq!(
+            String::from_utf8(output).unwrap(),
+            "ok       kernel        Linux 6.18\n\
+             problem  capabilities  CAP_BPF is missing\n\
+             \x20                      > run as root\n"
+        );
+        assert_eq!(report().problems(), 1);
+    }
+
+    #[test]
+    fn json_has_one_object_per_line() {
+        let mut output = Vec::new();
+        report().write_json(&mut output).unwrap();
+        let text = String::from_utf8(output).unwrap();
+        let first = text.lines().next().unwrap();
+        assert_eq!(
+            first,
+            r#"{"type":"check","check":"kernel","status":"ok","finding":"Linux 6.18","remedy":null}"#
+        );
+        assert_eq!(text.lines().count(), 2);
+    }
+}

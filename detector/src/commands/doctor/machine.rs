@@ -1,0 +1,396 @@
+//! The kernel, what this process may do, and whether the programs load.
+
+use std::fs;
+use std::io;
+
+use detector_common::abi::{OverflowCounters, OverflowKey, program};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+
+use super::check::{Check, Report};
+use crate::config::{Config, FLOW_ENTRY_BYTES};
+use crate::source::kernel::object::{Object, ObjectConfig, classifier, xdp};
+use crate::units;
+
+/// The oldest kernel that the object loads on: 5.10 has the ring buffer and the links.
+const KERNEL_MIN: Release = Release(5, 10);
+/// From here on maps no longer count against RLIMIT_MEMLOCK.
+const KERNEL_WITHOUT_MEMLOCK: Release = Release(5, 11);
+/// From here on there is tcx.
+const KERNEL_WITH_TCX: Release = Release(6, 6);
+
+/// Capability numbers of include/uapi/linux/capability.h.
+const CAP_NET_ADMIN: u32 = 12;
+const CAP_SYS_ADMIN: u32 = 21;
+const CAP_SYS_RESOURCE: u32 = 24;
+const CAP_PERFMON: u32 = 38;
+const CAP_BPF: u32 = 39;
+
+/// Sizes for a trial that takes no memory to speak of.
+const TRIAL: ObjectConfig = ObjectConfig {
+    max_flows: 64,
+    max_overflow_entries: 64,
+    ring_buffer_bytes: 4_096,
+    decapsulation: detector_common::parse::Decapsulation { vxlan: false, gre: false, gtp_u: false },
+    heads_per_second: 0,
+};
+
+pub(super) fn examine(config: &Config, report: &mut Report) {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = release.trim();
+    let version = Release::parse(release);
+    report.push(kernel(release, version));
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = effective_capabilities(&status);
+    report.push(capabilities(effective));
+    report.push(types());
+    report.push(file_system(&fs::read_to_string("/proc/mounts").unwrap_or_default()));
+    report.push(compiler(fs::read_to_string("/proc/sys/net/core/bpf_jit_enable")));
+    report.push(processors());
+    report.push(locked_memory(version, effective));
+    let fixed_bytes = programs(report);
+    report.push(tc(version));
+    let available = available_bytes(&fs::read_to_string("/proc/meminfo").unwrap_or_default());
+    report.push(memory(map_bytes(config) + fixed_bytes, available));
+}
+
+/// The first two numbers of a kernel release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Release(u32, u32);
+
+impl Release {
+    /// Reads `6.12.9+deb13-amd64` and `7.3-cloud-amd64`.
+    fn parse(text: &str) -> Option<Self> {
+        let (major, rest) = text.split_once('.')?;
+        let digits = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
+        Some(Self(major.parse().ok()?, rest.get(..digits)?.parse().ok()?))
+    }
+}
+
+fn kernel(release: &str, version: Option<Release>) -> Check {
+    let finding = format!("Linux {release}, {}", std::env::consts::ARCH);
+    let remedy = "use Linux 5.10 or later";
+    match version {
+        Some(version) if version >= KERNEL_MIN => Check::ok("kernel", finding),
+        Some(_) => Check::problem("kernel", format!("{finding}: too old"), remedy),
+        None => Check::warning("kernel", format!("{finding}: a version nobody can tell"), remedy),
+    }
+}
+
+/// The capability bits in `/proc/self/status`.
+fn effective_capabilities(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+fn has(effective: u64, capability: u32) -> bool {
+    effective >> capability & 1 != 0
+}
+
+/// Those that are missing; CAP_SYS_ADMIN stands in for the two that were split off it in 5.8.
+fn missing_capabilities(effective: u64) -> Vec<&'static str> {
+    let needed = [
+        ("CAP_BPF", CAP_BPF, true),
+        ("CAP_NET_ADMIN", CAP_NET_ADMIN, false),
+        ("CAP_PERFMON", CAP_PERFMON, true),
+    ];
+    needed
+        .into_iter()
+        .filter(|&(_, number, split)| {
+            !(has(effective, number) || split && has(effective, CAP_SYS_ADMIN))
+        })
+        .map(|(name, ..)| name)
+        .collect()
+}
+
+fn capabilities(effective: Option<u64>) -> Check {
+    const SUBJECT: &str = "capabilities";
+    const REMEDY: &str = "run as root, or with AmbientCapabilities=CAP_BPF CAP_NET_ADMIN CAP_PERFMON \
+                          as packaging/detector.service does";
+    let Some(effective) = effective else {
+        return Check::warning(SUBJECT, "/proc/self/status does not tell", REMEDY);
+    };
+    match missing_capabilities(effective).as_slice() {
+        [] => Check::ok(SUBJECT, "CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON"),
+        [one] => Check::problem(SUBJECT, format!("{one} is missing"), REMEDY),
+        several => Check::problem(SUBJECT, format!("{} are missing", several.join(", ")), REMEDY),
+    }
+}
+
+fn types() -> Check {
+    const PATH: &str = "/sys/kernel/btf/vmlinux";
+    match fs::metadata(PATH) {
+        Ok(file) => Check::ok("btf", format!("{PATH}, {}", units::bytes(file.len()))),
+        Err(_) => Check::warning(
+            "btf",
+            format!("no {PATH}: the programs run, but a refusal says less"),
+            "use a kernel with CONFIG_DEBUG_INFO_BTF",
+        ),
+    }
+}
+
+/// Where a BPF file system is mounted, if one is.
+fn bpf_mount(mounts: &str) -> Option<&str> {
+    mounts.lines().find_map(|line| {
+        let mut fields = line.split(' ').skip(1);
+        let place = fields.next()?;
+        (fields.next()? == "bpf").then_some(place)
+    })
+}
+
+fn file_system(mounts: &str) -> Check {
+    let finding = match bpf_mount(mounts) {
+        Some(place) => format!("mounted at {place}"),
+        None => "not mounted, and not needed: nothing is pinned".to_owned(),
+    };
+    Check::ok("bpffs", finding)
+}
+
+fn compiler(setting: io::Result<String>) -> Check {
+    const SUBJECT: &str = "jit";
+    const REMEDY: &str = "sysctl -w net.core.bpf_jit_enable=1";
+    match setting.as_deref().map(str::trim) {
+        Ok("0") => Check::warning(SUBJECT, "off: each packet costs several times as much", REMEDY),
+        Ok(_) => Check::ok(SUBJECT, "on"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Check::warning(SUBJECT, "this kernel has none", "use a kernel with CONFIG_BPF_JIT")
+        }
+        Err(error) => Check::warning(
+            SUBJECT,
+            format!("net.core.bpf_jit_enable cannot be read: {error}"),
+            "run as root to know",
+        ),
+    }
+}
+
+/// Counts a list such as `0-3,8,10-11`.
+fn count_processors(list: &str) -> Option<u32> {
+    let mut count = 0;
+    for range in list.trim().split(',') {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+        count += last.checked_sub(first)? + 1;
+    }
+    Some(count)
+}
+
+fn processors() -> Check {
+    let list = fs::read_to_string("/sys/devices/system/cpu/possible").unwrap_or_default();
+    match count_processors(&list) {
+        Some(count) => Check::ok("processors", format!("{count} possible")),
+        None => Check::warning(
+            "processors",
+            "their number cannot be read",
+            "mount sysfs: per-processor maps are sized by it",
+        ),
+    }
+}
+
+fn locked_memory(version: Option<Release>, effective: Option<u64>) -> Check {
+    const SUBJECT: &str = "memlock";
+    let Ok((soft, _hard)) = getrlimit(Resource::RLIMIT_MEMLOCK) else {
+        return Check::warning(SUBJECT, "the limit cannot be read", "run `ulimit -l` to know");
+    };
+    let limit = if soft == RLIM_INFINITY { "no limit".to_owned() } else { units::bytes(soft) };
+    let raises = effective.is_some_and(|effective| has(effective, CAP_SYS_RESOURCE));
+    if version.is_none_or(|version| version >= KERNEL_WITHOUT_MEMLOCK) {
+        Check::ok(SUBJECT, format!("{limit}; this kernel counts maps elsewhere"))
+    } else if soft == RLIM_INFINITY || raises {
+        Check::ok(SUBJECT, format!("{limit}; raised at start"))
+    } else {
+        Check::problem(
+            SUBJECT,
+            format!("{limit}: below Linux 5.11 maps count against it"),
+            "run as root, or with LimitMEMLOCK=infinity",
+        )
+    }
+}
+
+/// Loads the object and lets it go. Returns the bytes of the maps whose size is not configured.
+fn programs(report: &mut Report) -> u64 {
+    const SUBJECT: &str = "programs";
+    let mut object = match Object::load(&TRIAL) {
+        Ok(object) => object,
+        Err(error) => {
+            let remedy = "see kernel, capabilities and memory";
+            report.push(Check::problem(SUBJECT, format!("{error:#}"), remedy));
+            return 0;
+        }
+    };
+    let mut told = Vec::new();
+    for name in [program::TC_INGRESS, program::TC_EGRESS] {
+        told.extend(classifier(&mut object.ebpf, name).ok().and_then(|program| {
+            let count = program.info().ok()?.verified_instruction_count()?;
+            Some(verified(name, count))
+        }));
+    }
+    let loaded = object.load_xdp();
+    if let Ok((name, _)) = &loaded {
+        told.extend(xdp(&mut object.ebpf, name).ok().and_then(|program| {
+            let count = program.info().ok()?.verified_instruction_count()?;
+            Some(verified(name, count))
+        }));
+    }
+    if told.is_empty() {
+        told.push("this kernel does not tell how many instructions it verified".to_owned());
+    }
+    report.push(Check::ok(SUBJECT, format!("load; verified: {}", told.join(", "))));
+    report.push(match loaded {
+        Ok((name, None)) => Check::ok("xdp", format!("{name}: takes frames of several buffers")),
+        Ok((name, Some(reason))) => Check::warning(
+            "xdp",
+            format!("{name}: {reason}"),
+            "use Linux 5.18 or later for native XDP with an MTU above a page",
+        ),
+        Err(error) => Check::warning(
+            "xdp",
+            format!("{error:#}"),
+            "received packets are seen at tc: set kernel.xdp = \"tc\" to say so",
+        ),
+    });
+    let rate = object.clock.ticks_per_second;
+    report.push(Check::ok("clock", format!("{rate} ticks a second (HZ)")));
+    let trial = sized_bytes(TRIAL.max_flows, TRIAL.max_overflow_entries, TRIAL.ring_buffer_bytes);
+    object.map_memory_bytes().unwrap_or(0).saturating_sub(trial)
+}
+
+fn verified(name: &str, count: u32) -> String {
+    format!("{name} {} instructions", units::count(u64::from(count)))
+}
+
+/// tcx or clsact. Only a link to an interface would prove it; the symbol is as good a witness, and
+/// the version where symbols are hidden.
+fn tc(version: Option<Release>) -> Check {
+    let tcx = match fs::read_to_string("/proc/kallsyms") {
+        Ok(symbols) if !symbols.is_empty() => has_symbol(&symbols, "tcx_link_attach"),
+        _ => version.is_some_and(|version| version >= KERNEL_WITH_TCX),
+    };
+    let finding = if tcx {
+        "tcx"
+    } else {
+        "clsact: its filters outlive an agent that is killed, until the next start"
+    };
+    Check::ok("tc", finding)
+}
+
+fn has_symbol(symbols: &str, name: &str) -> bool {
+    symbols.lines().any(|line| line.split_whitespace().nth(2) == Some(name))
+}
+
+/// Bytes of the maps whose size is configured.
+fn map_bytes(config: &Config) -> u64 {
+    let kernel = &config.kernel;
+    sized_bytes(kernel.max_flows.get(), kernel.max_overflow_entries.get(), kernel.ring_buffer_bytes)
+}
+
+fn sized_bytes(flows: u32, overflow_entries: u32, ring_buffer_bytes: u32) -> u64 {
+    const OVERFLOW_ENTRY_BYTES: u64 =
+        48 + (size_of::<OverflowKey>() + size_of::<OverflowCounters>()) as u64;
+    u64::from(flows) * FLOW_ENTRY_BYTES
+        + u64::from(overflow_entries) * OVERFLOW_ENTRY_BYTES
+        + u64::from(ring_buffer_bytes)
+}
+
+/// What the kernel says is free for the taking.
+fn available_bytes(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1_024)
+}
+
+fn memory(needed: u64, available: Option<u64>) -> Check {
+    const REMEDY: &str = "lower kernel.max_flows";
+    let finding = format!("the maps take {} of kernel memory", units::bytes(needed));
+    let Some(available) = available else {
+        return Check::ok("memory", finding);
+    };
+    let finding = format!("{finding}, {} are available", units::bytes(available));
+    if needed > available {
+        Check::problem("memory", finding, REMEDY)
+    } else if needed > available / 2 {
+        Check::warning("memory", finding, REMEDY)
+    } else {
+        Check::ok("memory", finding)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::super::check::Outcome;
+    use super::*;
+
+    #[test]
+    fn releases_as_distributions_write_them() {
+        for (text, expected) in [
+            ("6.12.9+deb13-amd64", Some(Release(6, 12))),
+            ("7.3-cloud-amd64", Some(Release(7, 3))),
+            ("5.10.0-32", Some(Release(5, 10))),
+            ("6.18", Some(Release(6, 18))),
+            ("", None),
+            ("six", None),
+        ] {
+            assert_eq!(Release::parse(text), expected, "{text}");
+        }
+        assert_eq!(kernel("5.4.0", Release::parse("5.4.0")).outcome, Outcome::Problem);
+        assert_eq!(kernel("5.10.0", Release::parse("5.10.0")).outcome, Outcome::Ok);
+    }
+
+    #[test]
+    fn capabilities_that_are_missing_are_named() {
+        let status = "Name:\tx\nCapEff:\t000001ffffffffff\nCapBnd:\t0\n";
+        assert_eq!(effective_capabilities(status), Some(0x1ff_ffff_ffff));
+        assert!(missing_capabilities(0x1ff_ffff_ffff).is_empty());
+        assert_eq!(missing_capabilities(0), ["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"]);
+        assert_eq!(missing_capabilities(1 << CAP_SYS_ADMIN), ["CAP_NET_ADMIN"]);
+        assert_eq!(missing_capabilities(1 << CAP_NET_ADMIN | 1 << CAP_BPF), ["CAP_PERFMON"]);
+        assert_eq!(capabilities(Some(0)).outcome, Outcome::Problem);
+        assert_eq!(capabilities(None).outcome, Outcome::Warning);
+    }
+
+    #[test]
+    fn the_bpf_file_system_is_found() {
+        let mounts = "proc /proc proc rw 0 0\nbpf /sys/fs/bpf bpf rw,mode=700 0 0\n";
+        assert_eq!(bpf_mount(mounts), Some("/sys/fs/bpf"));
+        assert_eq!(bpf_mount("proc /proc proc rw 0 0\n"), None);
+    }
+
+    #[test]
+    fn the_compiler_is_on_off_absent_or_unknown() {
+        let outcome = |setting| compiler(setting).outcome;
+        assert_eq!(outcome(Ok("1\n".to_owned())), Outcome::Ok);
+        assert_eq!(outcome(Ok("0\n".to_owned())), Outcome::Warning);
+        assert_eq!(outcome(Err(Error::from(ErrorKind::NotFound))), Outcome::Warning);
+        assert_eq!(outcome(Err(Error::from(ErrorKind::PermissionDenied))), Outcome::Warning);
+    }
+
+    #[test]
+    fn processors_are_counted() {
+        for (list, expected) in [
+            ("0\n", Some(1)),
+            ("0-1", Some(2)),
+            ("0-3,8,10-11", Some(7)),
+            ("3-1", None),
+            ("", None),
+        ] {
+            assert_eq!(count_processors(list), expected, "{list}");
+        }
+    }
+
+    #[test]
+    fn symbols_are_matched_whole() {
+        let symbols = "0000 T __pfx_tcx_link_attach\n0000 T tcx_link_attach\t[bpf]\n";
+        assert!(has_symbol(symbols, "tcx_link_attach"));
+        assert!(!has_symbol(symbols, "tcx_link"));
+    }
+
+    #[test]
+    fn memory_is_measured_against_what_is_there() {
+        let meminfo = "MemTotal: 10 kB\nMemAvailable:    2048 kB\n";
+        assert_eq!(available_bytes(meminfo), Some(2 << 20));
+        assert_eq!(memory(3 << 20, Some(2 << 20)).outcome, Outcome::Problem);
+        assert_eq!(memory(3 << 19, Some(2 << 20)).outcome, Outcome::Warning);
+        assert_eq!(memory(1, Some(2 << 20)).outcome, Outcome::Ok);
+        assert_eq!(memory(1, None).outcome, Outcome::Ok);
+    }
+}

@@ -1,0 +1,101 @@
+"""Traffic of known size for the tests: streams, datagrams and raw frames.
+
+sink              take streams and datagrams on port 9000, tell what came
+stream HOST N     send N bytes over TCP, read the answer
+datagrams HOST N  send N datagrams of 1000 bytes
+flood DEVICE N    send N frames, each of a flow of its own
+frames DEVICE     send frames given on standard input, one a line, in hexadecimal
+"""
+
+import socket
+import struct
+import sys
+import threading
+import time
+
+PORT = 9000
+
+
+def sink():
+    udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    udp.bind(("::", PORT))
+    threading.Thread(target=take_datagrams, args=(udp,), daemon=True).start()
+    tcp = socket.create_server(("::", PORT), family=socket.AF_INET6, dualstack_ipv6=True)
+    print("ready", flush=True)
+    while True:
+        threading.Thread(target=take_stream, args=(tcp.accept()[0],), daemon=True).start()
+
+
+def take_datagrams(udp):
+    while True:
+        udp.recv(65536)
+
+
+def take_stream(stream):
+    size = 0
+    try:
+        while data := stream.recv(1 << 16):
+            size += len(data)
+            print(f"total {size}", flush=True)
+        stream.sendall(b"x" * 5000)
+    except OSError:
+        pass
+    stream.close()
+
+
+def stream(host, size):
+    connection = socket.create_connection((host, PORT))
+    connection.settimeout(20)
+    data = b"\x5a" * 65536
+    left = int(size)
+    while left:
+        left -= connection.send(data[: min(left, len(data))])
+        print(f"left {left}", flush=True)
+    connection.shutdown(socket.SHUT_WR)
+    while connection.recv(65536):
+        pass
+
+
+def datagrams(host, count):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    udp = socket.socket(family, socket.SOCK_DGRAM)
+    for _ in range(int(count)):
+        udp.sendto(b"d" * 1000, (host, PORT))
+
+
+def packet_socket(device):
+    raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    raw.bind((device, 0))
+    return raw
+
+
+def flood(device, count):
+    raw = packet_socket(device)
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 128, 1, 0, 64, 17, 0,
+                     bytes([10, 66, 1, 10]), bytes([203, 0, 113, 200]))
+    frame = bytearray(b"\x02\x66\x01\x00\x00\x01\x02\x66\x01\x00\x00\x0a\x08\x00" + ip + bytes(108))
+    for number in range(int(count)):
+        struct.pack_into("!HHHH", frame, 34, number % 60000 + 1000, 2000 + number // 60000, 108, 0)
+        deliver(raw, frame)
+
+
+def deliver(raw, frame):
+    while True:
+        try:
+            raw.send(frame)
+            return
+        except OSError as error:
+            if error.errno != 105:  # ENOBUFS
+                raise
+            time.sleep(0.001)
+
+
+def frames(device):
+    raw = packet_socket(device)
+    for line in sys.stdin:
+        deliver(raw, bytes.fromhex(line))
+
+
+VERBS = {"sink": sink, "stream": stream, "datagrams": datagrams, "flood": flood, "frames": frames}
+VERBS[sys.argv[1]](*sys.argv[2:])
