@@ -14,6 +14,8 @@ pub(crate) fn build(arguments: &[&str]) -> Result<()> {
     let status = Command::new(cargo)
         .args(["build", "--release"])
         .args(arguments)
+        .arg("--target-dir")
+        .arg(target()?)
         .current_dir(project::root())
         .status()
         .context("failed to start cargo")?;
@@ -23,7 +25,11 @@ pub(crate) fn build(arguments: &[&str]) -> Result<()> {
 
 /// A program that was built: beside this one, whichever target folder that is.
 pub(crate) fn program(name: &str) -> Result<PathBuf> {
+    Ok(target()?.join("release").join(name))
+}
+
+/// The folder of all profiles, two above this program.
+fn target() -> Result<PathBuf> {
     let own = env::current_exe().context("failed to find this program")?;
-    let profiles = own.ancestors().nth(2).context("this program lies in no target folder")?;
-    Ok(profiles.join("release").join(name))
+    Ok(own.ancestors().nth(2).context("this program lies in no target folder")?.to_owned())
 }
