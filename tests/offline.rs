@@ -1,5 +1,6 @@
 //! `detector analyze` as other tools meet it: captures written here byte by byte, the lines that
 //! come out, the exit codes, and one clear line where something is wrong.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};

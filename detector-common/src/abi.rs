@@ -134,7 +134,7 @@ pub struct Totals {
     pub skipped: [Count; Skip::COUNT],
 }
 
-const _: () = assert!(size_of::<Totals>() % 8 == 0);
+const _: () = assert!(size_of::<Totals>().is_multiple_of(8));
 
 impl core::ops::AddAssign for Totals {
     fn add_assign(&mut self, other: Self) {

@@ -317,9 +317,10 @@ pub struct FlowCounters {
 }
 
 const _: () = assert!(size_of::<FlowCounters>() == 296);
-const _: () = assert!((48 + size_of::<FlowKey>() + size_of::<FlowCounters>()) % 64 == 0);
-const _: () =
-    assert!((48 + size_of::<FlowKey>() + core::mem::offset_of!(FlowCounters, halves)) % 64 == 0);
+const _: () = assert!((48 + size_of::<FlowKey>() + size_of::<FlowCounters>()).is_multiple_of(64));
+const _: () = assert!(
+    (48 + size_of::<FlowKey>() + core::mem::offset_of!(FlowCounters, halves)).is_multiple_of(64)
+);
 
 /// What became of a packet that was offered to its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -396,11 +396,16 @@ fn tagged<F: Frame>(
     mut ethertype: u16,
     mut offset: usize,
 ) -> Result<(Family, usize), Skip> {
-    for _ in 0..MAX_TAGS {
+    // The stack takes the outer tag off before tc; it counts all the same.
+    let stripped = usize::from(frame.stripped_bytes() != 0);
+    for read in 0..MAX_TAGS {
         match ethertype {
             ETHERTYPE_IPV4 => return Ok((Family::V4, offset)),
             ETHERTYPE_IPV6 => return Ok((Family::V6, offset)),
             ETHERTYPE_VLAN | ETHERTYPE_QINQ | ETHERTYPE_QINQ_OLD => {
+                if read + stripped >= MAX_TAGS {
+                    return Err(Skip::TooManyTags);
+                }
                 let [tag] = frame.load(offset).ok_or(Skip::TruncatedLink)?;
                 ethertype = lower(tag);
                 offset += 4;
@@ -696,13 +701,14 @@ fn gtp_u<F: Frame>(frame: &F, offset: usize) -> Option<(Family, usize)> {
             if next == 0 {
                 break;
             }
+            payload = frame.forget(payload);
             let [word] = frame.load(payload)?;
             let length = usize::from(byte(word, 0)) * 4;
             if length == 0 {
                 return None;
             }
             // The last byte of an extension is the type of the next.
-            let [word] = frame.load(payload + length - 4)?;
+            let [word] = frame.load(frame.forget(payload + length - 4))?;
             payload += length;
             next = byte(word, 3);
         }
@@ -710,6 +716,7 @@ fn gtp_u<F: Frame>(frame: &F, offset: usize) -> Option<(Family, usize)> {
             return None;
         }
     }
+    payload = frame.forget(payload);
     let [first] = frame.load(payload)?;
     match byte(first, 0) >> 4 {
         4 => Some((Family::V4, payload)),
