@@ -331,7 +331,7 @@ impl Agent {
             tracing::error!("{} events were of no known kind", self.kernel.records_unknown());
         }
         let counts = self.tracker.counts();
-        Ok(Summary {
+        let mut summary = Summary {
             source: None,
             packets: totals.frames.packets,
             bytes: totals.frames.bytes,
@@ -341,7 +341,24 @@ impl Agent {
             overflow_bytes: totals.overflow.bytes,
             unaccounted_bytes: accounting.unaccounted_bytes,
             seconds: self.started.elapsed().as_secs_f64(),
-        })
+            ..Summary::default()
+        };
+        summary.count([
+            ("dropped_packets", totals.dropped.packets),
+            ("packets_seen_elsewhere_too", totals.duplicates.packets),
+            ("flows_that_changed_interface", totals.owner_moves),
+            ("late_packets", totals.late.packets),
+            ("fragments_without_a_first", totals.fragments_unknown.packets),
+            ("packets_over_the_host_table", totals.overflow_rest.packets),
+            ("events_lost", totals.events_lost),
+            ("heads_over_budget", totals.heads_refused),
+            ("flows_deferred", counts.flows_deferred),
+            ("sessions_evicted", counts.sessions_evicted),
+            ("names_evicted", counts.names_evicted),
+            ("heads_without_a_flow", counts.heads_refused),
+            ("lines_not_written_in_time", self.sink.dropped()),
+        ]);
+        Ok(summary)
     }
 }
 

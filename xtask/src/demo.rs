@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use detector_tests::{remove_leftovers, require_root, run_checked};
+use detector_tests::{remove_leftovers, remove_stale_scratch, require_root, run_checked};
 
 use crate::release;
 use crate::setup::{self, Profile};
@@ -30,6 +30,7 @@ pub(crate) fn run() -> Result<()> {
     release::build(&["--package", "detector"])?;
     let program = release::program("detector")?;
     remove_leftovers()?;
+    remove_stale_scratch()?;
     text::say("A client, a gateway and servers are put up in network namespaces.");
     let scene = Scene::open()?;
     observe(&scene, &program).context("act 1 did not do what it says")?;

@@ -73,7 +73,7 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
 /// What is told about a capture.
 pub(super) fn summary(capture: &CaptureSummary, alerts: u64) -> Summary {
     let span_ns = capture.last_ns.unwrap_or(0).saturating_sub(capture.first_ns.unwrap_or(0));
-    Summary {
+    let mut summary = Summary {
         source: None,
         packets: capture.packets,
         bytes: capture.bytes,
@@ -83,5 +83,16 @@ pub(super) fn summary(capture: &CaptureSummary, alerts: u64) -> Summary {
         overflow_bytes: capture.overflow_bytes,
         unaccounted_bytes: capture.unaccounted_bytes,
         seconds: span_ns as f64 / 1e9,
-    }
+        ..Summary::default()
+    };
+    summary.count([
+        ("packets_captured_in_part", capture.truncated_packets),
+        ("packets_backwards_in_time", capture.backwards),
+        ("clock_restarts", capture.restarts),
+        ("gaps_of_five_minutes", capture.gaps),
+        ("fragments_without_a_first", capture.totals.fragments_unknown.packets),
+        ("fragments_forgotten", capture.fragments_forgotten),
+        ("packets_over_the_host_table", capture.totals.overflow_rest.packets),
+    ]);
+    summary
 }

@@ -210,6 +210,7 @@ struct SummaryLine<'a> {
     skipped: &'a BTreeMap<&'static str, u64>,
     overflow_bytes: u64,
     unaccounted_bytes: i64,
+    counters: &'a BTreeMap<&'static str, u64>,
     seconds: f64,
 }
 
@@ -225,6 +226,7 @@ impl<'a> SummaryLine<'a> {
             skipped: &summary.skipped,
             overflow_bytes: summary.overflow_bytes,
             unaccounted_bytes: summary.unaccounted_bytes,
+            counters: &summary.counters,
             seconds: summary.seconds,
         }
     }
@@ -265,9 +267,10 @@ mod tests {
     fn a_summary_line_names_what_was_skipped() {
         let mut summary = Summary { packets: 3, bytes: 180, seconds: 1.5, ..Summary::default() };
         summary.skipped.insert("arp", 2);
+        summary.count([("late_packets", 1), ("events_lost", 0)]);
         let expected = concat!(
             r#"{"type":"summary","packets":3,"bytes":180,"flows":0,"alerts":0,"skipped":{"arp":2},"#,
-            r#""overflow_bytes":0,"unaccounted_bytes":0,"seconds":1.5}"#,
+            r#""overflow_bytes":0,"unaccounted_bytes":0,"counters":{"late_packets":1},"seconds":1.5}"#,
             "\n"
         );
         assert_eq!(line(|sink| sink.summary(&summary).unwrap()), expected);

@@ -16,6 +16,8 @@ pub struct Summary {
     /// Frames that belong to no flow, by reason.
     pub skipped: BTreeMap<&'static str, u64>,
     pub overflow_bytes: u64,
+    /// What else was counted, by reason; what is 0 is left out.
+    pub counters: BTreeMap<&'static str, u64>,
     /// Bytes that no counter explains: 0, or a fault.
     pub unaccounted_bytes: i64,
     /// Seconds of packet time.
@@ -23,6 +25,15 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Notes counters of the data plane and of the tracker, those that are not 0.
+    pub fn count(&mut self, counters: impl IntoIterator<Item = (&'static str, u64)>) {
+        for (reason, count) in counters {
+            if count != 0 {
+                *self.counters.entry(reason).or_default() += count;
+            }
+        }
+    }
+
     /// Adds another run to this one.
     pub fn add(&mut self, other: &Self) {
         self.packets += other.packets;
@@ -32,6 +43,7 @@ impl Summary {
         for (reason, count) in &other.skipped {
             *self.skipped.entry(reason).or_default() += count;
         }
+        self.count(other.counters.iter().map(|(reason, count)| (*reason, *count)));
         self.overflow_bytes += other.overflow_bytes;
         self.unaccounted_bytes += other.unaccounted_bytes;
         self.seconds += other.seconds;

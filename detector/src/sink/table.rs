@@ -156,6 +156,14 @@ impl<W: Write> Sink for TableSink<W> {
         if !skipped.is_empty() {
             writeln!(self.output, "frames in no flow: {}", skipped.join(", "))?;
         }
+        let counters: Vec<String> = summary
+            .counters
+            .iter()
+            .map(|(reason, count)| format!("{} {}", units::count(*count), reason.replace('_', " ")))
+            .collect();
+        if !counters.is_empty() {
+            writeln!(self.output, "also counted: {}", counters.join(", "))?;
+        }
         if summary.overflow_bytes != 0 {
             let bytes = units::bytes(summary.overflow_bytes);
             writeln!(
