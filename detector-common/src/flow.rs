@@ -522,3 +522,130 @@ impl Half {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        Address, Checkpoint, Clock, Counted, Direction, FlowCounters, FlowKey, Plain, Recorded,
+    };
+    use crate::parse::{Packet, protocol, tcp};
+    use crate::policy::Cached;
+
+    const SECOND: u64 = 100;
+
+    fn clock(now: u64) -> Clock {
+        Clock { now, ticks_per_second: SECOND }
+    }
+
+    fn opened() -> FlowCounters {
+        let mut flow = FlowCounters::default();
+        flow.open(FlowCounters::HOME_LOW, Cached::pass(1), 0, 0);
+        flow
+    }
+
+    /// A TCP packet with `payload` bytes from the low end.
+    fn packet(sequence: u32, payload: u32) -> Packet {
+        Packet {
+            key: FlowKey { protocol: protocol::TCP, ..FlowKey::default() },
+            segments: 1,
+            frame_bytes: payload + 54,
+            ip_bytes: payload + 40,
+            segment_bytes: payload + 40,
+            payload_bytes: payload,
+            sequence,
+            tcp_flags: tcp::ACK,
+            ..Packet::empty()
+        }
+    }
+
+    fn count(flow: &mut FlowCounters, packet: &Packet, now: u64) -> Counted {
+        match flow.record::<Plain>(packet, 0, &clock(now)) {
+            Recorded::Counted(counted) => counted,
+            Recorded::Duplicate => panic!("a duplicate"),
+        }
+    }
+
+    #[test]
+    fn both_directions_have_one_key() {
+        let (a, b) = (Address::mapped(0x0100_000a), Address::mapped(0x0702_00c0));
+        let there = u32::from_ne_bytes([0x9c, 0x40, 0, 53]);
+        let back = u32::from_ne_bytes([0, 53, 0x9c, 0x40]);
+        let (forward, direction) = FlowKey::canonical(a, b, there, protocol::UDP);
+        let (backward, reverse) = FlowKey::canonical(b, a, back, protocol::UDP);
+        assert_eq!((forward, direction), (backward, reverse.reverse()));
+        assert_eq!(forward.source(direction).1, [0x9c, 0x40]);
+        assert!(forward.is_dns());
+        // Equal addresses: the lower port comes first.
+        let (key, _) = FlowKey::canonical(a, a, there, protocol::UDP);
+        assert_eq!((key.low_port, key.high_port), ([0, 53], [0x9c, 0x40]));
+    }
+
+    #[test]
+    fn one_observation_point_counts_until_it_falls_silent() {
+        let mut flow = opened();
+        let packet = packet(1, 10);
+        let mut record = |point, now| flow.record::<Plain>(&packet, point, &clock(now));
+        assert!(matches!(record(4, 1_000), Recorded::Counted(_)));
+        assert_eq!(record(5, 1_000 + SECOND - 1), Recorded::Duplicate);
+        let Recorded::Counted(counted) = record(5, 1_000 + SECOND) else {
+            panic!("not taken over")
+        };
+        assert!(counted.owner_moved);
+        assert_eq!(record(4, 1_000 + SECOND), Recorded::Duplicate);
+        assert_eq!(flow.halves[0].packets, 2);
+    }
+
+    #[test]
+    fn checkpoints_come_at_the_seventh_packet_and_at_each_fourfold() {
+        let mut flow = opened();
+        let mut crossed = std::vec::Vec::new();
+        for number in 1..=60_u32 {
+            let checkpoint = count(&mut flow, &packet(number * 1_000, 1_000), 1).checkpoint;
+            crossed.extend(checkpoint.map(|checkpoint| (number, checkpoint)));
+        }
+        // 1,040 IP bytes each: 16 packets make 16,640, 64 would make 66,560.
+        assert_eq!(crossed, [(7, Checkpoint::Packets), (16, Checkpoint::Bytes)]);
+        assert_eq!(flow.halves[0].next_checkpoint, 65_536);
+        assert_eq!(flow.halves[1].next_checkpoint, u64::MAX);
+        // One super-packet over several checkpoints is one event.
+        let jump = Packet { ip_bytes: 1 << 20, ..packet(70_000, 1_000) };
+        assert_eq!(count(&mut flow, &jump, 1).checkpoint, Some(Checkpoint::Bytes));
+        assert_eq!(flow.halves[0].next_checkpoint, 4 << 20);
+    }
+
+    #[test]
+    fn bytes_sent_again_are_told_from_bytes_ahead() {
+        let check = |packets: &[(u32, u32)], expected: u64| {
+            let mut flow = opened();
+            for (sequence, payload) in packets {
+                count(&mut flow, &packet(*sequence, *payload), 1);
+            }
+            assert_eq!(flow.halves[0].retransmitted_bytes, expected, "{packets:?}");
+        };
+        check(&[(1, 100), (101, 100)], 0);
+        check(&[(1, 100), (1, 100)], 100);
+        check(&[(1, 100), (51, 100)], 50);
+        check(&[(1, 100), (301, 100), (101, 200)], 200);
+        check(&[(u32::MAX - 49, 100), (50, 100)], 0);
+        check(&[(u32::MAX - 49, 100), (u32::MAX - 49, 100)], 100);
+    }
+
+    #[test]
+    fn gaps_and_sizes_are_summed() {
+        let mut flow = opened();
+        for (now, payload) in [(1_000, 60), (1_050, 10), (1_300, 60)] {
+            count(&mut flow, &packet(1, payload), now);
+        }
+        let half = flow.half(Direction::FromLow);
+        assert_eq!((half.gap_max, half.bursts, half.gap_square_sum), (250, 1, 50 * 50 + 250 * 250));
+        assert_eq!((half.size_min, half.size_max, half.first_seen), (50, 100, 1_000));
+        assert_eq!(half.size_square_sum, 2 * 100 * 100 + 50 * 50);
+        // Two full segments and a smaller one, handed over as one.
+        let mut flow = opened();
+        let merged = Packet { segments: 3, ip_bytes: 250, segment_bytes: 100, ..packet(1, 130) };
+        count(&mut flow, &merged, 1_000);
+        let half = flow.half(Direction::FromLow);
+        assert_eq!((half.packets, half.size_min, half.size_max), (3, 50, 100));
+        assert_eq!(half.size_square_sum, 2 * 100 * 100 + 50 * 50);
+    }
+}

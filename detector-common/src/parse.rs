@@ -724,3 +724,155 @@ fn gtp_u<F: Frame>(frame: &F, offset: usize) -> Option<(Family, usize)> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::{Decapsulation, Fragment, Packet, Skip, general, parse, plain, protocol};
+    use crate::frame::{Captured, LinkType};
+
+    /// Ethernet, then `ethertype`, then `rest`.
+    fn ethernet(ethertype: u16, rest: &[u8]) -> Vec<u8> {
+        [&[2; 12][..], &ethertype.to_be_bytes(), rest].concat()
+    }
+
+    /// An IPv4 packet of `number` with `options` words of options.
+    fn ipv4(number: u8, options: usize, fragment: u16, transport: &[u8]) -> Vec<u8> {
+        let header_len = 20 + options * 4;
+        let total = (header_len + transport.len()) as u16;
+        let mut packet = Vec::from([0x40 | (header_len / 4) as u8, 0]);
+        packet.extend(total.to_be_bytes());
+        packet.extend([0, 7]);
+        packet.extend(fragment.to_be_bytes());
+        packet.extend([64, number, 0, 0, 10, 0, 0, 1, 192, 0, 2, 7]);
+        packet.resize(header_len, 1);
+        packet.extend(transport);
+        packet
+    }
+
+    fn ipv6(next: u8, rest: &[u8]) -> Vec<u8> {
+        let mut packet = Vec::from([0x60, 0, 0, 0]);
+        packet.extend((rest.len() as u16).to_be_bytes());
+        packet.extend([next, 64]);
+        packet.extend([0xfd; 16]);
+        packet.extend([0x20; 16]);
+        packet.extend(rest);
+        packet
+    }
+
+    fn tcp(payload: usize) -> Vec<u8> {
+        let mut segment = Vec::from([0x9c, 0x40, 1, 0xbb, 0, 0, 0, 9, 0, 0, 0, 0, 0x50, 0x18]);
+        segment.resize(20 + payload, 0);
+        segment
+    }
+
+    fn udp(payload: usize) -> Vec<u8> {
+        let mut datagram = Vec::from([0x9c, 0x40, 0, 53, 0, 0, 0, 0]);
+        datagram.resize(8 + payload, 0);
+        datagram
+    }
+
+    fn read(bytes: &[u8]) -> Result<Packet, Skip> {
+        let mut packet = Packet::empty();
+        let frame = Captured::whole(bytes);
+        parse(&frame, LinkType::Ethernet, Decapsulation::default(), &mut packet)?;
+        Ok(packet)
+    }
+
+    /// Frames with what they are: protocol, both ports, IP bytes, payload bytes.
+    fn samples() -> Vec<(Vec<u8>, (u8, [u16; 2], u32, u32))> {
+        let echo = [8, 0, 0, 0, 0x12, 0x34, 0, 1, 9, 9, 9, 9];
+        let hop_by_hop = [&[protocol::TCP, 0, 1, 4, 0, 0, 0, 0][..], &tcp(3)].concat();
+        let tagged = [&[0, 5, 0x81, 0, 0, 6, 0x08, 0][..], &ipv4(17, 0, 0, &udp(2))].concat();
+        let ports = [40_000, 443];
+        Vec::from([
+            (ethernet(0x0800, &ipv4(6, 0, 0, &tcp(100))), (6, ports, 140, 100)),
+            (ethernet(0x0800, &ipv4(17, 0, 0, &udp(40))), (17, [40_000, 53], 68, 40)),
+            (ethernet(0x0800, &ipv4(6, 10, 0, &tcp(1))), (6, ports, 81, 1)),
+            (ethernet(0x0800, &ipv4(1, 0, 0, &echo)), (1, [0x1234, 0x1234], 32, 4)),
+            (ethernet(0x0800, &ipv4(47, 0, 0, &[0; 30])), (47, [0, 0], 50, 30)),
+            (ethernet(0x0800, &ipv4(17, 0, 100, &udp(40))), (17, [0, 0], 68, 48)),
+            (ethernet(0x86dd, &ipv6(6, &tcp(5))), (6, ports, 65, 5)),
+            (ethernet(0x86dd, &ipv6(0, &hop_by_hop)), (6, ports, 71, 3)),
+            (ethernet(0x88a8, &tagged), (17, [40_000, 53], 30, 2)),
+        ])
+    }
+
+    #[test]
+    fn packets_are_read_to_their_payload() {
+        for (frame, expected) in samples() {
+            let packet = read(&frame).unwrap();
+            let (_, source) = packet.key.source(packet.direction);
+            let (_, destination) = packet.key.destination(packet.direction);
+            let ports = [source, destination].map(u16::from_be_bytes);
+            let actual = (packet.key.protocol, ports, packet.ip_bytes, packet.payload_bytes);
+            assert_eq!(actual, expected);
+            assert_eq!(packet.frame_bytes as usize, frame.len());
+        }
+    }
+
+    #[test]
+    fn what_is_no_packet_has_a_reason() {
+        let check = |frame: &[u8], expected| assert_eq!(read(frame), Err(expected));
+        check(&[2; 13], Skip::TruncatedLink);
+        check(&ethernet(0x0806, &[0; 28]), Skip::Arp);
+        check(&ethernet(0x0026, &[0; 38]), Skip::Llc);
+        check(&ethernet(0x8847, &[0; 38]), Skip::NotIp);
+        check(&ethernet(0x8100, &[0, 1, 0x81, 0].repeat(4)), Skip::TooManyTags);
+        check(&ethernet(0x0800, &[0x45; 10]), Skip::TruncatedIp);
+        check(&ethernet(0x0800, &ipv6(6, &tcp(0))), Skip::BadVersion);
+        let mut short_header = ipv4(6, 0, 0, &tcp(0));
+        short_header[0] = 0x44;
+        check(&ethernet(0x0800, &short_header), Skip::BadHeaderLength);
+        let mut long_packet = ipv4(6, 0, 0, &tcp(0));
+        long_packet[3] += 1;
+        check(&ethernet(0x0800, &long_packet), Skip::BadLength);
+    }
+
+    /// A frame cut anywhere, and one with any byte changed, is read or refused; what is read never
+    /// weighs more than its frame, and the short way through the parser finds what the long one does.
+    #[test]
+    fn damaged_frames_are_read_or_refused_the_same_way() {
+        let mut plain_frames = 0;
+        let mut check = |bytes: &[u8], wire_len: usize| {
+            let frame = Captured { bytes, wire_len: wire_len as u32 };
+            let (mut short, mut long) = (Packet::empty(), Packet::empty());
+            let result = general(&frame, LinkType::Ethernet, &mut long);
+            if result.is_ok() {
+                assert!(long.ip_bytes <= long.frame_bytes, "{bytes:02x?}");
+                assert!(long.payload_bytes <= long.ip_bytes, "{bytes:02x?}");
+            }
+            if plain(&frame, &mut short) {
+                plain_frames += 1;
+                assert_eq!((result, short), (Ok(()), long), "{bytes:02x?}");
+            }
+        };
+        for (frame, _) in samples() {
+            for length in 0..=frame.len() {
+                check(&frame[..length], length);
+                // Cut by the capture, not on the wire.
+                check(&frame[..length], frame.len());
+            }
+            for at in 0..frame.len() {
+                for value in [0, 1, 0x45, 0x7f, 0x80, 0xff] {
+                    let mut damaged = frame.clone();
+                    damaged[at] = value;
+                    check(&damaged, damaged.len());
+                }
+            }
+        }
+        assert!(plain_frames > 100, "the short way was hardly taken: {plain_frames}");
+    }
+
+    #[test]
+    fn a_later_fragment_has_its_firsts_identification() {
+        let place = |fragment| {
+            let packet = read(&ethernet(0x0800, &ipv4(17, 0, fragment, &udp(40)))).unwrap();
+            (packet.fragment, packet.identification)
+        };
+        assert_eq!(place(0x2000), (Fragment::First, 7));
+        assert_eq!(place(0x2010), (Fragment::Later, 7));
+        assert_eq!(place(0x4000), (Fragment::None, 0));
+    }
+}
