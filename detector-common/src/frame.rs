@@ -109,17 +109,17 @@ impl LinkType {
         })
     }
 
-    /// The value of [`LinkType`] `as u8`, as it stands in the interface map; anything else is
-    /// Ethernet.
+    /// The value of [`LinkType`] `as u8`, as it stands in the interface map. One value and no other
+    /// is Ethernet, so that most packets make one comparison.
     #[inline(always)]
     #[must_use]
     pub fn from_u8(number: u8) -> Self {
         match number {
-            1 => Self::Raw,
+            0 => Self::Ethernet,
             2 => Self::Null,
             3 => Self::LinuxCooked1,
             4 => Self::LinuxCooked2,
-            _ => Self::Ethernet,
+            _ => Self::Raw,
         }
     }
 }

@@ -228,8 +228,8 @@ impl Agent {
         }
     }
 
-    /// What left before the block stood: the session's bytes when it was judged, and what the flow
-    /// passed between then and its first dropped packet.
+    /// What left before the block stood: what the session's other flows had sent when it was judged,
+    /// and what this one has passed.
     fn measure_leak(&mut self, alert: &mut Alert, decision: &Decision) -> anyhow::Result<()> {
         let Action::BlockFlow { key, .. } = decision.action else { return Ok(()) };
         let Some((latest, judged)) = self.latest.filter(|(latest, _)| *latest == key) else {
@@ -238,11 +238,11 @@ impl Agent {
         let Some(now) = self.kernel.lookup(&latest)? else { return Ok(()) };
         let low_leaks = key.low == alert.src;
         let half = if low_leaks { 0 } else { 1 };
-        let passed = |counters: &FlowCounters| {
-            counters.halves[half].ip_bytes - counters.halves[half].dropped_bytes
-        };
-        let since = passed(&now).saturating_sub(passed(&judged));
-        alert.bytes_leaked_before_block = Some(alert.bytes_out + since);
+        let (judged, now) = (&judged.halves[half], &now.halves[half]);
+        let passed = now.ip_bytes.saturating_sub(now.dropped_bytes);
+        // A block that stands already has dropped some of what the alert counts.
+        let elsewhere = alert.bytes_out.saturating_sub(judged.ip_bytes);
+        alert.bytes_leaked_before_block = Some(elsewhere + passed);
         Ok(())
     }
 
