@@ -780,8 +780,11 @@ mod tests {
         Ok(packet)
     }
 
-    /// Frames with what they are: protocol, both ports, IP bytes, payload bytes.
-    fn samples() -> Vec<(Vec<u8>, (u8, [u16; 2], u32, u32))> {
+    /// Protocol, both ports, IP bytes, payload bytes.
+    type Expected = (u8, [u16; 2], u32, u32);
+
+    /// Frames with what they are.
+    fn samples() -> Vec<(Vec<u8>, Expected)> {
         let echo = [8, 0, 0, 0, 0x12, 0x34, 0, 1, 9, 9, 9, 9];
         let hop_by_hop = [&[protocol::TCP, 0, 1, 4, 0, 0, 0, 0][..], &tcp(3)].concat();
         let tagged = [&[0, 5, 0x81, 0, 0, 6, 0x08, 0][..], &ipv4(17, 0, 0, &udp(2))].concat();
