@@ -218,6 +218,61 @@ fn every_byte_is_accounted_for_at_both_ends_of_a_wire() {
     }
 }
 
+/// Frames and bytes that a device has sent, as the kernel itself counts them.
+fn sent(namespace: &Namespace, device: &str) -> (u64, u64) {
+    let text = namespace.ip(&format!("-j -s link show dev {device}")).unwrap();
+    let links: Value = serde_json::from_str(&text).unwrap();
+    let sent = &links[0]["stats64"]["tx"];
+    (number(sent, "packets"), number(sent, "bytes"))
+}
+
+/// The kernel's own counters of both ends of a wire, with every offload off so that each frame is
+/// one, against the hooks' totals. Towards a device with native XDP veth counts a frame without its
+/// Ethernet header of 14 bytes; everywhere else with it.
+#[test]
+#[ignore = "needs root: run cargo xtask test"]
+fn the_kernels_own_counters_agree() {
+    for (xdp, left_out) in [("tc", 0), ("native", 14)] {
+        let internet = detector_tests::ServerSpec::internet();
+        let topology = Topology::builder().wire_size().server(internet).build().unwrap();
+        let (client, gateway) = (&topology.client, &topology.gateway);
+        let _sink = sink(topology.server());
+        let counters = || {
+            let near = sent(client, Topology::CLIENT_INTERFACE);
+            (near, sent(gateway, Topology::GATEWAY_INNER))
+        };
+        let config = format!("{HOME}[kernel]\nxdp = \"{xdp}\"\n");
+        let agreed = (0..5).any(|_| {
+            wait_until_quiet(client, Topology::CLIENT_INTERFACE);
+            let before = counters();
+            let watch = Watch::start(client, &[Topology::CLIENT_INTERFACE], &[], &config);
+            let attached = counters();
+            for server in SERVERS {
+                traffic(client, &["stream", server, "300000"]);
+                traffic(client, &["datagrams", server, "50"]);
+                client.run("ping", ["-c", "5", "-i", "0.01", "-s", "4000", server]).unwrap();
+            }
+            wait_until_quiet(client, Topology::CLIENT_INTERFACE);
+            let after = counters();
+            let report = watch.stop();
+            if attached != before || counters() != after {
+                // A neighbour spoke by itself while the programs were put on or taken off.
+                return false;
+            }
+            let ((near_frames, near_bytes), (far_frames, far_bytes)) = after;
+            let frames = near_frames - before.0.0 + far_frames - before.1.0;
+            let bytes = near_bytes - before.0.1 + far_bytes - before.1.1
+                + left_out * (far_frames - before.1.0);
+            report.assert_all_accounted();
+            let summary = report.summary();
+            let counted = (number(summary, "packets"), number(summary, "bytes"));
+            assert_eq!(counted, (frames, bytes), "{xdp}: {summary}");
+            true
+        });
+        assert!(agreed, "{xdp}: the wire was never quiet");
+    }
+}
+
 #[test]
 #[ignore = "needs root: run cargo xtask test"]
 fn a_full_table_loses_no_byte() {
