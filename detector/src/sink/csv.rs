@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 
-use super::{Sink, Summary};
+use super::{Sink, Summary, clean};
 use crate::flow::FlowRecord;
 use crate::network::ip;
 use crate::units::rfc3339;
@@ -112,16 +112,14 @@ impl<W: Write> Sink for CsvSink<W> {
     }
 }
 
-/// A cell that spreadsheets read as text and not as a formula: names come from the wire.
+/// A cell that spreadsheets read as text and not as a formula, and terminals as text, too: names
+/// come from the wire.
 fn quoted(cell: &str) -> String {
+    let cell = clean(cell);
     let formula = cell.starts_with(['=', '+', '@'])
         || (cell.starts_with('-') && cell.parse::<f64>().is_err());
-    let cell = if formula { format!("'{cell}") } else { cell.to_owned() };
-    if cell.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", cell.replace('"', "\"\""))
-    } else {
-        cell
-    }
+    let cell = if formula { format!("'{cell}") } else { cell };
+    if cell.contains([',', '"']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
 }
 
 #[cfg(test)]
@@ -148,6 +146,7 @@ mod tests {
     fn hostile_cells_are_defused() {
         assert_eq!(quoted("=cmd"), "'=cmd");
         assert_eq!(quoted("-0.5"), "-0.5");
+        assert_eq!(quoted("a\u{1b}[31m\nb"), "a\u{fffd}[31m\u{fffd}b");
         assert_eq!(quoted("a,\"b\""), "\"a,\"\"b\"\"\"");
     }
 }

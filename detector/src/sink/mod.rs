@@ -38,3 +38,8 @@ pub trait Sink {
     /// When the output cannot be written to.
     fn flush(&mut self) -> io::Result<()>;
 }
+
+/// Text from the wire without what a terminal would act on.
+fn clean(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+}

@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 
-use super::{Sink, Summary};
+use super::{Sink, Summary, clean};
 use crate::flow::FlowRecord;
 use crate::units;
 use crate::verdict::alert::{endpoint, has_ports, protocol_name};
@@ -213,11 +213,6 @@ fn time(time_ns: u64) -> String {
 
 fn name(name: Option<&str>) -> String {
     name.map_or(String::new(), |name| format!(" ({})", clean(name)))
-}
-
-/// Text from the wire without what a terminal would act on.
-fn clean(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }
 
 #[cfg(test)]
