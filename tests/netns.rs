@@ -395,19 +395,25 @@ fn arrived(sink: &Background) -> u64 {
 
 #[test]
 #[ignore = "needs root: run cargo xtask test"]
-fn an_upload_is_told_and_passes_in_observe() {
+fn an_upload_is_told_and_passes_unless_blocking_is_asked_for() {
+    for (mode, action) in [("observe", "none"), ("simulate", "simulated")] {
+        told_and_passed(mode, action);
+    }
+}
+
+fn told_and_passed(mode: &str, action: &str) {
     let topology = Topology::simple().unwrap();
     let _sink = sink(topology.server());
     let inner = [Topology::GATEWAY_INNER];
-    let watch = Watch::start(&topology.gateway, &inner, &["--mode", "observe"], HOME);
+    let watch = Watch::start(&topology.gateway, &inner, &["--mode", mode], HOME);
     let mut theft = theft(&topology, SERVERS[0]);
     watch.process.wait_for_line("\"type\":\"alert\"", START).unwrap();
-    assert!(theft.wait(START * 3).unwrap().success());
+    assert!(theft.wait(START * 3).unwrap().success(), "{mode} did not let it pass");
     let report = watch.stop();
     report.assert_all_accounted();
     let alert = report.of("alert").next().unwrap();
     assert_eq!((&alert["src"], &alert["dst"]), (&"10.66.1.10".into(), &SERVERS[0].into()));
-    assert_eq!(alert["action"], "none");
+    assert_eq!(alert["action"], action);
     assert!(!alert["reasons"].as_array().unwrap().is_empty());
     assert_eq!(report.sum("tcp", SERVERS[0], "dropped_out"), 0);
 }

@@ -316,6 +316,21 @@ pub struct FragmentKey {
 
 const _: () = assert!(size_of::<FragmentKey>() == 40);
 
+impl FragmentKey {
+    /// What the fragments of one packet's datagram share.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(packet: &Packet) -> Self {
+        Self {
+            source: packet.key.source(packet.direction).0,
+            destination: packet.key.destination(packet.direction).0,
+            identification: packet.identification,
+            protocol: packet.key.protocol,
+            padding: [0; 3],
+        }
+    }
+}
+
 /// Value of FRAGMENTS: the ports of the first fragment and when it came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -327,6 +342,20 @@ pub struct FragmentPorts {
 }
 
 const _: () = assert!(size_of::<FragmentPorts>() == 16);
+
+impl FragmentPorts {
+    /// The ports of a first fragment that came at tick `seen`.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(packet: &Packet, seen: u64) -> Self {
+        Self {
+            seen,
+            source_port: packet.key.source(packet.direction).1,
+            destination_port: packet.key.destination(packet.direction).1,
+            reserved: 0,
+        }
+    }
+}
 
 /// What a record in EVENTS is. The first four bytes of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

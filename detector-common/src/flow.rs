@@ -291,9 +291,7 @@ pub struct Half {
     pub bursts: u32,
     /// Type and code of the first ICMP packet.
     pub icmp: u16,
-    /// Heads handed up so far.
-    pub heads: u16,
-    pub reserved: u64,
+    pub reserved: [u8; 10],
 }
 
 const _: () = assert!(size_of::<Half>() == 128);

@@ -218,21 +218,11 @@ fn decision(
 /// Gives a later fragment the ports of its first.
 #[inline(never)]
 fn fragment(packet: &mut Packet, clock: &Clock, totals: &mut Totals) {
-    let (source, source_port) = packet.key.source(packet.direction);
-    let (destination, destination_port) = packet.key.destination(packet.direction);
-    let key = FragmentKey {
-        source,
-        destination,
-        identification: packet.identification,
-        protocol: packet.key.protocol,
-        padding: [0; 3],
-    };
+    let key = FragmentKey::of(packet);
     match packet.fragment {
         Fragment::None => {}
         Fragment::First => {
-            let ports =
-                FragmentPorts { seen: clock.now, source_port, destination_port, reserved: 0 };
-            if FRAGMENTS.insert(&key, &ports, 0).is_err() {
+            if FRAGMENTS.insert(&key, &FragmentPorts::of(packet, clock.now), 0).is_err() {
                 // The followers will be counted as unknown.
             }
         }

@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::engine::{Engine, EngineConfig, Output, enforce};
 use crate::flow::{Cause, FlowRecord, Observation, TimeBase, Tracker};
 use crate::model::Model;
-use crate::response::{Action, Decision, Enforcer as _};
+use crate::response::{Action, Decision, DryRun, Enforcer, Mode};
 use crate::sink::Summary;
 use crate::sink::queue::Queue;
 use crate::source::kernel::interfaces::{Selection, Watcher};
@@ -45,6 +45,8 @@ pub struct Agent {
     tracker: Tracker,
     engine: Engine,
     base: TimeBase,
+    mode: Mode,
+    dry_run: DryRun,
     sink: Queue<Told>,
     poll_interval: Duration,
     started: Instant,
@@ -107,6 +109,8 @@ impl Agent {
             kernel,
             tracker: Tracker::new(&config.tracker()),
             engine,
+            mode: config.mode,
+            dry_run: DryRun::default(),
             sink,
             poll_interval: Duration::from_millis(config.kernel.poll_interval_ms),
             started: Instant::now(),
@@ -200,7 +204,7 @@ impl Agent {
         for output in outputs {
             match output {
                 Output::Alert { mut alert, decision } => {
-                    if let Err(error) = enforce(&mut self.kernel, &mut alert, &decision) {
+                    if let Err(error) = enforce(self.enforcer(), &mut alert, &decision) {
                         tracing::error!("{error:#}");
                         self.ask_again(&decision.action);
                     } else if alert.bytes_leaked_before_block.is_some() {
@@ -209,7 +213,7 @@ impl Agent {
                     self.sink.offer(Told::Alert(alert));
                 }
                 Output::Block { id, action: action @ Action::BlockFlow { key, ttl } } => {
-                    if let Err(error) = self.kernel.block(&key, ttl, id.low_bits()) {
+                    if let Err(error) = self.enforcer().block(&key, ttl, id.low_bits()) {
                         tracing::error!("failed to block for alert {id}: {error:#}");
                         self.ask_again(&action);
                     }
@@ -219,6 +223,15 @@ impl Agent {
             }
         }
         Ok(())
+    }
+
+    /// Who carries out decisions. Only in block mode is it the kernel: a simulation must not touch
+    /// traffic.
+    fn enforcer(&mut self) -> &mut dyn Enforcer {
+        match self.mode {
+            Mode::Block => &mut self.kernel,
+            Mode::Observe | Mode::Simulate => &mut self.dry_run,
+        }
     }
 
     /// Lets the engine ask once more for a block that could not be placed.
@@ -318,8 +331,7 @@ impl Agent {
     /// Detaches, reads the maps a last time, ends every flow, and sums up.
     fn finish(mut self) -> anyhow::Result<Summary> {
         self.kernel.detach();
-        // Programs that were running when their link went have long ended; two polls let the flows
-        // that are being deleted go, too.
+        // Programs that were running when their link went have ended by then.
         std::thread::sleep(Duration::from_millis(50));
         self.take_news()?;
         self.poll()?;
@@ -344,6 +356,8 @@ impl Agent {
             ..Summary::default()
         };
         summary.count([
+            ("unaccounted_packets", accounting.unaccounted_packets.unsigned_abs()),
+            ("blocks_simulated", self.dry_run.blocks),
             ("dropped_packets", totals.dropped.packets),
             ("packets_seen_elsewhere_too", totals.duplicates.packets),
             ("flows_that_changed_interface", totals.owner_moves),

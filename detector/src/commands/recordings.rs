@@ -86,6 +86,7 @@ pub(super) fn summary(capture: &CaptureSummary, alerts: u64) -> Summary {
         ..Summary::default()
     };
     summary.count([
+        ("unaccounted_packets", capture.unaccounted_packets.unsigned_abs()),
         ("packets_captured_in_part", capture.truncated_packets),
         ("packets_backwards_in_time", capture.backwards),
         ("clock_restarts", capture.restarts),

@@ -17,9 +17,6 @@ use super::sessions::SessionTable;
 use super::slab::Handle;
 use super::table::FlowTable;
 
-/// Overflow entries remembered; the kernel has 4,096.
-const MAX_OVERFLOWS: usize = 1 << 16;
-
 /// What the tracker holds and what it had to leave out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TrackerCounts {
@@ -53,6 +50,7 @@ pub struct Tracker {
     flows: FlowTable,
     sessions: SessionTable,
     names: Names,
+    /// As many as the source's own overflow table holds.
     overflows: HashMap<OverflowKey, OverflowCounters>,
     expired: Vec<FlowKey>,
     now_ns: u64,
@@ -250,9 +248,6 @@ impl Tracker {
         base: &TimeBase,
         visitor: &mut impl Visitor,
     ) {
-        if self.overflows.len() >= MAX_OVERFLOWS && !self.overflows.contains_key(key) {
-            self.overflows.clear();
-        }
         let latest = self.overflows.entry(*key).or_default();
         if counters.packets < latest.packets {
             // The entry was deleted and opened again.

@@ -20,20 +20,11 @@ impl Fragments {
     /// Remembers a first fragment's ports and gives them to its later ones. False for a later one
     /// whose first is not known.
     pub(super) fn resolve(&mut self, packet: &mut Packet, now: u64) -> bool {
-        let (source, source_port) = packet.key.source(packet.direction);
-        let (destination, destination_port) = packet.key.destination(packet.direction);
-        let key = FragmentKey {
-            source,
-            destination,
-            identification: packet.identification,
-            protocol: packet.key.protocol,
-            padding: [0; 3],
-        };
+        let key = FragmentKey::of(packet);
         match packet.fragment {
             Fragment::None => true,
             Fragment::First => {
-                let ports = FragmentPorts { seen: now, source_port, destination_port, reserved: 0 };
-                self.remember(key, ports);
+                self.remember(key, FragmentPorts::of(packet, now));
                 true
             }
             Fragment::Later => {

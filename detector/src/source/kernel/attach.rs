@@ -82,14 +82,6 @@ pub fn attach(object: &mut Object, interface: &Interface, wanted: Xdp) -> anyhow
     Ok(Attached { ingress, egress, reasons, links, _claim: claim })
 }
 
-impl Attached {
-    /// Links that hold the programs in place.
-    #[must_use]
-    pub fn link_count(&self) -> usize {
-        usize::from(self.links._xdp.is_some()) + self.links._tc.len()
-    }
-}
-
 /// Takes the interface's name among the abstract sockets of this network namespace: it goes with
 /// the process, however that ends.
 fn claim(interface: &Interface) -> anyhow::Result<UnixListener> {
