@@ -51,15 +51,10 @@ pub struct Attached {
     pub egress: Attachment,
     /// Why ingress is watched in a lesser way than native XDP with fragments.
     pub reasons: Vec<String>,
-    links: Links,
-    /// Held while we watch: a second instance finds the name taken.
-    _claim: UnixListener,
-}
-
-#[derive(Debug)]
-struct Links {
     _xdp: Option<XdpLink>,
     _tc: Vec<SchedClassifierLink>,
+    /// Held while we watch: a second instance finds the name taken.
+    _claim: UnixListener,
 }
 
 /// Our place among clsact filters, and our name on them: what the next start removes.
@@ -78,8 +73,7 @@ pub fn attach(object: &mut Object, interface: &Interface, wanted: Xdp) -> anyhow
     let mut tc = Vec::new();
     let (link, ingress) = ingress(object, interface, wanted, &mut reasons, &mut tc)?;
     let egress = attach_tc(object, interface, TcAttachType::Egress, &mut tc)?;
-    let links = Links { _xdp: link, _tc: tc };
-    Ok(Attached { ingress, egress, reasons, links, _claim: claim })
+    Ok(Attached { ingress, egress, reasons, _xdp: link, _tc: tc, _claim: claim })
 }
 
 /// Takes the interface's name among the abstract sockets of this network namespace: it goes with
