@@ -9,7 +9,7 @@ use anyhow::Context as _;
 
 use crate::cli::HoldOut;
 use crate::config::Config;
-use crate::features::{COLUMNS, vector};
+use crate::features::{COLUMNS, Sample, vector};
 use crate::flow::{FlowRecord, FlowView, Session, SessionCheckpoint, SessionKey, Side, Visitor};
 use crate::model::{RowKey, Table};
 use crate::network::ip;
@@ -173,7 +173,7 @@ impl Collector<'_> {
             Truth::Unknown => return Ok(()),
         };
         let unit = self.unit(session, sender, label);
-        vector(session, sender, now_ns, &mut self.row);
+        vector(&Sample::new(session, sender, now_ns), &mut self.row);
         self.dataset.table.push(&self.row, RowKey { label, group: self.group, session: unit })?;
         self.dataset.strata.push(self.stratum);
         self.dataset.progress.push(Progress {

@@ -7,6 +7,7 @@ use crate::flow::{Session, SessionKey, Volume};
 pub(crate) fn session(key: SessionKey) -> Session {
     Session {
         key,
+        domain: None,
         id: 1,
         client_home: true,
         server_home: false,

@@ -2,6 +2,7 @@
 
 use crate::flow::{Session, Side, Volume};
 
+use super::context::Context;
 use super::schema::COLUMNS;
 
 /// What a column is computed from: a session as one of its ends sees it.
@@ -14,22 +15,28 @@ pub struct Sample<'a> {
     pub received: &'a Volume,
     /// Nanoseconds since the Unix epoch.
     pub now_ns: u64,
+    /// What the host's history says.
+    pub context: Context,
 }
 
 impl<'a> Sample<'a> {
     #[must_use]
     pub fn new(session: &'a Session, sender: Side, now_ns: u64) -> Self {
         let (sent, received) = (session.sent(sender), session.received(sender));
-        Self { session, sender, sent, received, now_ns }
+        Self { session, sender, sent, received, now_ns, context: Context::default() }
+    }
+
+    #[must_use]
+    pub fn with_context(self, context: Context) -> Self {
+        Self { context, ..self }
     }
 }
 
 /// Puts the vector into `out`, in the order of [`COLUMNS`]. Allocates only while `out` is smaller
 /// than that.
-pub fn vector(session: &Session, sender: Side, now_ns: u64, out: &mut Vec<f32>) {
-    let sample = Sample::new(session, sender, now_ns);
+pub fn vector(sample: &Sample<'_>, out: &mut Vec<f32>) {
     out.clear();
-    out.extend(COLUMNS.iter().map(|column| (column.value)(&sample)));
+    out.extend(COLUMNS.iter().map(|column| (column.value)(sample)));
 }
 
 #[cfg(test)]
@@ -48,7 +55,7 @@ mod tests {
 
     fn check(session: &Session, sender: Side, expected: &[(&str, f32)]) {
         let mut row = Vec::new();
-        vector(session, sender, 0, &mut row);
+        vector(&Sample::new(session, sender, 0), &mut row);
         assert_eq!(row.len(), COLUMNS.len());
         for (column, value) in COLUMNS.iter().zip(&row) {
             assert!(value.is_finite(), "{} is {value}", column.name);

@@ -40,6 +40,7 @@ impl LiveSession {
     pub(super) fn open(opening: Opening, id: u64) -> Self {
         let session = Session {
             key: opening.key,
+            domain: None,
             id,
             client_home: opening.client_home,
             server_home: opening.server_home,

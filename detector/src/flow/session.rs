@@ -179,6 +179,9 @@ pub struct OverflowPeer {
 #[derive(Clone, Debug)]
 pub struct Session {
     pub key: SessionKey,
+    /// Set where this is not a whole session but its DNS queries for one registered domain: then
+    /// the volumes are those of the decoded messages.
+    pub domain: Option<Arc<str>>,
     /// Counts up from 1 over all sessions of a tracker: two sessions of one key differ in it.
     pub id: u64,
     pub client_home: bool,

@@ -93,7 +93,7 @@ struct ReasonLine<'a> {
 impl<'a> AlertLine<'a> {
     fn of(alert: &'a Alert) -> Self {
         let reason = |reason: &'a crate::verdict::Reason| ReasonLine {
-            feature: reason.feature,
+            feature: &reason.feature,
             value: reason.value,
             contribution: reason.contribution,
             text: &reason.text,

@@ -1,5 +1,6 @@
 //! An alert: one session and sender, as it is told to people and other tools.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,12 +16,14 @@ use super::{Severity, Technique};
 pub struct AlertId(pub u64);
 
 impl AlertId {
-    /// FNV-1a over the session's key, its start and the sender.
+    /// FNV-1a over the session's key and domain, its start and the sender.
     #[must_use]
-    pub fn of(key: &SessionKey, first_seen_ns: u64, sender: Side) -> Self {
-        let SessionKey { client, server, protocol, server_port } = key;
+    pub fn of(session: &Session, sender: Side) -> Self {
+        let SessionKey { client, server, protocol, server_port } = &session.key;
         let bytes = client.iter().chain(server).copied().chain([*protocol, sender as u8]);
-        let bytes = bytes.chain(server_port.to_be_bytes()).chain(first_seen_ns.to_be_bytes());
+        let bytes =
+            bytes.chain(server_port.to_be_bytes()).chain(session.first_seen_ns.to_be_bytes());
+        let bytes = bytes.chain(session.domain.iter().flat_map(|domain| domain.bytes()));
         Self(bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         }))
@@ -67,13 +70,15 @@ impl ActionTaken {
     }
 }
 
-/// One part of the sum that is the forest's score.
+/// One part of what speaks for an alert.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reason {
-    /// A column of the schema, `others` for all that are not listed, `bias` for the forest's mean.
-    pub feature: &'static str,
-    /// The column's value; none for `others` and `bias`.
+    /// A column of the schema, `others` for all that are not listed, `bias` for the forest's mean,
+    /// or a rule's name after `rule:`.
+    pub feature: Cow<'static, str>,
+    /// The column's value; none for `others`, `bias` and rules.
     pub value: Option<f32>,
+    /// A part of the sum that is the forest's score; of a rule, its certainty.
     pub contribution: f64,
     /// In words.
     pub text: String,
@@ -101,7 +106,7 @@ pub struct Alert {
     pub severity: Severity,
     /// What the threshold is compared with, 0 to 1.
     pub score: f64,
-    /// The forest's output: the sum of the reasons' contributions.
+    /// The forest's output: the sum of its reasons' contributions.
     pub raw_score: f64,
     pub threshold: f64,
     /// IP bytes and packets of the session so far, from `src` and to it.
@@ -200,8 +205,8 @@ pub(crate) mod example {
 
     /// An alert with a value in every field that may have one.
     pub(crate) fn alert() -> Alert {
-        let reason = |feature, value, contribution, text: &str| Reason {
-            feature,
+        let reason = |feature: &'static str, value, contribution, text: &str| Reason {
+            feature: feature.into(),
             value,
             contribution,
             text: text.to_owned(),
@@ -249,15 +254,25 @@ pub(crate) mod example {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::features::example::session as example_session;
 
     #[test]
     fn ids_tell_sessions_and_senders_apart() {
-        let key = SessionKey { protocol: 6, server_port: 443, ..SessionKey::default() };
-        let id = AlertId::of(&key, 1, Side::Client);
-        assert_eq!(id, AlertId::of(&key, 1, Side::Client));
-        assert_ne!(id, AlertId::of(&key, 2, Side::Client));
-        assert_ne!(id, AlertId::of(&key, 1, Side::Server));
-        assert_ne!(id, AlertId::of(&SessionKey { server_port: 444, ..key }, 1, Side::Client));
+        let session = |server_port, first_seen_ns, domain: Option<&str>| Session {
+            first_seen_ns,
+            domain: domain.map(Into::into),
+            ..example_session(SessionKey { server_port, ..SessionKey::default() })
+        };
+        let id = AlertId::of(&session(443, 1, None), Side::Client);
+        assert_eq!(id, AlertId::of(&session(443, 1, None), Side::Client));
+        for (other, sender) in [
+            (session(443, 2, None), Side::Client),
+            (session(443, 1, None), Side::Server),
+            (session(444, 1, None), Side::Client),
+            (session(443, 1, Some("site.example")), Side::Client),
+        ] {
+            assert_ne!(id, AlertId::of(&other, sender));
+        }
         assert_eq!(AlertId(1).to_string(), "0000000000000001");
     }
 

@@ -13,7 +13,8 @@ use crate::flow::{FlowView, Session, Side};
 use crate::model::Model;
 
 use super::alert::Ends;
-use super::{ActionTaken, Alert, AlertId, Severity, Technique, reasons};
+use super::rules::{self, Found, Rule};
+use super::{ActionTaken, Alert, AlertId, Severity, Technique, reasons, score};
 
 /// An open alert is repeated when this many times the payload of its last revision was sent.
 const GROWTH: u64 = 4;
@@ -88,9 +89,11 @@ impl Judge {
         sender: Side,
         now_ns: u64,
     ) -> Judgement {
-        vector(session, sender, now_ns, &mut self.row);
-        let score = self.model.forest.score(&self.row);
         let sample = Sample::new(session, sender, now_ns);
+        vector(&sample, &mut self.row);
+        let raw_score = self.model.forest.score(&self.row);
+        let found: Vec<(&Rule, Found)> = rules::find(&sample).collect();
+        let score = score::join(raw_score, found.iter().map(|(_, found)| found));
         let known = self.open.get(&(session.id, sender)).copied();
         let needed = if known.is_some() { self.threshold * HYSTERESIS } else { self.threshold };
         if score < needed {
@@ -100,7 +103,7 @@ impl Judge {
         let severity = Severity::of(payload_bytes, score, self.threshold);
         let open = match known {
             None => Open {
-                id: AlertId::of(&session.key, session.first_seen_ns, sender),
+                id: AlertId::of(session, sender),
                 revision: 1,
                 severity,
                 payload_bytes,
@@ -115,7 +118,7 @@ impl Judge {
             Some(open) => return Judgement { score, open: Some(open.id), alert: None },
         };
         self.open.insert((session.id, sender), open);
-        let alert = self.alert(&sample, flow, &open, score);
+        let alert = self.alert(&sample, flow, &open, (score, raw_score), &found);
         Judgement { score, open: Some(open.id), alert: Some(alert) }
     }
 
@@ -129,8 +132,16 @@ impl Judge {
         }
     }
 
-    fn alert(&self, sample: &Sample<'_>, flow: &FlowView, open: &Open, score: f64) -> Alert {
+    fn alert(
+        &self,
+        sample: &Sample<'_>,
+        flow: &FlowView,
+        open: &Open,
+        (score, raw_score): (f64, f64),
+        found: &[(&Rule, Found)],
+    ) -> Alert {
         let session = sample.session;
+        let surest = found.iter().max_by(|a, b| a.1.certainty.total_cmp(&b.1.certainty));
         let Ends { src, src_port, dst, dst_port, protocol } =
             Ends::of(session, flow, sample.sender);
         Alert {
@@ -144,10 +155,10 @@ impl Judge {
             dst_port,
             protocol,
             src_opened: sample.sender == Side::Client,
-            technique: Technique::of(sample),
+            technique: surest.map_or_else(|| Technique::of(sample), |(_, found)| found.technique),
             severity: open.severity,
             score,
-            raw_score: score,
+            raw_score,
             threshold: self.threshold,
             bytes_out: sample.sent.ip_bytes,
             bytes_in: sample.received.ip_bytes,
@@ -159,9 +170,9 @@ impl Judge {
                 Side::Client => session.name.clone(),
                 Side::Server => session.client_name.clone(),
             },
-            domain: None,
+            domain: session.domain.clone(),
             community_id: flow.community_id(),
-            reasons: reasons::explain(&self.model.forest, &self.row, sample),
+            reasons: reasons::explain(&self.model.forest, &self.row, sample, found),
             action: ActionTaken::None,
             model: Arc::clone(&self.model_name),
         }

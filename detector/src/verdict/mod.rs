@@ -7,6 +7,8 @@ pub mod alert;
 pub mod evidence;
 mod judge;
 pub mod reasons;
+pub mod rules;
+pub mod score;
 mod severity;
 mod technique;
 

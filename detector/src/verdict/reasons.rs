@@ -1,42 +1,60 @@
 //! Why: the columns that moved the score most, with their values in words.
 //!
-//! The contributions of all reasons, `others` and `bias` among them, sum to the forest's score.
+//! The contributions of the columns, `others` and `bias` among them, sum to the forest's score. What
+//! the rules found stands before them, each with its own certainty.
 
 use crate::features::{COLUMNS, Column, Sample};
 use crate::model::Forest;
 use crate::units;
 
 use super::Reason;
+use super::rules::{Found, Rule};
+
+/// Before a rule's name among the reasons: no column is called so.
+pub const RULE_PREFIX: &str = "rule:";
 
 /// Columns that are told.
 const TOLD: usize = 5;
 
 /// The reasons of the score of `row`, the strongest first.
 #[must_use]
-pub fn explain(forest: &Forest, row: &[f32], sample: &Sample<'_>) -> Vec<Reason> {
+pub fn explain(
+    forest: &Forest,
+    row: &[f32],
+    sample: &Sample<'_>,
+    found: &[(&Rule, Found)],
+) -> Vec<Reason> {
     let mut contributions = vec![0.0; row.len()];
     let bias = forest.contributions(row, &mut contributions);
     let mut order: Vec<usize> = (0..row.len()).collect();
     order.sort_by(|a, b| contributions[*b].total_cmp(&contributions[*a]).then(a.cmp(b)));
     order.retain(|column| contributions[*column] != 0.0);
     let (told, others) = order.split_at(order.len().min(TOLD));
-    let mut reasons: Vec<Reason> = told
-        .iter()
-        .map(|column| Reason {
-            feature: COLUMNS[*column].name,
-            value: Some(row[*column]),
-            contribution: contributions[*column],
-            text: words(&COLUMNS[*column], row[*column], sample),
-        })
-        .collect();
+    let mut reasons: Vec<Reason> = found.iter().map(|(rule, found)| of_rule(rule, found)).collect();
+    reasons.sort_by(|a, b| b.contribution.total_cmp(&a.contribution));
+    reasons.extend(told.iter().map(|column| Reason {
+        feature: COLUMNS[*column].name.into(),
+        value: Some(row[*column]),
+        contribution: contributions[*column],
+        text: words(&COLUMNS[*column], row[*column], sample),
+    }));
     if !others.is_empty() {
         let contribution = others.iter().map(|column| contributions[*column]).sum();
         let text = format!("{} other columns together", others.len());
-        reasons.push(Reason { feature: "others", value: None, contribution, text });
+        reasons.push(Reason { feature: "others".into(), value: None, contribution, text });
     }
     let text = "where every session starts".to_owned();
-    reasons.push(Reason { feature: "bias", value: None, contribution: bias, text });
+    reasons.push(Reason { feature: "bias".into(), value: None, contribution: bias, text });
     reasons
+}
+
+fn of_rule(rule: &Rule, found: &Found) -> Reason {
+    Reason {
+        feature: format!("{RULE_PREFIX}{}", rule.name).into(),
+        value: None,
+        contribution: found.certainty,
+        text: found.text.clone(),
+    }
 }
 
 /// A column's value as a sentence a person can check.

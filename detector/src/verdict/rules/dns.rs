@@ -1,0 +1,5 @@
+//! Data in DNS names, and tunnels inside encrypted DNS.
+
+use super::Rule;
+
+pub(super) const RULES: &[Rule] = &[];

@@ -1,0 +1,47 @@
+//! Rules: what the physics of a technique tells without a forest.
+//!
+//! A rule looks at one sender of a session and finds something or nothing. It is as sure as its
+//! [`Found::certainty`] says, and is joined with the forest in [`super::score`]. Every constant names
+//! the publication, the standard or the measurement it comes from. No rule reads an address.
+
+mod clear;
+mod dns;
+mod icmp;
+mod volume;
+
+use crate::features::Sample;
+
+use super::Technique;
+
+/// One rule of the table.
+#[derive(Debug)]
+pub struct Rule {
+    /// As reasons name it: lower case, with underscores.
+    pub name: &'static str,
+    /// What it looks for, for `docs/detection.md`.
+    pub meaning: &'static str,
+    /// Where its constants come from.
+    pub source: &'static str,
+    pub find: fn(&Sample<'_>) -> Option<Found>,
+}
+
+/// What a rule found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The share of right alerts to expect of this finding, 0 to 1. A finding that is no reason for
+    /// an alert by itself is below one half.
+    pub certainty: f64,
+    pub technique: Technique,
+    /// In words, with the values.
+    pub text: String,
+}
+
+/// Every rule, in the order of the documentation.
+pub fn rules() -> impl Iterator<Item = &'static Rule> {
+    [dns::RULES, icmp::RULES, clear::RULES, volume::RULES].into_iter().flatten()
+}
+
+/// What the rules find about a sender.
+pub fn find<'a>(sample: &'a Sample<'_>) -> impl Iterator<Item = (&'static Rule, Found)> + 'a {
+    rules().filter_map(|rule| Some((rule, (rule.find)(sample)?)))
+}

@@ -1,0 +1,5 @@
+//! Plain volume where nothing else can be read.
+
+use super::Rule;
+
+pub(super) const RULES: &[Rule] = &[];
