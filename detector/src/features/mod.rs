@@ -6,11 +6,14 @@
 pub mod context;
 #[cfg(test)]
 pub(crate) mod example;
+pub mod history;
+mod hours;
 mod measure;
 pub mod schema;
 pub mod session;
 
-pub use context::Context;
+pub use context::{Context, Learning};
+pub use history::{History, HistoryConfig, HistoryCounts};
 pub(crate) use measure::name_information;
 pub use schema::{COLUMNS, Column, SCHEMA_NAME, index_of, schema_hash};
 pub use session::{Sample, vector};

@@ -4,10 +4,10 @@
 //! what a model is checked against.
 
 use super::measure::{
-    ABSENT, burst_count, distinct, dns, duration_secs, gap_rms, head_protocol, icmp, log2, mean,
-    name_information, payload_per_packet, producer_consumer, protocol_class, rate, ratio,
-    received_entropy, receiver_name, sent_entropy, sent_printable, service_class, size_deviation,
-    size_mean,
+    ABSENT, beat, burst_count, burst_evenness, distinct, dns, duration_secs, gap_rms,
+    head_protocol, icmp, log2, mean, name_information, payload_per_packet, producer_consumer,
+    protocol_class, rate, ratio, received_entropy, receiver_name, sent_entropy, sent_printable,
+    service_class, size_deviation, size_mean,
 };
 use super::session::Sample;
 use crate::flow::Side;
@@ -139,6 +139,18 @@ columns! {
     "sent_bytes_per_burst", "log2(1 + bytes)", Times,
         "payload sent per burst",
         |s| log2(s.sent.payload_bytes as f64 / burst_count(s) as f64);
+    "sent_burst_evenness", "log2(1 + ratio), -1 below four bursts", Times,
+        "bursts x squared gaps over the squared duration: 1 where every silence is as long as the others",
+        burst_evenness;
+    "flow_interval", "log2(1 + seconds), -1 below four intervals", Flows,
+        "median interval between the beginnings of flows",
+        |s| beat(s, |b| log2(b.median));
+    "flow_interval_deviation", "ratio up to 4, -1 below four intervals", Flows,
+        "median absolute deviation of these intervals over their median",
+        |s| beat(s, |b| b.deviation.min(4.0) as f32);
+    "flow_interval_skew", "0 to 1, -1 below four intervals", Flows,
+        "Bowley's skew of these intervals, without its sign",
+        |s| beat(s, |b| b.skew as f32);
     "flows", "log2(1 + flows)", Flows,
         "flows of the session",
         |s| log2(s.session.flows as f64);

@@ -16,6 +16,7 @@ mod live_session;
 pub mod names;
 pub mod observation;
 pub mod record;
+pub mod rhythm;
 pub mod session;
 mod sessions;
 mod slab;

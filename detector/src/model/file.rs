@@ -139,6 +139,12 @@ impl Model {
         Ok(model)
     }
 
+    /// The forest's output as a probability.
+    #[must_use]
+    pub fn probability(&self, raw_score: f64) -> f64 {
+        raw_score
+    }
+
     /// Refuses rows of another schema than the model's.
     ///
     /// # Errors
