@@ -9,6 +9,7 @@ use super::measure::{
     protocol_class, rate, ratio, received_entropy, receiver_name, sent_entropy, sent_printable,
     service_class, size_deviation, size_mean,
 };
+use super::record;
 use super::session::Sample;
 use crate::flow::Side;
 
@@ -261,22 +262,22 @@ columns! {
         |s| log2(f64::from(s.session.heads.mail_commands) + f64::from(s.session.heads.upload_commands));
 }
 
-/// Names, units and meanings in order, hashed (FNV-1a, 64 bits): two programs with one hash compute
-/// the same columns.
+/// Names, units and meanings in order, hashed: two programs with one hash compute the same columns.
 #[must_use]
 pub fn schema_hash() -> u64 {
+    hash(MEANING_VERSION, COLUMNS.iter().map(|c| [c.name, c.unit, c.meaning]))
+}
+
+/// FNV-1a, 64 bits, over a version and the words of each column.
+pub(super) fn hash(version: u64, columns: impl Iterator<Item = [&'static str; 3]>) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut absorb = |text: &str| {
         for byte in text.bytes().chain([0]) {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
     };
-    absorb(&MEANING_VERSION.to_string());
-    for column in COLUMNS {
-        absorb(column.name);
-        absorb(column.unit);
-        absorb(column.meaning);
-    }
+    absorb(&version.to_string());
+    columns.flatten().for_each(absorb);
     hash
 }
 
@@ -305,7 +306,7 @@ pub fn markdown() -> String {
             source.name()
         ));
     }
-    text
+    text + &record::markdown()
 }
 
 #[cfg(test)]
