@@ -46,6 +46,8 @@ pub enum Source {
     Icmp,
     /// First payload bytes of the flows.
     Heads,
+    /// What the host did before.
+    History,
 }
 
 impl Source {
@@ -58,6 +60,7 @@ impl Source {
             Self::Dns => "DNS messages",
             Self::Icmp => "ICMP payloads",
             Self::Heads => "heads",
+            Self::History => "the host's history",
         }
     }
 }
@@ -260,6 +263,21 @@ columns! {
     "clear_uploads", "log2(1 + commands)", Heads,
         "commands seen in clear that hand over a message or a file: SMTP MAIL and DATA, FTP STOR",
         |s| log2(f64::from(s.session.heads.mail_commands) + f64::from(s.session.heads.upload_commands));
+    "receiver_known", "log2(1 + days), -1 unknown", History,
+        "time since the sender first sent to this receiver; 0 where it never did; unknown until the sender was watched for a day",
+        |s| s.context.receiver_known_days.map_or(ABSENT, |days| log2(f64::from(days)));
+    "hour_known", "0 or 1, -1 unknown", History,
+        "the sender was active towards this receiver at this hour before, weekdays and weekends apart; unknown below three days",
+        |s| s.context.hour_known.map_or(ABSENT, |known| f32::from(u8::from(known)));
+    "sent_over_habit", "log2(ratio), at least 0, -1 unknown", History,
+        "payload sent over the most that a session with this receiver sent before; unknown below three sessions",
+        |s| s.context.sent_over_habit.map_or(ABSENT, |doublings| doublings.max(0.0));
+    "hour_deviation", "deviations, at least 0, -1 unknown", History,
+        "how far the host's upload of this kind in this hour lies above the median of its past, in robust deviations; unknown until the baseline is ready",
+        |s| s.context.hour_deviation.map_or(ABSENT, |deviations| deviations.max(0.0));
+    "upload_share", "0 to 1, -1 unknown", History,
+        "share of the sender's upload of this hour and the last that this session makes; unknown until the sender was watched for an hour",
+        |s| s.context.upload_share.unwrap_or(ABSENT);
 }
 
 /// Names, units and meanings in order, hashed: two programs with one hash compute the same columns.

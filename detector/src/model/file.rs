@@ -147,7 +147,7 @@ impl Model {
     /// The forest's output as a probability.
     #[must_use]
     pub fn probability(&self, raw_score: f64) -> f64 {
-        raw_score
+        self.meta.calibration.as_ref().map_or(raw_score, |calibration| calibration.apply(raw_score))
     }
 
     /// Refuses rows of another schema than the model's.

@@ -21,4 +21,4 @@ pub use file::{Meta, Model, Schema, TrainingSummary};
 pub use forest::Forest;
 pub use table::{RowKey, Table};
 pub use train::{TrainConfig, Trained, train};
-pub use validate::cross_validate;
+pub use validate::{Fold, cross_validate, split};
