@@ -11,6 +11,5 @@ pub mod schema;
 pub mod session;
 
 pub use context::Context;
-pub(crate) use measure::name_information;
 pub use schema::{COLUMNS, Column, SCHEMA_NAME, index_of, schema_hash};
 pub use session::{Sample, vector};
