@@ -60,7 +60,7 @@ impl DnsNames {
         self.longest_name = self.longest_name.max(bytes(subdomain.len()));
         self.digits += count(subdomain, u8::is_ascii_digit);
         self.uppercase += count(subdomain, u8::is_ascii_uppercase);
-        self.foreign += count(subdomain, is_foreign);
+        self.foreign += foreign(subdomain);
     }
 
     fn learn_content(&mut self, subdomain: &[u8]) {
@@ -69,7 +69,7 @@ impl DnsNames {
         let coded = self.information.learn(subdomain).coded_bytes;
         if coded > self.richest_bytes {
             self.richest_bytes = coded;
-            self.richest_foreign = subdomain.iter().any(is_foreign);
+            self.richest_foreign = foreign(subdomain) != 0;
         }
     }
 
@@ -91,6 +91,12 @@ impl DnsNames {
 
 fn count(bytes: &[u8], is: impl Fn(&u8) -> bool) -> u64 {
     bytes.iter().filter(|byte| is(byte)).count() as u64
+}
+
+/// Bytes that no host name has; none in the names of service instances (RFC 6763), which people
+/// write with spaces.
+fn foreign(subdomain: &[u8]) -> u64 {
+    if subdomain.contains(&b' ') { 0 } else { count(subdomain, is_foreign) }
 }
 
 /// What no host name has (RFC 952, RFC 1123), nor the service names of RFC 8552.
