@@ -6,6 +6,8 @@
 
 mod clear;
 mod dns;
+#[cfg(test)]
+mod dns_tests;
 mod icmp;
 mod services;
 mod volume;
