@@ -370,6 +370,7 @@ impl Agent {
             ("heads_over_budget", totals.heads_refused),
             ("flows_deferred", counts.flows_deferred),
             ("sessions_evicted", counts.sessions_evicted),
+            ("domains_evicted", counts.domains_evicted),
             ("names_evicted", counts.names_evicted),
             ("heads_without_a_flow", counts.heads_refused),
             ("lines_not_written_in_time", self.sink.dropped()),

@@ -110,6 +110,7 @@ pub struct Timeouts {
 pub struct Session {
     pub window_secs: u64,
     pub max_sessions: NonZeroU32,
+    pub max_domains: NonZeroU32,
     pub max_names: NonZeroU32,
 }
 
@@ -195,11 +196,12 @@ impl Default for Timeouts {
 
 impl Default for Session {
     fn default() -> Self {
-        let TrackerConfig { session_window_secs, max_sessions, max_names, .. } =
+        let TrackerConfig { session_window_secs, max_sessions, max_domains, max_names, .. } =
             TrackerConfig::default();
         Self {
             window_secs: session_window_secs,
             max_sessions: at_least_one(max_sessions),
+            max_domains: at_least_one(max_domains),
             max_names: at_least_one(max_names),
         }
     }
@@ -341,6 +343,7 @@ impl Config {
             session_window_secs: self.session.window_secs,
             max_flows: self.kernel.max_flows.get(),
             max_sessions: self.session.max_sessions.get(),
+            max_domains: self.session.max_domains.get(),
             max_names: self.session.max_names.get(),
         }
     }

@@ -39,6 +39,7 @@ fuzz_target!(|data: &[u8]| {
     let mut tracker = Tracker::new(&TrackerConfig {
         max_flows: MAX_FLOWS,
         max_sessions: MAX_FLOWS / 2,
+        max_domains: MAX_FLOWS,
         max_names: MAX_FLOWS,
         ..TrackerConfig::default()
     });

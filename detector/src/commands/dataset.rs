@@ -19,7 +19,8 @@ use crate::verdict::{evidence, rules, score};
 use super::labels::{self, Entry, Labelled, Origin, Truth};
 use super::recordings::Recordings;
 
-/// What is counted once: one sender towards one service of one host, in one capture.
+/// What is counted once: one sender towards one service of one host, in one capture. The domains
+/// that a client asks a resolver for are one unit: it is found when any of them is.
 #[derive(Clone, Debug)]
 pub(super) struct Unit {
     pub(super) file: String,

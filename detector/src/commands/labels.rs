@@ -34,6 +34,8 @@ pub struct Entry {
     pub host_hours: Option<f64>,
     source_repo: Option<String>,
     other_flows: Option<String>,
+    /// The registered domain that a theft over DNS goes through; more words may follow.
+    domain: Option<String>,
     #[serde(default)]
     exclude_from_scoring: bool,
     #[serde(default)]
@@ -129,7 +131,7 @@ impl Entry {
             self.malicious.iter().find(|culprit| culprit.is(client, server, &protocol, ports))
         {
             let source = if sender == Side::Client { client } else { server };
-            return if culprit.is_theft() && culprit.src == source {
+            return if culprit.is_theft() && culprit.src == source && self.is_channel(session) {
                 Truth::Theft
             } else {
                 Truth::Unknown
@@ -144,6 +146,16 @@ impl Entry {
                 None => Truth::Ordinary,
             },
             None => Truth::Ordinary,
+        }
+    }
+
+    /// Whether a session of the culprits may be the theft itself: of their domains the one that the
+    /// manifest names, or any where it names none.
+    fn is_channel(&self, session: &Session) -> bool {
+        let named = self.domain.as_deref().and_then(|domain| domain.split_whitespace().next());
+        match (session.domain.as_deref(), named) {
+            (Some(domain), Some(named)) => domain.eq_ignore_ascii_case(named),
+            _ => true,
         }
     }
 
@@ -183,6 +195,16 @@ mod tests {
     use crate::flow::SessionKey;
     use crate::network::octets;
 
+    fn flow() -> FlowView {
+        FlowView {
+            key: FlowKey::default(),
+            initiator: Direction::FromLow,
+            icmp: 0,
+            first_seen_ns: 0,
+            last_seen_ns: 0,
+        }
+    }
+
     fn check(
         other_flows: &str,
         (client, server, port): (&str, &str, u16),
@@ -202,14 +224,36 @@ mod tests {
             protocol: 6,
             server_port: port,
         };
-        let flow = FlowView {
-            key: FlowKey::default(),
-            initiator: Direction::FromLow,
-            icmp: 0,
-            first_seen_ns: 0,
-            last_seen_ns: 0,
+        assert_eq!(
+            entry.truth(&session(key), &flow(), sender),
+            expected,
+            "{client} {server} {port}"
+        );
+    }
+
+    #[test]
+    fn of_a_thiefs_domains_one_is_the_theft() {
+        let check = |named: &str, domain: Option<&str>, expected: Truth| {
+            let text = format!(
+                r#"{{"file":"pcap/a.pcap","label":"exfil","technique":"t","domain":{named},"malicious":[
+                    {{"src":"10.0.0.1","dst":"192.0.2.1","proto":"udp","dport":53}}]}}"#
+            );
+            let entry: Entry = serde_json::from_str(&text).unwrap();
+            let address = |text: &str| octets(text.parse().unwrap());
+            let (client, server) = (address("10.0.0.1"), address("192.0.2.1"));
+            let key = SessionKey { client, server, protocol: 17, server_port: 53 };
+            let session = Session { domain: domain.map(Into::into), ..session(key) };
+            assert_eq!(
+                entry.truth(&session, &flow(), Side::Client),
+                expected,
+                "{named} {domain:?}"
+            );
         };
-        assert_eq!(entry.truth(&session(key), &flow, sender), expected, "{client} {server} {port}");
+        let named = r#""pirate.sea (see qnames)""#;
+        check(named, Some("pirate.sea"), Truth::Theft);
+        check(named, Some("innocent.example"), Truth::Unknown);
+        check(named, None, Truth::Theft);
+        check("null", Some("innocent.example"), Truth::Theft);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use detector_common::parse::protocol;
 
 use crate::flow::head::Protocol;
 use crate::flow::rhythm::{Beat, Rhythm};
-use crate::flow::session::{Dns, Icmp, Mean};
+use crate::flow::session::{Dns, DnsNames, Icmp, Mean};
 use crate::flow::{Session, Side, Volume};
 
 use super::session::Sample;
@@ -124,26 +124,19 @@ pub(super) fn mean(value: &Mean) -> f32 {
     value.mean().map_or(ABSENT, |mean| mean as f32)
 }
 
-/// A column of who asks in DNS: the queries are the client's, and say nothing about the server.
-pub(super) fn dns(sample: &Sample<'_>, value: impl Fn(&Dns) -> f32) -> f32 {
-    match sample.sender {
-        Side::Client => sample.session.heads.dns.as_deref().map_or(ABSENT, value),
-        Side::Server => ABSENT,
+/// A column of who asks below a domain: the queries are the client's, and say nothing about the
+/// server.
+pub(super) fn names(sample: &Sample<'_>, value: impl Fn(&DnsNames, &Dns) -> f32) -> f32 {
+    let dns = sample.session.heads.dns.as_deref().filter(|dns| dns.queries != 0);
+    match (sample.sender, dns) {
+        (Side::Client, Some(dns)) => dns.names.as_deref().map_or(ABSENT, |names| value(names, dns)),
+        _ => ABSENT,
     }
 }
 
-/// Distinct query names: the sketch may be off by a few, never beyond the queries there were.
-pub(super) fn distinct(dns: &Dns) -> u64 {
-    (dns.distinct.count().round() as u64).clamp(u64::from(dns.queries != 0), dns.queries.max(1))
-}
-
-/// Bytes that the distinct query names can carry: their number × mean length × entropy / 8.
-pub(crate) fn name_information(dns: &Dns) -> f64 {
-    if dns.queries == 0 {
-        return 0.0;
-    }
-    let length = dns.name_bytes as f64 / dns.queries as f64;
-    distinct(dns) as f64 * length * dns.name_entropy.mean().unwrap_or(0.0) / 8.0
+/// Distinct subdomains: the sketch may be off by a few, never beyond the queries there were.
+pub(super) fn distinct(names: &DnsNames, dns: &Dns) -> u64 {
+    (names.distinct.count().round() as u64).clamp(u64::from(dns.queries != 0), dns.queries.max(1))
 }
 
 /// A column of sessions with ICMP messages.

@@ -18,7 +18,6 @@ pub mod session;
 pub use context::{Context, Learning};
 pub use history::{History, HistoryConfig, HistoryCounts};
 pub use kind::Kind;
-pub(crate) use measure::name_information;
 pub use record::{RECORD_COLUMNS, RECORD_FIELDS, Record, Timestamp, record_vector};
 pub use schema::{COLUMNS, Column, SCHEMA_NAME, index_of, schema_hash};
 pub use session::{Sample, vector};

@@ -4,10 +4,10 @@
 //! what a model is checked against.
 
 use super::measure::{
-    ABSENT, beat, burst_count, burst_evenness, distinct, dns, duration_secs, gap_rms,
-    head_protocol, icmp, log2, mean, name_information, payload_per_packet, producer_consumer,
-    protocol_class, rate, ratio, received_entropy, receiver_name, sent_entropy, sent_printable,
-    service_class, size_deviation, size_mean,
+    ABSENT, beat, burst_count, burst_evenness, distinct, duration_secs, gap_rms, head_protocol,
+    icmp, log2, mean, names, payload_per_packet, producer_consumer, protocol_class, rate, ratio,
+    received_entropy, receiver_name, sent_entropy, sent_printable, service_class, size_deviation,
+    size_mean,
 };
 use super::record;
 use super::session::Sample;
@@ -183,47 +183,68 @@ columns! {
         "a DNS answer named the server's address",
         |s| f32::from(u8::from(s.session.named_by_dns));
     "dns_queries", "log2(1 + queries), -1 no query", Dns,
-        "DNS queries of the session",
-        |s| dns(s, |d| log2(d.queries as f64));
+        "DNS queries below one registered domain",
+        |s| names(s, |_, d| log2(d.queries as f64));
     "dns_name_length", "bytes, -1 no query", Dns,
-        "mean length of the query names",
-        |s| dns(s, |d| ratio(d.name_bytes, d.queries));
+        "mean length of the subdomains asked for",
+        |s| names(s, |n, d| ratio(n.name_bytes, d.queries));
     "dns_longest_name", "bytes, -1 no query", Dns,
-        "longest query name",
-        |s| dns(s, |d| f32::from(d.longest_name));
+        "longest subdomain asked for",
+        |s| names(s, |n, _| f32::from(n.longest_name));
     "dns_longest_label", "bytes, -1 no query", Dns,
-        "longest label of any query name",
-        |s| dns(s, |d| f32::from(d.longest_label));
+        "longest label of any subdomain",
+        |s| names(s, |n, _| f32::from(n.longest_label));
     "dns_labels", "labels, -1 no query", Dns,
-        "mean number of labels of the query names",
-        |s| dns(s, |d| ratio(d.label_count, d.queries));
+        "mean number of labels of the subdomains",
+        |s| names(s, |n, d| ratio(n.label_count, d.queries));
     "dns_distinct_share", "0 to 1, -1 no query", Dns,
         "share of the queries whose name is new",
-        |s| dns(s, |d| ratio(distinct(d), d.queries));
+        |s| names(s, |n, d| ratio(distinct(n, d), d.queries));
     "dns_name_entropy", "bits per byte, -1 no query", Dns,
-        "mean Shannon entropy of the query names",
-        |s| dns(s, |d| mean(&d.name_entropy));
-    "dns_name_information", "log2(1 + bytes), -1 no query", Dns,
-        "what the distinct query names can carry: their number x mean length x entropy / 8",
-        |s| dns(s, |d| log2(name_information(d)));
+        "mean Shannon entropy of the subdomains",
+        |s| names(s, |n, _| mean(&n.entropy));
+    "dns_digit_share", "0 to 1, -1 no query", Dns,
+        "share of digits in the subdomains",
+        |s| names(s, |n, _| ratio(n.digits, n.name_bytes));
+    "dns_uppercase_share", "0 to 1, -1 no query", Dns,
+        "share of letters in upper case in the subdomains",
+        |s| names(s, |n, _| ratio(n.uppercase, n.name_bytes));
+    "dns_foreign_share", "0 to 1, -1 no query", Dns,
+        "share of bytes in the subdomains that no host name has",
+        |s| names(s, |n, _| ratio(n.foreign, n.name_bytes));
+    "dns_information", "log2(1 + bytes), -1 no query", Dns,
+        "what the distinct labels of the subdomains can carry: length x entropy / 8 of each",
+        |s| names(s, |n, _| log2(n.information.sum().bytes));
+    "dns_coded_information", "log2(1 + bytes), -1 no query", Dns,
+        "the part of it beyond what the labels of host names hold",
+        |s| names(s, |n, _| log2(n.information.sum().coded_bytes));
+    "dns_information_rate", "log2(1 + bytes/s), -1 no query", Times,
+        "dns_information over the duration, which counts as at least a second",
+        |s| names(s, |n, _| log2(n.information.sum().bytes / duration_secs(s.session).max(1.0)));
+    "dns_information_per_query", "bytes, -1 no query", Dns,
+        "dns_information over the number of queries",
+        |s| names(s, |n, d| (n.information.sum().bytes / d.queries.max(1) as f64) as f32);
     "dns_carrier_share", "0 to 1, -1 no query", Dns,
-        "share of the queries of types that carry free content: TXT, NULL, CNAME, MX, SRV",
-        |s| dns(s, |d| ratio(d.txt + d.null + d.cname + d.mx + d.srv, d.queries));
-    "dns_reverse_share", "0 to 1, -1 no query", Dns,
-        "share of the queries for the name of an address: their names hold nothing else",
-        |s| dns(s, |d| ratio(d.ptr, d.queries));
+        "share of the queries of types that carry free content: TXT, NULL, CNAME, MX, SRV and unusual ones",
+        |s| names(s, |n, d| ratio(n.carriers(), d.queries));
     "dns_failure_share", "0 to 1, -1 no query", Dns,
         "share of the responses that report a failure",
-        |s| dns(s, |d| ratio(d.failures, d.responses));
-    "dns_query_size", "bytes, -1 no query", Dns,
-        "mean size of the query messages",
-        |s| dns(s, |d| ratio(d.query_bytes, d.queries));
+        |s| names(s, |n, d| ratio(n.failures, d.responses));
     "dns_answer_size", "bytes, -1 no query", Dns,
         "mean record data per response",
-        |s| dns(s, |d| ratio(d.answer_bytes, d.responses));
-    "dns_undecoded_share", "0 to 1, -1 no query", Dns,
+        |s| names(s, |n, d| ratio(n.answer_bytes, d.responses));
+    "dns_answer_largest", "bytes, -1 no query", Dns,
+        "most record data of one response",
+        |s| names(s, |n, _| n.answer_max as f32);
+    "dns_tcp_share", "0 to 1, -1 no query", Dns,
+        "share of the queries over TCP",
+        |s| names(s, |n, d| ratio(n.tcp_queries, d.queries));
+    "dns_other_resolver_share", "0 to 1, -1 no query", Dns,
+        "share of the queries that go to another resolver than the one the client asks most",
+        |s| names(s, |n, d| ratio(n.other_resolver, d.queries));
+    "dns_undecoded_share", "0 to 1, -1 no DNS port", Dns,
         "share of the messages on a DNS port that are no DNS",
-        |s| dns(s, |d| ratio(d.undecoded, d.undecoded + d.queries + d.responses));
+        |s| s.session.heads.dns.as_deref().map_or(ABSENT, |d| ratio(d.undecoded, d.undecoded + d.queries + d.responses));
     "icmp_unusual_share", "0 to 1, -1 no ICMP", Icmp,
         "share of the echo payloads that no common ping sends",
         |s| icmp(s, |i| ratio(i.unusual, i.requests + i.replies));

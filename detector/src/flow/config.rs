@@ -54,6 +54,8 @@ pub struct TrackerConfig {
     pub session_window_secs: u64,
     pub max_flows: u32,
     pub max_sessions: u32,
+    /// Registered domains that are followed, each for each client that asks for it.
+    pub max_domains: u32,
     /// Addresses whose name is remembered.
     pub max_names: u32,
 }
@@ -65,6 +67,7 @@ impl Default for TrackerConfig {
             session_window_secs: 300,
             max_flows: 1 << 20,
             max_sessions: 1 << 18,
+            max_domains: 1 << 16,
             max_names: 1 << 17,
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::distinct::Distinct;
 use super::head::Protocol;
+use super::information::Information;
 
 /// A running mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -61,23 +62,45 @@ pub struct Heads {
     pub upload_commands: u32,
 }
 
-/// The DNS messages of a session.
+/// The DNS messages of a session, or of one domain: see [`super::Session::domain`].
 #[derive(Clone, Debug, Default)]
 pub struct Dns {
     pub queries: u64,
     pub responses: u64,
-    /// Messages on a DNS port that are none (of TCP, also the continuations).
+    /// Payloads on a DNS port that are no message and no part of one.
     pub undecoded: u64,
-    /// Bytes of all query names in presentation form, without the last dot.
+    /// Payload bytes of query and of response messages, and of what is no message.
+    pub query_bytes: u64,
+    pub response_bytes: u64,
+    /// What the names say; only of a domain.
+    pub names: Option<Box<DnsNames>>,
+}
+
+/// What a client asked below one registered domain, and what came back. Lengths and characters are
+/// those of the subdomains, which are what the client chose.
+#[derive(Clone, Debug, Default)]
+pub struct DnsNames {
+    /// Bytes of all subdomains in presentation form.
     pub name_bytes: u64,
     pub label_count: u64,
-    /// Longest label and longest name of any query, in bytes.
+    /// Longest label and longest subdomain of any query, in bytes.
     pub longest_label: u16,
     pub longest_name: u16,
-    /// Distinct query names, about.
+    /// Bytes that are digits, letters in upper case, and what no host name has: neither letter nor
+    /// digit, hyphen, underscore or dot.
+    pub digits: u64,
+    pub uppercase: u64,
+    pub foreign: u64,
+    /// Distinct subdomains, about.
     pub distinct: Distinct,
-    /// Shannon entropy of query names, in bits per byte.
-    pub name_entropy: Mean,
+    /// What the distinct labels of all subdomains can carry, about.
+    pub information: Information,
+    /// The most that the labels of one subdomain carry beyond those of host names, in bytes.
+    pub richest_bytes: f64,
+    /// Whether the subdomain that carries most has bytes that no host name has.
+    pub richest_foreign: bool,
+    /// Shannon entropy of subdomains in lower case, in bits per byte.
+    pub entropy: Mean,
     /// Queries by type.
     pub a: u64,
     pub aaaa: u64,
@@ -86,16 +109,19 @@ pub struct Dns {
     pub cname: u64,
     pub mx: u64,
     pub srv: u64,
-    pub ptr: u64,
-    pub other: u64,
+    /// PTR, NS, SOA, DS, DNSKEY, HTTPS: what resolvers and browsers ask besides.
+    pub plain: u64,
+    pub unusual: u64,
     /// Responses with an RCODE other than 0, and those with NXDOMAIN.
     pub failures: u64,
     pub nxdomain: u64,
-    /// Bytes of record data in answers.
+    /// Bytes of record data in answers, and the most of one response.
     pub answer_bytes: u64,
-    /// Payload bytes of query and of response messages.
-    pub query_bytes: u64,
-    pub response_bytes: u64,
+    pub answer_max: u32,
+    /// Queries over TCP.
+    pub tcp_queries: u64,
+    /// Queries to another resolver than the one that the client asks most.
+    pub other_resolver: u64,
 }
 
 /// The ICMP echo payloads of a session.

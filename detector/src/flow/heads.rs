@@ -5,16 +5,14 @@ use std::sync::Arc;
 use detector_common::parse::protocol;
 
 use super::distinct;
-use super::facts::{Dns, Heads, Http, Icmp};
-use super::head::cursor::Cursor;
-use super::head::dns::{self, Message, record_type};
+use super::dns_stream::Found;
+use super::facts::{Heads, Http, Icmp};
 use super::head::entropy::{ByteProfile, SAMPLE_MIN_BYTES, entropy};
 use super::head::protocol::{is_mail_command, is_upload_command};
 use super::head::{Protocol, http, ping, tls};
 
-const DNS_PORT: u16 = 53;
-/// DNS messages read of one TCP segment.
-const MAX_STREAM_MESSAGES: usize = 8;
+/// The port of unicast DNS.
+pub(crate) const DNS_PORT: u16 = 53;
 
 /// The first bytes of a payload, and where it comes from.
 #[derive(Clone, Copy, Debug)]
@@ -58,59 +56,37 @@ impl Echo {
 
 impl Head<'_> {
     /// Whether this should be DNS: the port it is spoken on, that of mDNS or of LLMNR.
-    fn is_dns(&self) -> bool {
+    pub(crate) fn is_dns(&self) -> bool {
         match self.protocol {
             protocol::UDP => matches!(self.server_port, DNS_PORT | 5353 | 5355),
             protocol::TCP => self.server_port == DNS_PORT,
             _ => false,
         }
     }
-
-    /// The DNS messages in it.
-    pub(crate) fn dns_messages(&self) -> Vec<Message> {
-        if !self.is_dns() {
-            return Vec::new();
-        }
-        if self.protocol == protocol::UDP {
-            return Message::decode(self.bytes).into_iter().collect();
-        }
-        // Over TCP each message follows its length (RFC 1035 section 4.2.2).
-        let mut stream = Cursor::new(self.bytes);
-        let mut messages = Vec::new();
-        while let Some(length) = stream.u16()
-            && messages.len() < MAX_STREAM_MESSAGES
-        {
-            match Message::decode(stream.take_available(usize::from(length))) {
-                Some(message) => messages.push(message),
-                None => break,
-            }
-        }
-        messages
-    }
 }
 
 impl Heads {
     /// Takes in a head and the DNS messages that were found in it. True where it said something
     /// that is worth a judgement.
-    pub(crate) fn learn(&mut self, head: &Head<'_>, messages: &[Message]) -> bool {
+    pub(crate) fn learn(&mut self, head: &Head<'_>, found: &Found) -> bool {
         self.count += 1;
         let told = match head.protocol {
             protocol::ICMP | protocol::ICMPV6 => {
                 self.icmp.get_or_insert_default().learn(head);
                 true
             }
-            _ if head.is_dns() => self.learn_dns(head, messages),
+            _ if head.is_dns() => self.learn_dns(head, found),
             _ => self.learn_payload(head),
         };
         self.decoded += u64::from(told);
         told
     }
 
-    fn learn_dns(&mut self, head: &Head<'_>, messages: &[Message]) -> bool {
+    fn learn_dns(&mut self, head: &Head<'_>, found: &Found) -> bool {
         let dns = self.dns.get_or_insert_default();
-        for message in messages {
-            dns.learn(message);
-        }
+        let responses = found.messages.iter().filter(|message| message.response).count() as u64;
+        dns.responses += responses;
+        dns.queries += found.messages.len() as u64 - responses;
         // A message cut by the head still weighs what its packet carried.
         let bytes = u64::from(head.payload_bytes);
         if head.from_client {
@@ -118,13 +94,13 @@ impl Heads {
         } else {
             dns.response_bytes += bytes;
         }
-        if messages.is_empty() {
+        if found.is_foreign() {
             dns.undecoded += 1;
             self.learn_bytes(head);
             return false;
         }
         self.protocol.get_or_insert(Protocol::Dns);
-        true
+        !found.messages.is_empty()
     }
 
     fn learn_payload(&mut self, head: &Head<'_>) -> bool {
@@ -217,40 +193,6 @@ impl Http {
     }
 }
 
-impl Dns {
-    fn learn(&mut self, message: &Message) {
-        if message.response {
-            self.responses += 1;
-            self.failures += u64::from(message.rcode != 0);
-            self.nxdomain += u64::from(message.rcode == dns::RCODE_NXDOMAIN);
-            self.answer_bytes += u64::from(message.answer_bytes);
-            return;
-        }
-        self.queries += 1;
-        let name = message.name.as_bytes();
-        let length = u16::try_from(name.len()).unwrap_or(u16::MAX);
-        self.name_bytes += u64::from(length);
-        self.label_count += u64::from(message.name.labels);
-        self.longest_label = self.longest_label.max(u16::from(message.name.longest_label));
-        self.longest_name = self.longest_name.max(length);
-        // Case may be random on purpose (DNS 0x20) and does not make a name another.
-        let lower = name.iter().map(u8::to_ascii_lowercase);
-        let _new = self.distinct.insert(distinct::hash(lower));
-        self.name_entropy.add(entropy(name));
-        *match message.record_type {
-            record_type::A => &mut self.a,
-            record_type::AAAA => &mut self.aaaa,
-            record_type::TXT => &mut self.txt,
-            record_type::NULL => &mut self.null,
-            record_type::CNAME => &mut self.cname,
-            record_type::MX => &mut self.mx,
-            record_type::SRV => &mut self.srv,
-            record_type::PTR => &mut self.ptr,
-            _ => &mut self.other,
-        } += 1;
-    }
-}
-
 impl Icmp {
     fn learn(&mut self, head: &Head<'_>) {
         self.payload_bytes += u64::from(head.payload_bytes);
@@ -293,7 +235,7 @@ impl Icmp {
 mod tests {
     use detector_common::parse::protocol;
 
-    use super::{Echo, Head, Heads};
+    use super::{Echo, Found, Head, Heads};
 
     fn head(bytes: &[u8], number: u8, server_port: u16, echo: Option<Echo>) -> Head<'_> {
         Head {
@@ -310,7 +252,7 @@ mod tests {
     fn http_uploads_are_told() {
         let mut heads = Heads::default();
         let request = b"PUT /x HTTP/1.1\r\nHost: 198.51.100.9\r\nContent-Length: 99\r\n\r\n";
-        assert!(heads.learn(&head(request, protocol::TCP, 80, None), &[]));
+        assert!(heads.learn(&head(request, protocol::TCP, 80, None), &Found::default()));
         let http = heads.http.expect("decoded");
         assert_eq!((http.uploads, http.content_length_max), (1, 99));
         assert!(http.bare_host);
@@ -320,9 +262,18 @@ mod tests {
     #[test]
     fn replies_are_compared_with_requests() {
         let mut heads = Heads::default();
-        heads.learn(&head(b"abcdefghijklmnopqrstuvw", protocol::ICMP, 0, Some(Echo::Request)), &[]);
-        heads.learn(&head(b"abcdefghijklmnopqrstuvw", protocol::ICMP, 0, Some(Echo::Reply)), &[]);
-        heads.learn(&head(b"another answer than this", protocol::ICMP, 0, Some(Echo::Reply)), &[]);
+        heads.learn(
+            &head(b"abcdefghijklmnopqrstuvw", protocol::ICMP, 0, Some(Echo::Request)),
+            &Found::default(),
+        );
+        heads.learn(
+            &head(b"abcdefghijklmnopqrstuvw", protocol::ICMP, 0, Some(Echo::Reply)),
+            &Found::default(),
+        );
+        heads.learn(
+            &head(b"another answer than this", protocol::ICMP, 0, Some(Echo::Reply)),
+            &Found::default(),
+        );
         let icmp = heads.icmp.expect("decoded");
         assert_eq!((icmp.requests, icmp.replies), (1, 2));
         assert_eq!((icmp.unusual, icmp.replies_unlike), (1, 1));
@@ -333,8 +284,7 @@ mod tests {
     fn what_is_no_dns_on_its_port_is_counted() {
         let mut heads = Heads::default();
         let head = head(b"SSH-2.0-tunnel over port 53\r\n", protocol::TCP, 53, None);
-        assert!(head.dns_messages().is_empty());
-        assert!(!heads.learn(&head, &[]));
+        assert!(!heads.learn(&head, &Found::default()));
         assert_eq!(heads.dns.expect("counted").undecoded, 1);
         assert_eq!(heads.up_entropy.count, 1);
     }

@@ -5,7 +5,8 @@ use detector_common::flow::{Direction, FlowCounters, FlowKey};
 use detector_common::parse::{protocol, tcp};
 
 use super::config::Timeouts;
-use super::heads::Echo;
+use super::dns_stream::{DnsStream, Found};
+use super::heads::{Echo, Head};
 use super::observation::{SECOND_NS, TimeBase};
 use super::record::{FlowEndReason, FlowRecord, FlowView};
 use super::session::Volume;
@@ -19,6 +20,8 @@ pub(crate) struct LiveFlow {
     pub(crate) home: u8,
     /// Type and code of the first ICMP packet of each direction.
     pub(crate) icmp: [u16; 2],
+    /// Both directions as streams of DNS messages, from its first head on a DNS port over TCP.
+    pub(crate) dns: Option<Box<[DnsStream; 2]>>,
     /// The session that its packets are added to.
     pub(crate) session: Handle,
     /// Whether each direction carried packets in that session.
@@ -71,6 +74,7 @@ impl LiveFlow {
             },
             home,
             icmp: [0; 2],
+            dns: None,
             session: Handle::NONE,
             carried: [false; 2],
             latest: [Volume::default(); 2],
@@ -105,6 +109,19 @@ impl LiveFlow {
         }
         let back = direction.reverse();
         if known(back) { of(back).map(Echo::answer) } else { Some(Echo::Request) }
+    }
+
+    /// The DNS messages in a head of this flow.
+    pub(crate) fn dns_messages(&mut self, head: &Head<'_>) -> Found {
+        if !head.is_dns() {
+            return Found::default();
+        }
+        if head.protocol == protocol::UDP {
+            return Found::datagram(head.bytes);
+        }
+        let [up, down] = &mut **self.dns.get_or_insert_default();
+        let stream = if head.from_client { up } else { down };
+        stream.read(head.bytes, usize::try_from(head.payload_bytes).unwrap_or(usize::MAX))
     }
 
     /// Reads each of its cache lines, see [`super::Tracker::warm`].

@@ -171,6 +171,23 @@ impl LiveSession {
         visitor.judge(&self.session, &self.flow, cause, now_ns);
     }
 
+    /// A head said something: judges the session at the first, second, fourth … of it.
+    pub(super) fn count_head(&mut self, now_ns: u64, visitor: &mut impl Visitor) {
+        if self.session.heads.decoded >= self.session.checkpoints.next_heads {
+            self.session.checkpoints.next_heads *= 2;
+            self.judge(SessionCheckpoint::Head, now_ns, visitor);
+        }
+    }
+
+    /// Judges the session a last time, if it was active since it was judged, and takes leave of it.
+    pub(super) fn end(&mut self, now_ns: u64, window_ns: u64, visitor: &mut impl Visitor) {
+        if self.session.packets() > self.session.checkpoints.judged_packets {
+            let silent_ns = self.session.last_seen_ns.saturating_add(window_ns);
+            self.judge(SessionCheckpoint::End, now_ns.min(silent_ns), visitor);
+        }
+        visitor.session_ended(&self.session);
+    }
+
     pub(super) fn is_over(&self, now_ns: u64, window_ns: u64) -> bool {
         now_ns > self.session.last_seen_ns.saturating_add(window_ns)
     }

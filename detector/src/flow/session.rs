@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use detector_common::flow::Half;
 
-pub use super::facts::{Dns, Heads, Http, Icmp, Mean};
+pub use super::facts::{Dns, DnsNames, Heads, Http, Icmp, Mean};
 use super::rhythm::Rhythm;
 
 /// What makes flows one session. Addresses as in [`detector_common::FlowKey`]: IPv4 as

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use detector_common::parse::protocol;
 
+use super::dns_stream::Found;
 use super::heads::Head;
 use super::index::Index;
 use super::live_flow::{Delta, LiveFlow};
@@ -14,7 +15,7 @@ use super::live_session::{LiveSession, Opening};
 use super::names::Names;
 use super::observation::SECOND_NS;
 use super::record::FlowView;
-use super::session::{OverflowPeer, SessionCheckpoint, SessionKey};
+use super::session::{OverflowPeer, Session, SessionKey};
 use super::slab::{Handle, Slab};
 use super::wheel::Wheel;
 use super::{Visitor, Volume};
@@ -48,6 +49,10 @@ impl SessionTable {
 
     pub(crate) fn len(&self) -> usize {
         self.sessions.len()
+    }
+
+    pub(crate) fn get(&self, handle: Handle) -> Option<&Session> {
+        self.sessions.get(handle).map(|entry| &entry.session)
     }
 
     /// Reads the cache lines of a session that every reading of its flows changes.
@@ -213,6 +218,7 @@ impl SessionTable {
         handle: Handle,
         flow: &FlowView,
         head: &Head<'_>,
+        found: &Found,
         now_ns: u64,
         names: &mut Names,
         visitor: &mut impl Visitor,
@@ -221,20 +227,18 @@ impl SessionTable {
             return;
         };
         entry.flow = *flow;
-        let messages = head.dns_messages();
-        let told = entry.session.heads.learn(head, &messages);
+        let told = entry.session.heads.learn(head, found);
         if let Some(name) = entry.session.heads.name() {
             entry.session.name = Some(Arc::clone(name));
         }
-        for message in &messages {
+        for message in &found.messages {
             if !head.from_client {
                 names.learn(message, now_ns);
             }
             visitor.dns_message(&entry.session, flow, message, now_ns);
         }
-        if told && entry.session.heads.decoded >= entry.session.checkpoints.next_heads {
-            entry.session.checkpoints.next_heads *= 2;
-            entry.judge(SessionCheckpoint::Head, now_ns, visitor);
+        if told {
+            entry.count_head(now_ns, visitor);
         }
     }
 
@@ -275,11 +279,7 @@ impl SessionTable {
         };
         let hash = self.index.hash(&entry.session.key);
         self.index.remove(hash, handle.slot);
-        if entry.session.packets() > entry.session.checkpoints.judged_packets {
-            let silent_ns = entry.session.last_seen_ns.saturating_add(self.window_ns);
-            entry.judge(SessionCheckpoint::End, now_ns.min(silent_ns), visitor);
-        }
-        visitor.session_ended(&entry.session);
+        entry.end(now_ns, self.window_ns, visitor);
     }
 }
 

@@ -401,3 +401,111 @@ fn errors_are_no_echo_whichever_way_they_go() {
         check_icmp(&mut scene, (0, 0, 2));
     }
 }
+
+/// A DNS flow over UDP between the usual two ends, which are client and resolver.
+fn dns_key(number: u8, client_port: u16, resolver: u8) -> FlowKey {
+    let mut key = FlowKey { protocol: protocol::UDP, ..key(number, client_port, 53) };
+    key.high[15] = resolver;
+    key
+}
+
+/// A query for an address, or the response that there is none.
+fn dns(name: &str, response: bool) -> Vec<u8> {
+    let flags = if response { 0x8183_u16 } else { 0x0100 };
+    let mut wire: Vec<u8> =
+        [7, flags, 1, 0, 0, 0].iter().flat_map(|word: &u16| word.to_be_bytes()).collect();
+    for label in name.split('.') {
+        wire.push(u8::try_from(label.len()).expect("short"));
+        wire.extend(label.as_bytes());
+    }
+    wire.extend([0, 0, 1, 0, 1]);
+    wire
+}
+
+/// The sessions that are units of a domain, by its name.
+fn domains(scene: &mut Scene) -> Vec<(String, Session)> {
+    scene.tracker.finish(&mut scene.notes);
+    let of = |session: &Session| Some((session.domain.as_deref()?.to_owned(), session.clone()));
+    let mut domains: Vec<_> = scene.notes.sessions.iter().filter_map(of).collect();
+    domains.sort_by(|a, b| a.0.cmp(&b.0));
+    domains
+}
+
+#[test]
+fn a_domain_is_one_unit_whoever_is_asked() {
+    let mut scene = Scene::new(TrackerConfig::default());
+    for (count, resolver) in [(1, 53), (2, 53), (3, 53), (4, 54)] {
+        let key = dns_key(1, 40_000 + count, resolver);
+        scene.head(&key, Direction::FromLow, &dns("Www.Site.Example", false), u64::from(count));
+        scene.head(&key, Direction::FromHigh, &dns("www.site.example", true), u64::from(count));
+    }
+    scene.head(&dns_key(2, 40_000, 53), Direction::FromLow, &dns("a.site.example", false), 5);
+    scene.head(&dns_key(1, 40_009, 53), Direction::FromLow, &dns("other.test", false), 5);
+    let domains = domains(&mut scene);
+    let names: Vec<&str> = domains.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["other.test", "site.example", "site.example"]);
+    let site = domains.iter().find(|(_, session)| session.up.packets == 4).expect("asked by one");
+    let (_, site) = site;
+    assert_eq!((site.key.server[15], site.key.server_port), (54, 53));
+    assert_eq!((site.flows, site.flows_answered), (4, 4));
+    assert_eq!((site.up.payload_bytes, site.up.ip_bytes), (4 * 34, 4 * (34 + 28)));
+    assert_eq!((site.down.packets, site.up.gap_max, site.up.bursts), (4, 100, 3));
+    assert_eq!(site.duration_ns(), 3 * SECOND_NS);
+    let dns = site.heads.dns.as_deref().expect("facts");
+    let facts = dns.names.as_deref().expect("names");
+    assert_eq!((dns.queries, dns.responses), (4, 4));
+    assert_eq!((facts.name_bytes, facts.a, facts.nxdomain, facts.uppercase), (12, 4, 4, 4));
+    assert_eq!((facts.other_resolver, facts.tcp_queries), (1, 0));
+    assert!(facts.distinct.count() < 1.5);
+    // The session of the resolver counts messages and leaves the names to the domains.
+    let whole = scene.notes.sessions.iter().find(|session| session.domain.is_none());
+    let whole = whole.and_then(|session| session.heads.dns.as_deref()).expect("a session");
+    assert!(whole.names.is_none() && whole.queries > 0);
+}
+
+#[test]
+fn multicast_dns_has_no_domains() {
+    let mut scene = Scene::new(TrackerConfig::default());
+    let key = FlowKey { high_port: 5353_u16.to_be_bytes(), ..dns_key(1, 5353, 251) };
+    scene.head(&key, Direction::FromLow, &dns("printer.local", false), 0);
+    assert_eq!(domains(&mut scene).len(), 0);
+}
+
+#[test]
+fn a_domain_is_judged_at_powers_of_two_and_ends_in_silence() {
+    let mut scene = Scene::new(TrackerConfig::default());
+    for count in 0..9 {
+        let key = dns_key(1, 40_000 + count, 53);
+        scene.head(&key, Direction::FromLow, &dns("www.site.example", false), 0);
+    }
+    // Each message brings its session and its domain to a checkpoint: 1, 2, 4, 8.
+    assert_eq!(scene.causes(), [SessionCheckpoint::Head; 8]);
+    scene.tick(1);
+    assert_eq!(scene.notes.judged.last().map(|judged| judged.1), Some(9));
+    scene.tick(300);
+    assert_eq!(scene.tracker.counts().domains_live, 1);
+    scene.tick(301);
+    assert_eq!(scene.tracker.counts().domains_live, 0);
+    let key = dns_key(1, 40_000, 53);
+    scene.head(&key, Direction::FromLow, &dns("www.site.example", false), 900);
+    let ids: Vec<u64> = domains(&mut scene).iter().map(|(_, session)| session.id).collect();
+    assert_eq!(ids.len(), 2);
+    assert!(ids[0] != ids[1] && ids.iter().all(|id| *id > 1 << 63));
+    assert!(scene.tracker.is_empty());
+}
+
+#[test]
+fn a_full_table_of_domains_ends_what_is_due_next() {
+    let config = TrackerConfig { max_domains: 2, ..TrackerConfig::default() };
+    let mut scene = Scene::new(config);
+    for (count, name) in
+        (0..).zip(["a.one.example", "a.two.example", "b.one.example", "a.three.example"])
+    {
+        let key = dns_key(1, 40_000 + count, 53);
+        scene.head(&key, Direction::FromLow, &dns(name, false), u64::from(count));
+    }
+    let counts = scene.tracker.counts();
+    assert_eq!((counts.domains_live, counts.domains_opened, counts.domains_evicted), (2, 3, 1));
+    let queries: u64 = domains(&mut scene).iter().map(|(_, session)| session.up.packets).sum();
+    assert_eq!(queries, 4);
+}

@@ -8,6 +8,7 @@ use detector_common::flow::{Direction, FlowCounters, FlowKey};
 
 use super::Visitor;
 use super::config::TrackerConfig;
+use super::domains::DomainTable;
 use super::heads::Head;
 use super::names::Names;
 use super::observation::{Cause, Observation, TimeBase};
@@ -28,6 +29,10 @@ pub struct TrackerCounts {
     pub sessions_opened: u64,
     /// Sessions ended early to make room.
     pub sessions_evicted: u64,
+    /// Registered domains that a client asked for, and those ended early to make room.
+    pub domains_live: u64,
+    pub domains_opened: u64,
+    pub domains_evicted: u64,
     /// Names that had to make room.
     pub names_evicted: u64,
     /// Heads taken in, and those whose flow could not be held.
@@ -49,6 +54,7 @@ impl FlowPlace {
 pub struct Tracker {
     flows: FlowTable,
     sessions: SessionTable,
+    domains: DomainTable,
     names: Names,
     /// As many as the source's own overflow table holds.
     overflows: HashMap<OverflowKey, OverflowCounters>,
@@ -64,6 +70,7 @@ impl Tracker {
         Self {
             flows: FlowTable::new(config.max_flows, config.timeouts),
             sessions: SessionTable::new(config.max_sessions, config.session_window_secs),
+            domains: DomainTable::new(config.max_domains, config.session_window_secs),
             names: Names::new(config.max_names),
             overflows: HashMap::new(),
             expired: Vec::new(),
@@ -129,7 +136,7 @@ impl Tracker {
     /// Nothing is followed: no timer will come due.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.flows.len() == 0 && self.sessions.len() == 0
+        self.flows.len() == 0 && self.sessions.len() == 0 && self.domains.len() == 0
     }
 
     /// Moves the keys of flows that fell idle into `keys`: their entries may be deleted. Each is
@@ -144,6 +151,7 @@ impl Tracker {
         for handle in self.flows.handles() {
             self.close_handle(handle, visitor);
         }
+        self.domains.finish(self.now_ns, visitor);
         self.sessions.finish(self.now_ns, visitor);
         self.flows.restart();
         self.expired.clear();
@@ -159,6 +167,9 @@ impl Tracker {
             sessions_live: self.sessions.len() as u64,
             sessions_opened: self.sessions.opened,
             sessions_evicted: self.sessions.evicted,
+            domains_live: self.domains.len() as u64,
+            domains_opened: self.domains.opened,
+            domains_evicted: self.domains.evicted,
             names_evicted: self.names.evictions,
             heads: self.heads,
             heads_refused: self.heads_refused,
@@ -237,8 +248,15 @@ impl Tracker {
             server_port: u16::from_be_bytes(key.destination(flow.view.initiator).1),
             echo: flow.echo(direction),
         };
+        let found = flow.dns_messages(&head);
         let view = flow.view;
-        self.sessions.head(session, &view, &head, now_ns, &mut self.names, visitor);
+        self.sessions.head(session, &view, &head, &found, now_ns, &mut self.names, visitor);
+        let Some(session) = self.sessions.get(session) else {
+            return;
+        };
+        for message in &found.messages {
+            self.domains.learn(session, &view, &head, message, now_ns, visitor);
+        }
     }
 
     fn overflow(
@@ -289,6 +307,7 @@ impl Tracker {
             visitor.flow_record(&record);
         });
         self.sessions.tick(now_ns, &self.names, visitor);
+        self.domains.tick(now_ns, visitor);
     }
 }
 

@@ -5,7 +5,6 @@
 
 use std::net::IpAddr;
 
-use crate::features::name_information;
 use crate::flow::session::{Dns, Icmp};
 use crate::flow::{Session, Side, Volume};
 use crate::network::ip;
@@ -18,9 +17,12 @@ pub const MIN_PACKETS: u64 = 7;
 /// request line with its headers is larger.
 pub const MIN_PAYLOAD_BYTES: u64 = 384;
 
-/// Bytes that a client's DNS names must be able to carry before it is judged: a directory look-up
-/// with a GUID in it holds 35, one query name full of encoded content 60 and more.
-pub const MIN_NAME_BYTES: f64 = 48.0;
+/// Bytes that the labels below a domain must be able to carry before it is judged: a directory
+/// look-up with a GUID in it holds some 20, the shortest query of a file that was seen 37.
+pub const MIN_NAME_BYTES: f64 = 32.0;
+
+/// Domains below which names are addresses backwards and hold nothing else.
+const REVERSE_DOMAINS: [&str; 2] = ["in-addr.arpa", "ip6.arpa"];
 
 /// The senders of a session that are judged: at home, and with enough sent.
 pub fn judged(session: &Session) -> impl Iterator<Item = Side> {
@@ -37,8 +39,11 @@ fn is_judged(session: &Session, sender: Side) -> bool {
     }
     let sent = session.sent(sender);
     let (dns, icmp) = (session.heads.dns.as_deref(), session.heads.icmp.as_deref());
-    if let Some(dns) = dns.filter(|dns| sender == Side::Client && dns.queries != 0) {
-        return asks(dns);
+    if let Some(domain) = session.domain.as_deref() {
+        return sender == Side::Client && dns.is_some_and(|dns| asks(dns, domain));
+    }
+    if dns.is_some_and(is_dns) {
+        return false;
     }
     match icmp {
         Some(icmp) if icmp.requests + icmp.replies != 0 => carries(icmp, sent),
@@ -46,12 +51,19 @@ fn is_judged(session: &Session, sender: Side) -> bool {
     }
 }
 
+/// Whether a session on a DNS port speaks DNS: then its domains are judged, each for itself. Else
+/// it is as any other session.
+fn is_dns(dns: &Dns) -> bool {
+    dns.queries + dns.responses > dns.undecoded
+}
+
 /// Names of addresses hold nothing but addresses, and a few short names hold too little.
-fn asks(dns: &Dns) -> bool {
-    // The sums are a cheap upper bound.
-    dns.ptr < dns.queries
-        && dns.name_bytes as f64 >= MIN_NAME_BYTES
-        && name_information(dns) >= MIN_NAME_BYTES
+fn asks(dns: &Dns, domain: &str) -> bool {
+    let Some(names) = dns.names.as_deref() else { return false };
+    // No label carries more than its own bytes.
+    names.name_bytes as f64 >= MIN_NAME_BYTES
+        && !REVERSE_DOMAINS.contains(&domain)
+        && names.information.sum().bytes >= MIN_NAME_BYTES
 }
 
 /// Echo payloads that all are those of an ordinary ping, answered as they were sent and of one
@@ -76,6 +88,9 @@ fn enough(sent: &Volume, packets: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::features::example::session;
+    use crate::flow::SessionKey;
+    use crate::flow::session::DnsNames;
 
     #[test]
     fn groups_are_no_receivers() {
@@ -104,23 +119,54 @@ mod tests {
         assert!(carries(&icmp(1), &sent(84)));
     }
 
+    /// A domain whose subdomains are `names`.
+    fn domain(domain: &str, names: &[String]) -> Session {
+        let mut facts = DnsNames::default();
+        for name in names {
+            facts.name_bytes += name.len() as u64;
+            facts.information.learn(name.as_bytes());
+        }
+        let dns = Dns { queries: names.len() as u64, names: Some(facts.into()), ..Dns::default() };
+        let mut session = session(SessionKey { server_port: 53, ..SessionKey::default() });
+        session.domain = Some(domain.into());
+        session.heads.dns = Some(dns.into());
+        session
+    }
+
     #[test]
     fn names_hold_little_or_much() {
-        let check = |queries: u64, ptr: u64, length: u64, entropy: f64, expected: bool| {
-            let mut dns = Dns { queries, ptr, name_bytes: queries * length, ..Dns::default() };
-            dns.name_entropy.add(entropy);
-            for name in 0..queries {
-                let spread = name.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-                dns.distinct.insert(spread);
-            }
-            assert_eq!(asks(&dns), expected, "{queries} {ptr} {length} {entropy}");
+        let check = |name: &str, names: &[String], expected: bool| {
+            let session = domain(name, names);
+            assert_eq!(judged(&session).count(), usize::from(expected), "{name} {names:?}");
         };
-        check(1, 0, 64, 4.35, false);
-        check(1, 0, 118, 5.5, true);
-        check(3, 0, 24, 3.7, false);
-        check(1, 0, 117, 4.2, true);
-        check(40, 0, 24, 3.7, true);
-        check(40, 40, 72, 3.1, false);
+        let coded = |number: u64| {
+            format!(
+                "{:016x}{:016x}",
+                number.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+                !number.wrapping_mul(0xc4ce_b9fe_1a85_ec53)
+            )
+        };
+        let hosts = ["www", "mail", "shop", "static", "api"].map(str::to_owned);
+        check("site.example", &hosts, false);
+        check("site.example", &[coded(1)], false);
+        check("site.example", &[coded(1), coded(2), coded(3)], true);
+        let addresses: Vec<String> =
+            (0..500).map(|host| format!("{}.{}.0.192", host % 256, host / 256)).collect();
+        check("in-addr.arpa", &addresses, false);
+    }
+
+    #[test]
+    fn a_dns_port_may_carry_something_else() {
+        let check = |queries, undecoded, expected: bool| {
+            let mut session = session(SessionKey { server_port: 53, ..SessionKey::default() });
+            session.up = Volume { packets: 10, payload_bytes: 5_000, ..Volume::default() };
+            session.heads.dns = Some(Dns { queries, undecoded, ..Dns::default() }.into());
+            assert_eq!(judged(&session).count(), usize::from(expected), "{queries} {undecoded}");
+        };
+        check(10, 0, false);
+        check(10, 9, false);
+        check(5, 5, true);
+        check(0, 10, true);
     }
 
     #[test]

@@ -20,12 +20,15 @@ pub mod record_type {
     pub const A: u16 = 1;
     pub const NS: u16 = 2;
     pub const CNAME: u16 = 5;
+    pub const SOA: u16 = 6;
     pub const NULL: u16 = 10;
     pub const PTR: u16 = 12;
     pub const MX: u16 = 15;
     pub const TXT: u16 = 16;
     pub const AAAA: u16 = 28;
     pub const SRV: u16 = 33;
+    pub const DS: u16 = 43;
+    pub const DNSKEY: u16 = 48;
     pub const HTTPS: u16 = 65;
 }
 

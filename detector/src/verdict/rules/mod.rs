@@ -6,8 +6,11 @@
 
 mod clear;
 mod dns;
+#[cfg(test)]
+mod dns_tests;
 mod habit;
 mod icmp;
+mod services;
 mod volume;
 
 use crate::features::Sample;
