@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use detector_common::flow::Half;
 
-pub use super::facts::{Dns, Heads, Http, Icmp, Mean};
+pub use super::echo::Icmp;
+pub use super::facts::{Dns, Heads, Mean};
+pub use super::web::Http;
 
 /// What makes flows one session. Addresses as in [`detector_common::FlowKey`]: IPv4 as
 /// IPv4-mapped.
@@ -203,6 +205,9 @@ pub struct Session {
     pub named_by_dns: bool,
     /// The client's name, from a DNS answer.
     pub client_name: Option<Arc<str>>,
+    /// One of its ends at home asked what its own public address is, by name, within ten minutes of
+    /// the session.
+    pub asked_own_address: bool,
     pub heads: Heads,
     pub checkpoints: Checkpoints,
     /// Set where this is not a session but what a home host carried while the flow table was full:

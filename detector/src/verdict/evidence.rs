@@ -6,7 +6,8 @@
 use std::net::IpAddr;
 
 use crate::features::name_information;
-use crate::flow::session::{Dns, Icmp};
+use crate::flow::echo::Carried;
+use crate::flow::session::Dns;
 use crate::flow::{Session, Side, Volume};
 use crate::network::ip;
 
@@ -21,6 +22,10 @@ pub const MIN_PAYLOAD_BYTES: u64 = 384;
 /// Bytes that a client's DNS names must be able to carry before it is judged: a directory look-up
 /// with a GUID in it holds 35, one query name full of encoded content 60 and more.
 pub const MIN_NAME_BYTES: f64 = 48.0;
+
+/// Times that echo sizes went up after down or down after up below which they are a sweep, or a
+/// search for the path's MTU: that halves a span of 1,472 bytes eleven times.
+pub const MIN_SIZE_TURNS: u64 = 12;
 
 /// The senders of a session that are judged: at home, and with enough sent.
 pub fn judged(session: &Session) -> impl Iterator<Item = Side> {
@@ -41,7 +46,7 @@ fn is_judged(session: &Session, sender: Side) -> bool {
         return asks(dns);
     }
     match icmp {
-        Some(icmp) if icmp.requests + icmp.replies != 0 => carries(icmp, sent),
+        Some(icmp) if icmp.requests + icmp.replies != 0 => carries(icmp.carried(sender)),
         _ => enough(sent, session.packets()),
     }
 }
@@ -54,11 +59,10 @@ fn asks(dns: &Dns) -> bool {
         && name_information(dns) >= MIN_NAME_BYTES
 }
 
-/// Echo payloads that all are those of an ordinary ping, answered as they were sent and of one
-/// size, hold nothing.
-fn carries(icmp: &Icmp, sent: &Volume) -> bool {
-    let plain = icmp.unusual == 0 && icmp.replies_unlike == 0 && sent.size_min == sent.size_max;
-    sent.payload_bytes != 0 && !plain
+/// Echo payloads that all are those of an ordinary ping or return one, and whose sizes stay or only
+/// grow, hold nothing.
+fn carries(carried: &Carried) -> bool {
+    carried.unusual != 0 || carried.size_turns >= MIN_SIZE_TURNS
 }
 
 /// Multicast and broadcast, which name no host that could receive a theft.
@@ -96,12 +100,14 @@ mod tests {
 
     #[test]
     fn an_ordinary_ping_holds_nothing() {
-        let sent =
-            |size_max| Volume { payload_bytes: 560, size_min: 84, size_max, ..Volume::default() };
-        let icmp = |unusual| Icmp { requests: 4, unusual, ..Icmp::default() };
-        assert!(!carries(&icmp(0), &sent(84)));
-        assert!(carries(&icmp(0), &sent(90)));
-        assert!(carries(&icmp(1), &sent(84)));
+        let check = |unusual, size_turns, expected| {
+            let carried = Carried { unusual, size_turns, ..Carried::default() };
+            assert_eq!(carries(&carried), expected, "{unusual} {size_turns}");
+        };
+        check(0, 0, false);
+        check(0, 11, false);
+        check(0, 12, true);
+        check(1, 0, true);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod clear;
 mod dns;
 mod icmp;
+mod pieces;
 mod volume;
 
 use crate::features::Sample;
