@@ -9,14 +9,20 @@ const STEP: u32 = 100;
 
 /// A pcap file with one frame every [`STEP`].
 pub fn pcap(link: u32, frames: &[Vec<u8>]) -> Vec<u8> {
+    let times = (0..).step_by(STEP as usize);
+    timed(link, times.zip(frames.iter().map(Vec::as_slice)))
+}
+
+/// A pcap file of frames with their times in microseconds since its start.
+pub fn timed<'a>(link: u32, frames: impl IntoIterator<Item = (u64, &'a [u8])>) -> Vec<u8> {
     let mut file = Vec::new();
     for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, link] {
         file.extend(word.to_le_bytes());
     }
-    for (index, frame) in frames.iter().enumerate() {
-        let (index, length) = (index as u32, frame.len() as u32);
-        let time = index * STEP;
-        for word in [SECOND + time / 1_000_000, time % 1_000_000, length, length] {
+    for (time, frame) in frames {
+        let (seconds, micros) = ((time / 1_000_000) as u32, (time % 1_000_000) as u32);
+        let length = frame.len() as u32;
+        for word in [SECOND + seconds, micros, length, length] {
             file.extend(word.to_le_bytes());
         }
         file.extend(frame);

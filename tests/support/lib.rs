@@ -6,6 +6,7 @@
 
 mod background;
 pub mod capture_file;
+pub mod conversation;
 pub mod frames;
 mod link;
 mod namespace;
