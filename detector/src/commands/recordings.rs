@@ -95,5 +95,6 @@ pub(super) fn summary(capture: &CaptureSummary, alerts: u64) -> Summary {
         ("fragments_forgotten", capture.fragments_forgotten),
         ("packets_over_the_host_table", capture.totals.overflow_rest.packets),
     ]);
+    summary.count(capture.tracker.left_out());
     summary
 }

@@ -38,6 +38,8 @@ pub(crate) struct SessionTable {
     pub(crate) evicted: u64,
     /// Kinds of HTTP uploads that had no room in their session.
     pub(crate) upload_kinds_refused: u64,
+    /// TLS hellos that were cut before their fingerprint was known.
+    pub(crate) hellos_cut: u64,
 }
 
 impl SessionTable {
@@ -53,6 +55,7 @@ impl SessionTable {
             opened: 0,
             evicted: 0,
             upload_kinds_refused: 0,
+            hellos_cut: 0,
         }
     }
 
@@ -300,6 +303,7 @@ impl SessionTable {
         }
         let http = entry.session.heads.http.as_deref();
         self.upload_kinds_refused += http.map_or(0, |http| http.shapes_refused);
+        self.hellos_cut += u64::from(entry.session.heads.hellos_cut);
         visitor.session_ended(&entry.session);
     }
 }
