@@ -64,6 +64,7 @@ impl LiveSession {
                 next_heads: 1,
                 judged_packets: 0,
                 judged: 0,
+                ended: false,
             },
             overflow: opening.overflow,
         };

@@ -297,7 +297,10 @@ impl SessionTable {
         };
         let hash = self.index.hash(&entry.session.key);
         self.index.remove(hash, handle.slot);
-        if entry.session.packets() > entry.session.checkpoints.judged_packets {
+        entry.session.checkpoints.ended = true;
+        let news = entry.session.packets() > entry.session.checkpoints.judged_packets;
+        // That an echo message was the only one of its kind is known only now.
+        if news || entry.session.heads.icmp.is_some() {
             let silent_ns = entry.session.last_seen_ns.saturating_add(self.window_ns);
             entry.judge(SessionCheckpoint::End, now_ns.min(silent_ns), visitor);
         }
