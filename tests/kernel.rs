@@ -746,17 +746,29 @@ fn heads_carry_the_first_bytes() {
 
 #[test]
 #[ignore = "needs root: run cargo xtask test"]
-fn four_heads_a_direction_and_every_dns_message() {
-    for (ports, expected) in [((54_000, 443), 4), ((54_000, 53), 20), ((53, 54_000), 20)] {
+fn heads_last_as_long_as_the_story_may() {
+    const REPEATS: usize = 40;
+    let udp = |ports| frames::udp_frame(ports, b"message");
+    let tcp = |ports| frames::tcp_frame(ports, 1, 0x18, b"message");
+    let ping = frames::icmp(8, 0, 7, b"message");
+    let ping = frames::ethernet(&[], frames::IPV4, &frames::V4::new(1).packet(&ping));
+    for (frame, expected) in [
+        (udp((54_000, 443)), 4),
+        (udp((54_000, 53)), REPEATS),
+        (udp((53, 54_000)), REPEATS),
+        (tcp((54_000, 443)), 4),
+        (tcp((54_000, 8080)), 12),
+        (tcp((587, 54_000)), 32),
+        (ping, 32),
+    ] {
         for program in PROGRAMS {
             let mut kernel = Kernel::load(&small());
             let mut events = kernel.events();
-            let frame = frames::udp_frame(ports, b"message");
-            kernel.run_as(program, &frame, None, 20);
+            kernel.run_as(program, &frame, None, REPEATS as u32);
             let heads = drain(&mut events, parsed(&frame).direction)
                 .into_iter()
                 .filter(|seen| matches!(seen, Seen::Head { .. }));
-            assert_eq!(heads.count(), expected, "{program}, {ports:?}");
+            assert_eq!(heads.count(), expected, "{program}, {frame:?}");
         }
     }
 }

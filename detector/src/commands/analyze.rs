@@ -99,13 +99,12 @@ fn analyze(
         Err(failure) => return Ok(Outcome { summary: Summary::default(), failure: Some(failure) }),
     };
     let mut printer = Printer { engine, sink, features, path, failure: None };
-    let run = recordings.run(reader, &mut printer);
+    let capture = recordings.run(reader, &mut printer);
     if let Some(failure) = printer.failure {
         return Err(failure.into());
     }
-    let mut summary = summary(&run, printer.engine.counts().alerts);
+    let mut summary = summary(&capture, printer.engine.counts().alerts);
     summary.count(printer.engine.told());
-    let capture = run.capture;
     if capture.flows != 0 && capture.flows_without_home == capture.flows {
         eprintln!(
             "detector: {}: no host of this capture is in the home networks, its clients were judged \

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use crate::config::Config;
-use crate::flow::{Tracker, TrackerCounts, Visitor};
+use crate::flow::{Tracker, Visitor};
 use crate::sink::Summary;
 use crate::source::capture::{CaptureConfig, CaptureSource, CaptureSummary, default_prefixes};
 
@@ -36,10 +36,9 @@ impl Recordings {
     }
 
     /// Reads `reader` to its end, or to where it is damaged: the summary says so.
-    pub(super) fn run(&self, reader: impl Read, visitor: &mut impl Visitor) -> Run {
+    pub(super) fn run(&self, reader: impl Read, visitor: &mut impl Visitor) -> CaptureSummary {
         let mut tracker = Tracker::new(&self.config.tracker());
-        let capture = self.source.run(reader, &mut tracker, visitor);
-        Run { capture, tracker: tracker.counts() }
+        self.source.run(reader, &mut tracker, visitor)
     }
 
     /// Reads the capture at `path` whole.
@@ -53,18 +52,12 @@ impl Recordings {
         visitor: &mut impl Visitor,
     ) -> anyhow::Result<CaptureSummary> {
         let file = open(path)?;
-        let Run { capture, .. } = self.run(file, visitor);
+        let capture = self.run(file, visitor);
         match capture.error {
             Some(error) => Err(error).with_context(|| format!("failed to read {}", path.display())),
             None => Ok(capture),
         }
     }
-}
-
-/// What a capture came to.
-pub(super) struct Run {
-    pub(super) capture: CaptureSummary,
-    pub(super) tracker: TrackerCounts,
 }
 
 /// Opens a capture; `-` is standard input.
@@ -78,7 +71,7 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
 }
 
 /// What is told about a capture.
-pub(super) fn summary(Run { capture, tracker }: &Run, alerts: u64) -> Summary {
+pub(super) fn summary(capture: &CaptureSummary, alerts: u64) -> Summary {
     let span_ns = capture.last_ns.unwrap_or(0).saturating_sub(capture.first_ns.unwrap_or(0));
     let mut summary = Summary {
         source: None,
@@ -101,11 +94,7 @@ pub(super) fn summary(Run { capture, tracker }: &Run, alerts: u64) -> Summary {
         ("fragments_without_a_first", capture.totals.fragments_unknown.packets),
         ("fragments_forgotten", capture.fragments_forgotten),
         ("packets_over_the_host_table", capture.totals.overflow_rest.packets),
-        ("flows_deferred", tracker.flows_deferred),
-        ("sessions_evicted", tracker.sessions_evicted),
-        ("domains_evicted", tracker.domains_evicted),
-        ("names_evicted", tracker.names_evicted),
-        ("heads_without_a_flow", tracker.heads_refused),
     ]);
+    summary.count(capture.tracker.left_out());
     summary
 }

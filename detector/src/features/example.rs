@@ -31,6 +31,7 @@ pub(crate) fn session(key: SessionKey) -> Session {
             next_heads: 1,
             judged_packets: 0,
             judged: 0,
+            ended: false,
         },
         overflow: None,
     }

@@ -13,6 +13,10 @@ use super::session::Side;
 /// Distinct fillings that are counted exactly; beyond, about.
 const EXACT: usize = 32;
 
+/// How often a filling is sent, on average, before it is a greeting: once, and once more where no
+/// answer came.
+const FILLING_REPEATS: u64 = 2;
+
 /// The ICMP echo payloads of a session.
 #[derive(Clone, Debug, Default)]
 pub struct Icmp {
@@ -163,6 +167,12 @@ impl Icmp {
 }
 
 impl Carried {
+    /// Whether fillings come again and again, as a monitor's greeting does.
+    #[must_use]
+    pub fn repeats(&self) -> bool {
+        self.unusual > self.fillings.count().saturating_mul(FILLING_REPEATS)
+    }
+
     fn learn(&mut self, head: &Head<'_>, own: &[u8]) {
         self.messages += 1;
         self.learn_size(head.payload_bytes);

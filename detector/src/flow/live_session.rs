@@ -65,6 +65,7 @@ impl LiveSession {
                 next_heads: 1,
                 judged_packets: 0,
                 judged: 0,
+                ended: false,
             },
             overflow: opening.overflow,
         };
@@ -192,7 +193,10 @@ impl LiveSession {
 
     /// Judges the session a last time, if it was active since it was judged, and takes leave of it.
     pub(super) fn end(&mut self, now_ns: u64, window_ns: u64, visitor: &mut impl Visitor) {
-        if self.session.packets() > self.session.checkpoints.judged_packets {
+        self.session.checkpoints.ended = true;
+        let news = self.session.packets() > self.session.checkpoints.judged_packets;
+        // That an echo message was the only one of its kind is known only now.
+        if news || self.session.heads.icmp.is_some() {
             let silent_ns = self.session.last_seen_ns.saturating_add(window_ns);
             self.judge(SessionCheckpoint::End, now_ns.min(silent_ns), visitor);
         }

@@ -166,6 +166,8 @@ pub struct Checkpoints {
     pub judged_packets: u64,
     /// Times it was judged.
     pub judged: u64,
+    /// It is over: nothing follows what there was.
+    pub ended: bool,
 }
 
 /// Where a host's overflow went last: the only destination that is known of it.

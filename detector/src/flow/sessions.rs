@@ -39,6 +39,8 @@ pub(crate) struct SessionTable {
     pub(crate) evicted: u64,
     /// Kinds of HTTP uploads that had no room in their session.
     pub(crate) upload_kinds_refused: u64,
+    /// TLS hellos that were cut before their fingerprint was known.
+    pub(crate) hellos_cut: u64,
 }
 
 impl SessionTable {
@@ -54,6 +56,7 @@ impl SessionTable {
             opened: 0,
             evicted: 0,
             upload_kinds_refused: 0,
+            hellos_cut: 0,
         }
     }
 
@@ -301,6 +304,7 @@ impl SessionTable {
         self.index.remove(hash, handle.slot);
         let http = entry.session.heads.http.as_deref();
         self.upload_kinds_refused += http.map_or(0, |http| http.shapes_refused);
+        self.hellos_cut += u64::from(entry.session.heads.hellos_cut);
         entry.end(now_ns, self.window_ns, visitor);
     }
 }

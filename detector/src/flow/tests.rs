@@ -8,7 +8,9 @@ use super::{
     Cause, FlowEndReason, FlowRecord, FlowView, Observation, Session, SessionCheckpoint, Side,
     TimeBase, Tracker, TrackerConfig, Visitor,
 };
+use crate::flow::head::file::FileName;
 use crate::flow::observation::SECOND_NS;
+use crate::flow::transfer::FtpUpload;
 
 const START_SECS: u64 = 1_000_000;
 const BASE: TimeBase = TimeBase::PACKET_TIME;
@@ -508,4 +510,54 @@ fn a_full_table_of_domains_ends_what_is_due_next() {
     assert_eq!((counts.domains_live, counts.domains_opened, counts.domains_evicted), (2, 3, 1));
     let queries: u64 = domains(&mut scene).iter().map(|(_, session)| session.up.packets).sum();
     assert_eq!(queries, 4);
+}
+
+#[test]
+fn an_ftp_data_connection_learns_what_it_is() {
+    let mut scene = Scene::new(TrackerConfig::default());
+    let (control, data) = (key(1, 50_000, 21), key(1, 50_001, 49_166));
+    let (client, server) = (Direction::FromLow, Direction::FromHigh);
+    scene.flow(&control, &counters(4, 4, 0, 0), Cause::Poll);
+    scene.head(&control, client, b"PASV\r\n", 0);
+    scene.head(&control, server, b"227 Entering Passive Mode (198,51,100,7,192,14).\r\n", 0);
+    scene.flow(&data, &counters(2, 1, 0, 0), Cause::Poll);
+    scene.head(&control, client, b"STOR loot.zip\r\n", 1);
+    scene.head(&data, client, b"PK\x03\x04", 1);
+    scene.tracker.finish(&mut scene.notes);
+    let uploads: Vec<_> = scene
+        .notes
+        .sessions
+        .iter()
+        .map(|session| (session.key.server_port, session.heads.ftp_upload))
+        .collect();
+    let upload = FtpUpload { by_client: true, file: FileName::Archive };
+    assert!(uploads.contains(&(21, None)));
+    assert!(uploads.contains(&(49_166, Some(upload))));
+}
+
+#[test]
+fn who_asked_for_its_own_address_is_known_for_ten_minutes() {
+    let mut scene = Scene::new(TrackerConfig::default());
+    let open = |scene: &mut Scene, host, port, at_secs| {
+        scene.flow(&key(host, port, 587), &counters(1, 1, at_secs, at_secs), Cause::Poll);
+    };
+    let web = key(1, 50_000, 80);
+    scene.flow(&web, &counters(1, 1, 0, 0), Cause::Poll);
+    let request = b"GET / HTTP/1.1\r\nHost: checkip.dyndns.org\r\n\r\n";
+    scene.head(&web, Direction::FromLow, request, 0);
+    open(&mut scene, 1, 50_001, 500);
+    open(&mut scene, 2, 50_002, 500);
+    scene.tick(501);
+    open(&mut scene, 1, 50_003, 2_000);
+    scene.tracker.finish(&mut scene.notes);
+    let asked: Vec<_> = scene
+        .notes
+        .sessions
+        .iter()
+        .filter(|session| session.key.server_port == 587)
+        .map(|session| (session.key.client[15], session.asked_own_address))
+        .collect();
+    assert_eq!(asked.len(), 3);
+    assert_eq!(asked.iter().filter(|(host, asked)| *host == 1 && *asked).count(), 1);
+    assert!(asked.contains(&(2, false)));
 }

@@ -40,9 +40,29 @@ pub struct TrackerCounts {
     pub askers_evicted: u64,
     /// Kinds of HTTP uploads that had no room in their session.
     pub upload_kinds_refused: u64,
+    /// TLS hellos that were cut before their fingerprint was known.
+    pub hellos_cut: u64,
     /// Heads taken in, and those whose flow could not be held.
     pub heads: u64,
     pub heads_refused: u64,
+}
+
+impl TrackerCounts {
+    /// What was left out or forgotten, as summaries name it.
+    #[must_use]
+    pub fn left_out(&self) -> [(&'static str, u64); 9] {
+        [
+            ("flows_deferred", self.flows_deferred),
+            ("sessions_evicted", self.sessions_evicted),
+            ("domains_evicted", self.domains_evicted),
+            ("names_evicted", self.names_evicted),
+            ("heads_without_a_flow", self.heads_refused),
+            ("ftp_uploads_forgotten", self.transfers_evicted),
+            ("address_askers_forgotten", self.askers_evicted),
+            ("http_upload_kinds_refused", self.upload_kinds_refused),
+            ("tls_hellos_cut", self.hellos_cut),
+        ]
+    }
 }
 
 /// Where a tracker keeps a flow; a hint, see [`Tracker::latest`].
@@ -179,6 +199,7 @@ impl Tracker {
             transfers_evicted: self.sessions.transfers.evictions,
             askers_evicted: self.sessions.askers.evictions,
             upload_kinds_refused: self.sessions.upload_kinds_refused,
+            hellos_cut: self.sessions.hellos_cut,
             heads: self.heads,
             heads_refused: self.heads_refused,
         }

@@ -83,24 +83,35 @@ pub(crate) struct Announced {
     /// goes: behind address translation they differ, and clients connect to either.
     listeners: [[u8; 16]; 2],
     port: u16,
+    /// Who connects to them.
+    peer: [u8; 16],
     upload: FtpUpload,
 }
 
 impl Announced {
     fn new(listener: &Listener, key: &SessionKey, file: FileName) -> Self {
-        let own = if listener.active { key.client } else { key.server };
+        let (own, peer) =
+            if listener.active { (key.client, key.server) } else { (key.server, key.client) };
         Self {
             listeners: [own, listener.address.unwrap_or(own)],
             port: listener.port,
+            peer,
             upload: FtpUpload { by_client: !listener.active, file },
         }
     }
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    peer: [u8; 16],
+    upload: FtpUpload,
+    since_ns: u64,
+}
+
 /// The uploads announced and not begun.
 #[derive(Debug, Default)]
 pub(crate) struct Transfers {
-    announced: HashMap<([u8; 16], u16), (FtpUpload, u64)>,
+    announced: HashMap<([u8; 16], u16), Waiting>,
     order: VecDeque<([u8; 16], u16)>,
     /// Announcements that had to make room.
     pub(crate) evictions: u64,
@@ -110,7 +121,9 @@ impl Transfers {
     pub(crate) fn announce(&mut self, announced: &Announced, now_ns: u64) {
         for address in announced.listeners {
             let place = (address, announced.port);
-            if self.announced.insert(place, (announced.upload, now_ns)).is_none() {
+            let Announced { peer, upload, .. } = *announced;
+            let waiting = Waiting { peer, upload, since_ns: now_ns };
+            if self.announced.insert(place, waiting).is_none() {
                 self.order.push_back(place);
             }
         }
@@ -136,8 +149,9 @@ impl Transfers {
         if self.announced.is_empty() {
             return None;
         }
-        let (upload, at_ns) = self.announced.get(&(key.server, key.server_port))?;
-        (now_ns <= at_ns.saturating_add(LIFE_NS)).then_some(*upload)
+        let waiting = self.announced.get(&(key.server, key.server_port))?;
+        let alive = now_ns <= waiting.since_ns.saturating_add(LIFE_NS);
+        (alive && waiting.peer == key.client).then_some(waiting.upload)
     }
 }
 
@@ -181,6 +195,7 @@ mod tests {
         check(&[passive], &key(1, 2, 49_166), None);
         check(&[stor], &key(1, 2, 49_166), None);
         check(&[passive, stor], &key(1, 2, 49_167), None);
+        check(&[passive, stor], &key(3, 2, 49_166), None);
         let active = (true, "PORT 192,0,2,1,4,1\r\n");
         check(&[active, stor], &key(2, 1, 1_025), upload(false, FileName::Archive));
         let extended = (false, "229 Extended (|||1025|)\r\n");
@@ -192,7 +207,8 @@ mod tests {
         let mut transfers = Transfers::default();
         let upload = FtpUpload { by_client: true, file: FileName::Other };
         for port in 1..=5_000 {
-            let announced = Announced { listeners: [address(2); 2], port, upload };
+            let (listeners, peer) = ([address(2); 2], address(1));
+            let announced = Announced { listeners, port, peer, upload };
             transfers.announce(&announced, 0);
         }
         assert_eq!(transfers.evictions, 5_000 - MAX_ANNOUNCED as u64);

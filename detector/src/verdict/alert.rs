@@ -122,6 +122,8 @@ pub struct Alert {
     /// The registered domain that data leaves through.
     pub domain: Option<Arc<str>>,
     pub community_id: String,
+    /// The fingerprint of the client's TLS hello, where it was seen whole.
+    pub ja4: Option<Arc<str>>,
     pub reasons: Vec<Reason>,
     pub action: ActionTaken,
     /// The model's schema and hash.
@@ -236,6 +238,7 @@ pub(crate) mod example {
             dst_name: Some("drop.example".into()),
             domain: None,
             community_id: "1:abc=".to_owned(),
+            ja4: None,
             reasons: vec![
                 reason(
                     "producer_consumer_ratio",

@@ -29,6 +29,9 @@ const REVERSE_DOMAINS: [&str; 2] = ["in-addr.arpa", "ip6.arpa"];
 /// testing tools repeat within less: an alphabet in both cases has 52.
 pub const MIN_ECHO_BYTES: u64 = 64;
 
+/// Different echo fillings from which on they are a stream rather than a greeting.
+pub const MIN_ECHO_FILLINGS: u64 = 3;
+
 /// Times that echo sizes went up after down or down after up below which they are a sweep, or a
 /// search for the path's MTU: that halves a span of 1,472 bytes eleven times.
 pub const MIN_SIZE_TURNS: u64 = 12;
@@ -55,7 +58,9 @@ fn is_judged(session: &Session, sender: Side) -> bool {
         return false;
     }
     match icmp {
-        Some(icmp) if icmp.requests + icmp.replies != 0 => carries(icmp.carried(sender)),
+        Some(icmp) if icmp.requests + icmp.replies != 0 => {
+            carries(icmp.carried(sender), session.checkpoints.ended)
+        }
         _ => enough(sent, session.packets()),
     }
 }
@@ -75,12 +80,15 @@ fn asks(dns: &Dns, domain: &str) -> bool {
         && names.information.sum().bytes >= MIN_NAME_BYTES
 }
 
-/// Echo payloads that all are those of an ordinary ping or return one, or that all have one short
-/// filling, and whose sizes stay or only grow, hold nothing.
-fn carries(carried: &Carried) -> bool {
-    carried.fillings.count() > 1
-        || carried.own_bytes >= MIN_ECHO_BYTES
+/// Echo payloads hold nothing where all are those of an ordinary ping or return one and their sizes
+/// stay or only grow. One or two fillings are a monitor's greeting, unless they are long and, when all
+/// is over, were sent no more than once or twice.
+fn carries(carried: &Carried, ended: bool) -> bool {
+    let few = ended && carried.own_bytes >= MIN_ECHO_BYTES && !carried.repeats();
+    carried.fillings.count() >= MIN_ECHO_FILLINGS
+        || carried.inner_packets != 0
         || carried.size_turns >= MIN_SIZE_TURNS
+        || few
 }
 
 /// Multicast and broadcast, which name no host that could receive a theft.
@@ -123,13 +131,14 @@ mod tests {
     fn an_ordinary_ping_holds_nothing() {
         let check = |own_bytes, size_turns, expected| {
             let carried = Carried { own_bytes, size_turns, ..Carried::default() };
-            assert_eq!(carries(&carried), expected, "{own_bytes} {size_turns}");
+            let found = [false, true].map(|ended| carries(&carried, ended));
+            assert_eq!(found, expected, "{own_bytes} {size_turns}");
         };
-        check(0, 0, false);
-        check(0, 11, false);
-        check(0, 12, true);
-        check(38, 0, false);
-        check(64, 0, true);
+        check(0, 0, [false, false]);
+        check(0, 11, [false, false]);
+        check(0, 12, [true, true]);
+        check(38, 0, [false, false]);
+        check(64, 0, [false, true]);
     }
 
     /// A domain whose subdomains are `names`.

@@ -220,6 +220,7 @@ impl Judge {
             },
             domain: session.domain.clone(),
             community_id: flow.community_id(),
+            ja4: session.heads.ja4.clone(),
             reasons: reasons::explain(&self.model.forest, &self.row, sample, found),
             action: ActionTaken::None,
             model: Arc::clone(&self.model_name),

@@ -47,7 +47,8 @@ impl Technique {
             return Self::DnsTunnel;
         }
         let http_uploads = heads.http.as_deref().is_some_and(|http| http.uploads != 0);
-        if http_uploads || heads.mail_commands + heads.upload_commands != 0 {
+        let commands = heads.mail_commands + heads.upload_commands;
+        if http_uploads || commands != 0 || heads.ftp_upload.is_some() {
             return Self::ClearUpload;
         }
         by_volume(sample)

@@ -76,6 +76,8 @@ pub enum Body {
     Report,
     /// As random as encrypted bytes.
     Encrypted,
+    /// The fields of a form: a name and an equals sign first.
+    Fields,
     Text,
     Other,
 }
@@ -107,11 +109,26 @@ impl Body {
         let profile = ByteProfile::of(bytes);
         if profile.printable_share > 0.9 {
             let report = Words::of(bytes).count() >= REPORT_WORDS;
-            return if report { Self::Report } else { Self::Text };
+            return match is_fields(bytes) {
+                _ if report => Self::Report,
+                true => Self::Fields,
+                false => Self::Text,
+            };
         }
         let random = bytes.len() >= RANDOM_MIN_BYTES && profile.entropy >= RANDOM_MIN_BITS;
         if random { Self::Encrypted } else { Self::Other }
     }
+}
+
+/// Bytes within which the name of a form's first field has ended.
+const FIELD_NAME_MAX_BYTES: usize = 64;
+
+/// Whether a text starts as a form's fields do (HTML, application/x-www-form-urlencoded).
+fn is_fields(bytes: &[u8]) -> bool {
+    let start = bytes.get(..FIELD_NAME_MAX_BYTES).unwrap_or(bytes);
+    let name = start.split(|byte| *byte == b'=').next().unwrap_or_default();
+    let encoded = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.*+%[]$".contains(byte);
+    !name.is_empty() && name.len() < start.len() && name.iter().all(encoded)
 }
 
 /// The contents of the parts: what follows each empty line.
@@ -166,6 +183,8 @@ mod tests {
         check(b"PK\x03\x04\x14\x00", Body::Archive);
         check(b"\xff\xd8\xff\xe0", Body::Image);
         check(b"{\"a\": 1}", Body::Text);
+        check(b"user=ada&token=1", Body::Fields);
+        check(b"root:x:0:0:root:/root:/bin/bash", Body::Text);
         check(b"Computer Name: x, CPU: y, HWID: z, password: 1", Body::Report);
         check(&random, Body::Encrypted);
         check(&random[..20], Body::Other);

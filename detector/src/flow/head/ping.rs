@@ -81,12 +81,17 @@ fn one_period(bytes: &[u8]) -> &[u8] {
     if period * 2 <= bytes.len() { &bytes[..period] } else { bytes }
 }
 
-/// Whether two fillings differ in a counter or a clock only: of equal length, with at most eight
-/// bytes and a quarter of them changed.
+/// Whether two fillings differ in a counter or a clock only: in at most eight bytes and a quarter of
+/// them, or in nothing but digits, which are at most half of them.
 #[must_use]
 pub fn is_variation(earlier: &[u8], later: &[u8]) -> bool {
     let changed = earlier.iter().zip(later).filter(|(a, b)| a != b).count();
-    earlier.len() == later.len() && changed <= 8 && changed * 4 <= later.len()
+    let in_binary = earlier.len() == later.len() && changed <= 8 && changed * 4 <= later.len();
+    let words = |bytes: &[u8]| -> Vec<u8> {
+        bytes.iter().copied().filter(|byte| !byte.is_ascii_digit()).collect()
+    };
+    let (earlier, words) = (words(earlier), words(later));
+    in_binary || (words.len() * 2 >= later.len() && earlier == words)
 }
 
 /// Whether bytes are text that a person or a program wrote, long enough to be a message by
@@ -222,6 +227,8 @@ mod tests {
         let check = |a: &[u8], b: &[u8], expected| assert_eq!(is_variation(a, b), expected);
         check(b"probe 000001 of the monitor", b"probe 000012 of the monitor", true);
         check(b"the first line of a file", b"and now its second line.", false);
+        check(b"{\"seq\":9,\"host\":\"m1\"}", b"{\"seq\":10,\"host\":\"m1\"}", true);
+        check(b"n=4111111111111111", b"n=5500000000000004", false);
         check(b"abcd", b"wxyz", false);
         check(b"longer", b"long", false);
     }

@@ -347,6 +347,7 @@ impl<'a, V: Visitor> Run<'a, V> {
             restarts: self.timeline.restarts,
             gaps: self.timeline.gaps,
             fragments_forgotten: accounts.fragments.forgotten,
+            tracker: self.tracker.counts(),
             error,
         }
     }

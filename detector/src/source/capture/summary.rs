@@ -4,6 +4,7 @@ use detector_common::abi::{Count, Totals};
 use detector_common::parse::Skip;
 
 use super::error::CaptureError;
+use crate::flow::TrackerCounts;
 
 /// The result of reading a capture.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub struct CaptureSummary {
     pub gaps: u64,
     /// First fragments forgotten for want of room before they were 30 s old.
     pub fragments_forgotten: u64,
+    /// What the tracker held and left out.
+    pub tracker: TrackerCounts,
     /// Why the capture was not read to its end.
     pub error: Option<CaptureError>,
 }

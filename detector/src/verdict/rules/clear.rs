@@ -10,7 +10,6 @@ use crate::flow::head::file::FileName;
 use crate::units;
 
 use super::super::Technique;
-use super::pieces::Pieces;
 use super::{Found, Rule};
 use services::{DROP_SERVICES, Kind};
 
@@ -66,14 +65,15 @@ fn ftp_upload(sample: &Sample<'_>) -> Option<Found> {
     if !uploads || sent < FTP_MIN_BYTES || sent <= received {
         return None;
     }
-    let mut pieces = Pieces::default();
-    pieces.add(true, 0.6, upload.file.words());
-    let telling = matches!(upload.file, FileName::Archive | FileName::Document);
-    pieces.add(upload.file == FileName::Loot, 0.3, "the name says what it is");
-    pieces.add(telling, 0.15, "of a kind that holds much");
-    pieces.add(sample.session.asked_own_address, 0.2, "from who asked for its own address");
-    let what = format!("an upload of {} over FTP in clear", units::bytes(sent));
-    pieces.found(0.6, Technique::ClearUpload, &what)
+    let certainty = match upload.file {
+        FileName::Loot => 0.95,
+        FileName::Archive | FileName::Document => 0.85,
+        FileName::Other => 0.75,
+        // What cameras and scanners do all day.
+        FileName::Image => 0.6,
+    };
+    let text = format!("sent {}, {}, over FTP in clear", upload.file.words(), units::bytes(sent));
+    Some(Found { certainty, technique: Technique::ClearUpload, text })
 }
 
 fn drop_service(sample: &Sample<'_>) -> Option<Found> {
@@ -85,9 +85,9 @@ fn drop_service(sample: &Sample<'_>) -> Option<Found> {
     let (service, kind) =
         DROP_SERVICES.iter().find(|(service, _)| services::is_under(name, service))?;
     let (certainty, words) = match kind {
-        Kind::Drop => (0.7, "takes files from anybody"),
-        Kind::Paste => (0.65, "takes texts from anybody"),
-        Kind::Tunnel => (0.6, "leads to a host behind it"),
+        Kind::Drop => (0.8, "takes files from anybody"),
+        Kind::Paste => (0.75, "takes texts from anybody"),
+        Kind::Tunnel => (0.7, "leads to a host behind it"),
         // What people use every day, too.
         Kind::Chat => (0.4, "takes files from scripts"),
     };
@@ -120,13 +120,14 @@ mod tests {
             let found = certainty(ftp_upload(&Sample::new(&session, sender, 0)));
             assert_eq!(found, expected, "{by_client} {file:?} {up} {down} {sender:?}");
         };
-        check(true, FileName::Document, 20_000, 0, Side::Client, Some(0.75));
-        check(true, FileName::Loot, 1_200, 0, Side::Client, Some(0.9));
-        check(true, FileName::Other, 1_200, 0, Side::Client, Some(0.6));
+        check(true, FileName::Document, 20_000, 0, Side::Client, Some(0.85));
+        check(true, FileName::Loot, 1_200, 0, Side::Client, Some(0.95));
+        check(true, FileName::Other, 1_200, 0, Side::Client, Some(0.75));
+        check(true, FileName::Image, 9_000, 0, Side::Client, Some(0.6));
         check(true, FileName::Other, 900, 0, Side::Client, None);
         check(true, FileName::Other, 20_000, 0, Side::Server, None);
         check(true, FileName::Other, 2_000, 20_000, Side::Client, None);
-        check(false, FileName::Archive, 0, 9_000, Side::Server, Some(0.75));
+        check(false, FileName::Archive, 0, 9_000, Side::Server, Some(0.85));
         check(false, FileName::Archive, 9_000, 0, Side::Client, None);
     }
 
@@ -139,9 +140,9 @@ mod tests {
             let found = certainty(drop_service(&Sample::new(&session, Side::Client, 0)));
             assert_eq!(found, expected, "{name:?} {up} {down}");
         };
-        check(Some("transfer.sh"), 100_000, 5_000, Some(0.7));
-        check(Some("gfs270n090.userstorage.mega.co.nz"), 9_000_000, 50_000, Some(0.7));
-        check(Some("store1.gofile.io"), 100_000, 5_000, Some(0.7));
+        check(Some("transfer.sh"), 100_000, 5_000, Some(0.8));
+        check(Some("gfs270n090.userstorage.mega.co.nz"), 9_000_000, 50_000, Some(0.8));
+        check(Some("store1.gofile.io"), 100_000, 5_000, Some(0.8));
         check(Some("api.telegram.org"), 100_000, 5_000, Some(0.4));
         check(Some("nottransfer.sh"), 100_000, 5_000, None);
         check(Some("transfer.sh"), 30_000, 5_000, None);

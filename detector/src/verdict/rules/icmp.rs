@@ -45,8 +45,6 @@ const FILLINGS_MANY: u64 = 5;
 /// password.
 const CARRIED_FEW_BYTES: u64 = 24;
 const CARRIED_MANY_BYTES: u64 = 64;
-/// In how many ways a message in words may be sent before it is a monitor's greeting.
-const MESSAGE_REPEATS: u64 = 2;
 
 fn carried<'a>(sample: &Sample<'a>) -> Option<&'a Carried> {
     let icmp: &Icmp = sample.session.heads.icmp.as_deref()?;
@@ -73,7 +71,7 @@ fn content(sample: &Sample<'_>) -> Option<Found> {
     let certainty = if fillings >= FILLINGS_MANY && bytes >= CARRIED_MANY_BYTES {
         0.95
     } else if fillings >= FILLINGS_FEW && bytes >= CARRIED_FEW_BYTES {
-        0.75
+        0.8
     } else {
         return None;
     };
@@ -88,11 +86,10 @@ fn content(sample: &Sample<'_>) -> Option<Found> {
 fn message(sample: &Sample<'_>) -> Option<Found> {
     let carried = carried(sample)?;
     let bytes = carried.longest_prose;
-    let repeated = carried.unusual > carried.fillings.count() * MESSAGE_REPEATS;
-    if bytes == 0 || repeated {
+    if bytes == 0 || carried.repeats() {
         return None;
     }
-    found(0.8, format!("an echo payload is a message of {bytes} bytes in words"))
+    found(0.85, format!("an echo payload is a message of {bytes} bytes in words"))
 }
 
 fn sizes(sample: &Sample<'_>) -> Option<Found> {
@@ -102,7 +99,7 @@ fn sizes(sample: &Sample<'_>) -> Option<Found> {
     if turns < MIN_SIZE_TURNS || turns * 3 < messages {
         return None;
     }
-    found(0.7, format!("the size of {messages} echo messages went up and down {turns} times"))
+    found(0.8, format!("the size of {messages} echo messages went up and down {turns} times"))
 }
 
 #[cfg(test)]

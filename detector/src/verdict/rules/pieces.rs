@@ -1,10 +1,14 @@
 //! Evidence of several kinds that adds up to one finding.
 //!
-//! Each piece has a weight, and the sum is the finding's certainty. No one piece is enough by itself:
-//! each of them is seen in ordinary traffic, their company is not.
+//! Each piece has a weight, and from a sum of `needed` on there is a finding, the surer the more there
+//! is. No one piece is enough by itself: each of them is seen in ordinary traffic, their company is
+//! not.
 
 use super::{Found, Technique};
 
+/// How sure a finding is whose weights are just enough. None of the labelled captures' and the
+/// laboratory's ordinary sessions has one; four right of five leaves room for what they lack.
+const CERTAINTY_ENOUGH: f64 = 0.8;
 /// No sum of circumstances is surer than this.
 const CERTAINTY_MAX: f64 = 0.95;
 
@@ -35,7 +39,8 @@ impl Pieces {
             return None;
         }
         let text = format!("{what}: {}", self.words.join(", "));
-        Some(Found { certainty: self.weight.min(CERTAINTY_MAX), technique, text })
+        let certainty = (CERTAINTY_ENOUGH * self.weight / needed).min(CERTAINTY_MAX);
+        Some(Found { certainty, technique, text })
     }
 }
 
@@ -55,7 +60,8 @@ mod tests {
         };
         check(&[], None);
         check(&[0.4], None);
-        check(&[0.3, 0.2], Some(0.5));
+        check(&[0.3, 0.2], Some(0.8));
+        check(&[0.3, 0.25], Some(0.88));
         check(&[0.6, -0.3], None);
         check(&[0.9, 0.9], Some(0.95));
     }

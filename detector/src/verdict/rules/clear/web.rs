@@ -64,7 +64,9 @@ fn add_sender(pieces: &mut Pieces, shape: &Shape) {
     };
     pieces.add(shape.whole && weight > 0.0, weight, words);
     pieces.add(shape.whole && shape.old_version, 0.1, "in HTTP/1.0");
-    pieces.add(shape.browser_headers, -0.3, "with a browser's headers");
+    // Few fake all of a browser, and people do upload archives to the pages of devices.
+    let browser = if shape.agent == Agent::Browser { -0.5 } else { -0.3 };
+    pieces.add(shape.browser_headers, browser, "with a browser's headers");
 }
 
 /// What it holds, by what is said of it and by its first bytes.
@@ -73,7 +75,11 @@ fn add_content(pieces: &mut Pieces, shape: &Shape) {
     match shape.content {
         Content::Binary => pieces.add(true, 0.15, "of bytes"),
         Content::Multipart => pieces.add(true, 0.1, "of files"),
-        Content::Form => pieces.add(small, -0.1, "of a form's size and kind"),
+        Content::Form if shape.body.is_none_or(|body| body == Body::Fields) => {
+            pieces.add(small, -0.1, "of a form's size and kind");
+        }
+        // What curl says of any file it is told to post.
+        Content::Form => pieces.add(true, 0.15, "of a form that holds no fields"),
         Content::Text => pieces.add(true, -0.2, "of plain text"),
         Content::Structured => pieces.add(true, -0.3, "in a protocol's own format"),
         Content::None | Content::Other => {}
@@ -84,7 +90,7 @@ fn add_content(pieces: &mut Pieces, shape: &Shape) {
         Some(Body::Report) => pieces.add(true, 0.45, "with words of a credential report"),
         Some(Body::Encrypted) => pieces.add(true, 0.15, "with encrypted bytes"),
         Some(Body::Image) => pieces.add(true, 0.1, "with an image"),
-        Some(Body::Text | Body::Other) | None => {}
+        Some(Body::Fields | Body::Text | Body::Other) | None => {}
     }
 }
 
@@ -185,6 +191,7 @@ mod tests {
         let form =
             ["POST / HTTP/1.1", host, curl, "Content-Type: application/x-www-form-urlencoded"];
         check("curl -d @", &posted(&form, 50_000, b"root:x:0:0", 90), true);
+        check("curl -d @, little", &posted(&form, 900, b"root:x:0:0", 90), true);
         let python = [
             "POST /upload HTTP/1.1",
             host,
@@ -218,6 +225,8 @@ mod tests {
             host,
         ];
         check("a form to an address", &posted(&proxy, 445, b"a=b", 4_000), false);
+        let call = ["POST /api HTTP/1.1", host, "User-Agent: curl/8", proxy[1]];
+        check("a call to an address", &posted(&call, 900, b"job=7&state=done", 200), false);
         let browser = [
             "POST /upload HTTP/1.1",
             "Host: photos.example",
@@ -229,6 +238,9 @@ mod tests {
         check("a browser", &posted(&browser, 5_000_000, ZIP, 500), false);
         let device = ["POST /cgi-bin/luci HTTP/1.1", host, BROWSER, "Referer: http://192.0.2.80/"];
         check("a router's page", &posted(&device, 300, b"user=a&password=b", 5_000), false);
+        let firmware =
+            [device[0], host, BROWSER, device[3], "Content-Type: multipart/form-data; boundary=b"];
+        check("a router's firmware", &posted(&firmware, 9_000_000, ZIP, 5_000), false);
         let soap = [
             "POST /control HTTP/1.1",
             host,
