@@ -53,6 +53,8 @@ pub struct Row {
     pub flow: FlowView,
     pub now_ns: u64,
     pub score: f64,
+    /// What the rules left open of it, 0 to 1: the forest's part is in the values.
+    pub rules: f64,
     pub values: Vec<f32>,
 }
 
@@ -135,6 +137,7 @@ impl Engine {
                 flow: *flow,
                 now_ns,
                 score: judgement.score,
+                rules: judgement.rules,
                 values: self.judge.row().to_vec(),
             });
         }

@@ -1,15 +1,15 @@
 //! Labelled captures as rows to learn from: the very vectors that the engine would score, at the
-//! very checkpoints.
+//! very checkpoints. Labelled files of vectors and records stand beside them.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
 use crate::cli::HoldOut;
 use crate::config::Config;
-use crate::features::{COLUMNS, Sample, vector};
+use crate::features::{Kind, Sample, vector};
 use crate::flow::{FlowRecord, FlowView, Session, SessionCheckpoint, SessionKey, Side, Visitor};
 use crate::model::{RowKey, Table};
 use crate::network::ip;
@@ -17,6 +17,11 @@ use crate::verdict::evidence;
 
 use super::labels::{self, Entry, Labelled, Origin, Truth};
 use super::recordings::Recordings;
+use super::vectors::{Vector, VectorFile};
+
+/// What files call the two kinds of row: they know of no technique.
+const THEFT: &str = "theft";
+const ORDINARY: &str = "ordinary";
 
 /// What is counted once: one sender towards one service of one host, in one capture.
 #[derive(Clone, Debug)]
@@ -29,7 +34,7 @@ pub(super) struct Unit {
     pub(super) dst: IpAddr,
     pub(super) protocol: u8,
     pub(super) server_port: u16,
-    /// IP bytes sent over the whole capture.
+    /// IP bytes sent over the whole capture; 0 where a file does not say.
     pub(super) bytes_out: u64,
 }
 
@@ -41,49 +46,57 @@ pub(super) struct Dataset {
     /// The technique, or the kind of ordinary traffic, of each row: what is balanced.
     pub(super) strata: Vec<u32>,
     pub(super) units: Vec<Unit>,
-    /// IP bytes that had left at each row, and seconds since the session began.
-    pub(super) progress: Vec<Progress>,
+    /// How far the theft was at each row; none in files, which do not say.
+    pub(super) progress: Vec<Option<Progress>>,
     /// Thefts by technique and origin that the manifests know of.
     pub(super) thefts: Vec<(Origin, String)>,
-    pub(super) captures: usize,
+    /// Captures and files.
+    pub(super) sources: usize,
     hold_out: HoldOut,
     strata_names: HashMap<String, u32>,
     group_names: HashMap<String, u32>,
 }
 
+/// What had happened when a sender was judged.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Progress {
+    /// IP bytes that had left.
     pub(super) bytes_out: u64,
+    /// Since the session began.
     pub(super) seconds: f64,
 }
 
 impl Dataset {
-    /// Runs every capture that the manifests of `directories` label.
+    /// Runs every capture that the manifests of the directories among `paths` label, and reads the
+    /// files among them. All are of one `kind`.
     ///
     /// # Errors
     ///
-    /// A manifest or capture that cannot be read; `tell` hears of each capture before it is.
+    /// A manifest, capture or file that cannot be read; `tell` hears of each before it is.
     pub(super) fn collect(
-        directories: &[PathBuf],
+        kind: Kind,
+        paths: &[PathBuf],
         config: &Config,
         hold_out: HoldOut,
         mut tell: impl FnMut(usize, usize, &str),
     ) -> anyhow::Result<Self> {
         let recordings = Recordings::new(config);
+        let (files, directories): (Vec<&PathBuf>, Vec<_>) =
+            paths.iter().partition(|path| path.is_file());
         let mut captures: Vec<Labelled> = Vec::new();
         for directory in directories {
             captures.extend(labels::read(directory)?);
         }
-        let columns = COLUMNS.iter().map(|column| column.name.to_owned()).collect();
-        let mut dataset = Self {
-            table: Table::new(columns),
-            captures: captures.len(),
-            hold_out,
-            ..Self::default()
-        };
+        let columns = kind.columns().into_iter().map(str::to_owned).collect();
+        let sources = captures.len() + files.len();
+        let mut dataset = Self { table: Table::new(columns), sources, hold_out, ..Self::default() };
         for (number, capture) in captures.iter().enumerate() {
-            tell(number, captures.len(), &capture.entry.file);
+            tell(number, sources, &capture.entry.file);
             dataset.add(capture, &recordings)?;
+        }
+        for (number, file) in files.into_iter().enumerate() {
+            tell(captures.len() + number, sources, &file.display().to_string());
+            dataset.add_file(file)?;
         }
         Ok(dataset)
     }
@@ -115,6 +128,74 @@ impl Dataset {
                 .with_context(|| format!("failed to learn from {}", capture.path.display()));
         }
         ran.map(drop)
+    }
+}
+
+/// Senders of one file, by capture, session and address.
+type Senders = HashMap<(String, u64, IpAddr), u64>;
+
+impl Dataset {
+    fn add_file(&mut self, path: &Path) -> anyhow::Result<()> {
+        let mut file = VectorFile::open(path)?;
+        let mut senders = Senders::new();
+        while let Some((vector, label)) = file.next_labelled()? {
+            self.add_vector(path, &vector, label, &mut senders)?;
+        }
+        Ok(())
+    }
+
+    fn add_vector(
+        &mut self,
+        path: &Path,
+        vector: &Vector,
+        label: bool,
+        senders: &mut Senders,
+    ) -> anyhow::Result<()> {
+        let subject = &vector.subject;
+        // Rows of one capture resemble each other, and records of one host.
+        let group = match &subject.session {
+            Some((capture, _)) => number(&mut self.group_names, capture),
+            None => number(&mut self.group_names, &subject.src.to_string()),
+        };
+        let kind = if label { THEFT } else { ORDINARY };
+        let stratum = number(&mut self.strata_names, &format!("{} {kind}", Origin::File.name()));
+        let session = match &subject.session {
+            Some((capture, session)) => *senders
+                .entry((capture.clone(), *session, subject.src))
+                .or_insert_with(|| self.add_unit(path, vector)),
+            None => self.add_unit(path, vector),
+        };
+        self.mark(session, label);
+        self.table.push(&vector.values, RowKey { label, group, session })?;
+        self.strata.push(stratum);
+        self.progress.push(None);
+        Ok(())
+    }
+
+    fn add_unit(&mut self, path: &Path, Vector { line, subject, .. }: &Vector) -> u64 {
+        self.units.push(Unit {
+            file: format!("{} line {line}", path.display()),
+            origin: Origin::File,
+            technique: ORDINARY.to_owned(),
+            theft: false,
+            src: subject.src,
+            dst: subject.dst,
+            protocol: subject.protocol,
+            server_port: subject.dst_port,
+            bytes_out: subject.bytes_out.unwrap_or(0),
+        });
+        self.units.len() as u64 - 1
+    }
+
+    /// A sender with one row that is a theft is a thief.
+    fn mark(&mut self, unit: u64, label: bool) {
+        let Some(unit) = self.units.get_mut(unit as usize).filter(|unit| label && !unit.theft)
+        else {
+            return;
+        };
+        unit.theft = true;
+        unit.technique = THEFT.to_owned();
+        self.thefts.push((Origin::File, THEFT.to_owned()));
     }
 }
 
@@ -176,10 +257,10 @@ impl Collector<'_> {
         vector(&Sample::new(session, sender, now_ns), &mut self.row);
         self.dataset.table.push(&self.row, RowKey { label, group: self.group, session: unit })?;
         self.dataset.strata.push(self.stratum);
-        self.dataset.progress.push(Progress {
+        self.dataset.progress.push(Some(Progress {
             bytes_out: session.sent(sender).ip_bytes,
             seconds: now_ns.saturating_sub(session.first_seen_ns) as f64 / 1e9,
-        });
+        }));
         Ok(())
     }
 }

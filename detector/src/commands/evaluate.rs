@@ -1,30 +1,29 @@
-//! `detector evaluate`: a model's figures on labelled captures.
+//! `detector evaluate`: a model's figures on labelled captures, vectors or records.
 
 use std::io;
 
 use crate::cli::{Evaluate, HoldOut, LiveFormat};
 use crate::config::Config;
-use crate::features::{COLUMNS, SCHEMA_NAME, schema_hash};
 use crate::model::Scored;
 
 use super::dataset::Dataset;
 use super::report::Quality;
-use super::{load_model, train};
+use super::vectors::common_kind;
+use super::{model_of, threshold_of, train};
 
 /// # Errors
 ///
 /// Data or a model that cannot be read.
 pub fn run(args: &Evaluate, config: &Config) -> anyhow::Result<()> {
-    let model = load_model(args.model.as_deref(), config)?;
-    model.check_schema(SCHEMA_NAME, schema_hash())?;
-    let threshold = config.model.threshold.unwrap_or(model.meta.threshold);
-    let dataset = Dataset::collect(&args.data, config, HoldOut::default(), train::progress)?;
+    let kind = common_kind(&args.data)?;
+    let model = model_of(kind, args.model.as_deref(), config)?;
+    let threshold = threshold_of(kind, &model, config);
+    let dataset = Dataset::collect(kind, &args.data, config, HoldOut::default(), train::progress)?;
     let table = &dataset.table;
     let mut scores = vec![0.0; table.len()];
     if !table.is_empty() {
         model.forest.score_batch(&table.rows, &mut scores);
     }
-    debug_assert_eq!(table.rows.len(), table.len() * COLUMNS.len());
     let labels = table.labels.iter().zip(&table.sessions);
     let scored: Vec<Scored> = scores
         .into_iter()

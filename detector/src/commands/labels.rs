@@ -62,6 +62,8 @@ pub enum Truth {
 pub enum Origin {
     Real,
     Lab,
+    /// A file of vectors or records, which does not say.
+    File,
 }
 
 impl Origin {
@@ -70,6 +72,7 @@ impl Origin {
         match self {
             Self::Real => "real",
             Self::Lab => "lab",
+            Self::File => "file",
         }
     }
 }

@@ -69,19 +69,29 @@ impl Quality {
     pub(super) fn write_table(&self, output: &mut impl Write, list: bool) -> io::Result<()> {
         writeln!(
             output,
-            "{:<6} {:>8} {:>8}  {:>22}  {:>22}  {:>18}  {:>6}",
-            "DATA", "THEFTS", "OTHERS", "PRECISION", "RECALL", "FALSE ALERTS", "PR-AUC"
+            "{:<6} {:>8} {:>8}  {:>22}  {:>22}  {:>5}  {:>8}  {:>18}  {:>6}",
+            "DATA",
+            "THEFTS",
+            "OTHERS",
+            "PRECISION",
+            "RECALL",
+            "F1",
+            "ACCURACY",
+            "FALSE ALERTS",
+            "PR-AUC"
         )?;
         for (name, part) in &self.parts {
             let thefts = part.confusion.true_positives + part.confusion.false_negatives;
             let others = part.confusion.false_positives + part.confusion.true_negatives;
             writeln!(
                 output,
-                "{name:<6} {thefts:>8} {others:>8}  {:>22}  {:>22}  {:>18}  {:>6}",
+                "{name:<6} {thefts:>8} {others:>8}  {:>22}  {:>22}  {:>5}  {:>8}  {:>18}  {:>6}",
                 share(part.precision),
                 share(part.recall),
+                figure(part.f1),
+                figure(part.accuracy.map(|rate| rate.value)),
                 format!("{} of {others}", part.confusion.false_positives),
-                part.pr_auc.map_or_else(|| "-".to_owned(), |area| format!("{area:.3}")),
+                figure(part.pr_auc),
             )?;
         }
         writeln!(output)?;
@@ -112,7 +122,7 @@ impl Quality {
 
 fn parts(dataset: &Dataset, scored: &[Scored], threshold: f64) -> BTreeMap<&'static str, Report> {
     let mut parts = BTreeMap::from([("all", report(scored, threshold))]);
-    for origin in [Origin::Real, Origin::Lab] {
+    for origin in [Origin::Real, Origin::Lab, Origin::File] {
         let is_of = |row: &&Scored| {
             dataset.units.get(row.session as usize).is_some_and(|unit| unit.origin == origin)
         };
@@ -148,8 +158,8 @@ fn techniques(dataset: &Dataset, alerted: &[bool]) -> Vec<Found> {
 fn leaked(dataset: &Dataset, scored: &[Scored], threshold: f64) -> (Option<u64>, Option<f64>) {
     let mut first = BTreeMap::new();
     for (row, progress) in scored.iter().zip(&dataset.progress) {
-        if row.label && row.score >= threshold {
-            first.entry(row.session).or_insert(*progress);
+        if let Some(progress) = progress.filter(|_| row.label && row.score >= threshold) {
+            first.entry(row.session).or_insert(progress);
         }
     }
     let mut bytes: Vec<u64> = first.values().map(|progress| progress.bytes_out).collect();
@@ -165,6 +175,10 @@ fn describe(unit: &Unit, score: f64) -> String {
     format!(
         "{score:.2}  {technique:<24} {file}: {src} -> {dst} {protocol} {server_port}, {bytes} out"
     )
+}
+
+fn figure(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"))
 }
 
 /// `0.93 (0.69-0.99)`: the 95 % interval in brackets.

@@ -1,4 +1,4 @@
-//! `detector train`: labelled captures in, a model out, with out-of-fold figures.
+//! `detector train`: labelled captures, vectors or records in, a model out, with out-of-fold figures.
 #![expect(clippy::print_stderr, reason = "training takes a while and says how far it is")]
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 
 use crate::cli::Train;
 use crate::config::Config;
-use crate::features::{SCHEMA_NAME, schema_hash};
+use crate::features::Kind;
 use crate::model::evaluate::{by_session, report};
 use crate::model::{
     Model, Objective, Schema, TrainConfig, choose_threshold, cross_validate, train,
@@ -15,25 +15,30 @@ use crate::model::{
 
 use super::dataset::Dataset;
 use super::report::Quality;
+use super::vectors::common_kind;
 
 /// Share of thefts among the rows a tree draws: far more than there are in life, so that the trees
-/// look at them, and fewer than the rest, so that ordinary traffic is learned in its variety.
+/// look at them, and fewer than the rest, so that ordinary traffic is learned in its variety. Records
+/// keep the share that they have: their score is read as a probability.
 const POSITIVE_SHARE: f64 = 0.35;
 
 /// # Errors
 ///
 /// Data that cannot be read or learned from, or a model that cannot be written.
 pub fn run(args: &Train, config: &Config) -> anyhow::Result<()> {
-    let mut dataset = Dataset::collect(&args.data, config, args.hold_out, progress)?;
+    let kind = common_kind(&args.data)?;
+    let mut dataset = Dataset::collect(kind, &args.data, config, args.hold_out, progress)?;
     let rows = dataset.table.len();
     let thefts = dataset.units.iter().filter(|unit| unit.theft).count();
     eprintln!(
-        "{} captures: {rows} vectors of {} senders, {thefts} of them thieves",
-        dataset.captures,
+        "{} captures and files: {rows} vectors of {} senders, {thefts} of them thieves",
+        dataset.sources,
         dataset.units.len()
     );
-    ensure!(rows > 0, "no capture has a session with enough to judge");
-    dataset.table.balance(&dataset.strata, POSITIVE_SHARE)?;
+    ensure!(rows > 0, "there is no session with enough to judge, and no record");
+    if kind == Kind::Session {
+        dataset.table.balance(&dataset.strata, POSITIVE_SHARE)?;
+    }
     let settings = TrainConfig {
         trees: args.trees,
         depth: args.depth,
@@ -49,7 +54,7 @@ pub fn run(args: &Train, config: &Config) -> anyhow::Result<()> {
         None => choose_threshold(&by_session(&scored), objective(args.cost))?,
     };
     let trained = train(&dataset.table, &settings)?;
-    let schema = Schema { name: SCHEMA_NAME.to_owned(), hash: schema_hash() };
+    let schema = Schema { name: kind.schema_name().to_owned(), hash: kind.schema_hash() };
     let validation = Some(report(&scored, threshold));
     let model = Model::new(schema, &dataset.table, &settings, trained, threshold, validation)?;
     model.write(&args.out)?;

@@ -18,14 +18,13 @@ use super::{ActionTaken, Alert, AlertId, Severity, Technique, reasons, score};
 
 /// An open alert is repeated when this many times the payload of its last revision was sent.
 const GROWTH: u64 = 4;
-/// An open alert grows on while the score is within this share of the threshold: a theft does not
-/// end because one checkpoint looks a little better.
-const HYSTERESIS: f64 = 0.8;
 
 /// What one look at a sender gave.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
     pub score: f64,
+    /// What the rules leave open: see [`score::doubt`].
+    pub rules: f64,
     /// There is an alert about this sender, old or new, and the score still speaks for it.
     pub open: Option<AlertId>,
     /// The alert opened, or grew.
@@ -93,11 +92,11 @@ impl Judge {
         vector(&sample, &mut self.row);
         let raw_score = self.model.forest.score(&self.row);
         let found: Vec<(&Rule, Found)> = rules::find(&sample).collect();
-        let score = score::join(raw_score, found.iter().map(|(_, found)| found));
+        let rules = score::doubt(found.iter().map(|(_, found)| found));
+        let score = score::join(raw_score, rules);
         let known = self.open.get(&(session.id, sender)).copied();
-        let needed = if known.is_some() { self.threshold * HYSTERESIS } else { self.threshold };
-        if score < needed {
-            return Judgement { score, open: None, alert: None };
+        if score < score::needed(self.threshold, known.is_some()) {
+            return Judgement { score, rules, open: None, alert: None };
         }
         let payload_bytes = sample.sent.payload_bytes;
         let severity = Severity::of(payload_bytes, score, self.threshold);
@@ -115,11 +114,11 @@ impl Judge {
                 payload_bytes,
                 ..open
             },
-            Some(open) => return Judgement { score, open: Some(open.id), alert: None },
+            Some(open) => return Judgement { score, rules, open: Some(open.id), alert: None },
         };
         self.open.insert((session.id, sender), open);
         let alert = self.alert(&sample, flow, &open, (score, raw_score), &found);
-        Judgement { score, open: Some(open.id), alert: Some(alert) }
+        Judgement { score, rules, open: Some(open.id), alert: Some(alert) }
     }
 
     /// The session is over.

@@ -6,12 +6,26 @@
 
 use super::rules::Found;
 
-/// Joins the forest's probability with what the rules found. All of 0 to 1.
+/// An alert that is open grows on while the score is within this share of the threshold: a theft
+/// does not end because one checkpoint looks a little better.
+const HYSTERESIS: f64 = 0.8;
+
+/// What the rules leave open: 1 where all are silent, 0 where one is sure.
 #[must_use]
-pub fn join<'a>(forest: f64, found: impl IntoIterator<Item = &'a Found>) -> f64 {
-    let doubt =
-        found.into_iter().fold(1.0 - forest, |doubt, found| doubt * (1.0 - found.certainty));
-    (1.0 - doubt).clamp(0.0, 1.0)
+pub fn doubt<'a>(found: impl IntoIterator<Item = &'a Found>) -> f64 {
+    found.into_iter().map(|found| 1.0 - found.certainty).product()
+}
+
+/// Joins the forest's probability with the [`doubt`] that the rules leave. All of 0 to 1.
+#[must_use]
+pub fn join(forest: f64, doubt: f64) -> f64 {
+    (1.0 - (1.0 - forest) * doubt).clamp(0.0, 1.0)
+}
+
+/// The score that speaks for an alert: the threshold, or less where one is open already.
+#[must_use]
+pub fn needed(threshold: f64, open: bool) -> f64 {
+    if open { threshold * HYSTERESIS } else { threshold }
 }
 
 #[cfg(test)]
@@ -25,7 +39,7 @@ mod tests {
             |certainty| Found { certainty, technique: Technique::BulkUpload, text: String::new() };
         let check = |forest, certainties: &[f64], expected: f64| {
             let found: Vec<Found> = certainties.iter().copied().map(found).collect();
-            let score = join(forest, &found);
+            let score = join(forest, doubt(&found));
             assert!((score - expected).abs() < 1e-12, "{forest} {certainties:?}: {score}");
         };
         check(0.3, &[], 0.3);
