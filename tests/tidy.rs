@@ -180,7 +180,8 @@ const HOMES: [(&str, &[&str]); 6] = [
     ("smartcore", &["detector/src/model/"]),
     ("aya", &["detector/src/source/kernel/"]),
     ("pcap_parser", &["detector/src/source/capture/"]),
-    ("csv", &["detector/src/commands/"]),
+    // The sink has a module of this name.
+    ("csv", &["detector/src/commands/", "detector/src/sink/"]),
     ("clap", &["detector/src/cli.rs", "detector/src/main.rs", "detector/src/commands/"]),
     ("rusqlite", &["detector/src/store/"]),
 ];

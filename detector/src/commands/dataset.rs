@@ -1,9 +1,11 @@
 //! Labelled captures as rows to learn from: the very vectors that the engine would score, at the
 //! very checkpoints. Labelled files of vectors and records stand beside them.
 
+mod files;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 
@@ -17,11 +19,6 @@ use crate::verdict::evidence;
 
 use super::labels::{self, Entry, Labelled, Origin, Truth};
 use super::recordings::Recordings;
-use super::vectors::{Vector, VectorFile};
-
-/// What files call the two kinds of row: they know of no technique.
-const THEFT: &str = "theft";
-const ORDINARY: &str = "ordinary";
 
 /// What is counted once: one sender towards one service of one host, in one capture.
 #[derive(Clone, Debug)]
@@ -128,74 +125,6 @@ impl Dataset {
                 .with_context(|| format!("failed to learn from {}", capture.path.display()));
         }
         ran.map(drop)
-    }
-}
-
-/// Senders of one file, by capture, session and address.
-type Senders = HashMap<(String, u64, IpAddr), u64>;
-
-impl Dataset {
-    fn add_file(&mut self, path: &Path) -> anyhow::Result<()> {
-        let mut file = VectorFile::open(path)?;
-        let mut senders = Senders::new();
-        while let Some((vector, label)) = file.next_labelled()? {
-            self.add_vector(path, &vector, label, &mut senders)?;
-        }
-        Ok(())
-    }
-
-    fn add_vector(
-        &mut self,
-        path: &Path,
-        vector: &Vector,
-        label: bool,
-        senders: &mut Senders,
-    ) -> anyhow::Result<()> {
-        let subject = &vector.subject;
-        // Rows of one capture resemble each other, and records of one host.
-        let group = match &subject.session {
-            Some((capture, _)) => number(&mut self.group_names, capture),
-            None => number(&mut self.group_names, &subject.src.to_string()),
-        };
-        let kind = if label { THEFT } else { ORDINARY };
-        let stratum = number(&mut self.strata_names, &format!("{} {kind}", Origin::File.name()));
-        let session = match &subject.session {
-            Some((capture, session)) => *senders
-                .entry((capture.clone(), *session, subject.src))
-                .or_insert_with(|| self.add_unit(path, vector)),
-            None => self.add_unit(path, vector),
-        };
-        self.mark(session, label);
-        self.table.push(&vector.values, RowKey { label, group, session })?;
-        self.strata.push(stratum);
-        self.progress.push(None);
-        Ok(())
-    }
-
-    fn add_unit(&mut self, path: &Path, Vector { line, subject, .. }: &Vector) -> u64 {
-        self.units.push(Unit {
-            file: format!("{} line {line}", path.display()),
-            origin: Origin::File,
-            technique: ORDINARY.to_owned(),
-            theft: false,
-            src: subject.src,
-            dst: subject.dst,
-            protocol: subject.protocol,
-            server_port: subject.dst_port,
-            bytes_out: subject.bytes_out.unwrap_or(0),
-        });
-        self.units.len() as u64 - 1
-    }
-
-    /// A sender with one row that is a theft is a thief.
-    fn mark(&mut self, unit: u64, label: bool) {
-        let Some(unit) = self.units.get_mut(unit as usize).filter(|unit| label && !unit.theft)
-        else {
-            return;
-        };
-        unit.theft = true;
-        unit.technique = THEFT.to_owned();
-        self.thefts.push((Origin::File, THEFT.to_owned()));
     }
 }
 

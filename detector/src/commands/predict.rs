@@ -129,3 +129,50 @@ fn write_summary(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::vectors::Subject;
+    use super::*;
+    use crate::model::{RowKey, Schema, Table, TrainConfig, train};
+
+    /// A model with one score for everything.
+    fn model() -> Arc<Model> {
+        let mut table = Table::new(vec!["column".to_owned()]);
+        for session in 0..10 {
+            table.push(&[0.0], RowKey { label: session < 4, group: 0, session }).unwrap();
+        }
+        let config = TrainConfig { trees: 10, ..TrainConfig::default() };
+        let trained = train(&table, &config).unwrap();
+        let schema = Schema { name: "session".to_owned(), hash: 1 };
+        Arc::new(Model::new(schema, &table, &config, trained, 0.5, None).unwrap())
+    }
+
+    /// A row whose score the rules decide.
+    fn vector(session: u64, rules: f64) -> Vector {
+        let subject = Subject {
+            session: Some(("a.pcap".to_owned(), session)),
+            time: "2024-01-01T12:00:00Z".to_owned(),
+            src: [10, 0, 0, 7].into(),
+            dst: [192, 0, 2, 1].into(),
+            dst_port: 443,
+            protocol: 6,
+            bytes_out: None,
+        };
+        Vector { line: 2, subject, rules, label: None, values: vec![0.0] }
+    }
+
+    #[test]
+    fn an_alert_that_is_open_stays_so_a_little_below_the_threshold() {
+        let model = model();
+        let alone = model.forest.score(&[0.0]);
+        let mut judge = Judge { model, threshold: alone * 1.1, open: HashSet::new() };
+        let mut check = |session, rules, theft| {
+            assert_eq!(judge.judge(&vector(session, rules)).theft, theft, "{session} {rules}");
+        };
+        check(1, 1.0, false);
+        check(1, 0.0, true);
+        check(1, 1.0, true);
+        check(2, 1.0, false);
+    }
+}

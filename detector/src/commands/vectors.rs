@@ -3,19 +3,19 @@
 //! Strict: a column that is missing, one too many or mistyped is an error that names file, line and
 //! column. The header tells which schema a file is in, in any order of its columns.
 
-use std::collections::HashMap;
-use std::fmt::Display;
+mod cells;
+mod header;
+
 use std::fs::File;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
-use crate::features::record::Protocol;
-use crate::features::{Kind, RECORD_FIELDS, Record, Timestamp, record_vector};
-use crate::verdict::alert::protocol_name;
+use crate::features::Kind;
+use cells::Cells;
+use header::Header;
 
 /// What stands before a session's columns.
 pub(super) const SESSION_FIELDS: [&str; 9] =
@@ -130,186 +130,4 @@ pub(super) fn common_kind(paths: &[PathBuf]) -> Result<Kind> {
         );
     }
     Ok(common.map_or(Kind::Session, |(kind, _)| kind))
-}
-
-/// Where each column stands.
-#[derive(Debug)]
-struct Header {
-    kind: Kind,
-    places: HashMap<String, usize>,
-    /// Of the schema's columns, in its order; none where they are computed from the fields.
-    values: Vec<(&'static str, usize)>,
-    width: usize,
-}
-
-impl Header {
-    fn of(row: &ByteRecord) -> Result<Self> {
-        let mut places = HashMap::new();
-        for (place, name) in row.iter().enumerate() {
-            let name = String::from_utf8_lossy(name).trim().to_owned();
-            if let Some(first) = places.insert(name.clone(), place) {
-                bail!(
-                    "column {name:?} stands there twice, as number {} and {}",
-                    first + 1,
-                    place + 1
-                );
-            }
-        }
-        let kind = nearest(&places)?;
-        let required = required(kind);
-        if let Some(missing) = required.iter().find(|name| !places.contains_key(**name)) {
-            bail!("column {missing} is missing, as schema {} has it", kind.schema_name());
-        }
-        let known = |name: &str| name == LABEL || required.contains(&name);
-        let mut names: Vec<&String> = places.keys().filter(|name| !known(name)).collect();
-        names.sort_by_key(|name| places[*name]);
-        if let Some(extra) = names.first() {
-            bail!("column {extra:?} is not one of schema {}", kind.schema_name());
-        }
-        let values = match kind {
-            Kind::Session => kind.columns().into_iter().map(|name| (name, places[name])).collect(),
-            Kind::Record => Vec::new(),
-        };
-        Ok(Self { kind, places, values, width: row.len() })
-    }
-}
-
-fn required(kind: Kind) -> Vec<&'static str> {
-    match kind {
-        Kind::Session => SESSION_FIELDS.into_iter().chain(kind.columns()).collect(),
-        Kind::Record => RECORD_FIELDS.to_vec(),
-    }
-}
-
-/// The schema that most of the names are of.
-fn nearest(places: &HashMap<String, usize>) -> Result<Kind> {
-    let known =
-        |kind: Kind| required(kind).iter().filter(|name| places.contains_key(**name)).count();
-    let best = Kind::ALL.into_iter().max_by_key(|kind| known(*kind));
-    best.filter(|kind| known(*kind) > 0).with_context(|| {
-        let names = Kind::ALL.map(Kind::schema_name).join(" nor ");
-        format!("this is neither in schema {names}: no column has a name that we know")
-    })
-}
-
-/// A row with the names of its cells.
-struct Cells<'a> {
-    header: &'a Header,
-    row: &'a ByteRecord,
-}
-
-impl Cells<'_> {
-    fn vector(&self, line: u64) -> Result<Vector> {
-        self.check_width()?;
-        let label = self.label()?;
-        match self.header.kind {
-            Kind::Session => self.session(line, label),
-            Kind::Record => self.record(line, label),
-        }
-    }
-
-    fn check_width(&self) -> Result<()> {
-        let (width, found) = (self.header.width, self.row.len());
-        if found < width {
-            let missing = self.header.places.iter().find(|(_, place)| **place == found);
-            let name = missing.map_or("", |(name, _)| name);
-            bail!("column {name} is missing: there are {found} cells for {width} columns");
-        }
-        ensure!(found == width, "there are {found} cells for {width} columns");
-        Ok(())
-    }
-
-    fn text(&self, name: &str) -> Option<std::borrow::Cow<'_, str>> {
-        let place = *self.header.places.get(name)?;
-        self.row.get(place).map(String::from_utf8_lossy)
-    }
-
-    fn parse<T: FromStr<Err: Display>>(&self, name: &str) -> Result<T> {
-        let text = self.text(name).with_context(|| format!("column {name} is missing"))?;
-        text.parse().map_err(|error| anyhow!("column {name}: `{}`: {error}", text.escape_debug()))
-    }
-
-    fn label(&self) -> Result<Option<bool>> {
-        let Some(text) = self.text(LABEL) else { return Ok(None) };
-        match text.to_ascii_lowercase().as_str() {
-            "1" | "true" => Ok(Some(true)),
-            "0" | "false" => Ok(Some(false)),
-            other => bail!("column {LABEL}: `{}`: expected 0 or 1", other.escape_debug()),
-        }
-    }
-
-    fn session(&self, line: u64, label: Option<bool>) -> Result<Vector> {
-        let time = self.text("time").unwrap_or_default().into_owned();
-        self.parse::<Timestamp>("time")?;
-        let subject = Subject {
-            session: Some((self.parse("file")?, self.parse("session")?)),
-            time,
-            src: self.parse("src")?,
-            dst: self.parse("dst")?,
-            dst_port: self.parse("dst_port")?,
-            protocol: self.parse::<Named>("protocol_name")?.0,
-            bytes_out: None,
-        };
-        self.parse::<Share>("score")?;
-        let rules = self.parse::<Share>("rules")?.0;
-        let value = |(name, place): &(&'static str, usize)| self.value(name, *place);
-        let values = self.header.values.iter().map(value).collect::<Result<_>>()?;
-        Ok(Vector { line, subject, rules, label, values })
-    }
-
-    fn value(&self, name: &str, place: usize) -> Result<f32> {
-        let text = self.row.get(place).and_then(|cell| str::from_utf8(cell).ok());
-        let value =
-            text.and_then(|text| text.parse::<f32>().ok()).filter(|value| value.is_finite());
-        value.with_context(|| {
-            format!(
-                "column {name}: `{}` is no finite number",
-                text.unwrap_or_default().escape_debug()
-            )
-        })
-    }
-
-    fn record(&self, line: u64, label: Option<bool>) -> Result<Vector> {
-        let record = Record::parse(|name| self.text(name))?;
-        let mut values = Vec::new();
-        record_vector(&record, &mut values);
-        let subject = Subject {
-            session: None,
-            time: self.text("timestamp").unwrap_or_default().into_owned(),
-            src: record.source_ip,
-            dst: record.destination_ip,
-            dst_port: record.destination_port,
-            protocol: match record.protocol {
-                Protocol::Tcp | Protocol::Http | Protocol::Https => 6,
-                Protocol::Udp => 17,
-                Protocol::Icmp => 1,
-            },
-            bytes_out: Some(record.bytes_sent),
-        };
-        Ok(Vector { line, subject, rules: 1.0, label, values })
-    }
-}
-
-/// A protocol by the name that we write.
-struct Named(u8);
-
-impl FromStr for Named {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let number = (0..=u8::MAX).find(|number| protocol_name(*number) == text);
-        number.map(Self).context("expected a protocol such as tcp")
-    }
-}
-
-/// A number from 0 to 1.
-struct Share(f64);
-
-impl FromStr for Share {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let value = text.parse::<f64>().ok().filter(|value| (0.0..=1.0).contains(value));
-        value.map(Self).context("expected a number from 0 to 1")
-    }
 }

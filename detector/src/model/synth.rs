@@ -1,7 +1,7 @@
 //! Records that were never recorded: for trying out what learns from records, not for measuring how
 //! well thefts are found.
 //!
-//! The same profile, number of rows and seed give the same records on every machine.
+//! The same profile, number of rows and seed give the same records.
 
 mod compatible;
 mod draws;

@@ -64,8 +64,8 @@ const ORDINARY: [Use; 9] = [
     Use {
         weight: 9,
         services: [(443, Protocol::Https); 3],
-        sent: (40_000.0, 8_000_000.0),
-        answered: Some((0.25, 5.0)),
+        sent: (50_000.0, 8_000_000.0),
+        answered: Some((0.3, 5.0)),
         hours: DAY,
         actions: ALLOWED,
     },
@@ -73,8 +73,8 @@ const ORDINARY: [Use; 9] = [
     Use {
         weight: 7,
         services: [(22, Protocol::Tcp), (873, Protocol::Tcp), (443, Protocol::Https)],
-        sent: (700_000.0, 80_000_000.0),
-        answered: Some((0.015, 0.06)),
+        sent: (1_000_000.0, 80_000_000.0),
+        answered: Some((0.014, 0.06)),
         hours: NIGHT,
         actions: ALLOWED,
     },
@@ -91,8 +91,8 @@ const ORDINARY: [Use; 9] = [
     Use {
         weight: 5,
         services: [(25, Protocol::Tcp), (587, Protocol::Tcp), (993, Protocol::Tcp)],
-        sent: (1_000.0, 5_000_000.0),
-        answered: Some((0.012, 3.0)),
+        sent: (1_000.0, 400_000.0),
+        answered: Some((0.2, 3.0)),
         hours: DAY,
         actions: ALLOWED,
     },
@@ -139,7 +139,7 @@ const THEFTS: [Use; 5] = [
     Use {
         weight: 20,
         services: [(443, Protocol::Https), (8_080, Protocol::Http), (4_444, Protocol::Tcp)],
-        sent: (6_000.0, 60_000.0),
+        sent: (7_000.0, 60_000.0),
         answered: Some((0.000_5, 0.014)),
         hours: NIGHT,
         actions: ALLOWED,
