@@ -21,6 +21,8 @@ pub enum Command {
     Analyze(Analyze),
     Train(Train),
     Evaluate(Evaluate),
+    Predict(Predict),
+    Synth(Synth),
     Doctor(Doctor),
 }
 
@@ -74,14 +76,15 @@ pub struct Analyze {
     pub config: Option<PathBuf>,
 }
 
-/// Fit a model to labelled captures
+/// Fit a model to labelled captures or records
 ///
-/// Each PATH is a directory with captures and a manifest.json that labels them. The same data and
-/// seed give the same model, byte for byte.
+/// Each PATH is a directory with captures and a manifest.json that labels them, or a CSV file with a
+/// column `label` (0 or 1): vectors as `detector analyze --features` writes them, or records of a
+/// log. The same data and seed give the same model, byte for byte.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector train --data target/lab --out session.model")]
 pub struct Train {
-    /// Directory with manifest.json; may be repeated
+    /// Directory with manifest.json, or labelled CSV file; may be repeated
     #[arg(long, required = true, value_name = "PATH", num_args = 1..)]
     pub data: Vec<PathBuf>,
     /// File the model is written to
@@ -122,11 +125,13 @@ pub struct Train {
     pub config: Option<PathBuf>,
 }
 
-/// Measure a model on labelled captures
+/// Measure a model on labelled captures or records
+///
+/// Each PATH is as for `detector train`.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector evaluate --data target/lab --format json")]
 pub struct Evaluate {
-    /// Directory with manifest.json; may be repeated
+    /// Directory with manifest.json, or labelled CSV file; may be repeated
     #[arg(long, required = true, value_name = "PATH", num_args = 1..)]
     pub data: Vec<PathBuf>,
     /// Name every theft that was missed and every false alert
@@ -153,6 +158,49 @@ pub struct Evaluate {
     /// Configuration file [default: /etc/detector/detector.toml where it exists]
     #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// Score vectors or records in a CSV file
+///
+/// Vectors as `detector analyze --features` writes them get the verdicts of that analysis; records
+/// of a log (timestamp, source_ip, destination_ip, source_port, destination_port, protocol,
+/// bytes_sent, bytes_received, action) are scored by the record model.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  detector predict records.csv --format json")]
+pub struct Predict {
+    /// File to read; a column `label` is let pass
+    #[arg(value_name = "FILE.csv")]
+    pub file: PathBuf,
+    /// Model to score with [default: for vectors the configuration's, else the one shipped]
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// How results are written
+    #[arg(short, long, default_value = "table")]
+    pub format: Format,
+    /// Configuration file [default: /etc/detector/detector.toml where it exists]
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Write labelled records that were made up, to try the record model on
+///
+/// They say nothing about how well real thefts are found. The same profile, rows and seed give the
+/// same file.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  detector synth --rows 10000 --out records.csv")]
+pub struct Synth {
+    /// What the records are like: hard, or seed-compat, which one threshold solves
+    #[arg(long, value_name = "NAME", default_value = "hard")]
+    pub profile: String,
+    /// Number of records
+    #[arg(long, default_value_t = 10_000)]
+    pub rows: u64,
+    /// Decides every random choice
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// File the records are written to
+    #[arg(long, value_name = "FILE.csv")]
+    pub out: PathBuf,
 }
 
 /// Tell whether this machine can run the detector, and how it would attach
@@ -224,6 +272,8 @@ impl Command {
             Self::Analyze(analyze) => analyze.config.as_ref(),
             Self::Train(train) => train.config.as_ref(),
             Self::Evaluate(evaluate) => evaluate.config.as_ref(),
+            Self::Predict(predict) => predict.config.as_ref(),
+            Self::Synth(_) => None,
             Self::Doctor(doctor) => doctor.config.as_ref(),
         }
     }

@@ -24,6 +24,7 @@ use crate::verdict::alert::protocol_name;
 
 use super::load_model;
 use super::recordings::{Recordings, STANDARD_INPUT, open, summary};
+use super::vectors::SESSION_FIELDS;
 
 /// # Errors
 ///
@@ -186,7 +187,7 @@ impl FeatureFile {
     fn create(path: &Path) -> anyhow::Result<Self> {
         let create = || -> io::Result<Self> {
             let mut output = BufWriter::new(File::create(path)?);
-            write!(output, "file,session,time,src,dst,dst_port,protocol_name,score")?;
+            write!(output, "{}", SESSION_FIELDS.join(","))?;
             for column in COLUMNS {
                 write!(output, ",{}", column.name)?;
             }
@@ -206,7 +207,7 @@ impl FeatureFile {
         let (destination, port) = flow.key.destination(direction);
         write!(
             self.output,
-            "\"{}\",{},{},{},{},{},{},{}",
+            "\"{}\",{},{},{},{},{},{},{},{},{}",
             path.display().to_string().replace('"', "\"\""),
             row.session_id,
             units::rfc3339(row.now_ns),
@@ -215,6 +216,8 @@ impl FeatureFile {
             u16::from_be_bytes(port),
             protocol_name(flow.key.protocol),
             row.score,
+            row.rules,
+            row.habit,
         )?;
         for value in &row.values {
             write!(self.output, ",{value}")?;

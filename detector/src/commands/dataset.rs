@@ -1,5 +1,7 @@
 //! Labelled captures as rows to learn from: the very vectors that the engine would score, at the
-//! very checkpoints.
+//! very checkpoints. Labelled files of vectors and records stand beside them.
+
+mod files;
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -9,7 +11,7 @@ use anyhow::Context as _;
 
 use crate::cli::HoldOut;
 use crate::config::Config;
-use crate::features::{COLUMNS, Context, History, HistoryConfig, Sample, vector};
+use crate::features::{Context, History, HistoryConfig, Kind, Sample, vector};
 use crate::flow::distinct::hash;
 use crate::flow::{FlowRecord, FlowView, Session, SessionCheckpoint, SessionKey, Side, Visitor};
 use crate::model::{RowKey, Table};
@@ -31,7 +33,7 @@ pub(super) struct Unit {
     pub(super) dst: IpAddr,
     pub(super) protocol: u8,
     pub(super) server_port: u16,
-    /// IP bytes and packets sent by the largest session of the capture.
+    /// IP bytes and packets sent by the largest session of the capture; 0 where a file does not say.
     pub(super) bytes_out: u64,
     pub(super) packets_out: u64,
     /// The capture is a time of ordinary use of known length.
@@ -46,11 +48,12 @@ pub(super) struct Dataset {
     /// The technique, or the kind of ordinary traffic, of each row: what is balanced.
     pub(super) strata: Vec<u32>,
     pub(super) units: Vec<Unit>,
-    /// IP bytes that had left at each row, and seconds since the session began.
-    pub(super) progress: Vec<Progress>,
+    /// How far the theft was at each row; none in files, which do not say.
+    pub(super) progress: Vec<Option<Progress>>,
     /// Thefts by technique and origin that the manifests know of.
     pub(super) thefts: Vec<(Origin, String)>,
-    pub(super) captures: usize,
+    /// Captures and files.
+    pub(super) sources: usize,
     /// Of the captures of ordinary use.
     pub(super) host_hours: f64,
     /// Of each row: the doubt that the rules leave, and whether it is a habit of the host.
@@ -87,20 +90,25 @@ impl ContextUse {
     }
 }
 
+/// What had happened when a sender was judged.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Progress {
+    /// IP bytes that had left.
     pub(super) bytes_out: u64,
+    /// Since the session began.
     pub(super) seconds: f64,
 }
 
 impl Dataset {
-    /// Runs every capture that the manifests of `directories` label.
+    /// Runs every capture that the manifests of the directories among `paths` label, and reads the
+    /// files among them. All are of one `kind`.
     ///
     /// # Errors
     ///
-    /// A manifest or capture that cannot be read; `tell` hears of each capture before it is.
+    /// A manifest, capture or file that cannot be read; `tell` hears of each before it is.
     pub(super) fn collect(
-        directories: &[PathBuf],
+        kind: Kind,
+        paths: &[PathBuf],
         config: &Config,
         hold_out: HoldOut,
         context_use: ContextUse,
@@ -108,25 +116,31 @@ impl Dataset {
         mut tell: impl FnMut(usize, usize, &str),
     ) -> anyhow::Result<Self> {
         let recordings = Recordings::new(config);
+        let (files, directories): (Vec<&PathBuf>, Vec<_>) =
+            paths.iter().partition(|path| path.is_file());
         let mut captures: Vec<Labelled> = Vec::new();
         for directory in directories {
             captures.extend(labels::read(directory)?);
         }
         captures
             .retain(|capture| !without.iter().any(|kind| capture.entry.technique.contains(kind)));
-        {}
-        let columns = COLUMNS.iter().map(|column| column.name.to_owned()).collect();
+        let columns = kind.columns().into_iter().map(str::to_owned).collect();
+        let sources = captures.len() + files.len();
         let mut dataset = Self {
             table: Table::new(columns),
-            captures: captures.len(),
+            sources,
             hold_out,
             context_use,
             history: config.history(),
             ..Self::default()
         };
         for (number, capture) in captures.iter().enumerate() {
-            tell(number, captures.len(), &capture.entry.file);
+            tell(number, sources, &capture.entry.file);
             dataset.add(capture, &recordings)?;
+        }
+        for (number, file) in files.into_iter().enumerate() {
+            tell(captures.len() + number, sources, &file.display().to_string());
+            dataset.add_file(file)?;
         }
         Ok(dataset)
     }
@@ -239,10 +253,10 @@ impl Collector<'_> {
         vector(&masked, &mut self.row);
         self.dataset.table.push(&self.row, RowKey { label, group: self.group, session: unit })?;
         self.dataset.strata.push(self.stratum);
-        self.dataset.progress.push(Progress {
+        self.dataset.progress.push(Some(Progress {
             bytes_out: session.sent(sender).ip_bytes,
             seconds: now_ns.saturating_sub(session.first_seen_ns) as f64 / 1e9,
-        });
+        }));
         Ok(())
     }
 }

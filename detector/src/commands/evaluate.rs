@@ -5,14 +5,15 @@ use std::io;
 
 use crate::cli::{Evaluate, LiveFormat};
 use crate::config::Config;
-use crate::features::{SCHEMA_NAME, schema_hash};
+use crate::features::Kind;
 use crate::model::{Scored, TrainConfig};
 
 use super::dataset::{ContextUse, Dataset};
-use super::load_model;
 use super::out_of_fold::{self, COMMON_THRESHOLD, Recipe};
 use super::report::Quality;
 use super::train::{self, DEFAULT_COST, DEFAULT_PRIOR};
+use super::vectors::common_kind;
+use super::{model_of, threshold_of};
 
 /// Parts the data are divided into, as for `detector train`.
 const FOLDS: usize = 5;
@@ -21,12 +22,14 @@ const FOLDS: usize = 5;
 ///
 /// Data or a model that cannot be read.
 pub fn run(args: &Evaluate, config: &Config) -> anyhow::Result<()> {
+    let kind = common_kind(&args.data)?;
     let context = match (args.without_context, args.out_of_fold) {
         (true, _) => ContextUse::Without,
         (false, true) => ContextUse::Masked,
         (false, false) => ContextUse::Known,
     };
     let mut dataset = Dataset::collect(
+        kind,
         &args.data,
         config,
         args.hold_out,
@@ -35,9 +38,9 @@ pub fn run(args: &Evaluate, config: &Config) -> anyhow::Result<()> {
         train::progress,
     )?;
     let quality = if args.out_of_fold {
-        out_of_fold_quality(&mut dataset)?
+        out_of_fold_quality(kind, &mut dataset)?
     } else {
-        quality_of_model(&dataset, args, config)?
+        quality_of_model(kind, &dataset, args, config)?
     };
     let mut output = io::stdout().lock();
     match args.format {
@@ -48,13 +51,13 @@ pub fn run(args: &Evaluate, config: &Config) -> anyhow::Result<()> {
 }
 
 fn quality_of_model(
+    kind: Kind,
     dataset: &Dataset,
     args: &Evaluate,
     config: &Config,
 ) -> anyhow::Result<Quality> {
-    let model = load_model(args.model.as_deref(), config)?;
-    model.check_schema(SCHEMA_NAME, schema_hash())?;
-    let threshold = config.model.threshold.unwrap_or(model.meta.threshold);
+    let model = model_of(kind, args.model.as_deref(), config)?;
+    let threshold = threshold_of(kind, &model, config);
     let table = &dataset.table;
     let (scored, forest): (Vec<Scored>, Vec<Scored>) = (0..table.len())
         .map(|row| {
@@ -66,12 +69,12 @@ fn quality_of_model(
     Ok(Quality::of(dataset, &scored, &forest, threshold))
 }
 
-fn out_of_fold_quality(dataset: &mut Dataset) -> anyhow::Result<Quality> {
-    train::balance(dataset)?;
+fn out_of_fold_quality(kind: Kind, dataset: &mut Dataset) -> anyhow::Result<Quality> {
+    train::balance(kind, dataset)?;
     let recipe = Recipe {
         forest: TrainConfig::default(),
         folds: FOLDS,
-        prior: DEFAULT_PRIOR,
+        prior: train::prior_of(kind, DEFAULT_PRIOR),
         objective: train::objective(DEFAULT_COST),
         threshold: None,
     };

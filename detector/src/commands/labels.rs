@@ -66,6 +66,8 @@ pub enum Truth {
 pub enum Origin {
     Real,
     Lab,
+    /// A file of vectors or records, which does not say.
+    File,
 }
 
 impl Origin {
@@ -74,6 +76,7 @@ impl Origin {
         match self {
             Self::Real => "real",
             Self::Lab => "lab",
+            Self::File => "file",
         }
     }
 }

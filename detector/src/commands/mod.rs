@@ -6,20 +6,24 @@ pub mod doctor;
 pub mod evaluate;
 pub mod labels;
 mod out_of_fold;
+pub mod predict;
 mod recordings;
 mod report;
 pub mod run;
+pub mod synth;
 pub mod train;
+mod vectors;
 
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::Command;
 use crate::config::{Config, LogFormat};
+use crate::features::Kind;
 use crate::model::Model;
 use crate::sink::Style;
 
@@ -27,6 +31,9 @@ use crate::sink::Style;
 /// project, by `detector train --data target/lab --data DIR --out detector/models/session.model`,
 /// DIR being a set of labelled captures.
 const SHIPPED_MODEL: &[u8] = include_bytes!("../../models/session.model");
+
+/// The model for records, of synthetic ones alone: `docs/detection.md` says how it is made.
+const SHIPPED_RECORD_MODEL: &[u8] = include_bytes!("../../models/record.model");
 
 /// Runs what the command line names.
 ///
@@ -41,6 +48,8 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Analyze(args) => analyze::run(&args, &config),
         Command::Train(args) => train::run(&args, &config),
         Command::Evaluate(args) => evaluate::run(&args, &config),
+        Command::Predict(args) => predict::run(&args, &config),
+        Command::Synth(args) => synth::run(&args),
         Command::Doctor(args) => doctor::run(args, config),
     }
 }
@@ -57,6 +66,35 @@ pub fn load_model(path: Option<&Path>, config: &Config) -> anyhow::Result<Arc<Mo
             .context("failed to load the model inside the program")?,
     };
     Ok(Arc::new(model))
+}
+
+/// Loads the model for this kind of vector: the one at `path`, else the one that is configured (for
+/// sessions), else the one inside the program.
+///
+/// # Errors
+///
+/// A model that cannot be read, is damaged, or is for another schema.
+pub fn model_of(kind: Kind, path: Option<&Path>, config: &Config) -> anyhow::Result<Arc<Model>> {
+    let model = match (kind, path) {
+        (Kind::Session, path) => load_model(path, config)?,
+        (Kind::Record, Some(path)) => Arc::new(Model::read(path)?),
+        (Kind::Record, None) => Model::from_bytes(SHIPPED_RECORD_MODEL)
+            .map(Arc::new)
+            .context("failed to load the record model inside the program")?,
+    };
+    model.check_schema(kind.schema_name(), kind.schema_hash())?;
+    let (columns, expected) = (model.forest.columns(), kind.columns().len());
+    ensure!(
+        columns == expected,
+        "the model reads {columns} columns, this program computes {expected}"
+    );
+    Ok(model)
+}
+
+/// The score from which on a vector is a theft. The configured one is for sessions.
+fn threshold_of(kind: Kind, model: &Model, config: &Config) -> f64 {
+    let configured = if kind == Kind::Session { config.model.threshold } else { None };
+    configured.unwrap_or(model.meta.threshold)
 }
 
 /// Messages go to standard error; RUST_LOG chooses which, as is usual.
@@ -79,12 +117,54 @@ fn start_log(format: LogFormat) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::features::{SCHEMA_NAME, schema_hash};
+    use std::borrow::Cow;
+
+    use crate::features::{RECORD_FIELDS, Record, record_vector};
 
     /// A changed column needs a new model: see [`SHIPPED_MODEL`].
     #[test]
-    fn the_shipped_model_reads_this_programs_columns() {
-        let model = load_model(None, &Config::default()).unwrap();
-        model.check_schema(SCHEMA_NAME, schema_hash()).unwrap();
+    fn the_shipped_models_read_this_programs_columns() {
+        for kind in Kind::ALL {
+            model_of(kind, None, &Config::default()).unwrap();
+        }
+    }
+
+    /// The two answers that the service was documented with that the record model replaces.
+    #[test]
+    fn the_documented_records_get_their_answers() {
+        let model = model_of(Kind::Record, None, &Config::default()).unwrap();
+        let check = |timestamp: &str, bytes_sent: &str, theft: bool| {
+            let fields = [
+                timestamp,
+                "192.168.1.100",
+                "10.0.0.1",
+                "12345",
+                "80",
+                "TCP",
+                bytes_sent,
+                "500",
+                "allow",
+            ];
+            let cell = |name: &str| RECORD_FIELDS.iter().position(|field| *field == name);
+            let record =
+                Record::parse(|name| cell(name).map(|at| Cow::Borrowed(fields[at]))).unwrap();
+            let mut row = Vec::new();
+            record_vector(&record, &mut row);
+            let score = model.forest.score(&row);
+            assert_eq!(
+                (score >= 0.5, score >= model.meta.threshold),
+                (theft, theft),
+                "{fields:?}: {score}"
+            );
+        };
+        for timestamp in [
+            "2024-01-01T12:00:00Z",
+            "2024-01-01 12:00:00",
+            "2024-06-15T03:30:00+02:00",
+            "1704110400",
+        ] {
+            check(timestamp, "1500", false);
+            check(timestamp, "500000", true);
+        }
     }
 }

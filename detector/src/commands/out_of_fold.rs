@@ -23,8 +23,9 @@ const INNER_FOLDS: usize = 4;
 pub(super) struct Recipe {
     pub(super) forest: TrainConfig,
     pub(super) folds: usize,
-    /// Share of thefts among sessions that probabilities are for.
-    pub(super) prior: f64,
+    /// Share of thefts among sessions that probabilities are for. None: the forest's output is
+    /// taken as it is.
+    pub(super) prior: Option<f64>,
     pub(super) objective: Objective,
     /// None: chosen by the objective.
     pub(super) threshold: Option<f64>,
@@ -33,7 +34,7 @@ pub(super) struct Recipe {
 /// What is fitted to a forest's output.
 #[derive(Clone, Debug)]
 pub(super) struct Fitted {
-    pub(super) calibration: Calibration,
+    pub(super) calibration: Option<Calibration>,
     pub(super) threshold: f64,
 }
 
@@ -79,7 +80,7 @@ pub(super) fn judge(dataset: &Dataset, recipe: &Recipe) -> anyhow::Result<Held> 
             .with_context(|| format!("failed in fold {}", number + 1))?;
         let forest = train(&own, &recipe.forest)?.forest;
         for &row in held_out {
-            let probability = fitted.calibration.apply(forest.score(table.row(row)));
+            let probability = probability(&fitted.calibration, forest.score(table.row(row)));
             let score = joined(dataset, row, probability).score;
             held.scored[row].score = aligned(score, fitted.threshold);
             held.forest[row].score = probability;
@@ -111,17 +112,21 @@ fn fit_rows(
     folds: usize,
 ) -> anyhow::Result<Fitted> {
     let scored = cross_validate(table, &recipe.forest, folds)?;
-    let calibration = Calibration::fit(&scored, recipe.prior)?;
+    let calibration = recipe.prior.map(|prior| Calibration::fit(&scored, prior)).transpose()?;
     let joined: Vec<Scored> = positions
         .iter()
         .zip(&scored)
-        .map(|(row, scored)| joined(dataset, *row, calibration.apply(scored.score)))
+        .map(|(row, scored)| joined(dataset, *row, probability(&calibration, scored.score)))
         .collect();
     let threshold = match recipe.threshold {
         Some(threshold) => threshold,
         None => choose_threshold(&by_session(&joined), recipe.objective)?,
     };
     Ok(Fitted { calibration, threshold })
+}
+
+fn probability(calibration: &Option<Calibration>, score: f64) -> f64 {
+    calibration.as_ref().map_or(score, |calibration| calibration.apply(score))
 }
 
 /// The row's score as the verdict joins it.

@@ -103,20 +103,29 @@ impl Quality {
     pub(super) fn write_table(&self, output: &mut impl Write, list: bool) -> io::Result<()> {
         writeln!(
             output,
-            "{:<6} {:>6} {:>6}  {:>16}  {:>16}  {:>5}  {:>12}  {:>6}",
-            "DATA", "THEFTS", "OTHERS", "PRECISION", "RECALL", "F1", "FALSE ALERTS", "PR-AUC"
+            "{:<6} {:>6} {:>6}  {:>16}  {:>16}  {:>5}  {:>8}  {:>12}  {:>6}",
+            "DATA",
+            "THEFTS",
+            "OTHERS",
+            "PRECISION",
+            "RECALL",
+            "F1",
+            "ACCURACY",
+            "FALSE ALERTS",
+            "PR-AUC"
         )?;
         for (name, part) in &self.parts {
             let thefts = part.confusion.true_positives + part.confusion.false_negatives;
             let others = part.confusion.false_positives + part.confusion.true_negatives;
             writeln!(
                 output,
-                "{name:<6} {thefts:>6} {others:>6}  {:>16}  {:>16}  {:>5}  {:>12}  {:>6}",
+                "{name:<6} {thefts:>6} {others:>6}  {:>16}  {:>16}  {:>5}  {:>8}  {:>12}  {:>6}",
                 share(part.precision),
                 share(part.recall),
-                part.f1.map_or_else(|| "-".to_owned(), |f1| format!("{f1:.2}")),
+                figure(part.f1),
+                figure(part.accuracy.map(|rate| rate.value)),
                 format!("{} of {others}", part.confusion.false_positives),
-                part.pr_auc.map_or_else(|| "-".to_owned(), |area| format!("{area:.3}")),
+                figure(part.pr_auc),
             )?;
         }
         writeln!(output)?;
@@ -165,7 +174,7 @@ impl Quality {
 fn parts(dataset: &Dataset, scored: &[Scored], threshold: f64) -> BTreeMap<&'static str, Report> {
     let mut parts = BTreeMap::new();
     let mut all = Vec::new();
-    for origin in [Origin::Real, Origin::Lab] {
+    for origin in [Origin::Real, Origin::Lab, Origin::File] {
         let is_of = |row: &&Scored| {
             dataset.units.get(row.session as usize).is_some_and(|unit| unit.origin == origin)
         };
@@ -242,8 +251,8 @@ fn techniques(dataset: &Dataset, alerted: &[bool]) -> Vec<Found> {
 fn leaked(dataset: &Dataset, scored: &[Scored], threshold: f64) -> (Option<u64>, Option<f64>) {
     let mut first = BTreeMap::new();
     for (row, progress) in scored.iter().zip(&dataset.progress) {
-        if row.label && row.score >= threshold {
-            first.entry(row.session).or_insert(*progress);
+        if let Some(progress) = progress.filter(|_| row.label && row.score >= threshold) {
+            first.entry(row.session).or_insert(progress);
         }
     }
     let mut bytes: Vec<u64> = first.values().map(|progress| progress.bytes_out).collect();
@@ -259,6 +268,10 @@ fn describe(unit: &Unit, score: f64) -> String {
     format!(
         "{score:.2}  {technique:<24} {file}: {src} -> {dst} {protocol} {server_port}, {bytes} out"
     )
+}
+
+fn figure(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"))
 }
 
 /// `0.93 (0.69-0.99)`: the 95 % interval in brackets.

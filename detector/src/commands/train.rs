@@ -1,4 +1,4 @@
-//! `detector train`: labelled captures in, a model out, with out-of-fold figures.
+//! `detector train`: labelled captures, vectors or records in, a model out, with out-of-fold figures.
 #![expect(clippy::print_stderr, reason = "training takes a while and says how far it is")]
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -7,16 +7,18 @@ use anyhow::ensure;
 
 use crate::cli::Train;
 use crate::config::Config;
-use crate::features::{SCHEMA_NAME, schema_hash};
+use crate::features::Kind;
 use crate::model::evaluate::report;
 use crate::model::{Model, Objective, Schema, TrainConfig, train};
 
 use super::dataset::{ContextUse, Dataset};
 use super::out_of_fold::{self, COMMON_THRESHOLD, Recipe};
 use super::report::Quality;
+use super::vectors::common_kind;
 
 /// Share of thefts among the rows a tree draws: far more than there are in life, so that the trees
-/// look at them, and fewer than the rest, so that ordinary traffic is learned in its variety.
+/// look at them, and fewer than the rest, so that ordinary traffic is learned in its variety. Records
+/// keep the share that they have: their score is read as a probability.
 const POSITIVE_SHARE: f64 = 0.35;
 
 /// Missed thefts that a false alert is as bad as, and the share of thefts to expect, where nothing
@@ -28,26 +30,34 @@ pub const DEFAULT_PRIOR: f64 = 0.01;
 ///
 /// Data that cannot be read or learned from, or a model that cannot be written.
 pub fn run(args: &Train, config: &Config) -> anyhow::Result<()> {
-    let mut dataset =
-        Dataset::collect(&args.data, config, args.hold_out, ContextUse::Masked, &[], progress)?;
+    let kind = common_kind(&args.data)?;
+    let mut dataset = Dataset::collect(
+        kind,
+        &args.data,
+        config,
+        args.hold_out,
+        ContextUse::Masked,
+        &[],
+        progress,
+    )?;
     let rows = dataset.table.len();
     let thefts = dataset.units.iter().filter(|unit| unit.theft).count();
     eprintln!(
-        "{} captures: {rows} vectors of {} senders, {thefts} of them thieves",
-        dataset.captures,
+        "{} captures and files: {rows} vectors of {} senders, {thefts} of them thieves",
+        dataset.sources,
         dataset.units.len()
     );
-    ensure!(rows > 0, "no capture has a session with enough to judge");
-    balance(&mut dataset)?;
-    let recipe = recipe(args);
+    ensure!(rows > 0, "there is no session with enough to judge, and no record");
+    balance(kind, &mut dataset)?;
+    let recipe = recipe(args, kind);
     let held = out_of_fold::judge(&dataset, &recipe)?;
     let fitted = out_of_fold::fit(&dataset, &recipe)?;
     let trained = train(&dataset.table, &recipe.forest)?;
-    let schema = Schema { name: SCHEMA_NAME.to_owned(), hash: schema_hash() };
+    let schema = Schema { name: kind.schema_name().to_owned(), hash: kind.schema_hash() };
     let validation = Some(report(&held.scored, COMMON_THRESHOLD));
     let mut model =
         Model::new(schema, &dataset.table, &recipe.forest, trained, fitted.threshold, validation)?;
-    model.meta.calibration = Some(fitted.calibration);
+    model.meta.calibration = fitted.calibration;
     model.write(&args.out)?;
 
     let mut output = io::stdout().lock();
@@ -62,7 +72,7 @@ pub fn run(args: &Train, config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn recipe(args: &Train) -> Recipe {
+fn recipe(args: &Train, kind: Kind) -> Recipe {
     Recipe {
         forest: TrainConfig {
             trees: args.trees,
@@ -72,15 +82,23 @@ fn recipe(args: &Train) -> Recipe {
             ..TrainConfig::default()
         },
         folds: args.folds,
-        prior: args.prior,
+        prior: prior_of(kind, args.prior),
         objective: objective(args.cost),
         threshold: args.threshold,
     }
 }
 
 /// Makes thefts as frequent as trees need them, and every kind of traffic as frequent as the others.
-pub(super) fn balance(dataset: &mut Dataset) -> anyhow::Result<()> {
-    dataset.table.balance(&dataset.strata, POSITIVE_SHARE)
+pub(super) fn balance(kind: Kind, dataset: &mut Dataset) -> anyhow::Result<()> {
+    match kind {
+        Kind::Session => dataset.table.balance(&dataset.strata, POSITIVE_SHARE),
+        Kind::Record => Ok(()),
+    }
+}
+
+/// The share of thefts that probabilities are moved to; records keep their own.
+pub(super) fn prior_of(kind: Kind, prior: f64) -> Option<f64> {
+    (kind == Kind::Session).then_some(prior)
 }
 
 pub(super) fn objective(cost: f64) -> Objective {

@@ -1,7 +1,7 @@
 //! Records that were never recorded: for trying out what learns from records, not for measuring how
 //! well thefts are found.
 //!
-//! The same profile, number of rows and seed give the same records on every machine.
+//! The same profile, number of rows and seed give the same records.
 
 mod compatible;
 mod draws;
@@ -177,7 +177,7 @@ mod tests {
 
     /// Trains on one seed and judges the rows of another.
     fn held_out(profile: Profile, rows: u64, seed: u64) -> Confusion {
-        let config = TrainConfig { trees: 50, seed, ..TrainConfig::default() };
+        let config = TrainConfig { trees: 30, seed, ..TrainConfig::default() };
         let forest = train(&table(profile, rows, seed), &config).unwrap().forest;
         let other = table(profile, rows, seed + 1_000);
         let mut scores = vec![0.0; other.len()];
@@ -206,11 +206,11 @@ mod tests {
 
     #[test]
     fn a_forest_learns_the_hard_thefts() {
-        check(Profile::Hard, 20_000, [0.94, 0.92, 0.93, 0.99]);
+        check(Profile::Hard, 10_000, [0.94, 0.92, 0.93, 0.99]);
     }
 
     #[test]
     fn a_forest_learns_the_compatible_thefts() {
-        check(Profile::SeedCompatible, 10_000, [0.999; 4]);
+        check(Profile::SeedCompatible, 4_000, [0.999; 4]);
     }
 }

@@ -18,9 +18,6 @@ use super::{ActionTaken, Alert, AlertId, AllowList, Severity, Technique, reasons
 
 /// An open alert is repeated when this many times the payload of its last revision was sent.
 const GROWTH: u64 = 4;
-/// An open alert grows on while the score is within this share of the threshold: a theft does not
-/// end because one checkpoint looks a little better.
-const HYSTERESIS: f64 = 0.8;
 
 /// What one look at a sender gave.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,7 +116,7 @@ impl Judge {
         let joined = score::join(self.model.probability(raw_score), &found, habit);
         let score = joined.score;
         let known = self.open.get(&(session.id, sender)).copied();
-        let needed = if known.is_some() { self.threshold * HYSTERESIS } else { self.threshold };
+        let needed = score::needed(self.threshold, known.is_some());
         let mut judgement = Judgement {
             score,
             rules: joined.rules,

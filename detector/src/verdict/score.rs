@@ -11,6 +11,10 @@ use super::rules::{Found, Rule};
 /// in ten is kept for the theft that hides in a habit.
 const HABIT_SHARE: f64 = 0.1;
 
+/// An alert that is open grows on while the score is within this share of the threshold: a theft
+/// does not end because one checkpoint looks a little better.
+const HYSTERESIS: f64 = 0.8;
+
 /// The joined witnesses, all 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Joined {
@@ -41,6 +45,12 @@ pub fn join(forest: f64, found: &[(&Rule, Found)], habit: bool) -> Joined {
 pub fn of_doubt(forest: f64, rules: f64, habit: bool) -> f64 {
     let forest = if habit { forest * HABIT_SHARE } else { forest };
     (1.0 - (1.0 - forest) * rules).clamp(0.0, 1.0)
+}
+
+/// The score that speaks for an alert: the threshold, or less where one is open already.
+#[must_use]
+pub fn needed(threshold: f64, open: bool) -> f64 {
+    if open { threshold * HYSTERESIS } else { threshold }
 }
 
 #[cfg(test)]

@@ -1,0 +1,145 @@
+//! Vectors from comma-separated values: what `analyze --features` wrote, and records of a log.
+//!
+//! Strict: a column that is missing, one too many or mistyped is an error that names file, line and
+//! column. The header tells which schema a file is in, in any order of its columns.
+
+mod cells;
+mod header;
+
+use std::fs::File;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use csv::{ByteRecord, Reader, ReaderBuilder};
+
+use crate::features::Kind;
+use cells::Cells;
+use header::Header;
+
+/// What stands before a session's columns.
+pub(super) const SESSION_FIELDS: [&str; 10] = [
+    "file",
+    "session",
+    "time",
+    "src",
+    "dst",
+    "dst_port",
+    "protocol_name",
+    "score",
+    "rules",
+    "habit",
+];
+
+/// Whether the row is a theft, where that is known.
+pub(super) const LABEL: &str = "label";
+
+/// One row.
+#[derive(Clone, Debug)]
+pub(super) struct Vector {
+    /// Of the file, from 1.
+    pub(super) line: u64,
+    pub(super) subject: Subject,
+    /// What the rules left open of the score, 0 to 1; 1 for a record, on which there are no rules.
+    pub(super) rules: f64,
+    /// The host's habit cut the forest's part in the score.
+    pub(super) habit: bool,
+    pub(super) label: Option<bool>,
+    /// In the order of the schema.
+    pub(super) values: Vec<f32>,
+}
+
+/// Whom a row is about.
+#[derive(Clone, Debug)]
+pub(super) struct Subject {
+    /// The capture, and the session in it; none for a record.
+    pub(super) session: Option<(String, u64)>,
+    /// As the file has it.
+    pub(super) time: String,
+    pub(super) src: IpAddr,
+    pub(super) dst: IpAddr,
+    pub(super) dst_port: u16,
+    /// As IP numbers it.
+    pub(super) protocol: u8,
+    /// None where the file does not say.
+    pub(super) bytes_out: Option<u64>,
+}
+
+/// A file that is read row by row.
+#[derive(Debug)]
+pub(super) struct VectorFile {
+    path: PathBuf,
+    reader: Reader<File>,
+    header: Header,
+    row: ByteRecord,
+}
+
+impl VectorFile {
+    /// # Errors
+    ///
+    /// A file that cannot be read, or whose header is of neither schema or not whole.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let name = || path.display().to_string();
+        let file = File::open(path).with_context(|| format!("failed to open {}", name()))?;
+        // Rows of another width are for us to name.
+        let mut reader = ReaderBuilder::new().flexible(true).from_reader(file);
+        let header = reader.byte_headers().with_context(|| format!("failed to read {}", name()))?;
+        let header = Header::of(header).with_context(|| format!("{}: line 1", name()))?;
+        Ok(Self { path: path.to_owned(), reader, header, row: ByteRecord::new() })
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.header.kind
+    }
+
+    /// The next row; none at the end.
+    ///
+    /// # Errors
+    ///
+    /// A row that is not understood.
+    pub(super) fn next(&mut self) -> Result<Option<Vector>> {
+        let name = self.path.display();
+        let more = self.reader.read_byte_record(&mut self.row);
+        if !more.with_context(|| format!("failed to read {name}"))? {
+            return Ok(None);
+        }
+        let line = self.row.position().map_or(0, csv::Position::line);
+        let cells = Cells { header: &self.header, row: &self.row };
+        cells.vector(line).map(Some).with_context(|| format!("{name}: line {line}"))
+    }
+
+    /// The next row of a file to learn from or to measure on.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`VectorFile::next`], and a row without a label.
+    pub(super) fn next_labelled(&mut self) -> Result<Option<(Vector, bool)>> {
+        let Some(vector) = self.next()? else { return Ok(None) };
+        let label = vector.label.with_context(|| {
+            format!("{}: line 1: column {LABEL} is missing", self.path.display())
+        })?;
+        Ok(Some((vector, label)))
+    }
+}
+
+/// The schema that everything at `paths` is in: captures, which directories hold, and files.
+///
+/// # Errors
+///
+/// Two schemas, or a file of neither.
+pub(super) fn common_kind(paths: &[PathBuf]) -> Result<Kind> {
+    let mut common: Option<(Kind, &Path)> = None;
+    for path in paths {
+        let kind = if path.is_file() { VectorFile::open(path)?.kind() } else { Kind::Session };
+        let (first, other) = *common.get_or_insert((kind, path));
+        ensure!(
+            first == kind,
+            "{} is in schema {} and {} in schema {}: a model reads one of them",
+            other.display(),
+            first.schema_name(),
+            path.display(),
+            kind.schema_name()
+        );
+    }
+    Ok(common.map_or(Kind::Session, |(kind, _)| kind))
+}
