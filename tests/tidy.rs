@@ -176,10 +176,11 @@ fn every_module_has_its_place() {
 
 // One home per outside crate.
 
-const HOMES: [(&str, &[&str]); 5] = [
+const HOMES: [(&str, &[&str]); 6] = [
     ("smartcore", &["detector/src/model/"]),
     ("aya", &["detector/src/source/kernel/"]),
     ("pcap_parser", &["detector/src/source/capture/"]),
+    ("psl", &["detector/src/flow/registered.rs"]),
     ("clap", &["detector/src/cli.rs", "detector/src/main.rs", "detector/src/commands/"]),
     ("rusqlite", &["detector/src/store/"]),
 ];

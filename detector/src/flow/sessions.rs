@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use detector_common::parse::protocol;
 
-use super::dns_stream::Found;
 use super::heads::Head;
 use super::index::Index;
 use super::live_flow::{Delta, LiveFlow};
@@ -217,7 +216,6 @@ impl SessionTable {
         handle: Handle,
         flow: &FlowView,
         head: &Head<'_>,
-        found: &Found,
         now_ns: u64,
         names: &mut Names,
         visitor: &mut impl Visitor,
@@ -226,11 +224,11 @@ impl SessionTable {
             return;
         };
         entry.flow = *flow;
-        let told = entry.session.heads.learn(head, found);
+        let told = entry.session.heads.learn(head);
         if let Some(name) = entry.session.heads.name() {
             entry.session.name = Some(Arc::clone(name));
         }
-        for message in &found.messages {
+        for message in &head.dns.messages {
             if !head.from_client {
                 names.learn(message, now_ns);
             }
