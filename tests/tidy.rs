@@ -63,7 +63,7 @@ const MAY_NAME: [(&str, &[&str]); 15] = [
     ("sink", &["flow", "response", "verdict", "network", "units"]),
     ("store", &["flow", "response", "verdict", "status", "network", "units"]),
     ("notify", &["flow", "response", "verdict", "status", "network", "units"]),
-    ("config", &["flow", "response", "network", "units"]),
+    ("config", &["features", "flow", "response", "verdict", "network", "units"]),
     ("cli", &["config", "flow", "response", "network", "units"]),
     ("engine", &["flow", "features", "model", "verdict", "response", "network", "units"]),
 ];

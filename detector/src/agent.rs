@@ -83,6 +83,8 @@ impl Agent {
                 threshold: config.model.threshold,
                 flows,
                 rows: false,
+                history: config.history(),
+                allow: config.allow.clone(),
             },
         )?;
         let mut kernel = KernelSource::load(config, selection)?;
@@ -373,6 +375,7 @@ impl Agent {
             ("heads_without_a_flow", counts.heads_refused),
             ("lines_not_written_in_time", self.sink.dropped()),
         ]);
+        summary.count(self.engine.told());
         Ok(summary)
     }
 }

@@ -111,6 +111,9 @@ pub struct Train {
     /// How many missed thefts a false alert is as bad as: the threshold is chosen by it
     #[arg(long, default_value_t = 1.5)]
     pub cost: f64,
+    /// Share of thefts among sessions where the model will serve: what probabilities are for
+    #[arg(long, default_value_t = 0.01)]
+    pub prior: f64,
     /// Threshold of the model [default: chosen on the out-of-fold scores]
     #[arg(long)]
     pub threshold: Option<f64>,
@@ -129,6 +132,18 @@ pub struct Evaluate {
     /// Name every theft that was missed and every false alert
     #[arg(long)]
     pub list: bool,
+    /// Measure models made in the same way from the other parts of the data, not a finished one
+    #[arg(long, conflicts_with = "model")]
+    pub out_of_fold: bool,
+    /// What is kept together when the captures are divided
+    #[arg(long, default_value = "family")]
+    pub hold_out: HoldOut,
+    /// Leave out captures whose kind contains this, such as "doh"; may be repeated
+    #[arg(long, value_name = "KIND")]
+    pub without: Vec<String>,
+    /// Know nothing of the hosts' history
+    #[arg(long)]
+    pub without_context: bool,
     /// Model to measure [default: the configuration's, else the one shipped]
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
@@ -162,6 +177,8 @@ pub enum HoldOut {
     Family,
     /// One capture: others of its kind are in training
     Capture,
+    /// A technique of theft, or a kind of ordinary traffic, in lab and real captures alike
+    Technique,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -13,9 +13,12 @@ use anyhow::{Context as _, bail, ensure};
 use detector_common::parse::Decapsulation;
 use serde::{Deserialize, Serialize};
 
+use crate::features::HistoryConfig;
 use crate::flow::{self, TrackerConfig};
 use crate::network::Network;
 use crate::response::{Mode, Policy};
+use crate::verdict::AllowList;
+use crate::verdict::allow::Entry;
 
 /// Read when it exists and no other file is named.
 pub const DEFAULT_PATH: &str = "/etc/detector/detector.toml";
@@ -34,6 +37,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     pub session: Session,
     pub model: ModelChoice,
+    pub baseline: Baseline,
+    pub allow: Vec<Entry>,
     pub log: Log,
 }
 
@@ -119,6 +124,15 @@ pub struct ModelChoice {
     pub threshold: Option<f64>,
 }
 
+/// What hosts usually do, learned as they do it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Baseline {
+    pub learning_days: NonZeroU32,
+    pub max_hosts: NonZeroU32,
+    pub max_receivers: NonZeroU32,
+}
+
 /// The program's own messages, on standard error.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -193,6 +207,17 @@ impl Default for Session {
     }
 }
 
+impl Default for Baseline {
+    fn default() -> Self {
+        let HistoryConfig { learning_days, max_hosts, max_receivers } = HistoryConfig::default();
+        Self {
+            learning_days: at_least_one(learning_days),
+            max_hosts: at_least_one(max_hosts),
+            max_receivers: at_least_one(max_receivers),
+        }
+    }
+}
+
 const fn at_least_one(number: u32) -> NonZeroU32 {
     match NonZeroU32::new(number) {
         Some(number) => number,
@@ -260,6 +285,7 @@ impl Config {
             (10..=60_000).contains(&poll),
             "kernel.poll_interval_ms is {poll}: use 10 to 60000"
         );
+        AllowList::new(&self.allow).map_err(anyhow::Error::msg)?;
         for (key, seconds) in self.durations() {
             ensure!(seconds > 0, "{key} is 0: use at least 1");
         }
@@ -319,6 +345,16 @@ impl Config {
             max_sessions: self.session.max_sessions.get(),
             max_domains: self.session.max_domains.get(),
             max_names: self.session.max_names.get(),
+        }
+    }
+
+    /// Pace and bounds of the hosts' baselines.
+    #[must_use]
+    pub fn history(&self) -> HistoryConfig {
+        HistoryConfig {
+            learning_days: self.baseline.learning_days.get(),
+            max_hosts: self.baseline.max_hosts.get(),
+            max_receivers: self.baseline.max_receivers.get(),
         }
     }
 

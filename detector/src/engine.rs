@@ -12,10 +12,12 @@ use std::vec::Drain;
 use anyhow::Context as _;
 use detector_common::FlowKey;
 
+use crate::features::{History, HistoryConfig, HistoryCounts};
 use crate::flow::{FlowRecord, FlowView, Session, SessionCheckpoint, Side, Visitor};
 use crate::model::Model;
 use crate::response::{Action, Blocked, Decision, Enforcer, Policy};
-use crate::verdict::{ActionTaken, Alert, AlertId, Judge, evidence};
+use crate::verdict::allow::Entry;
+use crate::verdict::{ActionTaken, Alert, AlertId, AllowList, Judge, evidence};
 
 /// What the engine has to tell.
 #[derive(Clone, Debug)]
@@ -43,6 +45,9 @@ pub struct EngineConfig {
     pub flows: bool,
     /// Hand every vector to [`Engine::take_rows`].
     pub rows: bool,
+    /// Pace and bounds of the hosts' baselines.
+    pub history: HistoryConfig,
+    pub allow: Vec<Entry>,
 }
 
 /// A vector with the session it describes.
@@ -53,6 +58,10 @@ pub struct Row {
     pub flow: FlowView,
     pub now_ns: u64,
     pub score: f64,
+    /// The rules' part in the score, see [`Judgement::rules`].
+    pub rules: f64,
+    /// The host's habit had a part in the score.
+    pub habit: bool,
     pub values: Vec<f32>,
 }
 
@@ -70,6 +79,8 @@ pub struct EngineCounts {
 #[derive(Debug)]
 pub struct Engine {
     judge: Judge,
+    history: History,
+    now_ns: u64,
     config: EngineConfig,
     outputs: Vec<Output>,
     rows: Vec<Row>,
@@ -82,9 +93,11 @@ impl Engine {
     ///
     /// A model of another schema than this program's.
     pub fn new(model: Arc<Model>, config: EngineConfig) -> anyhow::Result<Self> {
-        let judge = Judge::new(model, config.threshold)?;
+        let allow = AllowList::new(&config.allow).map_err(anyhow::Error::msg)?;
         Ok(Self {
-            judge,
+            judge: Judge::new(model, config.threshold, allow)?,
+            history: History::new(config.history),
+            now_ns: 0,
             config,
             outputs: Vec::new(),
             rows: Vec::new(),
@@ -108,6 +121,21 @@ impl Engine {
         self.counts
     }
 
+    /// What a summary tells of baselines and allowlist, by name.
+    #[must_use]
+    pub fn told(&self) -> [(&'static str, u64); 6] {
+        let HistoryCounts { hosts_learning, hosts_ready, refused, receivers_evicted, withheld } =
+            self.history.counts(self.now_ns);
+        [
+            ("baselines_learning", hosts_learning),
+            ("baselines_ready", hosts_ready),
+            ("baselines_refused", refused),
+            ("baseline_receivers_evicted", receivers_evicted),
+            ("thefts_not_learned", withheld),
+            ("alerts_allowed", self.judge.allow().hits().map(|(_, hits)| hits).sum()),
+        ]
+    }
+
     #[must_use]
     pub fn threshold(&self) -> f64 {
         self.judge.threshold()
@@ -126,7 +154,9 @@ impl Engine {
     }
 
     fn judge_sender(&mut self, session: &Session, flow: &FlowView, sender: Side, now_ns: u64) {
-        let judgement = self.judge.judge(session, flow, sender, now_ns);
+        self.now_ns = self.now_ns.max(now_ns);
+        let context = self.history.context(session, sender, now_ns);
+        let judgement = self.judge.judge(session, flow, sender, now_ns, context);
         self.counts.scored += 1;
         if self.config.rows {
             self.rows.push(Row {
@@ -135,6 +165,8 @@ impl Engine {
                 flow: *flow,
                 now_ns,
                 score: judgement.score,
+                rules: judgement.rules,
+                habit: judgement.habit,
                 values: self.judge.row().to_vec(),
             });
         }
@@ -143,7 +175,11 @@ impl Engine {
             Side::Client => flow.initiator,
             Side::Server => flow.initiator.reverse(),
         });
-        let decision = self.config.policy.decide(&flow.key, &source);
+        let decision = if judgement.may_block {
+            self.config.policy.decide(&flow.key, &source)
+        } else {
+            Decision::NOTHING
+        };
         let fresh = decision.action != Action::None && self.blocked.insert(flow.key);
         if let Some(alert) = judgement.alert {
             self.counts.alerts += u64::from(alert.revision == 1);
@@ -155,12 +191,24 @@ impl Engine {
 }
 
 impl Visitor for Engine {
-    fn judge(&mut self, session: &Session, flow: &FlowView, cause: SessionCheckpoint, now_ns: u64) {
+    fn judge(
+        &mut self,
+        session: &Session,
+        flow: &FlowView,
+        _cause: SessionCheckpoint,
+        now_ns: u64,
+    ) {
         for sender in evidence::judged(session) {
             self.judge_sender(session, flow, sender, now_ns);
         }
-        if cause == SessionCheckpoint::End {
-            self.judge.close(session);
+    }
+
+    fn session_ended(&mut self, session: &Session) {
+        for sender in [Side::Client, Side::Server] {
+            let theft = self.judge.close(session, sender);
+            if session.sends_out(sender) {
+                self.history.learn(session, sender, theft);
+            }
         }
     }
 

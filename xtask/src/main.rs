@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod demo;
+mod evaluate;
 mod lab;
 mod project;
 mod release;
@@ -35,6 +36,8 @@ enum Verb {
     Demo,
     /// Measure everything that the project promises figures for
     Bench(bench::Arguments),
+    /// Tell how good detection is on captures that the model has not seen
+    Evaluate(evaluate::Arguments),
     /// Record real tools at work, stealing and benign, with labels
     Lab(lab::Arguments),
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Verb::Test => test::run(),
         Verb::Demo => demo::run(),
         Verb::Bench(arguments) => bench::run(&arguments),
+        Verb::Evaluate(arguments) => evaluate::run(&arguments),
         Verb::Lab(arguments) => lab::run(&arguments),
     };
     match done {

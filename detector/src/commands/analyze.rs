@@ -59,6 +59,8 @@ fn engine(args: &Analyze, config: &Config, model: &Arc<Model>) -> anyhow::Result
         threshold: config.model.threshold,
         flows: args.flows,
         rows: args.features.is_some(),
+        history: config.history(),
+        allow: config.allow.clone(),
         // There is nothing to block in the past.
         ..EngineConfig::default()
     };
@@ -101,7 +103,8 @@ fn analyze(
     if let Some(failure) = printer.failure {
         return Err(failure.into());
     }
-    let summary = summary(&run, printer.engine.counts().alerts);
+    let mut summary = summary(&run, printer.engine.counts().alerts);
+    summary.count(printer.engine.told());
     let capture = run.capture;
     if capture.flows != 0 && capture.flows_without_home == capture.flows {
         eprintln!(

@@ -1,7 +1,7 @@
 //! Labelled captures as rows to learn from: the very vectors that the engine would score, at the
 //! very checkpoints.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -9,11 +9,12 @@ use anyhow::Context as _;
 
 use crate::cli::HoldOut;
 use crate::config::Config;
-use crate::features::{COLUMNS, Sample, vector};
+use crate::features::{COLUMNS, Context, History, HistoryConfig, Sample, vector};
+use crate::flow::distinct::hash;
 use crate::flow::{FlowRecord, FlowView, Session, SessionCheckpoint, SessionKey, Side, Visitor};
 use crate::model::{RowKey, Table};
 use crate::network::ip;
-use crate::verdict::evidence;
+use crate::verdict::{evidence, rules, score};
 
 use super::labels::{self, Entry, Labelled, Origin, Truth};
 use super::recordings::Recordings;
@@ -30,8 +31,11 @@ pub(super) struct Unit {
     pub(super) dst: IpAddr,
     pub(super) protocol: u8,
     pub(super) server_port: u16,
-    /// IP bytes sent over the whole capture.
+    /// IP bytes and packets sent by the largest session of the capture.
     pub(super) bytes_out: u64,
+    pub(super) packets_out: u64,
+    /// The capture is a time of ordinary use of known length.
+    pub(super) in_host_hours: bool,
 }
 
 /// Rows with what is known about them.
@@ -47,9 +51,40 @@ pub(super) struct Dataset {
     /// Thefts by technique and origin that the manifests know of.
     pub(super) thefts: Vec<(Origin, String)>,
     pub(super) captures: usize,
+    /// Of the captures of ordinary use.
+    pub(super) host_hours: f64,
+    /// Of each row: the doubt that the rules leave, and whether it is a habit of the host.
+    pub(super) rules: Vec<f64>,
+    pub(super) habits: Vec<bool>,
     hold_out: HoldOut,
+    context_use: ContextUse,
+    history: HistoryConfig,
     strata_names: HashMap<String, u32>,
     group_names: HashMap<String, u32>,
+}
+
+/// What the vectors know of a host's history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum ContextUse {
+    /// All that the captures tell.
+    #[default]
+    Known,
+    /// Of every other sender nothing, as where the program has just been installed: a model must
+    /// not lean on it.
+    Masked,
+    /// Nothing.
+    Without,
+}
+
+impl ContextUse {
+    fn of(self, unit: u64, context: Context) -> Context {
+        let hidden = match self {
+            Self::Known => false,
+            Self::Masked => hash(unit.to_le_bytes()).is_multiple_of(2),
+            Self::Without => true,
+        };
+        if hidden { Context::default() } else { context }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +103,8 @@ impl Dataset {
         directories: &[PathBuf],
         config: &Config,
         hold_out: HoldOut,
+        context_use: ContextUse,
+        without: &[String],
         mut tell: impl FnMut(usize, usize, &str),
     ) -> anyhow::Result<Self> {
         let recordings = Recordings::new(config);
@@ -75,11 +112,16 @@ impl Dataset {
         for directory in directories {
             captures.extend(labels::read(directory)?);
         }
+        captures
+            .retain(|capture| !without.iter().any(|kind| capture.entry.technique.contains(kind)));
+        {}
         let columns = COLUMNS.iter().map(|column| column.name.to_owned()).collect();
         let mut dataset = Self {
             table: Table::new(columns),
             captures: captures.len(),
             hold_out,
+            context_use,
+            history: config.history(),
             ..Self::default()
         };
         for (number, capture) in captures.iter().enumerate() {
@@ -94,18 +136,22 @@ impl Dataset {
         let group = match self.hold_out {
             HoldOut::Family => number(&mut self.group_names, &entry.group()),
             HoldOut::Capture => number(&mut self.group_names, &capture.path.display().to_string()),
+            HoldOut::Technique => number(&mut self.group_names, &entry.technique),
         };
         let stratum = number(
             &mut self.strata_names,
             &format!("{} {}", entry.origin().name(), entry.technique),
         );
+        self.host_hours += entry.host_hours.unwrap_or(0.0);
         let theft = || (entry.origin(), entry.technique.clone());
         self.thefts.extend(std::iter::repeat_with(theft).take(entry.thefts()));
         let mut collector = Collector {
+            history: History::new(self.history),
             dataset: self,
             entry,
             group,
             stratum,
+            thieves: HashSet::new(),
             units: HashMap::new(),
             row: Vec::new(),
             failure: None,
@@ -129,6 +175,9 @@ struct Collector<'a> {
     entry: &'a Entry,
     group: u32,
     stratum: u32,
+    history: History,
+    /// Sessions that steal, which no baseline learns.
+    thieves: HashSet<(u64, Side)>,
     units: HashMap<(SessionKey, Side), u64>,
     row: Vec<f32>,
     failure: Option<anyhow::Error>,
@@ -152,11 +201,15 @@ impl Collector<'_> {
                 protocol: session.key.protocol,
                 server_port: session.key.server_port,
                 bytes_out: 0,
+                packets_out: 0,
+                in_host_hours: entry.host_hours.is_some(),
             });
             units.len() as u64 - 1
         });
         if let Some(unit) = units.get_mut(number as usize) {
-            unit.bytes_out = unit.bytes_out.max(session.sent(sender).ip_bytes);
+            let sent = session.sent(sender);
+            unit.bytes_out = unit.bytes_out.max(sent.ip_bytes);
+            unit.packets_out = unit.packets_out.max(sent.packets);
         }
         number
     }
@@ -173,8 +226,17 @@ impl Collector<'_> {
             Truth::Ordinary => false,
             Truth::Unknown => return Ok(()),
         };
+        if label {
+            self.thieves.insert((session.id, sender));
+        }
         let unit = self.unit(session, sender, label);
-        vector(&Sample::new(session, sender, now_ns), &mut self.row);
+        let context = self.history.context(session, sender, now_ns);
+        let sample = Sample::new(session, sender, now_ns).with_context(context);
+        let found: Vec<_> = rules::find(&sample).collect();
+        self.dataset.rules.push(score::join(0.0, &found, false).rules);
+        self.dataset.habits.push(context.is_habit());
+        let masked = sample.with_context(self.dataset.context_use.of(unit, context));
+        vector(&masked, &mut self.row);
         self.dataset.table.push(&self.row, RowKey { label, group: self.group, session: unit })?;
         self.dataset.strata.push(self.stratum);
         self.dataset.progress.push(Progress {
@@ -201,4 +263,13 @@ impl Visitor for Collector<'_> {
     }
 
     fn flow_record(&mut self, _record: &FlowRecord) {}
+
+    fn session_ended(&mut self, session: &Session) {
+        for sender in [Side::Client, Side::Server] {
+            if session.sends_out(sender) {
+                let theft = self.thieves.remove(&(session.id, sender));
+                self.history.learn(session, sender, theft);
+            }
+        }
+    }
 }

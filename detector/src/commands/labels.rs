@@ -30,6 +30,8 @@ pub struct Entry {
     pub technique: String,
     /// Set in recordings of the lab.
     scenario: Option<String>,
+    /// Hosts times hours of ordinary use, where the capture is there to count false alerts by.
+    pub host_hours: Option<f64>,
     source_repo: Option<String>,
     other_flows: Option<String>,
     /// The registered domain that a theft over DNS goes through; more words may follow.

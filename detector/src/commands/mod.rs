@@ -5,6 +5,7 @@ mod dataset;
 pub mod doctor;
 pub mod evaluate;
 pub mod labels;
+mod out_of_fold;
 mod recordings;
 mod report;
 pub mod run;

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::model::calibrate::{brier, ece};
 use crate::model::evaluate::{by_session, report};
 use crate::model::{Rate, Report, Scored};
 use crate::units;
@@ -19,11 +20,32 @@ pub(super) struct Quality {
     /// By where the captures come from, and over all.
     parts: BTreeMap<&'static str, Report>,
     techniques: Vec<Found>,
+    tiers: BTreeMap<&'static str, Share>,
+    /// Of the forest alone; none where one of the labels is missing.
+    calibration: Option<Calibrated>,
+    /// Host-hours of ordinary use that the captures hold, and the alerts in them.
+    host_hours: f64,
+    alerts_in_host_hours: u64,
     missed: Vec<String>,
     false_alerts: Vec<String>,
     /// Median over the thefts that were found.
     bytes_leaked_median: Option<u64>,
     seconds_to_detect_median: Option<f64>,
+}
+
+/// How many of how many.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+struct Share {
+    found: u64,
+    total: u64,
+}
+
+/// What probabilities are worth, over senders.
+#[derive(Debug, Serialize)]
+struct Calibrated {
+    expected_calibration_error: f64,
+    brier: f64,
+    senders: usize,
 }
 
 /// Thefts of one technique.
@@ -36,13 +58,22 @@ struct Found {
 }
 
 impl Quality {
-    /// `scored` has one entry per row of the data set.
-    pub(super) fn of(dataset: &Dataset, scored: &[Scored], threshold: f64) -> Self {
+    /// `scored` and `forest`, its part alone, have one entry per row of the data set.
+    pub(super) fn of(
+        dataset: &Dataset,
+        scored: &[Scored],
+        forest: &[Scored],
+        threshold: f64,
+    ) -> Self {
         let units = by_session(scored);
         let alerted: Vec<bool> = units.iter().map(|unit| unit.score >= threshold).collect();
         let mut quality = Self {
             parts: parts(dataset, scored, threshold),
             techniques: techniques(dataset, &alerted),
+            tiers: tiers(dataset, &alerted),
+            calibration: calibration(forest),
+            host_hours: dataset.host_hours,
+            alerts_in_host_hours: 0,
             missed: Vec::new(),
             false_alerts: Vec::new(),
             bytes_leaked_median: None,
@@ -51,7 +82,10 @@ impl Quality {
         for ((unit, scored), alerted) in dataset.units.iter().zip(&units).zip(&alerted) {
             match (unit.theft, alerted) {
                 (true, false) => quality.missed.push(describe(unit, scored.score)),
-                (false, true) => quality.false_alerts.push(describe(unit, scored.score)),
+                (false, true) => {
+                    quality.alerts_in_host_hours += u64::from(unit.in_host_hours);
+                    quality.false_alerts.push(describe(unit, scored.score));
+                }
                 _ => {}
             }
         }
@@ -69,17 +103,18 @@ impl Quality {
     pub(super) fn write_table(&self, output: &mut impl Write, list: bool) -> io::Result<()> {
         writeln!(
             output,
-            "{:<6} {:>8} {:>8}  {:>22}  {:>22}  {:>18}  {:>6}",
-            "DATA", "THEFTS", "OTHERS", "PRECISION", "RECALL", "FALSE ALERTS", "PR-AUC"
+            "{:<6} {:>6} {:>6}  {:>16}  {:>16}  {:>5}  {:>12}  {:>6}",
+            "DATA", "THEFTS", "OTHERS", "PRECISION", "RECALL", "F1", "FALSE ALERTS", "PR-AUC"
         )?;
         for (name, part) in &self.parts {
             let thefts = part.confusion.true_positives + part.confusion.false_negatives;
             let others = part.confusion.false_positives + part.confusion.true_negatives;
             writeln!(
                 output,
-                "{name:<6} {thefts:>8} {others:>8}  {:>22}  {:>22}  {:>18}  {:>6}",
+                "{name:<6} {thefts:>6} {others:>6}  {:>16}  {:>16}  {:>5}  {:>12}  {:>6}",
                 share(part.precision),
                 share(part.recall),
+                part.f1.map_or_else(|| "-".to_owned(), |f1| format!("{f1:.2}")),
                 format!("{} of {others}", part.confusion.false_positives),
                 part.pr_auc.map_or_else(|| "-".to_owned(), |area| format!("{area:.3}")),
             )?;
@@ -88,6 +123,23 @@ impl Quality {
         for found in &self.techniques {
             let Found { origin, technique, found, total } = found;
             writeln!(output, "{origin:<6} {technique:<28} {found:>3} of {total} found")?;
+        }
+        for (name, Share { found, total }) in &self.tiers {
+            writeln!(output, "{name:<35} {found:>3} of {total} found")?;
+        }
+        if let Some(Calibrated { expected_calibration_error, brier, senders }) = &self.calibration {
+            writeln!(
+                output,
+                "\nthe forest's probabilities: expected calibration error \
+                 {expected_calibration_error:.3}, Brier score {brier:.3}, n = {senders}"
+            )?;
+        }
+        if self.host_hours > 0.0 {
+            writeln!(
+                output,
+                "{} alerts in {:.0} host-hours of ordinary use",
+                self.alerts_in_host_hours, self.host_hours
+            )?;
         }
         if let (Some(bytes), Some(seconds)) =
             (self.bytes_leaked_median, self.seconds_to_detect_median)
@@ -111,17 +163,59 @@ impl Quality {
 }
 
 fn parts(dataset: &Dataset, scored: &[Scored], threshold: f64) -> BTreeMap<&'static str, Report> {
-    let mut parts = BTreeMap::from([("all", report(scored, threshold))]);
+    let mut parts = BTreeMap::new();
+    let mut all = Vec::new();
     for origin in [Origin::Real, Origin::Lab] {
         let is_of = |row: &&Scored| {
             dataset.units.get(row.session as usize).is_some_and(|unit| unit.origin == origin)
         };
-        let rows: Vec<Scored> = scored.iter().filter(is_of).copied().collect();
+        let mut rows: Vec<Scored> = scored.iter().filter(is_of).copied().collect();
+        rows.extend(unjudged(dataset, origin));
         if !rows.is_empty() {
             parts.insert(origin.name(), report(&rows, threshold));
         }
+        all.append(&mut rows);
     }
+    parts.insert("all", report(&all, threshold));
     parts
+}
+
+/// The thefts that never had enough to be judged: not found, and not forgotten.
+fn unjudged(dataset: &Dataset, origin: Origin) -> impl Iterator<Item = Scored> {
+    let known = dataset.thefts.iter().filter(|(of, _)| *of == origin).count() as u64;
+    let judged = dataset.units.iter().filter(|unit| unit.theft && unit.origin == origin).count();
+    // Numbers from the end, apart for the origins, are no unit's.
+    let from = if origin == Origin::Real { u64::MAX } else { u64::MAX / 2 };
+    (0..known.saturating_sub(judged as u64)).map(move |number| Scored {
+        score: 0.0,
+        label: true,
+        session: from - number,
+    })
+}
+
+/// Real thefts by size: A has at least 20 kB in 40 packets, B less.
+fn tiers(dataset: &Dataset, alerted: &[bool]) -> BTreeMap<&'static str, Share> {
+    let mut tiers = BTreeMap::new();
+    for (unit, alerted) in dataset.units.iter().zip(alerted) {
+        if unit.theft && unit.origin == Origin::Real {
+            let large = unit.bytes_out >= 20_000 && unit.packets_out >= 40;
+            let share: &mut Share =
+                tiers.entry(if large { "real, tier A" } else { "real, tier B" }).or_default();
+            share.found += u64::from(*alerted);
+            share.total += 1;
+        }
+    }
+    tiers
+}
+
+fn calibration(forest: &[Scored]) -> Option<Calibrated> {
+    let units: Vec<(f64, bool)> =
+        by_session(forest).iter().map(|unit| (unit.score, unit.label)).collect();
+    Some(Calibrated {
+        expected_calibration_error: ece(&units)?.value,
+        brier: brier(&units)?,
+        senders: units.len(),
+    })
 }
 
 /// Of the thefts the manifests know: one that never had enough to be judged was not found.

@@ -21,6 +21,7 @@ pub(crate) fn session(key: SessionKey) -> Session {
         named_by_dns: false,
         client_name: None,
         heads: crate::flow::session::Heads::default(),
+        rhythm: None,
         checkpoints: Checkpoints {
             packets_done: false,
             up_next_bytes: u64::MAX,

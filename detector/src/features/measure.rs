@@ -3,6 +3,7 @@
 use detector_common::parse::protocol;
 
 use crate::flow::head::Protocol;
+use crate::flow::rhythm::{Beat, Rhythm};
 use crate::flow::session::{Dns, DnsNames, Icmp, Mean};
 use crate::flow::{Session, Side, Volume};
 
@@ -65,6 +66,22 @@ pub(super) fn gap_rms(volume: &Volume) -> f32 {
 /// Bursts are what silences of a second leave: one per flow, and one for each such silence.
 pub(super) fn burst_count(sample: &Sample<'_>) -> u64 {
     sample.sent.bursts + sample.session.flows.max(1)
+}
+
+/// How evenly the sender's bursts are spread: bursts x sum of squared gaps over the squared duration.
+/// 1 where every gap is alike, larger the more they differ.
+pub(super) fn burst_evenness(sample: &Sample<'_>) -> f32 {
+    let hundredths = duration_secs(sample.session) * 100.0;
+    if sample.sent.bursts < 4 || hundredths < 1.0 {
+        return ABSENT;
+    }
+    let gaps = sample.sent.bursts as f64 * sample.sent.gap_square_sum as f64;
+    log2(gaps / (hundredths * hundredths))
+}
+
+/// A column of the beat in which a session's flows begin.
+pub(super) fn beat(sample: &Sample<'_>, value: impl Fn(&Beat) -> f32) -> f32 {
+    sample.session.rhythm.as_deref().and_then(Rhythm::beat).as_ref().map_or(ABSENT, value)
 }
 
 /// Whether the receiver has a name.

@@ -4,10 +4,12 @@
 //! what a model is checked against.
 
 use super::measure::{
-    ABSENT, burst_count, distinct, duration_secs, gap_rms, head_protocol, icmp, log2, mean, names,
-    payload_per_packet, producer_consumer, protocol_class, rate, ratio, received_entropy,
-    receiver_name, sent_entropy, sent_printable, service_class, size_deviation, size_mean,
+    ABSENT, beat, burst_count, burst_evenness, distinct, duration_secs, gap_rms, head_protocol,
+    icmp, log2, mean, names, payload_per_packet, producer_consumer, protocol_class, rate, ratio,
+    received_entropy, receiver_name, sent_entropy, sent_printable, service_class, size_deviation,
+    size_mean,
 };
+use super::record;
 use super::session::Sample;
 use crate::flow::Side;
 
@@ -44,6 +46,8 @@ pub enum Source {
     Icmp,
     /// First payload bytes of the flows.
     Heads,
+    /// What the host did before.
+    History,
 }
 
 impl Source {
@@ -56,6 +60,7 @@ impl Source {
             Self::Dns => "DNS messages",
             Self::Icmp => "ICMP payloads",
             Self::Heads => "heads",
+            Self::History => "the host's history",
         }
     }
 }
@@ -138,6 +143,18 @@ columns! {
     "sent_bytes_per_burst", "log2(1 + bytes)", Times,
         "payload sent per burst",
         |s| log2(s.sent.payload_bytes as f64 / burst_count(s) as f64);
+    "sent_burst_evenness", "log2(1 + ratio), -1 below four bursts", Times,
+        "bursts x squared gaps over the squared duration: 1 where every silence is as long as the others",
+        burst_evenness;
+    "flow_interval", "log2(1 + seconds), -1 below four intervals", Flows,
+        "median interval between the beginnings of flows",
+        |s| beat(s, |b| log2(b.median));
+    "flow_interval_deviation", "ratio up to 4, -1 below four intervals", Flows,
+        "median absolute deviation of these intervals over their median",
+        |s| beat(s, |b| b.deviation.min(4.0) as f32);
+    "flow_interval_skew", "0 to 1, -1 below four intervals", Flows,
+        "Bowley's skew of these intervals, without its sign",
+        |s| beat(s, |b| b.skew as f32);
     "flows", "log2(1 + flows)", Flows,
         "flows of the session",
         |s| log2(s.session.flows as f64);
@@ -267,24 +284,39 @@ columns! {
     "clear_uploads", "log2(1 + commands)", Heads,
         "commands seen in clear that hand over a message or a file: SMTP MAIL and DATA, FTP STOR",
         |s| log2(f64::from(s.session.heads.mail_commands) + f64::from(s.session.heads.upload_commands));
+    "receiver_known", "log2(1 + days), -1 unknown", History,
+        "time since the sender first sent to this receiver; 0 where it never did; unknown until the sender was watched for a day",
+        |s| s.context.receiver_known_days.map_or(ABSENT, |days| log2(f64::from(days)));
+    "hour_known", "0 or 1, -1 unknown", History,
+        "the sender was active towards this receiver at this hour before, weekdays and weekends apart; unknown below three days",
+        |s| s.context.hour_known.map_or(ABSENT, |known| f32::from(u8::from(known)));
+    "sent_over_habit", "log2(ratio), at least 0, -1 unknown", History,
+        "payload sent over the most that a session with this receiver sent before; unknown below three sessions",
+        |s| s.context.sent_over_habit.map_or(ABSENT, |doublings| doublings.max(0.0));
+    "hour_deviation", "deviations, at least 0, -1 unknown", History,
+        "how far the host's upload of this kind in this hour lies above the median of its past, in robust deviations; unknown until the baseline is ready",
+        |s| s.context.hour_deviation.map_or(ABSENT, |deviations| deviations.max(0.0));
+    "upload_share", "0 to 1, -1 unknown", History,
+        "share of the sender's upload of this hour and the last that this session makes; unknown until the sender was watched for an hour",
+        |s| s.context.upload_share.unwrap_or(ABSENT);
 }
 
-/// Names, units and meanings in order, hashed (FNV-1a, 64 bits): two programs with one hash compute
-/// the same columns.
+/// Names, units and meanings in order, hashed: two programs with one hash compute the same columns.
 #[must_use]
 pub fn schema_hash() -> u64 {
+    hash(MEANING_VERSION, COLUMNS.iter().map(|c| [c.name, c.unit, c.meaning]))
+}
+
+/// FNV-1a, 64 bits, over a version and the words of each column.
+pub(super) fn hash(version: u64, columns: impl Iterator<Item = [&'static str; 3]>) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut absorb = |text: &str| {
         for byte in text.bytes().chain([0]) {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
     };
-    absorb(&MEANING_VERSION.to_string());
-    for column in COLUMNS {
-        absorb(column.name);
-        absorb(column.unit);
-        absorb(column.meaning);
-    }
+    absorb(&version.to_string());
+    columns.flatten().for_each(absorb);
     hash
 }
 
@@ -313,7 +345,7 @@ pub fn markdown() -> String {
             source.name()
         ));
     }
-    text
+    text + &record::markdown()
 }
 
 #[cfg(test)]

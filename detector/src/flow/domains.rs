@@ -7,6 +7,7 @@
 
 use detector_common::parse::protocol;
 
+use super::head::Protocol;
 use super::head::dns::{Message, NAME_MAX_BYTES};
 use super::heads::{DNS_PORT, Head};
 use super::index::{Index, Key};
@@ -110,7 +111,7 @@ impl DomainTable {
         let elsewhere = !message.response
             && self.resolvers.asks_elsewhere(session.key.client, session.key.server);
         let Some(entry) = self.domains.get_mut(handle) else { return };
-        entry.follow(session, flow, message);
+        entry.follow(session, flow, message, now_ns);
         let facts = entry.live.session.heads.dns.get_or_insert_default();
         let names = facts.names.get_or_insert_default();
         names.learn(message, lower, start, Asked { over_tcp, elsewhere });
@@ -218,6 +219,7 @@ fn open(session: &Session, flow: &FlowView, domain: &[u8], now_ns: u64, id: u64)
     let mut live = LiveSession::open(opening, id);
     let domain = if domain.is_empty() { registered::ROOT.as_bytes() } else { domain };
     live.session.domain = Some(String::from_utf8_lossy(domain).into());
+    live.session.heads.protocol = Some(Protocol::Dns);
     // Its checkpoints are messages, not packets.
     live.session.checkpoints.packets_done = true;
     live
@@ -225,11 +227,11 @@ fn open(session: &Session, flow: &FlowView, domain: &[u8], now_ns: u64, id: u64)
 
 impl LiveDomain {
     /// The resolver asked last, and how it was asked, are the unit's own.
-    fn follow(&mut self, session: &Session, flow: &FlowView, message: &Message) {
+    fn follow(&mut self, session: &Session, flow: &FlowView, message: &Message, now_ns: u64) {
         let unit = &mut self.live.session;
         let another = self.live.flow.key != flow.key;
         if unit.flows == 0 || (another && !message.response) {
-            unit.flows += 1;
+            unit.add_flow(now_ns);
         }
         unit.key = session.key;
         unit.name.clone_from(&session.name);

@@ -54,6 +54,7 @@ impl LiveSession {
             named_by_dns: false,
             client_name: None,
             heads: Heads::default(),
+            rhythm: None,
             checkpoints: Checkpoints {
                 packets_done: false,
                 up_next_bytes: 0,

@@ -22,6 +22,7 @@ mod queries;
 pub mod record;
 mod registered;
 mod resolvers;
+pub mod rhythm;
 pub mod session;
 mod sessions;
 mod slab;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use detector_common::flow::Half;
 
 pub use super::facts::{Dns, DnsNames, Heads, Http, Icmp, Mean};
+use super::rhythm::Rhythm;
 
 /// What makes flows one session. Addresses as in [`detector_common::FlowKey`]: IPv4 as
 /// IPv4-mapped.
@@ -204,6 +205,8 @@ pub struct Session {
     /// The client's name, from a DNS answer.
     pub client_name: Option<Arc<str>>,
     pub heads: Heads,
+    /// When its flows began; none before the second.
+    pub rhythm: Option<Box<Rhythm>>,
     pub checkpoints: Checkpoints,
     /// Set where this is not a session but what a home host carried while the flow table was full:
     /// then `key.server` is all zero, and only packets, bytes and payload bytes are known.
@@ -236,6 +239,19 @@ impl Session {
         match side {
             Side::Client => &self.down,
             Side::Server => &self.up,
+        }
+    }
+
+    /// Another flow belongs to it from now on, which began at `start_ns`.
+    pub(super) fn add_flow(&mut self, start_ns: u64) {
+        self.flows += 1;
+        match &mut self.rhythm {
+            Some(rhythm) => rhythm.note(start_ns),
+            None if self.flows > 1 => {
+                let rhythm = self.rhythm.insert(Box::new(Rhythm::new(self.first_seen_ns)));
+                rhythm.note(start_ns);
+            }
+            None => {}
         }
     }
 

@@ -84,8 +84,9 @@ impl SessionTable {
             first_seen_ns: if resumed { flow.view.last_seen_ns } else { flow.view.first_seen_ns },
             overflow: None,
         };
+        let start_ns = opening.first_seen_ns;
         let handle = self.find_or_open(opening, flow.view.last_seen_ns, names, visitor)?;
-        self.sessions.get_mut(handle)?.session.flows += 1;
+        self.sessions.get_mut(handle)?.session.add_flow(start_ns);
         flow.session = handle;
         flow.carried = [false; 2];
         Some(handle)

@@ -74,6 +74,12 @@ impl Confusion {
         Rate::new(self.true_positives, self.true_positives + self.false_negatives)
     }
 
+    /// Share of the verdicts that are right; none without units.
+    pub fn accuracy(&self) -> Option<Rate> {
+        let right = self.true_positives + self.true_negatives;
+        Rate::new(right, right + self.false_positives + self.false_negatives)
+    }
+
     /// Share of the ordinary units that raise an alert; none without any.
     pub fn false_positive_rate(&self) -> Option<Rate> {
         Rate::new(self.false_positives, self.false_positives + self.true_negatives)
@@ -162,6 +168,12 @@ fn cuts(units: &[Scored]) -> Vec<(f64, Confusion)> {
     cuts
 }
 
+/// The F1 at the threshold that is best for it; 0 without a positive unit.
+#[cfg(test)]
+pub(super) fn best_f1(units: &[Scored]) -> f64 {
+    cuts(units).iter().filter_map(|(_, confusion)| confusion.f1()).fold(0.0, f64::max)
+}
+
 /// What a threshold is chosen for.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -248,6 +260,9 @@ pub struct Report {
     pub false_positive_rate: Option<Rate>,
     /// None without alerts and exfiltrations.
     pub f1: Option<f64>,
+    /// None without sessions, and in models of before it was told.
+    #[serde(default)]
+    pub accuracy: Option<Rate>,
     /// Over all thresholds; none without exfiltrations.
     pub pr_auc: Option<f64>,
 }
@@ -263,6 +278,7 @@ pub fn report(rows: &[Scored], threshold: f64) -> Report {
         recall: confusion.recall(),
         false_positive_rate: confusion.false_positive_rate(),
         f1: confusion.f1(),
+        accuracy: confusion.accuracy(),
         pr_auc: pr_auc(&sessions),
     }
 }
@@ -303,6 +319,7 @@ mod tests {
         close(confusion.recall().map(|rate| rate.value), 2.0 / 3.0);
         close(confusion.false_positive_rate().map(|rate| rate.value), 1.0 / 3.0);
         close(confusion.f1(), 2.0 / 3.0);
+        close(confusion.accuracy().map(|rate| rate.value), 4.0 / 6.0);
         // (1 + 4) * 2 / (5 * 2 + 4 * 1 + 1)
         close(confusion.f_beta(2.0), 10.0 / 15.0);
     }

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::calibrate::Calibration;
 use super::evaluate::Report;
 use super::forest::{Forest, Split, TreeNode};
 use super::table::Table;
@@ -56,6 +57,9 @@ pub struct Meta {
     pub training: TrainingSummary,
     /// Out-of-fold figures at the threshold, when there was a validation.
     pub validation: Option<Report>,
+    /// From scores to probabilities; none in models that have not been calibrated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
     /// Program and version that trained the model.
     pub created_by: String,
 }
@@ -132,11 +136,18 @@ impl Model {
             config: config.clone(),
             training: TrainingSummary::of(table),
             validation,
+            calibration: None,
             created_by: concat!("detector ", env!("CARGO_PKG_VERSION")).into(),
         };
         let model = Self { meta, forest: trained.forest };
         model.check()?;
         Ok(model)
+    }
+
+    /// The forest's output as a probability.
+    #[must_use]
+    pub fn probability(&self, raw_score: f64) -> f64 {
+        self.meta.calibration.as_ref().map_or(raw_score, |calibration| calibration.apply(raw_score))
     }
 
     /// Refuses rows of another schema than the model's.
@@ -175,7 +186,7 @@ impl Model {
             meta.config.trees,
             self.forest.tree_count()
         );
-        Ok(())
+        meta.calibration.as_ref().map_or(Ok(()), Calibration::check)
     }
 
     /// Reads a model file.
@@ -396,7 +407,9 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read() {
-        let model = small_model();
+        let mut model = small_model();
+        let points = vec![(0.1, 1.0 / 3.0), (0.2, 0.7)];
+        model.meta.calibration = Some(Calibration { prior: 0.01, points });
         let bytes = model.to_bytes().unwrap();
         let read = Model::from_bytes(&bytes).unwrap();
         assert_eq!(read.forest, model.forest);

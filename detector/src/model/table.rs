@@ -48,6 +48,12 @@ impl Table {
         self.labels.len()
     }
 
+    /// The values of one row; empty where there is none.
+    pub fn row(&self, position: usize) -> &[f32] {
+        let width = self.columns.len();
+        self.rows.get(position * width..(position + 1) * width).unwrap_or_default()
+    }
+
     /// True without any row.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
@@ -150,7 +156,8 @@ impl Table {
 
     /// The rows at these positions. The weights are scaled so that positives keep the share they
     /// have here.
-    pub(super) fn subset(&self, positions: &[usize]) -> Self {
+    #[must_use]
+    pub fn subset(&self, positions: &[usize]) -> Self {
         let width = self.columns.len();
         let mut subset = Self::new(self.columns.clone());
         for &row in positions {

@@ -22,21 +22,42 @@ use super::train::{TrainConfig, train};
 /// Fewer than two folds, fewer groups than folds, a fold whose training rows lack positives or
 /// negatives, and the errors of [`train`].
 pub fn cross_validate(table: &Table, config: &TrainConfig, folds: usize) -> Result<Vec<Scored>> {
-    table.check()?;
-    let fold_of = assign_folds(table, folds, config.seed)?;
-    let width = table.columns.len();
     let mut scored: Vec<_> = table.labels.iter().zip(&table.sessions).map(unscored).collect();
-    for fold in 0..folds {
-        let (held_out, kept): (Vec<usize>, Vec<usize>) =
-            (0..table.len()).partition(|row| fold_of[&table.groups[*row]] == fold);
+    for (fold, Fold { kept, held_out }) in split(table, folds, config.seed)?.into_iter().enumerate()
+    {
         let config = TrainConfig { seed: mix(config.seed, fold as u64), ..config.clone() };
         let trained = train(&table.subset(&kept), &config)
             .with_context(|| format!("failed to train fold {} of {folds}", fold + 1))?;
         for row in held_out {
-            scored[row].score = trained.forest.score(&table.rows[row * width..][..width]);
+            scored[row].score = trained.forest.score(table.row(row));
         }
     }
     Ok(scored)
+}
+
+/// One way to divide a table: positions of rows in rising order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fold {
+    /// To learn from.
+    pub kept: Vec<usize>,
+    /// To be judged.
+    pub held_out: Vec<usize>,
+}
+
+/// Divides a table in `folds` ways so that each row is held out once, with its whole group.
+///
+/// # Errors
+///
+/// A table that fails [`Table::check`], fewer than two folds, fewer groups than folds.
+pub fn split(table: &Table, folds: usize, seed: u64) -> Result<Vec<Fold>> {
+    table.check()?;
+    let fold_of = assign_folds(table, folds, seed)?;
+    let one = |fold| {
+        let (held_out, kept) =
+            (0..table.len()).partition(|row| fold_of[&table.groups[*row]] == fold);
+        Fold { kept, held_out }
+    };
+    Ok((0..folds).map(one).collect())
 }
 
 fn unscored((label, session): (&bool, &u64)) -> Scored {

@@ -71,7 +71,8 @@ pub struct Decision {
 }
 
 impl Decision {
-    const NOTHING: Self = Self { action: Action::None, refusal: None };
+    /// Nothing is wanted.
+    pub const NOTHING: Self = Self { action: Action::None, refusal: None };
 }
 
 /// The rules an action must keep to.

@@ -3,18 +3,18 @@
 //! An alert opens once at the threshold, and is repeated with a higher revision only when it grew:
 //! its severity rose or four times as much was sent. It closes with its session.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::ensure;
 
-use crate::features::{COLUMNS, SCHEMA_NAME, Sample, schema_hash, vector};
+use crate::features::{COLUMNS, Context, SCHEMA_NAME, Sample, schema_hash, vector};
 use crate::flow::{FlowView, Session, Side};
 use crate::model::Model;
 
 use super::alert::Ends;
 use super::rules::{self, Found, Rule};
-use super::{ActionTaken, Alert, AlertId, Severity, Technique, reasons, score};
+use super::{ActionTaken, Alert, AlertId, AllowList, Severity, Technique, reasons, score};
 
 /// An open alert is repeated when this many times the payload of its last revision was sent.
 const GROWTH: u64 = 4;
@@ -26,8 +26,14 @@ const HYSTERESIS: f64 = 0.8;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
     pub score: f64,
+    /// Product of the doubts that the rules leave, 1 where they are silent.
+    pub rules: f64,
+    /// The forest's part in the score was cut because this is a habit of the host.
+    pub habit: bool,
     /// There is an alert about this sender, old or new, and the score still speaks for it.
     pub open: Option<AlertId>,
+    /// The alert may lead to a block: it stands without what the baseline alone finds.
+    pub may_block: bool,
     /// The alert opened, or grew.
     pub alert: Option<Alert>,
 }
@@ -38,6 +44,9 @@ pub struct Judge {
     model: Arc<Model>,
     model_name: Arc<str>,
     threshold: f64,
+    allow: AllowList,
+    /// Senders over the threshold whom it covers.
+    allowed: HashSet<(u64, Side)>,
     row: Vec<f32>,
     open: HashMap<(u64, Side), Open>,
 }
@@ -57,7 +66,11 @@ impl Judge {
     /// # Errors
     ///
     /// A model of another schema; both are named.
-    pub fn new(model: Arc<Model>, threshold: Option<f64>) -> anyhow::Result<Self> {
+    pub fn new(
+        model: Arc<Model>,
+        threshold: Option<f64>,
+        allow: AllowList,
+    ) -> anyhow::Result<Self> {
         model.check_schema(SCHEMA_NAME, schema_hash())?;
         ensure!(
             model.forest.columns() == COLUMNS.len(),
@@ -67,7 +80,15 @@ impl Judge {
         );
         let model_name = format!("{SCHEMA_NAME}-{:016x}", schema_hash()).into();
         let threshold = threshold.unwrap_or(model.meta.threshold);
-        Ok(Self { model, model_name, threshold, row: Vec::new(), open: HashMap::new() })
+        Ok(Self {
+            model,
+            model_name,
+            threshold,
+            allow,
+            allowed: HashSet::new(),
+            row: Vec::new(),
+            open: HashMap::new(),
+        })
     }
 
     #[must_use]
@@ -88,16 +109,27 @@ impl Judge {
         flow: &FlowView,
         sender: Side,
         now_ns: u64,
+        context: Context,
     ) -> Judgement {
-        let sample = Sample::new(session, sender, now_ns);
+        let sample = Sample::new(session, sender, now_ns).with_context(context);
         vector(&sample, &mut self.row);
         let raw_score = self.model.forest.score(&self.row);
         let found: Vec<(&Rule, Found)> = rules::find(&sample).collect();
-        let score = score::join(raw_score, found.iter().map(|(_, found)| found));
+        let habit = context.is_habit();
+        let joined = score::join(self.model.probability(raw_score), &found, habit);
+        let score = joined.score;
         let known = self.open.get(&(session.id, sender)).copied();
         let needed = if known.is_some() { self.threshold * HYSTERESIS } else { self.threshold };
-        if score < needed {
-            return Judgement { score, open: None, alert: None };
+        let mut judgement = Judgement {
+            score,
+            rules: joined.rules,
+            habit,
+            open: None,
+            may_block: joined.without_anomalies >= needed,
+            alert: None,
+        };
+        if score < needed || (known.is_none() && self.is_allowed(&sample)) {
+            return judgement;
         }
         let payload_bytes = sample.sent.payload_bytes;
         let severity = Severity::of(payload_bytes, score, self.threshold);
@@ -115,21 +147,37 @@ impl Judge {
                 payload_bytes,
                 ..open
             },
-            Some(open) => return Judgement { score, open: Some(open.id), alert: None },
+            Some(open) => {
+                judgement.open = Some(open.id);
+                return judgement;
+            }
         };
         self.open.insert((session.id, sender), open);
         let alert = self.alert(&sample, flow, &open, (score, raw_score), &found);
-        Judgement { score, open: Some(open.id), alert: Some(alert) }
+        judgement.open = Some(open.id);
+        judgement.alert = Some(alert);
+        judgement
     }
 
-    /// The session is over.
-    pub fn close(&mut self, session: &Session) {
-        if self.open.is_empty() {
-            return;
+    /// Whether the allowlist covers the sender; each session is one hit.
+    fn is_allowed(&mut self, sample: &Sample<'_>) -> bool {
+        let Some(entry) = self.allow.find(sample) else { return false };
+        if self.allowed.insert((sample.session.id, sample.sender)) {
+            self.allow.hit(entry);
         }
-        for side in [Side::Client, Side::Server] {
-            self.open.remove(&(session.id, side));
-        }
+        true
+    }
+
+    /// The session is over. True where there was an alert about this sender.
+    pub fn close(&mut self, session: &Session, sender: Side) -> bool {
+        self.allowed.remove(&(session.id, sender));
+        !self.open.is_empty() && self.open.remove(&(session.id, sender)).is_some()
+    }
+
+    /// The allowlist with its hits.
+    #[must_use]
+    pub fn allow(&self) -> &AllowList {
+        &self.allow
     }
 
     fn alert(

@@ -4,15 +4,18 @@
 //! at home; what is done about it is the response's.
 
 pub mod alert;
+pub mod allow;
 pub mod evidence;
 mod judge;
 pub mod reasons;
 pub mod rules;
 pub mod score;
+pub mod services;
 mod severity;
 mod technique;
 
 pub use alert::{ActionTaken, Alert, AlertId, Reason};
+pub use allow::AllowList;
 pub use judge::{Judge, Judgement};
 pub use severity::Severity;
 pub use technique::Technique;

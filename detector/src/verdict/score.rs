@@ -2,16 +2,45 @@
 //!
 //! Each is a witness with a probability of being right, and they are taken as independent:
 //! `score = 1 − (1 − forest) × Π (1 − certainty)`. One sure witness is enough, two half sure ones
-//! make up for each other, and a silent one changes nothing.
+//! make up for each other, and a silent one changes nothing. What is a habit of the host is no
+//! news: the forest, which knows shapes and no habits, then counts for less.
 
-use super::rules::Found;
+use super::rules::{Found, Rule};
 
-/// Joins the forest's probability with what the rules found. All of 0 to 1.
+/// What is left of the forest's probability where the host has long been doing the same: one alert
+/// in ten is kept for the theft that hides in a habit.
+const HABIT_SHARE: f64 = 0.1;
+
+/// The joined witnesses, all 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Joined {
+    pub score: f64,
+    /// The score without rules that may not block alone.
+    pub without_anomalies: f64,
+    /// Product of the doubts that all rules leave.
+    pub rules: f64,
+}
+
+/// Joins the forest's probability with what the rules found.
 #[must_use]
-pub fn join<'a>(forest: f64, found: impl IntoIterator<Item = &'a Found>) -> f64 {
-    let doubt =
-        found.into_iter().fold(1.0 - forest, |doubt, found| doubt * (1.0 - found.certainty));
-    (1.0 - doubt).clamp(0.0, 1.0)
+pub fn join(forest: f64, found: &[(&Rule, Found)], habit: bool) -> Joined {
+    let doubt = |rules: &mut dyn Iterator<Item = &(&Rule, Found)>| {
+        rules.fold(1.0, |doubt, (_, found)| doubt * (1.0 - found.certainty))
+    };
+    let rules = doubt(&mut found.iter());
+    let sure = doubt(&mut found.iter().filter(|(rule, _)| rule.may_block));
+    Joined {
+        score: of_doubt(forest, rules, habit),
+        without_anomalies: of_doubt(forest, sure, habit),
+        rules,
+    }
+}
+
+/// The score of a forest's probability and the rules' doubt.
+#[must_use]
+pub fn of_doubt(forest: f64, rules: f64, habit: bool) -> f64 {
+    let forest = if habit { forest * HABIT_SHARE } else { forest };
+    (1.0 - (1.0 - forest) * rules).clamp(0.0, 1.0)
 }
 
 #[cfg(test)]
@@ -19,19 +48,31 @@ mod tests {
     use super::super::Technique;
     use super::*;
 
+    static SURE: Rule =
+        Rule { name: "sure", meaning: "", source: "", may_block: true, find: |_| None };
+    static ANOMALY: Rule =
+        Rule { name: "anomaly", meaning: "", source: "", may_block: false, find: |_| None };
+
     #[test]
     fn witnesses_add_up() {
-        let found =
-            |certainty| Found { certainty, technique: Technique::BulkUpload, text: String::new() };
-        let check = |forest, certainties: &[f64], expected: f64| {
-            let found: Vec<Found> = certainties.iter().copied().map(found).collect();
-            let score = join(forest, &found);
-            assert!((score - expected).abs() < 1e-12, "{forest} {certainties:?}: {score}");
+        let found = |rule: &'static Rule, certainty| {
+            let text = String::new();
+            (rule, Found { certainty, technique: Technique::BulkUpload, text })
         };
-        check(0.3, &[], 0.3);
-        check(0.0, &[0.95], 0.95);
-        check(0.5, &[0.5], 0.75);
-        check(0.2, &[0.5, 0.5], 0.8);
-        check(1.0, &[0.1], 1.0);
+        let check = |forest, rules: &[(&'static Rule, f64)], habit, expected: (f64, f64)| {
+            let found: Vec<_> = rules.iter().map(|(rule, sure)| found(rule, *sure)).collect();
+            let joined = join(forest, &found, habit);
+            let same = (joined.score - expected.0).abs() < 1e-12
+                && (joined.without_anomalies - expected.1).abs() < 1e-12;
+            assert!(same, "{forest} {joined:?}");
+            assert_eq!(of_doubt(forest, joined.rules, habit), joined.score);
+        };
+        check(0.3, &[], false, (0.3, 0.3));
+        check(0.3, &[], true, (0.03, 0.03));
+        check(0.0, &[(&SURE, 0.95)], false, (0.95, 0.95));
+        check(0.5, &[(&SURE, 0.5)], false, (0.75, 0.75));
+        check(0.5, &[(&ANOMALY, 0.5)], false, (0.75, 0.5));
+        check(0.2, &[(&SURE, 0.5), (&ANOMALY, 0.5)], false, (0.8, 0.6));
+        check(1.0, &[(&SURE, 0.1)], false, (1.0, 1.0));
     }
 }

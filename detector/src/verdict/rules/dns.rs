@@ -21,6 +21,7 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "the distinct labels asked for below one domain carry much more than host names do",
         source: "ibHH (NDSS 2024): information of distinct subdomains; what host names carry was \
                  measured on the benign labelled captures, 14 bytes at most below any domain",
+        may_block: true,
         find: name_information,
     },
     Rule {
@@ -28,6 +29,7 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "one query name is full of encoded content",
         source: "arithmetic: 100 bytes are 160 letters of base32, three labels that carry 66 bytes \
                  beyond those of host names; the hash of a file is one label of 23",
+        may_block: true,
         find: single_query,
     },
     Rule {
@@ -35,6 +37,7 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "queries that never repeat, for record types that carry content, are answered",
         source: "the record types are those of RFC 1035, RFC 2782 and of private use (RFC 6895) that \
                  iodine, dnscat2 and dns2tcp offer; tunnels in the labelled captures repeat no name",
+        may_block: true,
         find: tunnel,
     },
     Rule {
@@ -43,6 +46,7 @@ pub(super) const RULES: &[Rule] = &[
                   before: a caching client does not, a tunnel's polling does",
         source: "HPACK (RFC 7541) shortens what is repeated; measured on the labelled captures: tunnels \
                  50 to 54 bytes in 900 packets and more, browsers 68 to 90",
+        may_block: true,
         find: polling,
     },
     Rule {
@@ -50,6 +54,7 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "requests to an encrypted DNS resolver that are too large for names of hosts",
         source: "RFC 8467 pads queries to 128 bytes: 215 with headers and TLS, 240 where they are sent \
                  as base64 in a path; a query that needs 256 bytes asks for a name of 117 and more",
+        may_block: true,
         find: large_requests,
     },
 ];

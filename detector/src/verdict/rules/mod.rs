@@ -8,6 +8,7 @@ mod clear;
 mod dns;
 #[cfg(test)]
 mod dns_tests;
+mod habit;
 mod icmp;
 mod services;
 mod volume;
@@ -25,6 +26,8 @@ pub struct Rule {
     pub meaning: &'static str,
     /// Where its constants come from.
     pub source: &'static str,
+    /// Whether what it finds may lead to a block without another witness: an anomaly may not.
+    pub may_block: bool,
     pub find: fn(&Sample<'_>) -> Option<Found>,
 }
 
@@ -41,7 +44,7 @@ pub struct Found {
 
 /// Every rule, in the order of the documentation.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    [dns::RULES, icmp::RULES, clear::RULES, volume::RULES].into_iter().flatten()
+    [dns::RULES, icmp::RULES, clear::RULES, volume::RULES, habit::RULES].into_iter().flatten()
 }
 
 /// What the rules find about a sender.

@@ -1,5 +1,258 @@
-//! Plain volume where nothing else can be read.
+//! Plain volume, where nothing else can be read.
 
-use super::Rule;
+use detector_common::parse::{protocol, tcp};
 
-pub(super) const RULES: &[Rule] = &[];
+use crate::features::Sample;
+use crate::flow::rhythm::Rhythm;
+use crate::flow::{Side, Volume};
+use crate::units;
+use crate::verdict::Technique;
+use crate::verdict::services::{self, Service};
+
+use super::{Found, Rule};
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        name: "unknown_protocol_upload",
+        meaning: "over TCP the sender hands over twenty times what it receives, in a protocol that nothing in its first bytes names, to a port that is not assigned to a collector, a store or a printer",
+        source: "twenty to one leaves no room for answers larger than acknowledgements; on the labelled captures ordinary traffic of this kind ends at 21 kB, thefts begin at 516 kB",
+        may_block: true,
+        find: unknown_protocol_upload,
+    },
+    Rule {
+        name: "one_way_datagrams",
+        meaning: "full UDP datagrams of no known protocol go out and next to nothing comes back",
+        source: "a transport without any acknowledgement is either a medium that may be lost or somebody who does not care; media are told by their headers (RFC 3550, ISO 13818-1)",
+        may_block: true,
+        find: one_way_datagrams,
+    },
+    Rule {
+        name: "large_upload",
+        meaning: "the sender hands over megabytes and twenty times what it receives, and nothing is known of its habits yet",
+        source: "the share of such sessions among ordinary ones of the labelled captures is 0 of 1,608; a first backup looks the same, so that it is no more than a hint",
+        may_block: true,
+        find: large_upload,
+    },
+    Rule {
+        name: "beacon_upload",
+        meaning: "connections begin as regularly as a clock, and each time more goes out than comes back",
+        source: "the interval measures of RITA v5 (deviation and Bowley's skew); polling carries nothing out and receives more than it sends",
+        may_block: true,
+        find: beacon_upload,
+    },
+];
+
+/// Sent over received payload beyond which nothing but acknowledgements comes back.
+const ONE_WAY: u64 = 20;
+/// Twice what ordinary traffic of unknown protocols reaches in the labelled captures.
+const UNKNOWN_BYTES: u64 = 40 << 10;
+/// Below it the same shape is a hint.
+const UNKNOWN_HINT_BYTES: u64 = 12 << 10;
+const DATAGRAM_BYTES: u64 = 256 << 10;
+/// Mean payload of datagrams that are filled: an Ethernet frame less half of its room.
+const DATAGRAM_FULL: u64 = 700;
+const LARGE_BYTES: u64 = 2 << 20;
+const BEACON_INTERVALS: u64 = 8;
+const BEACON_DEVIATION: f64 = 0.25;
+const BEACON_SKEW: f64 = 0.5;
+const BEACON_BYTES: u64 = 4 << 10;
+/// Of the receiver a name is known, so that somebody looked for it.
+const NAMED_DISCOUNT: f64 = 0.6;
+
+fn unknown_protocol_upload(sample: &Sample<'_>) -> Option<Found> {
+    let heads = &sample.session.heads;
+    let unread = heads.count != 0 && heads.protocol.is_none();
+    if sample.session.key.protocol != protocol::TCP || !unread || !opened(sample) {
+        return None;
+    }
+    let sent = sample.sent.payload_bytes;
+    if sent < UNKNOWN_HINT_BYTES || !is_one_way(sample) || takes_uploads(sample) {
+        return None;
+    }
+    let certainty = if sent >= UNKNOWN_BYTES { 0.9 } else { 0.45 };
+    let text = format!("{} in a protocol that nothing names", volumes(sample));
+    Some(Found { certainty, technique: Technique::BulkUpload, text })
+}
+
+fn one_way_datagrams(sample: &Sample<'_>) -> Option<Found> {
+    let session = sample.session;
+    let unread = session.heads.count != 0 && session.heads.protocol.is_none();
+    let sent = sample.sent;
+    if session.key.protocol != protocol::UDP || !unread || sample.sender != Side::Client {
+        return None;
+    }
+    let full = sent.payload_bytes >= DATAGRAM_FULL.saturating_mul(sent.payload_packets);
+    if sent.payload_bytes < DATAGRAM_BYTES || !full || !is_one_way(sample) || takes_uploads(sample)
+    {
+        return None;
+    }
+    let text = format!("{} in full datagrams that nobody acknowledges", volumes(sample));
+    Some(Found { certainty: 0.8, technique: Technique::BulkUpload, text })
+}
+
+fn large_upload(sample: &Sample<'_>) -> Option<Found> {
+    let service = sample.session.name.as_deref().and_then(services::of);
+    let stream = matches!(sample.session.key.protocol, protocol::TCP | protocol::UDP);
+    let sent = sample.sent.payload_bytes;
+    let watched = sample.context.receiver_known_days.is_some();
+    if !stream || watched || !opened(sample) || sent < LARGE_BYTES || !is_one_way(sample) {
+        return None;
+    }
+    let certainty = match service {
+        Some(Service::Meeting | Service::SpeedTest | Service::Publishing) => return None,
+        Some(Service::Storage) => 0.3,
+        None if takes_uploads(sample) => 0.3,
+        None => 0.5,
+    };
+    let text = format!("{}, and nothing is known of this host's habits", volumes(sample));
+    Some(Found { certainty, technique: Technique::BulkUpload, text })
+}
+
+fn beacon_upload(sample: &Sample<'_>) -> Option<Found> {
+    let session = sample.session;
+    let (sent, received) = (sample.sent.payload_bytes, sample.received.payload_bytes);
+    if session.domain.is_some() || sample.sender != Side::Client || session.key.server_port == 53 {
+        return None;
+    }
+    if sent < BEACON_BYTES || sent < received.saturating_mul(2) {
+        return None;
+    }
+    let beat = session.rhythm.as_deref().and_then(Rhythm::beat)?;
+    let regular = beat.deviation <= BEACON_DEVIATION && beat.skew <= BEACON_SKEW;
+    if beat.intervals < BEACON_INTERVALS || !regular {
+        return None;
+    }
+    let named = session.name.is_some();
+    let certainty = if named { 0.7 * NAMED_DISCOUNT } else { 0.7 };
+    let text = format!(
+        "{} in connections that begin every {}",
+        volumes(sample),
+        units::seconds(beat.median)
+    );
+    Some(Found { certainty, technique: Technique::BeaconUpload, text })
+}
+
+/// The sender opened the session, and that was seen: a stream that is joined in its middle begins
+/// with bytes that mean nothing.
+fn opened(sample: &Sample<'_>) -> bool {
+    let Volume { tcp_flags, .. } = *sample.sent;
+    let begun =
+        sample.session.key.protocol != protocol::TCP || tcp_flags & u16::from(tcp::SYN) != 0;
+    sample.sender == Side::Client && begun
+}
+
+fn is_one_way(sample: &Sample<'_>) -> bool {
+    sample.sent.payload_bytes >= sample.received.payload_bytes.saturating_mul(ONE_WAY)
+}
+
+/// Whether the port is assigned (IANA) to a service whose clients hand over far more than they get:
+/// logs and measurements, files, disks, printers, databases, queues, peers of a ledger.
+fn takes_uploads(sample: &Sample<'_>) -> bool {
+    matches!(
+        sample.session.key.server_port,
+        104 | 139 | 445 | 514 | 515 | 601 | 631 | 873 | 1433 | 1521 | 2003 | 2049 | 2055 | 2056
+            | 2057 | 3205 | 3260 | 3306 | 4739 | 4740 | 5044 | 5432 | 5514 | 6343 | 6379 | 6514
+            | 6881..=6999 | 8086 | 8125 | 8333 | 9092 | 9100..=9107 | 9200 | 9995 | 9996 | 10_051
+            | 11_112 | 25_826 | 27_017 | 30_303
+    )
+}
+
+fn volumes(sample: &Sample<'_>) -> String {
+    let (sent, received) = (sample.sent.payload_bytes, sample.received.payload_bytes);
+    format!("sent {} and received {}", units::bytes(sent), units::bytes(received))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::{Context, example};
+    use crate::flow::head::Protocol;
+    use crate::flow::{Session, SessionKey};
+
+    fn session(number: u8, port: u16, sent: u64, received: u64) -> Session {
+        let mut session = example::session(SessionKey {
+            protocol: number,
+            server_port: port,
+            ..SessionKey::default()
+        });
+        session.up = Volume {
+            payload_bytes: sent,
+            payload_packets: sent / 1_000 + 1,
+            tcp_flags: u16::from(tcp::SYN),
+            ..Volume::default()
+        };
+        session.down = Volume { payload_bytes: received, ..Volume::default() };
+        session.heads.count = 1;
+        session
+    }
+
+    #[track_caller]
+    fn check(find: fn(&Sample<'_>) -> Option<Found>, session: &Session, expected: Option<f64>) {
+        let found = find(&Sample::new(session, Side::Client, 0)).map(|found| found.certainty);
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn an_upload_in_a_protocol_without_a_name() {
+        let find = unknown_protocol_upload;
+        check(find, &session(protocol::TCP, 4444, 600_000, 2_000), Some(0.9));
+        check(find, &session(protocol::TCP, 4444, 20_000, 0), Some(0.45));
+        check(find, &session(protocol::TCP, 4444, 5_000, 0), None);
+        check(find, &session(protocol::TCP, 4444, 600_000, 60_000), None);
+        check(find, &session(protocol::TCP, 6514, 600_000, 0), None);
+        let mut read = session(protocol::TCP, 4444, 600_000, 0);
+        read.heads.protocol = Some(Protocol::Tls);
+        check(find, &read, None);
+        let mut joined = session(protocol::TCP, 4444, 600_000, 0);
+        joined.up.tcp_flags = 0x10;
+        check(find, &joined, None);
+        let blind =
+            Session { heads: Default::default(), ..session(protocol::TCP, 4444, 600_000, 0) };
+        check(find, &blind, None);
+    }
+
+    #[test]
+    fn datagrams_without_an_answer() {
+        let find = one_way_datagrams;
+        check(find, &session(protocol::UDP, 9999, 400_000, 100), Some(0.8));
+        check(find, &session(protocol::UDP, 9999, 400_000, 100_000), None);
+        check(find, &session(protocol::UDP, 25_826, 400_000, 0), None);
+        let mut small = session(protocol::UDP, 9999, 400_000, 0);
+        small.up.payload_packets = 2_000;
+        check(find, &small, None);
+    }
+
+    #[test]
+    fn a_large_upload_is_a_hint_until_habits_are_known() {
+        let large = session(protocol::TCP, 443, 5 << 20, 10_000);
+        check(large_upload, &large, Some(0.5));
+        let named = |name: &str| Session { name: Some(name.into()), ..large.clone() };
+        check(large_upload, &named("content.dropboxapi.com"), Some(0.3));
+        check(large_upload, &named("test.ooklaserver.net"), None);
+        check(large_upload, &session(protocol::TCP, 443, 5 << 20, 1 << 20), None);
+        let known = Context { receiver_known_days: Some(0.0), ..Context::default() };
+        let sample = Sample::new(&large, Side::Client, 0).with_context(known);
+        assert_eq!(large_upload(&sample), None);
+    }
+
+    #[test]
+    fn a_beat_that_carries_something_out() {
+        let beating = |period: &[u64], sent, received| {
+            let mut session = session(protocol::TCP, 80, sent, received);
+            let mut at_ns = 0;
+            let mut rhythm = Rhythm::new(0);
+            for seconds in period.iter().cycle().take(12) {
+                at_ns += seconds * 1_000_000_000;
+                rhythm.note(at_ns);
+            }
+            session.rhythm = Some(Box::new(rhythm));
+            session
+        };
+        check(beacon_upload, &beating(&[60], 50_000, 5_000), Some(0.7));
+        check(beacon_upload, &beating(&[55, 60, 65], 50_000, 5_000), Some(0.7));
+        check(beacon_upload, &beating(&[60], 50_000, 80_000), None);
+        check(beacon_upload, &beating(&[1, 60, 5], 50_000, 5_000), None);
+        let named = Session { name: Some("api.example".into()), ..beating(&[60], 50_000, 0) };
+        check(beacon_upload, &named, Some(0.42));
+    }
+}

@@ -1,0 +1,45 @@
+//! The two kinds of vector, by the schema that describes them.
+
+use super::record::{RECORD_COLUMNS, RECORD_SCHEMA_NAME, record_schema_hash};
+use super::schema::{COLUMNS, SCHEMA_NAME, schema_hash};
+
+/// What a vector describes, and so which model reads it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// A sender in a session of packets.
+    #[default]
+    Session,
+    /// A line of a log.
+    Record,
+}
+
+impl Kind {
+    pub const ALL: [Self; 2] = [Self::Session, Self::Record];
+
+    /// The schema's name in model files.
+    #[must_use]
+    pub fn schema_name(self) -> &'static str {
+        match self {
+            Self::Session => SCHEMA_NAME,
+            Self::Record => RECORD_SCHEMA_NAME,
+        }
+    }
+
+    /// The hash that a model of this kind carries.
+    #[must_use]
+    pub fn schema_hash(self) -> u64 {
+        match self {
+            Self::Session => schema_hash(),
+            Self::Record => record_schema_hash(),
+        }
+    }
+
+    /// Names of the columns, in order.
+    #[must_use]
+    pub fn columns(self) -> Vec<&'static str> {
+        match self {
+            Self::Session => COLUMNS.iter().map(|column| column.name).collect(),
+            Self::Record => RECORD_COLUMNS.iter().map(|column| column.name).collect(),
+        }
+    }
+}

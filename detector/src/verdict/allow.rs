@@ -1,0 +1,192 @@
+//! What an operator has said is in order: from whom, to whom, until when, and why.
+//!
+//! An entry covers a session where every scope that it names fits; it names at least one. What is
+//! covered raises no alert, and is counted at the entry.
+
+use serde::{Deserialize, Serialize};
+
+use crate::features::Sample;
+use crate::flow::{Session, Side};
+use crate::network::Network;
+use crate::units;
+
+use super::services::is_under;
+
+/// One line of the allowlist.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Entry {
+    /// Who may send; all where it is not named, as with the other scopes.
+    pub source: Option<Network>,
+    /// To whom.
+    pub destination: Option<Network>,
+    /// The receiver's name, or the registered domain that data leaves through in DNS: this name and
+    /// all names in it.
+    pub name: Option<String>,
+    /// The server's port.
+    pub port: Option<u16>,
+    /// Why, for whoever reads it later.
+    pub reason: String,
+    /// RFC 3339, on the packets' clock; never where it is not named.
+    pub expires: Option<String>,
+}
+
+/// The entries with how often each was hit.
+#[derive(Debug, Default)]
+pub struct AllowList {
+    entries: Vec<Compiled>,
+}
+
+#[derive(Debug)]
+struct Compiled {
+    entry: Entry,
+    expires_ns: u64,
+    hits: u64,
+}
+
+impl Entry {
+    /// Sees that the entry covers something, says why and ends at a time that is one.
+    ///
+    /// # Errors
+    ///
+    /// What is missing or wrong, with what would do.
+    pub fn check(&self) -> Result<(), String> {
+        let Self { source, destination, name, port, reason, .. } = self;
+        if source.is_none() && destination.is_none() && name.is_none() && port.is_none() {
+            return Err("it covers everything: name a source, destination, name or port".into());
+        }
+        if reason.trim().is_empty() {
+            return Err("reason is missing: say why this is in order".into());
+        }
+        if name.as_deref().is_some_and(|name| name.trim_matches('.').is_empty()) {
+            return Err("name is empty".into());
+        }
+        self.expires_ns().map(drop)
+    }
+
+    /// Nanoseconds since the epoch at which it ends; the largest number where it does not.
+    fn expires_ns(&self) -> Result<u64, String> {
+        let Some(text) = &self.expires else { return Ok(u64::MAX) };
+        units::parse_rfc3339(text)
+            .ok_or_else(|| format!("expires is {text:?}: write 2027-01-31T00:00:00Z"))
+    }
+
+    fn covers(&self, sample: &Sample<'_>) -> bool {
+        let session = sample.session;
+        let (source, destination) = match sample.sender {
+            Side::Client => (&session.key.client, &session.key.server),
+            Side::Server => (&session.key.server, &session.key.client),
+        };
+        self.source.is_none_or(|network| network.contains(source))
+            && self.destination.is_none_or(|network| network.contains(destination))
+            && self.port.is_none_or(|port| port == session.key.server_port)
+            && self.name.as_deref().is_none_or(|name| is_named(session, sample.sender, name))
+    }
+}
+
+/// Whether the receiver, or the domain of its DNS names, is `name` or in it.
+fn is_named(session: &Session, sender: Side, name: &str) -> bool {
+    let wanted = name.trim_matches('.').to_ascii_lowercase();
+    let receiver = match sender {
+        Side::Client => &session.name,
+        Side::Server => &session.client_name,
+    };
+    session.domain.as_ref().or(receiver.as_ref()).is_some_and(|known| is_under(known, &wanted))
+}
+
+impl AllowList {
+    /// # Errors
+    ///
+    /// The number of the entry, from 1, that fails [`Entry::check`], and how.
+    pub fn new(entries: &[Entry]) -> Result<Self, String> {
+        let compile = |(number, entry): (usize, &Entry)| {
+            let checked = entry.check().and_then(|()| entry.expires_ns());
+            let expires_ns =
+                checked.map_err(|what| format!("allow entry {}: {what}", number + 1))?;
+            Ok(Compiled { entry: entry.clone(), expires_ns, hits: 0 })
+        };
+        let entries = entries.iter().enumerate().map(compile).collect::<Result<_, String>>()?;
+        Ok(Self { entries })
+    }
+
+    /// The number of the first entry that covers what the sender does now.
+    #[must_use]
+    pub fn find(&self, sample: &Sample<'_>) -> Option<usize> {
+        self.entries
+            .iter()
+            .position(|line| sample.now_ns < line.expires_ns && line.entry.covers(sample))
+    }
+
+    /// Counts a session that an entry kept quiet.
+    pub fn hit(&mut self, entry: usize) {
+        if let Some(line) = self.entries.get_mut(entry) {
+            line.hits += 1;
+        }
+    }
+
+    /// Entries with their hits.
+    pub fn hits(&self) -> impl Iterator<Item = (&Entry, u64)> {
+        self.entries.iter().map(|line| (&line.entry, line.hits))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::example;
+    use crate::flow::SessionKey;
+    use crate::network::octets;
+
+    fn session() -> Session {
+        let mut session = example::session(SessionKey {
+            client: octets([10, 0, 0, 7].into()),
+            server: octets([192, 0, 2, 1].into()),
+            protocol: 6,
+            server_port: 443,
+        });
+        session.name = Some("eu.backup.example".into());
+        session
+    }
+
+    fn entry(text: &str) -> Entry {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn every_named_scope_must_fit() {
+        let check = |text: &str, expected: bool| {
+            let list = AllowList::new(&[entry(&format!("reason = \"x\"\n{text}"))]).unwrap();
+            let session = session();
+            let sample = Sample::new(&session, Side::Client, 1_000_000_000);
+            assert_eq!(list.find(&sample).is_some(), expected, "{text}");
+        };
+        check("destination = \"192.0.2.0/24\"", true);
+        check("destination = \"192.0.2.0/24\"\nport = 443", true);
+        check("destination = \"192.0.2.0/24\"\nport = 22", false);
+        check("source = \"10.0.0.8\"", false);
+        check("name = \"Backup.example.\"", true);
+        check("name = \"up.example\"", false);
+        check("port = 443\nexpires = \"1970-01-01T00:00:02Z\"", true);
+        check("port = 443\nexpires = \"1970-01-01T00:00:01Z\"", false);
+    }
+
+    #[test]
+    fn the_domain_of_dns_names_counts() {
+        let mut session = session();
+        session.domain = Some("lookup.example".into());
+        assert!(is_named(&session, Side::Client, "lookup.example"));
+        assert!(!is_named(&session, Side::Client, "backup.example"));
+    }
+
+    #[test]
+    fn an_entry_that_makes_no_sense_is_refused() {
+        let check = |text: &str, expected: &str| {
+            let error = AllowList::new(&[entry(text)]).unwrap_err();
+            assert!(error.starts_with("allow entry 1: ") && error.contains(expected), "{error}");
+        };
+        check("reason = \"x\"", "covers everything");
+        check("port = 1", "reason is missing");
+        check("port = 1\nreason = \"x\"\nexpires = \"soon\"", "2027-01-31T00:00:00Z");
+        check("name = \".\"\nreason = \"x\"", "name is empty");
+    }
+}

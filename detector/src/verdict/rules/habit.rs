@@ -1,0 +1,122 @@
+//! What is out of a host's own habits: anomalies of the baseline. They speak once the baseline is
+//! ready, and alone they never block.
+
+use crate::features::{Context, Learning, Sample};
+use crate::units;
+use crate::verdict::Technique;
+use crate::verdict::services;
+
+use super::{Found, Rule};
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        name: "new_receiver",
+        meaning: "the host uploads far more than is usual at this hour, to a receiver that it never sent to before and that is no well-known service",
+        source: "six robust deviations above the median of the hour's past; a megabyte is more than ordinary sessions with a new receiver send (lab days)",
+        may_block: false,
+        find: new_receiver,
+    },
+    Rule {
+        name: "odd_hour",
+        meaning: "an upload to a known receiver at an hour at which there never was one",
+        source: "the hours of the receiver's past sessions, one hour to either side, three days at least; six robust deviations",
+        may_block: false,
+        find: odd_hour,
+    },
+    Rule {
+        name: "beyond_habit",
+        meaning: "a session with a known receiver sends more than eight times the largest one before",
+        source: "three doublings: archives grow by less from one day to the next (lab habits)",
+        may_block: false,
+        find: beyond_habit,
+    },
+];
+
+const BYTES: u64 = 1 << 20;
+/// Deviations of the hour: of a normal distribution one in a thousand million lies beyond six.
+const DEVIATIONS: f32 = 6.0;
+const DOUBLINGS: f32 = 3.0;
+/// Sent over received payload of an upload.
+const UPLOAD: u64 = 4;
+const CERTAINTY: f64 = 0.65;
+
+fn new_receiver(sample: &Sample<'_>) -> Option<Found> {
+    let name = sample.session.name.as_deref();
+    let unusual = ready_upload(sample)?.hour_deviation?;
+    let known_service = name.and_then(services::of).is_some();
+    if !sample.context.is_new_receiver() || known_service || unusual < DEVIATIONS {
+        return None;
+    }
+    found(
+        sample,
+        "to a receiver that this host never sent to before, far more than is usual at this hour",
+    )
+}
+
+fn odd_hour(sample: &Sample<'_>) -> Option<Found> {
+    let Context { hour_known, hour_deviation, .. } = *ready_upload(sample)?;
+    if hour_known != Some(false) || hour_deviation? < DEVIATIONS {
+        return None;
+    }
+    found(sample, "at an hour at which this host never sent to this receiver")
+}
+
+fn beyond_habit(sample: &Sample<'_>) -> Option<Found> {
+    let doublings = ready_upload(sample)?.sent_over_habit?;
+    if doublings < DOUBLINGS {
+        return None;
+    }
+    found(sample, "more than eight times the most that this host ever sent to this receiver")
+}
+
+/// The context of an upload by a host whose baseline is ready.
+fn ready_upload<'a>(sample: &'a Sample<'_>) -> Option<&'a Context> {
+    let (sent, received) = (sample.sent.payload_bytes, sample.received.payload_bytes);
+    let upload = sent >= BYTES && sent >= received.saturating_mul(UPLOAD);
+    (upload && sample.context.learning == Learning::Ready).then_some(&sample.context)
+}
+
+fn found(sample: &Sample<'_>, what: &str) -> Option<Found> {
+    let text = format!("sent {} {what}", units::bytes(sample.sent.payload_bytes));
+    Some(Found { certainty: CERTAINTY, technique: Technique::BulkUpload, text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::example;
+    use crate::flow::{SessionKey, Side, Volume};
+
+    #[test]
+    fn anomalies_need_a_ready_baseline_and_an_upload() {
+        let new = Context {
+            learning: Learning::Ready,
+            receiver_known_days: Some(0.0),
+            hour_deviation: Some(15.0),
+            ..Context::default()
+        };
+        let known = Context { receiver_known_days: Some(20.0), ..new };
+        let odd = Context { hour_known: Some(false), ..known };
+        let grown = Context { sent_over_habit: Some(3.3), hour_known: Some(true), ..known };
+        let check = |context: Context, sent, name: Option<&str>, expected: &[&str]| {
+            let mut session = example::session(SessionKey::default());
+            session.name = name.map(Into::into);
+            session.up = Volume { payload_bytes: sent, ..Volume::default() };
+            let sample = Sample::new(&session, Side::Client, 0).with_context(context);
+            let found: Vec<&str> = RULES
+                .iter()
+                .filter(|rule| (rule.find)(&sample).is_some())
+                .map(|rule| rule.name)
+                .collect();
+            assert_eq!(found, expected, "{context:?}");
+        };
+        check(new, 5 << 20, None, &["new_receiver"]);
+        check(new, 1 << 10, None, &[]);
+        check(new, 5 << 20, Some("bucket.s3.amazonaws.com"), &[]);
+        check(Context { learning: Learning::DaysLeft(1), ..new }, 5 << 20, None, &[]);
+        check(Context { hour_deviation: Some(2.0), ..new }, 5 << 20, None, &[]);
+        check(known, 5 << 20, None, &[]);
+        check(odd, 5 << 20, None, &["odd_hour"]);
+        check(grown, 5 << 20, None, &["beyond_habit"]);
+    }
+}

@@ -1,0 +1,61 @@
+//! `cargo xtask evaluate`: how good detection is on captures that the model has not seen, by one
+//! command. Lab and real captures apart, each table out of fold.
+
+#![expect(clippy::print_stdout, reason = "the headings between the tables are for a person")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::{project, release};
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Directory of labelled captures, with a manifest.json
+    #[arg(long, required = true, value_name = "DIR")]
+    data: Vec<PathBuf>,
+    /// Recordings of the lab to learn from beside it [default: target/lab]
+    #[arg(long, value_name = "DIR")]
+    lab: Option<PathBuf>,
+    /// Name every theft that was missed and every false alert
+    #[arg(long)]
+    list: bool,
+}
+
+/// One table: what it shows, and the options it takes.
+const TABLES: [(&str, &[&str]); 4] = [
+    ("Families held out whole: a lab scenario, an application, another repository", &[]),
+    ("The same, knowing nothing of the hosts' history", &["--without-context"]),
+    ("The same, without DNS over HTTPS, whose labels rest on file names", &["--without", "doh"]),
+    ("Techniques held out whole, in lab and real captures alike", &["--hold-out", "technique"]),
+];
+
+/// The verb.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let lab = arguments.lab.clone().unwrap_or_else(|| project::root().join("target/lab"));
+    has_manifest(&lab).context("make the recordings with `cargo xtask lab`")?;
+    for directory in &arguments.data {
+        has_manifest(directory)?;
+    }
+    release::build(&["--package", "detector"])?;
+    let program = release::program("detector")?;
+    for (heading, options) in TABLES {
+        println!("\n{heading}\n");
+        let mut command = Command::new(&program);
+        command.args(["evaluate", "--out-of-fold", "--data"]).arg(&lab).args(&arguments.data);
+        command.args(options).args(arguments.list.then_some("--list"));
+        let status = command.status().context("failed to start the evaluation")?;
+        ensure!(status.success(), "the evaluation ended with {status}");
+    }
+    Ok(())
+}
+
+fn has_manifest(directory: &Path) -> Result<()> {
+    ensure!(
+        directory.join("manifest.json").is_file(),
+        "{} has no manifest.json: it is no directory of labelled captures",
+        directory.display()
+    );
+    Ok(())
+}
