@@ -10,7 +10,7 @@ mod dns;
 mod dns_tests;
 mod habit;
 mod icmp;
-mod services;
+pub(super) mod services;
 mod volume;
 
 use crate::features::Sample;
