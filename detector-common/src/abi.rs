@@ -13,6 +13,11 @@ pub const CHECKPOINT_FIRST_BYTES: u64 = 16 * 1024;
 
 /// Payload packets of each direction whose first bytes are handed up.
 pub const HEAD_PACKETS: u64 = 4;
+/// The same for web connections, which may carry several requests.
+pub const WEB_HEAD_PACKETS: u64 = 12;
+/// The same for mail, FTP and ICMP: an SMTP client has sent EHLO, AUTH and all recipients before
+/// the message begins, an FTP client its login and listings before its upload.
+pub const DIALOGUE_HEAD_PACKETS: u64 = 32;
 /// Bytes of payload in a head: a DNS message over UDP without EDNS, and enough of a TLS
 /// ClientHello for its server name.
 pub const HEAD_BYTES: usize = 512;

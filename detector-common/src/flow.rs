@@ -3,7 +3,10 @@
 //! A flow holds both directions of one five-tuple, each in a half of its own, so that processors
 //! which handle the two directions do not share cache lines. Counters only grow.
 
-use crate::abi::{self, CHECKPOINT_FIRST_BYTES, HEAD_PACKETS, next_checkpoint};
+use crate::abi::{
+    self, CHECKPOINT_FIRST_BYTES, DIALOGUE_HEAD_PACKETS, HEAD_PACKETS, WEB_HEAD_PACKETS,
+    next_checkpoint,
+};
 use crate::frame::Word;
 use crate::parse::{Fragment, Packet, protocol, tcp};
 use crate::policy::Cached;
@@ -119,6 +122,21 @@ impl FlowKey {
         self.low_port == DNS || self.high_port == DNS
     }
 
+    /// How many payload packets of each direction have their first bytes handed up. Mail and file
+    /// transfer tell what they carry late in their dialogue, a web connection tells it again with
+    /// each request, and each ICMP message is a story of its own. DNS messages are all handed up,
+    /// see [`Self::is_dns`].
+    #[inline(always)]
+    #[must_use]
+    pub fn head_packets(&self) -> u64 {
+        let ports = [u16::from_be_bytes(self.low_port), u16::from_be_bytes(self.high_port)];
+        match self.protocol {
+            protocol::ICMP | protocol::ICMPV6 => DIALOGUE_HEAD_PACKETS,
+            protocol::TCP => port_head_packets(ports[0]).max(port_head_packets(ports[1])),
+            _ => HEAD_PACKETS,
+        }
+    }
+
     /// Address and port that packets in `direction` come from.
     #[inline(always)]
     #[must_use]
@@ -134,6 +152,16 @@ impl FlowKey {
     #[must_use]
     pub fn destination(&self, direction: Direction) -> ([u8; 16], [u8; 2]) {
         self.source(direction.reverse())
+    }
+}
+
+/// Heads of a TCP connection of which one end has this port.
+#[inline(always)]
+fn port_head_packets(port: u16) -> u64 {
+    match port {
+        21 | 25 | 587 | 2525 => DIALOGUE_HEAD_PACKETS,
+        80 | 3128 | 8000 | 8080 | 8888 => WEB_HEAD_PACKETS,
+        _ => HEAD_PACKETS,
     }
 }
 
@@ -335,7 +363,7 @@ pub struct Counted {
     pub checkpoint: Option<Checkpoint>,
     /// The half changed its observation point.
     pub owner_moved: bool,
-    /// The packet's payload is among the first of its direction, see [`crate::abi::HEAD_PACKETS`].
+    /// The packet's payload is among the first of its direction, see [`FlowKey::head_packets`].
     pub head: bool,
 }
 
@@ -456,8 +484,7 @@ impl Half {
         if packet.payload_bytes != 0 {
             self.payload_bytes += u64::from(packet.payload_bytes);
             // A later fragment starts in the middle of what was sent.
-            counted.head = (self.payload_packets < HEAD_PACKETS || packet.key.is_dns())
-                && packet.fragment != Fragment::Later;
+            counted.head = packet.fragment != Fragment::Later && self.wants_head(&packet.key);
             self.payload_packets += segments;
         }
         if packet.key.protocol == protocol::TCP {
@@ -473,6 +500,16 @@ impl Half {
                 counted.checkpoint = Some(Checkpoint::Packets);
             }
         }
+    }
+
+    /// Whether the next payload is among the first of its direction. Of a flow that is past them
+    /// all, only the ports of DNS are looked at.
+    #[inline(always)]
+    fn wants_head(&self, key: &FlowKey) -> bool {
+        self.payload_packets < HEAD_PACKETS
+            || key.is_dns()
+            || (self.payload_packets < DIALOGUE_HEAD_PACKETS
+                && self.payload_packets < key.head_packets())
     }
 
     #[inline(always)]
@@ -626,6 +663,34 @@ mod tests {
         check(&[(1, 100), (301, 100), (101, 200)], 200);
         check(&[(u32::MAX - 49, 100), (50, 100)], 0);
         check(&[(u32::MAX - 49, 100), (u32::MAX - 49, 100)], 100);
+    }
+
+    #[test]
+    fn heads_are_handed_up_as_long_as_the_story_may_last() {
+        let check = |number: u8, low: u16, high: u16, expected: usize| {
+            let key = FlowKey {
+                protocol: number,
+                low_port: low.to_be_bytes(),
+                high_port: high.to_be_bytes(),
+                ..FlowKey::default()
+            };
+            let mut flow = opened();
+            let heads = (1..=50)
+                .filter(|packet_number| {
+                    let packet = Packet { key, ..packet(packet_number * 100, 100) };
+                    count(&mut flow, &packet, 1).head
+                })
+                .count();
+            assert_eq!(heads, expected, "{number} {low} {high}");
+        };
+        check(protocol::TCP, 50_000, 443, 4);
+        check(protocol::UDP, 50_000, 21, 4);
+        check(protocol::TCP, 80, 50_000, 12);
+        check(protocol::TCP, 50_000, 587, 32);
+        check(protocol::TCP, 21, 50_000, 32);
+        check(protocol::ICMP, 7, 7, 32);
+        check(protocol::ICMPV6, 7, 7, 32);
+        check(protocol::TCP, 50_000, 53, 50);
     }
 
     #[test]

@@ -372,6 +372,9 @@ impl Agent {
             ("sessions_evicted", counts.sessions_evicted),
             ("domains_evicted", counts.domains_evicted),
             ("names_evicted", counts.names_evicted),
+            ("ftp_uploads_forgotten", counts.transfers_evicted),
+            ("address_askers_forgotten", counts.askers_evicted),
+            ("http_upload_kinds_refused", counts.upload_kinds_refused),
             ("heads_without_a_flow", counts.heads_refused),
             ("lines_not_written_in_time", self.sink.dropped()),
         ]);

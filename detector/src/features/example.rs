@@ -20,6 +20,7 @@ pub(crate) fn session(key: SessionKey) -> Session {
         name: None,
         named_by_dns: false,
         client_name: None,
+        asked_own_address: false,
         heads: crate::flow::session::Heads::default(),
         rhythm: None,
         checkpoints: Checkpoints {

@@ -184,3 +184,61 @@ pub(super) fn head_protocol(sample: &Sample<'_>) -> f32 {
         _ => 8.0,
     }
 }
+
+/// What the payload is against what the port is assigned to, see the column of this name.
+pub(super) fn head_against_port(sample: &Sample<'_>) -> f32 {
+    let heads = &sample.session.heads;
+    if heads.count == 0 {
+        return ABSENT;
+    }
+    match (assigned(sample.session.key.server_port), heads.protocol) {
+        ([], Some(Protocol::Tls | Protocol::Ssh)) => 3.0,
+        ([], _) => 0.0,
+        (assigned, Some(found)) if assigned.contains(&found) => 0.0,
+        (_, Some(Protocol::Tls | Protocol::Ssh)) => 3.0,
+        (_, Some(_)) => 1.0,
+        (_, None) => 2.0,
+    }
+}
+
+/// The protocols of the ports that are let through nearly everywhere, by IANA's registry.
+fn assigned(port: u16) -> &'static [Protocol] {
+    match port {
+        21 => &[Protocol::Ftp],
+        22 => &[Protocol::Ssh],
+        25 | 587 => &[Protocol::Smtp],
+        53 => &[Protocol::Dns],
+        80 | 8080 => &[Protocol::Http, Protocol::Http2],
+        110 => &[Protocol::Pop3],
+        143 => &[Protocol::Imap],
+        443 => &[Protocol::Tls, Protocol::Quic, Protocol::Http2],
+        465 | 636 | 853 | 989 | 990 | 993 | 995 | 5061 | 8443 => &[Protocol::Tls, Protocol::Quic],
+        _ => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::example::session;
+    use crate::flow::SessionKey;
+
+    #[test]
+    fn protocols_are_held_against_ports() {
+        let check = |server_port: u16, protocol: Option<Protocol>, expected: f32| {
+            let mut session =
+                session(SessionKey { protocol: 6, server_port, ..SessionKey::default() });
+            session.heads.count = 1;
+            session.heads.protocol = protocol;
+            let sample = Sample::new(&session, Side::Client, 0);
+            assert_eq!(head_against_port(&sample), expected, "{server_port} {protocol:?}");
+        };
+        check(443, Some(Protocol::Tls), 0.0);
+        check(443, Some(Protocol::Http), 1.0);
+        check(443, None, 2.0);
+        check(80, Some(Protocol::Tls), 3.0);
+        check(4_444, Some(Protocol::Tls), 3.0);
+        check(4_444, Some(Protocol::Http), 0.0);
+        check(4_444, None, 0.0);
+    }
+}

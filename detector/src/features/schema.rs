@@ -4,10 +4,10 @@
 //! what a model is checked against.
 
 use super::measure::{
-    ABSENT, beat, burst_count, burst_evenness, distinct, duration_secs, gap_rms, head_protocol,
-    icmp, log2, mean, names, payload_per_packet, producer_consumer, protocol_class, rate, ratio,
-    received_entropy, receiver_name, sent_entropy, sent_printable, service_class, size_deviation,
-    size_mean,
+    ABSENT, beat, burst_count, burst_evenness, distinct, duration_secs, gap_rms, head_against_port,
+    head_protocol, icmp, log2, mean, names, payload_per_packet, producer_consumer, protocol_class,
+    rate, ratio, received_entropy, receiver_name, sent_entropy, sent_printable, service_class,
+    size_deviation, size_mean,
 };
 use super::record;
 use super::session::Sample;
@@ -260,6 +260,18 @@ columns! {
     "icmp_payload_size", "bytes, -1 no ICMP", Icmp,
         "mean ICMP payload",
         |s| icmp(s, |i| ratio(i.payload_bytes, i.requests + i.replies + i.others));
+    "icmp_fillings", "log2(1 + fillings), -1 no ICMP", Icmp,
+        "distinct fillings of the sender's own echo payloads that no ordinary ping sends",
+        |s| icmp(s, |i| log2(i.carried(s.sender).fillings.count() as f64));
+    "icmp_carried", "log2(1 + bytes), -1 no ICMP", Icmp,
+        "bytes of these fillings: what they can carry",
+        |s| icmp(s, |i| log2(i.carried(s.sender).own_bytes as f64));
+    "icmp_printable", "0 to 1, -1 no filling", Icmp,
+        "share of printable ASCII in these fillings",
+        |s| icmp(s, |i| mean(&i.carried(s.sender).printable));
+    "icmp_size_turn_share", "0 to 1, -1 no ICMP", Icmp,
+        "share of the sender's own echo messages whose size went up after down or down after up",
+        |s| icmp(s, |i| ratio(i.carried(s.sender).size_turns, i.carried(s.sender).messages));
     "sent_head_entropy", "bits per byte, -1 no head", Heads,
         "mean Shannon entropy of the sender's first payload bytes",
         sent_entropy;
@@ -272,6 +284,9 @@ columns! {
     "head_protocol", "class, -1 no head", Heads,
         "what the first payload bytes look like: 1 TLS, 2 QUIC, 3 SSH, 4 HTTP, 5 mail, 6 FTP, 7 DNS, 8 another known protocol, 0 unknown",
         head_protocol;
+    "head_against_port", "class, -1 no head", Heads,
+        "the first payload bytes against the server's port: 0 as assigned or none assigned, 1 another known protocol, 2 an unknown one, 3 TLS or SSH on a port that is not theirs",
+        head_against_port;
     "encrypted", "0 or 1", Heads,
         "TLS, QUIC or SSH spoke",
         |s| f32::from(u8::from(s.session.heads.tls || s.session.heads.ssh));
@@ -281,6 +296,12 @@ columns! {
     "http_bare_host", "0 or 1, -1 no HTTP", Heads,
         "an HTTP request named its host by address, or not at all",
         |s| s.session.heads.http.as_deref().map_or(ABSENT, |h| f32::from(u8::from(h.bare_host)));
+    "ftp_upload", "0 or 1", Heads,
+        "the data connection of an FTP upload",
+        |s| f32::from(u8::from(s.session.heads.ftp_upload.is_some()));
+    "asked_own_address", "0 or 1", Names,
+        "an end at home asked a service for its own public address within ten minutes",
+        |s| f32::from(u8::from(s.session.asked_own_address));
     "clear_uploads", "log2(1 + commands)", Heads,
         "commands seen in clear that hand over a message or a file: SMTP MAIL and DATA, FTP STOR",
         |s| log2(f64::from(s.session.heads.mail_commands) + f64::from(s.session.heads.upload_commands));

@@ -6,8 +6,12 @@
 use std::sync::Arc;
 
 use super::distinct::Distinct;
+use super::echo::Icmp;
 use super::head::Protocol;
 use super::information::Information;
+use super::mail::Mail;
+use super::transfer::{Control, FtpUpload};
+use super::web::Http;
 
 /// A running mean.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -41,6 +45,11 @@ pub struct Heads {
     pub dns: Option<Box<Dns>>,
     pub icmp: Option<Box<Icmp>>,
     pub http: Option<Box<Http>>,
+    pub mail: Option<Box<Mail>>,
+    /// What an FTP control connection is about to do.
+    pub control: Option<Box<Control>>,
+    /// Set on the data connection of an FTP upload.
+    pub ftp_upload: Option<FtpUpload>,
     /// Shannon entropy of heads from the client, in bits per byte (0 to 8); DNS left out. Heads
     /// below 16 bytes are left out too: a sample of n bytes has at most log2(n) bits.
     pub up_entropy: Mean,
@@ -56,6 +65,10 @@ pub struct Heads {
     /// TLS or QUIC, SSH: whichever end said so.
     pub tls: bool,
     pub ssh: bool,
+    /// The JA4 fingerprint of the first ClientHello that the head held whole.
+    pub ja4: Option<Arc<str>>,
+    /// ClientHellos that were cut before their JA4 was known.
+    pub hellos_cut: u32,
     /// SMTP commands that hand over a message: MAIL, DATA, BDAT.
     pub mail_commands: u32,
     /// FTP commands that upload: STOR, STOU, APPE.
@@ -122,45 +135,4 @@ pub struct DnsNames {
     pub tcp_queries: u64,
     /// Queries to another resolver than the one that the client asks most.
     pub other_resolver: u64,
-}
-
-/// The ICMP echo payloads of a session.
-#[derive(Clone, Debug, Default)]
-pub struct Icmp {
-    pub requests: u64,
-    pub replies: u64,
-    /// Heads of messages that are no echo.
-    pub others: u64,
-    /// Echo payloads that are not what the ping of Linux, Windows, a BSD or macOS sends.
-    pub unusual: u64,
-    /// Replies whose payload is none of the latest requests'.
-    pub replies_unlike: u64,
-    /// Shannon entropy of payloads of 16 bytes and more, in bits per byte.
-    pub entropy: Mean,
-    pub payload_bytes: u64,
-    /// Smallest and largest payload in bytes.
-    pub size_min: u32,
-    pub size_max: u32,
-    /// Times a payload's size differed from the one before in its direction.
-    pub size_changes: u64,
-    /// Hashes of the latest request payloads, against which replies are compared.
-    pub recent_requests: [u64; 8],
-    /// The latest payload size up and down; 0 before the first.
-    pub last_sizes: [u32; 2],
-}
-
-/// The HTTP requests seen in clear.
-#[derive(Clone, Debug, Default)]
-pub struct Http {
-    pub requests: u64,
-    /// Requests with a method that carries a body: POST, PUT, PATCH.
-    pub uploads: u64,
-    /// Of the first request.
-    pub method: String,
-    /// The first Host header, in lower case, without the port.
-    pub host: Option<Arc<str>>,
-    /// Whether a request named its host by address, or not at all.
-    pub bare_host: bool,
-    /// Largest Content-Length of a request.
-    pub content_length_max: u64,
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use detector_common::parse::protocol;
 
-use super::distinct;
 use super::dns_stream::Found;
-use super::facts::{Heads, Http, Icmp};
-use super::head::entropy::{ByteProfile, SAMPLE_MIN_BYTES, entropy};
+use super::facts::Heads;
+use super::head::entropy::{ByteProfile, SAMPLE_MIN_BYTES};
 use super::head::protocol::{is_mail_command, is_upload_command};
-use super::head::{Protocol, http, ping, tls};
+use super::head::tls::ClientHello;
+use super::head::{Protocol, http, ja4};
 
 /// The port of unicast DNS.
 pub(crate) const DNS_PORT: u16 = 53;
@@ -120,18 +120,50 @@ impl Heads {
         if self.protocol.is_none() {
             self.protocol = found;
         }
-        if !head.from_client || head.protocol != protocol::TCP {
+        if head.protocol != protocol::TCP {
             return false;
         }
+        if head.from_client { self.learn_client(head, found) } else { self.learn_server(head) }
+    }
+
+    /// What the client of a TCP connection said, by the protocol that its payload starts.
+    fn learn_client(&mut self, head: &Head<'_>, found: Option<Protocol>) -> bool {
         match found {
             Some(Protocol::Tls) => {
-                if self.server_name.is_none() {
-                    self.server_name = tls::server_name(head.bytes).map(lower_case);
-                }
+                self.learn_hello(head.bytes);
                 false
             }
             Some(Protocol::Http) => self.learn_http(head.bytes),
-            _ => self.learn_command(head.bytes),
+            _ if self.http.as_mut().is_some_and(|http| http.learn_body(head.bytes)) => true,
+            _ => self.learn_command(head),
+        }
+    }
+
+    fn learn_server(&mut self, head: &Head<'_>) -> bool {
+        if self.is_ftp(head) {
+            self.control.get_or_insert_default().learn_reply(head.bytes);
+        }
+        false
+    }
+
+    fn is_ftp(&self, head: &Head<'_>) -> bool {
+        head.server_port == 21 || self.protocol == Some(Protocol::Ftp)
+    }
+
+    fn is_mail(&self, head: &Head<'_>) -> bool {
+        matches!(head.server_port, 25 | 587 | 2525) || self.protocol == Some(Protocol::Smtp)
+    }
+
+    fn learn_hello(&mut self, bytes: &[u8]) {
+        let Some(hello) = ClientHello::decode(bytes) else {
+            return;
+        };
+        if self.server_name.is_none() {
+            self.server_name = hello.server_name().map(lower_case);
+        }
+        if self.ja4.is_none() {
+            self.ja4 = ja4::fingerprint(&hello).map(Arc::from);
+            self.hellos_cut += u32::from(self.ja4.is_none());
         }
     }
 
@@ -159,11 +191,15 @@ impl Heads {
         true
     }
 
-    fn learn_command(&mut self, bytes: &[u8]) -> bool {
-        let (mail, upload) = (is_mail_command(bytes), is_upload_command(bytes));
+    fn learn_command(&mut self, head: &Head<'_>) -> bool {
+        let (mail, upload) = (is_mail_command(head.bytes), is_upload_command(head.bytes));
         self.mail_commands += u32::from(mail);
         self.upload_commands += u32::from(upload);
-        mail || upload
+        if self.is_ftp(head) {
+            self.control.get_or_insert_default().learn_command(head.bytes);
+            return upload;
+        }
+        self.is_mail(head) && self.mail.get_or_insert_default().learn(head.bytes) || mail || upload
     }
 
     /// The server's name as the client put it.
@@ -173,64 +209,8 @@ impl Heads {
     }
 }
 
-fn lower_case(name: &str) -> Arc<str> {
+pub(super) fn lower_case(name: &str) -> Arc<str> {
     name.to_ascii_lowercase().into()
-}
-
-impl Http {
-    fn learn(&mut self, request: &http::Request<'_>) {
-        self.requests += 1;
-        self.uploads += u64::from(http::is_upload(request.method));
-        if self.method.is_empty() {
-            request.method.clone_into(&mut self.method);
-        }
-        match request.host {
-            Some(host) if !http::is_address(host) => {
-                self.host.get_or_insert_with(|| lower_case(host));
-            }
-            _ => self.bare_host = true,
-        }
-        let length = request.content_length.unwrap_or(0);
-        self.content_length_max = self.content_length_max.max(length);
-    }
-}
-
-impl Icmp {
-    fn learn(&mut self, head: &Head<'_>) {
-        self.payload_bytes += u64::from(head.payload_bytes);
-        self.learn_size(head);
-        if head.bytes.len() >= SAMPLE_MIN_BYTES {
-            self.entropy.add(entropy(head.bytes));
-        }
-        let Some(echo) = head.echo else {
-            self.others += 1;
-            return;
-        };
-        self.unusual += u64::from(!ping::is_ordinary(head.bytes));
-        let hash = distinct::hash(head.bytes.iter().copied());
-        match echo {
-            Echo::Request => {
-                let place = usize::try_from(self.requests % 8).unwrap_or(0);
-                self.recent_requests[place] = hash;
-                self.requests += 1;
-            }
-            Echo::Reply => {
-                self.replies += 1;
-                let unlike = self.requests != 0 && !self.recent_requests.contains(&hash);
-                self.replies_unlike += u64::from(unlike);
-            }
-        }
-    }
-
-    fn learn_size(&mut self, head: &Head<'_>) {
-        let size = head.payload_bytes;
-        let first = self.requests + self.replies + self.others == 0;
-        self.size_min = if first { size } else { self.size_min.min(size) };
-        self.size_max = self.size_max.max(size);
-        let last = &mut self.last_sizes[usize::from(!head.from_client)];
-        self.size_changes += u64::from(*last != 0 && *last != size);
-        *last = size;
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use detector_common::abi::{CHECKPOINT_FIRST_BYTES, next_checkpoint};
 use detector_common::flow::CHECKPOINT_PACKETS;
 
 use super::Visitor;
+use super::askers::Askers;
 use super::facts::Heads;
 use super::names::Names;
 use super::observation::SECOND_NS;
@@ -53,6 +54,7 @@ impl LiveSession {
             name: None,
             named_by_dns: false,
             client_name: None,
+            asked_own_address: false,
             heads: Heads::default(),
             rhythm: None,
             checkpoints: Checkpoints {
@@ -107,6 +109,15 @@ impl LiveSession {
         if session.client_name.is_none() {
             session.client_name = names.get(&session.key.client, session.last_seen_ns).cloned();
         }
+    }
+
+    /// Whether an end at home asked for its own address lately.
+    pub(super) fn learn_askers(&mut self, askers: &Askers, now_ns: u64) {
+        let session = &mut self.session;
+        let asked = |home: bool, host| home && askers.asked(host, now_ns);
+        session.asked_own_address = session.asked_own_address
+            || asked(session.client_home, &session.key.client)
+            || asked(session.server_home, &session.key.server);
     }
 
     pub(super) fn carry(

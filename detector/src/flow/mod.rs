@@ -3,12 +3,16 @@
 //! Pure: time comes as an argument, results leave through a [`Visitor`]. No clock, no I/O, nothing
 //! per packet. Memory is bounded by [`TrackerConfig`].
 
+mod askers;
 pub mod biflow;
 pub mod community_id;
 pub mod config;
 pub mod distinct;
 mod dns_stream;
 mod domains;
+pub mod echo;
+#[cfg(test)]
+pub(crate) mod example;
 pub mod facts;
 pub mod head;
 mod heads;
@@ -17,6 +21,7 @@ pub mod information;
 mod live_domain;
 mod live_flow;
 mod live_session;
+pub mod mail;
 pub mod names;
 pub mod observation;
 mod queries;
@@ -31,6 +36,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod tracker;
+pub mod transfer;
+pub mod web;
 mod wheel;
 
 pub use config::{Timeouts, TrackerConfig};

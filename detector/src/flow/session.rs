@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use detector_common::flow::Half;
 
-pub use super::facts::{Dns, DnsNames, Heads, Http, Icmp, Mean};
+pub use super::echo::Icmp;
+pub use super::facts::{Dns, DnsNames, Heads, Mean};
 use super::rhythm::Rhythm;
+pub use super::web::Http;
 
 /// What makes flows one session. Addresses as in [`detector_common::FlowKey`]: IPv4 as
 /// IPv4-mapped.
@@ -204,6 +206,9 @@ pub struct Session {
     pub named_by_dns: bool,
     /// The client's name, from a DNS answer.
     pub client_name: Option<Arc<str>>,
+    /// One of its ends at home asked what its own public address is, by name, within ten minutes of
+    /// the session.
+    pub asked_own_address: bool,
     pub heads: Heads,
     /// When its flows began; none before the second.
     pub rhythm: Option<Box<Rhythm>>,

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use detector_common::parse::protocol;
 
+use super::askers::{Askers, tells_own_address};
+use super::head::dns::Message;
 use super::heads::Head;
 use super::index::Index;
 use super::live_flow::{Delta, LiveFlow};
@@ -16,6 +18,7 @@ use super::observation::SECOND_NS;
 use super::record::FlowView;
 use super::session::{OverflowPeer, Session, SessionKey};
 use super::slab::{Handle, Slab};
+use super::transfer::Transfers;
 use super::wheel::Wheel;
 use super::{Visitor, Volume};
 
@@ -27,10 +30,14 @@ pub(crate) struct SessionTable {
     wheel: Wheel,
     window_ns: u64,
     due: Vec<Handle>,
+    pub(crate) askers: Askers,
+    pub(crate) transfers: Transfers,
     /// Sessions opened so far.
     pub(crate) opened: u64,
     /// Sessions ended early to make room.
     pub(crate) evicted: u64,
+    /// Kinds of HTTP uploads that had no room in their session.
+    pub(crate) upload_kinds_refused: u64,
 }
 
 impl SessionTable {
@@ -41,8 +48,11 @@ impl SessionTable {
             wheel: Wheel::new(),
             window_ns: window_secs.max(1).saturating_mul(SECOND_NS),
             due: Vec::new(),
+            askers: Askers::default(),
+            transfers: Transfers::default(),
             opened: 0,
             evicted: 0,
+            upload_kinds_refused: 0,
         }
     }
 
@@ -136,13 +146,14 @@ impl SessionTable {
             }
             self.end(handle, now_ns, visitor);
         }
-        self.open(opening, hash, names, visitor)
+        self.open(opening, hash, now_ns, names, visitor)
     }
 
     fn open(
         &mut self,
         opening: Opening,
         hash: u64,
+        now_ns: u64,
         names: &Names,
         visitor: &mut impl Visitor,
     ) -> Option<Handle> {
@@ -156,6 +167,7 @@ impl SessionTable {
         self.opened += 1;
         let mut entry = LiveSession::open(opening, self.opened);
         entry.learn_names(names);
+        entry.learn_askers(&self.askers, now_ns);
         let handle = self.sessions.insert(entry).ok()?;
         let sessions = &self.sessions;
         self.index
@@ -229,6 +241,11 @@ impl SessionTable {
         if let Some(name) = entry.session.heads.name() {
             entry.session.name = Some(Arc::clone(name));
         }
+        if head.from_client && asks_own_address(entry, &head.dns.messages) {
+            self.askers.note(&entry.session.key.client, now_ns);
+        }
+        entry.learn_askers(&self.askers, now_ns);
+        link_transfer(entry, &mut self.transfers, now_ns);
         for message in &head.dns.messages {
             if !head.from_client {
                 names.learn(message, now_ns);
@@ -257,6 +274,7 @@ impl SessionTable {
                 continue;
             }
             entry.learn_names(names);
+            entry.learn_askers(&self.askers, now_ns);
             entry.age(now_ns, visitor);
             self.schedule(handle);
         }
@@ -269,6 +287,8 @@ impl SessionTable {
             self.end(handle, now_ns, visitor);
         }
         self.wheel = Wheel::new();
+        self.askers.restart();
+        self.transfers.restart();
     }
 
     fn end(&mut self, handle: Handle, now_ns: u64, visitor: &mut impl Visitor) {
@@ -277,7 +297,30 @@ impl SessionTable {
         };
         let hash = self.index.hash(&entry.session.key);
         self.index.remove(hash, handle.slot);
+        let http = entry.session.heads.http.as_deref();
+        self.upload_kinds_refused += http.map_or(0, |http| http.shapes_refused);
         entry.end(now_ns, self.window_ns, visitor);
+    }
+}
+
+/// Whether a client has just named a service that tells it its own address: in a DNS query, or as
+/// the server it speaks to.
+fn asks_own_address(entry: &LiveSession, messages: &[Message]) -> bool {
+    let spoken = entry.session.heads.name();
+    spoken.is_some_and(|name| tells_own_address(name.as_bytes()))
+        || messages.iter().any(|message| tells_own_address(message.name.as_bytes()))
+}
+
+/// Tells the transfers of an upload that a control connection has begun, and a data connection which
+/// upload it is.
+fn link_transfer(entry: &mut LiveSession, transfers: &mut Transfers, now_ns: u64) {
+    let session = &mut entry.session;
+    if let Some(control) = &mut session.heads.control {
+        if let Some(announced) = control.take_begun(&session.key) {
+            transfers.announce(&announced, now_ns);
+        }
+    } else if session.heads.ftp_upload.is_none() && session.key.protocol == protocol::TCP {
+        session.heads.ftp_upload = transfers.find(&session.key, now_ns);
     }
 }
 

@@ -36,6 +36,11 @@ pub struct TrackerCounts {
     pub domains_evicted: u64,
     /// Names that had to make room.
     pub names_evicted: u64,
+    /// Announced FTP uploads, and hosts that asked for their own address, that had to make room.
+    pub transfers_evicted: u64,
+    pub askers_evicted: u64,
+    /// Kinds of HTTP uploads that had no room in their session.
+    pub upload_kinds_refused: u64,
     /// Heads taken in, and those whose flow could not be held.
     pub heads: u64,
     pub heads_refused: u64,
@@ -172,6 +177,9 @@ impl Tracker {
             domains_opened: self.domains.opened,
             domains_evicted: self.domains.evicted,
             names_evicted: self.names.evictions,
+            transfers_evicted: self.sessions.transfers.evictions,
+            askers_evicted: self.sessions.askers.evictions,
+            upload_kinds_refused: self.sessions.upload_kinds_refused,
             heads: self.heads,
             heads_refused: self.heads_refused,
         }

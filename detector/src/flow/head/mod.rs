@@ -4,9 +4,14 @@
 pub mod cursor;
 pub mod dns;
 pub mod entropy;
+pub mod file;
+pub mod ftp;
 pub mod http;
+pub mod ja4;
 pub mod ping;
 pub mod protocol;
+pub mod smtp;
 pub mod tls;
+pub mod words;
 
 pub use protocol::Protocol;

@@ -1,5 +1,4 @@
-//! The server name of a TLS ClientHello (RFC 8446 section 4.1.2, RFC 6066 section 3), as far as
-//! the head reaches.
+//! A TLS ClientHello (RFC 8446 section 4.1.2), as far as the head reaches.
 
 use super::cursor::Cursor;
 
@@ -8,35 +7,80 @@ const HANDSHAKE_CLIENT_HELLO: u8 = 1;
 const EXTENSION_SERVER_NAME: u16 = 0;
 const NAME_TYPE_HOST: u8 = 0;
 
-/// The server name in the first record of a connection; `None` where it is no ClientHello, names
-/// no server or is cut before the name ends.
-#[must_use]
-pub fn server_name(payload: &[u8]) -> Option<&str> {
-    let mut record = Cursor::new(payload);
-    if record.u8()? != RECORD_HANDSHAKE {
-        return None;
-    }
-    let _version = record.u16()?;
-    let length = record.u16()?;
-    let mut hello = Cursor::new(record.take_available(usize::from(length)));
-    if hello.u8()? != HANDSHAKE_CLIENT_HELLO {
-        return None;
-    }
-    let _length = hello.take(3)?;
-    let _version_and_random = hello.take(2 + 32)?;
-    let _session_id = hello.vector8()?;
-    let _cipher_suites = hello.vector16()?;
-    let _compression = hello.vector8()?;
-    let length = hello.u16()?;
-    let mut extensions = Cursor::new(hello.take_available(usize::from(length)));
-    while !extensions.is_empty() {
-        let kind = extensions.u16()?;
-        let content = extensions.vector16()?;
-        if kind == EXTENSION_SERVER_NAME {
-            return host_name(content);
+/// What of a hello was there.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientHello<'a> {
+    /// The version field, which TLS 1.3 keeps at that of 1.2.
+    pub legacy_version: u16,
+    /// Two bytes each.
+    pub cipher_suites: &'a [u8],
+    extensions: &'a [u8],
+    /// Bytes that the extensions should have.
+    extensions_bytes: usize,
+}
+
+/// One extension (RFC 8446 section 4.2).
+#[derive(Clone, Copy, Debug)]
+pub struct Extension<'a> {
+    pub kind: u16,
+    /// None where it was cut.
+    pub content: Option<&'a [u8]>,
+}
+
+impl<'a> ClientHello<'a> {
+    /// The hello in the first record of a connection; `None` where there is none, or where it is cut
+    /// before its extensions.
+    #[must_use]
+    pub fn decode(payload: &'a [u8]) -> Option<Self> {
+        let mut record = Cursor::new(payload);
+        if record.u8()? != RECORD_HANDSHAKE {
+            return None;
         }
+        let _version = record.u16()?;
+        let length = record.u16()?;
+        let mut hello = Cursor::new(record.take_available(usize::from(length)));
+        if hello.u8()? != HANDSHAKE_CLIENT_HELLO {
+            return None;
+        }
+        let _length = hello.take(3)?;
+        let legacy_version = hello.u16()?;
+        let _random = hello.take(32)?;
+        let _session_id = hello.vector8()?;
+        let cipher_suites = hello.vector16()?;
+        let _compression = hello.vector8()?;
+        let extensions_bytes = hello.u16().map_or(0, usize::from);
+        let extensions = hello.take_available(extensions_bytes);
+        Some(Self { legacy_version, cipher_suites, extensions, extensions_bytes })
     }
-    None
+
+    /// The extensions whose start was there, in order.
+    pub fn extensions(&self) -> impl Iterator<Item = Extension<'a>> {
+        let mut rest = Cursor::new(self.extensions);
+        std::iter::from_fn(move || {
+            let (kind, length) = (rest.u16()?, usize::from(rest.u16()?));
+            let content = rest.take_available(length);
+            Some(Extension { kind, content: Some(content).filter(|bytes| bytes.len() == length) })
+        })
+    }
+
+    /// Whether the start of each extension was there: the last may be cut, as padding often is.
+    #[must_use]
+    pub fn names_all_extensions(&self) -> bool {
+        let mut rest = Cursor::new(self.extensions);
+        let mut bytes = 0;
+        while let (Some(_kind), Some(length)) = (rest.u16(), rest.u16()) {
+            bytes += 4 + usize::from(length);
+            rest.take_available(usize::from(length));
+        }
+        bytes == self.extensions_bytes
+    }
+
+    /// The server name (RFC 6066 section 3); `None` where none is named or it is cut before its end.
+    #[must_use]
+    pub fn server_name(&self) -> Option<&'a str> {
+        let mut extensions = self.extensions();
+        host_name(extensions.find(|extension| extension.kind == EXTENSION_SERVER_NAME)?.content?)
+    }
 }
 
 fn host_name(extension: &[u8]) -> Option<&str> {
@@ -53,28 +97,46 @@ fn host_name(extension: &[u8]) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::server_name;
-
-    fn vector16(content: &[u8]) -> Vec<u8> {
+pub(super) mod example {
+    pub(crate) fn vector16(content: &[u8]) -> Vec<u8> {
         let length = u16::try_from(content.len()).expect("short");
         [&length.to_be_bytes()[..], content].concat()
     }
 
-    fn client_hello(name: &[u8]) -> Vec<u8> {
-        let names = vector16(&[&[0u8][..], &vector16(name)].concat());
-        let padding = [&[0u8, 21][..], &vector16(&[0; 7])].concat();
-        let extension = [&[0u8, 0][..], &vector16(&names)].concat();
-        let extensions = vector16(&[padding, extension].concat());
+    /// A record with a hello of these cipher suites and extensions.
+    pub(crate) fn client_hello(suites: &[u16], extensions: &[(u16, Vec<u8>)]) -> Vec<u8> {
+        let suites: Vec<u8> = suites.iter().flat_map(|suite| suite.to_be_bytes()).collect();
+        let extensions: Vec<u8> = extensions
+            .iter()
+            .flat_map(|(kind, content)| [&kind.to_be_bytes()[..], &vector16(content)].concat())
+            .collect();
         let mut body = vec![3, 3];
         body.extend([7; 32]);
         body.push(0);
-        body.extend(vector16(&[0x13, 1]));
+        body.extend(vector16(&suites));
         body.extend([1, 0]);
-        body.extend(extensions);
+        body.extend(vector16(&extensions));
         let mut hello = vec![1, 0];
         hello.extend(vector16(&body));
         [&[22u8, 3, 1][..], &vector16(&hello)].concat()
+    }
+
+    /// The content of a server name extension.
+    pub(crate) fn server_name(name: &[u8]) -> Vec<u8> {
+        vector16(&[&[0u8][..], &vector16(name)].concat())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ClientHello, example};
+
+    fn client_hello(name: &[u8]) -> Vec<u8> {
+        example::client_hello(&[0x1301], &[(21, vec![0; 7]), (0, example::server_name(name))])
+    }
+
+    fn server_name(hello: &[u8]) -> Option<&str> {
+        ClientHello::decode(hello)?.server_name()
     }
 
     #[test]

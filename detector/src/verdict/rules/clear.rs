@@ -1,5 +1,151 @@
 //! Uploads that can be read on the wire: mail, file transfer, web.
 
-use super::Rule;
+mod mail;
+mod services;
+mod web;
 
-pub(super) const RULES: &[Rule] = &[];
+use crate::features::Sample;
+use crate::flow::Side;
+use crate::flow::head::file::FileName;
+use crate::units;
+
+use super::super::Technique;
+use super::pieces::Pieces;
+use super::{Found, Rule};
+use services::{DROP_SERVICES, Kind};
+
+pub(super) const RULES: &[Rule] = &[
+    Rule {
+        name: "ftp_upload",
+        meaning: "a file leaves over FTP in clear",
+        source: "RFC 959: the control connection names the data connection; MITRE ATT&CK T1048.003",
+        may_block: true,
+        find: ftp_upload,
+    },
+    Rule {
+        name: "mail_self_addressed",
+        meaning: "a mail in clear from a workstation to nobody but its sender",
+        source: "MITRE ATT&CK T1048.003; analyses of Agent Tesla (S0331) and Snake",
+        may_block: true,
+        find: mail::self_addressed,
+    },
+    Rule {
+        name: "mail_credentials",
+        meaning: "a mail in clear that reads like a stealer's report",
+        source: "MITRE ATT&CK S0331, S0447; analyses of Agent Tesla, Snake, HawkEye",
+        may_block: true,
+        find: mail::credentials,
+    },
+    Rule {
+        name: "http_drop",
+        meaning: "an upload in clear as stealers' panels and scripts get them",
+        source: "MITRE ATT&CK T1041, S0447 Lokibot, S0453 Pony, S0344 Azorult; analyses of Vidar",
+        may_block: true,
+        find: web::http_drop,
+    },
+    Rule {
+        name: "drop_service",
+        meaning: "an upload to a service that takes files from anybody",
+        source: "MITRE ATT&CK T1567.002 and T1567.004; 32 kB is no form",
+        may_block: true,
+        find: drop_service,
+    },
+];
+
+/// Payload below which an upload is a notice: a page of credentials has more.
+const FTP_MIN_BYTES: u64 = 1_000;
+/// Payload below which an upload to a service is a page's request.
+const DROP_MIN_BYTES: u64 = 32_000;
+/// Sent over received from which on a session with a service is an upload.
+const DROP_RATIO: u64 = 4;
+
+fn ftp_upload(sample: &Sample<'_>) -> Option<Found> {
+    let upload = sample.session.heads.ftp_upload?;
+    let uploads = upload.by_client == (sample.sender == Side::Client);
+    let (sent, received) = (sample.sent.payload_bytes, sample.received.payload_bytes);
+    if !uploads || sent < FTP_MIN_BYTES || sent <= received {
+        return None;
+    }
+    let mut pieces = Pieces::default();
+    pieces.add(true, 0.6, upload.file.words());
+    let telling = matches!(upload.file, FileName::Archive | FileName::Document);
+    pieces.add(upload.file == FileName::Loot, 0.3, "the name says what it is");
+    pieces.add(telling, 0.15, "of a kind that holds much");
+    pieces.add(sample.session.asked_own_address, 0.2, "from who asked for its own address");
+    let what = format!("an upload of {} over FTP in clear", units::bytes(sent));
+    pieces.found(0.6, Technique::ClearUpload, &what)
+}
+
+fn drop_service(sample: &Sample<'_>) -> Option<Found> {
+    let name = sample.session.name.as_deref().filter(|_| sample.sender == Side::Client)?;
+    let (sent, received) = (sample.sent.payload_bytes, sample.received.payload_bytes);
+    if sent < DROP_MIN_BYTES || sent <= received.saturating_mul(DROP_RATIO) {
+        return None;
+    }
+    let (service, kind) =
+        DROP_SERVICES.iter().find(|(service, _)| services::is_under(name, service))?;
+    let (certainty, words) = match kind {
+        Kind::Drop => (0.7, "takes files from anybody"),
+        Kind::Paste => (0.65, "takes texts from anybody"),
+        Kind::Tunnel => (0.6, "leads to a host behind it"),
+        // What people use every day, too.
+        Kind::Chat => (0.4, "takes files from scripts"),
+    };
+    let text = format!("sent {} to {service}, which {words}", units::bytes(sent));
+    Some(Found { certainty, technique: Technique::BulkUpload, text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::example::session;
+    use crate::flow::transfer::FtpUpload;
+    use crate::flow::{Session, SessionKey, Volume};
+
+    fn sent(session: &mut Session, up: u64, down: u64) {
+        session.up = Volume { payload_bytes: up, ..Volume::default() };
+        session.down = Volume { payload_bytes: down, ..Volume::default() };
+    }
+
+    fn certainty(found: Option<Found>) -> Option<f64> {
+        found.map(|found| (found.certainty * 100.0).round() / 100.0)
+    }
+
+    #[test]
+    fn uploads_over_ftp_are_told_by_their_file() {
+        let check = |by_client, file, up, down, sender, expected| {
+            let mut session = session(SessionKey { protocol: 6, ..SessionKey::default() });
+            session.heads.ftp_upload = Some(FtpUpload { by_client, file });
+            sent(&mut session, up, down);
+            let found = certainty(ftp_upload(&Sample::new(&session, sender, 0)));
+            assert_eq!(found, expected, "{by_client} {file:?} {up} {down} {sender:?}");
+        };
+        check(true, FileName::Document, 20_000, 0, Side::Client, Some(0.75));
+        check(true, FileName::Loot, 1_200, 0, Side::Client, Some(0.9));
+        check(true, FileName::Other, 1_200, 0, Side::Client, Some(0.6));
+        check(true, FileName::Other, 900, 0, Side::Client, None);
+        check(true, FileName::Other, 20_000, 0, Side::Server, None);
+        check(true, FileName::Other, 2_000, 20_000, Side::Client, None);
+        check(false, FileName::Archive, 0, 9_000, Side::Server, Some(0.75));
+        check(false, FileName::Archive, 9_000, 0, Side::Client, None);
+    }
+
+    #[test]
+    fn uploads_to_services_are_told_by_name() {
+        let check = |name: Option<&str>, up, down, expected| {
+            let mut session = session(SessionKey { protocol: 6, ..SessionKey::default() });
+            session.name = name.map(Into::into);
+            sent(&mut session, up, down);
+            let found = certainty(drop_service(&Sample::new(&session, Side::Client, 0)));
+            assert_eq!(found, expected, "{name:?} {up} {down}");
+        };
+        check(Some("transfer.sh"), 100_000, 5_000, Some(0.7));
+        check(Some("gfs270n090.userstorage.mega.co.nz"), 9_000_000, 50_000, Some(0.7));
+        check(Some("store1.gofile.io"), 100_000, 5_000, Some(0.7));
+        check(Some("api.telegram.org"), 100_000, 5_000, Some(0.4));
+        check(Some("nottransfer.sh"), 100_000, 5_000, None);
+        check(Some("transfer.sh"), 30_000, 5_000, None);
+        check(Some("transfer.sh"), 100_000, 50_000, None);
+        check(None, 100_000, 5_000, None);
+    }
+}

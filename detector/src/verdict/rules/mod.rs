@@ -10,6 +10,7 @@ mod dns;
 mod dns_tests;
 mod habit;
 mod icmp;
+mod pieces;
 pub(super) mod services;
 mod volume;
 

@@ -1,0 +1,202 @@
+//! Which data connections are FTP uploads: what their control connections said about them.
+//!
+//! A transfer is announced when the client names the file, and found by the data connection's head,
+//! which comes after it. Bounded: the oldest announcement makes room, counted.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::head::file::FileName;
+use super::head::ftp::{self, Command, Endpoint};
+use super::head::smtp::lines;
+use super::observation::SECOND_NS;
+use super::session::SessionKey;
+use crate::network::octets;
+
+/// Announcements that are remembered.
+const MAX_ANNOUNCED: usize = 4_096;
+/// An upload that has not begun by now does not.
+const LIFE_NS: u64 = 300 * SECOND_NS;
+
+/// An upload over FTP in clear, as its data connection knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FtpUpload {
+    /// The data connection was opened by who uploads: passive mode.
+    pub by_client: bool,
+    pub file: FileName,
+}
+
+/// What a control connection said last.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Control {
+    listener: Option<Listener>,
+    /// The upload that the client began with its latest command.
+    begun: Option<(Listener, FileName)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Listener {
+    /// None: the control connection's own server.
+    address: Option<[u8; 16]>,
+    port: u16,
+    /// The client waits, and the server connects.
+    active: bool,
+}
+
+impl Listener {
+    fn new(endpoint: Endpoint, active: bool) -> Self {
+        Self { address: endpoint.address.map(octets), port: endpoint.port, active }
+    }
+}
+
+impl Control {
+    /// Takes in a server's payload.
+    pub(crate) fn learn_reply(&mut self, bytes: &[u8]) {
+        for endpoint in lines(bytes).filter_map(ftp::passive) {
+            self.listener = Some(Listener::new(endpoint, false));
+        }
+    }
+
+    /// Takes in a client's payload.
+    pub(crate) fn learn_command(&mut self, bytes: &[u8]) {
+        for command in lines(bytes).filter_map(Command::of) {
+            match command {
+                Command::Active(endpoint) => self.listener = Some(Listener::new(endpoint, true)),
+                Command::Download => self.listener = None,
+                Command::Upload(name) => {
+                    let listener = self.listener.take();
+                    self.begun = listener.map(|listener| (listener, FileName::of(name)));
+                }
+            }
+        }
+    }
+
+    /// The upload that began since the last call, on the control connection of `key`.
+    pub(crate) fn take_begun(&mut self, key: &SessionKey) -> Option<Announced> {
+        self.begun.take().map(|(listener, file)| Announced::new(&listener, key, file))
+    }
+}
+
+/// An upload whose data connection is to come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Announced {
+    /// Who waits for the data connection, by what was said and by where the control connection
+    /// goes: behind address translation they differ, and clients connect to either.
+    listeners: [[u8; 16]; 2],
+    port: u16,
+    upload: FtpUpload,
+}
+
+impl Announced {
+    fn new(listener: &Listener, key: &SessionKey, file: FileName) -> Self {
+        let own = if listener.active { key.client } else { key.server };
+        Self {
+            listeners: [own, listener.address.unwrap_or(own)],
+            port: listener.port,
+            upload: FtpUpload { by_client: !listener.active, file },
+        }
+    }
+}
+
+/// The uploads announced and not begun.
+#[derive(Debug, Default)]
+pub(crate) struct Transfers {
+    announced: HashMap<([u8; 16], u16), (FtpUpload, u64)>,
+    order: VecDeque<([u8; 16], u16)>,
+    /// Announcements that had to make room.
+    pub(crate) evictions: u64,
+}
+
+impl Transfers {
+    pub(crate) fn announce(&mut self, announced: &Announced, now_ns: u64) {
+        for address in announced.listeners {
+            let place = (address, announced.port);
+            if self.announced.insert(place, (announced.upload, now_ns)).is_none() {
+                self.order.push_back(place);
+            }
+        }
+        while self.order.len() > MAX_ANNOUNCED {
+            self.forget_oldest();
+        }
+    }
+
+    /// Time starts again.
+    pub(crate) fn restart(&mut self) {
+        self.announced.clear();
+        self.order.clear();
+    }
+
+    fn forget_oldest(&mut self) {
+        let oldest = self.order.pop_front();
+        let forgotten = oldest.and_then(|place| self.announced.remove(&place));
+        self.evictions += u64::from(forgotten.is_some());
+    }
+
+    /// The upload that a connection is, if one was announced for its server's port.
+    pub(crate) fn find(&self, key: &SessionKey, now_ns: u64) -> Option<FtpUpload> {
+        if self.announced.is_empty() {
+            return None;
+        }
+        let (upload, at_ns) = self.announced.get(&(key.server, key.server_port))?;
+        (now_ns <= at_ns.saturating_add(LIFE_NS)).then_some(*upload)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(host: u8) -> [u8; 16] {
+        octets([192, 0, 2, host].into())
+    }
+
+    fn key(client: u8, server: u8, server_port: u16) -> SessionKey {
+        SessionKey { client: address(client), server: address(server), protocol: 6, server_port }
+    }
+
+    #[track_caller]
+    fn check(dialogue: &[(bool, &str)], data: &SessionKey, expected: Option<FtpUpload>) {
+        let (mut control, mut transfers) = (Control::default(), Transfers::default());
+        for (from_client, text) in dialogue {
+            if *from_client {
+                control.learn_command(text.as_bytes());
+                let announced = control.take_begun(&key(1, 2, 21));
+                announced.iter().for_each(|announced| transfers.announce(announced, 0));
+            } else {
+                control.learn_reply(text.as_bytes());
+            }
+        }
+        assert_eq!(transfers.find(data, LIFE_NS), expected);
+        assert_eq!(transfers.find(data, LIFE_NS + 1), None);
+    }
+
+    #[test]
+    fn the_data_connection_of_an_upload_is_found() {
+        let upload = |by_client, file| Some(FtpUpload { by_client, file });
+        let passive = (false, "227 Entering Passive Mode (192,0,2,2,192,14)\r\n");
+        let elsewhere = (false, "227 Entering Passive Mode (10,9,9,9,192,14)\r\n");
+        let stor = (true, "STOR loot.zip\r\n");
+        check(&[passive, stor], &key(1, 2, 49_166), upload(true, FileName::Archive));
+        check(&[elsewhere, stor], &key(1, 2, 49_166), upload(true, FileName::Archive));
+        check(&[passive, (true, "RETR a\r\n"), stor], &key(1, 2, 49_166), None);
+        check(&[passive], &key(1, 2, 49_166), None);
+        check(&[stor], &key(1, 2, 49_166), None);
+        check(&[passive, stor], &key(1, 2, 49_167), None);
+        let active = (true, "PORT 192,0,2,1,4,1\r\n");
+        check(&[active, stor], &key(2, 1, 1_025), upload(false, FileName::Archive));
+        let extended = (false, "229 Extended (|||1025|)\r\n");
+        check(&[extended, (true, "STOU\r\n")], &key(1, 2, 1_025), upload(true, FileName::Other));
+    }
+
+    #[test]
+    fn the_oldest_announcement_makes_room() {
+        let mut transfers = Transfers::default();
+        let upload = FtpUpload { by_client: true, file: FileName::Other };
+        for port in 1..=5_000 {
+            let announced = Announced { listeners: [address(2); 2], port, upload };
+            transfers.announce(&announced, 0);
+        }
+        assert_eq!(transfers.evictions, 5_000 - MAX_ANNOUNCED as u64);
+        assert_eq!(transfers.find(&key(1, 2, 1), 0), None);
+        assert_eq!(transfers.find(&key(1, 2, 5_000), 0), Some(upload));
+    }
+}
