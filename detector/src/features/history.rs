@@ -100,6 +100,10 @@ impl History {
     /// What is known about the sender and the receiver of a session at `now_ns`.
     #[must_use]
     pub fn context(&self, session: &Session, sender: Side, now_ns: u64) -> Context {
+        // Everybody knows its resolver; that says nothing about the domains asked for.
+        if session.domain.is_some() {
+            return Context::default();
+        }
         let Some(host) = self.hosts.get(sender_address(session, sender)) else {
             return Context::default();
         };

@@ -1,16 +1,15 @@
 //! The domains that clients ask for: one unit for each client and registered domain.
 //!
-//! A unit is a [`Session`] of its own, filled from the decoded messages alone, whichever resolver
-//! and transport they take: its server is the resolver asked last, its volumes are those of the
-//! messages. It is judged at its first, second, fourth … message and at the bytes and ages at which
-//! sessions are, and ends with the session window of silence.
+//! A unit is a [`Session`] of its own, see [`super::live_domain`]. It is judged at its first, second,
+//! fourth … message and at the bytes and ages at which sessions are, and ends with the session window
+//! of silence. Where there is no room the unit that is due next ends early, counted.
 
 use detector_common::parse::protocol;
 
 use super::head::dns::{Message, NAME_MAX_BYTES};
 use super::heads::{DNS_PORT, Head};
-use super::index::{Index, Key};
-use super::live_session::{LiveSession, Opening};
+use super::index::Index;
+use super::live_domain::{DomainKey, LiveDomain};
 use super::observation::SECOND_NS;
 use super::queries::Asked;
 use super::record::FlowView;
@@ -18,36 +17,10 @@ use super::resolvers::Resolvers;
 use super::session::Session;
 use super::slab::{Handle, Slab};
 use super::wheel::Wheel;
-use super::{Visitor, Volume, distinct, registered};
+use super::{Visitor, distinct, registered};
 
 /// Where the numbers of domains start, so that they are never those of sessions.
 const FIRST_ID: u64 = 1 << 63;
-/// Hundredths of a second, the step of gaps.
-const GAP_STEP_NS: u64 = SECOND_NS / 100;
-
-/// One client's unit of one domain.
-#[derive(Debug)]
-struct LiveDomain {
-    live: LiveSession,
-    key: DomainKey,
-    /// The latest message of the client, and of its resolvers.
-    last_ns: [Option<u64>; 2],
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct DomainKey {
-    client: [u8; 16],
-    /// A hash of the domain's name.
-    name: u64,
-}
-
-impl Key for DomainKey {
-    fn write(&self, state: &mut foldhash::fast::FoldHasher<'_>) {
-        use std::hash::Hasher as _;
-        state.write(&self.client);
-        state.write_u64(self.name);
-    }
-}
 
 /// Domains by client, bounded.
 #[derive(Debug)]
@@ -102,15 +75,18 @@ impl DomainTable {
         lower.copy_from_slice(name);
         lower.make_ascii_lowercase();
         let start = registered::domain_start(lower);
-        let Some(handle) = self.find_or_open(session, flow, &lower[start..], now_ns, visitor)
-        else {
+        let domain = match lower.get(start..) {
+            Some(domain) if !domain.is_empty() => domain,
+            _ => registered::ROOT.as_bytes(),
+        };
+        let Some(handle) = self.find_or_open(session, flow, domain, now_ns, visitor) else {
             return;
         };
         let over_tcp = session.key.protocol == protocol::TCP;
         let elsewhere = !message.response
             && self.resolvers.asks_elsewhere(session.key.client, session.key.server);
         let Some(entry) = self.domains.get_mut(handle) else { return };
-        entry.follow(session, flow, message);
+        entry.follow(session, flow, message, now_ns);
         let facts = entry.live.session.heads.dns.get_or_insert_default();
         let names = facts.names.get_or_insert_default();
         names.learn(message, lower, start, Asked { over_tcp, elsewhere });
@@ -128,7 +104,8 @@ impl DomainTable {
         let key =
             DomainKey { client: session.key.client, name: distinct::hash(domain.iter().copied()) };
         let hash = self.index.hash(&key);
-        if let Some(slot) = self.index.find(hash, |slot| self.key(slot) == Some(key)) {
+        let is_domain = |slot| self.domains.at(slot).is_some_and(|entry| entry.is(key, domain));
+        if let Some(slot) = self.index.find(hash, is_domain) {
             let handle = self.domains.handle(slot);
             let entry = self.domains.get(handle)?;
             if !entry.live.is_over(now_ns, self.window_ns) {
@@ -138,17 +115,14 @@ impl DomainTable {
         }
         self.make_room(visitor)?;
         self.opened += 1;
-        let live = open(session, flow, domain, now_ns, FIRST_ID + self.opened);
-        let handle = self.domains.insert(LiveDomain { live, key, last_ns: [None; 2] }).ok()?;
+        let id = FIRST_ID + self.opened;
+        let entry = LiveDomain::open(session, flow, (key, domain), now_ns, id);
+        let handle = self.domains.insert(entry).ok()?;
         let domains = &self.domains;
         self.index.insert(hash, handle.slot, |slot| domains.at(slot).map(|entry| entry.key));
         self.resolvers.hold(key.client);
         self.schedule(handle);
         Some(handle)
-    }
-
-    fn key(&self, slot: u32) -> Option<DomainKey> {
-        self.domains.at(slot).map(|entry| entry.key)
     }
 
     /// Ends the domains that are due next until there is room for another.
@@ -204,96 +178,4 @@ impl DomainTable {
         self.resolvers.release(entry.key.client);
         entry.live.end(now_ns, self.window_ns, visitor);
     }
-}
-
-fn open(session: &Session, flow: &FlowView, domain: &[u8], now_ns: u64, id: u64) -> LiveSession {
-    let opening = Opening {
-        key: session.key,
-        client_home: session.client_home,
-        server_home: session.server_home,
-        flow: FlowView { last_seen_ns: now_ns, ..*flow },
-        first_seen_ns: now_ns,
-        overflow: None,
-    };
-    let mut live = LiveSession::open(opening, id);
-    let domain = if domain.is_empty() { registered::ROOT.as_bytes() } else { domain };
-    live.session.domain = Some(String::from_utf8_lossy(domain).into());
-    // Its checkpoints are messages, not packets.
-    live.session.checkpoints.packets_done = true;
-    live
-}
-
-impl LiveDomain {
-    /// The resolver asked last, and how it was asked, are the unit's own.
-    fn follow(&mut self, session: &Session, flow: &FlowView, message: &Message) {
-        let unit = &mut self.live.session;
-        let another = self.live.flow.key != flow.key;
-        if unit.flows == 0 || (another && !message.response) {
-            unit.flows += 1;
-        }
-        unit.key = session.key;
-        unit.name.clone_from(&session.name);
-        unit.named_by_dns = session.named_by_dns;
-        self.live.flow = *flow;
-        self.live.learn_home(session.client_home, session.server_home);
-    }
-
-    /// Adds the message's own volume and judges the unit if that crossed a checkpoint.
-    fn carry(
-        &mut self,
-        head: &Head<'_>,
-        message: &Message,
-        now_ns: u64,
-        visitor: &mut impl Visitor,
-    ) {
-        let volume = self.volume(head, message, now_ns);
-        let session = &mut self.live.session;
-        session.last_seen_ns = session.last_seen_ns.max(now_ns);
-        let dns = session.heads.dns.get_or_insert_default();
-        let (up, down) = if message.response {
-            dns.responses += 1;
-            dns.response_bytes += volume.payload_bytes;
-            (Volume::default(), volume)
-        } else {
-            dns.queries += 1;
-            dns.query_bytes += volume.payload_bytes;
-            (volume, Volume::default())
-        };
-        session.flows_answered = dns.responses.min(session.flows);
-        session.heads.count += 1;
-        session.heads.decoded += 1;
-        self.live.carry(&up, &down, now_ns, visitor);
-        self.live.count_head(now_ns, visitor);
-    }
-
-    /// A message as a packet: its payload behind headers without options.
-    fn volume(&mut self, head: &Head<'_>, message: &Message, now_ns: u64) -> Volume {
-        let (payload_bytes, transport) = match head.protocol {
-            protocol::TCP => (u64::from(message.message_bytes) + 2, 20),
-            _ => (u64::from(head.payload_bytes), 8),
-        };
-        let network = if is_ipv4(&self.key.client) { 20 } else { 40 };
-        let ip_bytes = network + transport + payload_bytes;
-        let size = u16::try_from(ip_bytes).unwrap_or(u16::MAX);
-        let last_ns = &mut self.last_ns[usize::from(message.response)];
-        let gap = last_ns.map_or(0, |last| now_ns.saturating_sub(last) / GAP_STEP_NS);
-        *last_ns = Some(now_ns);
-        Volume {
-            packets: 1,
-            ip_bytes,
-            payload_bytes,
-            payload_packets: 1,
-            size_square_sum: u64::from(size) * u64::from(size),
-            gap_square_sum: gap.saturating_mul(gap),
-            bursts: u64::from(gap >= SECOND_NS / GAP_STEP_NS),
-            gap_max: u32::try_from(gap).unwrap_or(u32::MAX),
-            size_min: size,
-            size_max: size,
-            ..Volume::default()
-        }
-    }
-}
-
-fn is_ipv4(address: &[u8; 16]) -> bool {
-    address.starts_with(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff])
 }

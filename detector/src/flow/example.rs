@@ -41,8 +41,9 @@ pub(crate) fn learn(session: &mut Session, side: Side, bytes: &[u8], payload_byt
         protocol: session.key.protocol,
         server_port: session.key.server_port,
         echo: icmp.then_some(echo),
+        dns: Found::default(),
     };
-    session.heads.learn(&head, &Found::default());
+    session.heads.learn(&head);
     let volume = if from_client { &mut session.up } else { &mut session.down };
     volume.packets += 1;
     volume.payload_packets += 1;

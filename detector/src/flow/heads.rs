@@ -15,7 +15,7 @@ use super::head::{Protocol, http, ja4};
 pub(crate) const DNS_PORT: u16 = 53;
 
 /// The first bytes of a payload, and where it comes from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Head<'a> {
     pub(crate) bytes: &'a [u8],
     /// Payload bytes of the packet.
@@ -26,6 +26,8 @@ pub(crate) struct Head<'a> {
     pub(crate) server_port: u16,
     /// `None` where it is no ICMP echo.
     pub(crate) echo: Option<Echo>,
+    /// The DNS messages in it.
+    pub(crate) dns: Found,
 }
 
 /// The two ICMP messages that carry a payload of the sender's own.
@@ -66,24 +68,24 @@ impl Head<'_> {
 }
 
 impl Heads {
-    /// Takes in a head and the DNS messages that were found in it. True where it said something
-    /// that is worth a judgement.
-    pub(crate) fn learn(&mut self, head: &Head<'_>, found: &Found) -> bool {
+    /// Takes in a head. True where it said something that is worth a judgement.
+    pub(crate) fn learn(&mut self, head: &Head<'_>) -> bool {
         self.count += 1;
         let told = match head.protocol {
             protocol::ICMP | protocol::ICMPV6 => {
                 self.icmp.get_or_insert_default().learn(head);
                 true
             }
-            _ if head.is_dns() => self.learn_dns(head, found),
+            _ if head.is_dns() => self.learn_dns(head),
             _ => self.learn_payload(head),
         };
         self.decoded += u64::from(told);
         told
     }
 
-    fn learn_dns(&mut self, head: &Head<'_>, found: &Found) -> bool {
+    fn learn_dns(&mut self, head: &Head<'_>) -> bool {
         let dns = self.dns.get_or_insert_default();
+        let found = &head.dns;
         let responses = found.messages.iter().filter(|message| message.response).count() as u64;
         dns.responses += responses;
         dns.queries += found.messages.len() as u64 - responses;
@@ -225,6 +227,7 @@ mod tests {
             protocol: number,
             server_port,
             echo,
+            dns: Found::default(),
         }
     }
 
@@ -232,7 +235,7 @@ mod tests {
     fn http_uploads_are_told() {
         let mut heads = Heads::default();
         let request = b"PUT /x HTTP/1.1\r\nHost: 198.51.100.9\r\nContent-Length: 99\r\n\r\n";
-        assert!(heads.learn(&head(request, protocol::TCP, 80, None), &Found::default()));
+        assert!(heads.learn(&head(request, protocol::TCP, 80, None)));
         let http = heads.http.expect("decoded");
         assert_eq!((http.uploads, http.content_length_max), (1, 99));
         assert!(http.bare_host);
@@ -242,18 +245,9 @@ mod tests {
     #[test]
     fn replies_are_compared_with_requests() {
         let mut heads = Heads::default();
-        heads.learn(
-            &head(b"abcdefghijklmnopqrstuvw", protocol::ICMP, 0, Some(Echo::Request)),
-            &Found::default(),
-        );
-        heads.learn(
-            &head(b"abcdefghijklmnopqrstuvw", protocol::ICMP, 0, Some(Echo::Reply)),
-            &Found::default(),
-        );
-        heads.learn(
-            &head(b"another answer than this", protocol::ICMP, 0, Some(Echo::Reply)),
-            &Found::default(),
-        );
+        heads.learn(&head(b"abcdefghijklmnopqrstuvw", protocol::ICMP, 0, Some(Echo::Request)));
+        heads.learn(&head(b"abcdefghijklmnopqrstuvw", protocol::ICMP, 0, Some(Echo::Reply)));
+        heads.learn(&head(b"another answer than this", protocol::ICMP, 0, Some(Echo::Reply)));
         let icmp = heads.icmp.expect("decoded");
         assert_eq!((icmp.requests, icmp.replies), (1, 2));
         assert_eq!((icmp.unusual, icmp.replies_unlike), (1, 1));
@@ -264,7 +258,7 @@ mod tests {
     fn what_is_no_dns_on_its_port_is_counted() {
         let mut heads = Heads::default();
         let head = head(b"SSH-2.0-tunnel over port 53\r\n", protocol::TCP, 53, None);
-        assert!(!heads.learn(&head, &Found::default()));
+        assert!(!heads.learn(&head));
         assert_eq!(heads.dns.expect("counted").undecoded, 1);
         assert_eq!(heads.up_entropy.count, 1);
     }

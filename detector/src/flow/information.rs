@@ -21,6 +21,11 @@ const KEPT: usize = 64;
 /// a computer (NetBIOS, RFC 1001: 15). What a label carries beyond that is called *coded*.
 pub const HOST_LABEL_BYTES: f64 = 8.0;
 
+/// Below it Active Directory names each of its controllers by a GUID (MS-ADTS section 6.3.2.3). A
+/// large forest has hundreds of them, so that such a name holds a byte.
+const DIRECTORY_LABEL: &[u8] = b"_msdcs";
+const DIRECTORY_GUID_BYTES: f64 = 1.0;
+
 /// A sum over distinct labels.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Information {
@@ -38,9 +43,12 @@ struct Label {
 impl Information {
     /// Adds the labels of a subdomain in lower case; returns what they carry together.
     pub fn learn(&mut self, subdomain: &[u8]) -> Carried {
+        let labels = || subdomain.split(|byte| *byte == b'.');
+        let in_directory = labels().any(|label| label == DIRECTORY_LABEL);
         let mut sum = Carried::default();
-        for label in subdomain.split(|byte| *byte == b'.') {
-            let bytes = label_bytes(label);
+        for label in labels() {
+            let controller = in_directory && is_guid(label);
+            let bytes = if controller { DIRECTORY_GUID_BYTES } else { label_bytes(label) };
             sum.add(bytes, 1.0);
             if bytes > 0.0 {
                 self.insert(distinct::hash(label.iter().copied()), bytes);
@@ -95,8 +103,18 @@ impl Carried {
     }
 }
 
-fn label_bytes(label: &[u8]) -> f64 {
+/// What a label carries, in bytes.
+pub(super) fn label_bytes(label: &[u8]) -> f64 {
     label.len() as f64 * entropy(label) / 8.0
+}
+
+/// Whether a label is a GUID as it is written: 8-4-4-4-12 hexadecimal digits.
+fn is_guid(label: &[u8]) -> bool {
+    let is_place = |(at, byte): (usize, &u8)| match at {
+        8 | 13 | 18 | 23 => *byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    };
+    label.len() == 36 && label.iter().enumerate().all(is_place)
 }
 
 /// Exponentially distributed with rate `bytes`, drawn from `hash`.
@@ -136,6 +154,9 @@ mod tests {
         check(b"connectivitycheck.gstatic", 8.9, 0.0);
         // 32 hexadecimal digits, twice each: 16 bytes.
         check(b"0123456789abcdef0123456789abcdef", 16.0, 8.0);
+        let guid = b"54540b4e-6ae9-4836-97b1-0f52ff00a24a";
+        check(guid, 16.8, 8.8);
+        check(&[&guid[..], b"._msdcs"].concat(), 2.7, 0.0);
     }
 
     #[test]

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use detector_common::parse::protocol;
 
 use super::askers::{Askers, tells_own_address};
-use super::dns_stream::Found;
 use super::head::dns::Message;
 use super::heads::Head;
 use super::index::Index;
@@ -233,7 +232,6 @@ impl SessionTable {
         handle: Handle,
         flow: &FlowView,
         head: &Head<'_>,
-        found: &Found,
         now_ns: u64,
         names: &mut Names,
         visitor: &mut impl Visitor,
@@ -242,16 +240,16 @@ impl SessionTable {
             return;
         };
         entry.flow = *flow;
-        let told = entry.session.heads.learn(head, found);
+        let told = entry.session.heads.learn(head);
         if let Some(name) = entry.session.heads.name() {
             entry.session.name = Some(Arc::clone(name));
         }
-        if head.from_client && asks_own_address(entry, &found.messages) {
+        if head.from_client && asks_own_address(entry, &head.dns.messages) {
             self.askers.note(&entry.session.key.client, now_ns);
         }
         entry.learn_askers(&self.askers, now_ns);
         link_transfer(entry, &mut self.transfers, now_ns);
-        for message in &found.messages {
+        for message in &head.dns.messages {
             if !head.from_client {
                 names.learn(message, now_ns);
             }

@@ -8,6 +8,7 @@ use detector_common::flow::{Direction, FlowCounters, FlowKey};
 
 use super::Visitor;
 use super::config::TrackerConfig;
+use super::dns_stream::Found;
 use super::domains::DomainTable;
 use super::heads::Head;
 use super::names::Names;
@@ -269,21 +270,22 @@ impl Tracker {
         let Some(session) = self.sessions.attach(flow, resumed, &self.names, visitor) else {
             return;
         };
-        let head = Head {
+        let mut head = Head {
             bytes,
             payload_bytes,
             from_client: direction == flow.view.initiator,
             protocol: key.protocol,
             server_port: u16::from_be_bytes(key.destination(flow.view.initiator).1),
             echo: flow.echo(direction),
+            dns: Found::default(),
         };
-        let found = flow.dns_messages(&head);
+        head.dns = flow.dns_messages(&head);
         let view = flow.view;
-        self.sessions.head(session, &view, &head, &found, now_ns, &mut self.names, visitor);
+        self.sessions.head(session, &view, &head, now_ns, &mut self.names, visitor);
         let Some(session) = self.sessions.get(session) else {
             return;
         };
-        for message in &found.messages {
+        for message in &head.dns.messages {
             self.domains.learn(session, &view, &head, message, now_ns, visitor);
         }
     }

@@ -10,6 +10,8 @@ use crate::flow::session::Dns;
 use crate::flow::{Session, Side, Volume};
 use crate::network::ip;
 
+use super::rules::services::is_lookup_service;
+
 /// Packets of both directions below which a shape says nothing: forests served on fewer lose up to
 /// a third of their precision (arXiv 2407.02856).
 pub const MIN_PACKETS: u64 = 7;
@@ -71,12 +73,14 @@ fn is_dns(dns: &Dns) -> bool {
     dns.queries + dns.responses > dns.undecoded
 }
 
-/// Names of addresses hold nothing but addresses, and a few short names hold too little.
+/// Names of addresses hold nothing but addresses, a few short names hold too little, and some
+/// services are asked by content.
 fn asks(dns: &Dns, domain: &str) -> bool {
     let Some(names) = dns.names.as_deref() else { return false };
     // No label carries more than its own bytes.
     names.name_bytes as f64 >= MIN_NAME_BYTES
         && !REVERSE_DOMAINS.contains(&domain)
+        && !is_lookup_service(domain)
         && names.information.sum().bytes >= MIN_NAME_BYTES
 }
 
@@ -172,6 +176,7 @@ mod tests {
         check("site.example", &hosts, false);
         check("site.example", &[coded(1)], false);
         check("site.example", &[coded(1), coded(2), coded(3)], true);
+        check("mcafee.com", &[coded(1), coded(2), coded(3)], false);
         let addresses: Vec<String> =
             (0..500).map(|host| format!("{}.{}.0.192", host % 256, host / 256)).collect();
         check("in-addr.arpa", &addresses, false);

@@ -152,7 +152,7 @@ mod tests {
         check(
             "dns_name_entropy",
             4.31,
-            "mean Shannon entropy of the query names: 4.3 bits per byte",
+            "mean Shannon entropy of the subdomains: 4.3 bits per byte",
         );
         check("sent_gap_longest", 10.0, "longest gap between the sender's packets: 10 s");
         check("icmp_entropy", -1.0, "mean Shannon entropy of the ICMP payloads: none");

@@ -12,7 +12,7 @@ use crate::flow::information::Carried;
 use crate::flow::session::{Dns, DnsNames};
 use crate::verdict::Technique;
 
-use super::services::{is_lookup_service, is_resolver};
+use super::services::is_resolver;
 use super::{Found, Rule};
 
 pub(super) const RULES: &[Rule] = &[
@@ -99,13 +99,13 @@ const HTTPS_PORT: u16 = 443;
 /// DNS over TLS and over QUIC (RFC 7858, RFC 9250).
 const DOT_PORT: u16 = 853;
 
-/// The client's questions below a domain, unless it belongs to a service that is asked so.
+/// The client's questions below a domain. Services that are asked by content are not judged at all.
 fn asked<'a>(sample: &Sample<'a>) -> Option<(&'a Dns, &'a DnsNames, &'a str)> {
     let domain = sample.session.domain.as_deref()?;
     let dns = sample.session.heads.dns.as_deref()?;
     let names = dns.names.as_deref()?;
     let asks = sample.sender == Side::Client && dns.queries != 0;
-    (asks && !is_lookup_service(domain)).then_some((dns, names, domain))
+    asks.then_some((dns, names, domain))
 }
 
 fn name_information(sample: &Sample<'_>) -> Option<Found> {

@@ -173,6 +173,8 @@ fn tunnels_are_found_by_what_their_names_carry() {
     check("a beacon over A records", "thief.io", many(8, beacon, A, Some(4)));
     let beacon = |n| format!("www.{n:x}{}.2c.thief.io", hex(n, 24));
     check("a beacon with short names", "thief.io", many(140, beacon, AAAA, Some(16)));
+    let nobodys = |n| format!("{}.{}.com", hex(n, 60), hex(n + 1_000, 60));
+    check("a direct tunnel below names of nobody's", ".", many(12, nobodys, A, Some(4)));
     let det = |n| format!("{}.thief.duckdns.org", hex(n, 62));
     check("DET", "thief.duckdns.org", many(12, det, A, None));
 }
@@ -278,10 +280,11 @@ fn what_comes_back_is_no_content() {
     let long = |n| format!("b-tr-teams-euno-{:02}.northeurope.cloudapp.example.com", n % 8);
     check_quiet("long names of hosts", &many(500, long, A, Some(4)));
     let guid = |n| {
-        let digits = encoded(HEX, n % 6, 32);
-        format!("{}-{}-4a1b-{}._msdcs.corp.example", &digits[..8], &digits[8..12], &digits[12..28])
+        let digits = encoded(HEX, n % 300, 32);
+        let [a, b, c, d, e] = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| &digits[part]);
+        format!("{a}-{b}-{c}-{d}-{e}._msdcs.corp.example")
     };
-    check_quiet("a directory's servers", &many(200, guid, CNAME, Some(20)));
+    check_quiet("a directory's servers", &many(600, guid, CNAME, Some(20)));
 }
 
 #[test]

@@ -11,7 +11,7 @@ mod dns_tests;
 mod habit;
 mod icmp;
 mod pieces;
-mod services;
+pub(super) mod services;
 mod volume;
 
 use crate::features::Sample;

@@ -46,7 +46,7 @@ const LOOKUP_SERVICES: [&str; 35] = [
 ];
 
 /// Whether names below this registered domain are questions to a service that is asked by content.
-pub(super) fn is_lookup_service(domain: &str) -> bool {
+pub(in crate::verdict) fn is_lookup_service(domain: &str) -> bool {
     LOOKUP_SERVICES.contains(&domain)
 }
 

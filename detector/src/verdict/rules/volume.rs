@@ -27,6 +27,13 @@ pub(super) const RULES: &[Rule] = &[
         find: one_way_datagrams,
     },
     Rule {
+        name: "nameless_upload",
+        meaning: "an upload over TLS whose greeting was read whole and names no server, to an address that no DNS answer named, or to a port that is not assigned to TLS",
+        source: "RFC 6066: clients name the server they look for; what looks for an address was given one. On the labelled captures no ordinary session of 32 kB is of this kind",
+        may_block: true,
+        find: nameless_upload,
+    },
+    Rule {
         name: "large_upload",
         meaning: "the sender hands over megabytes and twenty times what it receives, and nothing is known of its habits yet",
         source: "the share of such sessions among ordinary ones of the labelled captures is 0 of 1,608; a first backup looks the same, so that it is no more than a hint",
@@ -51,6 +58,7 @@ const UNKNOWN_HINT_BYTES: u64 = 12 << 10;
 const DATAGRAM_BYTES: u64 = 256 << 10;
 /// Mean payload of datagrams that are filled: an Ethernet frame less half of its room.
 const DATAGRAM_FULL: u64 = 700;
+const NAMELESS_BYTES: u64 = 64 << 10;
 const LARGE_BYTES: u64 = 2 << 20;
 const BEACON_INTERVALS: u64 = 8;
 const BEACON_DEVIATION: f64 = 0.25;
@@ -88,6 +96,65 @@ fn one_way_datagrams(sample: &Sample<'_>) -> Option<Found> {
     }
     let text = format!("{} in full datagrams that nobody acknowledges", volumes(sample));
     Some(Found { certainty: 0.8, technique: Technique::BulkUpload, text })
+}
+
+fn nameless_upload(sample: &Sample<'_>) -> Option<Found> {
+    let session = sample.session;
+    let heads = &session.heads;
+    if session.key.protocol != protocol::TCP || !heads.tls || !opened(sample) {
+        return None;
+    }
+    if sample.sent.payload_bytes < NAMELESS_BYTES || !is_one_way(sample) {
+        return None;
+    }
+    let nameless = heads.ja4.is_some() && session.name.is_none();
+    let odd_port = !speaks_tls(session.key.server_port) && !takes_uploads(sample);
+    let (certainty, what) = match (nameless, odd_port) {
+        (true, true) => (0.85, "to a server without a name, on a port that TLS is not for"),
+        (true, false) => (0.7, "to a server without a name"),
+        (false, true) => (0.45, "on a port that TLS is not for"),
+        (false, false) => return None,
+    };
+    let text = format!("{} over TLS {what}", volumes(sample));
+    Some(Found { certainty, technique: Technique::BulkUpload, text })
+}
+
+/// Whether the port is assigned to TLS, or to something that is often spoken inside it (IANA).
+fn speaks_tls(port: u16) -> bool {
+    matches!(
+        port,
+        25 | 110
+            | 143
+            | 443
+            | 465
+            | 563
+            | 587
+            | 636
+            | 853
+            | 989
+            | 990
+            | 992
+            | 993
+            | 994
+            | 995
+            | 1883
+            | 2525
+            | 3389
+            | 5061
+            | 5222
+            | 5223
+            | 5228
+            | 5269
+            | 5349
+            | 5671
+            | 6679
+            | 6697
+            | 8080
+            | 8443
+            | 8883
+            | 9001
+            | 9443
+    )
 }
 
 fn large_upload(sample: &Sample<'_>) -> Option<Found> {
@@ -220,6 +287,24 @@ mod tests {
         let mut small = session(protocol::UDP, 9999, 400_000, 0);
         small.up.payload_packets = 2_000;
         check(find, &small, None);
+    }
+
+    #[test]
+    fn an_upload_over_tls_to_nobody() {
+        let tls = |port, ja4: Option<&str>, name: Option<&str>| {
+            let mut session = session(protocol::TCP, port, 200_000, 5_000);
+            session.heads.tls = true;
+            session.heads.ja4 = ja4.map(Into::into);
+            session.name = name.map(Into::into);
+            session
+        };
+        let ja4 = Some("t13i0909h2_8daaf6152771_e5627efa2ab1");
+        check(nameless_upload, &tls(443, ja4, None), Some(0.7));
+        check(nameless_upload, &tls(4444, ja4, None), Some(0.85));
+        check(nameless_upload, &tls(4444, ja4, Some("api.example")), Some(0.45));
+        check(nameless_upload, &tls(443, ja4, Some("api.example")), None);
+        // The greeting was cut before its end: it may have named one.
+        check(nameless_upload, &tls(443, None, None), None);
     }
 
     #[test]
