@@ -9,7 +9,10 @@
 )]
 
 mod benign;
+mod line;
+mod loot;
 mod manifest;
+mod outcome;
 mod pcap;
 mod random;
 mod scene;
@@ -17,6 +20,7 @@ mod shared;
 mod sites;
 mod table;
 mod theft;
+mod tools;
 
 use std::path::PathBuf;
 use std::sync::Mutex;

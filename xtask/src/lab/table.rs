@@ -59,6 +59,11 @@ impl Row {
     const fn twin_of(self, theft: &'static str) -> Self {
         Self { twin_of: Some(theft), ..self }
     }
+
+    /// What shares its lines: a theft and its twins.
+    pub(super) fn group(&self) -> &'static str {
+        self.twin_of.unwrap_or(self.name)
+    }
 }
 
 static ROWS: &[Row] = &[
@@ -86,6 +91,11 @@ static ROWS: &[Row] = &[
     theft("theft-tcp", "raw_tcp_upload", "ncat, socat", 4, theft::raw::tcp),
     theft("theft-tls", "raw_tcp_upload", "socat openssl", 2, theft::raw::tls),
     theft("theft-udp", "raw_udp_upload", "udp socket", 3, theft::raw::udp),
+    theft("theft-smtp", "smtp_exfil", "swaks, smtplib", 5, theft::mail::in_clear),
+    theft("theft-smtp-tls", "smtp_exfil", "swaks, smtplib", 4, theft::mail::behind_starttls),
+    theft("theft-ftp", "ftp_upload", "curl, ftplib", 8, theft::ftp::upload),
+    theft("theft-post-bare", "http_post_exfil", "curl, requests", 6, theft::post::bare),
+    theft("theft-post-gate", "http_post_exfil", "curl, requests", 5, theft::post::named),
     benign("browse", "web_browsing", "curl --parallel", 6, benign::web::browse),
     benign("download", "download", "curl", 5, benign::web::download),
     benign("api", "api_calls", "curl", 4, benign::web::api).twin_of("theft-http-beacon"),
@@ -107,6 +117,20 @@ static ROWS: &[Row] = &[
         .twin_of("theft-sftp"),
     benign("backup-cloud-https", "backup", "curl -T", 3, benign::backup::https_to_cloud)
         .twin_of("theft-https-chunks"),
+    benign("mail", "mail", "swaks, smtplib", 6, benign::mail::submission).twin_of("theft-smtp-tls"),
+    benign("mail-relay", "mail", "swaks, smtplib", 4, benign::mail::relay).twin_of("theft-smtp"),
+    benign("mail-report", "mail", "swaks, smtplib", 4, benign::mail::report).twin_of("theft-smtp"),
+    benign("newsletter", "mail", "swaks, smtplib", 3, benign::mail::newsletter)
+        .twin_of("theft-smtp-tls"),
+    benign("ftp-download", "ftp", "curl", 4, benign::ftp::download).twin_of("theft-ftp"),
+    benign("ftp-publish", "ftp", "curl, ftplib", 6, benign::ftp::publish).twin_of("theft-ftp"),
+    benign("telemetry", "telemetry", "curl", 5, benign::post::telemetry).twin_of("theft-post-gate"),
+    benign("cookie-form", "form_post", "curl", 5, benign::post::cookie_form)
+        .twin_of("theft-post-gate"),
+    benign("webdav", "shared_folder", "curl", 4, benign::post::shared_folder)
+        .twin_of("theft-post-gate"),
+    benign("ocsp", "certificate_check", "curl", 3, benign::post::ocsp).twin_of("theft-post-bare"),
+    benign("device", "device_control", "curl", 5, benign::post::device).twin_of("theft-post-bare"),
 ];
 
 /// Rows whose name contains the text; all of them without one.

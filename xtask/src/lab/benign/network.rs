@@ -13,22 +13,24 @@ const CALL_PORT: u16 = 19_302;
 /// What a busy day asks: known names, unknown ones, mail servers, and names made of digests as virus
 /// scanners and content networks use them.
 pub(in crate::lab) fn lookups(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
-    let through = format!("@{}", resolver(random));
     let (mut asked, start) = (0, Instant::now());
     while start.elapsed().as_secs_f64() < LENGTH_SECS {
-        let count = random.between(2, 50);
-        let list: String = (0..count).map(|_| question(scene, random)).collect();
-        let batch = scene.document("names", list.as_bytes())?;
-        // 9: no answer to one of them, as a lossy line has it.
-        scene.run_with_status(
-            "dig",
-            &[&through, "+short", "+tries=3", "+timeout=2", "-f", &batch],
-            &[0, 9],
-        )?;
-        asked += count;
+        asked += ask(scene, random, "names", 50)?;
         pause(random, 0.1, 1.2);
     }
-    Ok(Outcome::benign(format!("{asked} names at {through}")))
+    Ok(Outcome::benign(format!("{asked} names")))
+}
+
+/// Up to `most` questions at once; `batch` names the file that holds them.
+pub(super) fn ask(scene: &Scene<'_>, random: &mut Random, batch: &str, most: u64) -> Result<u64> {
+    let through = format!("@{}", resolver(random));
+    let count = random.between(2, most);
+    let list: String = (0..count).map(|_| question(scene, random)).collect();
+    let batch = scene.document(batch, list.as_bytes())?;
+    // 9: no answer to one of them, as a lossy line has it.
+    let arguments = [&through, "+short", "+tries=3", "+timeout=2", "-f", &batch];
+    scene.run_with_status("dig", &arguments, &[0, 9])?;
+    Ok(count)
 }
 
 fn question(scene: &Scene<'_>, random: &mut Random) -> String {
