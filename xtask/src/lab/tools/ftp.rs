@@ -10,7 +10,7 @@ use crate::lab::scene::{Scene, Target};
 
 const START: Duration = Duration::from_secs(15);
 pub(in crate::lab) const CONTROL_PORT: u16 = 21;
-/// Where the client listens in active mode.
+/// Where the client listens first in active mode.
 const ACTIVE_PORT: u16 = 40_021;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Mode {
         match self {
             Self::Passive => &["--disable-epsv"],
             Self::Extended | Self::Library => &[],
-            Self::Active => &["--ftp-port", "lan0:40021"],
+            Self::Active => &["--ftp-port", "lan0:40021-40120"],
         }
     }
 }
