@@ -4,6 +4,7 @@ pub(super) mod backup;
 pub(super) mod ftp;
 pub(super) mod mail;
 pub(super) mod network;
+pub(super) mod office;
 pub(super) mod post;
 pub(super) mod remote;
 pub(super) mod web;

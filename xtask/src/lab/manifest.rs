@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pcap;
 use super::scene::{Made, Outcome};
-use super::table::{Label, Row};
+use super::table::Label;
 use count::Malicious;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -49,12 +49,42 @@ pub(super) struct Entry {
     offload: bool,
     /// Somebody's ordinary use goes on beside what the recording is about.
     background: bool,
+    /// Recordings of one host whose days belong together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    series: Option<String>,
+    /// How packet times were moved after the recording; nothing else of it was touched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_shift: Option<String>,
+    /// From here on is what the recording is about; before it is the host's habit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    judged_from_rel_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_hours: Option<f64>,
     pub(super) notes: String,
     tier: Option<String>,
 }
 
+/// What a recording is of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Subject<'a> {
+    pub(super) name: &'a str,
+    pub(super) label: Label,
+    pub(super) technique: &'a str,
+    pub(super) tool: &'a str,
+    pub(super) twin_of: Option<&'a str>,
+}
+
+/// A recording's days, where its packet times were moved.
+#[derive(Clone, Debug)]
+pub(super) struct Shift {
+    pub(super) series: String,
+    pub(super) how: String,
+    pub(super) judged_from_rel_s: Option<f64>,
+    pub(super) host_hours: f64,
+}
+
 pub(super) fn entry(
-    row: &Row,
+    row: &Subject<'_>,
     made: &Made,
     recording: &Recording,
     outcome: Outcome,
@@ -110,6 +140,10 @@ pub(super) fn entry(
         mtu: made.line.mtu_bytes,
         offload: made.line.offload,
         background: made.background,
+        series: made.shift.as_ref().map(|shift| shift.series.clone()),
+        time_shift: made.shift.as_ref().map(|shift| shift.how.clone()),
+        judged_from_rel_s: made.shift.as_ref().and_then(|shift| shift.judged_from_rel_s),
+        host_hours: made.shift.as_ref().map(|shift| shift.host_hours),
         notes: outcome.notes,
     })
 }

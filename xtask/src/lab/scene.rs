@@ -14,19 +14,20 @@ use detector_tests::{Background, Namespace, Recorder, Scratch, ServerSpec, Topol
 
 use super::benign;
 use super::line::Line;
-use super::manifest::{self, Entry};
+use super::manifest::{self, Entry, Shift};
 pub(super) use super::outcome::{Culprit, Outcome, Role, Target};
 use super::random::Random;
 use super::shared::Shared;
 use super::sites::{self, PUBLIC_RESOLVER, Site};
 use super::table::Row;
 use crate::setup;
+pub(super) use servers::S3_PORT;
 
 const START: Duration = Duration::from_secs(15);
 /// No program of a scenario may take longer.
 const PROGRAM: Duration = Duration::from_secs(60);
 /// Replies that are still on the line when the last program ends.
-const TRAILING: Duration = Duration::from_millis(400);
+pub(super) const TRAILING: Duration = Duration::from_millis(400);
 
 pub(super) const SINK_PORT: u16 = 8080;
 /// The backup host in the home's second network.
@@ -42,19 +43,20 @@ pub(super) struct Scene<'a> {
     pub(super) shared: &'a Shared,
     // Servers end before their namespaces, and the namespaces before the folder.
     _services: Vec<Background>,
-    network: Topology,
+    pub(super) network: Topology,
     pub(super) scratch: Scratch,
     pub(super) thief_zone: String,
     client_host: u8,
 }
 
 /// How a recording was made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Made {
     pub(super) seed: u64,
     pub(super) run: u64,
     pub(super) line: Line,
     pub(super) background: bool,
+    pub(super) shift: Option<Shift>,
 }
 
 /// Makes one recording and labels it.
@@ -72,12 +74,12 @@ pub(super) fn record(shared: &Shared, row: &Row, run: u64) -> Result<Entry> {
     }?;
     std::thread::sleep(TRAILING);
     let recording = recorder.stop()?;
-    let made = Made { seed: shared.seed, run, line, background };
-    manifest::entry(row, &made, &recording, outcome)
+    let made = Made { seed: shared.seed, run, line, background, shift: None };
+    manifest::entry(&row.subject(), &made, &recording, outcome)
 }
 
 impl<'a> Scene<'a> {
-    fn open(shared: &'a Shared, line: &Line, random: &mut Random) -> Result<Self> {
+    pub(super) fn open(shared: &'a Shared, line: &Line, random: &mut Random) -> Result<Self> {
         let client_host = random.between(10, 250) as u8;
         let network = Topology::builder()
             .client_host(client_host)
@@ -161,6 +163,18 @@ impl<'a> Scene<'a> {
         let path = self.shared.path(script);
         let python = setup::python().display().to_string();
         namespace.spawn(&python, std::iter::once(&path).chain(arguments))
+    }
+
+    /// Starts a module of an installed Python package.
+    pub(super) fn start_module(
+        &self,
+        namespace: &Namespace,
+        module: &str,
+        arguments: &[String],
+    ) -> Result<Background> {
+        let python = setup::python().display().to_string();
+        let fixed = ["-m".to_owned(), module.to_owned()];
+        namespace.spawn(&python, fixed.iter().chain(arguments))
     }
 
     /// Runs one of the lab's own scripts as a program of the client.

@@ -14,7 +14,7 @@ use super::sites::{self, Site};
 const ASSETS: std::ops::Range<usize> = 0..60;
 pub(super) const DOWNLOADS_MB: [usize; 5] = [1, 3, 8, 20, 48];
 
-const SCRIPTS: [(&str, &str); 12] = [
+const SCRIPTS: [(&str, &str); 13] = [
     ("wire.py", include_str!("scripts/wire.py")),
     ("sink.py", include_str!("scripts/sink.py")),
     ("dns_sink.py", include_str!("scripts/dns_sink.py")),
@@ -26,6 +26,7 @@ const SCRIPTS: [(&str, &str); 12] = [
     ("mail_server.py", include_str!("scripts/mail_server.py")),
     ("ftp.py", include_str!("scripts/ftp.py")),
     ("ftp_server.py", include_str!("scripts/ftp_server.py")),
+    ("s3.py", include_str!("scripts/s3.py")),
     ("post.py", include_str!("scripts/post.py")),
 ];
 

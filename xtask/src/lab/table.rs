@@ -3,6 +3,7 @@
 
 use anyhow::Result;
 
+use super::manifest::Subject;
 use super::random::Random;
 use super::scene::{Outcome, Scene};
 use super::{benign, theft};
@@ -60,6 +61,11 @@ impl Row {
         Self { twin_of: Some(theft), ..self }
     }
 
+    pub(super) fn subject(&self) -> Subject<'static> {
+        let Self { name, label, technique, tool, twin_of, .. } = *self;
+        Subject { name, label, technique, tool, twin_of }
+    }
+
     /// What shares its lines: a theft and its twins.
     pub(super) fn group(&self) -> &'static str {
         self.twin_of.unwrap_or(self.name)
@@ -91,6 +97,9 @@ static ROWS: &[Row] = &[
     theft("theft-tcp", "raw_tcp_upload", "ncat, socat", 4, theft::raw::tcp),
     theft("theft-tls", "raw_tcp_upload", "socat openssl", 2, theft::raw::tls),
     theft("theft-udp", "raw_udp_upload", "udp socket", 3, theft::raw::udp),
+    theft("theft-restic", "ssh_transfer", "restic over sftp", 3, theft::upload::restic),
+    theft("theft-s3", "https_upload", "boto3", 4, theft::upload::s3),
+    theft("theft-git", "ssh_transfer", "git push over ssh", 3, theft::upload::git),
     theft("theft-smtp", "smtp_exfil", "swaks, smtplib", 5, theft::mail::in_clear),
     theft("theft-smtp-tls", "smtp_exfil", "swaks, smtplib", 4, theft::mail::behind_starttls),
     theft("theft-ftp", "ftp_upload", "curl, ftplib", 8, theft::ftp::upload),
@@ -117,6 +126,11 @@ static ROWS: &[Row] = &[
         .twin_of("theft-sftp"),
     benign("backup-cloud-https", "backup", "curl -T", 3, benign::backup::https_to_cloud)
         .twin_of("theft-https-chunks"),
+    benign("backup-new-restic", "backup", "restic over sftp", 6, benign::backup::first_restic)
+        .twin_of("theft-restic"),
+    benign("backup-new-s3", "backup", "boto3", 6, benign::backup::first_s3).twin_of("theft-s3"),
+    benign("git-mirror", "source_control", "git push over ssh", 6, benign::backup::git_mirror)
+        .twin_of("theft-git"),
     benign("mail", "mail", "swaks, smtplib", 6, benign::mail::submission).twin_of("theft-smtp-tls"),
     benign("mail-relay", "mail", "swaks, smtplib", 4, benign::mail::relay).twin_of("theft-smtp"),
     benign("mail-report", "mail", "swaks, smtplib", 4, benign::mail::report).twin_of("theft-smtp"),

@@ -8,6 +8,7 @@ pub(super) mod mail;
 pub(super) mod post;
 pub(super) mod raw;
 pub(super) mod ssh;
+pub(super) mod upload;
 
 use super::random::Random;
 

@@ -3,3 +3,4 @@
 pub(super) mod ftp;
 pub(super) mod mail;
 pub(super) mod post;
+pub(super) mod upload;

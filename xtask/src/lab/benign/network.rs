@@ -22,7 +22,12 @@ pub(in crate::lab) fn lookups(scene: &Scene<'_>, random: &mut Random) -> Result<
 }
 
 /// Up to `most` questions at once; `batch` names the file that holds them.
-pub(super) fn ask(scene: &Scene<'_>, random: &mut Random, batch: &str, most: u64) -> Result<u64> {
+pub(in crate::lab) fn ask(
+    scene: &Scene<'_>,
+    random: &mut Random,
+    batch: &str,
+    most: u64,
+) -> Result<u64> {
     let through = format!("@{}", resolver(random));
     let count = random.between(2, most);
     let list: String = (0..count).map(|_| question(scene, random)).collect();

@@ -41,7 +41,16 @@ pub(in crate::lab) fn background(
     Ok(())
 }
 
-pub(super) fn visit(scene: &Scene<'_>, random: &mut Random) -> Result<()> {
+fn visit(scene: &Scene<'_>, random: &mut Random) -> Result<()> {
+    visit_with(scene, random, 18)
+}
+
+/// One page and up to `most_assets` of what belongs to it.
+pub(in crate::lab) fn visit_with(
+    scene: &Scene<'_>,
+    random: &mut Random,
+    most_assets: u64,
+) -> Result<()> {
     let target = scene.named_target(random)?;
     let scheme = if random.chance(0.8) { "https" } else { "http" };
     // Browsers send cookies and long headers; they are a good part of what leaves.
@@ -52,7 +61,7 @@ pub(super) fn visit(scene: &Scene<'_>, random: &mut Random) -> Result<()> {
     let connections = random.between(1, 6).to_string();
     let mut arguments =
         [&CURL[..], &["-H", &cookie, "--parallel", "--parallel-max", &connections]].concat();
-    let urls: Vec<String> = (0..random.between(1, 18))
+    let urls: Vec<String> = (0..random.between(1, most_assets))
         .map(|_| format!("{scheme}://{}/asset-{}", target.host, random.between(0, ASSETS - 1)))
         .collect();
     for url in &urls {

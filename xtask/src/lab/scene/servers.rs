@@ -14,6 +14,8 @@ use crate::lab::sites;
 
 /// Behind nginx, where a scenario starts a resolver over HTTPS.
 pub(in crate::lab) const DOH_PORT: u16 = 8053;
+/// The object store, likewise.
+pub(in crate::lab) const S3_PORT: u16 = 9090;
 
 impl Scene<'_> {
     pub(super) fn start_services(
@@ -83,6 +85,8 @@ impl Scene<'_> {
                  location /up/ {{ proxy_pass http://127.0.0.1:{SINK_PORT}; }}\n    \
                  location /api/ {{ proxy_pass http://127.0.0.1:{SINK_PORT}; }}\n    \
                  location ~ \\.php$ {{ proxy_pass http://127.0.0.1:{SINK_PORT}; }}\n    \
+                 location = / {{ proxy_pass http://127.0.0.1:{S3_PORT}; }}\n    \
+                 location /bucket {{ proxy_pass http://127.0.0.1:{S3_PORT}; }}\n    \
                  location /dns-query {{ proxy_pass http://127.0.0.1:{DOH_PORT}; }}\n  }}\n}}\n",
             self.shared.path("tls.crt"),
             self.shared.path("tls.key"),
