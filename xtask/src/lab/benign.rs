@@ -1,11 +1,14 @@
 //! Ordinary work, and above all the kind that looks like a theft to a counter of bytes.
 
 pub(super) mod backup;
+pub(super) mod echo;
 pub(super) mod ftp;
 pub(super) mod mail;
+pub(super) mod names;
 pub(super) mod network;
 pub(super) mod office;
 pub(super) mod post;
+pub(super) mod quic;
 pub(super) mod remote;
 pub(super) mod web;
 

@@ -21,7 +21,7 @@ use super::shared::Shared;
 use super::sites::{self, PUBLIC_RESOLVER, Site};
 use super::table::Row;
 use crate::setup;
-pub(super) use servers::S3_PORT;
+pub(super) use servers::{DOH_PORT, S3_PORT};
 
 const START: Duration = Duration::from_secs(15);
 /// No program of a scenario may take longer.
@@ -201,7 +201,7 @@ impl<'a> Scene<'a> {
     }
 
     /// An address of the client, of the family of `destination`.
-    fn source_for(&self, destination: IpAddr) -> Result<IpAddr> {
+    pub(super) fn source_for(&self, destination: IpAddr) -> Result<IpAddr> {
         let text = match destination {
             IpAddr::V4(_) => format!("10.66.1.{}", self.client_host),
             IpAddr::V6(_) => format!("fd66:1::{:x}", self.client_host),

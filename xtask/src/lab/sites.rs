@@ -9,6 +9,9 @@ use super::random::Random;
 pub(super) const PUBLIC_RESOLVER: &str = "198.51.100.53";
 pub(super) const THIEF_NAME_SERVER: &str = "203.0.113.53";
 
+/// Where every name has an address.
+pub(super) const WILD_TOP_LEVEL: [&str; 3] = ["info", "xyz", "top"];
+
 const TOP_LEVEL: [&str; 8] = ["com", "net", "org", "io", "de", "co.uk", "fr", "app"];
 const HOSTS: [&str; 12] = [
     "www", "cdn", "api", "static", "img", "mail", "login", "assets", "m", "edge-12", "s3", "media",
@@ -60,6 +63,9 @@ pub(super) fn resolver_configuration(sites: &[Site], thief_zone: &str) -> String
     );
     for top in TOP_LEVEL {
         writeln!(text, "local=/{top}/").ok();
+    }
+    for top in WILD_TOP_LEVEL {
+        writeln!(text, "address=/{top}/203.0.113.80").ok();
     }
     for (number, site) in sites.iter().enumerate() {
         let Site { name, v4, v6 } = site;

@@ -91,9 +91,17 @@ static ROWS: &[Row] = &[
     theft("theft-iodine", "dns_tunnel", "iodine", 7, theft::dns::iodine),
     theft("theft-dns-fast", "dns_exfil", "dig", 4, theft::dns::fast_queries),
     theft("theft-dns-slow", "dns_exfil", "dig", 3, theft::dns::slow_queries),
+    theft("theft-dns-single", "dns_exfil", "dig", 3, theft::dns::single_query),
+    theft("theft-dnscat", "dns_tunnel", "queries of our own", 6, theft::names::dnscat),
+    theft("theft-doh", "doh_tunnel", "httpx over HTTP/2", 6, theft::names::over_https),
     theft("theft-ptunnel", "icmp_tunnel", "ptunnel-ng", 3, theft::icmp::ptunnel),
     theft("theft-icmp-fast", "icmp_exfil", "raw socket", 4, theft::icmp::fast_echo),
     theft("theft-icmp-slow", "icmp_exfil", "raw socket", 3, theft::icmp::slow_echo),
+    theft("theft-icmp-shell", "icmp_exfil", "raw socket", 4, theft::echo::shell),
+    theft("theft-icmp-tun", "icmp_tunnel", "raw socket and tun", 3, theft::echo::tunnel),
+    theft("theft-ping-pattern", "icmp_exfil", "ping -p", 4, theft::echo::pattern),
+    theft("theft-ping-letters", "icmp_exfil", "ping -p", 3, theft::echo::letters),
+    theft("theft-quic", "quic_upload", "aioquic", 5, theft::quic::upload),
     theft("theft-tcp", "raw_tcp_upload", "ncat, socat", 4, theft::raw::tcp),
     theft("theft-tls", "raw_tcp_upload", "socat openssl", 2, theft::raw::tls),
     theft("theft-udp", "raw_udp_upload", "udp socket", 3, theft::raw::udp),
@@ -114,7 +122,25 @@ static ROWS: &[Row] = &[
     benign("speed-test", "speed_test", "curl", 3, benign::web::speed_test)
         .twin_of("theft-https-put"),
     benign("dns-lookups", "dns", "dig", 5, benign::network::lookups).twin_of("theft-dns-fast"),
+    benign("dns-digests", "dns", "dig", 4, benign::names::digests).twin_of("theft-dns-fast"),
+    benign("dns-block-lists", "dns", "dig", 3, benign::names::block_lists)
+        .twin_of("theft-dns-slow"),
+    benign("dns-crawl", "dns", "dig", 3, benign::names::crawl).twin_of("theft-dns-fast"),
+    benign("dns-signatures", "dns", "dig", 3, benign::names::signatures).twin_of("theft-dnscat"),
+    benign("mdns", "dns", "multicast of our own", 3, benign::names::multicast)
+        .twin_of("theft-dnscat"),
+    benign("doh", "dns_over_https", "httpx over HTTP/2", 6, benign::names::over_https)
+        .twin_of("theft-doh"),
     benign("ping", "monitoring", "ping", 5, benign::network::ping).twin_of("theft-icmp-fast"),
+    benign("fping", "monitoring", "fping", 4, benign::echo::fping).twin_of("theft-icmp-shell"),
+    benign("trace", "monitoring", "traceroute, mtr", 4, benign::echo::trace)
+        .twin_of("theft-icmp-shell"),
+    benign("ping-sweep", "monitoring", "ping", 3, benign::echo::sweep)
+        .twin_of("theft-ping-pattern"),
+    benign("ping-constant", "monitoring", "ping -p", 4, benign::echo::constant_pattern)
+        .twin_of("theft-ping-pattern"),
+    benign("quic-watch", "download", "aioquic", 4, benign::quic::watch).twin_of("theft-quic"),
+    benign("quic-photos", "photo_upload", "aioquic", 6, benign::quic::photos).twin_of("theft-quic"),
     benign("call", "video_call", "udp", 4, benign::network::call).twin_of("theft-udp"),
     benign("ssh", "remote_admin", "ssh", 4, benign::remote::interactive).twin_of("theft-scp"),
     benign("git", "source_control", "git over ssh", 4, benign::remote::git).twin_of("theft-scp"),

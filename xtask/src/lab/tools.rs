@@ -3,4 +3,5 @@
 pub(super) mod ftp;
 pub(super) mod mail;
 pub(super) mod post;
+pub(super) mod quic;
 pub(super) mod upload;

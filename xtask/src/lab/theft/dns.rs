@@ -68,6 +68,12 @@ pub(in crate::lab) fn slow_queries(scene: &Scene<'_>, random: &mut Random) -> Re
     carry(scene, random, size, &Pace { queries_at_once: 1, senders: 1, pause_secs })
 }
 
+/// A secret in one name, or in a few.
+pub(in crate::lab) fn single_query(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
+    let size = random.size(30, 130);
+    carry(scene, random, size, &Pace { queries_at_once: 1, senders: 1, pause_secs: 0.5 })
+}
+
 struct Pace {
     queries_at_once: usize,
     senders: usize,
