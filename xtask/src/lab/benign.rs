@@ -8,8 +8,10 @@ pub(super) mod names;
 pub(super) mod network;
 pub(super) mod office;
 pub(super) mod post;
+pub(super) mod presence;
 pub(super) mod quic;
 pub(super) mod remote;
+pub(super) mod tunnel;
 pub(super) mod web;
 
 use std::time::Duration;

@@ -179,8 +179,18 @@ impl<'a> Scene<'a> {
 
     /// Runs one of the lab's own scripts as a program of the client.
     pub(super) fn run_script(&self, script: &str, arguments: &[String]) -> Result<String> {
+        self.run_script_within(script, arguments, PROGRAM)
+    }
+
+    /// The same, for one that takes its time.
+    pub(super) fn run_script_within(
+        &self,
+        script: &str,
+        arguments: &[String],
+        limit: Duration,
+    ) -> Result<String> {
         let mut child = self.start_script(self.client(), script, arguments)?;
-        let status = child.wait(PROGRAM)?;
+        let status = child.wait(limit)?;
         ensure!(
             status.success(),
             "{script} {} ended with {status}: {}",

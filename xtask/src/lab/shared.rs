@@ -14,7 +14,7 @@ use super::sites::{self, Site};
 const ASSETS: std::ops::Range<usize> = 0..60;
 pub(super) const DOWNLOADS_MB: [usize; 5] = [1, 3, 8, 20, 48];
 
-const SCRIPTS: [(&str, &str); 20] = [
+const SCRIPTS: [(&str, &str); 21] = [
     ("wire.py", include_str!("scripts/wire.py")),
     ("sink.py", include_str!("scripts/sink.py")),
     ("dns_sink.py", include_str!("scripts/dns_sink.py")),
@@ -34,6 +34,7 @@ const SCRIPTS: [(&str, &str); 20] = [
     ("mdns.py", include_str!("scripts/mdns.py")),
     ("quic.py", include_str!("scripts/quic.py")),
     ("icmp_channel.py", include_str!("scripts/icmp_channel.py")),
+    ("drip.py", include_str!("scripts/drip.py")),
     ("post.py", include_str!("scripts/post.py")),
 ];
 

@@ -108,6 +108,14 @@ static ROWS: &[Row] = &[
     theft("theft-restic", "ssh_transfer", "restic over sftp", 3, theft::upload::restic),
     theft("theft-s3", "https_upload", "boto3", 4, theft::upload::s3),
     theft("theft-git", "ssh_transfer", "git push over ssh", 3, theft::upload::git),
+    theft("theft-socks", "ssh_transfer", "curl over ssh -D", 3, theft::tunnel::socks),
+    theft("theft-reverse", "ssh_transfer", "socat over ssh -R", 3, theft::tunnel::reverse),
+    theft("theft-stunnel", "tunnel_upload", "curl over stunnel", 3, theft::tunnel::stunnel),
+    theft("theft-connect", "proxy_upload", "curl over tinyproxy", 3, theft::tunnel::connect),
+    theft("theft-wireguard", "vpn_upload", "curl over wireguard-go", 3, theft::tunnel::wireguard),
+    theft("theft-drip-tcp", "slow_drip", "socket", 5, theft::drip::tcp),
+    theft("theft-drip-dns", "dns_exfil", "dig", 3, theft::drip::names),
+    theft("theft-drip-icmp", "icmp_exfil", "raw socket", 3, theft::drip::echo),
     theft("theft-smtp", "smtp_exfil", "swaks, smtplib", 5, theft::mail::in_clear),
     theft("theft-smtp-tls", "smtp_exfil", "swaks, smtplib", 4, theft::mail::behind_starttls),
     theft("theft-ftp", "ftp_upload", "curl, ftplib", 8, theft::ftp::upload),
@@ -157,6 +165,15 @@ static ROWS: &[Row] = &[
     benign("backup-new-s3", "backup", "boto3", 6, benign::backup::first_s3).twin_of("theft-s3"),
     benign("git-mirror", "source_control", "git push over ssh", 6, benign::backup::git_mirror)
         .twin_of("theft-git"),
+    benign("socks", "proxy", "curl over ssh -D", 6, benign::tunnel::socks).twin_of("theft-socks"),
+    benign("stunnel", "proxy", "curl over stunnel", 6, benign::tunnel::stunnel)
+        .twin_of("theft-stunnel"),
+    benign("connect", "proxy", "curl over tinyproxy", 6, benign::tunnel::connect)
+        .twin_of("theft-connect"),
+    benign("wireguard", "vpn", "curl over wireguard-go", 6, benign::tunnel::wireguard)
+        .twin_of("theft-wireguard"),
+    benign("heartbeat", "presence", "socket", 6, benign::presence::heartbeat)
+        .twin_of("theft-drip-tcp"),
     benign("mail", "mail", "swaks, smtplib", 6, benign::mail::submission).twin_of("theft-smtp-tls"),
     benign("mail-relay", "mail", "swaks, smtplib", 4, benign::mail::relay).twin_of("theft-smtp"),
     benign("mail-report", "mail", "swaks, smtplib", 4, benign::mail::report).twin_of("theft-smtp"),

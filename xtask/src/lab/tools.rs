@@ -4,4 +4,5 @@ pub(super) mod ftp;
 pub(super) mod mail;
 pub(super) mod post;
 pub(super) mod quic;
+pub(super) mod tunnel;
 pub(super) mod upload;

@@ -14,7 +14,7 @@ use crate::lab::sites::THIEF_NAME_SERVER;
 
 const START: Duration = Duration::from_secs(15);
 /// Takes half a minute over a long line.
-const LARGEST_TUNNELLED: u64 = 200_000;
+const LARGEST_TUNNELLED: u64 = 70_000;
 /// As many as a long line takes in a quarter of a minute.
 const MOST_QUERIES: usize = 400;
 const SENDER: Duration = Duration::from_secs(60);
@@ -72,6 +72,13 @@ pub(in crate::lab) fn slow_queries(scene: &Scene<'_>, random: &mut Random) -> Re
 pub(in crate::lab) fn single_query(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
     let size = random.size(30, 130);
     carry(scene, random, size, &Pace { queries_at_once: 1, senders: 1, pause_secs: 0.5 })
+}
+
+/// One short name at a time, for so long.
+pub(super) fn drip(scene: &Scene<'_>, random: &mut Random, seconds: f64) -> Result<Outcome> {
+    let pause_secs = random.log_uniform(2.0, 8.0);
+    let size = random.between(6, 40) * (seconds / pause_secs) as u64;
+    carry(scene, random, size as usize, &Pace { queries_at_once: 1, senders: 1, pause_secs })
 }
 
 struct Pace {
