@@ -19,6 +19,7 @@ mod manifest;
 mod outcome;
 mod pcap;
 mod pool;
+mod proof;
 mod random;
 mod scene;
 mod shared;
@@ -45,9 +46,9 @@ pub(crate) struct Arguments {
     /// Where recordings and manifest.json go [default: target/lab]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Only scenarios whose name contains this; entries of the others stay in the manifest
-    #[arg(long, value_name = "NAME")]
-    only: Option<String>,
+    /// Only scenarios whose name contains one of these; entries of the others stay in the manifest
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    only: Vec<String>,
     /// Sizes, rates, distances and destinations follow from this number
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -58,11 +59,14 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 1)]
     runs: u64,
     /// Record hosts with a month of habit and thefts after it instead, into DIR/habit
-    #[arg(long, conflicts_with_all = ["only", "days"])]
+    #[arg(long, conflicts_with_all = ["only", "days", "proof"])]
     habit: bool,
     /// Record N days of hosts in mixed ordinary use instead, into DIR/days
     #[arg(long, value_name = "N", conflicts_with = "only")]
     days: Option<u64>,
+    /// Record the scenarios for proof instead, whose tools training never sees, into DIR/proof
+    #[arg(long, conflicts_with = "days")]
+    proof: bool,
     /// Print the scenarios and record nothing
     #[arg(long)]
     list: bool,
@@ -73,11 +77,11 @@ const HOSTS: u64 = 3;
 
 /// The verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let rows = table::matching(arguments.only.as_deref());
+    let rows = table::matching(&arguments.only, arguments.proof);
     if rows.is_empty() {
         bail!(
-            "no scenario is called {:?}; `cargo xtask lab --list` shows them",
-            arguments.only.as_deref().unwrap_or_default()
+            "no scenario is called {}; `cargo xtask lab --list` shows them",
+            arguments.only.join(" or ")
         );
     }
     if arguments.list {
@@ -90,14 +94,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let (folder, tasks) = tasks(arguments, &rows);
     let out =
         arguments.out.clone().unwrap_or_else(|| project::root().join("target/lab")).join(folder);
-    let shared = Shared::prepare(&out, arguments.seed)?;
+    let seed = arguments.seed.wrapping_add(if arguments.proof { proof::SEED } else { 0 });
+    let shared = Shared::prepare(&out, seed)?;
     let done = pool::run(&shared, tasks, arguments.jobs.max(1));
     pool::summarise(&done);
     let failed: Vec<String> =
         done.iter().filter(|done| done.result.is_err()).map(|done| done.name.clone()).collect();
     let entries: Vec<Entry> =
         done.into_iter().filter_map(|done| done.result.ok()).flatten().collect();
-    let file = manifest::write(&out, entries, arguments.only.is_some())?;
+    let file = manifest::write(&out, entries, !arguments.only.is_empty())?;
     println!("wrote {}", file.display());
     if !failed.is_empty() {
         bail!("{} recordings failed: {}; the messages are above", failed.len(), failed.join(" "));
@@ -113,7 +118,8 @@ fn tasks(arguments: &Arguments, rows: &[&'static Row]) -> (&'static str, Vec<Tas
     if let Some(days) = arguments.days {
         return ("days", (0..HOSTS).map(|host| days_task(host, days.max(1))).collect());
     }
-    ("", plan(rows, arguments.runs))
+    let folder = if arguments.proof { "proof" } else { "" };
+    (folder, plan(rows, arguments.runs))
 }
 
 fn habit_task(tool: Tool) -> Task {

@@ -47,6 +47,8 @@ const LAB: &[Need] = &[
     ("socat", "socat"),
     ("ncat", "ncat"),
     ("wget", "wget"),
+    ("aria2c", "aria2"),
+    ("hping3", "hping3"),
     ("swaks", "swaks"),
     ("lftp", "lftp"),
     ("rclone", "rclone"),

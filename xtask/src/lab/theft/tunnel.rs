@@ -30,10 +30,6 @@ pub(in crate::lab) fn wireguard(scene: &Scene<'_>, random: &mut Random) -> Resul
     steal(scene, random, tunnel::wireguard)
 }
 
-pub(in crate::lab) fn openvpn(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
-    steal(scene, random, tunnel::openvpn)
-}
-
 fn steal(scene: &Scene<'_>, random: &mut Random, open: Open) -> Result<Outcome> {
     let tunnel = open(scene, random)?;
     let bytes = random.size(50_000, 12_000_000);
