@@ -10,6 +10,7 @@ pub(super) mod office;
 pub(super) mod post;
 pub(super) mod presence;
 pub(super) mod quic;
+pub(super) mod raw;
 pub(super) mod remote;
 pub(super) mod tunnel;
 pub(super) mod web;

@@ -43,6 +43,29 @@ pub(in crate::lab) fn first_s3(scene: &Scene<'_>, random: &mut Random) -> Result
     first_and_later(scene, random, Tool::S3)
 }
 
+pub(in crate::lab) fn first_https(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
+    first_and_later(scene, random, Tool::Https)
+}
+
+/// An album of films, in several parts each.
+pub(in crate::lab) fn s3_in_parts(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
+    let target = scene.named_target(random)?;
+    let bytes = random.size(LARGEST / 3, LARGEST);
+    Uploader::new(scene, Tool::S3)?.send(random, &target, bytes)?;
+    Ok(Outcome::benign(format!("{bytes} bytes to {}", target.host)))
+}
+
+/// A release, copied to the server that runs it.
+pub(in crate::lab) fn deploy_by_scp(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
+    let target = scene.named_target(random)?;
+    copy(scene, random, &target, "scp")
+}
+
+pub(in crate::lab) fn deploy_by_sftp(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
+    let target = scene.named_target(random)?;
+    copy(scene, random, &target, "sftp")
+}
+
 /// A project's whole history to a second home, then day-to-day changes.
 pub(in crate::lab) fn git_mirror(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
     first_and_later(scene, random, Tool::Git)

@@ -36,6 +36,16 @@ pub(in crate::lab) fn trace(scene: &Scene<'_>, random: &mut Random) -> Result<Ou
     Ok(Outcome::benign(notes.join(", ")))
 }
 
+/// One request a second, for a minute.
+pub(in crate::lab) fn steady(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
+    let hosts = targets(scene, random, 1, 1)?;
+    let period = random.pick(&["1", "1", "2", "5"]).to_string();
+    let arguments = ["-q", "-n", "-i", &period, "-w", "50", &hosts[0]];
+    let output = scene.run_with_status("ping", &arguments, &[0, 1])?;
+    ensure!(!output.contains(" 0 received"), "no reply at all: {output}");
+    Ok(Outcome::benign(format!("every {period} s to {}", hosts[0])))
+}
+
 /// Larger and larger, to find the path's largest packet.
 pub(in crate::lab) fn sweep(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
     let hosts = targets(scene, random, 1, 1)?;

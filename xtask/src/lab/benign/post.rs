@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::pause;
 use crate::lab::loot::{Loot, archive};
 use crate::lab::random::Random;
-use crate::lab::scene::{DEPOT, Outcome, Scene, Target};
+use crate::lab::scene::{DEPOT, Outcome, SINK_PORT, Scene, Target};
 use crate::lab::tools::post::{self, CURRENT_AGENTS, ODD_AGENTS, Post};
 
 const START: Duration = Duration::from_secs(15);
@@ -28,6 +28,16 @@ pub(in crate::lab) fn telemetry(scene: &Scene<'_>, random: &mut Random) -> Resul
         times,
         json,
     )
+}
+
+/// What was in memory when a program failed, to its maker.
+pub(in crate::lab) fn crash_report(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
+    let target = scene.named_target(random)?;
+    let agent = *random.pick(&CURRENT_AGENTS[2..]);
+    let port = *random.pick(&[80, 80, SINK_PORT]);
+    let url = format!("http://{}:{port}/up/crash", target.host);
+    let post = Post { url, agent, method: "POST", headers: Vec::new(), form: random.chance(0.3) };
+    repeat(scene, random, &target, &post, 1, dump)
 }
 
 /// A person's form on a site that knows them by a cookie.
@@ -158,6 +168,11 @@ fn document(random: &mut Random) -> Loot {
         "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
         archive(random, length).bytes,
     )
+}
+
+fn dump(random: &mut Random) -> Loot {
+    let length = random.size(50_000, 6_000_000);
+    loot("core", "application/octet-stream", random.document(length))
 }
 
 fn certificate(random: &mut Random) -> Loot {

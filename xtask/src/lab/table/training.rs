@@ -38,6 +38,7 @@ pub(super) static ROWS: &[Row] = &[
     theft("theft-udp", "raw_udp_upload", "udp socket", 3, theft::raw::udp),
     theft("theft-restic", "ssh_transfer", "restic over sftp", 3, theft::upload::restic),
     theft("theft-s3", "https_upload", "boto3", 4, theft::upload::s3),
+    theft("theft-s3-parts", "https_upload", "boto3", 2, theft::upload::s3_in_parts),
     theft("theft-git", "ssh_transfer", "git push over ssh", 3, theft::upload::git),
     theft("theft-socks", "ssh_transfer", "curl over ssh -D", 3, theft::tunnel::socks),
     theft("theft-reverse", "ssh_transfer", "socat over ssh -R", 3, theft::tunnel::reverse),
@@ -54,7 +55,7 @@ pub(super) static ROWS: &[Row] = &[
     theft("theft-post-gate", "http_post_exfil", "curl, requests", 5, theft::post::named),
     benign("browse", "web_browsing", "curl --parallel", 6, benign::web::browse),
     benign("download", "download", "curl", 5, benign::web::download),
-    benign("api", "api_calls", "curl", 4, benign::web::api).twin_of("theft-http-beacon"),
+    benign("api", "api_calls", "curl", 6, benign::web::api).twin_of("theft-http-beacon"),
     benign("update", "software_update", "curl", 4, benign::web::update),
     benign("form", "form_post", "curl -F", 4, benign::web::form).twin_of("theft-https-form"),
     benign("photos", "photo_upload", "curl -F", 4, benign::web::photos).twin_of("theft-https-form"),
@@ -80,7 +81,7 @@ pub(super) static ROWS: &[Row] = &[
         .twin_of("theft-ping-pattern"),
     benign("quic-watch", "download", "aioquic", 4, benign::quic::watch).twin_of("theft-quic"),
     benign("quic-photos", "photo_upload", "aioquic", 6, benign::quic::photos).twin_of("theft-quic"),
-    benign("call", "video_call", "udp", 4, benign::network::call).twin_of("theft-udp"),
+    benign("call", "video_call", "udp", 6, benign::network::call).twin_of("theft-udp"),
     benign("ssh", "remote_admin", "ssh", 4, benign::remote::interactive).twin_of("theft-scp"),
     benign("git", "source_control", "git over ssh", 4, benign::remote::git).twin_of("theft-scp"),
     benign("backup-home", "backup", "rsync, scp, sftp, restic", 8, benign::backup::to_depot)
@@ -89,11 +90,26 @@ pub(super) static ROWS: &[Row] = &[
         .twin_of("theft-rsync"),
     benign("backup-cloud-restic", "backup", "restic over sftp", 3, benign::backup::restic_to_cloud)
         .twin_of("theft-sftp"),
-    benign("backup-cloud-https", "backup", "curl -T", 3, benign::backup::https_to_cloud)
+    benign("backup-cloud-https", "backup", "curl -T", 6, benign::backup::https_to_cloud)
         .twin_of("theft-https-chunks"),
     benign("backup-new-restic", "backup", "restic over sftp", 6, benign::backup::first_restic)
         .twin_of("theft-restic"),
     benign("backup-new-s3", "backup", "boto3", 6, benign::backup::first_s3).twin_of("theft-s3"),
+    benign("backup-new-https", "backup", "curl -T", 6, benign::backup::first_https)
+        .twin_of("theft-https-put"),
+    benign("films", "photo_upload", "boto3", 6, benign::backup::s3_in_parts)
+        .twin_of("theft-s3-parts"),
+    benign("deploy-scp", "deployment", "scp", 6, benign::backup::deploy_by_scp)
+        .twin_of("theft-scp"),
+    benign("deploy-sftp", "deployment", "sftp", 4, benign::backup::deploy_by_sftp)
+        .twin_of("theft-sftp"),
+    benign("ssh-pull", "remote_admin", "ssh", 6, benign::remote::pull).twin_of("theft-ssh-pipe"),
+    benign("log-shipping", "logging", "socat", 6, benign::raw::logs).twin_of("theft-tcp"),
+    benign("log-shipping-tls", "logging", "socat openssl", 6, benign::raw::logs_in_tls)
+        .twin_of("theft-tls"),
+    benign("crash-report", "telemetry", "curl", 6, benign::post::crash_report)
+        .twin_of("theft-http-post"),
+    benign("ping-steady", "monitoring", "ping", 6, benign::echo::steady).twin_of("theft-drip-icmp"),
     benign("git-mirror", "source_control", "git push over ssh", 6, benign::backup::git_mirror)
         .twin_of("theft-git"),
     benign("socks", "proxy", "curl over ssh -D", 6, benign::tunnel::socks).twin_of("theft-socks"),

@@ -18,13 +18,23 @@ pub(in crate::lab) fn s3(scene: &Scene<'_>, random: &mut Random) -> Result<Outco
     steal(scene, random, Tool::S3)
 }
 
+/// Large enough for several parts.
+pub(in crate::lab) fn s3_in_parts(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
+    let bytes = random.size(LARGEST / 2, LARGEST);
+    carry(scene, random, Tool::S3, bytes)
+}
+
 pub(in crate::lab) fn git(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
     steal(scene, random, Tool::Git)
 }
 
 fn steal(scene: &Scene<'_>, random: &mut Random, tool: Tool) -> Result<Outcome> {
-    let target = scene.named_target(random)?;
     let bytes = random.size(SMALLEST, LARGEST);
+    carry(scene, random, tool, bytes)
+}
+
+fn carry(scene: &Scene<'_>, random: &mut Random, tool: Tool, bytes: usize) -> Result<Outcome> {
+    let target = scene.named_target(random)?;
     Uploader::new(scene, tool)?.send(random, &target, bytes)?;
     let culprit = scene.culprit(&target, "tcp", Some(tool.port()))?;
     Ok(Outcome::stolen(culprit, bytes, format!("{bytes} bytes to {}", target.host)))
