@@ -1,5 +1,6 @@
 //! `cargo xtask lab`: records real tools at work, stealing and benign, in network namespaces, and labels
-//! what it recorded. One scenario is one row in `lab/table.rs`. Never sends a packet outside the
+//! what it recorded. One scenario is one row in `lab/table/`; hosts over weeks and days are laid out from
+//! short recordings by their packet times. Never sends a packet outside the
 //! namespaces it made, and never trusts an exit code: the bytes that arrived are what counts.
 
 #![expect(

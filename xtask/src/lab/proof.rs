@@ -2,6 +2,7 @@
 //! finds here it has not learned by heart.
 
 pub(super) mod benign;
+pub(super) mod channels;
 pub(super) mod theft;
 mod ways;
 
