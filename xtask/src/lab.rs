@@ -12,6 +12,7 @@
 mod benign;
 mod calendar;
 mod days;
+mod encoding;
 mod habit;
 mod layout;
 mod line;

@@ -8,6 +8,7 @@ pub(super) static ROWS: &[Row] = &[
     theft("theft-http-post", "http_upload", "curl --data-binary", 4, theft::http::http_post),
     theft("theft-https-form", "https_upload", "curl -F", 3, theft::http::https_form),
     theft("theft-https-chunks", "https_upload", "curl -T, in parts", 3, theft::http::https_chunks),
+    theft("theft-https-parallel", "https_upload", "curl -T", 3, theft::http::https_parallel),
     theft(
         "theft-http-beacon",
         "http_beacon",
@@ -59,8 +60,8 @@ pub(super) static ROWS: &[Row] = &[
     benign("update", "software_update", "curl", 4, benign::web::update),
     benign("form", "form_post", "curl -F", 4, benign::web::form).twin_of("theft-https-form"),
     benign("photos", "photo_upload", "curl -F", 4, benign::web::photos).twin_of("theft-https-form"),
-    benign("speed-test", "speed_test", "curl", 3, benign::web::speed_test)
-        .twin_of("theft-https-put"),
+    benign("speed-test", "speed_test", "curl", 6, benign::web::speed_test)
+        .twin_of("theft-https-parallel"),
     benign("dns-lookups", "dns", "dig", 5, benign::network::lookups).twin_of("theft-dns-fast"),
     benign("dns-digests", "dns", "dig", 4, benign::names::digests).twin_of("theft-dns-fast"),
     benign("dns-block-lists", "dns", "dig", 3, benign::names::block_lists)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use detector_tests::{Background, poll_until, wait_for_udp_listener};
 
+use crate::lab::encoding::Encoding;
 use crate::lab::random::Random;
 use crate::lab::scene::{Outcome, Scene, Target, ensure_arrived, resolver};
 use crate::lab::sites::THIEF_NAME_SERVER;
@@ -87,7 +88,7 @@ struct Pace {
     pause_secs: f64,
 }
 
-/// Sends the document as hexadecimal labels under the thief's zone and reads it back from the names
+/// Sends the document as labels under the thief's zone and reads it back from the names
 /// that the thief's server was asked for.
 fn carry(scene: &Scene<'_>, random: &mut Random, size: usize, pace: &Pace) -> Result<Outcome> {
     let through = if random.chance(0.3) { THIEF_NAME_SERVER } else { resolver(random) };
@@ -100,9 +101,11 @@ fn carry(scene: &Scene<'_>, random: &mut Random, size: usize, pace: &Pace) -> Re
     )?;
     server.wait_for_line("ready", START)?;
     let (labels, label_length) = (random.between(1, 3) as usize, random.between(16, 62) as usize);
-    let document = random.document(size.min(MOST_QUERIES * labels * (label_length / 2)));
+    let encoding = Encoding::draw(random);
+    let most = MOST_QUERIES * labels * encoding.bytes_in(label_length);
+    let document = random.document(size.min(most));
     let size = document.len();
-    let names = names_of(&document, &scene.thief_zone, labels, label_length);
+    let names = names_of(&document, &scene.thief_zone, labels, (encoding, label_length));
     let kind = if style == "text" { "TXT" } else { *random.pick(&["A", "A", "AAAA"]) };
     for (number, some) in names.chunks(pace.queries_at_once * pace.senders).enumerate() {
         let lists = some.chunks(pace.queries_at_once).enumerate();
@@ -124,6 +127,7 @@ fn carry(scene: &Scene<'_>, random: &mut Random, size: usize, pace: &Pace) -> Re
     let arrived = read_back(
         &fs::read_to_string(&log).context("nobody asked the thief's server")?,
         &scene.thief_zone,
+        encoding,
     );
     ensure!(
         arrived == document,
@@ -135,39 +139,41 @@ fn carry(scene: &Scene<'_>, random: &mut Random, size: usize, pace: &Pace) -> Re
         through,
         size,
         format!(
-            "{size} bytes in {} {kind} queries for {} through {through}, answered with {style}",
+            "{size} bytes as {encoding:?} in {} {kind} queries for {} through {through}, answered with {style}",
             names.len(),
             scene.thief_zone
         ),
     )
 }
 
-/// `NUMBER.LABEL[.LABEL…].ZONE`, the labels of even length so that each holds whole bytes.
-fn names_of(document: &[u8], zone: &str, labels: usize, label_length: usize) -> Vec<String> {
-    let bytes_per_label = label_length / 2;
+/// `NUMBER.LABEL[.LABEL…].ZONE`; each label holds whole bytes.
+fn names_of(
+    document: &[u8],
+    zone: &str,
+    labels: usize,
+    (encoding, label_length): (Encoding, usize),
+) -> Vec<String> {
+    let bytes_per_label = encoding.bytes_in(label_length);
     let name = |(number, part): (usize, &[u8])| {
-        let labels: Vec<String> = part
-            .chunks(bytes_per_label)
-            .map(|bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-            .collect();
+        let labels: Vec<String> =
+            part.chunks(bytes_per_label).map(|bytes| encoding.encode(bytes)).collect();
         format!("{number:x}.{}.{zone}", labels.join("."))
     };
     document.chunks(bytes_per_label * labels).enumerate().map(name).collect()
 }
 
 /// The document from the names, whatever their order and however often each came.
-fn read_back(log: &str, zone: &str) -> Vec<u8> {
+fn read_back(log: &str, zone: &str, encoding: Encoding) -> Vec<u8> {
     let parts: BTreeMap<usize, Vec<u8>> =
-        log.lines().filter_map(|name| part_of(name, zone)).collect();
+        log.lines().filter_map(|name| part_of(name, zone, encoding)).collect();
     parts.into_values().flatten().collect()
 }
 
-fn part_of(name: &str, zone: &str) -> Option<(usize, Vec<u8>)> {
+fn part_of(name: &str, zone: &str, encoding: Encoding) -> Option<(usize, Vec<u8>)> {
     let (number, labels) = name.strip_suffix(zone)?.strip_suffix('.')?.split_once('.')?;
-    let digits: String = labels.split('.').collect();
-    let byte = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
-    let bytes: Option<Vec<u8>> = (0..digits.len()).step_by(2).map(byte).collect();
-    Some((usize::from_str_radix(number, 16).ok()?, bytes?))
+    let bytes: Option<Vec<Vec<u8>>> =
+        labels.split('.').map(|label| encoding.decode(label)).collect();
+    Some((usize::from_str_radix(number, 16).ok()?, bytes?.concat()))
 }
 
 /// What the network sees is a client that tells its resolver.
