@@ -1,6 +1,7 @@
 //! One recording: namespaces, the line between them, servers, tcpdump at the gateway's inner interface,
 //! the scenario itself, and the check of what arrived.
 
+mod programs;
 mod servers;
 
 use std::fs;
@@ -20,12 +21,9 @@ use super::random::Random;
 use super::shared::Shared;
 use super::sites::{self, PUBLIC_RESOLVER, Site};
 use super::table::Row;
-use crate::setup;
 pub(super) use servers::{DOH_PORT, S3_PORT};
 
 const START: Duration = Duration::from_secs(15);
-/// No program of a scenario may take longer.
-const PROGRAM: Duration = Duration::from_secs(60);
 /// Replies that are still on the line when the last program ends.
 pub(super) const TRAILING: Duration = Duration::from_millis(400);
 
@@ -131,73 +129,6 @@ impl<'a> Scene<'a> {
 
     pub(super) fn depot(&self) -> &Namespace {
         &self.network.servers[1]
-    }
-
-    /// Runs a program of the client to its end, within a limit.
-    pub(super) fn run(&self, program: &str, arguments: &[&str]) -> Result<String> {
-        self.run_with_status(program, arguments, &[0])
-    }
-
-    /// The same, where some other exit codes are in order, too.
-    pub(super) fn run_with_status(
-        &self,
-        program: &str,
-        arguments: &[&str],
-        fine: &[i32],
-    ) -> Result<String> {
-        let mut child = self.client().spawn(program, arguments)?;
-        let status = child.wait(PROGRAM)?;
-        let output = child.output();
-        let known = status.code().is_some_and(|code| fine.contains(&code));
-        ensure!(known, "{program} {} ended with {status}: {output}", arguments.join(" "));
-        Ok(output)
-    }
-
-    /// Starts one of the lab's own scripts.
-    pub(super) fn start_script(
-        &self,
-        namespace: &Namespace,
-        script: &str,
-        arguments: &[String],
-    ) -> Result<Background> {
-        let path = self.shared.path(script);
-        let python = setup::python().display().to_string();
-        namespace.spawn(&python, std::iter::once(&path).chain(arguments))
-    }
-
-    /// Starts a module of an installed Python package.
-    pub(super) fn start_module(
-        &self,
-        namespace: &Namespace,
-        module: &str,
-        arguments: &[String],
-    ) -> Result<Background> {
-        let python = setup::python().display().to_string();
-        let fixed = ["-m".to_owned(), module.to_owned()];
-        namespace.spawn(&python, fixed.iter().chain(arguments))
-    }
-
-    /// Runs one of the lab's own scripts as a program of the client.
-    pub(super) fn run_script(&self, script: &str, arguments: &[String]) -> Result<String> {
-        self.run_script_within(script, arguments, PROGRAM)
-    }
-
-    /// The same, for one that takes its time.
-    pub(super) fn run_script_within(
-        &self,
-        script: &str,
-        arguments: &[String],
-        limit: Duration,
-    ) -> Result<String> {
-        let mut child = self.start_script(self.client(), script, arguments)?;
-        let status = child.wait(limit)?;
-        ensure!(
-            status.success(),
-            "{script} {} ended with {status}: {}",
-            arguments.join(" "),
-            child.output()
-        );
-        Ok(child.output())
     }
 
     /// Writes what a scenario will carry away.
