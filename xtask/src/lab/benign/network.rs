@@ -90,10 +90,12 @@ pub(in crate::lab) fn ping(scene: &Scene<'_>, random: &mut Random) -> Result<Out
 pub(in crate::lab) fn call(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
     let target = scene.target(random)?;
     let kbit = random.between(200, 2_500);
+    // Without it nothing can listen at an IPv6 address that only a route makes its own.
+    scene.internet().sysctl("net.ipv6.ip_nonlocal_bind", "1")?;
     let answering = scene.start_script(
         scene.internet(),
         "call.py",
-        &["answer".to_owned(), CALL_PORT.to_string()],
+        &["answer".to_owned(), target.address.to_string(), CALL_PORT.to_string()],
     )?;
     answering.wait_for_line("ready", START)?;
     let arguments = [

@@ -9,10 +9,10 @@ use crate::lab::tools::quic;
 
 /// Pages and films.
 pub(in crate::lab) fn watch(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
-    let _server = quic::serve(scene)?;
     let mut notes = Vec::new();
     for _ in 0..random.between(1, 3) {
         let target = scene.named_target(random)?;
+        let _server = quic::serve(scene, &target)?;
         let (bytes, times) = (random.size(4_000, 1_500_000), random.between(1, 6));
         let came = quic::get(scene, &target, bytes, times, random.uniform(0.0, 0.6))?;
         ensure!(
@@ -27,8 +27,8 @@ pub(in crate::lab) fn watch(scene: &Scene<'_>, random: &mut Random) -> Result<Ou
 
 /// A telephone brings its pictures to the cloud, and looks at some.
 pub(in crate::lab) fn photos(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
-    let _server = quic::serve(scene)?;
     let target = scene.named_target(random)?;
+    let _server = quic::serve(scene, &target)?;
     let (bytes, pictures) = (random.size(200_000, 1_500_000), random.between(1, 5));
     let file = scene.document("IMG_0042.jpg", &random.bytes(bytes))?;
     quic::get(scene, &target, 30_000, 3, 0.2)?;

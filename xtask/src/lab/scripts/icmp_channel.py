@@ -3,7 +3,7 @@
 
 usage: icmp_channel.py shell ADDRESS FILE CHUNK_BYTES POLLS PAUSE_S SEED   polls with little, sends in between, gets commands
        icmp_channel.py tun ADDRESS OWN_ADDRESS                            a tunnel for whole packets, client
-       icmp_channel.py shell-server FILE | tun-server OWN_ADDRESS         the other ends
+       icmp_channel.py shell-server ADDRESS FILE | tun-server ADDRESS OWN_ADDRESS   the other ends
 """
 import fcntl, os, random, select, socket, struct, subprocess, sys, time
 
@@ -22,9 +22,11 @@ def echo(kind, number, body):
     return struct.pack("!BBHHH", kind, 0, checksum(head + body), IDENTITY, number & 0xFFFF) + body
 
 
-def raw():
+def raw(address=""):
+    """Bound to an address, it answers from there and not from the machine's first one."""
     s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     s.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)
+    s.bind((address, 0))
     return s
 
 
@@ -57,8 +59,8 @@ def shell(address, path, chunk, polls, pause, seed):
         time.sleep(pause * random.uniform(0.5, 1.5))
 
 
-def shell_server(path):
-    s, out = raw(), os.open(path, os.O_CREAT | os.O_WRONLY)
+def shell_server(address, path):
+    s, out = raw(address), os.open(path, os.O_CREAT | os.O_WRONLY)
     print("ready", flush=True)
     while True:
         found = received(s, 8)
@@ -93,8 +95,8 @@ def tun_client(address, own):
             s.sendto(echo(8, number, os.read(tun, 2000) if tun in ready else b""), (address, 0))
 
 
-def tun_server(own):
-    tun, s, waiting = open_tun(own), raw(), []
+def tun_server(address, own):
+    tun, s, waiting = open_tun(own), raw(address), []
     while True:
         ready = select.select([tun, s], [], [])[0]
         if s in ready and (found := received(s, 8)):
@@ -115,8 +117,8 @@ if verb == "shell":
     address, path, chunk, polls, pause, seed = sys.argv[2:]
     shell(address, path, int(chunk), int(polls), float(pause), int(seed))
 elif verb == "shell-server":
-    shell_server(sys.argv[2])
+    shell_server(*sys.argv[2:])
 elif verb == "tun":
     tun_client(sys.argv[2], sys.argv[3])
 else:
-    tun_server(sys.argv[2])
+    tun_server(*sys.argv[2:])

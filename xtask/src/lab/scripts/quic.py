@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """HTTP/3 by aioquic: a server that takes and gives bodies, and a client.
 
-usage: quic.py serve PORT CERT KEY LOG                      one line per request: method, path, bytes of the body
+usage: quic.py serve ADDRESS PORT CERT KEY LOG              one line per request: method, path, bytes of the body
        quic.py put HOST ADDRESS PORT FILE TIMES PAUSE_S     one PUT after the other, over one connection
        quic.py get HOST ADDRESS PORT BYTES TIMES PAUSE_S    prints the bytes that came
 """
@@ -56,8 +56,8 @@ class Http(QuicConnectionProtocol):
 async def main():
     if sys.argv[1] == "serve":
         settings = QuicConfiguration(alpn_protocols=H3_ALPN, is_client=False)
-        settings.load_cert_chain(sys.argv[3], sys.argv[4])
-        await serve("::", int(sys.argv[2]), configuration=settings, create_protocol=Http)
+        settings.load_cert_chain(sys.argv[4], sys.argv[5])
+        await serve(sys.argv[2], int(sys.argv[3]), configuration=settings, create_protocol=Http)
         print("ready", flush=True)
         await asyncio.Event().wait()
     method, host, address, port, what, times, pause = sys.argv[1:]
@@ -71,5 +71,5 @@ async def main():
         print(client.received)
 
 
-log = open(sys.argv[5], "a", buffering=1) if sys.argv[1] == "serve" else None
+log = open(sys.argv[6], "a", buffering=1) if sys.argv[1] == "serve" else None
 asyncio.run(main())

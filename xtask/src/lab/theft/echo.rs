@@ -20,7 +20,7 @@ pub(in crate::lab) fn shell(scene: &Scene<'_>, random: &mut Random) -> Result<Ou
     scene.internet().sysctl(IGNORE_ALL, "1")?;
     let target = bare_v4(scene, random)?;
     let got = scene.inbox("got");
-    let serve = ["shell-server".to_owned(), got.display().to_string()];
+    let serve = ["shell-server".to_owned(), target.host.clone(), got.display().to_string()];
     let server = scene.start_script(scene.internet(), "icmp_channel.py", &serve)?;
     server.wait_for_line("ready", START)?;
     let chunk = random.between(16, 128);
@@ -49,8 +49,11 @@ pub(in crate::lab) fn tunnel(scene: &Scene<'_>, random: &mut Random) -> Result<O
     scene.internet().sysctl(IGNORE_ALL, "1")?;
     let target = bare_v4(scene, random)?;
     let [far, near] = TUNNEL.map(str::to_owned);
-    let server =
-        scene.start_script(scene.internet(), "icmp_channel.py", &["tun-server".to_owned(), far])?;
+    let server = scene.start_script(
+        scene.internet(),
+        "icmp_channel.py",
+        &["tun-server".to_owned(), target.host.clone(), far],
+    )?;
     server.wait_for_line("ready", START)?;
     let dial = ["tun".to_owned(), target.host.clone(), near];
     let client = scene.start_script(scene.client(), "icmp_channel.py", &dial)?;

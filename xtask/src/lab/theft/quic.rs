@@ -8,8 +8,8 @@ use crate::lab::tools::quic;
 
 /// One file, or parts of it over one connection.
 pub(in crate::lab) fn upload(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
-    let _server = quic::serve(scene)?;
     let target = scene.target(random)?;
+    let _server = quic::serve(scene, &target)?;
     let parts = if random.chance(0.5) { 1 } else { random.between(2, 8) };
     let bytes = random.size(20_000, 6_000_000 / parts);
     let file = scene.document("stolen", &random.document(bytes))?;

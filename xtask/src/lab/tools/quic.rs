@@ -10,10 +10,14 @@ use crate::lab::scene::{Scene, Target};
 const START: Duration = Duration::from_secs(15);
 pub(in crate::lab) const PORT: u16 = 443;
 
-pub(in crate::lab) fn serve(scene: &Scene<'_>) -> Result<Background> {
+/// At the target's own address: a server at all of them would answer from another one.
+pub(in crate::lab) fn serve(scene: &Scene<'_>, target: &Target) -> Result<Background> {
+    // Without it nothing can listen at an IPv6 address that only a route makes its own.
+    scene.internet().sysctl("net.ipv6.ip_nonlocal_bind", "1")?;
     let [certificate, key] = ["tls.crt", "tls.key"].map(|name| scene.shared.path(name));
     let log = scene.scratch.join("sink.log").display().to_string();
-    let arguments = ["serve".to_owned(), PORT.to_string(), certificate, key, log];
+    let arguments =
+        ["serve".to_owned(), target.address.to_string(), PORT.to_string(), certificate, key, log];
     let server = scene.start_script(scene.internet(), "quic.py", &arguments)?;
     server.wait_for_line("ready", START)?;
     Ok(server)
