@@ -34,6 +34,8 @@ pub(super) struct Row {
     pub(super) tool: &'static str,
     /// The theft that this benign row looks like.
     pub(super) twin_of: Option<&'static str>,
+    /// The theft whose twins are this theft's, too.
+    lines_of: Option<&'static str>,
     pub(super) runs: u64,
     pub(super) act: Act,
 }
@@ -45,7 +47,7 @@ const fn theft(
     runs: u64,
     act: Act,
 ) -> Row {
-    Row { name, label: Label::Exfil, technique, tool, twin_of: None, runs, act }
+    Row { name, label: Label::Exfil, technique, tool, twin_of: None, lines_of: None, runs, act }
 }
 
 const fn benign(
@@ -55,12 +57,17 @@ const fn benign(
     runs: u64,
     act: Act,
 ) -> Row {
-    Row { name, label: Label::Benign, technique, tool, twin_of: None, runs, act }
+    Row { name, label: Label::Benign, technique, tool, twin_of: None, lines_of: None, runs, act }
 }
 
 impl Row {
     const fn twin_of(self, theft: &'static str) -> Self {
         Self { twin_of: Some(theft), ..self }
+    }
+
+    /// Shares the lines, and so the twins, of another theft by the same kind of tool.
+    const fn lines_of(self, theft: &'static str) -> Self {
+        Self { lines_of: Some(theft), ..self }
     }
 
     pub(super) fn subject(&self) -> Subject<'static> {
@@ -70,7 +77,7 @@ impl Row {
 
     /// What shares its lines: a theft and its twins.
     pub(super) fn group(&self) -> &'static str {
-        self.twin_of.unwrap_or(self.name)
+        self.lines_of.or(self.twin_of).unwrap_or(self.name)
     }
 }
 
@@ -79,4 +86,34 @@ pub(super) fn matching(only: &[String], proof: bool) -> Vec<&'static Row> {
     let rows = if proof { proof::ROWS } else { training::ROWS };
     let wanted = |row: &&Row| only.is_empty() || only.iter().any(|text| row.name.contains(text));
     rows.iter().filter(wanted).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two lines, and three benign runs on each.
+    const QUIET_RUNS: u64 = 6;
+
+    #[test]
+    fn every_theft_has_its_twins() {
+        for theft in training::ROWS.iter().filter(|row| row.label == Label::Exfil) {
+            let twins = training::ROWS
+                .iter()
+                .filter(|row| row.label == Label::Benign && row.group() == theft.group());
+            let runs: u64 = twins.map(|row| row.runs).sum();
+            assert!(runs >= QUIET_RUNS, "{} has {runs} benign runs on its lines", theft.name);
+        }
+    }
+
+    #[test]
+    fn names_are_the_rows_own() {
+        for rows in [training::ROWS, proof::ROWS] {
+            for row in rows {
+                let same = rows.iter().filter(|other| other.name == row.name).count();
+                let known = |theft: &str| rows.iter().any(|other| other.name == theft);
+                assert!(same == 1 && known(row.group()), "{} {}", row.name, row.group());
+            }
+        }
+    }
 }

@@ -20,19 +20,25 @@ pub(super) static ROWS: &[Row] = &[
     theft("theft-sftp", "ssh_transfer", "sftp", 3, theft::ssh::sftp),
     theft("theft-rsync", "ssh_transfer", "rsync", 4, theft::ssh::rsync),
     theft("theft-ssh-pipe", "ssh_transfer", "cat | ssh", 2, theft::ssh::pipe),
-    theft("theft-iodine", "dns_tunnel", "iodine", 7, theft::dns::iodine),
+    theft("theft-iodine", "dns_tunnel", "iodine", 7, theft::dns::iodine).lines_of("theft-dns-fast"),
     theft("theft-dns-fast", "dns_exfil", "dig", 4, theft::dns::fast_queries),
-    theft("theft-dns-slow", "dns_exfil", "dig", 3, theft::dns::slow_queries),
-    theft("theft-dns-single", "dns_exfil", "dig", 3, theft::dns::single_query),
+    theft("theft-dns-slow", "dns_exfil", "dig", 3, theft::dns::slow_queries)
+        .lines_of("theft-dns-fast"),
+    theft("theft-dns-single", "dns_exfil", "dig", 3, theft::dns::single_query)
+        .lines_of("theft-dns-fast"),
     theft("theft-dnscat", "dns_tunnel", "queries of our own", 6, theft::names::dnscat),
     theft("theft-doh", "doh_tunnel", "httpx over HTTP/2", 6, theft::names::over_https),
-    theft("theft-ptunnel", "icmp_tunnel", "ptunnel-ng", 3, theft::icmp::ptunnel),
+    theft("theft-ptunnel", "icmp_tunnel", "ptunnel-ng", 3, theft::icmp::ptunnel)
+        .lines_of("theft-icmp-fast"),
     theft("theft-icmp-fast", "icmp_exfil", "raw socket", 4, theft::icmp::fast_echo),
-    theft("theft-icmp-slow", "icmp_exfil", "raw socket", 3, theft::icmp::slow_echo),
+    theft("theft-icmp-slow", "icmp_exfil", "raw socket", 3, theft::icmp::slow_echo)
+        .lines_of("theft-icmp-shell"),
     theft("theft-icmp-shell", "icmp_exfil", "raw socket", 4, theft::echo::shell),
-    theft("theft-icmp-tun", "icmp_tunnel", "raw socket and tun", 3, theft::echo::tunnel),
+    theft("theft-icmp-tun", "icmp_tunnel", "raw socket and tun", 3, theft::echo::tunnel)
+        .lines_of("theft-icmp-fast"),
     theft("theft-ping-pattern", "icmp_exfil", "ping -p", 4, theft::echo::pattern),
-    theft("theft-ping-letters", "icmp_exfil", "ping -p", 3, theft::echo::letters),
+    theft("theft-ping-letters", "icmp_exfil", "ping -p", 3, theft::echo::letters)
+        .lines_of("theft-ping-pattern"),
     theft("theft-quic", "quic_upload", "aioquic", 5, theft::quic::upload),
     theft("theft-tcp", "raw_tcp_upload", "ncat, socat", 4, theft::raw::tcp),
     theft("theft-tls", "raw_tcp_upload", "socat openssl", 2, theft::raw::tls),
@@ -42,12 +48,13 @@ pub(super) static ROWS: &[Row] = &[
     theft("theft-s3-parts", "https_upload", "boto3", 2, theft::upload::s3_in_parts),
     theft("theft-git", "ssh_transfer", "git push over ssh", 3, theft::upload::git),
     theft("theft-socks", "ssh_transfer", "curl over ssh -D", 3, theft::tunnel::socks),
-    theft("theft-reverse", "ssh_transfer", "socat over ssh -R", 3, theft::tunnel::reverse),
+    theft("theft-reverse", "ssh_transfer", "socat over ssh -R", 3, theft::tunnel::reverse)
+        .lines_of("theft-socks"),
     theft("theft-stunnel", "tunnel_upload", "curl over stunnel", 3, theft::tunnel::stunnel),
     theft("theft-connect", "proxy_upload", "curl over tinyproxy", 3, theft::tunnel::connect),
     theft("theft-wireguard", "vpn_upload", "curl over wireguard-go", 3, theft::tunnel::wireguard),
     theft("theft-drip-tcp", "slow_drip", "socket", 5, theft::drip::tcp),
-    theft("theft-drip-dns", "dns_exfil", "dig", 3, theft::drip::names),
+    theft("theft-drip-dns", "dns_exfil", "dig", 3, theft::drip::names).lines_of("theft-dns-fast"),
     theft("theft-drip-icmp", "icmp_exfil", "raw socket", 3, theft::drip::echo),
     theft("theft-smtp", "smtp_exfil", "swaks, smtplib", 5, theft::mail::in_clear),
     theft("theft-smtp-tls", "smtp_exfil", "swaks, smtplib", 4, theft::mail::behind_starttls),
@@ -65,14 +72,14 @@ pub(super) static ROWS: &[Row] = &[
     benign("dns-lookups", "dns", "dig", 5, benign::network::lookups).twin_of("theft-dns-fast"),
     benign("dns-digests", "dns", "dig", 4, benign::names::digests).twin_of("theft-dns-fast"),
     benign("dns-block-lists", "dns", "dig", 3, benign::names::block_lists)
-        .twin_of("theft-dns-slow"),
+        .twin_of("theft-dns-fast"),
     benign("dns-crawl", "dns", "dig", 3, benign::names::crawl).twin_of("theft-dns-fast"),
     benign("dns-signatures", "dns", "dig", 3, benign::names::signatures).twin_of("theft-dnscat"),
     benign("mdns", "dns", "multicast of our own", 3, benign::names::multicast)
         .twin_of("theft-dnscat"),
     benign("doh", "dns_over_https", "httpx over HTTP/2", 6, benign::names::over_https)
         .twin_of("theft-doh"),
-    benign("ping", "monitoring", "ping", 5, benign::network::ping).twin_of("theft-icmp-fast"),
+    benign("ping", "monitoring", "ping", 6, benign::network::ping).twin_of("theft-icmp-fast"),
     benign("fping", "monitoring", "fping", 4, benign::echo::fping).twin_of("theft-icmp-shell"),
     benign("trace", "monitoring", "traceroute, mtr", 4, benign::echo::trace)
         .twin_of("theft-icmp-shell"),
