@@ -83,7 +83,8 @@ fn film(studio: &Studio<'_>, random: &mut Random, tool: Tool) -> Result<Film> {
     for is_known in [false, true] {
         for (usual_hour, usual_volume) in CELLS {
             let cell = Cell { known: is_known, usual_hour, usual_volume };
-            let target = if is_known { known.clone() } else { another(scene, random, &known)? };
+            let target =
+                if is_known { known.clone() } else { scene.unvisited_target(thefts.len())? };
             let times = if usual_volume { 1 } else { 10 };
             let bytes = random.size(NIGHT_BYTES.0, NIGHT_BYTES.1) * times;
             let clip = studio.shoot(|| uploader.send(random, &target, bytes))?;
@@ -91,15 +92,6 @@ fn film(studio: &Studio<'_>, random: &mut Random, tool: Tool) -> Result<Film> {
         }
     }
     Ok(Film { nights, office, thefts })
-}
-
-fn another(scene: &Scene<'_>, random: &mut Random, known: &Target) -> Result<Target> {
-    loop {
-        let target = scene.named_target(random)?;
-        if target.address != known.address {
-            return Ok(target);
-        }
-    }
 }
 
 /// Habit, then one theft a day; the last days are as quiet as the first.

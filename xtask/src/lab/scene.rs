@@ -178,16 +178,17 @@ impl<'a> Scene<'a> {
 
     /// Somewhere on the internet, by name and over IPv4.
     pub(super) fn named_target(&self, random: &mut Random) -> Result<Target> {
-        let site = self.site(random, false);
-        Ok(Target {
-            host: site.name.clone(),
-            address: site.v4.parse().with_context(|| format!("{} is no address", site.v4))?,
-        })
+        by_name(self.site(random, false))
+    }
+
+    /// The same, but where nothing else of the scene goes.
+    pub(super) fn unvisited_target(&self, number: usize) -> Result<Target> {
+        by_name(sites::unvisited(&self.shared.sites, number))
     }
 
     fn site(&self, random: &mut Random, with_v6: bool) -> &Site {
         loop {
-            let site = random.pick(&self.shared.sites);
+            let site = random.pick(sites::visited(&self.shared.sites));
             if !with_v6 || site.v6.is_some() {
                 return site;
             }
@@ -204,6 +205,11 @@ impl<'a> Scene<'a> {
             .filter_map(|line| line[2].parse::<usize>().ok())
             .sum())
     }
+}
+
+fn by_name(site: &Site) -> Result<Target> {
+    let address = site.v4.parse().with_context(|| format!("{} is no address", site.v4))?;
+    Ok(Target { host: site.name.clone(), address })
 }
 
 /// Fails unless the receiver has exactly what was sent.

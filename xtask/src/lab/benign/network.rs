@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::{LENGTH_SECS, pause};
 use crate::lab::random::Random;
 use crate::lab::scene::{Outcome, Scene, resolver};
+use crate::lab::sites;
 
 const START: Duration = Duration::from_secs(10);
 const CALL_PORT: u16 = 19_302;
@@ -39,7 +40,7 @@ pub(in crate::lab) fn ask(
 }
 
 fn question(scene: &Scene<'_>, random: &mut Random) -> String {
-    let site = random.pick(&scene.shared.sites).name.clone();
+    let site = random.pick(sites::visited(&scene.shared.sites)).name.clone();
     match random.between(0, 19) {
         0..=8 => format!("{site} A\n"),
         9..=13 => format!("{site} AAAA\n"),
