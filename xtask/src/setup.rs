@@ -4,10 +4,13 @@
 #![expect(clippy::print_stdout, reason = "setup says what it does")]
 
 mod apt;
+mod python;
 mod toolchain;
 
 use anyhow::Result;
 use clap::ValueEnum;
+
+pub(crate) use python::interpreter as python;
 
 /// What the machine will be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -33,10 +36,11 @@ enum Step {
 
 type Stage = fn(Profile) -> Result<Step>;
 
-const STAGES: [Stage; 3] = [
+const STAGES: [Stage; 4] = [
     |profile| apt::install_missing(profile),
     |_| toolchain::add_rust_source(),
     |_| toolchain::install_bpf_linker(),
+    python::install_packages,
 ];
 
 /// The verb: one line per step, also where nothing was to do.

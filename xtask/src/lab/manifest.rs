@@ -1,8 +1,9 @@
 //! manifest.json: what each recording holds and who in it steals, with bytes counted from the recording
 //! itself. Bytes are whole frames, Ethernet header included.
 
+mod count;
+
 use std::fs;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,9 +11,10 @@ use anyhow::{Context, Result, ensure};
 use detector_tests::{Recording, run_checked};
 use serde::{Deserialize, Serialize};
 
-use super::pcap::{self, Frame, Key};
-use super::scene::{Culprit, Outcome};
-use super::table::{Label, Row};
+use super::pcap;
+use super::scene::{Made, Outcome};
+use super::table::Label;
+use count::Malicious;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Entry {
@@ -42,41 +44,48 @@ pub(super) struct Entry {
     delay_ms: f64,
     loss: f64,
     rate_mbit: f64,
+    mtu: u32,
+    /// Frames are as the client's card was given them, longer than the line's.
+    offload: bool,
+    /// Somebody's ordinary use goes on beside what the recording is about.
+    background: bool,
+    /// Recordings of one host whose days belong together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    series: Option<String>,
+    /// How packet times were moved after the recording; nothing else of it was touched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_shift: Option<String>,
+    /// From here on is what the recording is about; before it is the host's habit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    judged_from_rel_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_hours: Option<f64>,
     pub(super) notes: String,
     tier: Option<String>,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Malicious {
-    src: IpAddr,
-    dst: IpAddr,
-    proto: String,
-    dport: Option<u16>,
-    flows: u64,
-    packets_out: u64,
-    bytes_out: u64,
-    packets_in: u64,
-    bytes_in: u64,
-    first_seen_rel_s: f64,
-    last_seen_rel_s: f64,
-    role: String,
-    tier: String,
+/// What a recording is of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Subject<'a> {
+    pub(super) name: &'a str,
+    pub(super) label: Label,
+    pub(super) technique: &'a str,
+    pub(super) tool: &'a str,
+    pub(super) twin_of: Option<&'a str>,
 }
 
-/// How long the line was.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Line {
-    pub(super) delay_ms: f64,
-    pub(super) jitter_ms: f64,
-    pub(super) loss: f64,
-    pub(super) rate_mbit: f64,
+/// A recording's days, where its packet times were moved.
+#[derive(Clone, Debug)]
+pub(super) struct Shift {
+    pub(super) series: String,
+    pub(super) how: String,
+    pub(super) judged_from_rel_s: Option<f64>,
+    pub(super) host_hours: f64,
 }
 
 pub(super) fn entry(
-    row: &Row,
-    run: u64,
-    seed: u64,
-    line: Line,
+    row: &Subject<'_>,
+    made: &Made,
     recording: &Recording,
     outcome: Outcome,
 ) -> Result<Entry> {
@@ -91,7 +100,7 @@ pub(super) fn entry(
     let malicious: Vec<Malicious> = outcome
         .culprits
         .iter()
-        .map(|culprit| count(&frames, culprit, start))
+        .map(|culprit| Malicious::count(&frames, culprit, start))
         .collect::<Result<_>>()?;
     let name = recording
         .file
@@ -109,8 +118,8 @@ pub(super) fn entry(
         tool: row.tool.to_owned(),
         scenario: row.name.to_owned(),
         twin_of: row.twin_of.map(str::to_owned),
-        seed,
-        run,
+        seed: made.seed,
+        run: made.run,
         other_flows: theft.then(|| "benign-background".to_owned()),
         tier: malicious.first().map(|first| first.tier.clone()),
         malicious,
@@ -125,59 +134,17 @@ pub(super) fn entry(
             .fold(0.0, f64::max),
         link_type: "ether".to_owned(),
         arrived_bytes: outcome.arrived_bytes,
-        delay_ms: line.delay_ms,
-        loss: line.loss,
-        rate_mbit: line.rate_mbit,
+        delay_ms: made.line.delay_ms,
+        loss: made.line.loss,
+        rate_mbit: made.line.rate_mbit,
+        mtu: made.line.mtu_bytes,
+        offload: made.line.offload,
+        background: made.background,
+        series: made.shift.as_ref().map(|shift| shift.series.clone()),
+        time_shift: made.shift.as_ref().map(|shift| shift.how.clone()),
+        judged_from_rel_s: made.shift.as_ref().and_then(|shift| shift.judged_from_rel_s),
+        host_hours: made.shift.as_ref().map(|shift| shift.host_hours),
         notes: outcome.notes,
-    })
-}
-
-/// Both directions between the culprit's two ends. A culprit whom no packet shows is an error.
-fn count(frames: &[Frame], culprit: &Culprit, start: f64) -> Result<Malicious> {
-    let number = match (culprit.protocol, culprit.destination) {
-        ("tcp", _) => 6,
-        ("udp", _) => 17,
-        (_, IpAddr::V4(_)) => 1,
-        (_, IpAddr::V6(_)) => 58,
-    };
-    let port = culprit.port.unwrap_or(0);
-    let outwards = |key: &Key| {
-        (key.source, key.destination, key.protocol, key.destination_port)
-            == (culprit.source, culprit.destination, number, port)
-    };
-    let inwards = |key: &Key| {
-        (key.destination, key.source, key.protocol, key.source_port)
-            == (culprit.source, culprit.destination, number, port)
-    };
-    let select = |wanted: &dyn Fn(&Key) -> bool| -> Vec<Frame> {
-        frames.iter().filter(|frame| frame.key.as_ref().is_some_and(wanted)).copied().collect()
-    };
-    let (out, back) = (select(&outwards), select(&inwards));
-    ensure!(
-        !out.is_empty(),
-        "no packet of the theft to {} is in the recording",
-        culprit.destination
-    );
-    let mut ports: Vec<u16> =
-        out.iter().filter_map(|frame| frame.key.map(|key| key.source_port)).collect();
-    ports.sort_unstable();
-    ports.dedup();
-    let bytes_out: u64 = out.iter().map(|frame| frame.bytes).sum();
-    let large = bytes_out >= 20_000 && out.len() >= 40;
-    Ok(Malicious {
-        src: culprit.source,
-        dst: culprit.destination,
-        proto: culprit.protocol.to_owned(),
-        dport: culprit.port,
-        flows: ports.len() as u64,
-        packets_out: out.len() as u64,
-        bytes_out,
-        packets_in: back.len() as u64,
-        bytes_in: back.iter().map(|frame| frame.bytes).sum(),
-        first_seen_rel_s: out[0].seconds - start,
-        last_seen_rel_s: out[out.len() - 1].seconds - start,
-        role: "exfil".to_owned(),
-        tier: if large { "A" } else { "B" }.to_owned(),
     })
 }
 

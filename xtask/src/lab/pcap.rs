@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 /// Microsecond pcap in little-endian order, as tcpdump writes it here.
 const MAGIC: [u8; 4] = [0xd4, 0xc3, 0xb2, 0xa1];
-const FILE_HEADER: usize = 24;
+pub(super) const FILE_HEADER: usize = 24;
 const RECORD_HEADER: usize = 16;
 const ETHERNET_HEADER: usize = 14;
 
@@ -32,33 +32,56 @@ pub(super) struct Key {
 }
 
 pub(super) fn read(file: &Path) -> Result<Vec<Frame>> {
+    let bytes = load(file)?;
+    let frame = |record: Record| Frame {
+        seconds: record.time_us as f64 / 1e6,
+        bytes: u64::from(record.wire_bytes),
+        key: key_of(&bytes[record.start + RECORD_HEADER..record.end]),
+    };
+    Ok(records(&bytes)?.into_iter().map(frame).collect())
+}
+
+/// One stored frame, its header included, within a file's bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record {
+    pub(super) time_us: u64,
+    pub(super) wire_bytes: u32,
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// The whole file, if it is of the one kind that the lab writes.
+pub(super) fn load(file: &Path) -> Result<Vec<u8>> {
     let bytes = fs::read(file).with_context(|| format!("failed to read {}", file.display()))?;
     ensure!(
         bytes.starts_with(&MAGIC),
         "{} is not a capture of the kind that tcpdump writes here",
         file.display()
     );
-    let mut frames = Vec::new();
-    let mut at = FILE_HEADER;
-    while let Some(header) = bytes.get(at..at + RECORD_HEADER) {
+    Ok(bytes)
+}
+
+pub(super) fn records(bytes: &[u8]) -> Result<Vec<Record>> {
+    let mut records = Vec::new();
+    let mut start = FILE_HEADER;
+    while let Some(header) = bytes.get(start..start + RECORD_HEADER) {
         let word = |index: usize| {
-            u32::from_le_bytes([
-                header[index],
-                header[index + 1],
-                header[index + 2],
-                header[index + 3],
-            ])
+            header[index..].first_chunk::<4>().map_or(0, |word| u32::from_le_bytes(*word))
         };
-        let stored = word(8) as usize;
-        at += RECORD_HEADER;
-        let frame = bytes
-            .get(at..at + stored)
-            .with_context(|| format!("{} ends in the middle of a frame", file.display()))?;
-        at += stored;
-        let seconds = f64::from(word(0)) + f64::from(word(4)) / 1e6;
-        frames.push(Frame { seconds, bytes: u64::from(word(12)), key: key_of(frame) });
+        let end = start + RECORD_HEADER + word(8) as usize;
+        ensure!(end <= bytes.len(), "a capture ends in the middle of a frame");
+        let time_us = u64::from(word(0)) * 1_000_000 + u64::from(word(4));
+        records.push(Record { time_us, wire_bytes: word(12), start, end });
+        start = end;
     }
-    Ok(frames)
+    Ok(records)
+}
+
+/// The record as it stands, at another time.
+pub(super) fn write_shifted(to: &mut Vec<u8>, from: &[u8], record: &Record, time_us: u64) {
+    to.extend(((time_us / 1_000_000) as u32).to_le_bytes());
+    to.extend(((time_us % 1_000_000) as u32).to_le_bytes());
+    to.extend(&from[record.start + 8..record.end]);
 }
 
 fn key_of(frame: &[u8]) -> Option<Key> {

@@ -14,7 +14,7 @@ use super::sites::{self, Site};
 const ASSETS: std::ops::Range<usize> = 0..60;
 pub(super) const DOWNLOADS_MB: [usize; 5] = [1, 3, 8, 20, 48];
 
-const SCRIPTS: [(&str, &str); 7] = [
+const SCRIPTS: [(&str, &str); 21] = [
     ("wire.py", include_str!("scripts/wire.py")),
     ("sink.py", include_str!("scripts/sink.py")),
     ("dns_sink.py", include_str!("scripts/dns_sink.py")),
@@ -22,6 +22,20 @@ const SCRIPTS: [(&str, &str); 7] = [
     ("call.py", include_str!("scripts/call.py")),
     ("udp.py", include_str!("scripts/udp.py")),
     ("typist.py", include_str!("scripts/typist.py")),
+    ("mail.py", include_str!("scripts/mail.py")),
+    ("mail_server.py", include_str!("scripts/mail_server.py")),
+    ("ftp.py", include_str!("scripts/ftp.py")),
+    ("ftp_server.py", include_str!("scripts/ftp_server.py")),
+    ("s3.py", include_str!("scripts/s3.py")),
+    ("dns_wire.py", include_str!("scripts/dns_wire.py")),
+    ("dnscat.py", include_str!("scripts/dnscat.py")),
+    ("doh.py", include_str!("scripts/doh.py")),
+    ("signed_zone.py", include_str!("scripts/signed_zone.py")),
+    ("mdns.py", include_str!("scripts/mdns.py")),
+    ("quic.py", include_str!("scripts/quic.py")),
+    ("icmp_channel.py", include_str!("scripts/icmp_channel.py")),
+    ("drip.py", include_str!("scripts/drip.py")),
+    ("post.py", include_str!("scripts/post.py")),
 ];
 
 #[derive(Debug)]

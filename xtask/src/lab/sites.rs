@@ -9,11 +9,16 @@ use super::random::Random;
 pub(super) const PUBLIC_RESOLVER: &str = "198.51.100.53";
 pub(super) const THIEF_NAME_SERVER: &str = "203.0.113.53";
 
+/// Where every name has an address.
+pub(super) const WILD_TOP_LEVEL: [&str; 3] = ["info", "xyz", "top"];
+
 const TOP_LEVEL: [&str; 8] = ["com", "net", "org", "io", "de", "co.uk", "fr", "app"];
 const HOSTS: [&str; 12] = [
     "www", "cdn", "api", "static", "img", "mail", "login", "assets", "m", "edge-12", "s3", "media",
 ];
 const COUNT: usize = 240;
+/// Sites after those, at addresses of their own, that nobody goes to by chance.
+const UNVISITED: usize = 8;
 
 #[derive(Clone, Debug)]
 pub(super) struct Site {
@@ -25,7 +30,23 @@ pub(super) struct Site {
 /// The same list for every run of one seed.
 pub(super) fn generate(seed: u64) -> Vec<Site> {
     let mut random = Random::new(seed, "sites");
-    (0..COUNT).map(|number| site(&mut random, number)).collect()
+    let mut sites: Vec<Site> = (0..COUNT).map(|number| site(&mut random, number)).collect();
+    sites.extend((0..UNVISITED).map(|number| Site {
+        v4: format!("203.0.113.{}", 20 + number),
+        v6: None,
+        ..site(&mut random, COUNT + number)
+    }));
+    sites
+}
+
+/// Where people go.
+pub(super) fn visited(sites: &[Site]) -> &[Site] {
+    &sites[..COUNT.min(sites.len())]
+}
+
+/// Where a host has certainly never been; there are eight of them.
+pub(super) fn unvisited(sites: &[Site], number: usize) -> &Site {
+    &sites[sites.len() - 1 - number % UNVISITED]
 }
 
 fn site(random: &mut Random, number: usize) -> Site {
@@ -60,6 +81,9 @@ pub(super) fn resolver_configuration(sites: &[Site], thief_zone: &str) -> String
     );
     for top in TOP_LEVEL {
         writeln!(text, "local=/{top}/").ok();
+    }
+    for top in WILD_TOP_LEVEL {
+        writeln!(text, "address=/{top}/203.0.113.80").ok();
     }
     for (number, site) in sites.iter().enumerate() {
         let Site { name, v4, v6 } = site;

@@ -1,11 +1,14 @@
-//! All scenarios, one row each. A row's runs differ in size, rate, destination, distance and loss, which
+//! All scenarios, one row each, in two sets: one to learn from, one for proof. A row's runs differ in size, rate, destination, distance and loss, which
 //! follow from the seed.
+
+mod proof;
+mod training;
 
 use anyhow::Result;
 
+use super::manifest::Subject;
 use super::random::Random;
 use super::scene::{Outcome, Scene};
-use super::{benign, theft};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Label {
@@ -31,6 +34,8 @@ pub(super) struct Row {
     pub(super) tool: &'static str,
     /// The theft that this benign row looks like.
     pub(super) twin_of: Option<&'static str>,
+    /// The theft whose twins are this theft's, too.
+    lines_of: Option<&'static str>,
     pub(super) runs: u64,
     pub(super) act: Act,
 }
@@ -42,7 +47,7 @@ const fn theft(
     runs: u64,
     act: Act,
 ) -> Row {
-    Row { name, label: Label::Exfil, technique, tool, twin_of: None, runs, act }
+    Row { name, label: Label::Exfil, technique, tool, twin_of: None, lines_of: None, runs, act }
 }
 
 const fn benign(
@@ -52,64 +57,63 @@ const fn benign(
     runs: u64,
     act: Act,
 ) -> Row {
-    Row { name, label: Label::Benign, technique, tool, twin_of: None, runs, act }
+    Row { name, label: Label::Benign, technique, tool, twin_of: None, lines_of: None, runs, act }
 }
 
 impl Row {
     const fn twin_of(self, theft: &'static str) -> Self {
         Self { twin_of: Some(theft), ..self }
     }
+
+    /// Shares the lines, and so the twins, of another theft by the same kind of tool.
+    const fn lines_of(self, theft: &'static str) -> Self {
+        Self { lines_of: Some(theft), ..self }
+    }
+
+    pub(super) fn subject(&self) -> Subject<'static> {
+        let Self { name, label, technique, tool, twin_of, .. } = *self;
+        Subject { name, label, technique, tool, twin_of }
+    }
+
+    /// What shares its lines: a theft and its twins.
+    pub(super) fn group(&self) -> &'static str {
+        self.lines_of.or(self.twin_of).unwrap_or(self.name)
+    }
 }
 
-static ROWS: &[Row] = &[
-    theft("theft-https-put", "https_upload", "curl -T", 4, theft::http::https_put),
-    theft("theft-http-post", "http_upload", "curl --data-binary", 4, theft::http::http_post),
-    theft("theft-https-form", "https_upload", "curl -F", 3, theft::http::https_form),
-    theft("theft-https-chunks", "https_upload", "curl -T, in parts", 3, theft::http::https_chunks),
-    theft(
-        "theft-http-beacon",
-        "http_beacon",
-        "curl --data-binary, periodic",
-        4,
-        theft::http::beacon,
-    ),
-    theft("theft-scp", "ssh_transfer", "scp", 4, theft::ssh::scp),
-    theft("theft-sftp", "ssh_transfer", "sftp", 3, theft::ssh::sftp),
-    theft("theft-rsync", "ssh_transfer", "rsync", 4, theft::ssh::rsync),
-    theft("theft-ssh-pipe", "ssh_transfer", "cat | ssh", 2, theft::ssh::pipe),
-    theft("theft-iodine", "dns_tunnel", "iodine", 7, theft::dns::iodine),
-    theft("theft-dns-fast", "dns_exfil", "dig", 4, theft::dns::fast_queries),
-    theft("theft-dns-slow", "dns_exfil", "dig", 3, theft::dns::slow_queries),
-    theft("theft-ptunnel", "icmp_tunnel", "ptunnel-ng", 3, theft::icmp::ptunnel),
-    theft("theft-icmp-fast", "icmp_exfil", "raw socket", 4, theft::icmp::fast_echo),
-    theft("theft-icmp-slow", "icmp_exfil", "raw socket", 3, theft::icmp::slow_echo),
-    theft("theft-tcp", "raw_tcp_upload", "ncat, socat", 4, theft::raw::tcp),
-    theft("theft-tls", "raw_tcp_upload", "socat openssl", 2, theft::raw::tls),
-    theft("theft-udp", "raw_udp_upload", "udp socket", 3, theft::raw::udp),
-    benign("browse", "web_browsing", "curl --parallel", 6, benign::web::browse),
-    benign("download", "download", "curl", 5, benign::web::download),
-    benign("api", "api_calls", "curl", 4, benign::web::api).twin_of("theft-http-beacon"),
-    benign("update", "software_update", "curl", 4, benign::web::update),
-    benign("form", "form_post", "curl -F", 4, benign::web::form).twin_of("theft-https-form"),
-    benign("photos", "photo_upload", "curl -F", 4, benign::web::photos).twin_of("theft-https-form"),
-    benign("speed-test", "speed_test", "curl", 3, benign::web::speed_test)
-        .twin_of("theft-https-put"),
-    benign("dns-lookups", "dns", "dig", 5, benign::network::lookups).twin_of("theft-dns-fast"),
-    benign("ping", "monitoring", "ping", 5, benign::network::ping).twin_of("theft-icmp-fast"),
-    benign("call", "video_call", "udp", 4, benign::network::call).twin_of("theft-udp"),
-    benign("ssh", "remote_admin", "ssh", 4, benign::remote::interactive).twin_of("theft-scp"),
-    benign("git", "source_control", "git over ssh", 4, benign::remote::git).twin_of("theft-scp"),
-    benign("backup-home", "backup", "rsync, scp, sftp, restic", 8, benign::backup::to_depot)
-        .twin_of("theft-rsync"),
-    benign("backup-cloud-rsync", "backup", "rsync", 3, benign::backup::rsync_to_cloud)
-        .twin_of("theft-rsync"),
-    benign("backup-cloud-restic", "backup", "restic over sftp", 3, benign::backup::restic_to_cloud)
-        .twin_of("theft-sftp"),
-    benign("backup-cloud-https", "backup", "curl -T", 3, benign::backup::https_to_cloud)
-        .twin_of("theft-https-chunks"),
-];
+/// Rows of the set whose name contains one of the texts; all of them without any.
+pub(super) fn matching(only: &[String], proof: bool) -> Vec<&'static Row> {
+    let rows = if proof { proof::ROWS } else { training::ROWS };
+    let wanted = |row: &&Row| only.is_empty() || only.iter().any(|text| row.name.contains(text));
+    rows.iter().filter(wanted).collect()
+}
 
-/// Rows whose name contains the text; all of them without one.
-pub(super) fn matching(only: Option<&str>) -> Vec<&'static Row> {
-    ROWS.iter().filter(|row| only.is_none_or(|text| row.name.contains(text))).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two lines, and three benign runs on each.
+    const QUIET_RUNS: u64 = 6;
+
+    #[test]
+    fn every_theft_has_its_twins() {
+        for theft in training::ROWS.iter().filter(|row| row.label == Label::Exfil) {
+            let twins = training::ROWS
+                .iter()
+                .filter(|row| row.label == Label::Benign && row.group() == theft.group());
+            let runs: u64 = twins.map(|row| row.runs).sum();
+            assert!(runs >= QUIET_RUNS, "{} has {runs} benign runs on its lines", theft.name);
+        }
+    }
+
+    #[test]
+    fn names_are_the_rows_own() {
+        for rows in [training::ROWS, proof::ROWS] {
+            for row in rows {
+                let same = rows.iter().filter(|other| other.name == row.name).count();
+                let known = |theft: &str| rows.iter().any(|other| other.name == theft);
+                assert!(same == 1 && known(row.group()), "{} {}", row.name, row.group());
+            }
+        }
+    }
 }

@@ -1,10 +1,19 @@
 //! Thefts: each carries a document out of the client and shows that the receiver has all of it.
 
 pub(super) mod dns;
+pub(super) mod drip;
+pub(super) mod echo;
+pub(super) mod ftp;
 pub(super) mod http;
 pub(super) mod icmp;
+pub(super) mod mail;
+pub(super) mod names;
+pub(super) mod post;
+pub(super) mod quic;
 pub(super) mod raw;
 pub(super) mod ssh;
+pub(super) mod tunnel;
+pub(super) mod upload;
 
 use super::random::Random;
 

@@ -46,6 +46,23 @@ const LAB: &[Need] = &[
     ("openssl", "openssl"),
     ("socat", "socat"),
     ("ncat", "ncat"),
+    ("wget", "wget"),
+    ("aria2c", "aria2"),
+    ("hping3", "hping3"),
+    ("swaks", "swaks"),
+    ("lftp", "lftp"),
+    ("rclone", "rclone"),
+    ("borg", "borgbackup"),
+    ("dns2tcpd", "dns2tcp"),
+    ("kdig", "knot-dnsutils"),
+    ("fping", "fping"),
+    ("mtr", "mtr-tiny"),
+    ("traceroute", "traceroute"),
+    ("stunnel", "stunnel4"),
+    ("tinyproxy", "tinyproxy"),
+    ("openvpn", "openvpn"),
+    ("wireguard-go", "wireguard-go"),
+    ("wg", "wireguard-tools"),
 ];
 
 /// Where root's tools live, although a user's PATH may not name them.
@@ -118,7 +135,7 @@ fn require_apt(missing: &[Need], packages: &[&str]) -> Result<()> {
 
 /// Tries with the package lists as they are, then once more with fresh ones: a new machine has none,
 /// and old lists name files that mirrors no longer hold.
-fn install(packages: &[&str]) -> Result<()> {
+pub(super) fn install(packages: &[&str]) -> Result<()> {
     let _no_daemons = NoDaemons::hold()?;
     let arguments = [&["install", "--yes", "--no-install-recommends"], packages].concat();
     if apt_get(&arguments)?.status.success() {

@@ -116,6 +116,6 @@ fn linker() -> PathBuf {
     tools().join("bin/bpf-linker")
 }
 
-fn tools() -> PathBuf {
+pub(super) fn tools() -> PathBuf {
     project::root().join(".tools")
 }

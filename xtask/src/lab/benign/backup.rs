@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use super::pause;
 use crate::lab::random::Random;
 use crate::lab::scene::{DEPOT, Outcome, Scene, Target, ensure_arrived};
+use crate::lab::tools::upload::{Tool, Uploader, folder_bytes};
 
 const SMALLEST: u64 = 200_000;
 const LARGEST: u64 = 30_000_000;
@@ -31,6 +32,56 @@ pub(in crate::lab) fn rsync_to_cloud(scene: &Scene<'_>, random: &mut Random) -> 
 pub(in crate::lab) fn restic_to_cloud(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
     let target = scene.named_target(random)?;
     restic(scene, random, &target, 2)
+}
+
+/// The first backup to a new cloud, and small ones after it.
+pub(in crate::lab) fn first_restic(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
+    first_and_later(scene, random, Tool::Restic)
+}
+
+pub(in crate::lab) fn first_s3(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
+    first_and_later(scene, random, Tool::S3)
+}
+
+pub(in crate::lab) fn first_https(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
+    first_and_later(scene, random, Tool::Https)
+}
+
+/// An album of films, in several parts each.
+pub(in crate::lab) fn s3_in_parts(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
+    let target = scene.named_target(random)?;
+    let bytes = random.size(LARGEST / 3, LARGEST);
+    Uploader::new(scene, Tool::S3)?.send(random, &target, bytes)?;
+    Ok(Outcome::benign(format!("{bytes} bytes to {}", target.host)))
+}
+
+/// A release, copied to the server that runs it.
+pub(in crate::lab) fn deploy_by_scp(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
+    let target = scene.named_target(random)?;
+    copy(scene, random, &target, "scp")
+}
+
+pub(in crate::lab) fn deploy_by_sftp(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
+    let target = scene.named_target(random)?;
+    copy(scene, random, &target, "sftp")
+}
+
+/// A project's whole history to a second home, then day-to-day changes.
+pub(in crate::lab) fn git_mirror(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
+    first_and_later(scene, random, Tool::Git)
+}
+
+fn first_and_later(scene: &Scene<'_>, random: &mut Random, tool: Tool) -> Result<Outcome> {
+    let target = scene.named_target(random)?;
+    let mut uploader = Uploader::new(scene, tool)?;
+    let first = random.size(SMALLEST, LARGEST);
+    uploader.send(random, &target, first)?;
+    for _ in 0..random.between(0, 3) {
+        pause(random, 0.5, 2.0);
+        let later = random.size(5_000, 400_000);
+        uploader.send(random, &target, later)?;
+    }
+    Ok(Outcome::benign(format!("{}, {first} bytes at first, to {}", tool.name(), target.host)))
 }
 
 /// Objects into a bucket: asks what is there, then sends what is new.
@@ -134,17 +185,4 @@ fn change(random: &mut Random, folder: &Path) -> Result<()> {
     let size = random.size(2_000, 300_000);
     let name = format!("file-new-{}", random.between(0, 1_000_000));
     fs::write(folder.join(name), random.document(size)).context("failed to write a changed file")
-}
-
-fn folder_bytes(folder: &Path) -> Result<usize> {
-    let mut total = 0;
-    for file in
-        fs::read_dir(folder).with_context(|| format!("failed to list {}", folder.display()))?
-    {
-        let file = file.context("failed to list a folder")?;
-        let details = file.metadata().context("failed to look at a file")?;
-        total +=
-            if details.is_dir() { folder_bytes(&file.path())? } else { details.len() as usize };
-    }
-    Ok(total)
 }

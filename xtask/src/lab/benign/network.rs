@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::{LENGTH_SECS, pause};
 use crate::lab::random::Random;
 use crate::lab::scene::{Outcome, Scene, resolver};
+use crate::lab::sites;
 
 const START: Duration = Duration::from_secs(10);
 const CALL_PORT: u16 = 19_302;
@@ -13,26 +14,33 @@ const CALL_PORT: u16 = 19_302;
 /// What a busy day asks: known names, unknown ones, mail servers, and names made of digests as virus
 /// scanners and content networks use them.
 pub(in crate::lab) fn lookups(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
-    let through = format!("@{}", resolver(random));
     let (mut asked, start) = (0, Instant::now());
     while start.elapsed().as_secs_f64() < LENGTH_SECS {
-        let count = random.between(2, 50);
-        let list: String = (0..count).map(|_| question(scene, random)).collect();
-        let batch = scene.document("names", list.as_bytes())?;
-        // 9: no answer to one of them, as a lossy line has it.
-        scene.run_with_status(
-            "dig",
-            &[&through, "+short", "+tries=3", "+timeout=2", "-f", &batch],
-            &[0, 9],
-        )?;
-        asked += count;
+        asked += ask(scene, random, "names", 50)?;
         pause(random, 0.1, 1.2);
     }
-    Ok(Outcome::benign(format!("{asked} names at {through}")))
+    Ok(Outcome::benign(format!("{asked} names")))
+}
+
+/// Up to `most` questions at once; `batch` names the file that holds them.
+pub(in crate::lab) fn ask(
+    scene: &Scene<'_>,
+    random: &mut Random,
+    batch: &str,
+    most: u64,
+) -> Result<u64> {
+    let through = format!("@{}", resolver(random));
+    let count = random.between(2, most);
+    let list: String = (0..count).map(|_| question(scene, random)).collect();
+    let batch = scene.document(batch, list.as_bytes())?;
+    // 9: no answer to one of them, as a lossy line has it.
+    let arguments = [&through, "+short", "+tries=3", "+timeout=2", "-f", &batch];
+    scene.run_with_status("dig", &arguments, &[0, 9])?;
+    Ok(count)
 }
 
 fn question(scene: &Scene<'_>, random: &mut Random) -> String {
-    let site = random.pick(&scene.shared.sites).name.clone();
+    let site = random.pick(sites::visited(&scene.shared.sites)).name.clone();
     match random.between(0, 19) {
         0..=8 => format!("{site} A\n"),
         9..=13 => format!("{site} AAAA\n"),
@@ -83,10 +91,12 @@ pub(in crate::lab) fn ping(scene: &Scene<'_>, random: &mut Random) -> Result<Out
 pub(in crate::lab) fn call(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
     let target = scene.target(random)?;
     let kbit = random.between(200, 2_500);
+    // Without it nothing can listen at an IPv6 address that only a route makes its own.
+    scene.internet().sysctl("net.ipv6.ip_nonlocal_bind", "1")?;
     let answering = scene.start_script(
         scene.internet(),
         "call.py",
-        &["answer".to_owned(), CALL_PORT.to_string()],
+        &["answer".to_owned(), target.address.to_string(), CALL_PORT.to_string()],
     )?;
     answering.wait_for_line("ready", START)?;
     let arguments = [

@@ -35,6 +35,21 @@ pub(in crate::lab) fn interactive(scene: &Scene<'_>, random: &mut Random) -> Res
     Ok(Outcome::benign(format!("{shown} bytes shown from {}", target.host)))
 }
 
+/// A command whose output is a file: as much comes back as a thief's pipe carries out.
+pub(in crate::lab) fn pull(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
+    let target = scene.named_target(random)?;
+    let size = random.size(20_000, 20_000_000);
+    let there = scene.document("there", &random.document(size))?;
+    let command = format!(
+        "ssh -F {} root@{} 'cat {there}' | wc -c",
+        scene.shared.path("ssh_config"),
+        target.host
+    );
+    let came = scene.run("sh", &["-c", &command])?;
+    ensure!(came.trim() == size.to_string(), "{size} bytes were asked for and {came} came");
+    Ok(Outcome::benign(format!("{size} bytes from {}", target.host)))
+}
+
 /// Clone, commit, push, fetch.
 pub(in crate::lab) fn git(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
     let target = scene.named_target(random)?;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
-use super::{LENGTH_SECS, pause};
+use super::{LENGTH_SECS, network, pause};
 use crate::lab::random::Random;
 use crate::lab::scene::{Outcome, Scene, Target, ensure_arrived};
 use crate::lab::shared::DOWNLOADS_MB;
@@ -24,20 +24,33 @@ pub(in crate::lab) fn browse(scene: &Scene<'_>, random: &mut Random) -> Result<O
     Ok(Outcome::benign(format!("{sites} sites")))
 }
 
-/// What goes on beside a theft.
+/// What goes on beside what a recording is about: mostly pages, sometimes bare look-ups.
 pub(in crate::lab) fn background(
     scene: &Scene<'_>,
     random: &mut Random,
     over: &AtomicBool,
 ) -> Result<()> {
     while !over.load(Ordering::Relaxed) {
-        visit(scene, random)?;
+        if random.chance(0.8) {
+            visit(scene, random)?;
+        } else {
+            network::ask(scene, random, "background-names", 6)?;
+        }
         pause(random, 0.3, 2.0);
     }
     Ok(())
 }
 
 fn visit(scene: &Scene<'_>, random: &mut Random) -> Result<()> {
+    visit_with(scene, random, 18)
+}
+
+/// One page and up to `most_assets` of what belongs to it.
+pub(in crate::lab) fn visit_with(
+    scene: &Scene<'_>,
+    random: &mut Random,
+    most_assets: u64,
+) -> Result<()> {
     let target = scene.named_target(random)?;
     let scheme = if random.chance(0.8) { "https" } else { "http" };
     // Browsers send cookies and long headers; they are a good part of what leaves.
@@ -48,7 +61,7 @@ fn visit(scene: &Scene<'_>, random: &mut Random) -> Result<()> {
     let connections = random.between(1, 6).to_string();
     let mut arguments =
         [&CURL[..], &["-H", &cookie, "--parallel", "--parallel-max", &connections]].concat();
-    let urls: Vec<String> = (0..random.between(1, 18))
+    let urls: Vec<String> = (0..random.between(1, most_assets))
         .map(|_| format!("{scheme}://{}/asset-{}", target.host, random.between(0, ASSETS - 1)))
         .collect();
     for url in &urls {

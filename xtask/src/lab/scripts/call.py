@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """One end of a video call: sound and pictures over UDP, both ways at once.
 
-usage: call.py answer PORT | call.py dial ADDRESS PORT SECONDS KBIT SEED     prints bytes received
+usage: call.py answer ADDRESS PORT | call.py dial ADDRESS PORT SECONDS KBIT SEED     prints bytes received
 """
 import random, select, socket, sys, time
 
@@ -26,8 +26,9 @@ def talk(s, peer, seconds, kbit, seed):
 
 
 if sys.argv[1] == "answer":
-    s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-    s.bind(("::", int(sys.argv[2])))
+    address, port = sys.argv[2], int(sys.argv[3])
+    s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind((address, port))
     print("ready", flush=True)
     _, peer = s.recvfrom(2000)
     s.connect(peer[:2])

@@ -30,7 +30,7 @@ class Sink(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer)
 
-    do_GET = do_PUT = do_POST = take
+    do_GET = do_PUT = do_POST = do_PROPFIND = do_MKCOL = take
 
     def log_message(self, *_):
         pass

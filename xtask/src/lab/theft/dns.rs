@@ -8,13 +8,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use detector_tests::{Background, poll_until, wait_for_udp_listener};
 
+use crate::lab::encoding::Encoding;
 use crate::lab::random::Random;
 use crate::lab::scene::{Outcome, Scene, Target, ensure_arrived, resolver};
 use crate::lab::sites::THIEF_NAME_SERVER;
 
 const START: Duration = Duration::from_secs(15);
 /// Takes half a minute over a long line.
-const LARGEST_TUNNELLED: u64 = 200_000;
+const LARGEST_TUNNELLED: u64 = 70_000;
 /// As many as a long line takes in a quarter of a minute.
 const MOST_QUERIES: usize = 400;
 const SENDER: Duration = Duration::from_secs(60);
@@ -68,13 +69,26 @@ pub(in crate::lab) fn slow_queries(scene: &Scene<'_>, random: &mut Random) -> Re
     carry(scene, random, size, &Pace { queries_at_once: 1, senders: 1, pause_secs })
 }
 
+/// A secret in one name, or in a few.
+pub(in crate::lab) fn single_query(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
+    let size = random.size(30, 130);
+    carry(scene, random, size, &Pace { queries_at_once: 1, senders: 1, pause_secs: 0.5 })
+}
+
+/// One short name at a time, for so long.
+pub(super) fn drip(scene: &Scene<'_>, random: &mut Random, seconds: f64) -> Result<Outcome> {
+    let pause_secs = random.log_uniform(2.0, 8.0);
+    let size = random.between(6, 40) * (seconds / pause_secs) as u64;
+    carry(scene, random, size as usize, &Pace { queries_at_once: 1, senders: 1, pause_secs })
+}
+
 struct Pace {
     queries_at_once: usize,
     senders: usize,
     pause_secs: f64,
 }
 
-/// Sends the document as hexadecimal labels under the thief's zone and reads it back from the names
+/// Sends the document as labels under the thief's zone and reads it back from the names
 /// that the thief's server was asked for.
 fn carry(scene: &Scene<'_>, random: &mut Random, size: usize, pace: &Pace) -> Result<Outcome> {
     let through = if random.chance(0.3) { THIEF_NAME_SERVER } else { resolver(random) };
@@ -87,9 +101,11 @@ fn carry(scene: &Scene<'_>, random: &mut Random, size: usize, pace: &Pace) -> Re
     )?;
     server.wait_for_line("ready", START)?;
     let (labels, label_length) = (random.between(1, 3) as usize, random.between(16, 62) as usize);
-    let document = random.document(size.min(MOST_QUERIES * labels * (label_length / 2)));
+    let encoding = Encoding::draw(random);
+    let most = MOST_QUERIES * labels * encoding.bytes_in(label_length);
+    let document = random.document(size.min(most));
     let size = document.len();
-    let names = names_of(&document, &scene.thief_zone, labels, label_length);
+    let names = names_of(&document, &scene.thief_zone, labels, (encoding, label_length));
     let kind = if style == "text" { "TXT" } else { *random.pick(&["A", "A", "AAAA"]) };
     for (number, some) in names.chunks(pace.queries_at_once * pace.senders).enumerate() {
         let lists = some.chunks(pace.queries_at_once).enumerate();
@@ -111,6 +127,7 @@ fn carry(scene: &Scene<'_>, random: &mut Random, size: usize, pace: &Pace) -> Re
     let arrived = read_back(
         &fs::read_to_string(&log).context("nobody asked the thief's server")?,
         &scene.thief_zone,
+        encoding,
     );
     ensure!(
         arrived == document,
@@ -122,39 +139,41 @@ fn carry(scene: &Scene<'_>, random: &mut Random, size: usize, pace: &Pace) -> Re
         through,
         size,
         format!(
-            "{size} bytes in {} {kind} queries for {} through {through}, answered with {style}",
+            "{size} bytes as {encoding:?} in {} {kind} queries for {} through {through}, answered with {style}",
             names.len(),
             scene.thief_zone
         ),
     )
 }
 
-/// `NUMBER.LABEL[.LABEL…].ZONE`, the labels of even length so that each holds whole bytes.
-fn names_of(document: &[u8], zone: &str, labels: usize, label_length: usize) -> Vec<String> {
-    let bytes_per_label = label_length / 2;
+/// `NUMBER.LABEL[.LABEL…].ZONE`; each label holds whole bytes.
+fn names_of(
+    document: &[u8],
+    zone: &str,
+    labels: usize,
+    (encoding, label_length): (Encoding, usize),
+) -> Vec<String> {
+    let bytes_per_label = encoding.bytes_in(label_length);
     let name = |(number, part): (usize, &[u8])| {
-        let labels: Vec<String> = part
-            .chunks(bytes_per_label)
-            .map(|bytes| bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-            .collect();
+        let labels: Vec<String> =
+            part.chunks(bytes_per_label).map(|bytes| encoding.encode(bytes)).collect();
         format!("{number:x}.{}.{zone}", labels.join("."))
     };
     document.chunks(bytes_per_label * labels).enumerate().map(name).collect()
 }
 
 /// The document from the names, whatever their order and however often each came.
-fn read_back(log: &str, zone: &str) -> Vec<u8> {
+fn read_back(log: &str, zone: &str, encoding: Encoding) -> Vec<u8> {
     let parts: BTreeMap<usize, Vec<u8>> =
-        log.lines().filter_map(|name| part_of(name, zone)).collect();
+        log.lines().filter_map(|name| part_of(name, zone, encoding)).collect();
     parts.into_values().flatten().collect()
 }
 
-fn part_of(name: &str, zone: &str) -> Option<(usize, Vec<u8>)> {
+fn part_of(name: &str, zone: &str, encoding: Encoding) -> Option<(usize, Vec<u8>)> {
     let (number, labels) = name.strip_suffix(zone)?.strip_suffix('.')?.split_once('.')?;
-    let digits: String = labels.split('.').collect();
-    let byte = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
-    let bytes: Option<Vec<u8>> = (0..digits.len()).step_by(2).map(byte).collect();
-    Some((usize::from_str_radix(number, 16).ok()?, bytes?))
+    let bytes: Option<Vec<Vec<u8>>> =
+        labels.split('.').map(|label| encoding.decode(label)).collect();
+    Some((usize::from_str_radix(number, 16).ok()?, bytes?.concat()))
 }
 
 /// What the network sees is a client that tells its resolver.

@@ -124,6 +124,26 @@ pub(in crate::lab) fn https_chunks(scene: &Scene<'_>, random: &mut Random) -> Re
     ))
 }
 
+/// A file cut in parts that leave at the same time, over a connection each.
+pub(in crate::lab) fn https_parallel(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
+    let target = scene.target(random)?;
+    let parts = random.between(2, 6) as usize;
+    let part = random.size(50_000, 4_000_000);
+    let file = scene.document("part", &random.document(part))?;
+    let url = format!("https://{}/up/part", target.url_host());
+    let mut arguments = CURL[..4].to_vec();
+    arguments.extend([target.family_flag(), "--parallel", "--http1.1"]);
+    (0..parts)
+        .for_each(|_| arguments.extend(["--output", "/dev/null", "--upload-file", &file, &url]));
+    scene.run("curl", &arguments)?;
+    ensure_arrived(part * parts, scene.sunk_bytes("/up/part")?)?;
+    Ok(Outcome::stolen(
+        scene.culprit(&target, "tcp", Some(443))?,
+        part * parts,
+        format!("{parts} parts of {part} bytes at once to {}", target.host),
+    ))
+}
+
 /// A few kilobytes every second or so, with and without jitter.
 pub(in crate::lab) fn beacon(scene: &Scene<'_>, random: &mut Random) -> Result<Outcome> {
     let target = scene.target(random)?;

@@ -59,6 +59,13 @@ pub(in crate::lab) fn slow_echo(scene: &Scene<'_>, random: &mut Random) -> Resul
     carry(scene, random, chunk, count, 11.0 / count as f64)
 }
 
+/// A payload of a few bytes every few seconds, for so long.
+pub(super) fn drip(scene: &Scene<'_>, random: &mut Random, seconds: f64) -> Result<Outcome> {
+    let pause_secs = random.log_uniform(0.7, 6.0);
+    let chunk = random.between(2, 48) as usize;
+    carry(scene, random, chunk, (seconds / pause_secs) as usize, pause_secs)
+}
+
 fn carry(
     scene: &Scene<'_>,
     random: &mut Random,

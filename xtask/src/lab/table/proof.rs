@@ -1,0 +1,31 @@
+//! Scenarios for proof only: nothing is learned from them.
+
+use super::{Row, benign, theft};
+use crate::lab::proof::{benign, channels, theft};
+
+pub(super) static ROWS: &[Row] = &[
+    theft("proof-wget", "http_post_exfil", "wget --post-file", 4, theft::wget),
+    theft("proof-rclone", "https_upload", "rclone over WebDAV", 4, theft::rclone),
+    theft("proof-lftp-sftp", "ssh_transfer", "lftp", 4, theft::lftp_sftp),
+    theft("proof-borg", "ssh_transfer", "borg", 3, theft::borg),
+    theft("proof-dns2tcp", "dns_tunnel", "dns2tcp", 4, channels::dns2tcp),
+    theft("proof-mail", "smtp_exfil", "curl", 4, theft::mail),
+    theft("proof-lftp-ftp", "ftp_upload", "lftp", 4, theft::lftp_ftp),
+    theft("proof-hping", "icmp_exfil", "hping3", 4, channels::hping),
+    theft("proof-shell", "raw_tcp_upload", "bash", 4, channels::shell),
+    theft("proof-drip", "slow_drip", "bash", 3, channels::shell_drip),
+    theft("proof-kdig", "doh_tunnel", "kdig", 3, channels::kdig),
+    theft("proof-openvpn", "vpn_upload", "curl over openvpn", 3, channels::openvpn),
+    benign("ordinary-wget", "form_post", "wget", 4, benign::wget).twin_of("proof-wget"),
+    benign("ordinary-rclone", "shared_folder", "rclone over WebDAV", 4, benign::rclone)
+        .twin_of("proof-rclone"),
+    benign("ordinary-lftp", "file_exchange", "lftp", 6, benign::lftp).twin_of("proof-lftp-sftp"),
+    benign("ordinary-borg", "backup", "borg", 4, benign::borg).twin_of("proof-borg"),
+    benign("ordinary-kdig", "dns_over_https", "kdig", 4, benign::kdig).twin_of("proof-kdig"),
+    benign("ordinary-mail", "mail", "curl", 4, benign::mail).twin_of("proof-mail"),
+    benign("ordinary-hping", "monitoring", "hping3", 4, benign::hping).twin_of("proof-hping"),
+    benign("ordinary-aria", "download", "aria2c", 3, benign::aria),
+    benign("ordinary-iperf", "speed_test", "iperf3", 4, benign::iperf).twin_of("proof-shell"),
+    benign("ordinary-openvpn", "vpn", "curl over openvpn", 4, benign::openvpn)
+        .twin_of("proof-openvpn"),
+];
