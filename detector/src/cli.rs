@@ -111,13 +111,13 @@ pub struct Train {
     /// Name every theft that was missed and every false alert
     #[arg(long)]
     pub list: bool,
-    /// How many missed thefts a false alert is as bad as: the threshold is chosen by it
-    #[arg(long, default_value_t = 1.5)]
+    /// How many missed thefts a false alert is as bad as: from it the threshold follows
+    #[arg(long, default_value_t = 3.0)]
     pub cost: f64,
     /// Share of thefts among sessions where the model will serve: what probabilities are for
     #[arg(long, default_value_t = 0.01)]
     pub prior: f64,
-    /// Threshold of the model [default: chosen on the out-of-fold scores]
+    /// Threshold of the model [default: cost / (1 + cost)]
     #[arg(long)]
     pub threshold: Option<f64>,
     /// Configuration file [default: /etc/detector/detector.toml where it exists]

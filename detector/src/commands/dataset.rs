@@ -59,6 +59,8 @@ pub(super) struct Dataset {
     /// Of each row: the doubt that the rules leave, and whether it is a habit of the host.
     pub(super) rules: Vec<f64>,
     pub(super) habits: Vec<bool>,
+    /// The tracker's number of the session of each row; one alert is raised for each.
+    pub(super) alerts: Vec<u64>,
     hold_out: HoldOut,
     context_use: ContextUse,
     history: HistoryConfig,
@@ -192,16 +194,16 @@ struct Collector<'a> {
     history: History,
     /// Sessions that steal, which no baseline learns.
     thieves: HashSet<(u64, Side)>,
-    units: HashMap<(SessionKey, Side), u64>,
+    units: HashMap<(SessionKey, Side, Option<usize>), u64>,
     row: Vec<f32>,
     failure: Option<anyhow::Error>,
 }
 
 impl Collector<'_> {
-    fn unit(&mut self, session: &Session, sender: Side, theft: bool) -> u64 {
+    fn unit(&mut self, session: &Session, sender: Side, culprit: Option<usize>) -> u64 {
         let units = &mut self.dataset.units;
         let entry = self.entry;
-        let number = *self.units.entry((session.key, sender)).or_insert_with(|| {
+        let number = *self.units.entry((session.key, sender, culprit)).or_insert_with(|| {
             let (client, server) = (ip(&session.key.client), ip(&session.key.server));
             let (src, dst) =
                 if sender == Side::Client { (client, server) } else { (server, client) };
@@ -209,7 +211,7 @@ impl Collector<'_> {
                 file: entry.file.clone(),
                 origin: entry.origin(),
                 technique: entry.technique.clone(),
-                theft,
+                theft: culprit.is_some(),
                 src,
                 dst,
                 protocol: session.key.protocol,
@@ -235,20 +237,22 @@ impl Collector<'_> {
         sender: Side,
         now_ns: u64,
     ) -> anyhow::Result<()> {
-        let label = match self.entry.truth(session, flow, sender) {
-            Truth::Theft => true,
-            Truth::Ordinary => false,
+        let culprit = match self.entry.truth(session, flow, sender) {
+            Truth::Theft(number) => Some(number),
+            Truth::Ordinary => None,
             Truth::Unknown => return Ok(()),
         };
+        let label = culprit.is_some();
         if label {
             self.thieves.insert((session.id, sender));
         }
-        let unit = self.unit(session, sender, label);
+        let unit = self.unit(session, sender, culprit);
         let context = self.history.context(session, sender, now_ns);
         let sample = Sample::new(session, sender, now_ns).with_context(context);
         let found: Vec<_> = rules::find(&sample).collect();
         self.dataset.rules.push(score::join(0.0, &found, false).rules);
         self.dataset.habits.push(context.is_habit());
+        self.dataset.alerts.push(session.id);
         let masked = sample.with_context(self.dataset.context_use.of(unit, context));
         vector(&masked, &mut self.row);
         self.dataset.table.push(&self.row, RowKey { label, group: self.group, session: unit })?;

@@ -9,7 +9,7 @@ use crate::features::Kind;
 use crate::model::{Scored, TrainConfig};
 
 use super::dataset::{ContextUse, Dataset};
-use super::out_of_fold::{self, COMMON_THRESHOLD, Recipe};
+use super::out_of_fold::{self, Recipe};
 use super::report::Quality;
 use super::train::{self, DEFAULT_COST, DEFAULT_PRIOR};
 use super::vectors::common_kind;
@@ -75,9 +75,10 @@ fn out_of_fold_quality(kind: Kind, dataset: &mut Dataset) -> anyhow::Result<Qual
         forest: TrainConfig::default(),
         folds: FOLDS,
         prior: train::prior_of(kind, DEFAULT_PRIOR),
-        objective: train::objective(DEFAULT_COST),
+        cost: DEFAULT_COST,
         threshold: None,
     };
     let held = out_of_fold::judge(dataset, &recipe)?;
-    Ok(Quality::of(dataset, &held.scored, &held.forest, COMMON_THRESHOLD))
+    let threshold = recipe.threshold(&held.scored)?;
+    Ok(Quality::of(dataset, &held.scored, &held.forest, threshold))
 }

@@ -36,6 +36,10 @@ pub struct Entry {
     other_flows: Option<String>,
     /// The registered domain that a theft over DNS goes through; more words may follow.
     domain: Option<String>,
+    /// Set where the capture is a series of days.
+    series: Option<String>,
+    /// Of the first packet, in seconds since 1970.
+    start_epoch: Option<f64>,
     #[serde(default)]
     exclude_from_scoring: bool,
     #[serde(default)]
@@ -50,12 +54,17 @@ struct Culprit {
     dport: Option<u16>,
     role: Option<String>,
     flows: Option<u64>,
+    /// When it stole, in seconds since the capture began: minded in a series alone, where the same
+    /// two hosts do ordinary things at other times.
+    first_seen_rel_s: Option<f64>,
+    last_seen_rel_s: Option<f64>,
 }
 
 /// What a sender of a session is known to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Truth {
-    Theft,
+    /// The theft with this number in the manifest's entry.
+    Theft(usize),
     Ordinary,
     /// Neither to be learned from nor to be counted.
     Unknown,
@@ -130,12 +139,19 @@ impl Entry {
         let (client, server) = (ip(&session.key.client), ip(&session.key.server));
         let ports = [session.key.server_port, flow.initiator_port()];
         let protocol = protocol_name(session.key.protocol);
-        if let Some(culprit) =
-            self.malicious.iter().find(|culprit| culprit.is(client, server, &protocol, ports))
+        let at_that_time = |culprit: &Culprit| match (&self.series, self.start_epoch) {
+            (Some(_), Some(start)) => culprit.is_active(session, start),
+            _ => true,
+        };
+        let found = self.malicious.iter().position(|culprit| {
+            culprit.is(client, server, &protocol, ports) && at_that_time(culprit)
+        });
+        if let Some((number, culprit)) =
+            found.and_then(|number| Some((number, self.malicious.get(number)?)))
         {
             let source = if sender == Side::Client { client } else { server };
             return if culprit.is_theft() && culprit.src == source && self.is_channel(session) {
-                Truth::Theft
+                Truth::Theft(number)
             } else {
                 Truth::Unknown
             };
@@ -175,6 +191,14 @@ impl Culprit {
         ends.contains(&(client, server))
             && same_protocol(&self.proto, protocol)
             && self.dport.is_none_or(|port| port == 0 || ports.contains(&port))
+    }
+
+    /// Whether it stole while the session went on; `start` is the capture's, in seconds since 1970.
+    fn is_active(&self, session: &Session, start: f64) -> bool {
+        let [from, to] = [self.first_seen_rel_s, self.last_seen_rel_s]
+            .map(|at| at.map(|seconds| start + seconds));
+        let [first, last] = [session.first_seen_ns, session.last_seen_ns].map(|ns| ns as f64 / 1e9);
+        from.is_none_or(|from| last >= from - 1.0) && to.is_none_or(|to| first <= to + 1.0)
     }
 
     fn is_theft(&self) -> bool {
@@ -235,6 +259,30 @@ mod tests {
     }
 
     #[test]
+    fn in_a_series_the_time_tells_a_theft_from_the_habit() {
+        let text = r#"{"file":"pcap/a.pcap","label":"exfil","technique":"t","series":"s","start_epoch":1000.0,
+            "malicious":[{"src":"10.0.0.1","dst":"192.0.2.1","proto":"tcp","dport":22,
+                "first_seen_rel_s":50.0,"last_seen_rel_s":60.0}]}"#;
+        let entry: Entry = serde_json::from_str(text).unwrap();
+        let check = |from_secs: u64, to_secs: u64, expected: Truth| {
+            let address = |text: &str| octets(text.parse().unwrap());
+            let mut session = session(SessionKey {
+                client: address("10.0.0.1"),
+                server: address("192.0.2.1"),
+                protocol: 6,
+                server_port: 22,
+            });
+            session.first_seen_ns = from_secs * 1_000_000_000;
+            session.last_seen_ns = to_secs * 1_000_000_000;
+            assert_eq!(entry.truth(&session, &flow(), Side::Client), expected, "{from_secs}");
+        };
+        check(1_050, 1_060, Truth::Theft(0));
+        check(1_040, 1_055, Truth::Theft(0));
+        check(1_010, 1_020, Truth::Ordinary);
+        check(1_100, 1_120, Truth::Ordinary);
+    }
+
+    #[test]
     fn of_a_thiefs_domains_one_is_the_theft() {
         let check = |named: &str, domain: Option<&str>, expected: Truth| {
             let text = format!(
@@ -253,18 +301,18 @@ mod tests {
             );
         };
         let named = r#""pirate.sea (see qnames)""#;
-        check(named, Some("pirate.sea"), Truth::Theft);
+        check(named, Some("pirate.sea"), Truth::Theft(0));
         check(named, Some("innocent.example"), Truth::Unknown);
-        check(named, None, Truth::Theft);
-        check("null", Some("innocent.example"), Truth::Theft);
+        check(named, None, Truth::Theft(0));
+        check("null", Some("innocent.example"), Truth::Theft(0));
     }
 
     #[test]
     fn truths() {
         let theft = ("10.0.0.1", "192.0.2.1", 443);
-        check("none", theft, Side::Client, Truth::Theft);
+        check("none", theft, Side::Client, Truth::Theft(0));
         check("none", theft, Side::Server, Truth::Unknown);
-        check("none", ("192.0.2.1", "10.0.0.1", 443), Side::Server, Truth::Theft);
+        check("none", ("192.0.2.1", "10.0.0.1", 443), Side::Server, Truth::Theft(0));
         check("none", ("10.0.0.1", "192.0.2.1", 21), Side::Client, Truth::Unknown);
         let other = ("10.0.0.1", "192.0.2.9", 443);
         check("none", other, Side::Client, Truth::Ordinary);

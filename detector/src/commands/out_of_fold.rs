@@ -1,8 +1,8 @@
 //! What a model made in the same way would say of captures that it has not seen.
 //!
-//! Everything that is fitted is fitted inside each fold: the forest, its calibration and the
-//! threshold, the latter two on scores that are themselves out of fold within the fold's own rows.
-//! The rules' constants are fitted nowhere.
+//! Everything that is fitted is fitted inside each fold: the forest, and its calibration on scores
+//! that are themselves out of fold within the fold's own rows. The threshold follows from what errors
+//! cost, and the rules' constants are fitted nowhere.
 
 use anyhow::Context as _;
 
@@ -26,107 +26,79 @@ pub(super) struct Recipe {
     /// Share of thefts among sessions that probabilities are for. None: the forest's output is
     /// taken as it is.
     pub(super) prior: Option<f64>,
-    pub(super) objective: Objective,
-    /// None: chosen by the objective.
+    /// How many missed thefts a false alert is as bad as.
+    pub(super) cost: f64,
+    /// None: what the cost says.
     pub(super) threshold: Option<f64>,
 }
 
-/// What is fitted to a forest's output.
-#[derive(Clone, Debug)]
-pub(super) struct Fitted {
-    pub(super) calibration: Option<Calibration>,
-    pub(super) threshold: f64,
-}
-
-/// What models that have not seen a row's group say of it.
+/// What models that have not seen a row's group say of it, in the order of the rows.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Held {
-    /// The scores of all folds on one scale, on which each fold's own threshold is
-    /// [`COMMON_THRESHOLD`].
     pub(super) scored: Vec<Scored>,
-    /// The forests' part alone, calibrated.
+    /// The forests' part alone, as a probability.
     pub(super) forest: Vec<Scored>,
 }
 
-/// The threshold of scores out of fold.
-pub(super) const COMMON_THRESHOLD: f64 = 0.5;
+impl Recipe {
+    /// The score from which on an alert costs less than silence. Of a probability that is
+    /// cost / (1 + cost); of a score that is none it is what served best on `scored`.
+    ///
+    /// # Errors
+    ///
+    /// Scores of one label only.
+    pub(super) fn threshold(&self, scored: &[Scored]) -> anyhow::Result<f64> {
+        match (self.threshold, self.prior) {
+            (Some(threshold), _) => Ok(threshold),
+            (None, Some(_)) => Ok(self.cost / (1.0 + self.cost)),
+            (None, None) => {
+                let objective = Objective::Cost { false_positive: self.cost, false_negative: 1.0 };
+                choose_threshold(&by_session(scored), objective)
+            }
+        }
+    }
+}
 
-/// Calibration and threshold for a forest that is grown on all rows, from out-of-fold scores of the
-/// same rows.
+/// The calibration of a forest that is grown on all rows, from out-of-fold scores of the same rows.
 ///
 /// # Errors
 ///
 /// Data that cannot be divided or learned from.
-pub(super) fn fit(dataset: &Dataset, recipe: &Recipe) -> anyhow::Result<Fitted> {
-    let all: Vec<usize> = (0..dataset.table.len()).collect();
-    fit_rows(dataset, &dataset.table, &all, recipe, recipe.folds)
+pub(super) fn calibration(
+    table: &Table,
+    recipe: &Recipe,
+    folds: usize,
+) -> anyhow::Result<Option<Calibration>> {
+    let Some(prior) = recipe.prior else { return Ok(None) };
+    let scored = cross_validate(table, &recipe.forest, folds)?;
+    Calibration::fit(&scored, prior).map(Some)
 }
 
-/// Judges every row out of fold; in the order of the rows.
+/// Judges every row out of fold.
 ///
 /// # Errors
 ///
-/// As for [`fit`].
+/// As for [`calibration`].
 pub(super) fn judge(dataset: &Dataset, recipe: &Recipe) -> anyhow::Result<Held> {
     let table = &dataset.table;
     let folds = split(table, recipe.folds, recipe.forest.seed).context(
         "failed to validate out of fold: every part needs thefts and ordinary traffic of its own",
     )?;
-    let unjudged = joined_all(dataset);
+    let unjudged: Vec<Scored> = (0..table.len()).map(|row| joined(dataset, row, 0.0)).collect();
     let mut held = Held { scored: unjudged.clone(), forest: unjudged };
     for (number, Fold { kept, held_out }) in folds.iter().enumerate() {
         let own = table.subset(kept);
-        let fitted = fit_rows(dataset, &own, kept, recipe, INNER_FOLDS)
+        let calibration = calibration(&own, recipe, INNER_FOLDS)
             .with_context(|| format!("failed in fold {}", number + 1))?;
         let forest = train(&own, &recipe.forest)?.forest;
         for &row in held_out {
-            let probability = probability(&fitted.calibration, forest.score(table.row(row)));
-            let score = joined(dataset, row, probability).score;
-            held.scored[row].score = aligned(score, fitted.threshold);
+            let score = forest.score(table.row(row));
+            let probability = calibration.as_ref().map_or(score, |fitted| fitted.apply(score));
+            held.scored[row] = joined(dataset, row, probability);
             held.forest[row].score = probability;
         }
     }
     Ok(held)
-}
-
-/// Every row before a forest has said anything.
-fn joined_all(dataset: &Dataset) -> Vec<Scored> {
-    (0..dataset.table.len()).map(|row| joined(dataset, row, 0.0)).collect()
-}
-
-/// Moves a score so that `threshold` comes to lie at [`COMMON_THRESHOLD`], in order.
-fn aligned(score: f64, threshold: f64) -> f64 {
-    if score < threshold {
-        COMMON_THRESHOLD * score / threshold
-    } else {
-        let room = (1.0 - threshold).max(f64::MIN_POSITIVE);
-        COMMON_THRESHOLD + (1.0 - COMMON_THRESHOLD) * (score - threshold) / room
-    }
-}
-
-fn fit_rows(
-    dataset: &Dataset,
-    table: &Table,
-    positions: &[usize],
-    recipe: &Recipe,
-    folds: usize,
-) -> anyhow::Result<Fitted> {
-    let scored = cross_validate(table, &recipe.forest, folds)?;
-    let calibration = recipe.prior.map(|prior| Calibration::fit(&scored, prior)).transpose()?;
-    let joined: Vec<Scored> = positions
-        .iter()
-        .zip(&scored)
-        .map(|(row, scored)| joined(dataset, *row, probability(&calibration, scored.score)))
-        .collect();
-    let threshold = match recipe.threshold {
-        Some(threshold) => threshold,
-        None => choose_threshold(&by_session(&joined), recipe.objective)?,
-    };
-    Ok(Fitted { calibration, threshold })
-}
-
-fn probability(calibration: &Option<Calibration>, score: f64) -> f64 {
-    calibration.as_ref().map_or(score, |calibration| calibration.apply(score))
 }
 
 /// The row's score as the verdict joins it.
@@ -140,13 +112,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scores_of_two_folds_meet_at_the_threshold() {
-        for threshold in [0.2, 0.9] {
-            assert!((aligned(threshold, threshold) - COMMON_THRESHOLD).abs() < 1e-12);
-            assert!(aligned(threshold * 0.999, threshold) < COMMON_THRESHOLD);
-            assert!((aligned(1.0, threshold) - 1.0).abs() < 1e-12);
-            assert!(aligned(0.0, threshold).abs() < 1e-12);
-        }
-        assert!((aligned(1.0, 1.0) - COMMON_THRESHOLD).abs() < 1e-12);
+    fn the_cost_says_from_when_on_an_alert_is_worth_it() {
+        let check = |prior, cost, threshold, expected: f64| {
+            let forest = TrainConfig::default();
+            let recipe = Recipe { forest, folds: 5, prior, cost, threshold };
+            let scored = [(0.9, true), (0.3, false)];
+            let scored =
+                scored.map(|(score, label)| Scored { score, label, session: label.into() });
+            assert!((recipe.threshold(&scored).unwrap() - expected).abs() < 1e-9);
+        };
+        check(Some(0.01), 1.0, None, 0.5);
+        check(Some(0.01), 4.0, None, 0.8);
+        check(Some(0.01), 4.0, Some(0.3), 0.3);
+        check(None, 1.0, None, 0.6);
     }
 }

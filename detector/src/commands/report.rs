@@ -1,6 +1,6 @@
 //! How good a model is, for people and for programs: lab and real apart, technique by technique.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -73,7 +73,7 @@ impl Quality {
             tiers: tiers(dataset, &alerted),
             calibration: calibration(forest),
             host_hours: dataset.host_hours,
-            alerts_in_host_hours: 0,
+            alerts_in_host_hours: alerts_in_host_hours(dataset, scored, threshold),
             missed: Vec::new(),
             false_alerts: Vec::new(),
             bytes_leaked_median: None,
@@ -82,10 +82,7 @@ impl Quality {
         for ((unit, scored), alerted) in dataset.units.iter().zip(&units).zip(&alerted) {
             match (unit.theft, alerted) {
                 (true, false) => quality.missed.push(describe(unit, scored.score)),
-                (false, true) => {
-                    quality.alerts_in_host_hours += u64::from(unit.in_host_hours);
-                    quality.false_alerts.push(describe(unit, scored.score));
-                }
+                (false, true) => quality.false_alerts.push(describe(unit, scored.score)),
                 _ => {}
             }
         }
@@ -215,6 +212,17 @@ fn tiers(dataset: &Dataset, alerted: &[bool]) -> BTreeMap<&'static str, Share> {
         }
     }
     tiers
+}
+
+/// False alerts in captures of ordinary use: one for each session, as an operator gets them.
+fn alerts_in_host_hours(dataset: &Dataset, scored: &[Scored], threshold: f64) -> u64 {
+    let raised = scored.iter().zip(&dataset.alerts).filter(|(row, _)| {
+        let unit = dataset.units.get(row.session as usize);
+        !row.label && row.score >= threshold && unit.is_some_and(|unit| unit.in_host_hours)
+    });
+    let sessions: BTreeSet<(u64, u64)> =
+        raised.map(|(row, session)| (row.session, *session)).collect();
+    sessions.len() as u64
 }
 
 fn calibration(forest: &[Scored]) -> Option<Calibrated> {

@@ -9,10 +9,10 @@ use crate::cli::Train;
 use crate::config::Config;
 use crate::features::Kind;
 use crate::model::evaluate::report;
-use crate::model::{Model, Objective, Schema, TrainConfig, train};
+use crate::model::{Model, Schema, TrainConfig, train};
 
 use super::dataset::{ContextUse, Dataset};
-use super::out_of_fold::{self, COMMON_THRESHOLD, Recipe};
+use super::out_of_fold::{self, Recipe};
 use super::report::Quality;
 use super::vectors::common_kind;
 
@@ -23,7 +23,7 @@ const POSITIVE_SHARE: f64 = 0.35;
 
 /// Missed thefts that a false alert is as bad as, and the share of thefts to expect, where nothing
 /// else is said.
-pub const DEFAULT_COST: f64 = 1.5;
+pub const DEFAULT_COST: f64 = 3.0;
 pub const DEFAULT_PRIOR: f64 = 0.01;
 
 /// # Errors
@@ -51,22 +51,19 @@ pub fn run(args: &Train, config: &Config) -> anyhow::Result<()> {
     balance(kind, &mut dataset)?;
     let recipe = recipe(args, kind);
     let held = out_of_fold::judge(&dataset, &recipe)?;
-    let fitted = out_of_fold::fit(&dataset, &recipe)?;
+    let threshold = recipe.threshold(&held.scored)?;
+    let calibration = out_of_fold::calibration(&dataset.table, &recipe, recipe.folds)?;
     let trained = train(&dataset.table, &recipe.forest)?;
     let schema = Schema { name: kind.schema_name().to_owned(), hash: kind.schema_hash() };
-    let validation = Some(report(&held.scored, COMMON_THRESHOLD));
+    let validation = Some(report(&held.scored, threshold));
     let mut model =
-        Model::new(schema, &dataset.table, &recipe.forest, trained, fitted.threshold, validation)?;
-    model.meta.calibration = fitted.calibration;
+        Model::new(schema, &dataset.table, &recipe.forest, trained, threshold, validation)?;
+    model.meta.calibration = calibration;
     model.write(&args.out)?;
 
     let mut output = io::stdout().lock();
-    writeln!(
-        output,
-        "out of fold, in {} parts, with a threshold chosen in each (all rows: {:.3}):\n",
-        args.folds, fitted.threshold
-    )?;
-    Quality::of(&dataset, &held.scored, &held.forest, COMMON_THRESHOLD)
+    writeln!(output, "out of fold, in {} parts, at the threshold {threshold:.3}:\n", args.folds)?;
+    Quality::of(&dataset, &held.scored, &held.forest, threshold)
         .write_table(&mut output, args.list)?;
     writeln!(output, "\nwrote {}", args.out.display())?;
     Ok(())
@@ -83,7 +80,7 @@ fn recipe(args: &Train, kind: Kind) -> Recipe {
         },
         folds: args.folds,
         prior: prior_of(kind, args.prior),
-        objective: objective(args.cost),
+        cost: args.cost,
         threshold: args.threshold,
     }
 }
@@ -99,10 +96,6 @@ pub(super) fn balance(kind: Kind, dataset: &mut Dataset) -> anyhow::Result<()> {
 /// The share of thefts that probabilities are moved to; records keep their own.
 pub(super) fn prior_of(kind: Kind, prior: f64) -> Option<f64> {
     (kind == Kind::Session).then_some(prior)
-}
-
-pub(super) fn objective(cost: f64) -> Objective {
-    Objective::Cost { false_positive: cost, false_negative: 1.0 }
 }
 
 /// One line that is written over, on a terminal.

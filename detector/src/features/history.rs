@@ -15,6 +15,7 @@ use crate::flow::{Session, Side};
 use super::context::{Context, Learning};
 use super::hours::Hours;
 use super::measure::service_class;
+use super::sizes::Sizes;
 
 const HOUR_NS: u64 = 3_600_000_000_000;
 const DAY_NS: u64 = 24 * HOUR_NS;
@@ -27,6 +28,9 @@ const SHARE_MIN_NS: u64 = HOUR_NS;
 /// Sessions with a receiver below which there is no usual size, and days below which no usual hour.
 const MIN_SESSIONS: u32 = 3;
 const MIN_DAYS: u32 = 3;
+/// First sessions with a receiver below which nothing is usual about them.
+const MIN_FIRSTS: u32 = 50;
+const FIRSTS_SHARE: f64 = 0.99;
 
 /// Bounds and pace of learning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +77,8 @@ struct Host {
     days: u32,
     receivers: HashMap<u64, Receiver>,
     kinds: HashMap<u8, Hours>,
+    /// What the first session with each receiver sent.
+    firsts: Sizes,
     /// Upload of all kinds: this hour's number, what was sent in it and in the one before.
     hour: u64,
     sent_this_hour: u64,
@@ -122,6 +128,9 @@ impl History {
                 .map(|receiver| receiver.knows_hour(now_ns)),
             sent_over_habit: known
                 .map(|known| ((sent + 1) as f64 / (known.largest + 1) as f64).log2() as f32),
+            sent_over_first_contact: (learning == Learning::Ready)
+                .then(|| host.over_first_contact(sent))
+                .flatten(),
             hour_deviation: (learning == Learning::Ready)
                 .then(|| host.hour_deviation(kind(session), sent, now_ns)),
             upload_share: (watched_ns >= SHARE_MIN_NS).then(|| host.share(sent, now_ns)),
@@ -175,6 +184,7 @@ impl Host {
             days: 0,
             receivers: HashMap::new(),
             kinds: HashMap::new(),
+            firsts: Sizes::default(),
             hour: 0,
             sent_this_hour: 0,
             sent_last_hour: 0,
@@ -221,6 +231,11 @@ impl Host {
             // A host that never did anything of this kind.
             None => Hours::default().deviation(sent, now_ns),
         }
+    }
+
+    fn over_first_contact(&self, sent: u64) -> Option<f32> {
+        let usual = self.firsts.quantile(FIRSTS_SHARE);
+        (self.firsts.count() >= MIN_FIRSTS).then(|| (sent.max(1) as f64 / usual).log2() as f32)
     }
 
     /// Forgets the receiver that was silent longest where `receiver` would be one too many.
@@ -363,6 +378,20 @@ mod tests {
         assert!(odd.hour_deviation.unwrap() > 10.0, "{odd:?}");
         let new = context(&history, &session(2, 1_000_000, 30, 2));
         assert!(new.is_new_receiver() && !usual.is_new_receiver(), "{new:?}");
+    }
+
+    #[test]
+    fn first_sessions_have_a_usual_size() {
+        let mut history = habit(30);
+        let over = |history: &History, sent| {
+            context(history, &session(200, sent, 30, 14)).sent_over_first_contact
+        };
+        assert_eq!(over(&history, 1), None);
+        for receiver in 10..110 {
+            history.learn(&session(receiver, 4_000, 29, 14), Side::Client, false);
+        }
+        assert_eq!(over(&history, 4_096), Some(0.0));
+        assert_eq!(over(&history, 4_096 << 5), Some(5.0));
     }
 
     #[test]

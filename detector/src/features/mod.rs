@@ -14,6 +14,7 @@ mod measure;
 pub mod record;
 pub mod schema;
 pub mod session;
+mod sizes;
 
 pub use context::{Context, Learning};
 pub use history::{History, HistoryConfig, HistoryCounts};

@@ -58,10 +58,22 @@ mod tests {
     use super::super::Technique;
     use super::*;
 
-    static SURE: Rule =
-        Rule { name: "sure", meaning: "", source: "", may_block: true, find: |_| None };
-    static ANOMALY: Rule =
-        Rule { name: "anomaly", meaning: "", source: "", may_block: false, find: |_| None };
+    static SURE: Rule = Rule {
+        name: "sure",
+        meaning: "",
+        source: "",
+        may_block: true,
+        excused_by_habit: false,
+        find: |_| None,
+    };
+    static ANOMALY: Rule = Rule {
+        name: "anomaly",
+        meaning: "",
+        source: "",
+        may_block: false,
+        excused_by_habit: false,
+        find: |_| None,
+    };
 
     #[test]
     fn witnesses_add_up() {

@@ -56,6 +56,7 @@ impl Dataset {
         self.progress.push(None);
         self.rules.push(vector.rules);
         self.habits.push(vector.habit);
+        self.alerts.push(session);
         Ok(())
     }
 

@@ -12,6 +12,8 @@ pub enum FileName {
     /// Office documents, tables, databases, mailboxes, keys.
     Document,
     Image,
+    /// What a web site is made of: people publish it this way.
+    Page,
     #[default]
     Other,
 }
@@ -25,6 +27,7 @@ impl FileName {
             Self::Archive => "an archive",
             Self::Document => "a document",
             Self::Image => "an image",
+            Self::Page => "a part of a web site",
             Self::Other => "a file",
         }
     }
@@ -44,6 +47,8 @@ impl FileName {
             | b"db" | b"sqlite" | b"mdb" | b"accdb" | b"bak" | b"pst" | b"ost" | b"kdbx"
             | b"pem" | b"key" | b"pfx" | b"ovpn" => Self::Document,
             b"jpg" | b"jpeg" | b"png" | b"bmp" | b"gif" => Self::Image,
+            b"html" | b"htm" | b"css" | b"js" | b"mjs" | b"svg" | b"ico" | b"webp" | b"woff"
+            | b"woff2" | b"map" | b"php" | b"xml" => Self::Page,
             _ => Self::Other,
         }
     }

@@ -19,6 +19,7 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "a file leaves over FTP in clear",
         source: "RFC 959: the control connection names the data connection; MITRE ATT&CK T1048.003",
         may_block: true,
+        excused_by_habit: false,
         find: ftp_upload,
     },
     Rule {
@@ -26,6 +27,7 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "a mail in clear from a workstation to nobody but its sender",
         source: "MITRE ATT&CK T1048.003; analyses of Agent Tesla (S0331) and Snake",
         may_block: true,
+        excused_by_habit: false,
         find: mail::self_addressed,
     },
     Rule {
@@ -33,6 +35,7 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "a mail in clear that reads like a stealer's report",
         source: "MITRE ATT&CK S0331, S0447; analyses of Agent Tesla, Snake, HawkEye",
         may_block: true,
+        excused_by_habit: false,
         find: mail::credentials,
     },
     Rule {
@@ -40,6 +43,7 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "an upload in clear as stealers' panels and scripts get them",
         source: "MITRE ATT&CK T1041, S0447 Lokibot, S0453 Pony, S0344 Azorult; analyses of Vidar",
         may_block: true,
+        excused_by_habit: false,
         find: web::http_drop,
     },
     Rule {
@@ -47,6 +51,7 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "an upload to a service that takes files from anybody",
         source: "MITRE ATT&CK T1567.002 and T1567.004; 32 kB is no form",
         may_block: true,
+        excused_by_habit: false,
         find: drop_service,
     },
 ];
@@ -68,9 +73,10 @@ fn ftp_upload(sample: &Sample<'_>) -> Option<Found> {
     let certainty = match upload.file {
         FileName::Loot => 0.95,
         FileName::Archive | FileName::Document => 0.85,
-        FileName::Other => 0.75,
-        // What cameras and scanners do all day.
-        FileName::Image => 0.6,
+        FileName::Other => 0.8,
+        // What cameras and scanners do all day, and who publishes a site.
+        FileName::Image => 0.45,
+        FileName::Page => 0.3,
     };
     let text = format!("sent {}, {}, over FTP in clear", upload.file.words(), units::bytes(sent));
     Some(Found { certainty, technique: Technique::ClearUpload, text })
@@ -86,8 +92,8 @@ fn drop_service(sample: &Sample<'_>) -> Option<Found> {
         DROP_SERVICES.iter().find(|(service, _)| services::is_under(name, service))?;
     let (certainty, words) = match kind {
         Kind::Drop => (0.8, "takes files from anybody"),
-        Kind::Paste => (0.75, "takes texts from anybody"),
-        Kind::Tunnel => (0.7, "leads to a host behind it"),
+        Kind::Paste => (0.8, "takes texts from anybody"),
+        Kind::Tunnel => (0.8, "leads to a host behind it"),
         // What people use every day, too.
         Kind::Chat => (0.4, "takes files from scripts"),
     };
@@ -122,8 +128,9 @@ mod tests {
         };
         check(true, FileName::Document, 20_000, 0, Side::Client, Some(0.85));
         check(true, FileName::Loot, 1_200, 0, Side::Client, Some(0.95));
-        check(true, FileName::Other, 1_200, 0, Side::Client, Some(0.75));
-        check(true, FileName::Image, 9_000, 0, Side::Client, Some(0.6));
+        check(true, FileName::Other, 1_200, 0, Side::Client, Some(0.8));
+        check(true, FileName::Image, 9_000, 0, Side::Client, Some(0.45));
+        check(true, FileName::Page, 9_000, 0, Side::Client, Some(0.3));
         check(true, FileName::Other, 900, 0, Side::Client, None);
         check(true, FileName::Other, 20_000, 0, Side::Server, None);
         check(true, FileName::Other, 2_000, 20_000, Side::Client, None);

@@ -22,6 +22,7 @@ pub(super) const RULES: &[Rule] = &[
         source: "ibHH (NDSS 2024): information of distinct subdomains; what host names carry was \
                  measured on the benign labelled captures, 14 bytes at most below any domain",
         may_block: true,
+        excused_by_habit: false,
         find: name_information,
     },
     Rule {
@@ -30,6 +31,7 @@ pub(super) const RULES: &[Rule] = &[
         source: "arithmetic: 100 bytes are 160 letters of base32, three labels that carry 66 bytes \
                  beyond those of host names; the hash of a file is one label of 23",
         may_block: true,
+        excused_by_habit: false,
         find: single_query,
     },
     Rule {
@@ -38,6 +40,7 @@ pub(super) const RULES: &[Rule] = &[
         source: "the record types are those of RFC 1035, RFC 2782 and of private use (RFC 6895) that \
                  iodine, dnscat2 and dns2tcp offer; tunnels in the labelled captures repeat no name",
         may_block: true,
+        excused_by_habit: false,
         find: tunnel,
     },
     Rule {
@@ -47,6 +50,7 @@ pub(super) const RULES: &[Rule] = &[
         source: "HPACK (RFC 7541) shortens what is repeated; measured on the labelled captures: tunnels \
                  50 to 54 bytes in 900 packets and more, browsers 68 to 90",
         may_block: true,
+        excused_by_habit: false,
         find: polling,
     },
     Rule {
@@ -55,6 +59,7 @@ pub(super) const RULES: &[Rule] = &[
         source: "RFC 8467 pads queries to 128 bytes: 215 with headers and TLS, 240 where they are sent \
                  as base64 in a path; a query that needs 256 bytes asks for a name of 117 and more",
         may_block: true,
+        excused_by_habit: false,
         find: large_requests,
     },
 ];

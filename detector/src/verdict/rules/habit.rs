@@ -11,45 +11,50 @@ use super::{Found, Rule};
 pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "new_receiver",
-        meaning: "the host uploads far more than is usual at this hour, to a receiver that it never sent to before and that is no well-known service",
-        source: "six robust deviations above the median of the hour's past; a megabyte is more than ordinary sessions with a new receiver send (lab days)",
+        meaning: "the host hands a receiver that it never sent to before, and that is no well-known service, far more than it ever did at a first contact",
+        source: "four times what 99 of 100 of the host's own first sessions sent",
         may_block: false,
+        excused_by_habit: false,
         find: new_receiver,
     },
     Rule {
         name: "odd_hour",
         meaning: "an upload to a known receiver at an hour at which there never was one",
-        source: "the hours of the receiver's past sessions, one hour to either side, three days at least; six robust deviations",
+        source: "the hours of the receiver's past sessions, one hour to either side, three days at least; the hour's upload six robust deviations above its median",
         may_block: false,
+        excused_by_habit: false,
         find: odd_hour,
     },
     Rule {
         name: "beyond_habit",
-        meaning: "a session with a known receiver sends more than eight times the largest one before",
-        source: "three doublings: archives grow by less from one day to the next (lab habits)",
+        meaning: "a session with a known receiver sends more than four times the largest of a week or more",
+        source: "two doublings: archives grow by less from one day to the next (lab habits)",
         may_block: false,
+        excused_by_habit: false,
         find: beyond_habit,
     },
 ];
 
-const BYTES: u64 = 1 << 20;
+/// Payload that is worth a look: a hundred pages of text.
+const BYTES: u64 = 128 << 10;
 /// Deviations of the hour: of a normal distribution one in a thousand million lies beyond six.
 const DEVIATIONS: f32 = 6.0;
-const DOUBLINGS: f32 = 3.0;
+const DOUBLINGS: f32 = 2.0;
+const SESSIONS: u32 = 7;
 /// Sent over received payload of an upload.
 const UPLOAD: u64 = 4;
-const CERTAINTY: f64 = 0.65;
+const CERTAINTY: f64 = 0.8;
 
 fn new_receiver(sample: &Sample<'_>) -> Option<Found> {
     let name = sample.session.name.as_deref();
-    let unusual = ready_upload(sample)?.hour_deviation?;
+    let unusual = ready_upload(sample)?.sent_over_first_contact?;
     let known_service = name.and_then(services::of).is_some();
-    if !sample.context.is_new_receiver() || known_service || unusual < DEVIATIONS {
+    if !sample.context.is_new_receiver() || known_service || unusual < DOUBLINGS {
         return None;
     }
     found(
         sample,
-        "to a receiver that this host never sent to before, far more than is usual at this hour",
+        "to a receiver that this host never sent to before, far more than at first contacts",
     )
 }
 
@@ -62,11 +67,11 @@ fn odd_hour(sample: &Sample<'_>) -> Option<Found> {
 }
 
 fn beyond_habit(sample: &Sample<'_>) -> Option<Found> {
-    let doublings = ready_upload(sample)?.sent_over_habit?;
-    if doublings < DOUBLINGS {
+    let context = ready_upload(sample)?;
+    if context.sent_over_habit? < DOUBLINGS || context.receiver_sessions < SESSIONS {
         return None;
     }
-    found(sample, "more than eight times the most that this host ever sent to this receiver")
+    found(sample, "more than four times the most that this host ever sent to this receiver")
 }
 
 /// The context of an upload by a host whose baseline is ready.
@@ -93,6 +98,8 @@ mod tests {
             learning: Learning::Ready,
             receiver_known_days: Some(0.0),
             hour_deviation: Some(15.0),
+            sent_over_first_contact: Some(6.0),
+            receiver_sessions: 9,
             ..Context::default()
         };
         let known = Context { receiver_known_days: Some(20.0), ..new };
@@ -114,7 +121,7 @@ mod tests {
         check(new, 1 << 10, None, &[]);
         check(new, 5 << 20, Some("bucket.s3.amazonaws.com"), &[]);
         check(Context { learning: Learning::DaysLeft(1), ..new }, 5 << 20, None, &[]);
-        check(Context { hour_deviation: Some(2.0), ..new }, 5 << 20, None, &[]);
+        check(Context { sent_over_first_contact: Some(1.0), ..new }, 5 << 20, None, &[]);
         check(known, 5 << 20, None, &[]);
         check(odd, 5 << 20, None, &["odd_hour"]);
         check(grown, 5 << 20, None, &["beyond_habit"]);

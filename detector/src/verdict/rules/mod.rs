@@ -29,6 +29,8 @@ pub struct Rule {
     pub source: &'static str,
     /// Whether what it finds may lead to a block without another witness: an anomaly may not.
     pub may_block: bool,
+    /// Whether it is about size and shape alone, and so silent on what is a habit of the host.
+    pub excused_by_habit: bool,
     pub find: fn(&Sample<'_>) -> Option<Found>,
 }
 
@@ -50,5 +52,7 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
 
 /// What the rules find about a sender.
 pub fn find<'a>(sample: &'a Sample<'_>) -> impl Iterator<Item = (&'static Rule, Found)> + 'a {
-    rules().filter_map(|rule| Some((rule, (rule.find)(sample)?)))
+    let habit = sample.context.is_habit();
+    let heard = rules().filter(move |rule| !(habit && rule.excused_by_habit));
+    heard.filter_map(|rule| Some((rule, (rule.find)(sample)?)))
 }

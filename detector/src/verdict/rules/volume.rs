@@ -17,6 +17,7 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "over TCP the sender hands over twenty times what it receives, in a protocol that nothing in its first bytes names, to a port that is not assigned to a collector, a store or a printer",
         source: "twenty to one leaves no room for answers larger than acknowledgements; on the labelled captures ordinary traffic of this kind ends at 21 kB, thefts begin at 516 kB",
         may_block: true,
+        excused_by_habit: true,
         find: unknown_protocol_upload,
     },
     Rule {
@@ -24,6 +25,7 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "full UDP datagrams of no known protocol go out and next to nothing comes back",
         source: "a transport without any acknowledgement is either a medium that may be lost or somebody who does not care; media are told by their headers (RFC 3550, ISO 13818-1)",
         may_block: true,
+        excused_by_habit: true,
         find: one_way_datagrams,
     },
     Rule {
@@ -31,6 +33,7 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "an upload over TLS whose greeting was read whole and names no server, to an address that no DNS answer named, or to a port that is not assigned to TLS",
         source: "RFC 6066: clients name the server they look for; what looks for an address was given one. On the labelled captures no ordinary session of 32 kB is of this kind",
         may_block: true,
+        excused_by_habit: true,
         find: nameless_upload,
     },
     Rule {
@@ -38,6 +41,7 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "the sender hands over megabytes and twenty times what it receives, and nothing is known of its habits yet",
         source: "the share of such sessions among ordinary ones of the labelled captures is 0 of 1,608; a first backup looks the same, so that it is no more than a hint",
         may_block: true,
+        excused_by_habit: true,
         find: large_upload,
     },
     Rule {
@@ -45,6 +49,7 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "connections begin as regularly as a clock, and each time more goes out than comes back",
         source: "the interval measures of RITA v5 (deviation and Bowley's skew); polling carries nothing out and receives more than it sends",
         may_block: true,
+        excused_by_habit: true,
         find: beacon_upload,
     },
 ];
@@ -63,13 +68,14 @@ const LARGE_BYTES: u64 = 2 << 20;
 const BEACON_INTERVALS: u64 = 8;
 const BEACON_DEVIATION: f64 = 0.25;
 const BEACON_SKEW: f64 = 0.5;
+const BEACON_CERTAINTY: f64 = 0.8;
 const BEACON_BYTES: u64 = 4 << 10;
 /// Of the receiver a name is known, so that somebody looked for it.
 const NAMED_DISCOUNT: f64 = 0.6;
 
 fn unknown_protocol_upload(sample: &Sample<'_>) -> Option<Found> {
     let heads = &sample.session.heads;
-    let unread = heads.count != 0 && heads.protocol.is_none();
+    let unread = heads.count != 0 && heads.protocol.is_none() && heads.ftp_upload.is_none();
     if sample.session.key.protocol != protocol::TCP || !unread || !opened(sample) {
         return None;
     }
@@ -95,7 +101,7 @@ fn one_way_datagrams(sample: &Sample<'_>) -> Option<Found> {
         return None;
     }
     let text = format!("{} in full datagrams that nobody acknowledges", volumes(sample));
-    Some(Found { certainty: 0.8, technique: Technique::BulkUpload, text })
+    Some(Found { certainty: 0.85, technique: Technique::BulkUpload, text })
 }
 
 fn nameless_upload(sample: &Sample<'_>) -> Option<Found> {
@@ -107,11 +113,14 @@ fn nameless_upload(sample: &Sample<'_>) -> Option<Found> {
     if sample.sent.payload_bytes < NAMELESS_BYTES || !is_one_way(sample) {
         return None;
     }
-    let nameless = heads.ja4.is_some() && session.name.is_none();
-    let odd_port = !speaks_tls(session.key.server_port) && !takes_uploads(sample);
+    let port = session.key.server_port;
+    // Mail and directories are found by other means than a name in the greeting.
+    let web = matches!(port, 443 | 8080 | 8443 | 9443);
+    let odd_port = !speaks_tls(port) && !takes_uploads(sample);
+    let nameless = heads.ja4.is_some() && session.name.is_none() && (web || odd_port);
     let (certainty, what) = match (nameless, odd_port) {
-        (true, true) => (0.85, "to a server without a name, on a port that TLS is not for"),
-        (true, false) => (0.7, "to a server without a name"),
+        (true, true) => (0.9, "to a server without a name, on a port that TLS is not for"),
+        (true, false) => (0.8, "to a server without a name"),
         (false, true) => (0.45, "on a port that TLS is not for"),
         (false, false) => return None,
     };
@@ -190,7 +199,7 @@ fn beacon_upload(sample: &Sample<'_>) -> Option<Found> {
         return None;
     }
     let named = session.name.is_some();
-    let certainty = if named { 0.7 * NAMED_DISCOUNT } else { 0.7 };
+    let certainty = if named { BEACON_CERTAINTY * NAMED_DISCOUNT } else { BEACON_CERTAINTY };
     let text = format!(
         "{} in connections that begin every {}",
         volumes(sample),
@@ -281,7 +290,7 @@ mod tests {
     #[test]
     fn datagrams_without_an_answer() {
         let find = one_way_datagrams;
-        check(find, &session(protocol::UDP, 9999, 400_000, 100), Some(0.8));
+        check(find, &session(protocol::UDP, 9999, 400_000, 100), Some(0.85));
         check(find, &session(protocol::UDP, 9999, 400_000, 100_000), None);
         check(find, &session(protocol::UDP, 25_826, 400_000, 0), None);
         let mut small = session(protocol::UDP, 9999, 400_000, 0);
@@ -299,8 +308,8 @@ mod tests {
             session
         };
         let ja4 = Some("t13i0909h2_8daaf6152771_e5627efa2ab1");
-        check(nameless_upload, &tls(443, ja4, None), Some(0.7));
-        check(nameless_upload, &tls(4444, ja4, None), Some(0.85));
+        check(nameless_upload, &tls(443, ja4, None), Some(0.8));
+        check(nameless_upload, &tls(4444, ja4, None), Some(0.9));
         check(nameless_upload, &tls(4444, ja4, Some("api.example")), Some(0.45));
         check(nameless_upload, &tls(443, ja4, Some("api.example")), None);
         // The greeting was cut before its end: it may have named one.
@@ -333,11 +342,11 @@ mod tests {
             session.rhythm = Some(Box::new(rhythm));
             session
         };
-        check(beacon_upload, &beating(&[60], 50_000, 5_000), Some(0.7));
-        check(beacon_upload, &beating(&[55, 60, 65], 50_000, 5_000), Some(0.7));
+        check(beacon_upload, &beating(&[60], 50_000, 5_000), Some(0.8));
+        check(beacon_upload, &beating(&[55, 60, 65], 50_000, 5_000), Some(0.8));
         check(beacon_upload, &beating(&[60], 50_000, 80_000), None);
         check(beacon_upload, &beating(&[1, 60, 5], 50_000, 5_000), None);
         let named = Session { name: Some("api.example".into()), ..beating(&[60], 50_000, 0) };
-        check(beacon_upload, &named, Some(0.42));
+        check(beacon_upload, &named, Some(0.48));
     }
 }
