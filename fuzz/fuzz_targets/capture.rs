@@ -32,6 +32,8 @@ impl Visitor for Check {
     fn flow_record(&mut self, record: &FlowRecord) {
         assert!(!record.community_id().is_empty());
     }
+
+    fn session_ended(&mut self, _: &Session) {}
 }
 
 fuzz_target!(|data: &[u8]| {

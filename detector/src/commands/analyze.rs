@@ -176,6 +176,10 @@ impl Visitor for Printer<'_> {
         self.engine.flow_record(record);
         self.drain();
     }
+
+    fn session_ended(&mut self, session: &Session) {
+        self.engine.session_ended(session);
+    }
 }
 
 /// Every vector that was scored, with what it belongs to.

@@ -27,8 +27,8 @@ pub struct Context {
     /// log2 of what was sent over the most that a session with this receiver sent before. Unknown
     /// below three sessions.
     pub sent_over_habit: Option<f32>,
-    /// log2 of what was sent over what 99 of 100 first sessions with a receiver sent. Unknown until
-    /// the baseline is ready and fifty receivers are known.
+    /// log2 of what was sent over what four of five first sessions with a receiver sent. Unknown until the
+    /// baseline is ready and ten receivers are known.
     pub sent_over_first_contact: Option<f32>,
     /// How far the host's upload of this kind in this hour lies above what is usual at it, in robust
     /// deviations. Unknown until the baseline is ready.

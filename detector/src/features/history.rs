@@ -29,8 +29,8 @@ const SHARE_MIN_NS: u64 = HOUR_NS;
 const MIN_SESSIONS: u32 = 3;
 const MIN_DAYS: u32 = 3;
 /// First sessions with a receiver below which nothing is usual about them.
-const MIN_FIRSTS: u32 = 50;
-const FIRSTS_SHARE: f64 = 0.99;
+const MIN_FIRSTS: u32 = 10;
+const FIRSTS_SHARE: f64 = 0.8;
 
 /// Bounds and pace of learning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,6 +159,9 @@ impl History {
         let limit = self.config.max_receivers as usize;
         let receiver = receiver_of(session, sender);
         self.counts.receivers_evicted += u64::from(host.make_room(receiver, limit));
+        if !host.receivers.contains_key(&receiver) {
+            host.firsts.add(sent);
+        }
         host.receivers.entry(receiver).or_insert_with(|| Receiver::new(session.first_seen_ns)).see(
             sent,
             session.first_seen_ns,

@@ -69,5 +69,5 @@ pub trait Visitor {
     }
 
     /// A session is over and will not be heard of again. Comes after its last judgement.
-    fn session_ended(&mut self, _session: &Session) {}
+    fn session_ended(&mut self, session: &Session);
 }

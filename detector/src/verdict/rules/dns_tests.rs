@@ -45,6 +45,8 @@ impl Visitor for Findings {
     }
 
     fn flow_record(&mut self, _: &FlowRecord) {}
+
+    fn session_ended(&mut self, _: &Session) {}
 }
 
 fn message(query: &Query, response: bool) -> Vec<u8> {

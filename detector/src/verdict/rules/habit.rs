@@ -12,7 +12,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "new_receiver",
         meaning: "the host hands a receiver that it never sent to before, and that is no well-known service, far more than it ever did at a first contact",
-        source: "four times what 99 of 100 of the host's own first sessions sent",
+        source: "eight times what four of five of the host's own first sessions sent, so that large ones among them do no harm",
         may_block: false,
         excused_by_habit: false,
         find: new_receiver,
@@ -40,6 +40,7 @@ const BYTES: u64 = 128 << 10;
 /// Deviations of the hour: of a normal distribution one in a thousand million lies beyond six.
 const DEVIATIONS: f32 = 6.0;
 const DOUBLINGS: f32 = 2.0;
+const FIRST_DOUBLINGS: f32 = 3.0;
 const SESSIONS: u32 = 7;
 /// Sent over received payload of an upload.
 const UPLOAD: u64 = 4;
@@ -49,7 +50,7 @@ fn new_receiver(sample: &Sample<'_>) -> Option<Found> {
     let name = sample.session.name.as_deref();
     let unusual = ready_upload(sample)?.sent_over_first_contact?;
     let known_service = name.and_then(services::of).is_some();
-    if !sample.context.is_new_receiver() || known_service || unusual < DOUBLINGS {
+    if !sample.context.is_new_receiver() || known_service || unusual < FIRST_DOUBLINGS {
         return None;
     }
     found(
