@@ -191,7 +191,9 @@ fn form_on_a_site() -> Conversation {
 }
 
 /// Name, capture, and the technique it is found as; none where it is ordinary.
-const SCENES: [(&str, fn() -> Conversation, Option<&str>); 12] = [
+type Scene = (&'static str, fn() -> Conversation, Option<&'static str>);
+
+const SCENES: [Scene; 12] = [
     ("unknown_upload", unknown_upload, Some("bulk_upload")),
     ("unknown_download", unknown_download, None),
     ("names_with_content", names_with_content, Some("dns_tunnel")),

@@ -4,6 +4,8 @@
 //! that are themselves out of fold within the fold's own rows. The threshold follows from what errors
 //! cost, and the rules' constants are fitted nowhere.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context as _;
 
 use crate::model::calibrate::Calibration;
@@ -15,7 +17,7 @@ use crate::verdict::score;
 
 use super::dataset::Dataset;
 
-/// How many parts a fold's own rows are divided into again.
+/// How many parts a fold's own rows are divided into again, where they have as many groups.
 const INNER_FOLDS: usize = 4;
 
 /// How forests are grown and what their output is turned into.
@@ -88,7 +90,8 @@ pub(super) fn judge(dataset: &Dataset, recipe: &Recipe) -> anyhow::Result<Held> 
     let mut held = Held { scored: unjudged.clone(), forest: unjudged };
     for (number, Fold { kept, held_out }) in folds.iter().enumerate() {
         let own = table.subset(kept);
-        let calibration = calibration(&own, recipe, INNER_FOLDS)
+        let groups = own.groups.iter().collect::<BTreeSet<_>>().len();
+        let calibration = calibration(&own, recipe, INNER_FOLDS.min(groups))
             .with_context(|| format!("failed in fold {}", number + 1))?;
         let forest = train(&own, &recipe.forest)?.forest;
         for &row in held_out {
