@@ -759,6 +759,7 @@ fn heads_last_as_long_as_the_story_may() {
         (tcp((54_000, 443)), 4),
         (tcp((54_000, 8080)), 12),
         (tcp((587, 54_000)), 32),
+        (tcp((54_000, 21)), REPEATS),
         (ping, 32),
     ] {
         for program in PROGRAMS {

@@ -15,9 +15,11 @@ pub const CHECKPOINT_FIRST_BYTES: u64 = 16 * 1024;
 pub const HEAD_PACKETS: u64 = 4;
 /// The same for web connections, which may carry several requests.
 pub const WEB_HEAD_PACKETS: u64 = 12;
-/// The same for mail, FTP and ICMP: an SMTP client has sent EHLO, AUTH and all recipients before
-/// the message begins, an FTP client its login and listings before its upload.
+/// The same for mail and ICMP: an SMTP client has sent EHLO, AUTH and all recipients before the
+/// message begins.
 pub const DIALOGUE_HEAD_PACKETS: u64 = 32;
+/// The same for FTP control connections: each file has commands of its own.
+pub const FTP_HEAD_PACKETS: u64 = 512;
 /// Bytes of payload in a head: a DNS message over UDP without EDNS, and enough of a TLS
 /// ClientHello for its server name.
 pub const HEAD_BYTES: usize = 512;

@@ -4,8 +4,8 @@
 //! which handle the two directions do not share cache lines. Counters only grow.
 
 use crate::abi::{
-    self, CHECKPOINT_FIRST_BYTES, DIALOGUE_HEAD_PACKETS, HEAD_PACKETS, WEB_HEAD_PACKETS,
-    next_checkpoint,
+    self, CHECKPOINT_FIRST_BYTES, DIALOGUE_HEAD_PACKETS, FTP_HEAD_PACKETS, HEAD_PACKETS,
+    WEB_HEAD_PACKETS, next_checkpoint,
 };
 use crate::frame::Word;
 use crate::parse::{Fragment, Packet, protocol, tcp};
@@ -159,7 +159,8 @@ impl FlowKey {
 #[inline(always)]
 fn port_head_packets(port: u16) -> u64 {
     match port {
-        21 | 25 | 587 | 2525 => DIALOGUE_HEAD_PACKETS,
+        21 => FTP_HEAD_PACKETS,
+        25 | 587 | 2525 => DIALOGUE_HEAD_PACKETS,
         80 | 3128 | 8000 | 8080 | 8888 => WEB_HEAD_PACKETS,
         _ => HEAD_PACKETS,
     }
@@ -508,7 +509,7 @@ impl Half {
     fn wants_head(&self, key: &FlowKey) -> bool {
         self.payload_packets < HEAD_PACKETS
             || key.is_dns()
-            || (self.payload_packets < DIALOGUE_HEAD_PACKETS
+            || (self.payload_packets < FTP_HEAD_PACKETS
                 && self.payload_packets < key.head_packets())
     }
 
@@ -675,7 +676,7 @@ mod tests {
                 ..FlowKey::default()
             };
             let mut flow = opened();
-            let heads = (1..=50)
+            let heads = (1..=600)
                 .filter(|packet_number| {
                     let packet = Packet { key, ..packet(packet_number * 100, 100) };
                     count(&mut flow, &packet, 1).head
@@ -687,10 +688,10 @@ mod tests {
         check(protocol::UDP, 50_000, 21, 4);
         check(protocol::TCP, 80, 50_000, 12);
         check(protocol::TCP, 50_000, 587, 32);
-        check(protocol::TCP, 21, 50_000, 32);
+        check(protocol::TCP, 21, 50_000, 512);
         check(protocol::ICMP, 7, 7, 32);
         check(protocol::ICMPV6, 7, 7, 32);
-        check(protocol::TCP, 50_000, 53, 50);
+        check(protocol::TCP, 50_000, 53, 600);
     }
 
     #[test]

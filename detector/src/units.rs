@@ -53,41 +53,6 @@ pub fn rfc3339(time_ns: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
 }
 
-/// Nanoseconds since 1970 of `2023-09-08T14:38:32Z`, with or without a fraction; none where it is
-/// not such a time or before 1970. Only UTC is taken.
-#[must_use]
-pub fn parse_rfc3339(text: &str) -> Option<u64> {
-    let text = text.strip_suffix('Z')?;
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |range: std::ops::Range<usize>| -> Option<u64> {
-        let part = whole.get(range)?;
-        part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok())?
-    };
-    let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
-    let bytes = whole.as_bytes();
-    if bytes.len() != 19 || marks.iter().any(|(at, mark)| bytes.get(*at) != Some(mark)) {
-        return None;
-    }
-    let (year, month, day) = (digits(0..4)?, digits(5..7)?, digits(8..10)?);
-    let (hour, minute, second) = (digits(11..13)?, digits(14..16)?, digits(17..19)?);
-    let days = day_number(year, month, day)?;
-    if hour > 23 || minute > 59 || second > 59 || fraction.is_empty() || fraction.len() > 9 {
-        return None;
-    }
-    let nanos: u64 = format!("{fraction:0<9}").parse().ok()?;
-    Some((days * 86_400 + hour * 3_600 + minute * 60 + second) * 1_000_000_000 + nanos)
-}
-
-/// The number since 1970 of a day that exists, by trying: [`date`] is the one algorithm.
-fn day_number(year: u64, month: u64, day: u64) -> Option<u64> {
-    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) {
-        return None;
-    }
-    let guess = (year - 1970) * 365 + (year - 1969) / 4 + (month - 1) * 30 + day;
-    let near = guess.saturating_sub(45)..guess + 10;
-    near.into_iter().find(|&number| date(number) == (year, month, day))
-}
-
 /// Year, month and day of a day number since 1970, in eras of 400 years that start in March
 /// (Howard Hinnant, chrono-compatible low-level date algorithms).
 fn date(days: u64) -> (u64, u64, u64) {

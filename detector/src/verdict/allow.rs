@@ -5,10 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::features::Sample;
+use crate::features::{Sample, Timestamp};
 use crate::flow::{Session, Side};
 use crate::network::Network;
-use crate::units;
 
 use super::services::is_under;
 
@@ -67,8 +66,10 @@ impl Entry {
     /// Nanoseconds since the epoch at which it ends; the largest number where it does not.
     fn expires_ns(&self) -> Result<u64, String> {
         let Some(text) = &self.expires else { return Ok(u64::MAX) };
-        units::parse_rfc3339(text)
-            .ok_or_else(|| format!("expires is {text:?}: write 2027-01-31T00:00:00Z"))
+        let wrong = || format!("expires is {text:?}: write 2027-01-31T00:00:00Z");
+        let expires: Timestamp = text.parse().map_err(|_| wrong())?;
+        let seconds = u64::try_from(expires.unix_secs()).map_err(|_| wrong())?;
+        Ok(seconds.saturating_mul(1_000_000_000))
     }
 
     fn covers(&self, sample: &Sample<'_>) -> bool {

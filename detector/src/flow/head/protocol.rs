@@ -24,6 +24,9 @@ pub enum Protocol {
     BitTorrent,
     Socks,
     WireGuard,
+    Rtp,
+    MpegTs,
+    Rtmp,
 }
 
 impl Protocol {
@@ -49,6 +52,9 @@ impl Protocol {
             Self::BitTorrent => "bittorrent",
             Self::Socks => "socks",
             Self::WireGuard => "wireguard",
+            Self::Rtp => "rtp",
+            Self::MpegTs => "mpeg_ts",
+            Self::Rtmp => "rtmp",
         }
     }
 
@@ -71,6 +77,12 @@ impl Protocol {
             [5, count, rest @ ..] if *count != 0 && rest.len() == usize::from(*count) => {
                 Some(Self::Socks)
             }
+            // Version 3 and a time of 0 for the clock's start (RTMP 1.0 section 5.2.2).
+            [3, _, _, _, _, 0, 0, 0, 0, ..] if bytes.len() >= RTMP_HELLO_HEAD => Some(Self::Rtmp),
+            // RTP in frames, each after its length (RFC 4571).
+            [high, low, rest @ ..] if is_rtp(rest) && is_length(*high, *low, rest) => {
+                Some(Self::Rtp)
+            }
             _ => of_text(bytes),
         }
     }
@@ -89,9 +101,32 @@ impl Protocol {
             {
                 Some(Self::Quic)
             }
+            // Transport packets of 188 bytes, each with its mark (ISO 13818-1 section 2.4.3).
+            [0x47, ..] if bytes.get(188).is_none_or(|mark| *mark == 0x47) && bytes.len() >= 188 => {
+                Some(Self::MpegTs)
+            }
+            _ if is_rtp(bytes) => Some(Self::Rtp),
             _ => None,
         }
     }
+}
+
+/// As much of the 1,537 bytes of an RTMP client's greeting as a head holds.
+const RTMP_HELLO_HEAD: usize = 512;
+
+/// An RTP header of version 2 without contributing sources, and a payload type that is assigned or
+/// dynamic (RFC 3550 section 5.1, RFC 3551 section 6). One in 180 random starts looks so.
+fn is_rtp(bytes: &[u8]) -> bool {
+    let &[first, kind, ..] = bytes else { return false };
+    let kind = kind & 0x7f;
+    let assigned = matches!(kind, 0 | 3..=18 | 25 | 26 | 28 | 31..=34 | 96..=127);
+    first & 0xcf == 0x80 && assigned && bytes.len() >= 24
+}
+
+/// Whether a frame of RTP over TCP announces as much as follows, as far as a head shows.
+fn is_length(high: u8, low: u8, rest: &[u8]) -> bool {
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    length >= rest.len().min(24) && length <= 1_500
 }
 
 const STARTS: [(&[u8], Protocol); 15] = [
@@ -178,6 +213,23 @@ mod tests {
         check_tcp(b"\x10\x10\x00\x04MQTT\x04", Some(Protocol::Mqtt));
         check_tcp(b"\x05\x01\x00", Some(Protocol::Socks));
         check_tcp(b"\x01\x02\x03\x04\x05\x06", None);
+    }
+
+    #[test]
+    fn media_are_told_by_their_headers() {
+        let rtp = [&[0x80, 8][..], &[7; 200]].concat();
+        assert_eq!(Protocol::of_udp(&rtp), Some(Protocol::Rtp));
+        let framed = [&202_u16.to_be_bytes()[..], &rtp].concat();
+        assert_eq!(Protocol::of_tcp(&framed), Some(Protocol::Rtp));
+        let other = [&[0x80, 8][..], &rtp].concat();
+        assert_eq!(Protocol::of_tcp(&other), None);
+        let mut stream = vec![0x47; 400];
+        assert_eq!(Protocol::of_udp(&stream), Some(Protocol::MpegTs));
+        stream[188] = 0;
+        assert_eq!(Protocol::of_udp(&stream), None);
+        let mut hello = vec![9; 512];
+        hello[..9].copy_from_slice(&[3, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(Protocol::of_tcp(&hello), Some(Protocol::Rtmp));
     }
 
     #[test]

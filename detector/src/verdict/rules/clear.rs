@@ -10,6 +10,7 @@ use crate::flow::head::file::FileName;
 use crate::units;
 
 use super::super::Technique;
+use super::super::services::is_under;
 use super::{Found, Rule};
 use services::{DROP_SERVICES, Kind};
 
@@ -56,10 +57,14 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// Payload below which an upload is a notice: a page of credentials has more.
+/// Payload below which an upload is a notice: a page of credentials has more. What is named like
+/// them may be shorter.
 const FTP_MIN_BYTES: u64 = 1_000;
+const FTP_LOOT_MIN_BYTES: u64 = 200;
 /// Payload below which an upload to a service is a page's request.
 const DROP_MIN_BYTES: u64 = 32_000;
+/// The same where programs alone go: a message is no file.
+const BOT_MIN_BYTES: u64 = 8_000;
 /// Sent over received from which on a session with a service is an upload.
 const DROP_RATIO: u64 = 4;
 
@@ -67,13 +72,14 @@ fn ftp_upload(sample: &Sample<'_>) -> Option<Found> {
     let upload = sample.session.heads.ftp_upload?;
     let uploads = upload.by_client == (sample.sender == Side::Client);
     let (sent, received) = (sample.sent.payload_bytes, sample.received.payload_bytes);
-    if !uploads || sent < FTP_MIN_BYTES || sent <= received {
+    let enough = if upload.file == FileName::Loot { FTP_LOOT_MIN_BYTES } else { FTP_MIN_BYTES };
+    if !uploads || sent < enough || sent <= received {
         return None;
     }
     let certainty = match upload.file {
         FileName::Loot => 0.95,
         FileName::Archive | FileName::Document => 0.85,
-        FileName::Other => 0.8,
+        FileName::Other => 0.7,
         // What cameras and scanners do all day, and who publishes a site.
         FileName::Image => 0.45,
         FileName::Page => 0.3,
@@ -85,15 +91,17 @@ fn ftp_upload(sample: &Sample<'_>) -> Option<Found> {
 fn drop_service(sample: &Sample<'_>) -> Option<Found> {
     let name = sample.session.name.as_deref().filter(|_| sample.sender == Side::Client)?;
     let (sent, received) = (sample.sent.payload_bytes, sample.received.payload_bytes);
-    if sent < DROP_MIN_BYTES || sent <= received.saturating_mul(DROP_RATIO) {
+    let (service, kind) = DROP_SERVICES.iter().find(|(service, _)| is_under(name, service))?;
+    let enough = if *kind == Kind::Bot { BOT_MIN_BYTES } else { DROP_MIN_BYTES };
+    if sent < enough || sent <= received.saturating_mul(DROP_RATIO) {
         return None;
     }
-    let (service, kind) =
-        DROP_SERVICES.iter().find(|(service, _)| services::is_under(name, service))?;
     let (certainty, words) = match kind {
         Kind::Drop => (0.8, "takes files from anybody"),
         Kind::Paste => (0.8, "takes texts from anybody"),
         Kind::Tunnel => (0.8, "leads to a host behind it"),
+        // The interface of programs, which people's own clients do not use.
+        Kind::Bot => (0.85, "takes files from scripts"),
         // What people use every day, too.
         Kind::Chat => (0.4, "takes files from scripts"),
     };
@@ -128,7 +136,7 @@ mod tests {
         };
         check(true, FileName::Document, 20_000, 0, Side::Client, Some(0.85));
         check(true, FileName::Loot, 1_200, 0, Side::Client, Some(0.95));
-        check(true, FileName::Other, 1_200, 0, Side::Client, Some(0.8));
+        check(true, FileName::Other, 1_200, 0, Side::Client, Some(0.7));
         check(true, FileName::Image, 9_000, 0, Side::Client, Some(0.45));
         check(true, FileName::Page, 9_000, 0, Side::Client, Some(0.3));
         check(true, FileName::Other, 900, 0, Side::Client, None);
@@ -150,7 +158,9 @@ mod tests {
         check(Some("transfer.sh"), 100_000, 5_000, Some(0.8));
         check(Some("gfs270n090.userstorage.mega.co.nz"), 9_000_000, 50_000, Some(0.8));
         check(Some("store1.gofile.io"), 100_000, 5_000, Some(0.8));
-        check(Some("api.telegram.org"), 100_000, 5_000, Some(0.4));
+        check(Some("api.telegram.org"), 100_000, 5_000, Some(0.85));
+        check(Some("api.telegram.org"), 9_000, 1_000, Some(0.85));
+        check(Some("discord.com"), 100_000, 5_000, Some(0.4));
         check(Some("nottransfer.sh"), 100_000, 5_000, None);
         check(Some("transfer.sh"), 30_000, 5_000, None);
         check(Some("transfer.sh"), 100_000, 50_000, None);

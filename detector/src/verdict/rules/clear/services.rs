@@ -11,6 +11,8 @@ pub(super) enum Kind {
     Paste,
     /// A tunnel to a host behind the service.
     Tunnel,
+    /// Messages and files of programs.
+    Bot,
     /// Messages, of people mostly.
     Chat,
 }
@@ -60,12 +62,7 @@ pub(super) const DROP_SERVICES: [(&str, Kind); 46] = [
     ("ngrok-free.app", Kind::Tunnel),
     ("trycloudflare.com", Kind::Tunnel),
     ("serveo.net", Kind::Tunnel),
-    ("api.telegram.org", Kind::Chat),
+    ("api.telegram.org", Kind::Bot),
     ("discord.com", Kind::Chat),
     ("discordapp.com", Kind::Chat),
 ];
-
-/// Whether `name`, in lower case, is `parent` or ends in a dot and it.
-pub(super) fn is_under(name: &str, parent: &str) -> bool {
-    name.strip_suffix(parent).is_some_and(|front| front.is_empty() || front.ends_with('.'))
-}
