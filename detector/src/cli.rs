@@ -140,6 +140,9 @@ pub struct Evaluate {
     /// Measure models made in the same way from the other parts of the data, not a finished one
     #[arg(long, conflicts_with = "model")]
     pub out_of_fold: bool,
+    /// Tell how well ordinary recordings of the lab can be told from real captures
+    #[arg(long, conflicts_with_all = ["model", "out_of_fold"])]
+    pub lab_or_real: bool,
     /// What is kept together when the captures are divided
     #[arg(long, default_value = "family")]
     pub hold_out: HoldOut,

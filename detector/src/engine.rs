@@ -434,7 +434,8 @@ mod tests {
         let Some(Output::Alert { alert, .. }) = engine.outputs().next() else { panic!("no alert") };
         let sum: f64 = alert.reasons.iter().map(|reason| reason.contribution).sum();
         assert!((sum - alert.raw_score).abs() < 1e-12, "{sum} and {}", alert.raw_score);
-        assert_eq!(alert.reasons[0].text, "sent 20 kB, received 600 B: 33 to 1");
+        let text = &alert.reasons[0].text;
+        assert!(text.starts_with("sent 20 kB, received 600 B: 33 to 1 (ordinary: "), "{text}");
         assert_eq!(
             (alert.bytes_leaked, alert.src_port, alert.dst_port),
             (20_800, Some(1), Some(443))

@@ -9,6 +9,7 @@ use crate::features::Kind;
 use crate::model::{Scored, TrainConfig};
 
 use super::dataset::{ContextUse, Dataset};
+use super::origins::Tell;
 use super::out_of_fold::{self, Recipe};
 use super::report::Quality;
 use super::train::{self, DEFAULT_COST, DEFAULT_PRIOR};
@@ -37,12 +38,20 @@ pub fn run(args: &Evaluate, config: &Config) -> anyhow::Result<()> {
         &args.without,
         train::progress,
     )?;
+    let mut output = io::stdout().lock();
+    if args.lab_or_real {
+        let tell = Tell::of(&dataset, FOLDS)?;
+        match args.format {
+            LiveFormat::Json => tell.write_json(&mut output)?,
+            LiveFormat::Table => tell.write_table(&mut output)?,
+        }
+        return Ok(());
+    }
     let quality = if args.out_of_fold {
         out_of_fold_quality(kind, &mut dataset)?
     } else {
         quality_of_model(kind, &dataset, args, config)?
     };
-    let mut output = io::stdout().lock();
     match args.format {
         LiveFormat::Json => quality.write_json(&mut output)?,
         LiveFormat::Table => quality.write_table(&mut output, args.list)?,

@@ -5,6 +5,7 @@ mod dataset;
 pub mod doctor;
 pub mod evaluate;
 pub mod labels;
+mod origins;
 mod out_of_fold;
 pub mod predict;
 mod recordings;

@@ -1,25 +1,31 @@
 //! How good a model is, for people and for programs: lab and real apart, technique by technique.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod figures;
+
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::model::calibrate::{brier, ece};
-use crate::model::evaluate::{by_session, report};
+use crate::model::evaluate::{by_session, false_positive_rate_at};
 use crate::model::{Rate, Report, Scored};
 use crate::units;
 use crate::verdict::alert::protocol_name;
 
 use super::dataset::{Dataset, Unit};
-use super::labels::Origin;
 
 /// Everything that is told about scores of a data set.
 #[derive(Debug, Serialize)]
 pub(super) struct Quality {
     /// By where the captures come from, and over all.
     parts: BTreeMap<&'static str, Report>,
-    techniques: Vec<Found>,
+    techniques: Vec<Kind>,
+    /// Kinds of ordinary traffic, with their false alerts.
+    ordinary: Vec<Kind>,
+    /// The registered domains of DNS, each a unit of its own.
+    domains: Option<Report>,
+    /// Share of ordinary senders that raise an alert where 85 of 100 thefts are found.
+    false_positive_rate_at_recall_85: Option<f64>,
     tiers: BTreeMap<&'static str, Share>,
     /// Of the forest alone; none where one of the labels is missing.
     calibration: Option<Calibrated>,
@@ -35,26 +41,29 @@ pub(super) struct Quality {
 
 /// How many of how many.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-struct Share {
-    found: u64,
-    total: u64,
+pub(super) struct Share {
+    pub(super) found: u64,
+    pub(super) total: u64,
 }
 
 /// What probabilities are worth, over senders.
 #[derive(Debug, Serialize)]
-struct Calibrated {
-    expected_calibration_error: f64,
-    brier: f64,
-    senders: usize,
+pub(super) struct Calibrated {
+    pub(super) expected_calibration_error: f64,
+    pub(super) brier: f64,
+    pub(super) senders: usize,
 }
 
-/// Thefts of one technique.
+/// Senders of one technique, or of one kind of ordinary traffic.
 #[derive(Debug, Serialize)]
-struct Found {
-    origin: &'static str,
-    technique: String,
-    found: usize,
-    total: usize,
+pub(super) struct Kind {
+    pub(super) origin: &'static str,
+    pub(super) name: String,
+    /// Alerts among them: for thefts the recall, else the false-positive rate.
+    pub(super) alerts: Option<Rate>,
+    /// Medians over the thefts that were found.
+    pub(super) bytes_leaked_median: Option<u64>,
+    pub(super) seconds_to_detect_median: Option<f64>,
 }
 
 impl Quality {
@@ -68,12 +77,15 @@ impl Quality {
         let units = by_session(scored);
         let alerted: Vec<bool> = units.iter().map(|unit| unit.score >= threshold).collect();
         let mut quality = Self {
-            parts: parts(dataset, scored, threshold),
-            techniques: techniques(dataset, &alerted),
-            tiers: tiers(dataset, &alerted),
-            calibration: calibration(forest),
+            parts: figures::parts(dataset, scored, threshold),
+            techniques: figures::kinds(dataset, scored, threshold, true),
+            ordinary: figures::kinds(dataset, scored, threshold, false),
+            domains: figures::domains(dataset, scored, threshold),
+            false_positive_rate_at_recall_85: false_positive_rate_at(&units, 0.85),
+            tiers: figures::tiers(dataset, &alerted),
+            calibration: figures::calibration(forest),
             host_hours: dataset.host_hours,
-            alerts_in_host_hours: alerts_in_host_hours(dataset, scored, threshold),
+            alerts_in_host_hours: figures::alerts_in_host_hours(dataset, scored, threshold),
             missed: Vec::new(),
             false_alerts: Vec::new(),
             bytes_leaked_median: None,
@@ -86,7 +98,7 @@ impl Quality {
                 _ => {}
             }
         }
-        let (bytes, seconds) = leaked(dataset, scored, threshold);
+        let (bytes, seconds) = figures::leaked(dataset, scored, threshold, |_| true);
         quality.bytes_leaked_median = bytes;
         quality.seconds_to_detect_median = seconds;
         quality
@@ -126,9 +138,15 @@ impl Quality {
             )?;
         }
         writeln!(output)?;
-        for found in &self.techniques {
-            let Found { origin, technique, found, total } = found;
-            writeln!(output, "{origin:<6} {technique:<28} {found:>3} of {total} found")?;
+        for kind in &self.techniques {
+            writeln!(output, "{}", found(kind))?;
+        }
+        if let Some(domains) = &self.domains {
+            let (precision, recall) = (share(domains.precision), share(domains.recall));
+            writeln!(output, "DNS by registered domain: precision {precision}, recall {recall}")?;
+        }
+        if let Some(rate) = self.false_positive_rate_at_recall_85 {
+            writeln!(output, "false-positive rate where 85 of 100 are found: {rate:.4}")?;
         }
         for (name, Share { found, total }) in &self.tiers {
             writeln!(output, "{name:<35} {found:>3} of {total} found")?;
@@ -168,106 +186,17 @@ impl Quality {
     }
 }
 
-fn parts(dataset: &Dataset, scored: &[Scored], threshold: f64) -> BTreeMap<&'static str, Report> {
-    let mut parts = BTreeMap::new();
-    let mut all = Vec::new();
-    for origin in [Origin::Real, Origin::Lab, Origin::File] {
-        let is_of = |row: &&Scored| {
-            dataset.units.get(row.session as usize).is_some_and(|unit| unit.origin == origin)
-        };
-        let mut rows: Vec<Scored> = scored.iter().filter(is_of).copied().collect();
-        rows.extend(unjudged(dataset, origin));
-        if !rows.is_empty() {
-            parts.insert(origin.name(), report(&rows, threshold));
+/// One line for a technique: how many were found, by when and at what loss.
+fn found(kind: &Kind) -> String {
+    let Kind { origin, name, alerts, bytes_leaked_median, seconds_to_detect_median } = kind;
+    let (count, total) = alerts.map_or((0, 0), |rate| (rate.count, rate.total));
+    let by = match (bytes_leaked_median, seconds_to_detect_median) {
+        (Some(bytes), Some(seconds)) => {
+            format!(", half by {} and {}", units::bytes(*bytes), units::seconds(*seconds))
         }
-        all.append(&mut rows);
-    }
-    parts.insert("all", report(&all, threshold));
-    parts
-}
-
-/// The thefts that never had enough to be judged: not found, and not forgotten.
-fn unjudged(dataset: &Dataset, origin: Origin) -> impl Iterator<Item = Scored> {
-    let known = dataset.thefts.iter().filter(|(of, _)| *of == origin).count() as u64;
-    let judged = dataset.units.iter().filter(|unit| unit.theft && unit.origin == origin).count();
-    // Numbers from the end, apart for the origins, are no unit's.
-    let from = if origin == Origin::Real { u64::MAX } else { u64::MAX / 2 };
-    (0..known.saturating_sub(judged as u64)).map(move |number| Scored {
-        score: 0.0,
-        label: true,
-        session: from - number,
-    })
-}
-
-/// Real thefts by size: A has at least 20 kB in 40 packets, B less.
-fn tiers(dataset: &Dataset, alerted: &[bool]) -> BTreeMap<&'static str, Share> {
-    let mut tiers = BTreeMap::new();
-    for (unit, alerted) in dataset.units.iter().zip(alerted) {
-        if unit.theft && unit.origin == Origin::Real {
-            let large = unit.bytes_out >= 20_000 && unit.packets_out >= 40;
-            let share: &mut Share =
-                tiers.entry(if large { "real, tier A" } else { "real, tier B" }).or_default();
-            share.found += u64::from(*alerted);
-            share.total += 1;
-        }
-    }
-    tiers
-}
-
-/// False alerts in captures of ordinary use: one for each session, as an operator gets them.
-fn alerts_in_host_hours(dataset: &Dataset, scored: &[Scored], threshold: f64) -> u64 {
-    let raised = scored.iter().zip(&dataset.alerts).filter(|(row, _)| {
-        let unit = dataset.units.get(row.session as usize);
-        !row.label && row.score >= threshold && unit.is_some_and(|unit| unit.in_host_hours)
-    });
-    let sessions: BTreeSet<(u64, u64)> =
-        raised.map(|(row, session)| (row.session, *session)).collect();
-    sessions.len() as u64
-}
-
-fn calibration(forest: &[Scored]) -> Option<Calibrated> {
-    let units: Vec<(f64, bool)> =
-        by_session(forest).iter().map(|unit| (unit.score, unit.label)).collect();
-    Some(Calibrated {
-        expected_calibration_error: ece(&units)?.value,
-        brier: brier(&units)?,
-        senders: units.len(),
-    })
-}
-
-/// Of the thefts the manifests know: one that never had enough to be judged was not found.
-fn techniques(dataset: &Dataset, alerted: &[bool]) -> Vec<Found> {
-    let mut counts: BTreeMap<(Origin, &str), (usize, usize)> = BTreeMap::new();
-    for (origin, technique) in &dataset.thefts {
-        counts.entry((*origin, technique)).or_default().1 += 1;
-    }
-    for (unit, alerted) in dataset.units.iter().zip(alerted) {
-        if unit.theft && *alerted {
-            counts.entry((unit.origin, &unit.technique)).or_default().0 += 1;
-        }
-    }
-    let found = |((origin, technique), (found, total)): ((Origin, &str), (usize, usize))| Found {
-        origin: origin.name(),
-        technique: technique.to_owned(),
-        found,
-        total,
+        _ => String::new(),
     };
-    counts.into_iter().map(found).collect()
-}
-
-/// Medians, over the thefts that were found, of what had left and how long it took.
-fn leaked(dataset: &Dataset, scored: &[Scored], threshold: f64) -> (Option<u64>, Option<f64>) {
-    let mut first = BTreeMap::new();
-    for (row, progress) in scored.iter().zip(&dataset.progress) {
-        if let Some(progress) = progress.filter(|_| row.label && row.score >= threshold) {
-            first.entry(row.session).or_insert(progress);
-        }
-    }
-    let mut bytes: Vec<u64> = first.values().map(|progress| progress.bytes_out).collect();
-    let mut seconds: Vec<f64> = first.values().map(|progress| progress.seconds).collect();
-    bytes.sort_unstable();
-    seconds.sort_by(f64::total_cmp);
-    (bytes.get(bytes.len() / 2).copied(), seconds.get(seconds.len() / 2).copied())
+    format!("{origin:<6} {name:<28} {count:>3} of {total} found{by}")
 }
 
 fn describe(unit: &Unit, score: f64) -> String {

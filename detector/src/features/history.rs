@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 
 use detector_common::parse::protocol;
+use foldhash::fast::RandomState;
 
 use crate::flow::distinct::hash;
 use crate::flow::{Session, Side};
@@ -65,7 +66,7 @@ pub struct HistoryCounts {
 #[derive(Debug, Default)]
 pub struct History {
     config: HistoryConfig,
-    hosts: HashMap<[u8; 16], Host>,
+    hosts: HashMap<[u8; 16], Host, RandomState>,
     counts: HistoryCounts,
 }
 
@@ -75,8 +76,8 @@ struct Host {
     /// Days since the epoch on which it was seen last, and how many days it was seen on.
     last_day: u64,
     days: u32,
-    receivers: HashMap<u64, Receiver>,
-    kinds: HashMap<u8, Hours>,
+    receivers: HashMap<u64, Receiver, RandomState>,
+    kinds: HashMap<u8, Hours, RandomState>,
     /// What the first session with each receiver sent.
     firsts: Sizes,
     /// Upload of all kinds: this hour's number, what was sent in it and in the one before.
@@ -156,17 +157,17 @@ impl History {
         }
         let host = self.hosts.entry(address).or_insert_with(|| Host::new(session.first_seen_ns));
         host.see(sent, kind(session), now_ns);
-        let limit = self.config.max_receivers as usize;
         let receiver = receiver_of(session, sender);
-        self.counts.receivers_evicted += u64::from(host.make_room(receiver, limit));
-        if !host.receivers.contains_key(&receiver) {
-            host.firsts.add(sent);
+        if let Some(known) = host.receivers.get_mut(&receiver) {
+            known.see(sent, session.first_seen_ns, now_ns);
+            return;
         }
-        host.receivers.entry(receiver).or_insert_with(|| Receiver::new(session.first_seen_ns)).see(
-            sent,
-            session.first_seen_ns,
-            now_ns,
-        );
+        host.firsts.add(sent);
+        self.counts.receivers_evicted +=
+            u64::from(host.make_room(self.config.max_receivers as usize));
+        let mut first = Receiver::new(session.first_seen_ns);
+        first.see(sent, session.first_seen_ns, now_ns);
+        host.receivers.insert(receiver, first);
     }
 
     /// Counts at `now_ns`.
@@ -185,8 +186,8 @@ impl Host {
             first_seen_ns,
             last_day: u64::MAX,
             days: 0,
-            receivers: HashMap::new(),
-            kinds: HashMap::new(),
+            receivers: HashMap::default(),
+            kinds: HashMap::default(),
             firsts: Sizes::default(),
             hour: 0,
             sent_this_hour: 0,
@@ -241,9 +242,9 @@ impl Host {
         (self.firsts.count() >= MIN_FIRSTS).then(|| (sent.max(1) as f64 / usual).log2() as f32)
     }
 
-    /// Forgets the receiver that was silent longest where `receiver` would be one too many.
-    fn make_room(&mut self, receiver: u64, limit: usize) -> bool {
-        if self.receivers.len() < limit || self.receivers.contains_key(&receiver) {
+    /// Forgets the receiver that was silent longest where another would be one too many.
+    fn make_room(&mut self, limit: usize) -> bool {
+        if self.receivers.len() < limit {
             return false;
         }
         let oldest = self.receivers.iter().min_by_key(|(name, entry)| (entry.last_seen_ns, **name));

@@ -179,9 +179,6 @@ columns! {
     "receiver_name_length", "bytes, -1 none", Names,
         "length of the receiver's name",
         |s| receiver_name(s).map_or(ABSENT, |name| name.len() as f32);
-    "server_named_by_dns", "0 or 1", Names,
-        "a DNS answer named the server's address",
-        |s| f32::from(u8::from(s.session.named_by_dns));
     "dns_queries", "log2(1 + queries), -1 no query", Dns,
         "DNS queries below one registered domain",
         |s| names(s, |_, d| log2(d.queries as f64));

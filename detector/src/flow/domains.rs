@@ -22,6 +22,12 @@ use super::{Visitor, distinct, registered};
 /// Where the numbers of domains start, so that they are never those of sessions.
 const FIRST_ID: u64 = 1 << 63;
 
+/// Whether a session's number is that of a domain's unit.
+#[must_use]
+pub fn is_domain(id: u64) -> bool {
+    id >= FIRST_ID
+}
+
 /// Domains by client, bounded.
 #[derive(Debug)]
 pub(crate) struct DomainTable {

@@ -38,6 +38,7 @@ pub(crate) fn learn(session: &mut Session, side: Side, bytes: &[u8], payload_byt
         bytes: bytes.get(..512).unwrap_or(bytes),
         payload_bytes,
         from_client,
+        is_first: true,
         protocol: session.key.protocol,
         server_port: session.key.server_port,
         echo: icmp.then_some(echo),

@@ -21,6 +21,8 @@ pub(crate) struct Head<'a> {
     /// Payload bytes of the packet.
     pub(crate) payload_bytes: u32,
     pub(crate) from_client: bool,
+    /// Among the first of its flow and direction, [`detector_common::abi::HEAD_PACKETS`].
+    pub(crate) is_first: bool,
     /// IANA protocol number.
     pub(crate) protocol: u8,
     pub(crate) server_port: u16,
@@ -167,9 +169,10 @@ impl Heads {
         }
     }
 
-    /// Entropy and printable share, by direction.
+    /// Entropy and printable share, by direction, of the first payloads: of a dialogue no more than
+    /// of any other flow.
     fn learn_bytes(&mut self, head: &Head<'_>) {
-        if head.bytes.len() < SAMPLE_MIN_BYTES {
+        if !head.is_first || head.bytes.len() < SAMPLE_MIN_BYTES {
             return;
         }
         let (bits, printable) = if head.from_client {
@@ -224,6 +227,7 @@ mod tests {
             bytes,
             payload_bytes: u32::try_from(bytes.len()).expect("short"),
             from_client: echo != Some(Echo::Reply),
+            is_first: true,
             protocol: number,
             server_port,
             echo,

@@ -1,6 +1,7 @@
 //! One live flow: what it has carried since it began, since it was last read and since it was last
 //! told.
 
+use detector_common::abi::HEAD_PACKETS;
 use detector_common::flow::{Direction, FlowCounters, FlowKey};
 use detector_common::parse::{protocol, tcp};
 
@@ -33,6 +34,8 @@ pub(crate) struct LiveFlow {
     slice_start_ns: u64,
     /// Offered for deletion.
     pub(super) expiring: bool,
+    /// Heads taken in, of the initiator and of the responder; it stops counting at 255.
+    heads: [u8; 2],
     /// The second at which its timer is looked at.
     pub(super) due_secs: u64,
 }
@@ -63,6 +66,13 @@ impl Delta {
 }
 
 impl LiveFlow {
+    /// Counts a head. True while it is among the first of its direction, which every flow hands up.
+    pub(crate) fn takes_first_head(&mut self, from_client: bool) -> bool {
+        let heads = &mut self.heads[usize::from(!from_client)];
+        *heads = heads.saturating_add(1);
+        u64::from(*heads) <= HEAD_PACKETS
+    }
+
     pub(super) fn open(key: &FlowKey, initiator: Direction, home: u8, now_ns: u64) -> Self {
         Self {
             view: FlowView {
@@ -81,6 +91,7 @@ impl LiveFlow {
             slice_base: None,
             slice_start_ns: now_ns,
             expiring: false,
+            heads: [0; 2],
             due_secs: 0,
         }
     }

@@ -41,6 +41,7 @@ pub mod web;
 mod wheel;
 
 pub use config::{Timeouts, TrackerConfig};
+pub use domains::is_domain;
 pub use observation::{Cause, Observation, TimeBase};
 pub use record::{FlowEndReason, FlowRecord, FlowView};
 pub use session::{Session, SessionCheckpoint, SessionKey, Side, Volume};

@@ -270,10 +270,12 @@ impl Tracker {
         let Some(session) = self.sessions.attach(flow, resumed, &self.names, visitor) else {
             return;
         };
+        let from_client = direction == flow.view.initiator;
         let mut head = Head {
             bytes,
             payload_bytes,
-            from_client: direction == flow.view.initiator,
+            from_client,
+            is_first: flow.takes_first_head(from_client),
             protocol: key.protocol,
             server_port: u16::from_be_bytes(key.destination(flow.view.initiator).1),
             echo: flow.echo(direction),

@@ -152,6 +152,32 @@ pub fn pr_auc(units: &[Scored]) -> Option<f64> {
     (positives > 0.0).then_some(area)
 }
 
+/// Share of the ordinary units that raise an alert where `recall` of the exfiltrations are found;
+/// none without units of both labels.
+pub fn false_positive_rate_at(units: &[Scored], recall: f64) -> Option<f64> {
+    let rates = |confusion: &Confusion| {
+        Some((confusion.recall()?.value, confusion.false_positive_rate()?.value))
+    };
+    cuts(units)
+        .iter()
+        .filter_map(|(_, confusion)| rates(confusion))
+        .find(|(found, _)| *found >= recall)
+        .map(|(_, rate)| rate)
+}
+
+/// Probability that an exfiltration scores above an ordinary unit, ties counting half (Mann and
+/// Whitney 1947): the area under the receiver operating characteristic. None without both labels.
+pub fn roc_auc(units: &[Scored]) -> Option<f64> {
+    let mut area = 0.0;
+    let mut last = (0.0, 0.0);
+    for (_, confusion) in cuts(units) {
+        let rates = (confusion.false_positive_rate()?.value, confusion.recall()?.value);
+        area += (rates.0 - last.0) * f64::midpoint(rates.1, last.1);
+        last = rates;
+    }
+    (!units.is_empty()).then_some(area)
+}
+
 /// Every distinct score, highest first, with the counts when it and all above it are alerts.
 fn cuts(units: &[Scored]) -> Vec<(f64, Confusion)> {
     let mut ordered: Vec<_> = units.iter().collect();
@@ -370,6 +396,17 @@ mod tests {
         close(pr_auc(&rows), (1.0 + 2.0 / 3.0 + 0.75) / 3.0);
         // All equal: one step at the share of positives, whatever the order.
         close(pr_auc(&scored(&[(0.5, '+'), (0.5, '-'), (0.5, '-'), (0.5, '+')])), 0.5);
+    }
+
+    #[test]
+    fn ranks_are_measured() {
+        let rows = scored(&[(0.9, '+'), (0.8, '-'), (0.7, '+'), (0.6, '-'), (0.5, '-')]);
+        // Five of the six pairs are in order.
+        close(roc_auc(&rows), 5.0 / 6.0);
+        close(roc_auc(&scored(&[(0.5, '+'), (0.5, '-')])), 0.5);
+        assert_eq!(roc_auc(&scored(&[(0.5, '+')])), None);
+        close(false_positive_rate_at(&rows, 0.5), 0.0);
+        close(false_positive_rate_at(&rows, 0.85), 1.0 / 3.0);
     }
 
     #[test]

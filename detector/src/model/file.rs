@@ -57,6 +57,10 @@ pub struct Meta {
     pub training: TrainingSummary,
     /// Out-of-fold figures at the threshold, when there was a validation.
     pub validation: Option<Report>,
+    /// Of each column, between which values nine of ten ordinary rows lie; empty in models that do
+    /// not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ordinary: Vec<(f32, f32)>,
     /// From scores to probabilities; none in models that have not been calibrated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
@@ -106,6 +110,21 @@ impl TrainingSummary {
     }
 }
 
+/// The values that one in twenty ordinary rows lie below and above, column by column.
+fn ordinary(table: &Table) -> Vec<(f32, f32)> {
+    const TAIL: f64 = 0.05;
+    let rows: Vec<&[f32]> =
+        (0..table.len()).filter(|row| !table.labels[*row]).map(|row| table.row(row)).collect();
+    let last = rows.len().saturating_sub(1) as f64;
+    let range = |column: usize| {
+        let mut values: Vec<f32> = rows.iter().filter_map(|row| row.get(column).copied()).collect();
+        values.sort_unstable_by(f32::total_cmp);
+        let at = |share: f64| values.get((share * last) as usize).copied().unwrap_or(0.0);
+        (at(TAIL), at(1.0 - TAIL))
+    };
+    (0..table.columns.len()).map(range).collect()
+}
+
 fn positive<'a, T>(values: &'a [T], labels: &'a [bool]) -> impl Iterator<Item = &'a T> {
     values.iter().zip(labels).filter(|(_, label)| **label).map(|(value, _)| value)
 }
@@ -136,6 +155,7 @@ impl Model {
             config: config.clone(),
             training: TrainingSummary::of(table),
             validation,
+            ordinary: ordinary(table),
             calibration: None,
             created_by: concat!("detector ", env!("CARGO_PKG_VERSION")).into(),
         };

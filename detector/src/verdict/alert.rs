@@ -76,9 +76,9 @@ pub struct Reason {
     /// A column of the schema, `others` for all that are not listed, `bias` for the forest's mean,
     /// or a rule's name after `rule:`.
     pub feature: Cow<'static, str>,
-    /// The column's value; none for `others`, `bias` and rules.
+    /// The column's value; a rule's certainty; none for `others` and `bias`.
     pub value: Option<f32>,
-    /// A part of the sum that is the forest's score; of a rule, its certainty.
+    /// A part of the sum that is `raw_score`, the forest's output; 0 for a rule.
     pub contribution: f64,
     /// In words.
     pub text: String,

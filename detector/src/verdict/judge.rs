@@ -167,7 +167,9 @@ impl Judge {
 
     /// The session is over. True where there was an alert about this sender.
     pub fn close(&mut self, session: &Session, sender: Side) -> bool {
-        self.allowed.remove(&(session.id, sender));
+        if !self.allowed.is_empty() {
+            self.allowed.remove(&(session.id, sender));
+        }
         !self.open.is_empty() && self.open.remove(&(session.id, sender)).is_some()
     }
 
@@ -218,7 +220,7 @@ impl Judge {
             domain: session.domain.clone(),
             community_id: flow.community_id(),
             ja4: session.heads.ja4.clone(),
-            reasons: reasons::explain(&self.model.forest, &self.row, sample, found),
+            reasons: reasons::explain(&self.model, &self.row, sample, found),
             action: ActionTaken::None,
             model: Arc::clone(&self.model_name),
         }

@@ -1,10 +1,12 @@
 //! Why: the columns that moved the score most, with their values in words.
 //!
 //! The contributions of the columns, `others` and `bias` among them, sum to the forest's score. What
-//! the rules found stands before them, each with its own certainty.
+//! the rules found stands before them; it has no part in that sum, and its value is its certainty.
+
+use std::cmp::Ordering;
 
 use crate::features::{COLUMNS, Column, Sample};
-use crate::model::Forest;
+use crate::model::Model;
 use crate::units;
 
 use super::Reason;
@@ -19,24 +21,28 @@ const TOLD: usize = 5;
 /// The reasons of the score of `row`, the strongest first.
 #[must_use]
 pub fn explain(
-    forest: &Forest,
+    model: &Model,
     row: &[f32],
     sample: &Sample<'_>,
     found: &[(&Rule, Found)],
 ) -> Vec<Reason> {
     let mut contributions = vec![0.0; row.len()];
-    let bias = forest.contributions(row, &mut contributions);
+    let bias = model.forest.contributions(row, &mut contributions);
     let mut order: Vec<usize> = (0..row.len()).collect();
     order.sort_by(|a, b| contributions[*b].total_cmp(&contributions[*a]).then(a.cmp(b)));
     order.retain(|column| contributions[*column] != 0.0);
     let (told, others) = order.split_at(order.len().min(TOLD));
     let mut reasons: Vec<Reason> = found.iter().map(|(rule, found)| of_rule(rule, found)).collect();
-    reasons.sort_by(|a, b| b.contribution.total_cmp(&a.contribution));
+    reasons.sort_by(|a, b| b.value.partial_cmp(&a.value).unwrap_or(Ordering::Equal));
     reasons.extend(told.iter().map(|column| Reason {
         feature: COLUMNS[*column].name.into(),
         value: Some(row[*column]),
         contribution: contributions[*column],
-        text: words(&COLUMNS[*column], row[*column], sample),
+        text: format!(
+            "{}{}",
+            words(&COLUMNS[*column], row[*column], sample),
+            ordinary(&COLUMNS[*column], model.meta.ordinary.get(*column))
+        ),
     }));
     if !others.is_empty() {
         let contribution = others.iter().map(|column| contributions[*column]).sum();
@@ -51,8 +57,8 @@ pub fn explain(
 fn of_rule(rule: &Rule, found: &Found) -> Reason {
     Reason {
         feature: format!("{RULE_PREFIX}{}", rule.name).into(),
-        value: None,
-        contribution: found.certainty,
+        value: Some(found.certainty as f32),
+        contribution: 0.0,
         text: found.text.clone(),
     }
 }
@@ -69,8 +75,6 @@ fn words(column: &Column, value: f32, sample: &Sample<'_>) -> String {
         "sender_opened" => "the receiver opened the session".to_owned(),
         "receiver_named" if value == 1.0 => "the receiver has a name".to_owned(),
         "receiver_named" => "no name is known of the receiver".to_owned(),
-        "server_named_by_dns" if value == 1.0 => "a DNS answer named the server".to_owned(),
-        "server_named_by_dns" => "no DNS answer named the server".to_owned(),
         "protocol" => {
             format!("protocol {}", super::alert::protocol_name(sample.session.key.protocol))
         }
@@ -96,22 +100,42 @@ fn rounded(larger: u64, smaller: u64) -> String {
 }
 
 fn plain(column: &Column, value: f32) -> String {
-    let Column { meaning, unit, .. } = column;
-    if value < 0.0 {
-        return format!("{meaning}: none");
+    match amount(column, value) {
+        Some(amount) => format!("{}: {amount}", column.meaning),
+        None => format!("{}: none", column.meaning),
     }
-    match unit.split(", -1").next().unwrap_or_default() {
-        "log2(1 + bytes)" => format!("{meaning}: {}", units::bytes(from_log2(value))),
-        "log2(1 + 10 ms)" => {
-            format!("{meaning}: {}", units::seconds(from_log2_exact(value) / 100.0))
-        }
-        unit if unit.starts_with("log2") => {
-            format!("{meaning}: {}", units::count(from_log2(value)))
-        }
-        "0 to 1" => format!("{meaning}: {:.0} %", value * 100.0),
-        "0 or 1" | "class" => format!("{meaning}: {value:.0}"),
-        "bytes" => format!("{meaning}: {value:.0} bytes"),
-        unit => format!("{meaning}: {value:.1} {unit}"),
+}
+
+/// A value with its unit; none where the column does not apply.
+fn amount(column: &Column, value: f32) -> Option<String> {
+    let name = column.unit.split(", ").next().unwrap_or_default();
+    if value < 0.0 && !name.starts_with("-1") {
+        return None;
+    }
+    Some(match name {
+        "log2(1 + bytes)" => units::bytes(from_log2(value)),
+        "log2(1 + bytes/s)" => format!("{} a second", units::bytes(from_log2(value))),
+        "log2(1 + 10 ms)" => units::seconds(from_log2_exact(value) / 100.0),
+        "log2(1 + seconds)" => units::seconds(from_log2_exact(value)),
+        unit if unit.starts_with("log2") => units::count(from_log2(value)),
+        "0 to 1" => format!("{:.0} %", value * 100.0),
+        "0 or 1" | "class" => format!("{value:.0}"),
+        "-1 to 1" => format!("{value:.2}"),
+        "bytes" => format!("{value:.0} bytes"),
+        unit => format!("{value:.1} {unit}"),
+    })
+}
+
+/// What ordinary looks like: where nine of ten ordinary rows lie.
+fn ordinary(column: &Column, range: Option<&(f32, f32)>) -> String {
+    let is_class = column.unit.starts_with("class") || column.unit.starts_with("0 or 1");
+    let amounts = range
+        .filter(|_| !is_class)
+        .map(|(low, high)| (amount(column, *low), amount(column, *high)));
+    match amounts {
+        Some((Some(low), Some(high))) => format!(" (ordinary: {low} to {high})"),
+        Some((None, Some(high))) => format!(" (ordinary: none, or up to {high})"),
+        _ => String::new(),
     }
 }
 

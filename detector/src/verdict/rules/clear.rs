@@ -79,7 +79,7 @@ fn ftp_upload(sample: &Sample<'_>) -> Option<Found> {
     let certainty = match upload.file {
         FileName::Loot => 0.95,
         FileName::Archive | FileName::Document => 0.85,
-        FileName::Other => 0.7,
+        FileName::Other => 0.8,
         // What cameras and scanners do all day, and who publishes a site.
         FileName::Image => 0.45,
         FileName::Page => 0.3,
@@ -136,7 +136,7 @@ mod tests {
         };
         check(true, FileName::Document, 20_000, 0, Side::Client, Some(0.85));
         check(true, FileName::Loot, 1_200, 0, Side::Client, Some(0.95));
-        check(true, FileName::Other, 1_200, 0, Side::Client, Some(0.7));
+        check(true, FileName::Other, 1_200, 0, Side::Client, Some(0.8));
         check(true, FileName::Image, 9_000, 0, Side::Client, Some(0.45));
         check(true, FileName::Page, 9_000, 0, Side::Client, Some(0.3));
         check(true, FileName::Other, 900, 0, Side::Client, None);
