@@ -313,11 +313,15 @@ impl Agent {
         let totals = &accounting.totals;
         let seconds = self.poll_interval.as_secs_f64();
         let per_second = |now: u64, before: u64| (now.saturating_sub(before)) as f64 / seconds;
+        let baselines = self.engine.baselines();
         let status = Status {
             packets_per_second: per_second(totals.frames.packets, self.rate.frames),
             bytes_per_second: per_second(totals.frames.bytes, self.rate.bytes),
             flows: u64::from(accounting.live_flows),
             alerts: self.engine.counts().alerts,
+            baselines_ready: baselines.hosts_ready,
+            baselines_learning: baselines.hosts_learning,
+            days_left: baselines.days_left,
             interfaces: self.kernel.watched().count() as u64,
             overflow_bytes: totals.overflow.bytes,
             events_lost: totals.events_lost,
@@ -345,6 +349,9 @@ impl Agent {
             tracing::error!("{} events were of no known kind", self.kernel.records_unknown());
         }
         let counts = self.tracker.counts();
+        for (entry, hits) in self.engine.allowed() {
+            tracing::info!("{hits} sessions were left alone as allowed: {}", entry.reason);
+        }
         let mut summary = Summary {
             source: None,
             packets: totals.frames.packets,

@@ -121,11 +121,23 @@ impl Engine {
         self.counts
     }
 
+    /// How far the hosts' baselines are.
+    #[must_use]
+    pub fn baselines(&self) -> HistoryCounts {
+        self.history.counts(self.now_ns)
+    }
+
+    /// Entries of the allowlist that kept sessions quiet, and how many.
+    pub fn allowed(&self) -> impl Iterator<Item = (&Entry, u64)> {
+        self.judge.allow().hits().filter(|(_, hits)| *hits != 0)
+    }
+
     /// What a summary tells of baselines and allowlist, by name.
     #[must_use]
     pub fn told(&self) -> [(&'static str, u64); 6] {
-        let HistoryCounts { hosts_learning, hosts_ready, refused, receivers_evicted, withheld } =
-            self.history.counts(self.now_ns);
+        let counts = self.baselines();
+        let HistoryCounts { hosts_learning, hosts_ready, .. } = counts;
+        let HistoryCounts { refused, receivers_evicted, withheld, .. } = counts;
         [
             ("baselines_learning", hosts_learning),
             ("baselines_ready", hosts_ready),

@@ -11,6 +11,11 @@ pub struct Status {
     pub bytes_per_second: f64,
     pub flows: u64,
     pub alerts: u64,
+    /// Hosts whose baseline is learned, those that are being learned, and the days until the next
+    /// of them is.
+    pub baselines_ready: u64,
+    pub baselines_learning: u64,
+    pub days_left: Option<u32>,
     pub interfaces: u64,
     /// Bytes counted to their host because the flow table was full.
     pub overflow_bytes: u64,
@@ -34,6 +39,13 @@ impl fmt::Display for Status {
             self.interfaces,
             self.alerts
         )?;
+        if let Some(days) = self.days_left {
+            let Self { baselines_ready, baselines_learning, .. } = self;
+            write!(
+                formatter,
+                "  baselines: {baselines_ready} ready, {baselines_learning} learning, next in {days} days"
+            )?;
+        }
         // What is not as it should be is said; what is 0 is not.
         for (count, what) in [
             (self.dropped_packets, "packets dropped by blocks"),
@@ -65,6 +77,9 @@ mod tests {
         let calm =
             Status { packets_per_second: 12.4, flows: 3, interfaces: 1, ..Status::default() };
         assert_eq!(calm.to_string(), "12 packets/s  0 B/s  3 flows on 1 interfaces  0 alerts");
+        let learning = Status { baselines_learning: 2, days_left: Some(27), ..calm.clone() };
+        let expected = "0 alerts  baselines: 0 ready, 2 learning, next in 27 days";
+        assert!(learning.to_string().ends_with(expected), "{learning}");
         let trouble = Status { events_lost: 2, overflow_bytes: 2_000, ..calm };
         assert!(trouble.to_string().contains("2 events lost"));
         assert!(trouble.to_string().contains("2.0 kB over the flow table's size"));

@@ -106,6 +106,9 @@ fn analyze(
     }
     let mut summary = summary(&capture, printer.engine.counts().alerts);
     summary.count(printer.engine.told());
+    for (entry, hits) in printer.engine.allowed() {
+        eprintln!("detector: {hits} sessions were left alone as allowed: {}", entry.reason);
+    }
     if capture.flows != 0 && capture.flows_without_home == capture.flows {
         eprintln!(
             "detector: {}: no host of this capture is in the home networks, its clients were judged \

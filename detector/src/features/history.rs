@@ -54,6 +54,8 @@ impl Default for HistoryConfig {
 pub struct HistoryCounts {
     pub hosts_learning: u64,
     pub hosts_ready: u64,
+    /// Days until the next host is ready; none where all are, or none is known.
+    pub days_left: Option<u32>,
     /// Sessions of hosts that were not learned because the table was full.
     pub refused: u64,
     /// Receivers forgotten for others.
@@ -173,10 +175,15 @@ impl History {
     /// Counts at `now_ns`.
     #[must_use]
     pub fn counts(&self, now_ns: u64) -> HistoryCounts {
-        let ready = |host: &&Host| host.learning(now_ns, &self.config) == Learning::Ready;
-        let hosts_ready = self.hosts.values().filter(ready).count() as u64;
-        let hosts_learning = self.hosts.len() as u64 - hosts_ready;
-        HistoryCounts { hosts_learning, hosts_ready, ..self.counts }
+        let left = |host: &Host| match host.learning(now_ns, &self.config) {
+            Learning::DaysLeft(days) => Some(days),
+            Learning::Ready | Learning::Unknown => None,
+        };
+        let learning: Vec<u32> = self.hosts.values().filter_map(left).collect();
+        let hosts_learning = learning.len() as u64;
+        let hosts_ready = self.hosts.len() as u64 - hosts_learning;
+        let days_left = learning.into_iter().min();
+        HistoryCounts { hosts_learning, hosts_ready, days_left, ..self.counts }
     }
 }
 

@@ -56,3 +56,47 @@ pub fn find<'a>(sample: &'a Sample<'_>) -> impl Iterator<Item = (&'static Rule, 
     let heard = rules().filter(move |rule| !(habit && rule.excused_by_habit));
     heard.filter_map(|rule| Some((rule, (rule.find)(sample)?)))
 }
+
+/// The text of `docs/rules.md`.
+#[must_use]
+pub fn markdown() -> String {
+    let mut text = String::from(
+        "# Rules\n\nWhat speaks beside the forest, and what its constants rest on. Generated from \
+         `detector/src/verdict/rules`: change it there. How a rule's certainty becomes part of a score \
+         is told in [detection.md](detection.md).\n\n*Blocks*: what it finds may lead to a block without \
+         another witness. *Habit*: it is silent on what the host has long been doing.\n\n\
+         | rule | finds | rests on | blocks | habit |\n|---|---|---|---|---|\n",
+    );
+    let word = |yes| if yes { "yes" } else { "no" };
+    for rule in rules() {
+        let Rule { name, meaning, source, may_block, excused_by_habit, .. } = rule;
+        let (blocks, habit) = (word(*may_block), word(*excused_by_habit));
+        text.push_str(&format!("| `{name}` | {meaning} | {source} | {blocks} | {habit} |\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn rules_have_names_of_their_own_and_sources() {
+        let names: BTreeSet<_> = rules().map(|rule| rule.name).collect();
+        assert_eq!(names.len(), rules().count());
+        assert!(rules().all(|rule| rule.source.len() > 20 && rule.meaning.len() > 20));
+    }
+
+    /// `UPDATE_GOLDEN=1 cargo test` writes the page.
+    #[test]
+    fn the_generated_page_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/rules.md");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(path, markdown()).unwrap();
+        }
+        let page = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(page == markdown(), "docs/rules.md is old: run UPDATE_GOLDEN=1 cargo test");
+    }
+}
