@@ -9,6 +9,8 @@ use std::str::FromStr;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::units::date;
+
 const DAY_SECS: i64 = 86_400;
 
 /// A second in a zone.
@@ -140,19 +142,6 @@ fn days(text: &str) -> Result<i64> {
     let days = era * 146_097 + day_of_era - 719_468;
     ensure!(date(days) == (year, month, day), "there is no {text}");
     Ok(days)
-}
-
-/// Year, month and day of a day number: the other way round.
-fn date(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
