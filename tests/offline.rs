@@ -286,3 +286,28 @@ fn a_closed_pipe_is_success() {
     assert!(output.status.success(), "{output:?}");
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn what_is_allowed_is_left_alone_and_counted() {
+    let scratch = Scratch::new("allowed").unwrap();
+    let capture = pcap(ETHERNET, &upload());
+    let check = |entry: &str, allowed: bool| {
+        let text = format!(
+            "allow = [{{ reason = \"the nightly backup\", {entry} }}]\n[model]\nthreshold = 0.0\n"
+        );
+        let config = scratch.write("allow.toml", text).unwrap();
+        let config = config.to_str().unwrap();
+        let output = analyze(&["--format", "json", "--config", config, "-"], &capture);
+        assert!(output.status.success(), "{output:?}");
+        let lines = lines(&output);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(lines.iter().any(|line| line["type"] == "alert"), !allowed, "{entry}");
+        let counted = &lines.last().unwrap()["counters"]["alerts_allowed"];
+        assert_eq!(counted.as_u64(), allowed.then_some(1), "{entry}");
+        assert_eq!(told.contains("the nightly backup"), allowed, "{told}");
+    };
+    check(r#"destination = "203.0.113.0/24", port = 9000"#, true);
+    check(r#"source = "10.0.0.7", expires = "2030-01-01T00:00:00Z""#, true);
+    check(r#"source = "10.0.0.7", expires = "2020-01-01T00:00:00Z""#, false);
+    check(r#"port = 443"#, false);
+}
