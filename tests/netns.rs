@@ -2,6 +2,9 @@
 //! stopped, nothing left behind, and one clear line where it cannot work.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "netns/replay.rs"]
+mod replay;
+
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -117,15 +120,28 @@ fn sink(namespace: &Namespace) -> Background {
     sink
 }
 
+/// Sends frames as fast as they go.
 fn send_frames(namespace: &Namespace, device: &str, frames: &[Vec<u8>]) {
-    let mut child = namespace
-        .command("python3")
-        .args(["-c", TRAFFIC, "frames", device])
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let text: String = frames.iter().map(|frame| hexadecimal(frame) + "\n").collect();
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
+    let lines = frames.iter().map(|frame| hexadecimal(frame) + "\n");
+    feed(namespace, &["frames", device], &lines.collect::<String>());
+}
+
+/// Sends frames at their times, in microseconds from the first.
+fn send_timed<'a>(
+    namespace: &Namespace,
+    device: &str,
+    frames: impl Iterator<Item = (u64, &'a [u8])>,
+) {
+    let lines = frames.map(|(time, frame)| format!("{time} {}\n", hexadecimal(frame)));
+    feed(namespace, &["timed", device], &lines.collect::<String>());
+}
+
+/// Runs a verb of the traffic script to its end with `input` as its standard input.
+fn feed(namespace: &Namespace, arguments: &[&str], input: &str) {
+    let mut command = namespace.command("python3");
+    command.args(["-c", TRAFFIC]).args(arguments).stdin(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
     assert!(child.wait().unwrap().success());
 }
 
@@ -333,50 +349,6 @@ fn two_interfaces_on_one_path_count_once() {
     assert_eq!(report.sum("tcp", SERVERS[0], "payload_out") - again, STREAM, "{}", report.text);
     // Every byte passed two interfaces, and the totals are of both.
     assert!(number(report.summary(), "bytes") > 2 * STREAM, "{}", report.summary());
-}
-
-/// Every sample frame, sent over a wire and read from a file.
-#[test]
-#[ignore = "needs root: run cargo xtask test"]
-fn a_replayed_capture_gives_the_flows_of_the_file() {
-    use detector_tests::capture_file::{ETHERNET, pcap};
-    use detector_tests::{Veth, VethEnd};
-
-    let frames: Vec<Vec<u8>> = frames::samples()
-        .into_iter()
-        .filter(|sample| sample.link == detector_common::LinkType::Ethernet)
-        // The stack takes the first tag off before tc ingress, which so reads one tag more.
-        .filter(|sample| !sample.name.starts_with("four tags"))
-        .map(|sample| sample.bytes)
-        .collect();
-    let scratch = Scratch::new("replay").unwrap();
-    let file = scratch.write("samples.pcap", pcap(ETHERNET, &frames)).unwrap();
-    let config = "home_networks = [\"10.0.0.0/8\", \"fd00::/8\"]\n";
-    let config_file = scratch.write("detector.toml", config).unwrap();
-    let mut analyze = Command::new(detector());
-    analyze.args(["analyze", "--flows", "--format", "json", "--config"]).arg(config_file).arg(file);
-    let read = Report::read(&run_checked(&mut analyze).unwrap());
-
-    for xdp in ["native", "tc"] {
-        let (left, right) = (Namespace::new("left").unwrap(), Namespace::new("right").unwrap());
-        for side in [&left, &right] {
-            // Neither end says anything of its own.
-            side.sysctl("net.ipv6.conf.default.disable_ipv6", "1").unwrap();
-        }
-        let (near, far) = (VethEnd::new(&left, "lan0"), VethEnd::new(&right, "lan0"));
-        Veth::new(near, far).mtu(3_000).wire_size(true).create().unwrap();
-        let config = format!("{config}[kernel]\nxdp = \"{xdp}\"\n");
-        let watch = Watch::start(&right, &["lan0"], &[], &config);
-        send_frames(&left, "lan0", &frames);
-        wait_until_quiet(&right, "lan0");
-        let replayed = watch.stop();
-        replayed.assert_all_accounted();
-        assert!(read.agreed().len() > 50);
-        assert_eq!(replayed.agreed(), read.agreed(), "{xdp}");
-        for field in ["packets", "bytes", "skipped"] {
-            assert_eq!(replayed.summary()[field], read.summary()[field], "{xdp}: {field}");
-        }
-    }
 }
 
 const STOLEN: u64 = 400_000_000;

@@ -11,6 +11,7 @@ pub mod frames;
 mod link;
 mod namespace;
 mod recorder;
+pub mod scenes;
 mod scratch;
 mod topology;
 mod wait;

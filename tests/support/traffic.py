@@ -5,6 +5,7 @@ stream HOST N     send N bytes over TCP, read the answer
 datagrams HOST N  send N datagrams of 1000 bytes
 flood DEVICE N    send N frames, each of a flow of its own
 frames DEVICE     send frames given on standard input, one a line, in hexadecimal
+timed DEVICE      the same at their times: each line starts with microseconds
 """
 
 import socket
@@ -97,5 +98,18 @@ def frames(device):
         deliver(raw, bytes.fromhex(line))
 
 
-VERBS = {"sink": sink, "stream": stream, "datagrams": datagrams, "flood": flood, "frames": frames}
+def timed(device):
+    raw = packet_socket(device)
+    # Read whole first: the sender must not wait for its input between two frames.
+    lines = [line.split() for line in sys.stdin]
+    start = time.monotonic()
+    for micros, frame in lines:
+        left = start + int(micros) / 1e6 - time.monotonic()
+        if left > 0:
+            time.sleep(left)
+        deliver(raw, bytes.fromhex(frame))
+
+
+VERBS = {"sink": sink, "stream": stream, "datagrams": datagrams, "flood": flood, "frames": frames,
+         "timed": timed}
 VERBS[sys.argv[1]](*sys.argv[2:])

@@ -30,6 +30,7 @@ pub(crate) fn session(key: SessionKey) -> Session {
             next_seconds: 1,
             next_heads: 1,
             judged_packets: 0,
+            judged_heads: 0,
             judged: 0,
             ended: false,
         },

@@ -64,6 +64,7 @@ impl LiveSession {
                 next_seconds: AGES_SECS[0],
                 next_heads: 1,
                 judged_packets: 0,
+                judged_heads: 0,
                 judged: 0,
                 ended: false,
             },
@@ -158,7 +159,7 @@ impl LiveSession {
         }
     }
 
-    /// Judges the session at the latest age it has passed, if it was active since the last time.
+    /// Judges the session at the latest age it has passed, if there is news of it.
     pub(super) fn age(&mut self, now_ns: u64, visitor: &mut impl Visitor) {
         let age_secs = now_ns.saturating_sub(self.session.first_seen_ns) / SECOND_NS;
         let age_secs = u32::try_from(age_secs).unwrap_or(u32::MAX);
@@ -167,7 +168,7 @@ impl LiveSession {
         }
         let passed = last_age(age_secs);
         self.session.checkpoints.next_seconds = next_age(passed);
-        if self.session.packets() > self.session.checkpoints.judged_packets {
+        if self.has_news() {
             self.judge(SessionCheckpoint::Seconds(passed), now_ns, visitor);
         }
     }
@@ -180,7 +181,16 @@ impl LiveSession {
     ) {
         self.session.checkpoints.judged += 1;
         self.session.checkpoints.judged_packets = self.session.packets();
+        self.session.checkpoints.judged_heads = self.session.heads.count;
         visitor.judge(&self.session, &self.flow, cause, now_ns);
+    }
+
+    /// Whether anything came in since it was last judged. Live, a head may come after counters that
+    /// hold its packet and all that followed: then the head alone is the news.
+    fn has_news(&self) -> bool {
+        let Session { heads, checkpoints, .. } = &self.session;
+        self.session.packets() > checkpoints.judged_packets
+            || heads.count > checkpoints.judged_heads
     }
 
     /// A head said something: judges the session at the first, second, fourth … of it.
@@ -191,12 +201,11 @@ impl LiveSession {
         }
     }
 
-    /// Judges the session a last time, if it was active since it was judged, and takes leave of it.
+    /// Judges the session a last time, if there is news of it, and takes leave of it.
     pub(super) fn end(&mut self, now_ns: u64, window_ns: u64, visitor: &mut impl Visitor) {
         self.session.checkpoints.ended = true;
-        let news = self.session.packets() > self.session.checkpoints.judged_packets;
         // That an echo message was the only one of its kind is known only now.
-        if news || self.session.heads.icmp.is_some() {
+        if self.has_news() || self.session.heads.icmp.is_some() {
             let silent_ns = self.session.last_seen_ns.saturating_add(window_ns);
             self.judge(SessionCheckpoint::End, now_ns.min(silent_ns), visitor);
         }

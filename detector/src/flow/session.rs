@@ -141,12 +141,13 @@ pub enum SessionCheckpoint {
     Packets,
     /// What `sender` sent crossed 16 KiB × 4ⁿ IP bytes.
     Bytes { sender: Side },
-    /// It is this many seconds old (1, 5, 30, 60, then every minute) and was active since it was
-    /// last judged.
+    /// It is this many seconds old (1, 5, 30, 60, then every minute) and packets or heads came since
+    /// it was last judged.
     Seconds(u32),
     /// A decoded DNS message, ICMP payload or head: the first, second, fourth, eighth … of it.
     Head,
-    /// It fell silent, had to make room, or the source ended, with packets since it was last judged.
+    /// It fell silent, had to make room, or the source ended, with packets or heads since it was last
+    /// judged.
     End,
 }
 
@@ -164,6 +165,8 @@ pub struct Checkpoints {
     pub next_heads: u64,
     /// Packets, both directions, when it was last judged.
     pub judged_packets: u64,
+    /// Heads when it was last judged.
+    pub judged_heads: u64,
     /// Times it was judged.
     pub judged: u64,
     /// It is over: nothing follows what there was.

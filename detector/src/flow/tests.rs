@@ -293,6 +293,23 @@ fn a_flow_known_by_its_head_alone_learns_the_rest_later() {
     assert_eq!(scene.causes(), [SessionCheckpoint::Bytes { sender: Side::Client }]);
 }
 
+/// As when the agent reads counters that are ahead of the events.
+#[test]
+fn a_head_behind_the_counters_is_judged_later() {
+    let late = |at_secs: &[u64]| {
+        let mut scene = Scene::new(TrackerConfig::default());
+        let key = key(1, 50_000, 4444);
+        scene.flow(&key, &counters(20, 1, 0, 0), Cause::Poll);
+        scene.head(&key, Direction::FromLow, b"\x01\x02 in no known protocol", 0);
+        at_secs.iter().for_each(|&secs| drop(scene.tick(secs)));
+        scene.tracker.finish(&mut scene.notes);
+        scene.causes()
+    };
+    let bytes = SessionCheckpoint::Bytes { sender: Side::Client };
+    assert_eq!(late(&[]), [bytes, SessionCheckpoint::End]);
+    assert_eq!(late(&[2, 6]), [bytes, SessionCheckpoint::Seconds(1)]);
+}
+
 #[test]
 fn a_full_flow_table_delays_and_never_loses() {
     let config = TrackerConfig { max_flows: 1, ..TrackerConfig::default() };
