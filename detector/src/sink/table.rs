@@ -104,7 +104,12 @@ impl<W: Write> Sink for TableSink<W> {
         for reason in
             alert.reasons.iter().filter(|reason| reason.value.is_some()).take(REASONS_SHOWN)
         {
-            writeln!(self.output, "{INDENT}{:+.2}  {}", reason.contribution, clean(&reason.text))?;
+            // What a rule found has no part in the forest's sum; its certainty says how sure it is.
+            let weight = match reason.value {
+                Some(certainty) if reason.is_rule() => format!("{:>3.0} %", certainty * 100.0),
+                _ => format!("{:+.2}", reason.contribution),
+            };
+            writeln!(self.output, "{INDENT}{weight}  {}", clean(&reason.text))?;
         }
         Ok(())
     }

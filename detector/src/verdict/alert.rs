@@ -9,6 +9,7 @@ use detector_common::parse::protocol;
 use crate::flow::{FlowView, Session, SessionKey, Side};
 use crate::network::ip;
 
+use super::reasons::RULE_PREFIX;
 use super::{Severity, Technique};
 
 /// Names one session and sender. The same capture gives the same ids on every machine.
@@ -82,6 +83,14 @@ pub struct Reason {
     pub contribution: f64,
     /// In words.
     pub text: String,
+}
+
+impl Reason {
+    /// Whether a rule found it.
+    #[must_use]
+    pub fn is_rule(&self) -> bool {
+        self.feature.starts_with(RULE_PREFIX)
+    }
 }
 
 /// Everything that is told about one session and sender at one moment.
