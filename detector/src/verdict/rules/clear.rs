@@ -91,9 +91,13 @@ fn ftp_upload(sample: &Sample<'_>) -> Option<Found> {
 fn drop_service(sample: &Sample<'_>) -> Option<Found> {
     let name = sample.session.name.as_deref().filter(|_| sample.sender == Side::Client)?;
     let (sent, received) = (sample.sent.payload_bytes, sample.received.payload_bytes);
+    // Names are compared last: most sessions are no upload.
+    if sent < BOT_MIN_BYTES || sent <= received.saturating_mul(DROP_RATIO) {
+        return None;
+    }
     let (service, kind) = DROP_SERVICES.iter().find(|(service, _)| is_under(name, service))?;
     let enough = if *kind == Kind::Bot { BOT_MIN_BYTES } else { DROP_MIN_BYTES };
-    if sent < enough || sent <= received.saturating_mul(DROP_RATIO) {
+    if sent < enough {
         return None;
     }
     let (certainty, words) = match kind {

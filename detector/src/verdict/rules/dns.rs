@@ -193,7 +193,7 @@ fn is_https_resolver(sample: &Sample<'_>) -> bool {
 fn polling(sample: &Sample<'_>) -> Option<Found> {
     let mean = request_bytes(sample, POLLING_PACKETS)?;
     let is_tcp = sample.session.key.protocol == protocol::TCP;
-    (is_tcp && is_https_resolver(sample) && mean < POLLING_BYTES).then(|| Found {
+    (is_tcp && mean < POLLING_BYTES && is_https_resolver(sample)).then(|| Found {
         certainty: 0.95,
         technique: Technique::DnsTunnel,
         text: format!(
@@ -206,8 +206,8 @@ fn polling(sample: &Sample<'_>) -> Option<Found> {
 
 fn large_requests(sample: &Sample<'_>) -> Option<Found> {
     let mean = request_bytes(sample, LARGE_PACKETS)?;
-    let is_resolver = is_https_resolver(sample) || sample.session.key.server_port == DOT_PORT;
-    (is_resolver && mean >= LARGE_BYTES).then(|| Found {
+    let is_resolver = || sample.session.key.server_port == DOT_PORT || is_https_resolver(sample);
+    (mean >= LARGE_BYTES && is_resolver()).then(|| Found {
         certainty: 0.9,
         technique: Technique::DnsTunnel,
         text: format!(

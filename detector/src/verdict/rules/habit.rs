@@ -47,10 +47,11 @@ const UPLOAD: u64 = 4;
 const CERTAINTY: f64 = 0.8;
 
 fn new_receiver(sample: &Sample<'_>) -> Option<Found> {
-    let name = sample.session.name.as_deref();
     let unusual = ready_upload(sample)?.sent_over_first_contact?;
-    let known_service = name.and_then(services::of).is_some();
-    if !sample.context.is_new_receiver() || known_service || unusual < FIRST_DOUBLINGS {
+    if !sample.context.is_new_receiver() || unusual < FIRST_DOUBLINGS {
+        return None;
+    }
+    if sample.session.name.as_deref().and_then(services::of).is_some() {
         return None;
     }
     found(

@@ -167,14 +167,13 @@ fn speaks_tls(port: u16) -> bool {
 }
 
 fn large_upload(sample: &Sample<'_>) -> Option<Found> {
-    let service = sample.session.name.as_deref().and_then(services::of);
     let stream = matches!(sample.session.key.protocol, protocol::TCP | protocol::UDP);
     let sent = sample.sent.payload_bytes;
     let watched = sample.context.receiver_known_days.is_some();
     if !stream || watched || !opened(sample) || sent < LARGE_BYTES || !is_one_way(sample) {
         return None;
     }
-    let certainty = match service {
+    let certainty = match sample.session.name.as_deref().and_then(services::of) {
         Some(Service::Meeting | Service::SpeedTest | Service::Publishing) => return None,
         Some(Service::Storage) => 0.3,
         None if takes_uploads(sample) => 0.3,
