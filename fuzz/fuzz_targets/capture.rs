@@ -1,12 +1,13 @@
-//! Arbitrary bytes as a capture, all the way to feature vectors. Nothing may panic, no byte may
+//! Arbitrary bytes as a capture, all the way to feature vectors and rules. Nothing may panic, no byte may
 //! stay unaccounted, no value may be infinite.
 #![no_main]
 
-use detector::features::{COLUMNS, vector};
+use detector::features::{COLUMNS, Sample, vector};
 use detector::flow::{
     FlowRecord, FlowView, Session, SessionCheckpoint, Side, Tracker, TrackerConfig, Visitor,
 };
 use detector::source::capture::{CaptureConfig, CaptureSource};
+use detector::verdict::rules;
 use libfuzzer_sys::fuzz_target;
 
 /// Tables so small that a short input fills them.
@@ -21,10 +22,14 @@ impl Visitor for Check {
     fn judge(&mut self, session: &Session, _: &FlowView, _: SessionCheckpoint, now_ns: u64) {
         for sender in [Side::Client, Side::Server] {
             self.row.clear();
-            vector(session, sender, now_ns, &mut self.row);
+            let sample = Sample::new(session, sender, now_ns);
+            vector(&sample, &mut self.row);
             assert_eq!(self.row.len(), COLUMNS.len());
             for (column, value) in COLUMNS.iter().zip(&self.row) {
                 assert!(value.is_finite(), "{} is {value}", column.name);
+            }
+            for (rule, found) in rules::find(&sample) {
+                assert!((0.0..=1.0).contains(&found.certainty), "{}: {found:?}", rule.name);
             }
         }
     }
