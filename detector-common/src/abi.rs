@@ -4,9 +4,10 @@
 
 use crate::flow::{Add, Clock, Direction, FlowCounters, FlowKey};
 use crate::parse::{Packet, Skip};
+use crate::policy::{BudgetKey, DESTINATION_CLASSES, HOME_CLASSES, PORT_CLASSES};
 
 /// Version of everything in this file, of [`FlowKey`], [`FlowCounters`] and the policy entries.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// First outbound byte checkpoint; each next one is four times as far.
 pub const CHECKPOINT_FIRST_BYTES: u64 = 16 * 1024;
@@ -24,7 +25,10 @@ pub const FTP_HEAD_PACKETS: u64 = 512;
 /// ClientHello for its server name.
 pub const HEAD_BYTES: usize = 512;
 
-/// Flow keys in one frame for `close_flows`, at most.
+/// Places in BUDGET_RULES, see [`crate::policy::budget_rule`].
+pub const BUDGET_RULES: u32 = HOME_CLASSES * PORT_CLASSES * DESTINATION_CLASSES;
+
+/// Flow keys in one frame for `close_flows` and `remove_flows`, at most.
 pub const CLOSE_BATCH: usize = 64;
 
 /// Attached interfaces the programs can tell apart.
@@ -47,6 +51,12 @@ pub mod map {
     pub const HOME: &str = "HOME";
     pub const NEVER_BLOCK: &str = "NEVER_BLOCK";
     pub const BLOCKS: &str = "BLOCKS";
+    pub const PREFIXES: &str = "PREFIXES";
+    pub const POLICY: &str = "POLICY";
+    pub const HITS: &str = "HITS";
+    pub const BUDGETS: &str = "BUDGETS";
+    pub const BUDGET_RULES: &str = "BUDGET_RULES";
+    pub const REMOVED: &str = "REMOVED";
     pub const FRAGMENTS: &str = "FRAGMENTS";
     pub const EVENTS: &str = "EVENTS";
     pub const CLOCKS: &str = "CLOCKS";
@@ -58,8 +68,19 @@ pub mod program {
     pub const XDP_INGRESS_FRAGS: &str = "xdp_ingress_frags";
     pub const TC_INGRESS: &str = "tc_ingress";
     pub const TC_EGRESS: &str = "tc_egress";
+    /// The same four for kernels whose atomic addition returns the old value (Linux 5.12): budgets
+    /// are exact between processors.
+    pub const XDP_INGRESS_FETCH: &str = "xdp_ingress_fetch";
+    pub const XDP_INGRESS_FRAGS_FETCH: &str = "xdp_ingress_frags_fetch";
+    pub const TC_INGRESS_FETCH: &str = "tc_ingress_fetch";
+    pub const TC_EGRESS_FETCH: &str = "tc_egress_fetch";
     /// Marks flows as closing; run by the agent, never attached.
     pub const CLOSE_FLOWS: &str = "close_flows";
+    /// Deletes flows that are closing and adds what they carried to REMOVED; run by the agent, never
+    /// attached.
+    pub const REMOVE_FLOWS: &str = "remove_flows";
+    /// Gives a budget another limit; run by the agent, never attached.
+    pub const SET_BUDGET: &str = "set_budget";
     /// Reads both clocks; run by the agent, never attached.
     pub const READ_CLOCKS: &str = "read_clocks";
 }
@@ -133,8 +154,19 @@ pub struct Totals {
     pub late: Count,
     /// Packets and IP bytes that another observation point counts.
     pub duplicates: Count,
-    /// Packets and IP bytes dropped: a part of the above.
+    /// Packets and IP bytes dropped, whatever asked for it: a part of the above.
     pub dropped: Count,
+    /// The part of `dropped` that was beyond a rate, and the part that waits for a verdict.
+    pub policed: Count,
+    pub held: Count,
+    /// Packets and IP bytes that passed with a codepoint of ours.
+    pub marked: Count,
+    /// Packets and IP bytes that passed and would have been dropped.
+    pub simulated: Count,
+    /// Flows that passed without a budget because BUDGETS was full, and budgets that the time limit
+    /// freed.
+    pub budgets_refused: u64,
+    pub budgets_timed_out: u64,
     /// Later fragments whose first fragment was not known, counted with ports 0: a part of `flows`.
     pub fragments_unknown: Count,
     /// Frames and frame bytes by [`Skip`].
@@ -156,6 +188,12 @@ impl core::ops::AddAssign for Totals {
         self.late += other.late;
         self.duplicates += other.duplicates;
         self.dropped += other.dropped;
+        self.policed += other.policed;
+        self.held += other.held;
+        self.marked += other.marked;
+        self.simulated += other.simulated;
+        self.budgets_refused += other.budgets_refused;
+        self.budgets_timed_out += other.budgets_timed_out;
         self.fragments_unknown += other.fragments_unknown;
         for (sum, skipped) in self.skipped.iter_mut().zip(other.skipped) {
             *sum += skipped;
@@ -205,8 +243,29 @@ pub struct Control {
     pub ticks_per_second: u64,
     /// Heads that one processor may hand up in a second; 0 switches them off.
     pub heads_per_second: u64,
-    /// The next key that `close_flows` marks.
+    /// The next key that `close_flows` marks or `remove_flows` deletes.
     pub close_cursor: u64,
+    /// Kinds of targets that POLICY has entries for: bit [`crate::policy::TargetKey::kind`]. What is
+    /// not there is not looked up.
+    pub targets: u64,
+    /// How far the agent's own entries go, a [`crate::policy::Mode`], until a tick (0: for good),
+    /// and how far afterwards.
+    pub mode: u64,
+    pub mode_until: u64,
+    pub mode_after: u64,
+    /// 1: new flows are given budgets.
+    pub budgets: u64,
+    /// Ticks after the first held packet in which a verdict is waited for before all passes again.
+    pub budget_hold_ticks: u64,
+}
+
+impl Control {
+    /// The mode at tick `now`.
+    #[inline(always)]
+    #[must_use]
+    pub fn mode_at(&self, now: u64) -> u64 {
+        if self.mode_until != 0 && now >= self.mode_until { self.mode_after } else { self.mode }
+    }
 }
 
 /// Key of OVERFLOW: one home host's traffic in one direction.
@@ -371,6 +430,7 @@ pub enum EventKind {
     Checkpoint = 1,
     Head = 2,
     OverflowCheckpoint = 3,
+    Budget = 4,
 }
 
 /// A flow crossed a checkpoint: both its halves as they were then.
@@ -417,6 +477,19 @@ pub struct OverflowEvent {
     pub counters: OverflowCounters,
 }
 
+/// A budget is spent: its first packet is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct BudgetEvent {
+    pub kind: u32,
+    pub reserved: u32,
+    pub now: u64,
+    /// The flow of that packet.
+    pub flow: FlowKey,
+    pub budget: BudgetKey,
+    pub limit: u64,
+}
+
 /// The one entry of CLOCKS, written by `read_clocks`: both clocks at one instant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -429,11 +502,11 @@ pub struct Clocks {
 #[cfg(feature = "user")]
 mod pod {
     use super::{
-        Clocks, Control, FragmentKey, FragmentPorts, Interface, OverflowCounters, OverflowKey,
+        Clocks, Control, Count, FragmentKey, FragmentPorts, Interface, OverflowCounters, OverflowKey,
         PointTotals, Totals,
     };
     use crate::flow::{FlowCounters, FlowKey};
-    use crate::policy::{Block, Prefix};
+    use crate::policy::{Budget, BudgetKey, Entry, Hits, Prefix, TargetKey};
 
     macro_rules! pod {
         ($($type:ty),+ $(,)?) => {$(
@@ -443,9 +516,14 @@ mod pod {
         )+};
     }
     pod!(
-        Block,
+        Budget,
+        BudgetKey,
         Clocks,
         Control,
+        Count,
+        Entry,
+        Hits,
+        TargetKey,
         FlowCounters,
         FlowKey,
         FragmentKey,

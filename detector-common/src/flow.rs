@@ -333,13 +333,16 @@ const _: () = assert!(core::mem::offset_of!(Half, first_seen) == 64);
 pub struct FlowCounters {
     /// The cached policy decision, see [`crate::policy::Cached`]. Written by one store.
     pub policy: u64,
-    /// The tick at which a cached drop ends.
+    /// The tick at which the decision is to be made again, where it is a timed one.
     pub deadline: u64,
     /// Bit 0: the low endpoint is home; bit 1: the high one is.
     pub home: u8,
     /// The direction of the flow's first packet.
     pub first_direction: u8,
-    pub reserved: [u8; 22],
+    pub reserved: [u8; 2],
+    /// The number of the entry that the cached decision follows from.
+    pub entry: u32,
+    pub reserved2: [u8; 16],
     pub halves: [Half; 2],
 }
 

@@ -70,6 +70,30 @@ impl Network {
         Self(prefix)
     }
 
+    /// One address, as flows hold it.
+    #[must_use]
+    pub fn of(address: &[u8; 16]) -> Self {
+        Self(Prefix::host(*address))
+    }
+
+    /// Whether all of `other` lies inside.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        self.0.length <= other.0.length && self.0.contains(&other.0.address)
+    }
+
+    /// Whether the two have an address in common.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.covers(other) || other.covers(self)
+    }
+
+    /// As people write it: a single address without its length.
+    #[must_use]
+    pub fn short(&self) -> String {
+        if self.0.length == 128 { ip(&self.0.address).to_string() } else { self.to_string() }
+    }
+
     /// The key of a longest-prefix map.
     #[must_use]
     pub fn prefix(&self) -> Prefix {

@@ -1,80 +1,258 @@
-//! Who carries out a decision: the kernel, or nobody while it is counted.
+//! Who carries decisions out: the kernel, or memory where there is no kernel to ask.
 //!
 //! The kernel's implementation lives with the maps it writes, in `source/kernel`.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
 
-use detector_common::FlowKey;
+use anyhow::{Context as _, ensure};
+use detector_common::policy::{Budget, BudgetKey, Hits};
 
-/// What became of a block.
+use super::{Mode, Target};
+use crate::network::Network;
+
+/// When something holds, in nanoseconds since the epoch on the clock that traffic is told by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blocked {
-    /// It stands until its deadline.
-    Placed,
-    /// There was one already; its deadline is the later of the two.
-    Extended,
-    /// Counted only.
-    Simulated,
+pub struct Span {
+    pub from_ns: u64,
+    pub until_ns: u64,
 }
 
-/// What a released block had done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Released {
-    pub dropped_packets: u64,
-    pub dropped_bytes: u64,
+impl Span {
+    #[must_use]
+    pub fn holds(&self, now_ns: u64) -> bool {
+        self.from_ns <= now_ns && now_ns < self.until_ns
+    }
 }
 
-/// Places and releases blocks.
+/// What is done to the packets of a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    Drop,
+    /// Outbound packets beyond so many IP bytes a second are dropped; so many may come at once.
+    Police { bytes_per_second: u64, burst_bytes: u64 },
+    /// Outbound packets get this codepoint, 0 to 63.
+    Mark { dscp: u8 },
+}
+
+/// An entry as it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    pub target: Target,
+    pub effect: Effect,
+    pub span: Span,
+    /// Made by the agent: it follows the mode. A person's does what it says.
+    pub by_agent: bool,
+    /// Counts and does nothing.
+    pub simulated: bool,
+    /// The alert's id; 0 where a person asked.
+    pub reason: u64,
+}
+
+/// What no order may touch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exception {
+    pub network: Network,
+    /// Only as a destination: this host's own addresses may be what leaks.
+    pub as_destination: bool,
+    pub span: Span,
+}
+
+/// The number of an order or an exception with whoever enforces it; never 0.
+pub type EntryNumber = u32;
+
+/// Places, changes and removes orders, exceptions and budgets. Nothing is evicted for what is new:
+/// a full table is an error that names it and its size. Changes take effect with
+/// [`Enforcer::commit`] at the latest, called once after a batch.
 pub trait Enforcer {
-    /// Drops the flow's packets, both ways, for `ttl` from now. `reason` is kept beside the block:
-    /// the low bits of the alert's id.
-    ///
     /// # Errors
     ///
-    /// When the block cannot be placed, as with a full map; nothing is evicted for it.
-    fn block(&mut self, key: &FlowKey, ttl: Duration, reason: u32) -> anyhow::Result<Blocked>;
+    /// A target that has an order already, a full table, prefixes nested too deep.
+    fn place(&mut self, order: &Order) -> anyhow::Result<EntryNumber>;
 
-    /// Ends a block before its time; none when there was none.
+    /// Gives an order another span, effect or simulation; its target stays, its counters go on.
     ///
     /// # Errors
     ///
-    /// When the block stands and cannot be removed.
-    fn release(&mut self, key: &FlowKey) -> anyhow::Result<Option<Released>>;
+    /// Those of the system calls.
+    fn change(&mut self, number: EntryNumber, order: &Order) -> anyhow::Result<()>;
+
+    /// # Errors
+    ///
+    /// When it stands and cannot be removed.
+    fn remove(&mut self, number: EntryNumber, target: &Target) -> anyhow::Result<()>;
+
+    /// # Errors
+    ///
+    /// A full table, prefixes nested too deep.
+    fn spare(&mut self, exception: &Exception) -> anyhow::Result<EntryNumber>;
+
+    /// Gives an exception another span.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system calls.
+    fn change_exception(
+        &mut self,
+        number: EntryNumber,
+        exception: &Exception,
+    ) -> anyhow::Result<()>;
+
+    /// # Errors
+    ///
+    /// When it stands and cannot be removed.
+    fn remove_exception(&mut self, number: EntryNumber, network: &Network) -> anyhow::Result<()>;
+
+    /// What an order or an exception has done so far.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system calls.
+    fn hits(&mut self, number: EntryNumber) -> anyhow::Result<Hits>;
+
+    /// How far agents' orders and budgets go from now on; `then`: from a time on another mode.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system calls.
+    fn set_mode(&mut self, mode: Mode, then: Option<(u64, Mode)>) -> anyhow::Result<()>;
+
+    /// # Errors
+    ///
+    /// Those of the system calls.
+    fn budgets(&mut self) -> anyhow::Result<Vec<(BudgetKey, Budget)>>;
+
+    /// # Errors
+    ///
+    /// Those of the system calls.
+    fn budget(&mut self, key: &BudgetKey) -> anyhow::Result<Option<Budget>>;
+
+    /// Gives a budget another limit, in payload bytes from its beginning; [`Budget::FREE`] for none.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system calls.
+    fn set_budget(&mut self, key: &BudgetKey, limit: u64) -> anyhow::Result<()>;
+
+    /// Forgets a budget that nobody uses: the next packet opens it anew.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system calls.
+    fn forget_budget(&mut self, key: &BudgetKey) -> anyhow::Result<()>;
+
+    /// Makes flows look at what was changed.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system calls.
+    fn commit(&mut self) -> anyhow::Result<()>;
 }
 
-/// Touches nothing and counts what it was asked for.
-#[derive(Clone, Copy, Debug, Default)]
+/// Remembers what it was asked for and touches no traffic.
+#[derive(Clone, Debug)]
 pub struct DryRun {
-    /// Blocks asked for, extensions included.
-    pub blocks: u64,
+    pub orders: BTreeMap<EntryNumber, Order>,
+    pub exceptions: BTreeMap<EntryNumber, Exception>,
+    pub hits: BTreeMap<EntryNumber, Hits>,
+    pub budgets: BTreeMap<BudgetKey, Budget>,
+    pub mode: Mode,
+    pub then: Option<(u64, Mode)>,
+    /// Orders it takes, beyond which it is full.
+    pub capacity: usize,
+    next: EntryNumber,
+}
+
+impl Default for DryRun {
+    fn default() -> Self {
+        Self {
+            orders: BTreeMap::new(),
+            exceptions: BTreeMap::new(),
+            hits: BTreeMap::new(),
+            budgets: BTreeMap::new(),
+            mode: Mode::Observe,
+            then: None,
+            capacity: usize::MAX,
+            next: 1,
+        }
+    }
+}
+
+impl DryRun {
+    fn number(&mut self) -> EntryNumber {
+        self.next += 1;
+        self.next - 1
+    }
 }
 
 impl Enforcer for DryRun {
-    fn block(&mut self, _key: &FlowKey, _ttl: Duration, _reason: u32) -> anyhow::Result<Blocked> {
-        self.blocks += 1;
-        Ok(Blocked::Simulated)
+    fn place(&mut self, order: &Order) -> anyhow::Result<EntryNumber> {
+        ensure!(self.orders.len() < self.capacity, "the table of blocks is full");
+        let taken = self.orders.values().any(|standing| standing.target == order.target);
+        ensure!(!taken, "there is an order on {} already", order.target);
+        let number = self.number();
+        self.orders.insert(number, *order);
+        Ok(number)
     }
 
-    fn release(&mut self, _key: &FlowKey) -> anyhow::Result<Option<Released>> {
-        Ok(None)
+    fn change(&mut self, number: EntryNumber, order: &Order) -> anyhow::Result<()> {
+        *self.orders.get_mut(&number).context("no such order")? = *order;
+        Ok(())
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    fn remove(&mut self, number: EntryNumber, _target: &Target) -> anyhow::Result<()> {
+        self.orders.remove(&number);
+        Ok(())
+    }
 
-    #[test]
-    fn a_dry_run_counts() {
-        let mut enforcer = DryRun::default();
-        let key = FlowKey::default();
-        for _ in 0..2 {
-            assert_eq!(
-                enforcer.block(&key, Duration::from_secs(1), 7).unwrap(),
-                Blocked::Simulated
-            );
-        }
-        assert_eq!(enforcer.blocks, 2);
-        assert_eq!(enforcer.release(&key).unwrap(), None);
+    fn spare(&mut self, exception: &Exception) -> anyhow::Result<EntryNumber> {
+        let number = self.number();
+        self.exceptions.insert(number, *exception);
+        Ok(number)
+    }
+
+    fn change_exception(
+        &mut self,
+        number: EntryNumber,
+        exception: &Exception,
+    ) -> anyhow::Result<()> {
+        *self.exceptions.get_mut(&number).context("no such exception")? = *exception;
+        Ok(())
+    }
+
+    fn remove_exception(&mut self, number: EntryNumber, _network: &Network) -> anyhow::Result<()> {
+        self.exceptions.remove(&number);
+        Ok(())
+    }
+
+    fn hits(&mut self, number: EntryNumber) -> anyhow::Result<Hits> {
+        Ok(self.hits.get(&number).copied().unwrap_or_default())
+    }
+
+    fn set_mode(&mut self, mode: Mode, then: Option<(u64, Mode)>) -> anyhow::Result<()> {
+        (self.mode, self.then) = (mode, then);
+        Ok(())
+    }
+
+    fn budgets(&mut self) -> anyhow::Result<Vec<(BudgetKey, Budget)>> {
+        Ok(self.budgets.iter().map(|(key, budget)| (*key, *budget)).collect())
+    }
+
+    fn budget(&mut self, key: &BudgetKey) -> anyhow::Result<Option<Budget>> {
+        Ok(self.budgets.get(key).copied())
+    }
+
+    fn set_budget(&mut self, key: &BudgetKey, limit: u64) -> anyhow::Result<()> {
+        let budget = self.budgets.entry(*key).or_default();
+        (budget.limit, budget.held_since) = (limit, 0);
+        Ok(())
+    }
+
+    fn forget_budget(&mut self, key: &BudgetKey) -> anyhow::Result<()> {
+        self.budgets.remove(key);
+        Ok(())
+    }
+
+    fn commit(&mut self) -> anyhow::Result<()> {
+        Ok(())
     }
 }
