@@ -10,6 +10,7 @@ pub mod config;
 pub mod engine;
 pub mod features;
 pub mod flow;
+pub mod instance;
 pub mod model;
 pub mod network;
 pub mod response;
