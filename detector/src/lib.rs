@@ -7,6 +7,7 @@ pub mod agent;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod control;
 pub mod engine;
 pub mod features;
 pub mod flow;
