@@ -1,9 +1,14 @@
 //! The command line: names, options and their help, nothing else.
 
+pub mod control;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use self::control::{
+    Allow, Audit, Blocks, Budgets, Confirm, Detach, Explain, ModeArgs, StatusArgs,
+};
 use crate::response::Mode;
 
 /// Sees every byte that leaves a host, decides whether it is being stolen, and stops it in the
@@ -18,6 +23,15 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Run(Run),
+    Status(StatusArgs),
+    Blocks(Blocks),
+    Allow(Allow),
+    Mode(ModeArgs),
+    Confirm(Confirm),
+    Explain(Explain),
+    Budgets(Budgets),
+    Audit(Audit),
+    Detach(Detach),
     Analyze(Analyze),
     Train(Train),
     Evaluate(Evaluate),
@@ -47,6 +61,12 @@ pub struct Run {
     /// Write a record of every flow, too
     #[arg(long)]
     pub flows: bool,
+    /// Take over what an agent before left in the kernel: counters, blocks and flows
+    #[arg(long)]
+    pub adopt: bool,
+    /// At the end leave everything in the kernel, blocks to run out by themselves
+    #[arg(long)]
+    pub keep_enforcing: bool,
 }
 
 /// Read captures and tell what was stolen in them
@@ -252,7 +272,7 @@ pub enum ModeChoice {
     Observe,
     /// Decide and count what would be blocked, touch nothing
     Simulate,
-    /// Drop the flow that steals
+    /// Stop what steals
     Block,
 }
 
@@ -272,6 +292,15 @@ impl Command {
     pub fn config(&self) -> Option<&PathBuf> {
         match self {
             Self::Run(run) => run.config.as_ref(),
+            Self::Status(status) => status.reach.config.as_ref(),
+            Self::Blocks(blocks) => blocks.reach.config.as_ref(),
+            Self::Allow(allow) => allow.reach.config.as_ref(),
+            Self::Mode(mode) => mode.reach.config.as_ref(),
+            Self::Confirm(confirm) => confirm.reach.config.as_ref(),
+            Self::Explain(explain) => explain.reach.config.as_ref(),
+            Self::Budgets(budgets) => budgets.reach.config.as_ref(),
+            Self::Audit(audit) => audit.config.as_ref(),
+            Self::Detach(detach) => detach.config.as_ref(),
             Self::Analyze(analyze) => analyze.config.as_ref(),
             Self::Train(train) => train.config.as_ref(),
             Self::Evaluate(evaluate) => evaluate.config.as_ref(),
@@ -295,9 +324,53 @@ mod tests {
 
     #[test]
     fn every_command_shows_an_example() {
-        for command in Cli::command().get_subcommands() {
-            let help = command.clone().render_long_help().to_string();
-            assert!(help.contains(&format!("detector {}", command.get_name())), "{help}");
+        fn check(command: &clap::Command, path: &str) {
+            for inner in command.get_subcommands() {
+                let path = format!("{path} {}", inner.get_name());
+                let help = inner.clone().render_long_help().to_string();
+                assert!(help.contains(&path), "{path}: {help}");
+                check(inner, &path);
+            }
         }
+        check(&Cli::command(), "detector");
+    }
+
+    #[test]
+    fn changes_are_read_as_they_are_typed() {
+        let parse = |line: &str| {
+            let Cli { command } = Cli::try_parse_from(line.split(' ')).unwrap();
+            command
+        };
+        let line = "detector blocks add pair 10.0.0.7 192.0.2.1 --ttl 10m --police 10k \
+                    --socket /run/s --confirm-within 60s";
+        let Command::Blocks(Blocks { reach, command: control::BlocksCommand::Add(add) }) =
+            parse(line)
+        else {
+            panic!("another command");
+        };
+        assert_eq!(add.target, ["pair", "10.0.0.7", "192.0.2.1"]);
+        assert_eq!((add.ttl, add.police, add.mark), (Some(600), Some(10_000), None));
+        assert_eq!(add.change.confirm_within, Some(60));
+        assert_eq!(reach.socket, Some("/run/s".into()));
+        let Command::Mode(mode) = parse("detector mode block --format json") else {
+            panic!("another command");
+        };
+        assert_eq!(mode.mode, Some(ModeChoice::Block));
+        assert_eq!(mode.change.listed.format, LiveFormat::Json);
+    }
+
+    #[test]
+    fn a_command_line_that_makes_no_sense_says_why() {
+        let check = |line: &str, expected: &str| {
+            let error = Cli::try_parse_from(line.split(' ')).unwrap_err().to_string();
+            assert!(error.contains(expected), "{line}: {error}");
+        };
+        check("detector blocks add 192.0.2.1 --ttl soon", "write 90s, 10m");
+        check("detector blocks add 192.0.2.1 --police fast", "such as 10k");
+        check("detector blocks add 192.0.2.1 --mark 64", "0..64");
+        check("detector blocks add 192.0.2.1 --mark 8 --police 1k", "cannot be used with");
+        check("detector allow add 192.0.2.1/24 --reason x", "write 192.0.2.0/24");
+        check("detector allow add 192.0.2.1", "--reason");
+        check("detector mode panic", "possible values");
     }
 }

@@ -53,6 +53,41 @@ pub fn rfc3339(time_ns: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
 }
 
+/// Seconds in `90s`, `10m`, `2h`, `1d` or `90`; none where it is no such duration.
+#[must_use]
+pub fn parse_seconds(text: &str) -> Option<u64> {
+    let unit = |letter| match letter {
+        's' => Some(1),
+        'm' => Some(60),
+        'h' => Some(3_600),
+        'd' => Some(86_400),
+        _ => None,
+    };
+    parse_scaled(text, unit)
+}
+
+/// Bytes in `500`, `10k`, `4M` or `1G`, in powers of a thousand; none where it is no such number.
+#[must_use]
+pub fn parse_bytes(text: &str) -> Option<u64> {
+    let unit = |letter| match letter {
+        'k' => Some(1_000),
+        'M' => Some(1_000_000),
+        'G' => Some(1_000_000_000),
+        _ => None,
+    };
+    parse_scaled(text, unit)
+}
+
+/// Digits, and a unit where there is a last letter.
+fn parse_scaled(text: &str, unit: impl Fn(char) -> Option<u64>) -> Option<u64> {
+    let (number, factor) = match text.char_indices().last()? {
+        (_, digit) if digit.is_ascii_digit() => (text, 1),
+        (at, letter) => (&text[..at], unit(letter)?),
+    };
+    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    if digits { number.parse::<u64>().ok()?.checked_mul(factor) } else { None }
+}
+
 /// Year, month and day of a day number since 1970, in eras of 400 years that start in March
 /// (Howard Hinnant, chrono-compatible low-level date algorithms).
 pub(crate) fn date(days: i64) -> (i64, i64, i64) {
@@ -84,6 +119,35 @@ mod tests {
     fn durations() {
         let all = [0.04, 0.44, 12.0, 125.0, 7_200.0, 180_000.0].map(seconds);
         assert_eq!(all, ["0.0 s", "0.4 s", "12 s", "2 min", "2 h", "2 d"]);
+    }
+
+    #[test]
+    fn durations_and_bytes_are_read() {
+        for (text, expected) in [
+            ("90", Some(90)),
+            ("90s", Some(90)),
+            ("10m", Some(600)),
+            ("2h", Some(7_200)),
+            ("1d", Some(86_400)),
+            ("0", Some(0)),
+            ("", None),
+            ("m", None),
+            ("+1", None),
+            ("1.5h", None),
+            ("-1s", None),
+            ("1 h", None),
+            ("10ü", None),
+            ("1w", None),
+            ("99999999999999999999", None),
+            ("999999999999999999d", None),
+        ] {
+            assert_eq!(parse_seconds(text), expected, "{text}");
+        }
+        let all = ["500", "10k", "4M", "1G", "1K", "k"].map(parse_bytes);
+        assert_eq!(
+            all,
+            [Some(500), Some(10_000), Some(4_000_000), Some(1_000_000_000), None, None]
+        );
     }
 
     #[test]

@@ -52,6 +52,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Predict(args) => predict::run(&args, &config),
         Command::Synth(args) => synth::run(&args),
         Command::Doctor(args) => doctor::run(args, config),
+        _ => anyhow::bail!("this command is not there yet"),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use detector_common::FlowKey;
 use detector_common::policy::{TargetKey, has_ports, is_destination};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::network::{Network, ip, octets};
 
 /// What a block covers, both ways.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// One five-tuple; `destination` is the end that receives.
     Flow { key: FlowKey, destination: [u8; 16] },
@@ -40,6 +40,18 @@ impl Target {
                 Some(TargetKey::service(*destination, port.to_be_bytes()))
             }
             Self::Host(address) => Some(TargetKey::host(*address)),
+        }
+    }
+
+    /// The same for all targets that the kernel cannot tell apart: a flow whichever end receives.
+    #[must_use]
+    pub fn identity(&self) -> Self {
+        match *self {
+            Self::Flow { key, .. } => Self::Flow { key, destination: key.high },
+            Self::Pair { home, destination } => {
+                Self::Pair { home: home.min(destination), destination: home.max(destination) }
+            }
+            other => other,
         }
     }
 
@@ -81,9 +93,9 @@ impl Target {
                 let (low, high) = (home.min(destination), home.max(destination));
                 flow.low == *low && flow.high == *high
             }
-            Self::Destination(network) => {
-                ends.iter().any(|(address, _, destination)| *destination && network.contains(address))
-            }
+            Self::Destination(network) => ends
+                .iter()
+                .any(|(address, _, destination)| *destination && network.contains(address)),
             Self::Service { destination, port } => {
                 has_ports(flow.protocol)
                     && ends.iter().any(|(address, own, meant)| {
@@ -104,8 +116,7 @@ impl fmt::Display for Target {
             Self::Flow { key, destination } => {
                 let low = socket(&key.low, u16::from_be_bytes(key.low_port));
                 let high = socket(&key.high, u16::from_be_bytes(key.high_port));
-                let (from, to) =
-                    if key.low == *destination { (high, low) } else { (low, high) };
+                let (from, to) = if key.low == *destination { (high, low) } else { (low, high) };
                 write!(formatter, "flow {} {from} {to}", key.protocol)
             }
             Self::Pair { home, destination } => {
@@ -143,7 +154,7 @@ impl FromStr for Target {
                 Ok(Self::Service { destination, port })
             }
             ["host", host] => address(host).map(Self::Host),
-            _ => bail!("it is none of these"),
+            _ => Err(anyhow!("it is none of these")),
         };
         parsed.with_context(|| {
             format!(
@@ -240,7 +251,11 @@ mod tests {
         let flow = "flow tcp 10.0.0.7:1234 192.0.2.1:443".parse().unwrap();
         let Target::Flow { key, .. } = flow else { panic!("{flow}") };
         let check = |text: &str, home: u8, expected: bool| {
-            assert_eq!(text.parse::<Target>().unwrap().covers(&key, home), expected, "{text} {home}");
+            assert_eq!(
+                text.parse::<Target>().unwrap().covers(&key, home),
+                expected,
+                "{text} {home}"
+            );
         };
         check("flow 6 192.0.2.1:443 10.0.0.7:1234", 1, true);
         check("flow 17 10.0.0.7:1234 192.0.2.1:443", 1, false);

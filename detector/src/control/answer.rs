@@ -1,0 +1,242 @@
+//! What the agent answers: one type for each thing that is listed, in exact values.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::protocol::EffectWanted;
+use crate::network::Network;
+use crate::response::{Mode, Target};
+
+/// The answer to a request that was carried out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Answer {
+    Blocks {
+        blocks: Vec<BlockLine>,
+    },
+    Placed {
+        block: BlockLine,
+        pending: Option<Pending>,
+    },
+    /// The blocks that are gone, or will be once it is confirmed, with their last counters.
+    Removed {
+        blocks: Vec<BlockLine>,
+        pending: Option<Pending>,
+    },
+    Verified {
+        blocks: Vec<VerifyLine>,
+    },
+    Domains {
+        domains: Vec<DomainLine>,
+    },
+    Allow {
+        allow: Vec<AllowLine>,
+    },
+    /// A new exception, how many standing blocks it ended and how many open alerts it closed.
+    Allowed {
+        entry: AllowLine,
+        released: u64,
+        alerts_closed: u64,
+        pending: Option<Pending>,
+    },
+    Disallowed {
+        entry: AllowLine,
+        pending: Option<Pending>,
+    },
+    Mode(ModeState),
+    /// Empty where nothing waited.
+    Confirmed {
+        confirmed: Vec<Pending>,
+    },
+    Explanation(Explanation),
+    /// `more`: budgets that the answer had no room for.
+    Budgets {
+        budgets: Vec<BudgetLine>,
+        more: u64,
+    },
+    Raised {
+        budget: BudgetLine,
+    },
+    Status(StatusReply),
+}
+
+/// A block and what it has done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BlockLine {
+    pub number: u32,
+    pub target: Target,
+    pub effect: EffectWanted,
+    /// It counts and does nothing.
+    pub simulated: bool,
+    /// `agent`, or who asked: `uid 0 (root)`.
+    pub by: String,
+    pub reason: String,
+    /// The alert's id.
+    pub alert: Option<String>,
+    /// RFC 3339, as all times here.
+    pub placed: String,
+    pub ends: String,
+    pub remaining_secs: u64,
+    /// How many times the same has been blocked, this one included.
+    pub times: u32,
+    pub packets: u64,
+    pub bytes: u64,
+    pub last_hit: Option<String>,
+    /// `in force`, `counts only`, `suspended until …`, `waits for confirmation until …`.
+    pub state: String,
+    /// The id to confirm it by.
+    pub pending: Option<u64>,
+}
+
+/// What is never blocked, or raises no alert.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AllowLine {
+    pub id: String,
+    pub kind: AllowKind,
+    /// For what is never blocked by its address.
+    pub network: Option<Network>,
+    pub source: Option<Network>,
+    pub destination: Option<Network>,
+    pub name: Option<String>,
+    pub port: Option<u16>,
+    pub reason: String,
+    pub expires: Option<String>,
+    /// Decisions in the kernel that it changed.
+    pub hits: u64,
+    /// Sessions that raised no alert because of it.
+    pub sessions: u64,
+    pub effect: AllowEffect,
+}
+
+/// Where an exception comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AllowKind {
+    /// This host's own addresses.
+    Own,
+    Gateway,
+    Resolver,
+    /// The other end of a live administrative connection.
+    Administrator,
+    /// Where the agent itself reports to.
+    Sink,
+    Configured,
+    /// Added at run time.
+    Operator,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AllowEffect {
+    #[serde(rename = "never blocked")]
+    NeverBlocked,
+    #[serde(rename = "no alerts")]
+    NoAlerts,
+}
+
+/// How far the agent's own blocks go.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModeState {
+    pub mode: Mode,
+    pub since: String,
+    pub pending: Option<Reversion>,
+}
+
+/// A mode that ends without a confirmation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reversion {
+    pub id: u64,
+    pub returns_to: Mode,
+    pub in_secs: u64,
+}
+
+/// A change that is undone unless somebody confirms it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    pub id: u64,
+    /// In words: `mode block`.
+    pub what: String,
+    pub in_secs: u64,
+}
+
+/// Whether a block holds, and how that is known.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VerifyLine {
+    pub number: u32,
+    pub target: Target,
+    pub how: VerifiedHow,
+    /// None where nothing passed by that would tell.
+    pub holds: Option<bool>,
+    pub dropped_packets: u64,
+    pub passed_packets: u64,
+    pub text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VerifiedHow {
+    #[serde(rename = "drop counters")]
+    DropCounters,
+    #[serde(rename = "probe")]
+    Probe,
+    #[serde(rename = "no traffic")]
+    NoTraffic,
+}
+
+/// A domain that data leaves through, for a resolver to refuse.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainLine {
+    pub domain: String,
+    pub alert: Option<String>,
+}
+
+/// Whether an address is blocked, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    pub address: IpAddr,
+    pub home: bool,
+    /// First the answer, then what it follows from.
+    pub sentences: Vec<String>,
+    pub blocks: Vec<BlockLine>,
+    pub allow: Vec<AllowLine>,
+    pub budgets: Vec<BudgetLine>,
+}
+
+/// What a host may send to a destination, and has sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BudgetLine {
+    pub home: IpAddr,
+    pub destination: IpAddr,
+    /// Payload bytes; none: no bound.
+    pub limit: Option<u64>,
+    pub charged: u64,
+    pub held_packets: u64,
+    pub held_bytes: u64,
+    /// For how long packets have been held; none: they are not.
+    pub held_secs: Option<f64>,
+    /// `open`, `held`, `free`, …
+    pub state: String,
+}
+
+/// The agent itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StatusReply {
+    pub pid: u32,
+    pub version: String,
+    pub mode: Mode,
+    pub interfaces: Vec<String>,
+    pub tables: Vec<TableUse>,
+    pub counters: BTreeMap<String, u64>,
+    pub pending: Vec<Pending>,
+}
+
+/// A table in the kernel: how full it is, and what happens when it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableUse {
+    pub name: String,
+    pub used: u64,
+    pub capacity: u64,
+    /// Memory, when full.
+    pub bytes: u64,
+    pub when_full: String,
+}

@@ -1,0 +1,23 @@
+//! How people talk to the running agent: one JSON object a line, each way, over a Unix socket.
+//!
+//! Here are the words and how they travel. What a request does is the agent's.
+
+pub mod answer;
+pub mod protocol;
+
+pub use answer::{
+    AllowEffect, AllowKind, AllowLine, Answer, BlockLine, BudgetLine, DomainLine, Explanation,
+    ModeState, Pending, Reversion, StatusReply, TableUse, VerifiedHow, VerifyLine,
+};
+pub use protocol::{EffectWanted, Reply, Request};
+
+use std::path::{Path, PathBuf};
+
+/// The socket's name in the agent's directory.
+pub const SOCKET: &str = "detector.sock";
+
+/// Where the agent of this network namespace listens.
+#[must_use]
+pub fn socket_path(runtime_dir: &Path) -> PathBuf {
+    crate::instance::instance_dir(runtime_dir).join(SOCKET)
+}

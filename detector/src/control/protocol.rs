@@ -1,0 +1,408 @@
+//! What can be asked of the agent, and the one line that answers.
+//!
+//! Unknown commands and fields are errors, so that a misspelt `ttl_secs` never becomes a block with
+//! another end. Names and meanings are a contract; a change of meaning needs a new name.
+
+use std::net::IpAddr;
+
+use anyhow::{Context as _, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::answer::Answer;
+use crate::network::Network;
+use crate::response::{Mode, Target};
+
+/// The longest line a request may be, its end included.
+pub const MAX_REQUEST_BYTES: usize = 64 << 10;
+/// The longest line an answer may be: a hundred thousand blocks fit.
+pub const MAX_REPLY_BYTES: u64 = 128 << 20;
+/// The longest reason, in bytes.
+pub const MAX_REASON_BYTES: usize = 500;
+/// The longest wait for a confirmation.
+pub const MAX_CONFIRM_SECS: u64 = 86_400;
+
+/// One request. Every variant has braces: an empty one, too, refuses fields it does not know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    BlocksList {},
+    BlocksAdd {
+        target: Target,
+        /// None: the configured one.
+        ttl_secs: Option<u64>,
+        #[serde(default)]
+        effect: EffectWanted,
+        /// Counts what it would do and does nothing.
+        #[serde(default)]
+        simulate: bool,
+        reason: String,
+        confirm_within_secs: Option<u64>,
+    },
+    /// Exactly one of target and number.
+    BlocksRemove {
+        target: Option<Target>,
+        number: Option<u32>,
+        confirm_within_secs: Option<u64>,
+    },
+    BlocksFlush {
+        confirm_within_secs: Option<u64>,
+    },
+    /// Neither of the two: every block.
+    BlocksVerify {
+        target: Option<Target>,
+        number: Option<u32>,
+    },
+    /// The domains that leak through a resolver that must not be blocked.
+    BlocksExport {},
+    AllowList {},
+    AllowAdd {
+        source: Option<Network>,
+        destination: Option<Network>,
+        name: Option<String>,
+        port: Option<u16>,
+        reason: String,
+        /// None: for good.
+        ttl_secs: Option<u64>,
+        confirm_within_secs: Option<u64>,
+    },
+    AllowRemove {
+        id: String,
+        confirm_within_secs: Option<u64>,
+    },
+    Mode {},
+    SetMode {
+        mode: Mode,
+        confirm_within_secs: Option<u64>,
+    },
+    /// Without an id: everything that waits.
+    Confirm {
+        id: Option<u64>,
+    },
+    Explain {
+        address: IpAddr,
+    },
+    Budgets {},
+    BudgetsRaise {
+        home: IpAddr,
+        destination: IpAddr,
+        /// Payload bytes in all, from the beginning; none: no bound.
+        bytes: Option<u64>,
+    },
+    Status {},
+}
+
+/// What a block is to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum EffectWanted {
+    #[default]
+    Drop,
+    /// Outbound packets beyond so many IP bytes a second are dropped.
+    Police { bytes_per_second: u64 },
+    /// Outbound packets get this codepoint, 0 to 63.
+    Mark { dscp: u8 },
+}
+
+impl Request {
+    /// Reads one line.
+    ///
+    /// # Errors
+    ///
+    /// No such command, a field that is missing, unknown or out of its bounds.
+    pub fn parse(line: &[u8]) -> anyhow::Result<Self> {
+        let request: Self = serde_json::from_slice(line).context("failed to read the request")?;
+        request.check()?;
+        Ok(request)
+    }
+
+    /// Sees that the values are within their bounds, whatever the agent's policy is.
+    fn check(&self) -> anyhow::Result<()> {
+        match self {
+            Self::BlocksAdd { effect, reason, ttl_secs, .. } => {
+                check_reason(reason)?;
+                check_ttl(*ttl_secs)?;
+                effect.check()?;
+            }
+            Self::BlocksRemove { target, number, .. } => {
+                ensure!(
+                    target.is_some() != number.is_some(),
+                    "name one block: its target or its number, not both"
+                );
+            }
+            Self::BlocksVerify { target, number } => {
+                ensure!(
+                    target.is_none() || number.is_none(),
+                    "name a block by its target or its number, not both"
+                );
+            }
+            Self::AllowAdd { source, destination, name, port, reason, ttl_secs, .. } => {
+                check_reason(reason)?;
+                check_ttl(*ttl_secs)?;
+                check_name(name.as_deref())?;
+                ensure!(
+                    source.is_some() || destination.is_some() || name.is_some() || port.is_some(),
+                    "it would allow everything: name a source, destination, name or port"
+                );
+            }
+            Self::BudgetsRaise { home, destination, .. } => {
+                ensure!(home != destination, "a budget is of two addresses, not twice {home}");
+            }
+            _ => {}
+        }
+        let confirm = self.confirm_within_secs();
+        ensure!(
+            confirm.is_none_or(|secs| (1..=MAX_CONFIRM_SECS).contains(&secs)),
+            "confirm_within_secs is {}: use 1 to {MAX_CONFIRM_SECS}",
+            confirm.unwrap_or_default()
+        );
+        Ok(())
+    }
+
+    /// How long the change may wait for its confirmation; none where it needs none.
+    #[must_use]
+    pub fn confirm_within_secs(&self) -> Option<u64> {
+        match self {
+            Self::BlocksAdd { confirm_within_secs, .. }
+            | Self::BlocksRemove { confirm_within_secs, .. }
+            | Self::BlocksFlush { confirm_within_secs }
+            | Self::AllowAdd { confirm_within_secs, .. }
+            | Self::AllowRemove { confirm_within_secs, .. }
+            | Self::SetMode { confirm_within_secs, .. } => *confirm_within_secs,
+            _ => None,
+        }
+    }
+}
+
+impl EffectWanted {
+    fn check(self) -> anyhow::Result<()> {
+        match self {
+            Self::Drop => Ok(()),
+            Self::Police { bytes_per_second: 0 } => {
+                bail!("a rate of 0 bytes a second drops everything: leave the rate out to do that")
+            }
+            Self::Police { .. } => Ok(()),
+            Self::Mark { dscp } => {
+                ensure!(dscp < 64, "the DSCP is {dscp}: a codepoint is 0 to 63");
+                Ok(())
+            }
+        }
+    }
+}
+
+fn check_ttl(ttl_secs: Option<u64>) -> anyhow::Result<()> {
+    ensure!(ttl_secs != Some(0), "a ttl of 0 is over before it begins: use at least 1s");
+    Ok(())
+}
+
+fn check_reason(reason: &str) -> anyhow::Result<()> {
+    ensure!(!reason.trim().is_empty(), "reason is missing: say why, for whoever reads it later");
+    ensure!(
+        reason.len() <= MAX_REASON_BYTES,
+        "the reason has {} bytes: at most {MAX_REASON_BYTES}",
+        reason.len()
+    );
+    ensure!(
+        !reason.chars().any(char::is_control),
+        "the reason has control characters: leave them out"
+    );
+    Ok(())
+}
+
+fn check_name(name: Option<&str>) -> anyhow::Result<()> {
+    let Some(name) = name else { return Ok(()) };
+    let bare = name.trim_matches('.');
+    ensure!(!bare.is_empty(), "the name is empty");
+    ensure!(bare.len() <= 253, "the name has {} bytes: a DNS name has at most 253", bare.len());
+    ensure!(
+        bare.bytes().all(|byte| byte.is_ascii_graphic()),
+        "`{}` is no DNS name",
+        bare.escape_debug()
+    );
+    Ok(())
+}
+
+/// The answer to one request: what was asked for, or one line that names the conflict and the remedy.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    Done(Box<Answer>),
+    Refused(String),
+}
+
+impl Reply {
+    #[must_use]
+    pub fn refused(error: &anyhow::Error) -> Self {
+        Self::Refused(one_line(&format!("{error:#}")))
+    }
+
+    /// The line that is sent, its end included.
+    #[must_use]
+    pub fn line(&self) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Done<'a> {
+            ok: bool,
+            #[serde(flatten)]
+            answer: &'a Answer,
+        }
+        #[derive(Serialize)]
+        struct Refused<'a> {
+            ok: bool,
+            error: &'a str,
+        }
+        let written = match self {
+            Self::Done(answer) => serde_json::to_vec(&Done { ok: true, answer }),
+            Self::Refused(error) => serde_json::to_vec(&Refused { ok: false, error }),
+        };
+        // Maps with keys other than text are all that JSON cannot hold, and there are none.
+        let mut line = written.unwrap_or_else(|_| br#"{"ok":false,"error":"no answer"}"#.to_vec());
+        line.push(b'\n');
+        line
+    }
+
+    /// Reads the line that was sent.
+    ///
+    /// # Errors
+    ///
+    /// When it is no answer of an agent of this version.
+    pub fn parse(line: &[u8]) -> anyhow::Result<Self> {
+        #[derive(Deserialize)]
+        struct Outcome {
+            ok: bool,
+            error: Option<String>,
+        }
+        let Outcome { ok, error } = serde_json::from_slice(line).context("it is no JSON answer")?;
+        if ok {
+            return Ok(Self::Done(serde_json::from_slice(line)?));
+        }
+        Ok(Self::Refused(one_line(&error.context("it says neither yes nor why not")?)))
+    }
+}
+
+impl From<anyhow::Result<Answer>> for Reply {
+    fn from(outcome: anyhow::Result<Answer>) -> Self {
+        match outcome {
+            Ok(answer) => Self::Done(Box::new(answer)),
+            Err(error) => Self::refused(&error),
+        }
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::answer::{ModeState, Reversion};
+    use super::*;
+
+    #[test]
+    fn requests_are_read_as_they_are_written() {
+        for line in [
+            r#"{"command":"blocks_list"}"#,
+            r#"{"command":"blocks_add","target":"pair 10.0.0.7 192.0.2.1","ttl_secs":600,"effect":"drop","simulate":false,"reason":"leak","confirm_within_secs":60}"#,
+            r#"{"command":"blocks_add","target":"host fd00::7","ttl_secs":null,"effect":{"police":{"bytes_per_second":10000}},"simulate":true,"reason":"leak","confirm_within_secs":null}"#,
+            r#"{"command":"blocks_remove","target":null,"number":4,"confirm_within_secs":null}"#,
+            r#"{"command":"blocks_flush","confirm_within_secs":null}"#,
+            r#"{"command":"blocks_verify","target":"destination 192.0.2.0/24","number":null}"#,
+            r#"{"command":"blocks_export"}"#,
+            r#"{"command":"allow_list"}"#,
+            r#"{"command":"allow_add","source":"10.0.0.0/8","destination":null,"name":"backup.example","port":443,"reason":"nightly","ttl_secs":null,"confirm_within_secs":null}"#,
+            r#"{"command":"allow_remove","id":"a1","confirm_within_secs":null}"#,
+            r#"{"command":"mode"}"#,
+            r#"{"command":"set_mode","mode":"block","confirm_within_secs":60}"#,
+            r#"{"command":"confirm","id":null}"#,
+            r#"{"command":"explain","address":"2001:db8::1"}"#,
+            r#"{"command":"budgets"}"#,
+            r#"{"command":"budgets_raise","home":"10.0.0.7","destination":"192.0.2.1","bytes":null}"#,
+            r#"{"command":"status"}"#,
+        ] {
+            let request = Request::parse(line.as_bytes()).unwrap();
+            assert_eq!(serde_json::to_string(&request).unwrap(), line);
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_is_none() {
+        let short = r#"{"command":"blocks_add","target":"host 10.0.0.7","reason":"leak"}"#;
+        let Request::BlocksAdd { ttl_secs, effect, simulate, confirm_within_secs, .. } =
+            Request::parse(short.as_bytes()).unwrap()
+        else {
+            panic!("another request");
+        };
+        assert_eq!((ttl_secs, effect, simulate), (None, EffectWanted::Drop, false));
+        assert_eq!(confirm_within_secs, None);
+    }
+
+    #[test]
+    fn a_request_that_makes_no_sense_says_why() {
+        let check = |line: &str, expected: &str| {
+            let error = format!("{:#}", Request::parse(line.as_bytes()).unwrap_err());
+            assert!(error.contains(expected), "{line}: {error}");
+        };
+        let add = |more: &str| {
+            format!(r#"{{"command":"blocks_add","target":"host 10.0.0.7","reason":"r"{more}}}"#)
+        };
+        check("", "failed to read the request");
+        check("[]", "failed to read the request");
+        check(r#"{"command":"reboot"}"#, "unknown variant `reboot`");
+        check(r#"{"command":"status","verbose":true}"#, "unknown field `verbose`");
+        check(&add(r#","ttl":600"#), "unknown field `ttl`");
+        check(&add(r#","ttl_secs":0"#), "at least 1s");
+        check(&add(r#","ttl_secs":-1"#), "invalid value");
+        check(&add(r#","confirm_within_secs":0"#), "use 1 to 86400");
+        check(&add(r#","effect":{"mark":{"dscp":64}}"#), "0 to 63");
+        check(&add(r#","effect":{"police":{"bytes_per_second":0}}"#), "drops everything");
+        check(r#"{"command":"blocks_add","target":"host 10.0.0.7","reason":" "}"#, "say why");
+        check(
+            r#"{"command":"blocks_add","target":"host 10.0.0.7","reason":"a\nb"}"#,
+            "control characters",
+        );
+        let long = "r".repeat(MAX_REASON_BYTES + 1);
+        check(
+            &format!(r#"{{"command":"blocks_add","target":"host 10.0.0.7","reason":"{long}"}}"#),
+            "at most 500",
+        );
+        check(r#"{"command":"blocks_add","target":"all","reason":"r"}"#, "`all` is no target");
+        check(r#"{"command":"blocks_remove"}"#, "its target or its number");
+        check(r#"{"command":"blocks_verify","target":"host 10.0.0.7","number":1}"#, "not both");
+        check(r#"{"command":"allow_add","reason":"r"}"#, "allow everything");
+        check(r#"{"command":"allow_add","reason":"r","name":"a b"}"#, "no DNS name");
+        check(r#"{"command":"allow_add","reason":"r","destination":"10.0.0.1/8"}"#, "10.0.0.0/8");
+        check(
+            r#"{"command":"budgets_raise","home":"10.0.0.7","destination":"10.0.0.7"}"#,
+            "twice 10.0.0.7",
+        );
+    }
+
+    #[test]
+    fn answers_are_one_line_each_way() {
+        let answer = Answer::Mode(ModeState {
+            mode: Mode::Block,
+            since: "2027-01-31T00:00:00.000000Z".into(),
+            pending: Some(Reversion { id: 3, returns_to: Mode::Observe, in_secs: 60 }),
+        });
+        let done = Reply::from(Ok(answer));
+        let line = done.line();
+        assert_eq!(
+            std::str::from_utf8(&line).unwrap(),
+            concat!(
+                r#"{"ok":true,"type":"mode","mode":"block","since":"2027-01-31T00:00:00.000000Z","#,
+                r#""pending":{"id":3,"returns_to":"observe","in_secs":60}}"#,
+                "\n"
+            )
+        );
+        assert_eq!(Reply::parse(&line).unwrap(), done);
+        let refused = Reply::refused(&anyhow::anyhow!("two\nlines"));
+        assert_eq!(refused.line(), b"{\"ok\":false,\"error\":\"two lines\"}\n");
+        assert_eq!(Reply::parse(&refused.line()).unwrap(), refused);
+    }
+
+    #[test]
+    fn what_is_no_answer_is_told() {
+        for line in
+            ["", "hello", "{}", r#"{"ok":false}"#, r#"{"ok":true}"#, r#"{"ok":true,"type":"x"}"#]
+        {
+            assert!(Reply::parse(line.as_bytes()).is_err(), "{line}");
+        }
+    }
+}
