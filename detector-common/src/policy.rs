@@ -271,7 +271,7 @@ pub fn is_destination(home: bool, other_home: bool) -> bool {
 pub const MAX_NESTED: usize = 8;
 
 /// A prefix as an LPM trie key: IPv4 prefixes are 96 bits longer, in IPv4-mapped form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(C)]
 pub struct Prefix {
     pub length: u32,

@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use detector_common::parse::Decapsulation;
+use detector_common::policy::HOME_CLASSES;
 use serde::{Deserialize, Serialize};
 
 use crate::features::HistoryConfig;
 use crate::flow::{self, TrackerConfig};
 use crate::network::Network;
-use crate::response::{Mode, Policy};
+use crate::response::policy::{ActionRule, Policy};
+use crate::response::{ActionKind, Mode};
 use crate::verdict::AllowList;
 use crate::verdict::allow::Entry;
 
@@ -24,13 +26,19 @@ use crate::verdict::allow::Entry;
 pub const DEFAULT_PATH: &str = "/etc/detector/detector.toml";
 
 /// Everything that can be configured. Each key is explained in `packaging/detector.toml`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     pub interfaces: Vec<String>,
     pub home_networks: Vec<Network>,
     pub mode: Mode,
+    /// Where the socket for commands, the lock and the pinned maps are.
+    pub runtime_dir: PathBuf,
+    /// Where the audit log is, and what was allowed at run time.
+    pub state_dir: PathBuf,
     pub block: Block,
+    pub budget: Budget,
+    pub control: Control,
     pub kernel: Kernel,
     pub heads: Heads,
     pub decapsulation: Tunnels,
@@ -42,12 +50,85 @@ pub struct Config {
     pub log: Log,
 }
 
-/// What a block may do.
+/// What is done about alerts, and what a block may do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Block {
+    pub action: ActionKind,
+    pub rules: Vec<ActionRule>,
     pub ttl_secs: u64,
+    pub max_ttl_secs: u64,
+    pub released_secs: u64,
     pub never_block: Vec<Network>,
+    pub resolvers: Vec<Network>,
+    pub admin_ports: Vec<u16>,
+    pub admin_grace_secs: u64,
+    pub max_blocks: NonZeroU32,
+    pub max_prefixes: NonZeroU32,
+    pub max_exceptions: NonZeroU32,
+}
+
+/// What may be sent to a destination before somebody has looked at it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Budget {
+    /// 0: none.
+    pub bytes: u64,
+    pub rules: Vec<BudgetRule>,
+    pub raise_below: f64,
+    pub hold_secs: u64,
+    pub then: HoldEnd,
+    pub window_secs: u64,
+    pub max_entries: NonZeroU32,
+}
+
+/// Another budget for some hosts, ports or destinations: the first rule that fits wins.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BudgetRule {
+    pub home: Option<Network>,
+    pub ports: Option<PortClassName>,
+    pub destination: Option<DestinationClassName>,
+    pub bytes: u64,
+}
+
+/// What a destination's port is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PortClassName {
+    Web,
+    Mail,
+    Dns,
+    Remote,
+    File,
+    Other,
+}
+
+/// Where a destination is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DestinationClassName {
+    Public,
+    Private,
+}
+
+/// What becomes of held payload when no verdict comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldEnd {
+    /// It passes.
+    #[default]
+    Open,
+    /// It is held for a block's ttl, and passes then.
+    Closed,
+}
+
+/// Who may give the running agent commands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Control {
+    /// Members of this group besides root; none: root alone.
+    pub group: Option<String>,
 }
 
 /// Sizes and rhythm of the data plane.
@@ -60,6 +141,7 @@ pub struct Kernel {
     pub ring_buffer_bytes: u32,
     pub poll_interval_ms: u64,
     pub print_memory: bool,
+    pub pin: bool,
 }
 
 /// How received packets are seen.
@@ -148,9 +230,60 @@ pub enum LogFormat {
     Json,
 }
 
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            interfaces: Vec::new(),
+            home_networks: Vec::new(),
+            mode: Mode::default(),
+            runtime_dir: "/run/detector".into(),
+            state_dir: "/var/lib/detector".into(),
+            block: Block::default(),
+            budget: Budget::default(),
+            control: Control::default(),
+            kernel: Kernel::default(),
+            heads: Heads::default(),
+            decapsulation: Tunnels::default(),
+            timeouts: Timeouts::default(),
+            session: Session::default(),
+            model: ModelChoice::default(),
+            baseline: Baseline::default(),
+            allow: Vec::new(),
+            log: Log::default(),
+        }
+    }
+}
+
 impl Default for Block {
     fn default() -> Self {
-        Self { ttl_secs: 600, never_block: Vec::new() }
+        Self {
+            action: ActionKind::DropSession,
+            rules: Vec::new(),
+            ttl_secs: 600,
+            max_ttl_secs: 14_400,
+            released_secs: 3_600,
+            never_block: Vec::new(),
+            resolvers: Vec::new(),
+            admin_ports: vec![22],
+            admin_grace_secs: 300,
+            max_blocks: at_least_one(65_536),
+            max_prefixes: at_least_one(16_384),
+            max_exceptions: at_least_one(4_096),
+        }
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            bytes: 0,
+            rules: Vec::new(),
+            raise_below: 0.1,
+            hold_secs: 30,
+            then: HoldEnd::Open,
+            window_secs: 86_400,
+            max_entries: at_least_one(65_536),
+        }
     }
 }
 
@@ -163,6 +296,7 @@ impl Default for Kernel {
             ring_buffer_bytes: 8 << 20,
             poll_interval_ms: 1_000,
             print_memory: true,
+            pin: true,
         }
     }
 }
@@ -271,10 +405,21 @@ impl Config {
         let block = &self.block;
         ensure!(block.ttl_secs > 0, "block.ttl_secs is 0: a block needs an end, use at least 1");
         ensure!(
-            block.ttl_secs <= MAX_BLOCK_TTL_SECS,
-            "block.ttl_secs is {}: at most {MAX_BLOCK_TTL_SECS}, a day",
-            block.ttl_secs
+            block.max_ttl_secs <= MAX_BLOCK_TTL_SECS,
+            "block.max_ttl_secs is {}: at most {MAX_BLOCK_TTL_SECS}, a day",
+            block.max_ttl_secs
         );
+        ensure!(
+            block.ttl_secs <= block.max_ttl_secs,
+            "block.ttl_secs is {}: at most block.max_ttl_secs, which is {}",
+            block.ttl_secs,
+            block.max_ttl_secs
+        );
+        for (index, rule) in block.rules.iter().enumerate() {
+            let checked = rule.check(block.max_ttl_secs);
+            checked.with_context(|| format!("block.rules has a wrong entry {}", index + 1))?;
+        }
+        self.check_budget()?;
         let ring = self.kernel.ring_buffer_bytes;
         ensure!(
             ring.is_power_of_two() && ring >= MIN_RING_BUFFER_BYTES,
@@ -300,6 +445,41 @@ impl Config {
             "interfaces has an empty name"
         );
         Ok(())
+    }
+
+    fn check_budget(&self) -> anyhow::Result<()> {
+        let budget = &self.budget;
+        ensure!(
+            (0.0..=1.0).contains(&budget.raise_below),
+            "budget.raise_below is {}: a score is between 0 and 1",
+            budget.raise_below
+        );
+        ensure!(
+            (1..=MAX_BLOCK_TTL_SECS).contains(&budget.hold_secs),
+            "budget.hold_secs is {}: use 1 to {MAX_BLOCK_TTL_SECS}",
+            budget.hold_secs
+        );
+        ensure!(budget.window_secs > 0, "budget.window_secs is 0: use at least 1");
+        let homes = budget.rules.iter().filter_map(|rule| rule.home.as_ref());
+        let mut distinct: Vec<&Network> = Vec::new();
+        for home in homes {
+            if !distinct.contains(&home) {
+                distinct.push(home);
+            }
+        }
+        ensure!(
+            distinct.len() < HOME_CLASSES as usize,
+            "budget.rules names {} home networks: at most {} can be told apart",
+            distinct.len(),
+            HOME_CLASSES - 1
+        );
+        Ok(())
+    }
+
+    /// Whether any host is given a budget.
+    #[must_use]
+    pub fn has_budgets(&self) -> bool {
+        self.budget.bytes != 0 || self.budget.rules.iter().any(|rule| rule.bytes != 0)
     }
 
     fn durations(&self) -> [(&'static str, u64); 7] {
@@ -361,11 +541,16 @@ impl Config {
     /// What may be done about alerts.
     #[must_use]
     pub fn policy(&self) -> Policy {
-        let Block { ttl_secs, never_block } = &self.block;
+        let block = &self.block;
         Policy {
-            mode: self.mode,
-            never_block: never_block.clone(),
-            ttl: Duration::from_secs(*ttl_secs),
+            action: block.action,
+            rules: block.rules.clone(),
+            ttl: Duration::from_secs(block.ttl_secs),
+            max_ttl: Duration::from_secs(block.max_ttl_secs),
+            released: Duration::from_secs(block.released_secs),
+            home: self.home_networks.clone(),
+            raise_below: self.budget.raise_below,
+            budget_window: Duration::from_secs(self.budget.window_secs),
         }
     }
 

@@ -2,35 +2,39 @@
 //! verdict, response policy. The same for captures and for live traffic.
 //!
 //! Pure but for its memory: it carries out nothing. Feed it by passing it to a [`Tracker`] as the
-//! visitor, drain [`Engine::outputs`], and hand alerts with a wanted block to [`enforce`].
+//! visitor, drain [`Engine::outputs`], and hand what is accused to a [`Book`].
 //!
+//! [`Book`]: crate::response::Book
 //! [`Tracker`]: crate::flow::Tracker
 
 use std::sync::Arc;
 use std::vec::Drain;
 
-use anyhow::Context as _;
-use detector_common::FlowKey;
+use detector_common::policy::has_ports;
 
 use crate::features::{History, HistoryConfig, HistoryCounts};
 use crate::flow::{FlowRecord, FlowView, Session, SessionCheckpoint, Side, Visitor};
 use crate::model::Model;
-use crate::response::{Action, Blocked, Decision, Enforcer, Policy};
+use crate::response::Accusation;
+use crate::response::book::Standpoint;
 use crate::verdict::allow::Entry;
-use crate::verdict::{ActionTaken, Alert, AlertId, AllowList, Judge, evidence};
+use crate::verdict::{Alert, AlertId, AllowList, Judge, Judgement, evidence};
 
 /// What the engine has to tell.
 #[derive(Clone, Debug)]
 pub enum Output {
-    /// An alert opened or grew, and what the policy wants done.
+    /// An alert opened or grew, and whom it accuses where it may lead to a block.
     Alert {
         alert: Box<Alert>,
-        decision: Decision,
+        accusation: Option<Box<Accusation>>,
     },
-    /// Another flow of a session with an open alert is to be blocked; there is nothing new to tell.
-    Block {
-        id: AlertId,
-        action: Action,
+    /// A session with an open alert goes on; there is nothing new to tell.
+    Again(Box<Accusation>),
+    /// A sender was judged, and what that means for its budget.
+    Judged {
+        src: [u8; 16],
+        dst: [u8; 16],
+        standpoint: Standpoint,
     },
     Flow(Box<FlowRecord>),
 }
@@ -38,7 +42,10 @@ pub enum Output {
 /// What the engine is to do besides judging.
 #[derive(Clone, Debug, Default)]
 pub struct EngineConfig {
-    pub policy: Policy,
+    /// Hand out [`Output::Again`]: somebody acts on it.
+    pub respond: bool,
+    /// Hand out [`Output::Judged`].
+    pub budgets: bool,
     /// None: the model's own.
     pub threshold: Option<f64>,
     /// Hand out flow records.
@@ -85,7 +92,6 @@ pub struct Engine {
     outputs: Vec<Output>,
     rows: Vec<Row>,
     counts: EngineCounts,
-    blocked: RecentFlows,
 }
 
 impl Engine {
@@ -102,7 +108,6 @@ impl Engine {
             outputs: Vec::new(),
             rows: Vec::new(),
             counts: EngineCounts::default(),
-            blocked: RecentFlows::default(),
         })
     }
 
@@ -127,9 +132,15 @@ impl Engine {
         self.history.counts(self.now_ns)
     }
 
-    /// Entries of the allowlist that kept sessions quiet, and how many.
-    pub fn allowed(&self) -> impl Iterator<Item = (&Entry, u64)> {
-        self.judge.allow().hits().filter(|(_, hits)| *hits != 0)
+    /// The allowlist with its hits.
+    #[must_use]
+    pub fn allow(&self) -> &AllowList {
+        self.judge.allow()
+    }
+
+    /// The allowlist, to be changed: it holds from the next judgement on, for open alerts, too.
+    pub fn allow_mut(&mut self) -> &mut AllowList {
+        self.judge.allow_mut()
     }
 
     /// What a summary tells of baselines and allowlist, by name.
@@ -144,7 +155,7 @@ impl Engine {
             ("baselines_refused", refused),
             ("baseline_receivers_evicted", receivers_evicted),
             ("thefts_not_learned", withheld),
-            ("alerts_allowed", self.judge.allow().hits().map(|(_, hits)| hits).sum()),
+            ("alerts_allowed", self.judge.allow().entries().map(|allowed| allowed.hits).sum()),
         ]
     }
 
@@ -153,16 +164,9 @@ impl Engine {
         self.judge.threshold()
     }
 
-    /// Applies a changed policy from the next judgement on.
-    pub fn set_policy(&mut self, policy: Policy) {
-        self.config.policy = policy;
-        self.blocked = RecentFlows::default();
-    }
-
-    /// A block that was asked for could not be placed: it is asked for again at the flow's next
-    /// judgement.
-    pub fn block_failed(&mut self, key: &FlowKey) {
-        self.blocked.remove(key);
+    /// Whether somebody acts on [`Output::Again`].
+    pub fn set_respond(&mut self, respond: bool) {
+        self.config.respond = respond;
     }
 
     fn judge_sender(&mut self, session: &Session, flow: &FlowView, sender: Side, now_ns: u64) {
@@ -182,23 +186,66 @@ impl Engine {
                 values: self.judge.row().to_vec(),
             });
         }
-        let Some(id) = judgement.open else { return };
-        let (source, _) = flow.key.source(match sender {
-            Side::Client => flow.initiator,
-            Side::Server => flow.initiator.reverse(),
-        });
-        let decision = if judgement.may_block {
-            self.config.policy.decide(&flow.key, &source)
-        } else {
-            Decision::NOTHING
-        };
-        let fresh = decision.action != Action::None && self.blocked.insert(flow.key);
-        if let Some(alert) = judgement.alert {
-            self.counts.alerts += u64::from(alert.revision == 1);
-            self.outputs.push(Output::Alert { alert: Box::new(alert), decision });
-        } else if fresh {
-            self.outputs.push(Output::Block { id, action: decision.action });
+        if self.config.budgets {
+            self.outputs.push(judged(flow, sender, &judgement));
         }
+        let Some(id) = judgement.open else { return };
+        let accusation = || Box::new(accusation(id, session, flow, sender, &judgement));
+        let accusation = (judgement.may_block && (self.config.respond || judgement.alert.is_some()))
+            .then(accusation);
+        match (judgement.alert, accusation) {
+            (Some(alert), accusation) => {
+                self.counts.alerts += u64::from(alert.revision == 1);
+                self.outputs.push(Output::Alert { alert: Box::new(alert), accusation });
+            }
+            (None, Some(accusation)) => self.outputs.push(Output::Again(accusation)),
+            (None, None) => {}
+        }
+    }
+}
+
+/// The two ends of what `sender` sends over `flow`, the sender first.
+fn ends(flow: &FlowView, sender: Side) -> (([u8; 16], [u8; 2]), ([u8; 16], [u8; 2])) {
+    let direction = match sender {
+        Side::Client => flow.initiator,
+        Side::Server => flow.initiator.reverse(),
+    };
+    (flow.key.source(direction), flow.key.destination(direction))
+}
+
+fn judged(flow: &FlowView, sender: Side, judgement: &Judgement) -> Output {
+    let ((src, _), (dst, _)) = ends(flow, sender);
+    let standpoint = match judgement {
+        Judgement { open: Some(_), .. } => Standpoint::Accused,
+        Judgement { known: true, .. } => Standpoint::Known,
+        Judgement { score, .. } => Standpoint::Scored(*score),
+    };
+    Output::Judged { src, dst, standpoint }
+}
+
+fn accusation(
+    alert: AlertId,
+    session: &Session,
+    flow: &FlowView,
+    sender: Side,
+    judgement: &Judgement,
+) -> Accusation {
+    let ((src, _), (dst, dst_port)) = ends(flow, sender);
+    let name = match sender {
+        Side::Client => &session.name,
+        Side::Server => &session.client_name,
+    };
+    Accusation {
+        alert,
+        technique: judgement.technique,
+        score: judgement.score,
+        src,
+        dst,
+        dst_port: has_ports(flow.key.protocol).then(|| u16::from_be_bytes(dst_port)),
+        server_port: session.key.server_port,
+        dst_name: name.clone(),
+        domain: session.domain.clone(),
+        flow: flow.key,
     }
 }
 
@@ -232,72 +279,9 @@ impl Visitor for Engine {
     }
 }
 
-/// Carries out what the policy wants done about an alert and notes in it what came of it.
-///
-/// # Errors
-///
-/// When the block could not be placed; the alert says so, too.
-pub fn enforce(
-    enforcer: &mut dyn Enforcer,
-    alert: &mut Alert,
-    decision: &Decision,
-) -> anyhow::Result<()> {
-    let Action::BlockFlow { key, ttl } = decision.action else {
-        alert.action =
-            if decision.refusal.is_some() { ActionTaken::Refused } else { ActionTaken::None };
-        return Ok(());
-    };
-    match enforcer.block(&key, ttl, alert.id.low_bits()) {
-        Ok(Blocked::Placed | Blocked::Extended) => {
-            alert.action = ActionTaken::Blocked;
-            alert.bytes_leaked_before_block = Some(alert.bytes_out);
-            Ok(())
-        }
-        Ok(Blocked::Simulated) => {
-            alert.action = ActionTaken::Simulated;
-            Ok(())
-        }
-        Err(error) => {
-            alert.action = ActionTaken::Failed;
-            Err(error).with_context(|| format!("failed to block for alert {}", alert.id))
-        }
-    }
-}
-
-/// The flows a block was last asked for, so that it is asked for once.
-#[derive(Debug, Default)]
-struct RecentFlows {
-    keys: Vec<FlowKey>,
-    next: usize,
-}
-
-impl RecentFlows {
-    const CAPACITY: usize = 256;
-
-    fn remove(&mut self, key: &FlowKey) {
-        self.keys.retain(|blocked| blocked != key);
-        self.next = 0;
-    }
-
-    /// False where the flow is among the recent ones.
-    fn insert(&mut self, key: FlowKey) -> bool {
-        if self.keys.contains(&key) {
-            return false;
-        }
-        if self.keys.len() < Self::CAPACITY {
-            self.keys.push(key);
-        } else {
-            self.keys[self.next] = key;
-            self.next = (self.next + 1) % Self::CAPACITY;
-        }
-        true
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
+    use detector_common::FlowKey;
     use detector_common::flow::Direction;
 
     use super::*;
@@ -305,7 +289,6 @@ mod tests {
     use crate::flow::{SessionKey, Volume};
     use crate::model::{RowKey, Schema, Table, TrainConfig, train};
     use crate::network::octets;
-    use crate::response::{DryRun, Mode};
 
     /// A forest that has learned one thing: who sends far more than it receives is a thief.
     fn model() -> Arc<Model> {
@@ -328,10 +311,8 @@ mod tests {
         Arc::new(Model::new(schema, &table, &config, trained, 0.5, None).unwrap())
     }
 
-    fn engine(mode: Mode, never_block: &[&str]) -> Engine {
-        let never_block = never_block.iter().map(|text| text.parse().unwrap()).collect();
-        let policy = Policy { mode, never_block, ttl: Duration::from_secs(60) };
-        Engine::new(model(), EngineConfig { policy, ..EngineConfig::default() }).unwrap()
+    fn engine(respond: bool) -> Engine {
+        Engine::new(model(), EngineConfig { respond, ..EngineConfig::default() }).unwrap()
     }
 
     fn session() -> Session {
@@ -376,16 +357,14 @@ mod tests {
         let outputs: Vec<Output> = engine.outputs().collect();
         for output in outputs {
             told.push(match output {
-                Output::Alert { mut alert, decision } => {
-                    enforce(&mut DryRun::default(), &mut alert, &decision).unwrap();
-                    format!(
-                        "alert {} {} {}",
-                        alert.revision,
-                        alert.technique.name(),
-                        alert.action.name()
-                    )
+                Output::Alert { alert, accusation } => {
+                    assert_eq!(accusation.unwrap().alert, alert.id);
+                    format!("alert {} {}", alert.revision, alert.technique.name())
                 }
-                Output::Block { action: Action::BlockFlow { .. }, .. } => "block".to_owned(),
+                Output::Again(accusation) => {
+                    assert_eq!((accusation.src, accusation.dst_port), (flow(port).key.low, Some(443)));
+                    "again".to_owned()
+                }
                 other => format!("{other:?}"),
             });
         }
@@ -394,14 +373,14 @@ mod tests {
 
     #[test]
     fn an_alert_opens_once_and_grows_by_fours() {
-        let mut engine = engine(Mode::Observe, &[]);
+        let mut engine = engine(false);
         let mut session = session();
-        assert_eq!(judge(&mut engine, &session, 1), ["alert 1 bulk_upload none"]);
+        assert_eq!(judge(&mut engine, &session, 1), ["alert 1 bulk_upload"]);
         assert!(judge(&mut engine, &session, 1).is_empty());
         sent(&mut session, 60_000);
         assert!(judge(&mut engine, &session, 1).is_empty());
         sent(&mut session, 80_000);
-        assert_eq!(judge(&mut engine, &session, 1), ["alert 2 bulk_upload none"]);
+        assert_eq!(judge(&mut engine, &session, 1), ["alert 2 bulk_upload"]);
         assert_eq!(engine.counts().alerts, 1);
         engine.judge(&session, &flow(1), SessionCheckpoint::End, 3_000_000_000);
         assert_eq!(engine.outputs().count(), 0);
@@ -409,7 +388,7 @@ mod tests {
 
     #[test]
     fn ordinary_or_little_traffic_is_left_alone() {
-        let mut engine = engine(Mode::Block, &[]);
+        let mut engine = engine(true);
         let mut session = session();
         session.down.payload_bytes = 100_000;
         assert!(judge(&mut engine, &session, 1).is_empty());
@@ -424,24 +403,56 @@ mod tests {
     }
 
     #[test]
-    fn each_flow_of_a_thief_is_blocked_once() {
-        let mut engine = engine(Mode::Simulate, &[]);
+    fn a_thief_who_goes_on_is_accused_again() {
+        let mut engine = engine(true);
         let session = session();
-        assert_eq!(judge(&mut engine, &session, 1), ["alert 1 bulk_upload simulated"]);
-        assert!(judge(&mut engine, &session, 1).is_empty());
-        assert_eq!(judge(&mut engine, &session, 2), ["block"]);
+        assert_eq!(judge(&mut engine, &session, 1), ["alert 1 bulk_upload"]);
+        assert_eq!(judge(&mut engine, &session, 1), ["again"]);
+        engine.set_respond(false);
         assert!(judge(&mut engine, &session, 2).is_empty());
     }
 
     #[test]
-    fn never_block_wins() {
-        let mut engine = engine(Mode::Block, &["192.0.2.0/24"]);
-        assert_eq!(judge(&mut engine, &session(), 1), ["alert 1 bulk_upload refused"]);
+    fn what_is_allowed_meanwhile_is_told_no_further() {
+        let mut engine = engine(true);
+        let mut session = session();
+        assert_eq!(judge(&mut engine, &session, 1), ["alert 1 bulk_upload"]);
+        let entry = Entry {
+            destination: Some("192.0.2.1".parse().unwrap()),
+            reason: "a backup".to_owned(),
+            ..Entry::default()
+        };
+        engine.allow_mut().add("o1".to_owned(), entry, true).unwrap();
+        sent(&mut session, 9_000_000);
+        assert!(judge(&mut engine, &session, 1).is_empty());
+        assert_eq!(engine.allow().entries().next().unwrap().hits, 1);
+        engine.allow_mut().remove("o1").unwrap();
+        assert_eq!(judge(&mut engine, &session, 1), ["alert 1 bulk_upload"]);
+    }
+
+    #[test]
+    fn a_judgement_says_what_it_means_for_a_budget() {
+        let config = EngineConfig { budgets: true, ..EngineConfig::default() };
+        let mut engine = Engine::new(model(), config).unwrap();
+        let mut session = session();
+        let standpoint = |engine: &mut Engine, session: &Session| {
+            engine.judge(session, &flow(1), SessionCheckpoint::Packets, 2_000_000_000);
+            let judged = |output| match output {
+                Output::Judged { standpoint, .. } => Some(standpoint),
+                _ => None,
+            };
+            engine.outputs().find_map(judged).unwrap()
+        };
+        assert_eq!(standpoint(&mut engine, &session), Standpoint::Accused);
+        session.id += 1;
+        session.down.payload_bytes = 100_000;
+        let Standpoint::Scored(score) = standpoint(&mut engine, &session) else { panic!() };
+        assert!(score < 0.5);
     }
 
     #[test]
     fn reasons_sum_to_the_score() {
-        let mut engine = engine(Mode::Observe, &[]);
+        let mut engine = engine(false);
         engine.judge(&session(), &flow(1), SessionCheckpoint::Packets, 2_000_000_000);
         let Some(Output::Alert { alert, .. }) = engine.outputs().next() else { panic!("no alert") };
         let sum: f64 = alert.reasons.iter().map(|reason| reason.contribution).sum();

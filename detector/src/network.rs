@@ -26,7 +26,7 @@ pub fn octets(address: IpAddr) -> [u8; 16] {
 }
 
 /// A prefix such as `10.0.0.0/8` or `fd00::/8`; a bare address is that address alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Network(Prefix);
 

@@ -1,26 +1,27 @@
-//! Which alerts lead to a block, and why others do not.
+//! What is wanted about an alert: by mode, score and technique, and for how long.
 //!
-//! A decision follows from the mode, the never-block networks and the flow alone; carrying it out
-//! is the enforcer's.
+//! Pure: whether it is allowed, and what it becomes, is the [`super::Book`]'s.
 
 use std::fmt;
 use std::time::Duration;
 
-use detector_common::FlowKey;
+use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 
-use crate::network::{Network, ip};
+use super::enforcer::Effect;
+use crate::network::Network;
+use crate::verdict::Technique;
 
-/// How far the program may go.
+/// How far the program may go by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Tell, touch nothing.
     #[default]
     Observe,
-    /// Decide and count what would be blocked, touch nothing.
+    /// Decide and count what would be dropped, touch nothing.
     Simulate,
-    /// Block.
+    /// Act.
     Block,
 }
 
@@ -34,142 +35,196 @@ impl fmt::Display for Mode {
     }
 }
 
-/// What is to be done about one alert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    None,
-    /// Drop the packets of this flow in both directions, for so long.
-    BlockFlow {
-        key: FlowKey,
-        ttl: Duration,
-    },
+/// What is done about an alert.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionKind {
+    Observe,
+    Mark,
+    Police,
+    DropFlow,
+    #[default]
+    DropSession,
+    DropDestination,
 }
 
-/// Why a wanted block is not made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    Source(Network),
-    Destination(Network),
+/// Another action for some alerts.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ActionRule {
+    /// All where it is not named.
+    pub technique: Option<Technique>,
+    /// A score.
+    pub at_least: Option<f64>,
+    pub action: ActionKind,
+    pub ttl_secs: Option<u64>,
+    /// For `police`.
+    pub bytes_per_second: Option<u64>,
+    /// For `mark`.
+    pub dscp: Option<u8>,
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Source(network) => write!(formatter, "source is in never_block {network}"),
-            Self::Destination(network) => {
-                write!(formatter, "destination is in never_block {network}")
-            }
+impl ActionRule {
+    /// Sees that the rule has what its action needs.
+    ///
+    /// # Errors
+    ///
+    /// What is missing or wrong, with what would do.
+    pub fn check(&self, max_ttl_secs: u64) -> anyhow::Result<()> {
+        if let Some(score) = self.at_least {
+            ensure!((0.0..=1.0).contains(&score), "at_least is {score}: a score is between 0 and 1");
         }
+        if let Some(ttl) = self.ttl_secs {
+            ensure!(
+                (1..=max_ttl_secs).contains(&ttl),
+                "ttl_secs is {ttl}: use 1 to block.max_ttl_secs, which is {max_ttl_secs}"
+            );
+        }
+        if self.action == ActionKind::Police {
+            let rate = self.bytes_per_second.unwrap_or(0);
+            ensure!(rate > 0, "action police needs bytes_per_second, at least 1");
+        }
+        if self.action == ActionKind::Mark {
+            ensure!(self.dscp.is_some_and(|dscp| dscp < 64), "action mark needs dscp, 0 to 63");
+        }
+        Ok(())
     }
 }
 
-/// An action, or why there is none where one was wanted.
+/// What a rate lets through at once at least: a super-packet, or nothing larger ever passes.
+pub const MIN_BURST_BYTES: u64 = 65_536;
+
+/// A burst is what a second's rate allows.
+#[must_use]
+pub fn police(bytes_per_second: u64) -> Effect {
+    Effect::Police { bytes_per_second, burst_bytes: bytes_per_second.max(MIN_BURST_BYTES) }
+}
+
+/// What is wanted about an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decision {
-    pub action: Action,
-    pub refusal: Option<Refusal>,
+pub struct Wish {
+    pub kind: ActionKind,
+    pub effect: Effect,
+    pub ttl: Duration,
 }
 
-impl Decision {
-    /// Nothing is wanted.
-    pub const NOTHING: Self = Self { action: Action::None, refusal: None };
-}
-
-/// The rules an action must keep to.
+/// The rules of the house.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    pub mode: Mode,
-    pub never_block: Vec<Network>,
+    pub action: ActionKind,
+    pub rules: Vec<ActionRule>,
     pub ttl: Duration,
+    pub max_ttl: Duration,
+    /// How long what a person released is left alone.
+    pub released: Duration,
+    /// What may not be blocked as a whole.
+    pub home: Vec<Network>,
+    /// See `budget.raise_below` and `budget.window_secs` of the configuration.
+    pub raise_below: f64,
+    pub budget_window: Duration,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { mode: Mode::Observe, never_block: Vec::new(), ttl: Duration::from_secs(600) }
+        Self {
+            action: ActionKind::DropSession,
+            rules: Vec::new(),
+            ttl: Duration::from_secs(600),
+            max_ttl: Duration::from_secs(14_400),
+            released: Duration::from_secs(3_600),
+            home: Vec::new(),
+            raise_below: 0.1,
+            budget_window: Duration::from_secs(86_400),
+        }
     }
 }
 
 impl Policy {
-    /// Decides on an alert about `source`, an address as flows hold it, stealing over the flow
-    /// `key`.
+    /// What is wanted about an alert of this technique and score.
     #[must_use]
-    pub fn decide(&self, key: &FlowKey, source: &[u8; 16]) -> Decision {
-        if self.mode == Mode::Observe {
-            return Decision::NOTHING;
-        }
-        let destination = if key.low == *source { &key.high } else { &key.low };
-        let refusal = self
-            .covers(destination)
-            .map(Refusal::Destination)
-            .or(self.covers(source).map(Refusal::Source));
-        match refusal {
-            Some(_) => Decision { refusal, ..Decision::NOTHING },
-            None => {
-                Decision { action: Action::BlockFlow { key: *key, ttl: self.ttl }, refusal: None }
-            }
+    pub fn wish(&self, technique: Technique, score: f64) -> Wish {
+        let fits = |rule: &&ActionRule| {
+            rule.technique.is_none_or(|named| named == technique)
+                && rule.at_least.is_none_or(|least| score >= least)
+        };
+        let Some(rule) = self.rules.iter().find(fits) else {
+            return Wish { kind: self.action, effect: Effect::Drop, ttl: self.ttl };
+        };
+        let effect = match rule.action {
+            ActionKind::Police => police(rule.bytes_per_second.unwrap_or(1)),
+            ActionKind::Mark => Effect::Mark { dscp: rule.dscp.unwrap_or(0) },
+            _ => Effect::Drop,
+        };
+        Wish {
+            kind: rule.action,
+            effect,
+            ttl: rule.ttl_secs.map_or(self.ttl, Duration::from_secs),
         }
     }
 
-    fn covers(&self, address: &[u8; 16]) -> Option<Network> {
-        self.never_block.iter().find(|network| network.contains(address)).copied()
+    /// How long the next block of a pair lasts that was blocked `times` before.
+    #[must_use]
+    pub fn ttl(&self, base: Duration, times: u32) -> Duration {
+        base.saturating_mul(times.saturating_add(1)).min(self.max_ttl)
     }
-}
-
-/// What a flow is called in messages.
-#[must_use]
-pub fn describe(key: &FlowKey) -> String {
-    let port = |port: [u8; 2]| u16::from_be_bytes(port);
-    format!(
-        "{} port {} and {} port {}, protocol {}",
-        ip(&key.low),
-        port(key.low_port),
-        ip(&key.high),
-        port(key.high_port),
-        key.protocol
-    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::octets;
 
-    fn key(low: &str, high: &str) -> FlowKey {
-        let address = |text: &str| octets(text.parse().unwrap());
-        FlowKey { low: address(low), high: address(high), protocol: 6, ..FlowKey::default() }
-    }
-
-    fn check(mode: Mode, never_block: &[&str], source: &str, expected: &str) {
-        let never_block = never_block.iter().map(|text| text.parse().unwrap()).collect();
-        let policy = Policy { mode, never_block, ttl: Duration::from_secs(60) };
-        let key = key("10.0.0.7", "192.0.2.1");
-        let decision = policy.decide(&key, &octets(source.parse().unwrap()));
-        let text = match (decision.action, decision.refusal) {
-            (Action::BlockFlow { key: blocked, ttl }, None) => {
-                assert_eq!(blocked, key);
-                format!("block for {} s", ttl.as_secs())
-            }
-            (Action::None, Some(refusal)) => refusal.to_string(),
-            (Action::None, None) => "nothing".to_owned(),
-            (Action::BlockFlow { .. }, Some(_)) => "both".to_owned(),
+    #[test]
+    fn the_first_rule_that_fits_wins() {
+        let rules = "
+            [[rules]]
+            technique = 'slow_drip'
+            action = 'police'
+            bytes_per_second = 1000
+            [[rules]]
+            at_least = 0.9
+            action = 'drop_destination'
+            ttl_secs = 60
+            [[rules]]
+            technique = 'dns_tunnel'
+            action = 'observe'
+        ";
+        #[derive(Deserialize)]
+        struct Rules {
+            rules: Vec<ActionRule>,
+        }
+        let Rules { rules } = toml::from_str(rules).unwrap();
+        rules.iter().for_each(|rule| rule.check(3_600).unwrap());
+        let policy = Policy { rules, ..Policy::default() };
+        let check = |technique, score, kind, ttl| {
+            let wish = policy.wish(technique, score);
+            assert_eq!((wish.kind, wish.ttl.as_secs()), (kind, ttl), "{technique:?} {score}");
         };
-        assert_eq!(text, expected);
+        check(Technique::SlowDrip, 0.99, ActionKind::Police, 600);
+        check(Technique::BulkUpload, 0.95, ActionKind::DropDestination, 60);
+        check(Technique::DnsTunnel, 0.8, ActionKind::Observe, 600);
+        check(Technique::BulkUpload, 0.8, ActionKind::DropSession, 600);
     }
 
     #[test]
-    fn decisions() {
-        check(Mode::Observe, &[], "10.0.0.7", "nothing");
-        check(Mode::Observe, &["10.0.0.0/8"], "10.0.0.7", "nothing");
-        check(Mode::Block, &[], "10.0.0.7", "block for 60 s");
-        check(Mode::Simulate, &[], "10.0.0.7", "block for 60 s");
-        check(
-            Mode::Block,
-            &["192.0.2.0/24"],
-            "10.0.0.7",
-            "destination is in never_block 192.0.2.0/24",
-        );
-        check(Mode::Block, &["192.0.2.0/24"], "192.0.2.1", "source is in never_block 192.0.2.0/24");
-        check(Mode::Block, &["10.0.0.7"], "10.0.0.7", "source is in never_block 10.0.0.7/32");
-        check(Mode::Block, &["fd00::/8", "198.51.100.0/24"], "10.0.0.7", "block for 60 s");
+    fn repeaters_wait_longer_and_not_for_ever() {
+        let policy = Policy { max_ttl: Duration::from_secs(1_500), ..Policy::default() };
+        for (times, expected) in [(0, 600), (1, 1_200), (2, 1_500), (u32::MAX, 1_500)] {
+            assert_eq!(policy.ttl(policy.ttl, times).as_secs(), expected);
+        }
+    }
+
+    #[test]
+    fn a_rule_that_makes_no_sense_is_refused() {
+        let check = |rule: ActionRule, expected: &str| {
+            let error = rule.check(3_600).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        };
+        let rule = |action| ActionRule { action, ..ActionRule::default() };
+        check(rule(ActionKind::Police), "bytes_per_second");
+        check(rule(ActionKind::Mark), "0 to 63");
+        check(ActionRule { dscp: Some(64), ..rule(ActionKind::Mark) }, "0 to 63");
+        check(ActionRule { ttl_secs: Some(0), ..ActionRule::default() }, "1 to");
+        check(ActionRule { ttl_secs: Some(9_999), ..ActionRule::default() }, "3600");
+        check(ActionRule { at_least: Some(1.5), ..ActionRule::default() }, "between 0 and 1");
     }
 }

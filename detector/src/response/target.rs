@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::network::{Network, ip, octets};
 
 /// What a block covers, both ways.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// One five-tuple; `destination` is the end that receives.
     Flow { key: FlowKey, destination: [u8; 16] },
@@ -40,6 +40,18 @@ impl Target {
                 Some(TargetKey::service(*destination, port.to_be_bytes()))
             }
             Self::Host(address) => Some(TargetKey::host(*address)),
+        }
+    }
+
+    /// The same for all targets that the kernel cannot tell apart: a flow whichever end receives.
+    #[must_use]
+    pub fn identity(&self) -> Self {
+        match *self {
+            Self::Flow { key, .. } => Self::Flow { key, destination: key.high },
+            Self::Pair { home, destination } => {
+                Self::Pair { home: home.min(destination), destination: home.max(destination) }
+            }
+            other => other,
         }
     }
 

@@ -52,7 +52,11 @@ pub enum ActionTaken {
     /// Would have been blocked.
     Simulated,
     Blocked,
-    /// A never-block network covers it.
+    /// What is sent on is held to a rate.
+    Policed,
+    /// What is sent on carries a codepoint.
+    Marked,
+    /// Something forbids it; `action_note` says what.
     Refused,
     /// The block could not be placed.
     Failed,
@@ -65,6 +69,8 @@ impl ActionTaken {
             Self::None => "none",
             Self::Simulated => "simulated",
             Self::Blocked => "blocked",
+            Self::Policed => "policed",
+            Self::Marked => "marked",
             Self::Refused => "refused",
             Self::Failed => "failed",
         }
@@ -135,6 +141,8 @@ pub struct Alert {
     pub ja4: Option<Arc<str>>,
     pub reasons: Vec<Reason>,
     pub action: ActionTaken,
+    /// More about the action, where there is more to say: what forbids it, what else would do.
+    pub action_note: Option<String>,
     /// The model's schema and hash.
     pub model: Arc<str>,
 }

@@ -33,14 +33,7 @@ pub struct Entry {
 /// The entries with how often each was hit.
 #[derive(Debug, Default)]
 pub struct AllowList {
-    entries: Vec<Compiled>,
-}
-
-#[derive(Debug)]
-struct Compiled {
-    entry: Entry,
-    expires_ns: u64,
-    hits: u64,
+    entries: Vec<Allowed>,
 }
 
 impl Entry {
@@ -74,25 +67,55 @@ impl Entry {
 
     fn covers(&self, sample: &Sample<'_>) -> bool {
         let session = sample.session;
-        let (source, destination) = match sample.sender {
-            Side::Client => (&session.key.client, &session.key.server),
-            Side::Server => (&session.key.server, &session.key.client),
+        let (source, destination, name) = match sample.sender {
+            Side::Client => (&session.key.client, &session.key.server, &session.name),
+            Side::Server => (&session.key.server, &session.key.client, &session.client_name),
         };
+        let name = session.domain.as_deref().or(name.as_deref());
+        self.covers_ends(source, destination, session.key.server_port, name)
+    }
+
+    /// Whether it covers what `source` sends to `destination`: `name` is the receiver's, or the
+    /// domain of its DNS names.
+    #[must_use]
+    pub fn covers_ends(
+        &self,
+        source: &[u8; 16],
+        destination: &[u8; 16],
+        server_port: u16,
+        name: Option<&str>,
+    ) -> bool {
         self.source.is_none_or(|network| network.contains(source))
             && self.destination.is_none_or(|network| network.contains(destination))
-            && self.port.is_none_or(|port| port == session.key.server_port)
-            && self.name.as_deref().is_none_or(|name| is_named(session, sample.sender, name))
+            && self.port.is_none_or(|port| port == server_port)
+            && self.name.as_deref().is_none_or(|wanted| {
+                let wanted = wanted.trim_matches('.').to_ascii_lowercase();
+                name.is_some_and(|known| is_under(known, &wanted))
+            })
+    }
+
+    /// The network that is spared as a whole because of this entry: it names nothing else.
+    #[must_use]
+    pub fn whole_network(&self) -> Option<Network> {
+        match (self.source, self.destination, &self.name, self.port) {
+            (None, Some(network), None, None) | (Some(network), None, None, None) => Some(network),
+            _ => None,
+        }
     }
 }
 
-/// Whether the receiver, or the domain of its DNS names, is `name` or in it.
-fn is_named(session: &Session, sender: Side, name: &str) -> bool {
-    let wanted = name.trim_matches('.').to_ascii_lowercase();
-    let receiver = match sender {
-        Side::Client => &session.name,
-        Side::Server => &session.client_name,
-    };
-    session.domain.as_ref().or(receiver.as_ref()).is_some_and(|known| is_under(known, &wanted))
+/// An entry in use: of the configuration, or added at run time.
+#[derive(Clone, Debug)]
+pub struct Allowed {
+    pub id: String,
+    pub entry: Entry,
+    /// Added while it ran.
+    pub at_run_time: bool,
+    /// In force from here until there, in nanoseconds since the epoch.
+    pub from_ns: u64,
+    pub until_ns: u64,
+    /// Sessions over the threshold that it kept quiet.
+    pub hits: u64,
 }
 
 impl AllowList {
@@ -100,34 +123,57 @@ impl AllowList {
     ///
     /// The number of the entry, from 1, that fails [`Entry::check`], and how.
     pub fn new(entries: &[Entry]) -> Result<Self, String> {
-        let compile = |(number, entry): (usize, &Entry)| {
-            let checked = entry.check().and_then(|()| entry.expires_ns());
-            let expires_ns =
-                checked.map_err(|what| format!("allow entry {}: {what}", number + 1))?;
-            Ok(Compiled { entry: entry.clone(), expires_ns, hits: 0 })
-        };
-        let entries = entries.iter().enumerate().map(compile).collect::<Result<_, String>>()?;
-        Ok(Self { entries })
+        let mut list = Self::default();
+        for (number, entry) in (1..).zip(entries) {
+            list.add(format!("c{number}"), entry.clone(), false)
+                .map_err(|what| format!("allow entry {number}: {what}"))?;
+        }
+        Ok(list)
+    }
+
+    /// Adds an entry that is in force from now on.
+    ///
+    /// # Errors
+    ///
+    /// An entry that fails [`Entry::check`], and how.
+    pub fn add(&mut self, id: String, entry: Entry, at_run_time: bool) -> Result<&Allowed, String> {
+        entry.check()?;
+        let until_ns = entry.expires_ns()?;
+        self.entries.push(Allowed { id, entry, at_run_time, from_ns: 0, until_ns, hits: 0 });
+        Ok(&self.entries[self.entries.len() - 1])
+    }
+
+    /// Takes out an entry.
+    pub fn remove(&mut self, id: &str) -> Option<Allowed> {
+        let place = self.entries.iter().position(|allowed| allowed.id == id)?;
+        Some(self.entries.remove(place))
+    }
+
+    /// The entry of this id, to be looked at or changed.
+    pub fn entry(&mut self, id: &str) -> Option<&mut Allowed> {
+        self.entries.iter_mut().find(|allowed| allowed.id == id)
     }
 
     /// The number of the first entry that covers what the sender does now.
     #[must_use]
     pub fn find(&self, sample: &Sample<'_>) -> Option<usize> {
-        self.entries
-            .iter()
-            .position(|line| sample.now_ns < line.expires_ns && line.entry.covers(sample))
+        self.entries.iter().position(|allowed| {
+            allowed.from_ns <= sample.now_ns
+                && sample.now_ns < allowed.until_ns
+                && allowed.entry.covers(sample)
+        })
     }
 
     /// Counts a session that an entry kept quiet.
     pub fn hit(&mut self, entry: usize) {
-        if let Some(line) = self.entries.get_mut(entry) {
-            line.hits += 1;
+        if let Some(allowed) = self.entries.get_mut(entry) {
+            allowed.hits += 1;
         }
     }
 
-    /// Entries with their hits.
-    pub fn hits(&self) -> impl Iterator<Item = (&Entry, u64)> {
-        self.entries.iter().map(|line| (&line.entry, line.hits))
+    /// All entries.
+    pub fn entries(&self) -> impl Iterator<Item = &Allowed> {
+        self.entries.iter()
     }
 }
 
@@ -175,8 +221,14 @@ mod tests {
     fn the_domain_of_dns_names_counts() {
         let mut session = session();
         session.domain = Some("lookup.example".into());
-        assert!(is_named(&session, Side::Client, "lookup.example"));
-        assert!(!is_named(&session, Side::Client, "backup.example"));
+        let check = |name: &str, expected: bool| {
+            let entry = entry(&format!("name = '{name}'\nreason = 'x'"));
+            let list = AllowList::new(&[entry]).unwrap();
+            let sample = Sample::new(&session, Side::Client, 1_000_000_000);
+            assert_eq!(list.find(&sample).is_some(), expected, "{name}");
+        };
+        check("lookup.example", true);
+        check("backup.example", false);
     }
 
     #[test]

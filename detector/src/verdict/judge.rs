@@ -29,8 +29,12 @@ pub struct Judgement {
     pub habit: bool,
     /// There is an alert about this sender, old or new, and the score still speaks for it.
     pub open: Option<AlertId>,
+    /// What it looks like, where there is an alert.
+    pub technique: Technique,
     /// The alert may lead to a block: it stands without what the baseline alone finds.
     pub may_block: bool,
+    /// The allowlist covers it, or it is a habit of its host.
+    pub known: bool,
     /// The alert opened, or grew.
     pub alert: Option<Alert>,
 }
@@ -122,12 +126,22 @@ impl Judge {
             rules: joined.rules,
             habit,
             open: None,
+            technique: Technique::UnknownExfiltration,
             may_block: joined.without_anomalies >= needed,
+            known: habit,
             alert: None,
         };
-        if score < needed || (known.is_none() && self.is_allowed(&sample)) {
+        if score < needed {
+            judgement.known |= self.allow.find(&sample).is_some();
             return judgement;
         }
+        if self.is_allowed(&sample) {
+            judgement.known = true;
+            // What was allowed since the alert opened is told no further.
+            self.open.remove(&(session.id, sender));
+            return judgement;
+        }
+        judgement.technique = technique(&sample, &found);
         let payload_bytes = sample.sent.payload_bytes;
         let severity = Severity::of(payload_bytes, score, self.threshold);
         let open = match known {
@@ -150,7 +164,8 @@ impl Judge {
             }
         };
         self.open.insert((session.id, sender), open);
-        let alert = self.alert(&sample, flow, &open, (score, raw_score), &found);
+        let scores = (score, raw_score);
+        let alert = self.alert(&sample, flow, &open, scores, judgement.technique, &found);
         judgement.open = Some(open.id);
         judgement.alert = Some(alert);
         judgement
@@ -179,16 +194,21 @@ impl Judge {
         &self.allow
     }
 
+    /// The allowlist, to be changed.
+    pub fn allow_mut(&mut self) -> &mut AllowList {
+        &mut self.allow
+    }
+
     fn alert(
         &self,
         sample: &Sample<'_>,
         flow: &FlowView,
         open: &Open,
         (score, raw_score): (f64, f64),
+        technique: Technique,
         found: &[(&Rule, Found)],
     ) -> Alert {
         let session = sample.session;
-        let surest = found.iter().max_by(|a, b| a.1.certainty.total_cmp(&b.1.certainty));
         let Ends { src, src_port, dst, dst_port, protocol } =
             Ends::of(session, flow, sample.sender);
         Alert {
@@ -202,7 +222,7 @@ impl Judge {
             dst_port,
             protocol,
             src_opened: sample.sender == Side::Client,
-            technique: surest.map_or_else(|| Technique::of(sample), |(_, found)| found.technique),
+            technique,
             severity: open.severity,
             score,
             raw_score,
@@ -222,9 +242,16 @@ impl Judge {
             ja4: session.heads.ja4.clone(),
             reasons: reasons::explain(&self.model, &self.row, sample, found),
             action: ActionTaken::None,
+            action_note: None,
             model: Arc::clone(&self.model_name),
         }
     }
+}
+
+/// What the surest rule says it is, else what the volumes look like.
+fn technique(sample: &Sample<'_>, found: &[(&Rule, Found)]) -> Technique {
+    let surest = found.iter().max_by(|a, b| a.1.certainty.total_cmp(&b.1.certainty));
+    surest.map_or_else(|| Technique::of(sample), |(_, found)| found.technique)
 }
 
 fn grew(open: &Open, severity: Severity, payload_bytes: u64) -> bool {

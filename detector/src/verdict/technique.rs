@@ -2,11 +2,14 @@
 //!
 //! A name for people, decided after the score and without influence on it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::features::Sample;
 use crate::flow::Volume;
 
 /// A closed list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Technique {
     /// In the names of DNS queries.
     DnsTunnel,

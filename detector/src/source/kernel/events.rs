@@ -1,6 +1,6 @@
 //! The records that the programs send up the ring buffer, checked and taken apart.
 
-use detector_common::abi::{CheckpointEvent, EventKind, HeadEvent, OverflowEvent};
+use detector_common::abi::{BudgetEvent, CheckpointEvent, EventKind, HeadEvent, OverflowEvent};
 
 /// What the ring buffer brought.
 #[derive(Debug)]
@@ -8,6 +8,8 @@ pub enum News {
     Checkpoint(Box<CheckpointEvent>),
     Head(Box<HeadEvent>),
     Overflow(Box<OverflowEvent>),
+    /// A budget is spent.
+    Budget(Box<BudgetEvent>),
 }
 
 /// Reads a record; none where it is of no kind or size that this agent knows.
@@ -22,6 +24,9 @@ pub(super) fn news(record: &[u8]) -> Option<News> {
     } else if kind == EventKind::OverflowCheckpoint as u32 {
         // SAFETY: as above.
         unsafe { read(record) }.map(News::Overflow)
+    } else if kind == EventKind::Budget as u32 {
+        // SAFETY: as above.
+        unsafe { read(record) }.map(News::Budget)
     } else {
         None
     }

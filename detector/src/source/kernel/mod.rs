@@ -20,7 +20,7 @@ use detector_common::abi::{
     CLOSE_BATCH, Count, OverflowCounters, OverflowKey, Totals, map, program,
 };
 use detector_common::flow::{FlowCounters, FlowKey};
-use detector_common::policy::Cached;
+use detector_common::policy::{Budget, BudgetKey, Cached};
 
 use crate::config::{Config, Xdp};
 use crate::flow::TimeBase;
@@ -29,7 +29,8 @@ use batch::BatchReader;
 pub use events::News;
 use interfaces::Selection;
 use object::{Object, ObjectConfig};
-pub use policy::Dropped;
+pub use policy::PolicyTable;
+use policy::{Classes, Ledger};
 use watch::Slots;
 pub use watch::{Change, Watched};
 
@@ -39,11 +40,15 @@ pub struct KernelSource {
     events: RingBuf<MapData>,
     flows: BatchReader<FlowKey, FlowCounters>,
     overflow: BatchReader<OverflowKey, OverflowCounters>,
+    budgets: BatchReader<BudgetKey, Budget>,
+    /// What stands in the maps of entries.
+    ledger: Ledger,
+    /// The home networks that budgets tell apart.
+    classes: Classes,
     selection: Selection,
     xdp: Xdp,
     /// What the configuration calls home; none for the defaults and the interfaces' own networks.
     home: Vec<Network>,
-    installed_home: Vec<Network>,
     slots: Slots,
     closing: Vec<Closing>,
     poll: Poll,
@@ -100,21 +105,28 @@ impl KernelSource {
             ring_buffer_bytes: config.kernel.ring_buffer_bytes,
             decapsulation: config.decapsulation(),
             heads_per_second: if config.heads.enabled { config.heads.per_second } else { 0 },
+            max_blocks: config.block.max_blocks.get(),
+            max_prefixes: config.block.max_prefixes.get(),
+            max_exceptions: config.block.max_exceptions.get(),
+            max_budgets: config.budget.max_entries.get(),
         };
         let mut object = Object::load(&sizes)?;
         let events = object.ebpf.take_map(map::EVENTS).context("the BPF object has no events")?;
         let events = RingBuf::try_from(events)?;
         let flows = BatchReader::new(object.map_data(map::FLOWS)?)?;
         let overflow = BatchReader::new(object.map_data(map::OVERFLOW)?)?;
+        let budgets = BatchReader::new(object.map_data(map::BUDGETS)?)?;
         let mut source = Self {
             object,
             events,
             flows,
             overflow,
+            budgets,
+            ledger: Ledger::new(&sizes),
+            classes: Classes::default(),
             selection,
             xdp: config.kernel.xdp,
             home: config.home_networks.clone(),
-            installed_home: Vec::new(),
             slots: Slots::default(),
             closing: Vec::new(),
             poll: Poll::default(),
@@ -122,7 +134,7 @@ impl KernelSource {
             max_flows: sizes.max_flows,
             records_unknown: 0,
         };
-        source.set_never_block(&config.block.never_block)?;
+        source.set_budget_rules(&config.budget)?;
         Ok(source)
     }
 

@@ -26,6 +26,18 @@ pub struct ObjectConfig {
     pub decapsulation: Decapsulation,
     /// Heads each processor may hand up in a second; 0 for none.
     pub heads_per_second: u64,
+    pub max_blocks: u32,
+    pub max_prefixes: u32,
+    pub max_exceptions: u32,
+    pub max_budgets: u32,
+}
+
+impl ObjectConfig {
+    /// The highest number of an entry: number 0 stands for none.
+    #[must_use]
+    pub fn max_entries(&self) -> u32 {
+        self.max_blocks.saturating_add(self.max_prefixes).saturating_add(self.max_exceptions)
+    }
 }
 
 impl Default for ObjectConfig {
@@ -36,6 +48,10 @@ impl Default for ObjectConfig {
             ring_buffer_bytes: 1 << 20,
             decapsulation: Decapsulation::default(),
             heads_per_second: 5_000,
+            max_blocks: 65_536,
+            max_prefixes: 16_384,
+            max_exceptions: 4_096,
+            max_budgets: 65_536,
         }
     }
 }
@@ -64,6 +80,12 @@ impl Object {
             .map_max_entries(map::FLOWS, config.max_flows)
             .map_max_entries(map::OVERFLOW, config.max_overflow_entries)
             .map_max_entries(map::EVENTS, config.ring_buffer_bytes)
+            .map_max_entries(map::BLOCKS, config.max_blocks)
+            .map_max_entries(map::PREFIXES, config.max_prefixes)
+            .map_max_entries(map::NEVER_BLOCK, config.max_exceptions)
+            .map_max_entries(map::POLICY, config.max_entries().saturating_add(1))
+            .map_max_entries(map::HITS, config.max_entries().saturating_add(1))
+            .map_max_entries(map::BUDGETS, config.max_budgets)
             .load(OBJECT)
             .map_err(|error| explain_load(anyhow!(error)))?;
         for name in
@@ -351,6 +373,17 @@ fn map_bytes(map: &aya::maps::Map, processors: u64) -> anyhow::Result<u64> {
         + u64::from(info.key_size()).next_multiple_of(8)
         + u64::from(info.value_size()).next_multiple_of(8) * copies;
     Ok(u64::from(info.max_entries()) * entry)
+}
+
+/// Bytes of a map's entries, and how many there can be.
+pub(super) fn entries_bytes(object: &Object, name: &str) -> anyhow::Result<(u64, u32)> {
+    let map = object.ebpf.map(name);
+    let map = map.with_context(|| format!("the BPF object has no map {name}"))?;
+    let capacity = match map {
+        aya::maps::Map::HashMap(data) | aya::maps::Map::Array(data) => data.info()?.max_entries(),
+        _ => 0,
+    };
+    Ok((map_bytes(map, u64::from(processors()))?, capacity))
 }
 
 /// The kernel's own part of a hash element.

@@ -91,7 +91,7 @@ impl KernelSource {
         let mut changes = self.let_go(&there)?;
         let wanted: Vec<Interface> =
             there.into_values().filter(|interface| self.selection.contains(interface)).collect();
-        self.set_home(self.home_networks(&wanted))?;
+        self.set_home(&self.home_networks(&wanted))?;
         for interface in wanted {
             if self.slots.watched.contains_key(&interface.index) {
                 continue;

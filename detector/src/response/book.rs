@@ -1,0 +1,592 @@
+//! What is blocked and what must not be, until when and why: the one place that decides.
+//!
+//! The book is handed an enforcer with every call and asks it for all that it keeps; what it
+//! remembers besides is why. Every change is noted for the audit log, see [`Book::take_changes`].
+
+mod budgets;
+mod exceptions;
+mod operator;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use detector_common::FlowKey;
+use detector_common::policy::Hits;
+
+pub use exceptions::{ExceptionKind, Spared};
+pub use budgets::Standpoint;
+pub use operator::{Add, AllowSettled, Pending, Placed};
+
+use super::enforcer::{Effect, Enforcer, EntryNumber, Order, Span};
+use super::policy::{ActionKind, Mode, Policy, Wish};
+use super::target::Target;
+use crate::network::{Network, ip};
+use crate::verdict::{ActionTaken, AlertId, Technique};
+use exceptions::Exceptions;
+
+
+/// Who made a change.
+pub const AGENT: &str = "agent";
+
+/// Pairs that were blocked before are remembered for so long after their last block.
+const OFFENCE_MEMORY_NS: u64 = 86_400 * SECOND;
+/// Offences, releases and domains remembered, each; the oldest make room.
+const MAX_MEMORIES: usize = 65_536;
+const SECOND: u64 = 1_000_000_000;
+
+/// What an open alert is about.
+#[derive(Clone, Debug)]
+pub struct Accusation {
+    pub alert: AlertId,
+    pub technique: Technique,
+    pub score: f64,
+    pub src: [u8; 16],
+    pub dst: [u8; 16],
+    pub dst_port: Option<u16>,
+    /// Of whichever end serves.
+    pub server_port: u16,
+    pub dst_name: Option<Arc<str>>,
+    /// The registered domain that data leaves through in DNS.
+    pub domain: Option<Arc<str>>,
+    pub flow: FlowKey,
+}
+
+/// What came of an accusation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    pub action: ActionTaken,
+    pub note: Option<String>,
+    /// Something was placed that did not stand before.
+    pub fresh: bool,
+}
+
+impl Outcome {
+    fn of(action: ActionTaken) -> Self {
+        Self { action, note: None, fresh: false }
+    }
+
+    fn refused(note: String) -> Self {
+        Self { action: ActionTaken::Refused, note: Some(note), fresh: false }
+    }
+}
+
+/// A change of policy, for the audit log.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Change {
+    pub action: &'static str,
+    pub who: String,
+    pub target: Option<String>,
+    pub number: Option<EntryNumber>,
+    pub why: String,
+    pub alert: Option<AlertId>,
+    pub until_ns: Option<u64>,
+    pub ttl_secs: Option<u64>,
+    /// Of an entry that ended.
+    pub hits: Option<Hits>,
+    pub mode: Option<Mode>,
+    pub detail: Option<String>,
+}
+
+/// A block that stands.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    pub order: Order,
+    pub by: String,
+    pub why: String,
+    pub alert: Option<AlertId>,
+    pub placed_ns: u64,
+    /// When it ends if whatever waits for confirmation is confirmed.
+    pub until_ns: u64,
+    /// Which block of its pair this is, from 1.
+    pub times: u32,
+    pub pending: Option<u64>,
+    /// Whom the alert accused, and under which name: what an allowlist entry is compared with.
+    pub parties: Option<Parties>,
+    /// Packets it had dropped when its end came near.
+    watched: Option<u64>,
+}
+
+/// The two ends of an accusation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parties {
+    pub src: [u8; 16],
+    pub dst: [u8; 16],
+    pub server_port: u16,
+    pub dst_name: Option<Arc<str>>,
+    pub domain: Option<Arc<str>>,
+}
+
+/// A domain that data leaves through, for a resolver to refuse.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DomainBlock {
+    pub alert: AlertId,
+    pub until_ns: u64,
+}
+
+type Pair = ([u8; 16], [u8; 16]);
+
+#[derive(Clone, Copy, Debug)]
+struct Offence {
+    times: u32,
+    last_ns: u64,
+}
+
+/// Everything that stands, and what is remembered of what stood.
+#[derive(Debug)]
+pub struct Book {
+    policy: Policy,
+    mode: Mode,
+    mode_since_ns: u64,
+    blocks: BTreeMap<EntryNumber, Standing>,
+    numbers: HashMap<Target, EntryNumber>,
+    exceptions: Exceptions,
+    offences: HashMap<Pair, Offence>,
+    /// What a person released, and until when the agent leaves it alone.
+    released: HashMap<Pair, u64>,
+    domains: BTreeMap<Arc<str>, DomainBlock>,
+    pending: BTreeMap<u64, Pending>,
+    last_pending: u64,
+    changes: Vec<Change>,
+    budgets_looked_ns: u64,
+}
+
+impl Book {
+    #[must_use]
+    pub fn new(policy: Policy, mode: Mode, now_ns: u64) -> Self {
+        Self {
+            policy,
+            mode,
+            mode_since_ns: now_ns,
+            blocks: BTreeMap::new(),
+            numbers: HashMap::new(),
+            exceptions: Exceptions::default(),
+            offences: HashMap::new(),
+            released: HashMap::new(),
+            domains: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            last_pending: 0,
+            changes: Vec::new(),
+            budgets_looked_ns: 0,
+        }
+    }
+
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    #[must_use]
+    pub fn mode_since_ns(&self) -> u64 {
+        self.mode_since_ns
+    }
+
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The networks that may not be blocked as a whole, as they are now.
+    pub fn set_home(&mut self, home: Vec<Network>) {
+        self.policy.home = home;
+    }
+
+    /// What stands, by number.
+    pub fn blocks(&self) -> impl Iterator<Item = (EntryNumber, &Standing)> {
+        self.blocks.iter().map(|(number, standing)| (*number, standing))
+    }
+
+    /// Domains for a resolver to refuse, in order.
+    pub fn domains(&self, now_ns: u64) -> impl Iterator<Item = (&str, &DomainBlock)> {
+        let live = move |(_, domain): &(&Arc<str>, &DomainBlock)| domain.until_ns > now_ns;
+        self.domains.iter().filter(live).map(|(name, domain)| (&**name, domain))
+    }
+
+    /// Pairs that the agent leaves alone, and until when.
+    pub fn releases(&self) -> impl Iterator<Item = (&Pair, u64)> {
+        self.released.iter().map(|(pair, until)| (pair, *until))
+    }
+
+    /// Takes what changed since the last call, in order.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Does what the policy wants about an open alert, as far as it is allowed.
+    ///
+    /// # Errors
+    ///
+    /// When what is wanted and allowed cannot be placed, as with a full table.
+    pub fn respond(
+        &mut self,
+        accusation: &Accusation,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<Outcome> {
+        let wish = self.policy.wish(accusation.technique, accusation.score);
+        self.note_domain(accusation, wish.ttl, now_ns);
+        if self.mode == Mode::Observe || wish.kind == ActionKind::Observe {
+            return Ok(Outcome::of(ActionTaken::None));
+        }
+        if let Some(note) = self.forbidden(accusation, now_ns) {
+            return Ok(Outcome::refused(note));
+        }
+        let target = target(accusation, wish.kind);
+        if let Some(conflict) = self.conflict(&target, now_ns) {
+            return Ok(Outcome::refused(conflict));
+        }
+        if let Some(action) = self.stands(accusation, &wish, now_ns, enforcer)? {
+            return Ok(Outcome::of(action));
+        }
+        self.accuse(accusation, target, &wish, now_ns, enforcer)?;
+        let action = if self.mode == Mode::Simulate {
+            ActionTaken::Simulated
+        } else {
+            taken(wish.effect)
+        };
+        Ok(Outcome { action, note: Some(format!("{target}")), fresh: true })
+    }
+
+    /// Why nothing may be done although it is wanted.
+    fn forbidden(&self, accusation: &Accusation, now_ns: u64) -> Option<String> {
+        let Accusation { src, dst, domain, .. } = accusation;
+        let until = self.released.get(&(*src, *dst)).copied().unwrap_or(0);
+        if until > now_ns {
+            let minutes = (until - now_ns).div_ceil(60 * SECOND);
+            return Some(format!(
+                "it was released by a person and is left alone for another {minutes} min"
+            ));
+        }
+        // A resolver carries the innocent, too.
+        let domain = domain.as_ref()?;
+        self.is_resolver(dst, now_ns).then(|| {
+            format!(
+                "the tunnel goes through the resolver {}, which others need: `detector blocks export \
+                 --format rpz` hands {domain} to it",
+                ip(dst)
+            )
+        })
+    }
+
+    /// What an order in force does about it already, where that is as much as is wished for. One
+    /// that only counts is made to act where the mode has changed since.
+    fn stands(
+        &mut self,
+        accusation: &Accusation,
+        wish: &Wish,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<Option<ActionTaken>> {
+        let Some(number) = self.covering(accusation, wish.effect, now_ns) else { return Ok(None) };
+        let Some(standing) = self.blocks.get_mut(&number) else { return Ok(None) };
+        if standing.order.by_agent && standing.order.simulated && self.mode == Mode::Block {
+            let order = Order { simulated: false, ..standing.order };
+            enforcer.change(number, &order)?;
+            enforcer.commit()?;
+            standing.order = order;
+        }
+        let Order { simulated, by_agent, effect, .. } = standing.order;
+        let counts_only = simulated || (by_agent && self.mode != Mode::Block);
+        Ok(Some(if counts_only { ActionTaken::Simulated } else { taken(effect) }))
+    }
+
+    /// The number of an order in force that covers the accused flow and does at least `effect`.
+    fn covering(
+        &self,
+        accusation: &Accusation,
+        effect: Effect,
+        now_ns: u64,
+    ) -> Option<EntryNumber> {
+        let kinds = [ActionKind::DropFlow, ActionKind::DropSession, ActionKind::DropDestination];
+        let exact = kinds.iter().map(|kind| target(accusation, *kind));
+        let host = Target::Host(accusation.src);
+        let service = accusation
+            .dst_port
+            .map(|port| Target::Service { destination: accusation.dst, port });
+        let in_force = |number: &EntryNumber| {
+            self.blocks.get(number).is_some_and(|standing| {
+                standing.order.span.holds(now_ns) && strength(standing.order.effect) >= strength(effect)
+            })
+        };
+        exact
+            .chain([host])
+            .chain(service)
+            .filter_map(|target| self.numbers.get(&target.identity()).copied())
+            .find(in_force)
+            .or_else(|| {
+                let wider = |(_, standing): &(&EntryNumber, &Standing)| {
+                    matches!(standing.order.target, Target::Destination(network)
+                        if network.contains(&accusation.dst))
+                };
+                self.blocks.iter().filter(wider).map(|(number, _)| *number).find(in_force)
+            })
+    }
+
+    fn accuse(
+        &mut self,
+        accusation: &Accusation,
+        target: Target,
+        wish: &Wish,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<()> {
+        let pair = (accusation.src, accusation.dst);
+        let times = self.times(&pair, now_ns);
+        let ttl = self.policy.ttl(wish.ttl, times);
+        let until_ns = now_ns.saturating_add(nanoseconds(ttl));
+        let order = Order {
+            target,
+            effect: wish.effect,
+            span: Span { from_ns: 0, until_ns },
+            by_agent: true,
+            simulated: self.mode == Mode::Simulate,
+            reason: accusation.alert.0,
+        };
+        let why = format!("{} with score {:.2}", accusation.technique.name(), accusation.score);
+        let standing = Standing {
+            order,
+            by: AGENT.to_owned(),
+            why,
+            alert: Some(accusation.alert),
+            placed_ns: now_ns,
+            until_ns,
+            times: times + 1,
+            pending: None,
+            parties: Some(Parties {
+                src: accusation.src,
+                dst: accusation.dst,
+                server_port: accusation.server_port,
+                dst_name: accusation.dst_name.clone(),
+                domain: accusation.domain.clone(),
+            }),
+            watched: None,
+        };
+        let mut change = Change::of_standing("placed", &standing);
+        let number = self.enter(standing, now_ns, enforcer)?;
+        change.number = Some(number);
+        change.ttl_secs = Some(ttl.as_secs());
+        if order.simulated {
+            change.detail = Some("counts only".to_owned());
+        }
+        enforcer.commit()?;
+        make_room(&mut self.offences, |offence| offence.last_ns);
+        self.offences.insert(pair, Offence { times: times + 1, last_ns: until_ns });
+        self.changes.push(change);
+        Ok(())
+    }
+
+    /// Places what does not stand yet. One on the same target that is over, or does less, makes room.
+    fn enter(
+        &mut self,
+        standing: Standing,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<EntryNumber> {
+        let target = standing.order.target;
+        if let Some(number) = self.numbers.get(&target.identity()).copied() {
+            let over = self.blocks.get(&number).is_none_or(|old| old.order.span.until_ns <= now_ns);
+            let action = if over { "expired" } else { "replaced" };
+            self.end(number, action, AGENT, now_ns, enforcer)?;
+        }
+        let number =
+            enforcer.place(&standing.order).with_context(|| format!("failed to block {target}"))?;
+        self.numbers.insert(target.identity(), number);
+        self.blocks.insert(number, standing);
+        Ok(number)
+    }
+
+    /// Takes a block out, with its counters into the audit log.
+    fn end(
+        &mut self,
+        number: EntryNumber,
+        action: &'static str,
+        who: &str,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<()> {
+        let Some(standing) = self.blocks.get(&number) else { return Ok(()) };
+        let hits = enforcer.hits(number)?;
+        enforcer.remove(number, &standing.order.target)?;
+        let mut change = Change::of_standing(action, standing);
+        change.who = who.to_owned();
+        (change.number, change.hits, change.until_ns) = (Some(number), Some(hits), Some(now_ns));
+        self.numbers.remove(&standing.order.target.identity());
+        if let Some(pending) = standing.pending {
+            self.pending.remove(&pending);
+        }
+        self.blocks.remove(&number);
+        self.changes.push(change);
+        Ok(())
+    }
+
+    /// How often a pair was blocked before, as far as is remembered.
+    fn times(&self, pair: &Pair, now_ns: u64) -> u32 {
+        let remembered =
+            |offence: &&Offence| now_ns < offence.last_ns.saturating_add(OFFENCE_MEMORY_NS);
+        self.offences.get(pair).filter(remembered).map_or(0, |offence| offence.times)
+    }
+
+    fn note_domain(&mut self, accusation: &Accusation, ttl: Duration, now_ns: u64) {
+        let Some(domain) = &accusation.domain else { return };
+        let until_ns = now_ns.saturating_add(nanoseconds(ttl.max(self.policy.ttl)));
+        if self.domains.len() >= MAX_MEMORIES {
+            self.domains.retain(|_, domain| domain.until_ns > now_ns);
+        }
+        if self.domains.len() < MAX_MEMORIES {
+            let block = DomainBlock { alert: accusation.alert, until_ns };
+            self.domains.insert(Arc::clone(domain), block);
+        }
+    }
+
+    /// Lets time pass: what ended is taken out, what an attack goes on against is extended, what was
+    /// not confirmed returns.
+    ///
+    /// # Errors
+    ///
+    /// Those of the enforcer; what is left is done at the next call.
+    pub fn tick(&mut self, now_ns: u64, enforcer: &mut dyn Enforcer) -> anyhow::Result<()> {
+        self.revert_unconfirmed(now_ns, enforcer)?;
+        self.extend_attacked(now_ns, enforcer)?;
+        let over: Vec<EntryNumber> = self
+            .blocks
+            .iter()
+            .filter(|(_, standing)| standing.order.span.until_ns <= now_ns)
+            .map(|(number, _)| *number)
+            .collect();
+        for number in &over {
+            self.end(*number, "expired", AGENT, now_ns, enforcer)?;
+        }
+        if !over.is_empty() {
+            enforcer.commit()?;
+        }
+        self.expire_exceptions(now_ns, enforcer)?;
+        self.released.retain(|_, until| *until > now_ns);
+        self.domains.retain(|_, domain| domain.until_ns > now_ns);
+        Ok(())
+    }
+
+    /// Extends the agent's blocks that still drop something shortly before their end, up to the
+    /// longest a block may last.
+    fn extend_attacked(&mut self, now_ns: u64, enforcer: &mut dyn Enforcer) -> anyhow::Result<()> {
+        let max_ns = nanoseconds(self.policy.max_ttl);
+        let mut extended = false;
+        for (number, standing) in &mut self.blocks {
+            let Standing { order, placed_ns, .. } = standing;
+            let left = order.span.until_ns.saturating_sub(now_ns);
+            let ttl_ns = standing.until_ns.saturating_sub(*placed_ns);
+            let window = (ttl_ns / 4).min(30 * SECOND);
+            if !order.by_agent || order.simulated || left == 0 || left > window {
+                standing.watched = None;
+                continue;
+            }
+            let packets = enforcer.hits(*number)?.packets;
+            let Some(watched) = standing.watched else {
+                standing.watched = Some(packets);
+                continue;
+            };
+            let latest = placed_ns.saturating_add(max_ns);
+            if left > 2 * SECOND || packets == watched || order.span.until_ns >= latest {
+                continue;
+            }
+            let base = nanoseconds(self.policy.ttl);
+            let until_ns = now_ns.saturating_add(base).min(latest).max(order.span.until_ns);
+            order.span.until_ns = until_ns;
+            standing.until_ns = until_ns;
+            enforcer.change(*number, order)?;
+            standing.watched = None;
+            extended = true;
+            let mut change = Change::of_standing("extended", standing);
+            change.number = Some(*number);
+            change.detail = Some(format!("{} more packets came", packets - watched));
+            self.changes.push(change);
+        }
+        if extended { enforcer.commit() } else { Ok(()) }
+    }
+
+    /// Takes over what an earlier agent left with the enforcer.
+    pub fn adopt(
+        &mut self,
+        orders: impl IntoIterator<Item = (EntryNumber, Order)>,
+        now_ns: u64,
+    ) {
+        for (number, order) in orders {
+            let by = if order.by_agent { AGENT } else { "a person" };
+            let standing = Standing {
+                order,
+                by: by.to_owned(),
+                why: "adopted from an earlier run".to_owned(),
+                alert: (order.reason != 0).then_some(AlertId(order.reason)),
+                placed_ns: now_ns,
+                until_ns: order.span.until_ns,
+                times: 1,
+                pending: None,
+                parties: None,
+                watched: None,
+            };
+            let mut change = Change::of_standing("adopted", &standing);
+            change.number = Some(number);
+            self.changes.push(change);
+            self.numbers.insert(order.target.identity(), number);
+            self.blocks.insert(number, standing);
+        }
+    }
+}
+
+impl Change {
+    fn of_standing(action: &'static str, standing: &Standing) -> Self {
+        Self {
+            action,
+            who: standing.by.clone(),
+            target: Some(standing.order.target.to_string()),
+            why: standing.why.clone(),
+            alert: standing.alert,
+            until_ns: Some(standing.until_ns),
+            ..Self::default()
+        }
+    }
+}
+
+/// What an action of this kind is about. Marking and policing are of everything between the two.
+fn target(accusation: &Accusation, kind: ActionKind) -> Target {
+    let Accusation { src, dst, flow, .. } = accusation;
+    match kind {
+        ActionKind::DropFlow => Target::Flow { key: *flow, destination: *dst },
+        ActionKind::DropDestination => Target::Destination(Network::of(dst)),
+        _ => Target::Pair { home: *src, destination: *dst },
+    }
+}
+
+fn taken(effect: Effect) -> ActionTaken {
+    match effect {
+        Effect::Drop => ActionTaken::Blocked,
+        Effect::Police { .. } => ActionTaken::Policed,
+        Effect::Mark { .. } => ActionTaken::Marked,
+    }
+}
+
+/// Effects in order of how little they let through.
+fn strength(effect: Effect) -> u8 {
+    match effect {
+        Effect::Drop => 3,
+        Effect::Police { .. } => 2,
+        Effect::Mark { .. } => 1,
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Drops the quarter of the memories whose time is the oldest once there are too many.
+fn make_room<V>(memories: &mut HashMap<Pair, V>, time: impl Fn(&V) -> u64) {
+    if memories.len() < MAX_MEMORIES {
+        return;
+    }
+    let mut times: Vec<u64> = memories.values().map(&time).collect();
+    let (_, cut, _) = times.select_nth_unstable(MAX_MEMORIES / 4);
+    let cut = *cut;
+    memories.retain(|_, value| time(value) > cut);
+}

@@ -1,0 +1,140 @@
+//! Byte budgets: who may go on, who may not, and which are forgotten.
+//!
+//! The kernel opens, charges and holds them by itself; a verdict raises or ends them.
+
+use detector_common::policy::{Budget, BudgetKey};
+
+use super::{AGENT, Book, Change, SECOND, nanoseconds};
+use crate::network::ip;
+use crate::response::enforcer::Enforcer;
+
+/// A raised budget is this many times the old one: a judgement at each power, as with checkpoints.
+const RAISE: u64 = 4;
+/// How often idle budgets are looked for.
+const LOOK_NS: u64 = 60 * SECOND;
+
+/// What a judgement of a session means for its budget.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Standpoint {
+    /// An alert is open.
+    Accused,
+    /// Allowed, or a habit of its host.
+    Known,
+    /// Neither: the score decides.
+    Scored(f64),
+}
+
+impl Book {
+    /// Raises the budget of a session that was judged and looks ordinary, when half of it is spent.
+    ///
+    /// # Errors
+    ///
+    /// Those of the enforcer.
+    pub fn judged(
+        &mut self,
+        src: &[u8; 16],
+        dst: &[u8; 16],
+        standpoint: Standpoint,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<()> {
+        let key = BudgetKey { home: *src, destination: *dst };
+        let Some(budget) = enforcer.budget(&key)? else { return Ok(()) };
+        let spent = budget.held_since != 0 || budget.charged >= budget.limit / 2;
+        let limit = match standpoint {
+            _ if budget.limit == Budget::FREE => return Ok(()),
+            Standpoint::Accused => return Ok(()),
+            Standpoint::Known => Budget::FREE,
+            Standpoint::Scored(score) if score < self.policy.raise_below && spent => {
+                budget.limit.saturating_mul(RAISE)
+            }
+            Standpoint::Scored(_) => return Ok(()),
+        };
+        enforcer.set_budget(&key, limit)?;
+        let why = match standpoint {
+            Standpoint::Known => "allowed or known".to_owned(),
+            Standpoint::Scored(score) => format!("score {score:.2}"),
+            Standpoint::Accused => String::new(),
+        };
+        self.note_budget(&key, &budget, limit, AGENT, why);
+        Ok(())
+    }
+
+    /// Gives a budget another limit because a person says so.
+    ///
+    /// # Errors
+    ///
+    /// No such budget.
+    pub fn raise_budget(
+        &mut self,
+        key: &BudgetKey,
+        bytes: Option<u64>,
+        who: &str,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<()> {
+        let Some(budget) = enforcer.budget(key)? else {
+            anyhow::bail!(
+                "{} has no budget to {}: `detector budgets list` shows those there are",
+                ip(&key.home),
+                ip(&key.destination)
+            );
+        };
+        let limit = bytes.map_or(Budget::FREE, |more| budget.charged.saturating_add(more));
+        enforcer.set_budget(key, limit)?;
+        self.note_budget(key, &budget, limit, who, "asked for".to_owned());
+        Ok(())
+    }
+
+    fn note_budget(&mut self, key: &BudgetKey, old: &Budget, limit: u64, who: &str, why: String) {
+        let until = match limit {
+            Budget::FREE => "no bound".to_owned(),
+            bytes => crate::units::bytes(bytes),
+        };
+        self.changes.push(Change {
+            action: "budget_raised",
+            who: who.to_owned(),
+            target: Some(format!("pair {} {}", ip(&key.home), ip(&key.destination))),
+            why,
+            detail: Some(format!(
+                "{} passed, {} were held; now {until}",
+                crate::units::bytes(old.charged),
+                crate::units::bytes(old.held_bytes)
+            )),
+            ..Change::default()
+        });
+    }
+
+    /// Forgets budgets that nobody used for long; where `capacity` is nearly reached, those idle
+    /// longest go early. `tick_ns` turns the kernel's ticks into time.
+    ///
+    /// # Errors
+    ///
+    /// Those of the enforcer.
+    pub fn forget_budgets(
+        &mut self,
+        now_ns: u64,
+        capacity: usize,
+        tick_ns: impl Fn(u64) -> u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<()> {
+        if now_ns < self.budgets_looked_ns.saturating_add(LOOK_NS) {
+            return Ok(());
+        }
+        self.budgets_looked_ns = now_ns;
+        let window_ns = nanoseconds(self.policy.budget_window);
+        let mut idle: Vec<(u64, BudgetKey)> = Vec::new();
+        let budgets = enforcer.budgets()?;
+        let crowded = budgets.len() > capacity / 10 * 9;
+        for (key, budget) in &budgets {
+            let silent = now_ns.saturating_sub(tick_ns(budget.last_seen.max(budget.opened)));
+            if silent >= window_ns || (crowded && silent >= LOOK_NS) {
+                idle.push((silent, *key));
+            }
+        }
+        idle.sort_unstable();
+        let early = if crowded { capacity / 4 } else { idle.len() };
+        for (_, key) in idle.iter().rev().take(early) {
+            enforcer.forget_budget(key)?;
+        }
+        Ok(())
+    }
+}

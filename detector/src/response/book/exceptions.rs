@@ -1,0 +1,318 @@
+//! What is never cut off: as configured, as the host is connected, as a person allowed.
+//!
+//! Several sources may name one network; the enforcer has one exception for it, as wide as the
+//! widest of them.
+
+use std::collections::BTreeMap;
+
+use super::{AGENT, Book, Change};
+use crate::network::{Network, ip};
+use crate::response::enforcer::{Enforcer, EntryNumber, Exception, Span};
+use crate::response::target::Target;
+
+/// Where an exception comes from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ExceptionKind {
+    /// An address of this host, kept within reach; what leaks from it may be blocked.
+    Own,
+    Gateway,
+    Resolver,
+    /// The other end of an administrative connection.
+    Administrator,
+    /// Where the agent itself reports to.
+    Sink,
+    /// `block.never_block`.
+    Configured,
+    /// Allowed at run time or by the configuration's `allow`; with the entry's id.
+    Allowed(String),
+}
+
+impl ExceptionKind {
+    /// A closed list.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Gateway => "gateway",
+            Self::Resolver => "resolver",
+            Self::Administrator => "administrator",
+            Self::Sink => "sink",
+            Self::Configured => "configured",
+            Self::Allowed(_) => "operator",
+        }
+    }
+
+    /// In a sentence: the address "is …".
+    fn in_words(&self) -> &'static str {
+        match self {
+            Self::Own => "an address of this host",
+            Self::Gateway => "a gateway of this host",
+            Self::Resolver => "a resolver of this host",
+            Self::Administrator => "the other end of an administrative connection to this host",
+            Self::Sink => "where this program reports to",
+            Self::Configured => "in never_block",
+            Self::Allowed(_) => "allowed",
+        }
+    }
+}
+
+/// One source of an exception.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spared {
+    pub kind: ExceptionKind,
+    pub why: String,
+    pub span: Span,
+}
+
+impl Spared {
+    fn full(&self) -> bool {
+        self.kind != ExceptionKind::Own
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Placed {
+    number: EntryNumber,
+    exception: Exception,
+    sources: Vec<Spared>,
+}
+
+/// All exceptions by network.
+#[derive(Debug, Default)]
+pub(super) struct Exceptions {
+    placed: BTreeMap<Network, Placed>,
+}
+
+/// Public resolvers, which carry the innocent, too: Google, Cloudflare, Quad9, OpenDNS (their own
+/// documentation).
+const PUBLIC_RESOLVERS: [&str; 16] = [
+    "8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9", "149.112.112.112", "208.67.222.222",
+    "208.67.220.220", "2001:4860:4860::8888", "2001:4860:4860::8844", "2606:4700:4700::1111",
+    "2606:4700:4700::1001", "2620:fe::fe", "2620:fe::9", "2620:119:35::35", "2620:119:53::53",
+];
+
+/// For good.
+pub(super) const ALWAYS: Span = Span { from_ns: 0, until_ns: u64::MAX };
+
+/// What one exception has to be for all its sources: whole where one of them in force is, until the
+/// last of these ends.
+fn merged(network: Network, sources: &[Spared], now_ns: u64) -> Option<Exception> {
+    let widest = |full: bool, in_force: bool| {
+        let meant = sources
+            .iter()
+            .filter(move |source| source.full() == full)
+            .filter(move |source| source.span.holds(now_ns) == in_force);
+        meant.map(|source| source.span).reduce(|one, other| Span {
+            from_ns: one.from_ns.min(other.from_ns),
+            until_ns: one.until_ns.max(other.until_ns),
+        })
+    };
+    let whole = |span| Exception { network, as_destination: false, span };
+    widest(true, true)
+        .map(whole)
+        .or_else(|| {
+            widest(false, true).map(|span| Exception { network, as_destination: true, span })
+        })
+        .or_else(|| widest(true, false).map(whole))
+}
+
+impl Book {
+    /// Every network that is spared, with the number of its exception and each of its sources.
+    pub fn exceptions(&self) -> impl Iterator<Item = (&Network, EntryNumber, &Spared)> {
+        self.exceptions.placed.iter().flat_map(|(network, placed)| {
+            placed.sources.iter().map(move |source| (network, placed.number, source))
+        })
+    }
+
+    /// Takes over the exceptions that an earlier agent left: they go unless they are asked for anew.
+    ///
+    /// # Errors
+    ///
+    /// Those of the enforcer.
+    pub fn adopt_exceptions(
+        &mut self,
+        exceptions: impl IntoIterator<Item = (EntryNumber, Exception)>,
+    ) {
+        for (number, exception) in exceptions {
+            let placed = Placed { number, exception, sources: Vec::new() };
+            self.exceptions.placed.insert(exception.network, placed);
+        }
+    }
+
+    /// Replaces all sources of the kinds that follow from configuration and surroundings. Those
+    /// allowed stay.
+    ///
+    /// # Errors
+    ///
+    /// A full table: the networks that found no room are named; the others stand.
+    pub fn set_surroundings(
+        &mut self,
+        surroundings: &[(Network, ExceptionKind, String)],
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<()> {
+        let mut wanted: BTreeMap<Network, Vec<Spared>> = BTreeMap::new();
+        for (network, kind, why) in surroundings {
+            let spared = Spared { kind: kind.clone(), why: why.clone(), span: ALWAYS };
+            let sources = wanted.entry(*network).or_default();
+            if !sources.contains(&spared) {
+                sources.push(spared);
+            }
+        }
+        for (network, placed) in &self.exceptions.placed {
+            let allowed = |source: &&Spared| matches!(source.kind, ExceptionKind::Allowed(_));
+            let kept = placed.sources.iter().filter(allowed).cloned();
+            wanted.entry(*network).or_default().extend(kept);
+        }
+        let mut failed = Vec::new();
+        for (network, sources) in wanted {
+            if let Err(error) = self.set_sources(network, sources, now_ns, enforcer) {
+                failed.push(format!("{network}: {error:#}"));
+            }
+        }
+        enforcer.commit()?;
+        self.release_spared(now_ns, enforcer)?;
+        anyhow::ensure!(failed.is_empty(), "failed to spare {}", failed.join(", "));
+        Ok(())
+    }
+
+    /// Gives a network its sources; none take the exception out.
+    pub(super) fn set_sources(
+        &mut self,
+        network: Network,
+        mut sources: Vec<Spared>,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<()> {
+        sources.sort_by(|one, other| one.kind.cmp(&other.kind));
+        let known = self.exceptions.placed.get_mut(&network);
+        match (merged(network, &sources, now_ns), known) {
+            (Some(exception), Some(placed)) => {
+                if placed.exception != exception {
+                    enforcer.change_exception(placed.number, &exception)?;
+                    placed.exception = exception;
+                }
+                placed.sources = sources;
+            }
+            (Some(exception), None) => {
+                let number = enforcer.spare(&exception)?;
+                self.exceptions.placed.insert(network, Placed { number, exception, sources });
+            }
+            (None, Some(placed)) => {
+                enforcer.remove_exception(placed.number, &network)?;
+                self.exceptions.placed.remove(&network);
+            }
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
+    /// The sources of one network.
+    pub(super) fn sources(&self, network: &Network) -> Vec<Spared> {
+        self.exceptions.placed.get(network).map_or_else(Vec::new, |placed| placed.sources.clone())
+    }
+
+    /// Takes out allowed sources whose time is over, and lets wider or narrower ones take effect.
+    pub(super) fn expire_exceptions(
+        &mut self,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<()> {
+        let stale: Vec<Network> = self
+            .exceptions
+            .placed
+            .iter()
+            .filter(|(network, placed)| {
+                placed.sources.iter().any(|source| source.span.until_ns <= now_ns)
+                    || merged(**network, &placed.sources, now_ns) != Some(placed.exception)
+            })
+            .map(|(network, _)| *network)
+            .collect();
+        for network in &stale {
+            let mut sources = self.sources(network);
+            let (over, live): (Vec<Spared>, Vec<Spared>) =
+                sources.drain(..).partition(|source| source.span.until_ns <= now_ns);
+            self.set_sources(*network, live, now_ns, enforcer)?;
+            for source in over {
+                self.changes.push(Change {
+                    action: "disallowed",
+                    who: AGENT.to_owned(),
+                    target: Some(network.to_string()),
+                    why: "its time is over".to_owned(),
+                    detail: Some(source.why),
+                    ..Change::default()
+                });
+            }
+        }
+        if stale.is_empty() { Ok(()) } else { enforcer.commit() }
+    }
+
+    /// Ends standing blocks that an exception now forbids.
+    pub(super) fn release_spared(
+        &mut self,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<()> {
+        let spared: Vec<EntryNumber> = self
+            .blocks
+            .iter()
+            .filter(|(_, standing)| self.conflict(&standing.order.target, now_ns).is_some())
+            .map(|(number, _)| *number)
+            .collect();
+        for number in &spared {
+            self.end(*number, "released", AGENT, now_ns, enforcer)?;
+        }
+        if spared.is_empty() { Ok(()) } else { enforcer.commit() }
+    }
+
+    /// Why a block of this target must not be: what it would cut off, in words that name it.
+    #[must_use]
+    pub fn conflict(&self, target: &Target, now_ns: u64) -> Option<String> {
+        if let Target::Destination(network) = target {
+            let length = network.prefix().length;
+            if length == 0 || (network.prefix().address[..12] == MAPPED && length == 96) {
+                return Some(format!("{network} is the default route: name what is to be blocked"));
+            }
+            if let Some(home) = self.policy.home.iter().find(|home| network.covers(home)) {
+                return Some(format!("{network} covers the home network {home} as a whole"));
+            }
+        }
+        let destination = target.destination();
+        let other = match target {
+            Target::Pair { home, .. } => Some(Network::of(home)),
+            Target::Flow { key, destination } => {
+                let other = if key.low == *destination { key.high } else { key.low };
+                Some(Network::of(&other))
+            }
+            _ => None,
+        };
+        let in_force = |placed: &&Placed| placed.exception.span.holds(now_ns);
+        for placed in self.exceptions.placed.values().filter(in_force) {
+            let Exception { network, as_destination, .. } = placed.exception;
+            let hits_other =
+                !as_destination && other.is_some_and(|other| network.overlaps(&other));
+            if !network.overlaps(&destination) && !hits_other {
+                continue;
+            }
+            let source = placed.sources.iter().find(|source| source.span.holds(now_ns));
+            let (words, why) =
+                source.map_or(("spared", ""), |source| (source.kind.in_words(), &*source.why));
+            let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
+            return Some(format!("{} is {words}{why} and is never blocked", network.short()));
+        }
+        None
+    }
+
+    /// Whether names are looked up at this address.
+    pub(super) fn is_resolver(&self, address: &[u8; 16], now_ns: u64) -> bool {
+        let configured = self.exceptions().any(|(network, _, source)| {
+            source.kind == ExceptionKind::Resolver
+                && source.span.holds(now_ns)
+                && network.contains(address)
+        });
+        let address = ip(address);
+        configured || PUBLIC_RESOLVERS.iter().any(|known| known.parse() == Ok(address))
+    }
+}
+
+const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];

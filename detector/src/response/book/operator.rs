@@ -1,0 +1,668 @@
+//! What people ask for: blocks, releases, exceptions, modes, each with or without confirmation.
+//!
+//! A change that waits for confirmation is put to the enforcer with the time at which the old state
+//! returns by itself, so that it returns when the agent is gone, too.
+
+use std::time::Duration;
+
+use anyhow::{bail, ensure};
+
+use super::exceptions::{ALWAYS, ExceptionKind, Spared};
+use super::{Book, Change, MAX_MEMORIES, Parties, Standing, make_room, nanoseconds};
+use crate::network::{Network, ip};
+use crate::response::enforcer::{Effect, Enforcer, EntryNumber, Order, Span};
+use crate::response::policy::Mode;
+use crate::response::target::Target;
+
+/// Changes that wait for confirmation at once.
+const MAX_PENDING: usize = 1_024;
+
+/// A change that returns to what was unless it is confirmed.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    pub what: String,
+    pub who: String,
+    pub until_ns: u64,
+    change: Undo,
+}
+
+#[derive(Clone, Debug)]
+enum Undo {
+    Mode { old: Mode },
+    /// Was placed, and ends.
+    Placed(EntryNumber),
+    /// Were suspended, and come back.
+    Suspended(Vec<EntryNumber>),
+    /// Was allowed under this id, with the span it has if it is confirmed, and the blocks that it
+    /// suspended.
+    Allowed { network: Option<Network>, id: String, span: Span, suspended: Vec<EntryNumber> },
+    /// Was disallowed, and comes back.
+    Disallowed { network: Option<Network>, id: String },
+}
+
+/// A block that somebody asks for.
+#[derive(Clone, Debug)]
+pub struct Add {
+    pub target: Target,
+    pub effect: Effect,
+    pub simulated: bool,
+    pub ttl: Option<Duration>,
+    pub why: String,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    pub number: EntryNumber,
+    pub pending: Option<u64>,
+}
+
+/// What became of an allowlist entry whose confirmation came or did not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowSettled {
+    /// The entry stays, for good or until its own end.
+    Stays(String),
+    /// The entry goes.
+    Goes(String),
+}
+
+impl Book {
+    /// Places a block for a person. One that stands on the same target is changed to what is asked.
+    ///
+    /// # Errors
+    ///
+    /// What it would cut off, a time to live out of bounds, a full table: named, with the remedy.
+    pub fn add(
+        &mut self,
+        add: &Add,
+        who: &str,
+        confirm: Option<Duration>,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<Placed> {
+        let Add { target, effect, simulated, ttl, why } = add;
+        let ttl = ttl.unwrap_or(self.policy.ttl);
+        let max = self.policy.max_ttl;
+        ensure!(!ttl.is_zero(), "a block needs an end: its ttl is 0, use 1 s to {} s", max.as_secs());
+        ensure!(
+            ttl <= max,
+            "the ttl is {} s: at most {} s, which is block.max_ttl_secs",
+            ttl.as_secs(),
+            max.as_secs()
+        );
+        if let Some(conflict) = self.conflict(target, now_ns) {
+            bail!("{target} is refused: {conflict}");
+        }
+        self.room_for_pending(confirm)?;
+        let until_ns = now_ns.saturating_add(nanoseconds(ttl));
+        let confirm_ns = confirm.map(|within| now_ns.saturating_add(nanoseconds(within)));
+        let span = Span { from_ns: 0, until_ns: confirm_ns.unwrap_or(until_ns).min(until_ns) };
+        let order = Order {
+            target: *target,
+            effect: *effect,
+            span,
+            by_agent: false,
+            simulated: *simulated,
+            reason: 0,
+        };
+        let standing = Standing {
+            order,
+            by: who.to_owned(),
+            why: why.clone(),
+            alert: None,
+            placed_ns: now_ns,
+            until_ns,
+            times: 1,
+            pending: None,
+            parties: None,
+            watched: None,
+        };
+        let mut change = Change::of_standing("placed", &standing);
+        let number = self.enter(standing, now_ns, enforcer)?;
+        enforcer.commit()?;
+        let pending = confirm_ns.filter(|confirm| *confirm < until_ns).map(|until_ns| {
+            self.wait(format!("block {target}"), who, until_ns, Undo::Placed(number))
+        });
+        if let Some(standing) = self.blocks.get_mut(&number) {
+            standing.pending = pending;
+        }
+        (change.number, change.ttl_secs) = (Some(number), Some(ttl.as_secs()));
+        change.detail = detail(*simulated, confirm);
+        self.changes.push(change);
+        Ok(Placed { number, pending })
+    }
+
+    /// Finds a block by its number or its target.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn find(
+        &self,
+        number: Option<EntryNumber>,
+        target: Option<&Target>,
+    ) -> anyhow::Result<EntryNumber> {
+        let found = match (number, target) {
+            (Some(number), _) => self.blocks.contains_key(&number).then_some(number),
+            (None, Some(target)) => self.numbers.get(&target.identity()).copied(),
+            (None, None) => bail!("name a block by its number or its target"),
+        };
+        match (found, number, target) {
+            (Some(found), ..) => Ok(found),
+            (None, Some(number), _) => {
+                bail!("there is no block {number}: `detector blocks list` shows those there are")
+            }
+            (None, None, Some(target)) => {
+                bail!("there is no block of {target}: `detector blocks list` shows those there are")
+            }
+            (None, None, None) => bail!("name a block by its number or its target"),
+        }
+    }
+
+    /// Releases blocks, and leaves whom they were about alone for a while. With a confirmation
+    /// they come back unless it comes in time.
+    ///
+    /// # Errors
+    ///
+    /// Those of the enforcer.
+    pub fn release(
+        &mut self,
+        numbers: &[EntryNumber],
+        action: &'static str,
+        who: &str,
+        confirm: Option<Duration>,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<Option<u64>> {
+        self.room_for_pending(confirm)?;
+        let Some(within) = confirm else {
+            for number in numbers {
+                self.leave_alone(*number, now_ns);
+                self.end(*number, action, who, now_ns, enforcer)?;
+            }
+            enforcer.commit()?;
+            return Ok(None);
+        };
+        let until_ns = now_ns.saturating_add(nanoseconds(within));
+        let suspended = self.suspend(numbers, until_ns, enforcer)?;
+        enforcer.commit()?;
+        for number in &suspended {
+            if let Some(standing) = self.blocks.get(number) {
+                let mut change = Change::of_standing("suspended", standing);
+                (change.who, change.number) = (who.to_owned(), Some(*number));
+                change.detail = detail(false, confirm);
+                self.changes.push(change);
+            }
+        }
+        let what = match suspended.as_slice() {
+            [number] => format!("release block {number}"),
+            numbers => format!("release {} blocks", numbers.len()),
+        };
+        let id = self.wait(what, who, until_ns, Undo::Suspended(suspended.clone()));
+        for number in &suspended {
+            if let Some(standing) = self.blocks.get_mut(number) {
+                standing.pending = Some(id);
+            }
+        }
+        Ok(Some(id))
+    }
+
+    /// Takes blocks out of force until a time at which they come back by themselves.
+    fn suspend(
+        &mut self,
+        numbers: &[EntryNumber],
+        until_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<Vec<EntryNumber>> {
+        let mut suspended = Vec::new();
+        for number in numbers {
+            let Some(standing) = self.blocks.get_mut(number) else { continue };
+            standing.order.span.from_ns = until_ns;
+            enforcer.change(*number, &standing.order)?;
+            suspended.push(*number);
+        }
+        Ok(suspended)
+    }
+
+    /// The agent does not block the accused of this block again for a while.
+    fn leave_alone(&mut self, number: EntryNumber, now_ns: u64) {
+        let Some(standing) = self.blocks.get(&number) else { return };
+        let pair = match (&standing.parties, standing.order.target) {
+            (Some(Parties { src, dst, .. }), _) => (*src, *dst),
+            (None, Target::Pair { home, destination }) => (home, destination),
+            (None, Target::Flow { key, destination }) => {
+                (if key.low == destination { key.high } else { key.low }, destination)
+            }
+            _ => return,
+        };
+        let until_ns = now_ns.saturating_add(nanoseconds(self.policy.released));
+        self.keep_released(pair, until_ns);
+    }
+
+    /// Remembers a release, also one from before a restart.
+    pub fn keep_released(&mut self, pair: ([u8; 16], [u8; 16]), until_ns: u64) {
+        make_room(&mut self.released, |until| *until);
+        if self.released.len() < MAX_MEMORIES {
+            self.released.insert(pair, until_ns);
+        }
+    }
+
+    /// Changes how far the agent goes.
+    ///
+    /// # Errors
+    ///
+    /// Those of the enforcer.
+    pub fn set_mode(
+        &mut self,
+        mode: Mode,
+        who: &str,
+        confirm: Option<Duration>,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<Option<u64>> {
+        self.room_for_pending(confirm)?;
+        // What an earlier change would return to is what this one returns to.
+        let waiting = self.pending.iter().find_map(|(id, pending)| match pending.change {
+            Undo::Mode { old } => Some((*id, old)),
+            _ => None,
+        });
+        let old = waiting.map_or(self.mode, |(_, old)| old);
+        let confirm_ns = confirm.map(|within| now_ns.saturating_add(nanoseconds(within)));
+        enforcer.set_mode(mode, confirm_ns.map(|until_ns| (until_ns, old)))?;
+        enforcer.commit()?;
+        if let Some((id, _)) = waiting {
+            self.pending.remove(&id);
+        }
+        (self.mode, self.mode_since_ns) = (mode, now_ns);
+        self.changes.push(Change {
+            action: "mode",
+            who: who.to_owned(),
+            mode: Some(mode),
+            why: format!("was {old}"),
+            detail: detail(false, confirm),
+            ..Change::default()
+        });
+        Ok(confirm_ns.map(|until_ns| {
+            self.wait(format!("mode {mode}, returns to {old}"), who, until_ns, Undo::Mode { old })
+        }))
+    }
+
+    /// Spares a network because an allowlist entry covers it whole, and releases what stands against
+    /// the entry. `covers` says so of a block's accused.
+    ///
+    /// # Errors
+    ///
+    /// A full table, a confirmation too many.
+    #[expect(clippy::too_many_arguments, reason = "an entry, whom it covers, and the usual three")]
+    pub fn allow(
+        &mut self,
+        id: &str,
+        network: Option<Network>,
+        why: &str,
+        span: Span,
+        covers: &dyn Fn(&Standing) -> bool,
+        who: &str,
+        confirm: Option<Duration>,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<Option<u64>> {
+        self.room_for_pending(confirm)?;
+        let confirm_ns = confirm.map(|within| now_ns.saturating_add(nanoseconds(within)));
+        if let Some(network) = network {
+            let until_ns = confirm_ns.unwrap_or(span.until_ns).min(span.until_ns);
+            let kind = ExceptionKind::Allowed(id.to_owned());
+            let spared = Spared { kind, why: why.to_owned(), span: Span { until_ns, ..span } };
+            let mut sources = self.sources(&network);
+            sources.push(spared);
+            self.set_sources(network, sources, now_ns, enforcer)?;
+        }
+        let meant: Vec<EntryNumber> = self
+            .blocks
+            .iter()
+            .filter(|(_, standing)| {
+                covers(standing) || self.conflict(&standing.order.target, now_ns).is_some()
+            })
+            .map(|(number, _)| *number)
+            .collect();
+        let mut change = Change {
+            action: "allowed",
+            who: who.to_owned(),
+            target: network.map(|network| network.to_string()),
+            why: why.to_owned(),
+            until_ns: (span.until_ns != u64::MAX).then_some(span.until_ns),
+            detail: Some(format!("entry {id}, {} blocks released", meant.len())),
+            ..Change::default()
+        };
+        let pending = match confirm_ns {
+            None => {
+                for number in &meant {
+                    self.leave_alone(*number, now_ns);
+                    self.end(*number, "released", who, now_ns, enforcer)?;
+                }
+                None
+            }
+            Some(until_ns) => {
+                let suspended = self.suspend(&meant, until_ns, enforcer)?;
+                change.detail = detail(false, confirm);
+                let undo = Undo::Allowed { network, id: id.to_owned(), span, suspended };
+                Some(self.wait(format!("allow {id}"), who, until_ns, undo))
+            }
+        };
+        enforcer.commit()?;
+        self.changes.push(change);
+        Ok(pending)
+    }
+
+    /// Spares a network no longer because of this entry; with a confirmation, until it returns.
+    ///
+    /// # Errors
+    ///
+    /// Those of the enforcer.
+    pub fn disallow(
+        &mut self,
+        id: &str,
+        who: &str,
+        confirm: Option<Duration>,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<Option<u64>> {
+        self.room_for_pending(confirm)?;
+        let confirm_ns = confirm.map(|within| now_ns.saturating_add(nanoseconds(within)));
+        let network = self.allowed_network(id);
+        if let Some(network) = network {
+            let mut sources = self.sources(&network);
+            match confirm_ns {
+                None => sources.retain(|source| !is_entry(source, id)),
+                Some(confirm_ns) => {
+                    for source in sources.iter_mut().filter(|source| is_entry(source, id)) {
+                        source.span.from_ns = confirm_ns;
+                    }
+                }
+            }
+            self.set_sources(network, sources, now_ns, enforcer)?;
+            enforcer.commit()?;
+        }
+        self.changes.push(Change {
+            action: "disallowed",
+            who: who.to_owned(),
+            target: network.map(|network| network.to_string()),
+            why: "asked for".to_owned(),
+            detail: Some(format!("entry {id}")),
+            ..Change::default()
+        });
+        Ok(confirm_ns.map(|until_ns| {
+            let undo = Undo::Disallowed { network, id: id.to_owned() };
+            self.wait(format!("no longer allow {id}"), who, until_ns, undo)
+        }))
+    }
+
+    /// The network that is spared for an entry.
+    fn allowed_network(&self, id: &str) -> Option<Network> {
+        let mut exceptions = self.exceptions();
+        exceptions.find(|(_, _, source)| is_entry(source, id)).map(|(network, ..)| *network)
+    }
+
+    fn room_for_pending(&self, confirm: Option<Duration>) -> anyhow::Result<()> {
+        let Some(within) = confirm else { return Ok(()) };
+        ensure!(!within.is_zero(), "the time to confirm within is 0: use at least 1 s");
+        ensure!(
+            within <= self.policy.max_ttl,
+            "the time to confirm within is {} s: at most {} s",
+            within.as_secs(),
+            self.policy.max_ttl.as_secs()
+        );
+        ensure!(
+            self.pending.len() < MAX_PENDING,
+            "{MAX_PENDING} changes wait for confirmation: confirm some with `detector confirm`"
+        );
+        Ok(())
+    }
+
+    fn wait(&mut self, what: String, who: &str, until_ns: u64, change: Undo) -> u64 {
+        self.last_pending += 1;
+        let pending = Pending { what, who: who.to_owned(), until_ns, change };
+        self.pending.insert(self.last_pending, pending);
+        self.last_pending
+    }
+
+    /// Changes that wait for confirmation.
+    pub fn pending(&self) -> impl Iterator<Item = (u64, &Pending)> {
+        self.pending.iter().map(|(id, pending)| (*id, pending))
+    }
+
+    /// Confirms one change, or all. Returns which, and what it means for allowlist entries.
+    ///
+    /// # Errors
+    ///
+    /// Nothing waits under that number.
+    pub fn confirm(
+        &mut self,
+        id: Option<u64>,
+        who: &str,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<(Vec<String>, Vec<AllowSettled>)> {
+        let ids: Vec<u64> = match id {
+            Some(id) => {
+                ensure!(
+                    self.pending.contains_key(&id),
+                    "no change {id} waits for confirmation: it was confirmed or has returned already"
+                );
+                vec![id]
+            }
+            None => self.pending.keys().copied().collect(),
+        };
+        let mut confirmed = Vec::new();
+        let mut settled = Vec::new();
+        for id in ids {
+            let Some(pending) = self.pending.remove(&id) else { continue };
+            settled.extend(self.keep(&pending, who, now_ns, enforcer)?);
+            self.changes.push(Change {
+                action: "confirmed",
+                who: who.to_owned(),
+                why: pending.what.clone(),
+                ..Change::default()
+            });
+            confirmed.push(pending.what);
+        }
+        enforcer.commit()?;
+        Ok((confirmed, settled))
+    }
+
+    fn keep(
+        &mut self,
+        pending: &Pending,
+        who: &str,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<Option<AllowSettled>> {
+        match &pending.change {
+            Undo::Mode { .. } => enforcer.set_mode(self.mode, None)?,
+            Undo::Placed(number) => {
+                if let Some(standing) = self.blocks.get_mut(number) {
+                    standing.order.span.until_ns = standing.until_ns;
+                    standing.pending = None;
+                    enforcer.change(*number, &standing.order)?;
+                }
+            }
+            Undo::Suspended(numbers) => self.let_go(numbers, who, now_ns, enforcer)?,
+            Undo::Allowed { network, id, span, suspended } => {
+                if let Some(network) = network {
+                    let mut sources = self.sources(network);
+                    for source in sources.iter_mut().filter(|source| is_entry(source, id)) {
+                        source.span = *span;
+                    }
+                    self.set_sources(*network, sources, now_ns, enforcer)?;
+                }
+                self.let_go(suspended, who, now_ns, enforcer)?;
+                return Ok(Some(AllowSettled::Stays(id.clone())));
+            }
+            Undo::Disallowed { network, id } => {
+                if let Some(network) = network {
+                    let mut sources = self.sources(network);
+                    sources.retain(|source| !is_entry(source, id));
+                    self.set_sources(*network, sources, now_ns, enforcer)?;
+                }
+                return Ok(Some(AllowSettled::Goes(id.clone())));
+            }
+        }
+        Ok(None)
+    }
+
+    fn let_go(
+        &mut self,
+        numbers: &[EntryNumber],
+        who: &str,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<()> {
+        for number in numbers {
+            self.leave_alone(*number, now_ns);
+            self.end(*number, "released", who, now_ns, enforcer)?;
+        }
+        Ok(())
+    }
+
+    /// Returns to the old state what nobody confirmed in time. The enforcer has done so already.
+    pub(super) fn revert_unconfirmed(
+        &mut self,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<()> {
+        let over: Vec<u64> = self
+            .pending
+            .iter()
+            .filter(|(_, pending)| pending.until_ns <= now_ns)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in &over {
+            let Some(pending) = self.pending.remove(id) else { continue };
+            self.revert(&pending, now_ns, enforcer)?;
+            self.changes.push(Change {
+                action: "reverted",
+                who: pending.who,
+                why: format!("{}: not confirmed in time", pending.what),
+                ..Change::default()
+            });
+        }
+        if over.is_empty() { Ok(()) } else { enforcer.commit() }
+    }
+
+    fn revert(
+        &mut self,
+        pending: &Pending,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<()> {
+        match &pending.change {
+            Undo::Mode { old } => {
+                enforcer.set_mode(*old, None)?;
+                (self.mode, self.mode_since_ns) = (*old, now_ns);
+            }
+            Undo::Placed(number) => {
+                if let Some(standing) = self.blocks.get_mut(number) {
+                    standing.pending = None;
+                }
+                self.end(*number, "expired", super::AGENT, now_ns, enforcer)?;
+            }
+            Undo::Suspended(numbers) => self.resume(numbers, enforcer)?,
+            Undo::Allowed { network, id, suspended, .. } => {
+                if let Some(network) = network {
+                    let mut sources = self.sources(network);
+                    sources.retain(|source| !is_entry(source, id));
+                    self.set_sources(*network, sources, now_ns, enforcer)?;
+                }
+                self.resume(suspended, enforcer)?;
+            }
+            Undo::Disallowed { network, id } => {
+                if let Some(network) = network {
+                    let mut sources = self.sources(network);
+                    for source in sources.iter_mut().filter(|source| is_entry(source, id)) {
+                        source.span.from_ns = ALWAYS.from_ns;
+                    }
+                    self.set_sources(*network, sources, now_ns, enforcer)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn resume(
+        &mut self,
+        numbers: &[EntryNumber],
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<()> {
+        for number in numbers {
+            if let Some(standing) = self.blocks.get_mut(number) {
+                standing.order.span.from_ns = 0;
+                standing.pending = None;
+                enforcer.change(*number, &standing.order)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// In words, the answer first: whether traffic of an address is blocked, and why or why not.
+    #[must_use]
+    pub fn explain(&self, address: &[u8; 16], now_ns: u64) -> Vec<String> {
+        let own = Network::of(address);
+        let name = ip(address);
+        let mut sentences = Vec::new();
+        let concerns = |target: &Target| match target {
+            Target::Pair { home, destination } => home == address || destination == address,
+            Target::Flow { key, .. } => key.low == *address || key.high == *address,
+            other => other.destination().overlaps(&own),
+        };
+        for (number, standing) in self.blocks().filter(|(_, block)| concerns(&block.order.target)) {
+            let Standing { order, by, why, .. } = standing;
+            let state = if !order.span.holds(now_ns) {
+                "is suspended"
+            } else if order.simulated || (order.by_agent && self.mode != Mode::Block) {
+                "only counts"
+            } else {
+                "is in force"
+            };
+            sentences.push(format!("block {number} ({}) {state}: by {by}, {why}", order.target));
+        }
+        let blocked = sentences.iter().any(|sentence| sentence.contains("is in force"));
+        for (network, number, source) in self.exceptions() {
+            if network.contains(address) && source.span.holds(now_ns) {
+                let what = source.kind.name();
+                sentences.push(format!(
+                    "exception {number} ({}) spares it: {what}, {}",
+                    network.short(),
+                    if source.why.is_empty() { "by construction" } else { &source.why }
+                ));
+            }
+        }
+        for ((src, dst), until_ns) in self.releases() {
+            if (src == address || dst == address) && until_ns > now_ns {
+                let minutes = (until_ns - now_ns).div_ceil(60 * super::SECOND);
+                sentences.push(format!(
+                    "{} to {} was released by a person: the agent leaves it alone for {minutes} min",
+                    ip(src),
+                    ip(dst)
+                ));
+            }
+        }
+        let answer = if blocked {
+            format!("{name} is blocked, in part or whole")
+        } else {
+            format!("{name} is not blocked: no block in force covers it")
+        };
+        sentences.insert(0, answer);
+        sentences
+    }
+}
+
+fn is_entry(source: &Spared, id: &str) -> bool {
+    matches!(&source.kind, ExceptionKind::Allowed(own) if own == id)
+}
+
+fn detail(simulated: bool, confirm: Option<Duration>) -> Option<String> {
+    match (simulated, confirm) {
+        (true, _) => Some("counts only".to_owned()),
+        (false, Some(within)) => Some(format!("to be confirmed within {} s", within.as_secs())),
+        (false, None) => None,
+    }
+}

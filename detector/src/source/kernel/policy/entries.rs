@@ -1,0 +1,232 @@
+//! Orders and exceptions as the kernel's entries, and back.
+
+use detector_common::FlowKey;
+use detector_common::policy::{Entry, TargetKey};
+
+use crate::flow::TimeBase;
+use crate::network::Network;
+use crate::response::{Effect, Exception, Order, Span, Target};
+
+const SECOND_NS: i128 = 1_000_000_000;
+
+/// The first tick at or after `ns`: what ends then is not cut short.
+pub(super) fn tick_from(base: &TimeBase, ns: u64) -> u64 {
+    tick(base, ns, i128::from(SECOND_NS - 1))
+}
+
+/// The last tick at or before `ns`: what begins now does not wait for the next.
+fn tick_until(base: &TimeBase, ns: u64) -> u64 {
+    tick(base, ns, 0)
+}
+
+fn tick(base: &TimeBase, ns: u64, round: i128) -> u64 {
+    if ns == u64::MAX {
+        return u64::MAX;
+    }
+    let since_zero = i128::from(ns) - i128::from(base.tick_zero_ns);
+    let ticks = (since_zero * i128::from(base.ticks_per_second) + round).div_euclid(SECOND_NS);
+    u64::try_from(ticks.max(0)).unwrap_or(u64::MAX)
+}
+
+fn ns(base: &TimeBase, tick: u64) -> u64 {
+    if tick == u64::MAX { u64::MAX } else { base.ns(tick) }
+}
+
+fn span(base: &TimeBase, entry: &Entry) -> Span {
+    Span { from_ns: ns(base, entry.not_before), until_ns: ns(base, entry.deadline) }
+}
+
+/// The entry that stands for an order.
+pub(super) fn of_order(base: &TimeBase, order: &Order) -> Entry {
+    let mut entry = Entry {
+        not_before: tick_until(base, order.span.from_ns),
+        deadline: tick_from(base, order.span.until_ns),
+        reason: order.reason,
+        ..Entry::default()
+    };
+    match order.effect {
+        Effect::Drop => entry.action = Entry::DROP,
+        Effect::Police { bytes_per_second, burst_bytes } => {
+            entry.action = Entry::POLICE;
+            (entry.bytes_per_second, entry.burst_bytes) = (bytes_per_second, burst_bytes);
+        }
+        Effect::Mark { dscp } => (entry.action, entry.dscp) = (Entry::MARK, dscp & 0x3f),
+    }
+    for (is, flag) in [
+        (order.by_agent, Entry::BY_AGENT),
+        (order.simulated, Entry::SIMULATED),
+        (destination_is_low(&order.target), Entry::DESTINATION_LOW),
+    ] {
+        if is {
+            entry.flags |= flag;
+        }
+    }
+    if let Target::Destination(network) = order.target {
+        entry.prefix_length = length(&network);
+    }
+    entry
+}
+
+/// The entry that stands for an exception.
+pub(super) fn of_exception(base: &TimeBase, exception: &Exception) -> Entry {
+    Entry {
+        not_before: tick_until(base, exception.span.from_ns),
+        deadline: tick_from(base, exception.span.until_ns),
+        action: Entry::NEVER,
+        flags: if exception.as_destination { Entry::AS_DESTINATION } else { 0 },
+        prefix_length: length(&exception.network),
+        ..Entry::default()
+    }
+}
+
+/// The order that an entry stands for; none for one that is no order.
+pub(super) fn order(base: &TimeBase, target: Target, entry: &Entry) -> Option<Order> {
+    let effect = match entry.action {
+        Entry::DROP => Effect::Drop,
+        Entry::POLICE => Effect::Police {
+            bytes_per_second: entry.bytes_per_second,
+            burst_bytes: entry.burst_bytes,
+        },
+        Entry::MARK => Effect::Mark { dscp: entry.dscp },
+        _ => return None,
+    };
+    Some(Order {
+        target,
+        effect,
+        span: span(base, entry),
+        by_agent: entry.flags & Entry::BY_AGENT != 0,
+        simulated: entry.flags & Entry::SIMULATED != 0,
+        reason: entry.reason,
+    })
+}
+
+/// The exception that an entry stands for; none for one that is no exception.
+pub(super) fn exception(base: &TimeBase, network: Network, entry: &Entry) -> Option<Exception> {
+    (entry.action == Entry::NEVER && entry.deadline != 0).then(|| Exception {
+        network,
+        as_destination: entry.flags & Entry::AS_DESTINATION != 0,
+        span: span(base, entry),
+    })
+}
+
+/// What a key of BLOCKS is about; none for a kind that this agent does not know.
+pub(super) fn target(key: &TargetKey, entry: &Entry) -> Option<Target> {
+    let low_receives = entry.flags & Entry::DESTINATION_LOW != 0;
+    let (destination, home) =
+        if low_receives { (key.low, key.high) } else { (key.high, key.low) };
+    Some(match key.kind {
+        TargetKey::FLOW => {
+            let flow = FlowKey {
+                low: key.low,
+                high: key.high,
+                low_port: key.low_port,
+                high_port: key.high_port,
+                protocol: key.protocol,
+                ..FlowKey::default()
+            };
+            Target::Flow { key: flow, destination }
+        }
+        TargetKey::PAIR => Target::Pair { home, destination },
+        TargetKey::SERVICE => {
+            Target::Service { destination: key.low, port: u16::from_be_bytes(key.low_port) }
+        }
+        TargetKey::HOST => Target::Host(key.low),
+        _ => return None,
+    })
+}
+
+fn destination_is_low(target: &Target) -> bool {
+    match target {
+        // Where both ends are one address it does not matter.
+        Target::Flow { key, destination } => key.low == *destination,
+        Target::Pair { home, destination } => destination < home,
+        Target::Destination(_) | Target::Service { .. } | Target::Host(_) => false,
+    }
+}
+
+fn length(network: &Network) -> u8 {
+    // At most 128.
+    network.prefix().length as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: TimeBase =
+        TimeBase { ticks_per_second: 250, tick_zero_ns: 1_000_000_000_000_000_000 };
+
+    fn at(tick: u64) -> u64 {
+        BASE.tick_zero_ns as u64 + tick * 4_000_000
+    }
+
+    #[test]
+    fn times_become_ticks() {
+        for (ns, until, from) in [
+            (u64::MAX, u64::MAX, u64::MAX),
+            (0, 0, 0),
+            (at(5), 5, 5),
+            (at(5) + 1, 5, 6),
+            (at(6) - 1, 5, 6),
+        ] {
+            assert_eq!((tick_until(&BASE, ns), tick_from(&BASE, ns)), (until, from), "{ns}");
+        }
+    }
+
+    #[test]
+    fn orders_come_back_as_they_were() {
+        // Both tick and grain begin at a multiple of 20 ms.
+        let span = Span { from_ns: at(5), until_ns: at(1_000) };
+        let forever = Span { from_ns: 0, until_ns: u64::MAX };
+        let effects = [
+            Effect::Drop,
+            Effect::Police { bytes_per_second: 1_000, burst_bytes: 9_000 },
+            Effect::Mark { dscp: 46 },
+        ];
+        for text in [
+            "flow 6 10.0.0.7:1234 192.0.2.1:443",
+            "flow 17 192.0.2.1:443 10.0.0.7:1234",
+            "pair 10.0.0.7 192.0.2.1",
+            "pair 192.0.2.1 10.0.0.7",
+            "destination 192.0.2.0/24",
+            "destination 2001:db8::1",
+            "service [2001:db8::1]:443",
+            "host 10.0.0.7",
+        ] {
+            let target: Target = text.parse().unwrap();
+            for (by_agent, simulated) in [(false, false), (true, false), (false, true)] {
+                for effect in effects {
+                    for span in [span, forever] {
+                        let expected =
+                            Order { target, effect, span, by_agent, simulated, reason: 77 };
+                        let entry = of_order(&BASE, &expected);
+                        let read = match target.key() {
+                            Some(key) => super::target(&key, &entry).unwrap(),
+                            None => target,
+                        };
+                        let read = order(&BASE, read, &entry);
+                        // Nothing is before the epoch.
+                        let from_ns = span.from_ns.max(BASE.tick_zero_ns as u64);
+                        let span = Span { from_ns, ..span };
+                        assert_eq!(read, Some(Order { span, ..expected }));
+                        assert_eq!(exception(&BASE, "::/0".parse().unwrap(), &entry), None);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn exceptions_come_back_as_they_were() {
+        let network: Network = "192.0.2.0/24".parse().unwrap();
+        let span = Span { from_ns: at(5), until_ns: u64::MAX };
+        for as_destination in [false, true] {
+            let expected = Exception { network, as_destination, span };
+            let entry = of_exception(&BASE, &expected);
+            assert_eq!(entry.prefix_length, 120);
+            assert_eq!(exception(&BASE, network, &entry), Some(expected));
+            assert_eq!(order(&BASE, Target::Destination(network), &entry), None);
+        }
+        assert_eq!(exception(&BASE, network, &Entry::default()), None, "an empty place");
+    }
+}

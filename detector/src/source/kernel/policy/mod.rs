@@ -1,0 +1,430 @@
+//! Carrying decisions out: orders, exceptions and budgets in the kernel's maps.
+//!
+//! An entry is written whole, its counters zeroed, before anything leads to it, and taken out the
+//! other way round. Nothing here decides what is to be blocked.
+
+mod budgets;
+mod entries;
+mod home;
+mod nest;
+mod numbers;
+mod tables;
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, bail};
+use aya::maps::lpm_trie::{Key, LpmTrie};
+use aya::maps::{Array, HashMap, MapData, MapError};
+use detector_common::abi::{Control, map};
+use detector_common::policy::{self, Budget, BudgetKey, Entry, Hits, Prefix, TargetKey};
+
+use super::KernelSource;
+use super::object::{Object, ObjectConfig};
+use crate::network::Network;
+use crate::response::{Enforcer, EntryNumber, Exception, Mode, Order, Target};
+pub(super) use home::Classes;
+use nest::Nest;
+use numbers::Numbers;
+pub use tables::PolicyTable;
+
+/// What stands in the kernel's maps of entries.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    numbers: Numbers,
+    /// Keys in BLOCKS of each kind, and prefixes.
+    kinds: [u32; KINDS],
+    prefixes: Nest,
+    exceptions: Nest,
+    sizes: Sizes,
+}
+
+const KINDS: usize = TargetKey::PREFIX as usize + 1;
+
+/// Entries that the maps have room for.
+#[derive(Clone, Copy, Debug)]
+struct Sizes {
+    blocks: u32,
+    prefixes: u32,
+    exceptions: u32,
+}
+
+/// `BPF_NOEXIST` of include/uapi/linux/bpf.h.
+const BPF_NOEXIST: u64 = 1;
+
+impl Ledger {
+    pub(super) fn new(config: &ObjectConfig) -> Self {
+        Self {
+            numbers: Numbers::new(config.max_entries(), &BTreeSet::new()),
+            kinds: [0; KINDS],
+            prefixes: Nest::default(),
+            exceptions: Nest::default(),
+            sizes: Sizes {
+                blocks: config.max_blocks,
+                prefixes: config.max_prefixes,
+                exceptions: config.max_exceptions,
+            },
+        }
+    }
+
+    fn blocks(&self) -> u32 {
+        self.kinds[..usize::from(TargetKey::PREFIX)].iter().sum()
+    }
+
+    /// The bits of [`Control::targets`].
+    fn targets(&self) -> u64 {
+        (0..KINDS).filter(|kind| self.kinds[*kind] != 0).map(|kind| 1 << kind).sum()
+    }
+
+    fn kind(&mut self, target: &Target) -> &mut u32 {
+        let kind = target.key().map_or(TargetKey::PREFIX, |key| key.kind);
+        &mut self.kinds[usize::from(kind)]
+    }
+}
+
+fn full(table: &str, size: u32, key: &str) -> anyhow::Error {
+    anyhow::anyhow!("the table of {table} is full: it holds {size}, see {key}")
+}
+
+fn key(network: &Network) -> Key<[u8; 16]> {
+    let prefix = network.prefix();
+    Key::new(prefix.length, prefix.address)
+}
+
+fn network(key: &Key<[u8; 16]>) -> Network {
+    Network::from_prefix(Prefix { length: key.prefix_len(), address: key.data() })
+}
+
+fn mode_value(mode: Mode) -> u64 {
+    match mode {
+        Mode::Observe => policy::Mode::OBSERVE,
+        Mode::Simulate => policy::Mode::SIMULATE,
+        Mode::Block => policy::Mode::BLOCK,
+    }
+}
+
+/// What the kernel says to a key too many: a hash map, then a trie.
+fn is_full(error: &MapError) -> bool {
+    matches!(error, MapError::SyscallError(error)
+        if matches!(error.io_error.raw_os_error(), Some(libc::E2BIG | libc::ENOSPC)))
+}
+
+fn exists(error: &MapError) -> bool {
+    matches!(error, MapError::SyscallError(error)
+        if error.io_error.raw_os_error() == Some(libc::EEXIST))
+}
+
+/// Not being there is what was wanted.
+fn gone(result: Result<(), MapError>) -> Result<(), MapError> {
+    match result {
+        Err(MapError::KeyNotFound) => Ok(()),
+        Err(MapError::SyscallError(error))
+            if error.io_error.raw_os_error() == Some(libc::ENOENT) =>
+        {
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+// The maps.
+
+impl Object {
+    fn blocks(&mut self) -> anyhow::Result<HashMap<&mut MapData, TargetKey, u32>> {
+        Ok(HashMap::try_from(self.map_mut(map::BLOCKS)?)?)
+    }
+
+    fn trie(&mut self, name: &str) -> anyhow::Result<LpmTrie<&mut MapData, [u8; 16], u32>> {
+        Ok(LpmTrie::try_from(self.map_mut(name)?)?)
+    }
+
+    fn entry(&mut self, number: EntryNumber) -> anyhow::Result<Entry> {
+        let entries: Array<_, Entry> = Array::try_from(self.map_mut(map::POLICY)?)?;
+        entries.get(&number, 0).with_context(|| format!("failed to read entry {number}"))
+    }
+
+    fn set_entry(&mut self, number: EntryNumber, entry: Entry) -> anyhow::Result<()> {
+        let mut entries: Array<_, Entry> = Array::try_from(self.map_mut(map::POLICY)?)?;
+        entries.set(number, entry, 0).with_context(|| format!("failed to write entry {number}"))
+    }
+
+    fn hits(&mut self) -> anyhow::Result<Array<&mut MapData, Hits>> {
+        Ok(Array::try_from(self.map_mut(map::HITS)?)?)
+    }
+
+    /// Changes the control word so that no packet sees the new generation with the rest as it was:
+    /// it would remember the wrong answer under the new generation.
+    pub(super) fn change_control(&mut self, change: impl Fn(&mut Control)) -> anyhow::Result<()> {
+        let mut control = self.control()?;
+        let before = control;
+        change(&mut control);
+        if control != before {
+            self.set_control(control)?;
+        }
+        self.raise_generation().map(drop)
+    }
+}
+
+impl KernelSource {
+    fn take_number(&mut self, entry: Entry) -> anyhow::Result<EntryNumber> {
+        let number = self.ledger.numbers.take().context(
+            "no number is left for another entry: those removed are free with the next change",
+        )?;
+        self.object
+            .hits()?
+            .set(number, Hits::default(), 0)
+            .with_context(|| format!("failed to zero the counters of entry {number}"))?;
+        self.object.set_entry(number, entry)?;
+        Ok(number)
+    }
+
+    fn give_back(&mut self, number: EntryNumber) -> anyhow::Result<()> {
+        self.object.set_entry(number, Entry::default())?;
+        self.ledger.numbers.give_back(number);
+        Ok(())
+    }
+
+    fn place_prefix(&mut self, network: &Network, entry: Entry) -> anyhow::Result<EntryNumber> {
+        let (ledger, size) = (&self.ledger, self.ledger.sizes.prefixes);
+        let full = || full("prefixes", size, "block.max_prefixes");
+        if ledger.prefixes.get(network).is_some() {
+            bail!("there is an order on {} already", Target::Destination(*network));
+        }
+        if ledger.prefixes.len() >= size as usize {
+            return Err(full());
+        }
+        ledger.prefixes.check(network)?;
+        let number = self.take_number(entry)?;
+        if let Err(error) = self.object.trie(map::PREFIXES)?.insert(&key(network), number, 0) {
+            self.give_back(number)?;
+            if is_full(&error) {
+                return Err(full());
+            }
+            return Err(error).with_context(|| format!("failed to add prefix {network}"));
+        }
+        self.ledger.prefixes.insert(network, number);
+        Ok(number)
+    }
+
+    fn place_key(
+        &mut self,
+        target: &Target,
+        key: &TargetKey,
+        entry: Entry,
+    ) -> anyhow::Result<EntryNumber> {
+        let size = self.ledger.sizes.blocks;
+        let full = || full("blocks", size, "block.max_blocks");
+        // The kernel's own limit lets some more in, one for each processor.
+        if self.ledger.blocks() >= size {
+            return Err(full());
+        }
+        let number = self.take_number(entry)?;
+        if let Err(error) = self.object.blocks()?.insert(key, number, BPF_NOEXIST) {
+            self.give_back(number)?;
+            if is_full(&error) {
+                return Err(full());
+            }
+            if exists(&error) {
+                bail!("there is an order on {target} already");
+            }
+            return Err(error).with_context(|| format!("failed to place an order on {target}"));
+        }
+        Ok(number)
+    }
+
+    /// The orders that stand in the kernel's maps, for an agent that takes them over.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system calls.
+    pub fn standing(&mut self) -> anyhow::Result<Vec<(EntryNumber, Order)>> {
+        let base = self.time_base();
+        let mut orders = Vec::new();
+        for (key, number) in self.block_keys()? {
+            let entry = self.object.entry(number)?;
+            let target = entries::target(&key, &entry);
+            orders.extend(
+                target
+                    .and_then(|target| entries::order(&base, target, &entry))
+                    .map(|order| (number, order)),
+            );
+        }
+        for (network, number) in self.prefixes(map::PREFIXES)? {
+            let entry = self.object.entry(number)?;
+            let order = entries::order(&base, Target::Destination(network), &entry);
+            orders.extend(order.map(|order| (number, order)));
+        }
+        Ok(orders)
+    }
+
+    /// The exceptions that stand in the kernel's maps, for an agent that takes them over.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system calls.
+    pub fn exceptions(&mut self) -> anyhow::Result<Vec<(EntryNumber, Exception)>> {
+        let base = self.time_base();
+        let mut exceptions = Vec::new();
+        for (network, number) in self.prefixes(map::NEVER_BLOCK)? {
+            let entry = self.object.entry(number)?;
+            let exception = entries::exception(&base, network, &entry);
+            exceptions.extend(exception.map(|exception| (number, exception)));
+        }
+        Ok(exceptions)
+    }
+
+    /// Learns what stands in maps that another agent has filled. A key whose entry was not written
+    /// whole, or is of no kind that this agent knows, is taken out.
+    pub(super) fn read_ledger(&mut self, config: &ObjectConfig) -> anyhow::Result<()> {
+        let mut ledger = Ledger::new(config);
+        let mut used = BTreeSet::new();
+        for (number, order) in self.standing()? {
+            used.insert(number);
+            *ledger.kind(&order.target) += 1;
+            if let Target::Destination(network) = &order.target {
+                ledger.prefixes.insert(network, number);
+            }
+        }
+        for (number, exception) in self.exceptions()? {
+            used.insert(number);
+            ledger.exceptions.insert(&exception.network, number);
+        }
+        for (key, number) in self.block_keys()? {
+            if !used.contains(&number) {
+                gone(self.object.blocks()?.remove(&key)).context("failed to remove a stray key")?;
+            }
+        }
+        for name in [map::PREFIXES, map::NEVER_BLOCK] {
+            for (network, number) in self.prefixes(name)? {
+                if !used.contains(&number) {
+                    gone(self.object.trie(name)?.remove(&key(&network)))
+                        .with_context(|| format!("failed to remove stray prefix {network}"))?;
+                }
+            }
+        }
+        ledger.numbers = Numbers::new(config.max_entries(), &used);
+        self.ledger = ledger;
+        Ok(())
+    }
+
+    fn block_keys(&mut self) -> anyhow::Result<Vec<(TargetKey, EntryNumber)>> {
+        let blocks = self.object.blocks()?;
+        blocks.iter().collect::<Result<_, _>>().context("failed to read the blocks")
+    }
+
+    fn prefixes(&mut self, name: &str) -> anyhow::Result<Vec<(Network, EntryNumber)>> {
+        let trie = self.object.trie(name)?;
+        trie.iter()
+            .map(|entry| entry.map(|(key, number)| (network(&key), number)))
+            .collect::<Result<_, _>>()
+            .with_context(|| format!("failed to read {name}"))
+    }
+}
+
+impl Enforcer for KernelSource {
+    fn place(&mut self, order: &Order) -> anyhow::Result<EntryNumber> {
+        let entry = entries::of_order(&self.time_base(), order);
+        let number = match (order.target.key(), &order.target) {
+            (Some(key), target) => self.place_key(target, &key, entry)?,
+            (None, target) => self.place_prefix(&target.destination(), entry)?,
+        };
+        *self.ledger.kind(&order.target) += 1;
+        Ok(number)
+    }
+
+    fn change(&mut self, number: EntryNumber, order: &Order) -> anyhow::Result<()> {
+        let entry = entries::of_order(&self.time_base(), order);
+        self.object.set_entry(number, entry)
+    }
+
+    fn remove(&mut self, number: EntryNumber, target: &Target) -> anyhow::Result<()> {
+        let removed = match target.key() {
+            Some(key) => self.object.blocks()?.remove(&key),
+            None => self.object.trie(map::PREFIXES)?.remove(&key(&target.destination())),
+        };
+        gone(removed).with_context(|| format!("failed to remove the order on {target}"))?;
+        if let Target::Destination(network) = target {
+            self.ledger.prefixes.remove(network);
+        }
+        let kind = self.ledger.kind(target);
+        *kind = kind.saturating_sub(1);
+        self.give_back(number)
+    }
+
+    fn spare(&mut self, exception: &Exception) -> anyhow::Result<EntryNumber> {
+        let network = &exception.network;
+        let (ledger, size) = (&self.ledger, self.ledger.sizes.exceptions);
+        let full = || full("exceptions", size, "block.max_exceptions");
+        if ledger.exceptions.get(network).is_some() {
+            bail!("there is an exception for {} already", network.short());
+        }
+        if ledger.exceptions.len() >= size as usize {
+            return Err(full());
+        }
+        ledger.exceptions.check(network)?;
+        let number = self.take_number(entries::of_exception(&self.time_base(), exception))?;
+        if let Err(error) = self.object.trie(map::NEVER_BLOCK)?.insert(&key(network), number, 0) {
+            self.give_back(number)?;
+            if is_full(&error) {
+                return Err(full());
+            }
+            return Err(error).with_context(|| format!("failed to spare {}", network.short()));
+        }
+        self.ledger.exceptions.insert(network, number);
+        Ok(number)
+    }
+
+    fn change_exception(
+        &mut self,
+        number: EntryNumber,
+        exception: &Exception,
+    ) -> anyhow::Result<()> {
+        let entry = entries::of_exception(&self.time_base(), exception);
+        self.object.set_entry(number, entry)
+    }
+
+    fn remove_exception(&mut self, number: EntryNumber, network: &Network) -> anyhow::Result<()> {
+        gone(self.object.trie(map::NEVER_BLOCK)?.remove(&key(network)))
+            .with_context(|| format!("failed to remove the exception for {}", network.short()))?;
+        self.ledger.exceptions.remove(network);
+        self.give_back(number)
+    }
+
+    fn hits(&mut self, number: EntryNumber) -> anyhow::Result<Hits> {
+        let hits = self.object.hits()?;
+        hits.get(&number, 0)
+            .with_context(|| format!("failed to read the counters of entry {number}"))
+    }
+
+    fn set_mode(&mut self, mode: Mode, then: Option<(u64, Mode)>) -> anyhow::Result<()> {
+        let base = self.time_base();
+        self.object.change_control(|control| {
+            control.mode = mode_value(mode);
+            // Tick 0 would mean for good.
+            control.mode_until = then.map_or(0, |(ns, _)| entries::tick_from(&base, ns).max(1));
+            control.mode_after = then.map_or(0, |(_, mode)| mode_value(mode));
+        })
+    }
+
+    fn budgets(&mut self) -> anyhow::Result<Vec<(BudgetKey, Budget)>> {
+        self.read_budgets()
+    }
+
+    fn budget(&mut self, key: &BudgetKey) -> anyhow::Result<Option<Budget>> {
+        self.read_budget(key)
+    }
+
+    fn set_budget(&mut self, key: &BudgetKey, limit: u64) -> anyhow::Result<()> {
+        self.write_limit(key, limit)
+    }
+
+    fn forget_budget(&mut self, key: &BudgetKey) -> anyhow::Result<()> {
+        self.remove_budget(key)
+    }
+
+    fn commit(&mut self) -> anyhow::Result<()> {
+        let targets = self.ledger.targets();
+        self.object.change_control(|control| control.targets = targets)?;
+        self.ledger.numbers.settle();
+        Ok(())
+    }
+}
