@@ -8,18 +8,18 @@ use detector_common::FlowCounters;
 use detector_common::policy::{Budget, BudgetKey};
 
 use super::Agent;
-use crate::control::server::{Call, Peer};
+use crate::control::server::Call;
 use crate::control::{
     AllowEffect, AllowKind, AllowLine, Answer, BlockLine, BudgetLine, DomainLine, EffectWanted,
     Explanation, ModeState, Pending, Reversion, StatusReply, TableUse, VerifiedHow, VerifyLine,
 };
 use crate::control::{Reply, Request};
-use crate::flow::rfc3339;
+use crate::units::rfc3339;
 use crate::network::{Network, ip, octets};
 use crate::response::book::{Add, AllowSettled, ExceptionKind, Spared, Standing};
 use crate::response::policy::police;
 use crate::response::{Effect, Enforcer as _, EntryNumber, Mode, Span, Target};
-use crate::state::{KeptAllow, KeptRelease};
+use crate::state::{Kept, KeptAllow, KeptRelease};
 use crate::verdict::allow::{Allowed, Entry};
 
 const SECOND: u64 = 1_000_000_000;
@@ -30,8 +30,8 @@ impl Agent {
     /// Answers one call.
     pub(super) fn answer(&mut self, call: Call) {
         let Call { request, peer, reply } = call;
-        let who = peer.name.clone();
-        let outcome = self.carry_out(&request, &peer);
+        let who = peer.to_string();
+        let outcome = self.carry_out(&request, &who);
         if let Err(error) = &outcome {
             tracing::info!("{who} was refused: {error:#}");
             self.note_refusal(&request, &who, error);
@@ -42,8 +42,7 @@ impl Agent {
         }
     }
 
-    fn carry_out(&mut self, request: &Request, peer: &Peer) -> anyhow::Result<Answer> {
-        let who = peer.name.as_str();
+    fn carry_out(&mut self, request: &Request, who: &str) -> anyhow::Result<Answer> {
         let now_ns = self.now_ns()?;
         let confirm = request.confirm_within_secs().map(Duration::from_secs);
         match request {
@@ -174,6 +173,7 @@ impl Agent {
         let added = self.engine.allow_mut().add(id.clone(), entry, true);
         added.map_err(anyhow::Error::msg)?;
         if let Some(allowed) = self.engine.allow_mut().entry(&id) {
+            allowed.by = who.to_owned();
             let confirmed = pending.and(confirm).map(|within| within.as_nanos() as u64);
             allowed.until_ns =
                 confirmed.map_or(until_ns, |within| now_ns.saturating_add(within).min(until_ns));
@@ -185,6 +185,7 @@ impl Agent {
         Ok(Answer::Allowed {
             entry,
             released: released as u64,
+            alerts_closed: 0,
             pending: self.pending_line(pending, now_ns),
         })
     }
@@ -512,12 +513,12 @@ impl Agent {
                 .collect(),
             tables: tables
                 .into_iter()
-                .map(|(name, used, capacity, bytes)| TableUse {
-                    name: name.to_owned(),
-                    used: u64::from(used),
-                    capacity: u64::from(capacity),
-                    bytes,
-                    when_full: when_full(name).to_owned(),
+                .map(|table| TableUse {
+                    name: table.name.to_owned(),
+                    used: u64::from(table.used),
+                    capacity: u64::from(table.capacity),
+                    bytes: table.bytes,
+                    when_full: when_full(table.name).to_owned(),
                 })
                 .collect(),
             counters: counters.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
@@ -553,6 +554,7 @@ impl Agent {
                 name: allowed.entry.name.clone(),
                 port: allowed.entry.port,
                 reason: allowed.entry.reason.clone(),
+                by: allowed.by.clone(),
                 until_ns: (allowed.until_ns != u64::MAX).then_some(allowed.until_ns),
             })
             .collect();
@@ -565,7 +567,7 @@ impl Agent {
                 until_ns,
             })
             .collect();
-        if let Err(error) = self.state.save(allow, released) {
+        if let Err(error) = self.state.save(&Kept { allow, released, ..Kept::default() }) {
             tracing::error!("what was said at run time may be forgotten by a restart: {error:#}");
         }
     }
