@@ -396,8 +396,7 @@ pub fn is_private(address: &[u8; 16]) -> bool {
 #[inline(always)]
 #[must_use]
 pub fn budget_rule(home_class: u32, ports: PortClass, private: bool) -> u32 {
-    (home_class % HOME_CLASSES * PORT_CLASSES + ports as u32) * DESTINATION_CLASSES
-        + private as u32
+    (home_class % HOME_CLASSES * PORT_CLASSES + ports as u32) * DESTINATION_CLASSES + private as u32
 }
 
 #[cfg(test)]
