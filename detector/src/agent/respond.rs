@@ -214,7 +214,7 @@ impl Agent {
     pub(super) fn leave_office(&mut self) -> anyhow::Result<()> {
         let blocks = self.book.blocks().count();
         let detail = if self.keep_enforcing {
-            self.kernel.keep();
+            self.kernel.keep()?;
             format!("{blocks} blocks are left to run out")
         } else {
             self.kernel.detach();
