@@ -502,8 +502,8 @@ pub struct Clocks {
 #[cfg(feature = "user")]
 mod pod {
     use super::{
-        Clocks, Control, Count, FragmentKey, FragmentPorts, Interface, OverflowCounters, OverflowKey,
-        PointTotals, Totals,
+        Clocks, Control, Count, FragmentKey, FragmentPorts, Interface, OverflowCounters,
+        OverflowKey, PointTotals, Totals,
     };
     use crate::flow::{FlowCounters, FlowKey};
     use crate::policy::{Budget, BudgetKey, Entry, Hits, Prefix, TargetKey};

@@ -61,7 +61,9 @@ pub enum Action {
     /// Let go because of an exception or a confirmation that was withheld.
     Released,
     Expired,
-    Removed,
+    /// Does nothing until it is confirmed or returns.
+    Suspended,
+    Replaced,
     Flushed,
     Allowed,
     Disallowed,
@@ -82,6 +84,13 @@ pub enum Action {
 }
 
 impl Action {
+    /// The action of this name as it stands in the log.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        let name = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(name);
+        Self::deserialize(name).unwrap_or_default()
+    }
+
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -89,7 +98,8 @@ impl Action {
             Self::Extended => "extended",
             Self::Released => "released",
             Self::Expired => "expired",
-            Self::Removed => "removed",
+            Self::Suspended => "suspended",
+            Self::Replaced => "replaced",
             Self::Flushed => "flushed",
             Self::Allowed => "allowed",
             Self::Disallowed => "disallowed",

@@ -91,7 +91,9 @@ impl KernelSource {
         let mut changes = self.let_go(&there)?;
         let wanted: Vec<Interface> =
             there.into_values().filter(|interface| self.selection.contains(interface)).collect();
-        self.set_home(&self.home_networks(&wanted))?;
+        let home = self.home_networks(&wanted);
+        self.set_home(&home)?;
+        self.installed_home = home;
         for interface in wanted {
             if self.slots.watched.contains_key(&interface.index) {
                 continue;
@@ -167,6 +169,15 @@ impl KernelSource {
         }
         networks
     }
+
+    /// The home networks, as the programs know them.
+    #[must_use]
+    pub fn home(&self) -> &[Network] {
+        &self.installed_home
+    }
+
+    /// Leaves everything as it is.
+    pub fn keep(&mut self) {}
 
     /// Takes the programs off all interfaces. The maps stay, to be read a last time.
     pub fn detach(&mut self) {
