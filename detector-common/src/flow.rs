@@ -207,7 +207,7 @@ impl Address {
 
 /// Two words, the first at the lower address.
 #[inline(always)]
-fn long(first: Word, second: Word) -> u64 {
+pub(crate) fn long(first: Word, second: Word) -> u64 {
     let [a, b, c, d] = first.to_ne_bytes();
     let [e, f, g, h] = second.to_ne_bytes();
     u64::from_ne_bytes([a, b, c, d, e, f, g, h])

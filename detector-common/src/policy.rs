@@ -4,7 +4,8 @@
 //! number. The agent writes entries and never their counters ([`Hits`]), the kernel the other way
 //! round, so that neither overwrites what the other has counted.
 
-use crate::flow::FlowKey;
+use crate::flow::{Address, FlowKey, long};
+use crate::frame::Word;
 use crate::parse::protocol;
 
 /// What happens to a packet.
@@ -309,6 +310,17 @@ pub struct BudgetKey {
 }
 
 const _: () = assert!(size_of::<BudgetKey>() == 32);
+
+impl BudgetKey {
+    /// A key and the limit behind it, as they stand in memory.
+    #[inline(always)]
+    #[must_use]
+    pub fn with_limit([a, b, c, d, e, f, g, h, first, second]: [Word; 10]) -> (Self, u64) {
+        let home = Address::from_words([a, b, c, d]).bytes();
+        let destination = Address::from_words([e, f, g, h]).bytes();
+        (Self { home, destination }, long(first, second))
+    }
+}
 
 /// What a host may still send to a destination before somebody has looked at it. Opened and counted
 /// by the kernel; the agent changes `limit` through a program of the object.

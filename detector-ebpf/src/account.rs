@@ -2,7 +2,7 @@
 
 use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{HashMap, LruHashMap, PerCpuArray};
+use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray};
 use detector_common::abi::{
     CLOSE_BATCH, Control, Count, FRAGMENT_SECONDS, FragmentKey, FragmentPorts, Hook, MAX_FRAGMENTS,
     OverflowCounters, OverflowKey, Totals,
@@ -12,10 +12,10 @@ use detector_common::frame::{Frame, LinkType};
 use detector_common::parse::{Decapsulation, Fragment, Packet, parse, skipped_frames};
 use detector_common::policy::{Cached, Decision};
 
-use crate::enforce;
-use crate::events;
+use crate::enforce::{Answer, enforce};
 use crate::frame::{Context, Payload};
-use crate::stats::{self, Point, Xadd};
+use crate::stats::{self, Moment, Point, Variant, Xadd, count};
+use crate::{decide, events};
 
 /// Key: [`FlowKey`]. Value: [`FlowCounters`]. A preallocated hash shared by all processors:
 /// per-processor maps are slower at many flows and an LRU evicts without a word.
@@ -32,9 +32,20 @@ static OVERFLOW: HashMap<OverflowKey, OverflowCounters> = HashMap::with_max_entr
 static FRAGMENTS: LruHashMap<FragmentKey, FragmentPorts> =
     LruHashMap::with_max_entries(MAX_FRAGMENTS, 0);
 
-/// One entry: the value of a flow being opened, too large for the stack of 512 bytes.
+/// Values too large for the stack of 512 bytes, see [`NEW`] and [`STRANGER`].
 #[map]
-static TEMPLATE: PerCpuArray<FlowCounters> = PerCpuArray::with_max_entries(1, 0);
+static TEMPLATE: PerCpuArray<FlowCounters> = PerCpuArray::with_max_entries(2, 0);
+
+/// The place in TEMPLATE of the value of a flow being opened, all zero but for what every flow is
+/// given anew.
+const NEW: u32 = 0;
+/// The place of the flow of a packet that has none.
+const STRANGER: u32 = 1;
+
+/// One entry: packets and IP bytes of all flows that were deleted. Added to by the program that
+/// deletes, so that an agent which is killed meanwhile leaves neither without the other.
+#[map]
+static REMOVED: Array<Count> = Array::with_max_entries(1, 0);
 
 /// Tunnels that are opened, as the bits of [`Decapsulation`]. Set before the programs are loaded:
 /// the verifier removes the code for those that are not.
@@ -43,7 +54,7 @@ static DECAPSULATION: u32 = 0;
 
 /// Accounts one frame and says what happens to it. What cannot be accounted passes.
 #[inline(always)]
-pub(crate) fn account<C: Context>(context: &C, hook: Hook) -> Decision {
+pub(crate) fn account<V: Variant, C: Context>(context: &C, hook: Hook) -> Decision {
     let Some(interface) = stats::interface(context.interface_index()) else {
         return Decision::Pass;
     };
@@ -54,7 +65,13 @@ pub(crate) fn account<C: Context>(context: &C, hook: Hook) -> Decision {
     let bits = unsafe { core::ptr::read_volatile(&raw const DECAPSULATION) };
     let link = LinkType::from_u8(interface.link);
     match parse(&frame, link, Decapsulation::from_bits(bits), packet) {
-        Ok(()) => packet_seen(&frame, packet, totals, number),
+        Ok(()) => {
+            let decision = packet_seen::<V, _>(&frame, packet, totals, number);
+            if let Decision::Mark(codepoint) = decision {
+                frame.mark(packet.ip_offset, codepoint);
+            }
+            decision
+        }
         Err(skip) => {
             let (frames, bytes) = skipped_frames(&frame);
             count(&mut totals.frames, frames, bytes);
@@ -77,13 +94,7 @@ pub(crate) fn parse_only<C: Context>(context: &C) {
 }
 
 #[inline(always)]
-fn count(counter: &mut Count, packets: u32, bytes: u32) {
-    counter.packets += u64::from(packets);
-    counter.bytes += u64::from(bytes);
-}
-
-#[inline(always)]
-fn packet_seen<F: Payload>(
+fn packet_seen<V: Variant, F: Payload>(
     frame: &F,
     packet: &mut Packet,
     totals: &mut Totals,
@@ -98,43 +109,40 @@ fn packet_seen<F: Payload>(
     }
     let generation = control.generation;
     let Some(flow) = flow(packet, control, generation, &clock) else {
-        return overflow(packet, &clock, totals);
+        overflow(packet, &clock, totals);
+        return unflowed::<V>(packet, generation, &clock, totals).decision();
     };
-    let decision = match decision(flow, &packet.key, generation, &clock) {
-        Some(decision) => decision,
-        None => {
-            count(&mut totals.late, packet.segments, packet.ip_bytes);
-            return unflowed(packet, &clock, totals);
-        }
-    };
+    // SAFETY: one load of an aligned word that the agent's marking program may write meanwhile.
+    let cached = Cached(unsafe { core::ptr::read_volatile(&raw const flow.policy) });
+    let passes = !V::POLICY && !cached.is_closing() || cached == Cached::pass(generation);
+    if !passes && cached.is_closing() {
+        count(&mut totals.late, packet.segments, packet.ip_bytes);
+        return unflowed::<V>(packet, generation, &clock, totals).decision();
+    }
     let counted = match flow.record::<Xadd>(packet, point, &clock) {
-        Recorded::Counted(counted) => counted,
+        Recorded::Counted(counted) => {
+            count(&mut totals.flows, packet.segments, packet.ip_bytes);
+            if counted.owner_moved {
+                totals.owner_moves += 1;
+            }
+            if let Some(checkpoint) = counted.checkpoint {
+                events::checkpoint(packet, checkpoint, flow, &clock, totals);
+            }
+            if counted.head && control.heads_per_second != 0 {
+                events::head(frame, packet, control, &clock, totals);
+            }
+            true
+        }
         Recorded::Duplicate => {
             count(&mut totals.duplicates, packet.segments, packet.ip_bytes);
-            if decision == Decision::Drop {
-                count(&mut totals.dropped, packet.segments, packet.ip_bytes);
-            }
-            return decision;
+            false
         }
     };
-    count(&mut totals.flows, packet.segments, packet.ip_bytes);
-    if counted.owner_moved {
-        totals.owner_moves += 1;
+    if passes {
+        return Decision::Pass;
     }
-    if let Some(checkpoint) = counted.checkpoint {
-        events::checkpoint(packet, checkpoint, flow, &clock, totals);
-    }
-    if counted.head && control.heads_per_second != 0 {
-        events::head(frame, packet, control, &clock, totals);
-    }
-    if decision == Decision::Drop {
-        count(&mut totals.dropped, packet.segments, packet.ip_bytes);
-        let half = flow.half_mut(packet.direction);
-        Xadd::add(&mut half.dropped_packets, u64::from(packet.segments));
-        Xadd::add(&mut half.dropped_bytes, u64::from(packet.ip_bytes));
-        enforce::count_dropped(&packet.key, packet.segments, packet.ip_bytes);
-    }
-    decision
+    let moment = Moment { clock, generation, control };
+    enforce::<V>(packet, flow, &moment, totals, counted).decision()
 }
 
 /// The packet's flow, opened if it is new; `None` where the table is full.
@@ -153,7 +161,7 @@ fn flow(
     if clock.now < control.full_until {
         return None;
     }
-    if !open(&packet.key, packet.direction as u8, generation, clock.now) {
+    if !open(&packet.key, packet.direction as u8, generation) {
         // A failed insert costs more than a packet, and the next poll may make room.
         control.full_until = clock.now + clock.ticks_per_second / 10 + 1;
         return None;
@@ -163,18 +171,12 @@ fn flow(
     Some(unsafe { &mut *flow })
 }
 
-/// Inserts an empty flow with its decision. False where the table is full; an entry that another
-/// processor has just inserted is as good.
+/// Inserts an empty flow. False where the table is full; an entry that another processor has just
+/// inserted is as good.
 #[inline(never)]
-fn open(key: &FlowKey, direction: u8, generation: u64, now: u64) -> bool {
-    let Some(template) = TEMPLATE.get_ptr_mut(0) else {
-        return false;
-    };
-    // SAFETY: this processor's own entry, and one program runs on it at a time.
-    let template = unsafe { &mut *template };
-    let home = enforce::home(key);
-    let (cached, deadline) = enforce::decide(key, generation, now);
-    template.open(home, cached, deadline, direction);
+fn open(key: &FlowKey, direction: u8, generation: u64) -> bool {
+    let Some(template) = template(NEW) else { return false };
+    template.open(decide::home(key), undecided(generation), 0, direction);
     match FLOWS.insert(key, &*template, u64::from(BPF_NOEXIST)) {
         Ok(()) => true,
         Err(error) => error == EEXIST,
@@ -183,36 +185,17 @@ fn open(key: &FlowKey, direction: u8, generation: u64, now: u64) -> bool {
 
 const EEXIST: i32 = -17;
 
-/// What the flow's cached decision is now; `None` where the flow is being deleted.
+/// An answer whose time was over before the flow began: its first packet asks.
 #[inline(always)]
-fn decision(
-    flow: &mut FlowCounters,
-    key: &FlowKey,
-    generation: u64,
-    clock: &Clock,
-) -> Option<Decision> {
-    // SAFETY: one load of an aligned word that the agent's marking program may write meanwhile.
-    let cached = Cached(unsafe { core::ptr::read_volatile(&raw const flow.policy) });
-    if cached == Cached::pass(generation) {
-        return Some(Decision::Pass);
-    }
-    if cached.is_closing() {
-        return None;
-    }
-    let cached = if cached.is_current(generation) {
-        cached
-    } else {
-        let (cached, deadline) = enforce::decide(key, generation, clock.now);
-        flow.deadline = deadline;
-        // SAFETY: one store of an aligned word, after the deadline it goes with.
-        unsafe { core::ptr::write_volatile(&raw mut flow.policy, cached.0) };
-        cached
-    };
-    if cached.is_drop() && clock.now < flow.deadline {
-        Some(Decision::Drop)
-    } else {
-        Some(Decision::Pass)
-    }
+fn undecided(generation: u64) -> Cached {
+    Cached::new(Cached::TIMED, generation)
+}
+
+#[inline(always)]
+fn template(place: u32) -> Option<&'static mut FlowCounters> {
+    let template = TEMPLATE.get_ptr_mut(place)?;
+    // SAFETY: this processor's own entry, and one program runs on it at a time.
+    Some(unsafe { &mut *template })
 }
 
 /// Gives a later fragment the ports of its first.
@@ -248,9 +231,9 @@ fn fragment(packet: &mut Packet, clock: &Clock, totals: &mut Totals) {
 
 /// Accounts a packet that has no flow to its home host.
 #[inline(never)]
-fn overflow(packet: &Packet, clock: &Clock, totals: &mut Totals) -> Decision {
+fn overflow(packet: &Packet, clock: &Clock, totals: &mut Totals) {
     count(&mut totals.overflow, packet.segments, packet.ip_bytes);
-    let home = enforce::home(&packet.key);
+    let home = decide::home(&packet.key);
     let key = OverflowKey::of(packet, home);
     let entry = match OVERFLOW.get_ptr_mut(&key) {
         Some(entry) => Some(entry),
@@ -272,42 +255,77 @@ fn overflow(packet: &Packet, clock: &Clock, totals: &mut Totals) -> Decision {
         }
         None => count(&mut totals.overflow_rest, packet.segments, packet.ip_bytes),
     }
-    unflowed(packet, clock, totals)
 }
 
-/// Decides on a packet that no flow keeps a decision for: blocks hold all the same.
+/// Decides on a packet that no flow keeps a decision for: blocks and budgets hold all the same.
 #[inline(never)]
-fn unflowed(packet: &Packet, clock: &Clock, totals: &mut Totals) -> Decision {
-    if enforce::blocked_until(&packet.key, clock.now) == 0 {
-        return Decision::Pass;
+fn unflowed<V: Variant>(
+    packet: &Packet,
+    generation: u64,
+    clock: &Clock,
+    totals: &mut Totals,
+) -> Answer {
+    if !V::POLICY {
+        return Answer::PASS;
     }
-    count(&mut totals.dropped, packet.segments, packet.ip_bytes);
-    enforce::count_dropped(&packet.key, packet.segments, packet.ip_bytes);
-    Decision::Drop
+    let Some(stranger) = template(STRANGER) else { return Answer::PASS };
+    let home = decide::home(&packet.key);
+    stranger.open(home, undecided(generation), 0, packet.direction as u8);
+    let moment = Moment { clock: *clock, generation, control: stats::control() };
+    enforce::<V>(packet, stranger, &moment, totals, true)
 }
 
-/// Marks the flow whose key is next in the frame. The agent runs the program once per key on one
-/// frame of keys; a loop over them is more than the verifier walks.
+/// The flow whose key is next in the frame. The agent runs a program once per key on one frame of
+/// keys; a loop over them is more than the verifier walks.
+#[inline(always)]
+fn next<C: Context>(context: &C) -> Option<(FlowKey, *mut FlowCounters)> {
+    const KEY_BYTES: usize = size_of::<FlowKey>();
+    let control = stats::control();
+    let Point { word, .. } = stats::numbered(0)?;
+    let frame = context.frame(word);
+    let offset = (control.close_cursor as usize % CLOSE_BATCH) * KEY_BYTES;
+    let more = offset + 2 * KEY_BYTES <= frame.wire_len() as usize;
+    control.close_cursor = if more { control.close_cursor + 1 } else { 0 };
+    let key = FlowKey::from_words(frame.load(offset)?);
+    let flow = FLOWS.get_ptr_mut(&key)?;
+    Some((key, flow))
+}
+
+/// Marks the next flow of the frame as closing.
 ///
 /// The mark is a plain store that a packet in flight may overwrite: the agent looks again after the
 /// grace period before it deletes.
 #[inline(always)]
 pub(crate) fn close<C: Context>(context: &C) -> i32 {
-    const KEY_BYTES: usize = size_of::<FlowKey>();
-    let control = stats::control();
-    let Some(Point { word, .. }) = stats::numbered(0) else { return 0 };
-    let frame = context.frame(word);
-    let offset = (control.close_cursor as usize % CLOSE_BATCH) * KEY_BYTES;
-    let more = offset + 2 * KEY_BYTES <= frame.wire_len() as usize;
-    control.close_cursor = if more { control.close_cursor + 1 } else { 0 };
-    let Some(words) = frame.load(offset) else { return 0 };
-    let key = FlowKey::from_words(words);
-    if let Some(flow) = FLOWS.get_ptr_mut(&key) {
+    if let Some((_, flow)) = next(context) {
         // SAFETY: one load and one store of an aligned word in a value that stays in place.
         unsafe {
             let cached = Cached(core::ptr::read_volatile(&raw const (*flow).policy));
             core::ptr::write_volatile(&raw mut (*flow).policy, cached.closing().0);
         }
+    }
+    0
+}
+
+/// Deletes the next flow of the frame, if it is closing, and adds what it carried to REMOVED.
+#[inline(always)]
+pub(crate) fn remove<C: Context>(context: &C) -> i32 {
+    let Some((key, flow)) = next(context) else { return 0 };
+    let Some(removed) = REMOVED.get_ptr_mut(0) else { return 0 };
+    // SAFETY: values that stay in place; nobody counts in a flow that is closing any more, and the
+    // sums have several writers.
+    let (flow, removed) = unsafe { (&*flow, &mut *removed) };
+    if !Cached(flow.policy).is_closing() {
+        return 0;
+    }
+    let mut carried = Count::default();
+    for half in &flow.halves {
+        carried.packets += half.packets;
+        carried.bytes += half.ip_bytes;
+    }
+    if FLOWS.remove(&key).is_ok() {
+        Xadd::add(&mut removed.packets, carried.packets);
+        Xadd::add(&mut removed.bytes, carried.bytes);
     }
     0
 }

@@ -1,77 +1,162 @@
-//! What the policy maps say about a flow. Consulted for a flow's first packet and after the agent
-//! has changed a map; every other packet compares the word cached in its flow.
+//! What is done to a packet whose flow does not simply pass.
 
-use aya_ebpf::macros::map;
-use aya_ebpf::maps::HashMap;
-use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
-use detector_common::flow::{Add as _, FlowCounters, FlowKey};
-use detector_common::policy::{Block, Cached, Decision};
+use detector_common::Packet;
+use detector_common::abi::Totals;
+use detector_common::flow::{Add as _, Direction, FlowCounters};
+use detector_common::policy::{Cached, Decision};
 
-use crate::stats::Xadd;
+use crate::stats::{Moment, Variant, Xadd, count};
+use crate::{budget, decide, hits};
 
-/// Key: prefix. Value: unused. Sources and destinations that no block may touch, both families.
-#[map]
-static NEVER_BLOCK: LpmTrie<[u8; 16], u32> =
-    LpmTrie::with_max_entries(1024, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
+/// A [`Decision`] in one register, which is all that a function of a program can return.
+#[derive(Clone, Copy)]
+pub(crate) struct Answer(u32);
 
-/// Key: prefix. Value: unused. The home networks, both families.
-#[map]
-static HOME: LpmTrie<[u8; 16], u32> =
-    LpmTrie::with_max_entries(1024, aya_ebpf::bindings::BPF_F_NO_PREALLOC);
+impl Answer {
+    pub(crate) const PASS: Self = Self(0);
+    const DROP: Self = Self(1);
 
-/// Key: flow. Value: deadline, reason, counters. A hash and not an LRU: a block is never evicted
-/// in silence.
-#[map]
-static BLOCKS: HashMap<FlowKey, Block> = HashMap::with_max_entries(65_536, 0);
-
-#[inline(always)]
-fn contains(prefixes: &LpmTrie<[u8; 16], u32>, address: &[u8; 16]) -> bool {
-    prefixes.get(&Key::new(128, *address)).is_some()
-}
-
-/// Which endpoints are home: the bits of [`FlowCounters::home`].
-#[inline(never)]
-pub(crate) fn home(key: &FlowKey) -> u8 {
-    let mut home = 0;
-    if contains(&HOME, &key.low) {
-        home |= FlowCounters::HOME_LOW;
+    #[inline(always)]
+    fn mark(codepoint: u8) -> Self {
+        Self(u32::from(codepoint) << 8 | 2)
     }
-    if contains(&HOME, &key.high) {
-        home |= FlowCounters::HOME_HIGH;
-    }
-    home
-}
 
-/// The deadline of the block on a flow, or 0 where it may pass.
-#[inline(never)]
-pub(crate) fn blocked_until(key: &FlowKey, now: u64) -> u64 {
-    // SAFETY: the entry is read once; a concurrent delete leaves its memory in place.
-    let Some(block) = (unsafe { BLOCKS.get(key) }) else {
-        return 0;
-    };
-    let deadline = block.deadline;
-    if deadline <= now || contains(&NEVER_BLOCK, &key.low) || contains(&NEVER_BLOCK, &key.high) {
-        return 0;
-    }
-    deadline
-}
-
-/// The word to cache and its deadline, under the generation read before the maps were.
-#[inline(always)]
-pub(crate) fn decide(key: &FlowKey, generation: u64, now: u64) -> (Cached, u64) {
-    let deadline = blocked_until(key, now);
-    let decision = if deadline == 0 { Decision::Pass } else { Decision::Drop };
-    (Cached::new(decision, generation), deadline)
-}
-
-/// Adds a dropped packet to the counters of the block that dropped it.
-#[inline(always)]
-pub(crate) fn count_dropped(key: &FlowKey, packets: u32, bytes: u32) {
-    if let Some(block) = BLOCKS.get_ptr_mut(key) {
-        // SAFETY: a map value that stays in place; both counters have several writers.
-        unsafe {
-            Xadd::add(&mut (*block).packets, u64::from(packets));
-            Xadd::add(&mut (*block).bytes, u64::from(bytes));
+    #[inline(always)]
+    pub(crate) fn decision(self) -> Decision {
+        match self.0 & 3 {
+            0 => Decision::Pass,
+            1 => Decision::Drop,
+            _ => Decision::Mark((self.0 >> 8) as u8),
         }
+    }
+}
+
+/// Does to a packet what its flow's cached decision asks for, made again where it is of an older
+/// generation or its time is over. `counted`: no other observation point counts the packet; one that
+/// another does is dropped alike and charged to nothing.
+#[inline(never)]
+pub(crate) fn enforce<V: Variant>(
+    packet: &Packet,
+    flow: &mut FlowCounters,
+    moment: &Moment,
+    totals: &mut Totals,
+    counted: bool,
+) -> Answer {
+    // SAFETY: one load of an aligned word that the agent's marking program may write meanwhile.
+    let mut cached = Cached(unsafe { core::ptr::read_volatile(&raw const flow.policy) });
+    if !cached.is_current(moment.generation) || moment.clock.now >= flow.deadline {
+        cached = remember(packet, flow, moment, totals);
+    }
+    let outbound = is_outbound(packet, flow);
+    if cached.asks(Cached::DROP) {
+        if counted {
+            hits::hit(flow.entry, packet, moment.clock.now);
+        }
+        return dropped(packet, flow, totals, counted);
+    }
+    if !counted {
+        return if cached.asks(Cached::MARK) && outbound {
+            mark(cached, flow)
+        } else {
+            Answer::PASS
+        };
+    }
+    if cached.asks(Cached::SIMULATE) {
+        simulate(packet, flow, moment, totals, cached);
+    } else if cached.asks(Cached::POLICE)
+        && outbound
+        && !hits::within_rate(flow.entry, packet, &moment.clock)
+    {
+        count(&mut totals.policed, packet.segments, packet.ip_bytes);
+        return dropped(packet, flow, totals, counted);
+    }
+    if cached.asks(Cached::BUDGET)
+        && outbound
+        && packet.payload_bytes != 0
+        && !budget::charge::<V>(packet, moment, totals)
+    {
+        return dropped(packet, flow, totals, counted);
+    }
+    if !cached.asks(Cached::MARK) || cached.asks(Cached::SIMULATE) || !outbound {
+        return Answer::PASS;
+    }
+    hits::hit(flow.entry, packet, moment.clock.now);
+    count(&mut totals.marked, packet.segments, packet.ip_bytes);
+    mark(cached, flow)
+}
+
+/// Makes a flow's decision and caches it.
+#[inline(always)]
+fn remember(
+    packet: &Packet,
+    flow: &mut FlowCounters,
+    moment: &Moment,
+    totals: &mut Totals,
+) -> Cached {
+    let Some(question) = decide::decide(&packet.key, flow.home, moment, totals) else {
+        return Cached::pass(moment.generation);
+    };
+    let cached = Cached::new(question.todo as u8, moment.generation);
+    flow.entry = question.entry;
+    flow.deadline = question.recheck;
+    // SAFETY: one store of an aligned word, after the fields it goes with.
+    unsafe { core::ptr::write_volatile(&raw mut flow.policy, cached.0) };
+    cached
+}
+
+#[inline(always)]
+fn is_outbound(packet: &Packet, flow: &FlowCounters) -> bool {
+    let bit = match packet.direction {
+        Direction::FromLow => FlowCounters::HOME_LOW,
+        Direction::FromHigh => FlowCounters::HOME_HIGH,
+    };
+    flow.home & bit != 0
+}
+
+#[inline(always)]
+fn dropped(packet: &Packet, flow: &mut FlowCounters, totals: &mut Totals, counted: bool) -> Answer {
+    count(&mut totals.dropped, packet.segments, packet.ip_bytes);
+    if counted {
+        let half = flow.half_mut(packet.direction);
+        Xadd::add(&mut half.dropped_packets, u64::from(packet.segments));
+        Xadd::add(&mut half.dropped_bytes, u64::from(packet.ip_bytes));
+    }
+    Answer::DROP
+}
+
+/// Counts what the entry would have done.
+#[inline(always)]
+fn simulate(
+    packet: &Packet,
+    flow: &FlowCounters,
+    moment: &Moment,
+    totals: &mut Totals,
+    cached: Cached,
+) {
+    let outbound = is_outbound(packet, flow);
+    if cached.asks(Cached::MARK) {
+        if outbound {
+            hits::hit(flow.entry, packet, moment.clock.now);
+        }
+        return;
+    }
+    if cached.asks(Cached::POLICE) {
+        if !outbound || hits::within_rate(flow.entry, packet, &moment.clock) {
+            return;
+        }
+    } else {
+        hits::hit(flow.entry, packet, moment.clock.now);
+    }
+    count(&mut totals.simulated, packet.segments, packet.ip_bytes);
+}
+
+#[inline(always)]
+fn mark(cached: Cached, flow: &FlowCounters) -> Answer {
+    if cached.asks(Cached::SIMULATE) {
+        return Answer::PASS;
+    }
+    match hits::codepoint(flow.entry) {
+        Some(codepoint) => Answer::mark(codepoint),
+        None => Answer::PASS,
     }
 }

@@ -5,10 +5,11 @@
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{PerCpuArray, RingBuf};
 use detector_common::abi::{
-    CheckpointEvent, Control, EventKind, HEAD_BYTES, HeadEvent, OverflowCounters, OverflowEvent,
-    OverflowKey, Totals,
+    BudgetEvent, CheckpointEvent, Control, EventKind, HEAD_BYTES, HeadEvent, OverflowCounters,
+    OverflowEvent, OverflowKey, Totals,
 };
-use detector_common::flow::{Checkpoint, FlowCounters};
+use detector_common::flow::{Checkpoint, FlowCounters, FlowKey};
+use detector_common::policy::BudgetKey;
 use detector_common::{Clock, Packet};
 
 use crate::frame::Payload;
@@ -20,13 +21,13 @@ static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 /// One entry: how many heads this processor may still hand up. Per processor, so that a flood on
 /// one does not silence the others.
 #[map]
-static BUDGET: PerCpuArray<Budget> = PerCpuArray::with_max_entries(1, 0);
+static HEADS: PerCpuArray<Heads> = PerCpuArray::with_max_entries(1, 0);
 
 #[derive(Clone, Copy)]
 #[repr(C)]
-struct Budget {
-    /// The second this budget is for.
+struct Heads {
     second: u64,
+    /// Handed up in that second.
     spent: u64,
 }
 
@@ -79,7 +80,27 @@ pub(crate) fn overflow_checkpoint(
     entry.submit(0);
 }
 
-/// Hands up the start of a payload, if this processor's budget allows.
+/// Says that a budget is spent. `flow`: of the packet that is held first.
+#[inline(never)]
+pub(crate) fn budget(flow: &FlowKey, key: &BudgetKey, limit: u64, now: u64, totals: &mut Totals) {
+    let Some(mut entry) = EVENTS.reserve::<BudgetEvent>(0) else {
+        totals.events_lost += 1;
+        return;
+    };
+    let event = entry.as_mut_ptr();
+    // SAFETY: as above.
+    unsafe {
+        (*event).kind = EventKind::Budget as u32;
+        (*event).reserved = 0;
+        (*event).now = now;
+        (*event).flow = *flow;
+        (*event).budget = *key;
+        (*event).limit = limit;
+    }
+    entry.submit(0);
+}
+
+/// Hands up the start of a payload, if this processor may hand up more this second.
 #[inline(never)]
 pub(crate) fn head<F: Payload>(
     frame: &F,
@@ -88,21 +109,21 @@ pub(crate) fn head<F: Payload>(
     clock: &Clock,
     totals: &mut Totals,
 ) {
-    let Some(budget) = BUDGET.get_ptr_mut(0) else {
+    let Some(heads) = HEADS.get_ptr_mut(0) else {
         return;
     };
     // SAFETY: this processor's own entry, and one program runs on it at a time.
-    let budget = unsafe { &mut *budget };
+    let heads = unsafe { &mut *heads };
     let second = clock.seconds();
-    if budget.second != second {
-        budget.second = second;
-        budget.spent = 0;
+    if heads.second != second {
+        heads.second = second;
+        heads.spent = 0;
     }
-    if budget.spent >= control.heads_per_second {
+    if heads.spent >= control.heads_per_second {
         totals.heads_refused += 1;
         return;
     }
-    budget.spent += 1;
+    heads.spent += 1;
     let Some(mut entry) = EVENTS.reserve::<HeadEvent>(0) else {
         totals.events_lost += 1;
         return;

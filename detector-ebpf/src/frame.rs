@@ -1,17 +1,21 @@
 //! Frames as the hooks hand them over. All packet-pointer arithmetic is in this file.
 
 use aya_ebpf::EbpfContext as _;
-use aya_ebpf::bindings::__sk_buff;
+use aya_ebpf::bindings::{__sk_buff, BPF_F_RECOMPUTE_CSUM};
 use aya_ebpf::helpers::generated::{
-    bpf_skb_load_bytes, bpf_skb_pull_data, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
+    bpf_l3_csum_replace, bpf_skb_load_bytes, bpf_skb_pull_data, bpf_skb_store_bytes,
+    bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
 };
 use aya_ebpf::programs::{TcContext, XdpContext};
 use core::ffi::c_void;
 use detector_common::abi::HEAD_BYTES;
 use detector_common::frame::{Frame, Segmentation, Word};
 
-/// A frame whose payload can be copied out.
+/// A frame whose payload can be copied out and whose IP header can be marked.
 pub(crate) trait Payload: Frame {
+    /// Gives the IP header at `offset` a codepoint, below 64, where it is the outermost.
+    fn mark(&self, offset: u32, codepoint: u8);
+
     /// Copies up to `length` bytes from `offset` on into `head` and returns how many.
     ///
     /// `length` is at least 1 and at most [`HEAD_BYTES`].
@@ -52,6 +56,59 @@ fn linear<T: Copy>(start: usize, end: usize, offset: usize) -> Option<T> {
     // address may be misaligned, which BPF loads on the architectures we build for do not mind; an
     // unaligned read would be put together byte by byte.
     Some(unsafe { *(at as *const T) })
+}
+
+/// Beyond what a link header takes, with two tags and one to spare, there is a tunnel: a checksum of
+/// its own may cover the header inside.
+const LAST_OUTERMOST: u32 = 14 + 3 * 4;
+
+/// The first two bytes of an IP header with another codepoint in its DSCP (RFC 2474, RFC 8200
+/// section 7); the two bits of ECN behind it (RFC 3168) stay.
+#[inline(always)]
+fn remarked(first: u16, codepoint: u8) -> u16 {
+    if is_v4(first) {
+        first & 0xff03 | u16::from(codepoint) << 2
+    } else {
+        first & 0xf03f | u16::from(codepoint) << 6
+    }
+}
+
+#[inline(always)]
+fn is_v4(first: u16) -> bool {
+    first >> 12 == 4
+}
+
+/// An IPv4 header's checksum after one of its words has changed (RFC 1624 equation 3).
+#[inline(always)]
+fn adjusted(checksum: u16, from: u16, to: u16) -> u16 {
+    let mut sum = u32::from(!checksum) + u32::from(!from) + u32::from(to);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    !(sum as u16)
+}
+
+/// Where the checksum stands in an IPv4 header.
+const CHECKSUM: usize = 10;
+
+/// Marks the IP header at `at` before the packet's `end`.
+#[inline(always)]
+fn mark(at: usize, end: usize, codepoint: u8) {
+    if at + CHECKSUM + 2 > end {
+        return;
+    }
+    // SAFETY: the bytes were just compared with the end of the packet, as the verifier checks, and
+    // XDP may write where it may read.
+    unsafe {
+        let word = at as *mut u16;
+        let from = u16::from_be(*word);
+        let to = remarked(from, codepoint);
+        *word = to.to_be();
+        if is_v4(from) {
+            let checksum = (at + CHECKSUM) as *mut u16;
+            // The sum of words is the same in either byte order (RFC 1071 section 2).
+            *checksum = adjusted(u16::from_be(*checksum), from, to).to_be();
+        }
+    }
 }
 
 /// XDP on frames in one buffer.
@@ -96,6 +153,13 @@ impl Frame for XdpFrame {
 }
 
 impl Payload for XdpFrame {
+    #[inline(always)]
+    fn mark(&self, offset: u32, codepoint: u8) {
+        if offset <= LAST_OUTERMOST {
+            mark(self.start + through(self.word, offset as usize), self.end, codepoint);
+        }
+    }
+
     /// `bpf_xdp_load_bytes` does not exist before Linux 5.18, so this copies by hand, in words.
     #[inline(always)]
     fn copy(&self, offset: u32, length: u32, head: *mut [u8; HEAD_BYTES]) -> u32 {
@@ -163,6 +227,13 @@ impl Frame for XdpFragmentsFrame {
 }
 
 impl Payload for XdpFragmentsFrame {
+    #[inline(always)]
+    fn mark(&self, offset: u32, codepoint: u8) {
+        if offset <= LAST_OUTERMOST {
+            mark(self.start + through(self.word, offset as usize), self.end, codepoint);
+        }
+    }
+
     #[inline(always)]
     fn copy(&self, offset: u32, length: u32, head: *mut [u8; HEAD_BYTES]) -> u32 {
         // SAFETY: `length` is at most HEAD_BYTES, the size of the record's array.
@@ -254,6 +325,29 @@ impl Frame for SkbFrame {
 }
 
 impl Payload for SkbFrame {
+    /// Through helpers: a packet written to directly may be another's as well.
+    #[inline(always)]
+    fn mark(&self, offset: u32, codepoint: u8) {
+        if offset > LAST_OUTERMOST {
+            return;
+        }
+        let Some([word]) = self.load::<1>(through(self.word, offset as usize)) else { return };
+        let from = word as u16;
+        let to = remarked(u16::from_be(from), codepoint).to_be();
+        let v4 = is_v4(u16::from_be(from));
+        // A whole packet's checksum, where the device has computed one, covers an IPv6 header; in an
+        // IPv4 header the change and that of its own checksum are nothing together.
+        let flags = if v4 { 0 } else { u64::from(BPF_F_RECOMPUTE_CSUM) };
+        // SAFETY: the helpers check the offsets; no packet pointer is used after them.
+        unsafe {
+            if v4 {
+                let (from, to) = (u64::from(from), u64::from(to));
+                bpf_l3_csum_replace(self.skb, offset + CHECKSUM as u32, from, to, 2);
+            }
+            bpf_skb_store_bytes(self.skb, offset, (&raw const to).cast(), 2, flags);
+        }
+    }
+
     #[inline(always)]
     fn copy(&self, offset: u32, length: u32, head: *mut [u8; HEAD_BYTES]) -> u32 {
         // SAFETY: `length` is at most HEAD_BYTES, the size of the record's array.

@@ -1,4 +1,4 @@
-//! The programs: XDP and tc ingress, tc egress, and two that the agent runs by hand.
+//! The programs: XDP and tc ingress, tc egress, and those that the agent runs by hand.
 //!
 //! Each entry turns its context into a frame and the decision into a return code; everything
 //! between is shared. A program never cuts traffic off but for a block whose time has not run out.
@@ -12,50 +12,80 @@
 )]
 
 mod account;
+mod budget;
+mod decide;
 mod enforce;
 mod events;
 mod frame;
+mod hits;
 mod reference;
 mod stats;
 
-use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action};
+use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
+use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use detector_common::abi::Hook;
 use detector_common::policy::Decision;
 
+use crate::account::account;
 use crate::frame::{Fragments, Linear, Skb};
+use crate::stats::{Adding, Fetching};
 
 /// XDP on frames that lie in one buffer.
 #[xdp]
 pub fn xdp_ingress(context: XdpContext) -> u32 {
-    match account::account(&Linear(&context), Hook::Ingress) {
-        Decision::Pass => xdp_action::XDP_PASS,
-        Decision::Drop => xdp_action::XDP_DROP,
-    }
+    xdp_action(account::<Adding, _>(&Linear(&context), Hook::Ingress))
+}
+
+#[xdp]
+pub fn xdp_ingress_fetch(context: XdpContext) -> u32 {
+    xdp_action(account::<Fetching, _>(&Linear(&context), Hook::Ingress))
 }
 
 /// XDP on frames of several buffers: an MTU above one page.
 #[xdp(frags)]
 pub fn xdp_ingress_frags(context: XdpContext) -> u32 {
-    match account::account(&Fragments(&context), Hook::Ingress) {
-        Decision::Pass => xdp_action::XDP_PASS,
-        Decision::Drop => xdp_action::XDP_DROP,
-    }
+    xdp_action(account::<Adding, _>(&Fragments(&context), Hook::Ingress))
+}
+
+#[xdp(frags)]
+pub fn xdp_ingress_frags_fetch(context: XdpContext) -> u32 {
+    xdp_action(account::<Fetching, _>(&Fragments(&context), Hook::Ingress))
 }
 
 #[classifier]
 pub fn tc_ingress(context: TcContext) -> i32 {
-    match account::account(&Skb(&context), Hook::Ingress) {
-        Decision::Pass => TC_ACT_UNSPEC,
-        Decision::Drop => TC_ACT_SHOT as i32,
-    }
+    tc_action(account::<Adding, _>(&Skb(&context), Hook::Ingress))
+}
+
+#[classifier]
+pub fn tc_ingress_fetch(context: TcContext) -> i32 {
+    tc_action(account::<Fetching, _>(&Skb(&context), Hook::Ingress))
 }
 
 #[classifier]
 pub fn tc_egress(context: TcContext) -> i32 {
-    match account::account(&Skb(&context), Hook::Egress) {
-        Decision::Pass => TC_ACT_UNSPEC,
+    tc_action(account::<Adding, _>(&Skb(&context), Hook::Egress))
+}
+
+#[classifier]
+pub fn tc_egress_fetch(context: TcContext) -> i32 {
+    tc_action(account::<Fetching, _>(&Skb(&context), Hook::Egress))
+}
+
+#[inline(always)]
+fn xdp_action(decision: Decision) -> u32 {
+    match decision {
+        Decision::Pass | Decision::Mark(_) => XDP_PASS,
+        Decision::Drop => XDP_DROP,
+    }
+}
+
+#[inline(always)]
+fn tc_action(decision: Decision) -> i32 {
+    match decision {
+        Decision::Pass | Decision::Mark(_) => TC_ACT_UNSPEC,
         Decision::Drop => TC_ACT_SHOT as i32,
     }
 }
@@ -64,6 +94,18 @@ pub fn tc_egress(context: TcContext) -> i32 {
 #[classifier]
 pub fn close_flows(context: TcContext) -> i32 {
     account::close(&Skb(&context))
+}
+
+/// Deletes the flows whose keys make up the packet, where they are closing. Run by the agent.
+#[classifier]
+pub fn remove_flows(context: TcContext) -> i32 {
+    account::remove(&Skb(&context))
+}
+
+/// Gives the budget whose key makes up the packet the limit behind it. Run by the agent.
+#[classifier]
+pub fn set_budget(context: TcContext) -> i32 {
+    budget::set(&Skb(&context))
 }
 
 /// Reads both clocks into CLOCKS. Run by the agent.

@@ -6,8 +6,9 @@ use aya_ebpf::maps::Array;
 use aya_ebpf::programs::{TcContext, XdpContext};
 use detector_common::abi::Hook;
 
-use crate::account;
+use crate::account::{account, parse_only};
 use crate::frame::{Linear, Skb};
+use crate::stats::{Adding, Counting};
 
 /// The cost of being called.
 #[xdp]
@@ -23,13 +24,13 @@ pub fn tc_empty(_context: TcContext) -> i32 {
 /// The cost of being called and reading the frame.
 #[xdp]
 pub fn xdp_parse(context: XdpContext) -> u32 {
-    account::parse_only(&Linear(&context));
+    parse_only(&Linear(&context));
     xdp_action::XDP_PASS
 }
 
 #[classifier]
 pub fn tc_parse(context: TcContext) -> i32 {
-    account::parse_only(&Skb(&context));
+    parse_only(&Skb(&context));
     TC_ACT_UNSPEC
 }
 
@@ -43,8 +44,15 @@ pub fn xdp_drop(_context: XdpContext) -> u32 {
 /// the network stack behind it.
 #[xdp]
 pub fn xdp_account_drop(context: XdpContext) -> u32 {
-    account::account(&Linear(&context), Hook::Ingress);
+    account::<Adding, _>(&Linear(&context), Hook::Ingress);
     xdp_action::XDP_DROP
+}
+
+/// Accounts every frame with the policy compiled out: what that costs a packet is the difference.
+#[xdp]
+pub fn xdp_account_nopolicy(context: XdpContext) -> u32 {
+    account::<Counting, _>(&Linear(&context), Hook::Ingress);
+    xdp_action::XDP_PASS
 }
 
 /// Entry 0: the position of the next packet. Entries from 1 on: which flow the packet at that
@@ -64,7 +72,7 @@ const SOURCE_PORT: usize = 14 + 20;
 #[xdp]
 pub fn xdp_many_account(context: XdpContext) -> u32 {
     next_flow(&context);
-    account::account(&Linear(&context), Hook::Ingress);
+    account::<Adding, _>(&Linear(&context), Hook::Ingress);
     xdp_action::XDP_PASS
 }
 
@@ -72,7 +80,7 @@ pub fn xdp_many_account(context: XdpContext) -> u32 {
 #[xdp]
 pub fn xdp_many_parse(context: XdpContext) -> u32 {
     next_flow(&context);
-    account::parse_only(&Linear(&context));
+    parse_only(&Linear(&context));
     xdp_action::XDP_PASS
 }
 

@@ -4,7 +4,7 @@ use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_ns};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray};
 use detector_common::abi::{
-    Clocks, Control, Hook, INTERFACE_INDEX_SLOTS, Interface, MAX_INTERFACES, PointTotals,
+    Clocks, Control, Count, Hook, INTERFACE_INDEX_SLOTS, Interface, MAX_INTERFACES, PointTotals,
     SCRATCH_WORDS, Totals, observation_point,
 };
 use detector_common::flow::Add;
@@ -29,6 +29,12 @@ static mut CONTROL: Control = Control {
     ticks_per_second: 0,
     heads_per_second: 0,
     close_cursor: 0,
+    targets: 0,
+    mode: 0,
+    mode_until: 0,
+    mode_after: 0,
+    budgets: 0,
+    budget_hold_ticks: 0,
 };
 
 /// One entry: the result of `read_clocks`.
@@ -49,6 +55,77 @@ impl Add for Xadd {
             );
         }
     }
+}
+
+/// What a program is built with. The kernel's verifier sees each on its own, so that one object
+/// holds what only newer kernels load.
+pub(crate) trait Variant {
+    /// Without it packets are counted and no more: what the rest costs is measured against that.
+    const POLICY: bool;
+    /// Additions that return the old value, from Linux 5.12 on.
+    const FETCH: bool;
+
+    /// Adds and returns what was there before. Not to be called without `FETCH`.
+    fn fetch_add(counter: &mut u64, amount: u64) -> u64;
+}
+
+/// Additions without a fetch.
+pub(crate) struct Adding;
+
+impl Variant for Adding {
+    const POLICY: bool = true;
+    const FETCH: bool = false;
+
+    #[inline(always)]
+    fn fetch_add(_counter: &mut u64, _amount: u64) -> u64 {
+        0
+    }
+}
+
+/// Additions with a fetch.
+pub(crate) struct Fetching;
+
+impl Variant for Fetching {
+    const POLICY: bool = true;
+    const FETCH: bool = true;
+
+    #[inline(always)]
+    fn fetch_add(counter: &mut u64, amount: u64) -> u64 {
+        // SAFETY: `counter` is a valid, aligned u64 in a map value. A weaker order compiles to code
+        // that returns the amount.
+        unsafe {
+            core::intrinsics::atomic_xadd::<u64, u64, { core::intrinsics::AtomicOrdering::SeqCst }>(
+                counter, amount,
+            )
+        }
+    }
+}
+
+/// Nothing but counting.
+pub(crate) struct Counting;
+
+impl Variant for Counting {
+    const POLICY: bool = false;
+    const FETCH: bool = false;
+
+    #[inline(always)]
+    fn fetch_add(_counter: &mut u64, _amount: u64) -> u64 {
+        0
+    }
+}
+
+#[inline(always)]
+pub(crate) fn count(counter: &mut Count, packets: u32, bytes: u32) {
+    counter.packets += u64::from(packets);
+    counter.bytes += u64::from(bytes);
+}
+
+/// What a packet is judged under.
+pub(crate) struct Moment {
+    pub(crate) clock: Clock,
+    /// Read before the maps are.
+    pub(crate) generation: u64,
+    pub(crate) control: &'static Control,
 }
 
 /// The entry of an attached interface.

@@ -78,7 +78,7 @@ impl Outcome {
 pub struct Change {
     pub action: &'static str,
     pub who: String,
-    pub target: Option<String>,
+    pub target: Option<Target>,
     pub number: Option<EntryNumber>,
     pub why: String,
     pub alert: Option<AlertId>,
@@ -196,6 +196,12 @@ impl Book {
     /// What stands, by number.
     pub fn blocks(&self) -> impl Iterator<Item = (EntryNumber, &Standing)> {
         self.blocks.iter().map(|(number, standing)| (*number, standing))
+    }
+
+    /// One block.
+    #[must_use]
+    pub fn block(&self, number: EntryNumber) -> Option<&Standing> {
+        self.blocks.get(&number)
     }
 
     /// Domains for a resolver to refuse, in order.
@@ -532,7 +538,7 @@ impl Change {
         Self {
             action,
             who: standing.by.clone(),
-            target: Some(standing.order.target.to_string()),
+            target: Some(standing.order.target),
             why: standing.why.clone(),
             alert: standing.alert,
             until_ns: Some(standing.until_ns),

@@ -250,7 +250,7 @@ impl Book {
                 self.changes.push(Change {
                     action: "disallowed",
                     who: AGENT.to_owned(),
-                    target: Some(network.to_string()),
+                    target: Some(Target::Destination(*network)),
                     why: "its time is over".to_owned(),
                     detail: Some(source.why),
                     ..Change::default()

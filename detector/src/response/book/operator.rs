@@ -71,7 +71,7 @@ pub struct Placed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AllowSettled {
     /// The entry stays, for good or until its own end.
-    Stays(String),
+    Stays { id: String, until_ns: u64 },
     /// The entry goes.
     Goes(String),
 }
@@ -341,7 +341,7 @@ impl Book {
         let mut change = Change {
             action: "allowed",
             who: who.to_owned(),
-            target: network.map(|network| network.to_string()),
+            target: network.map(Target::Destination),
             why: why.to_owned(),
             until_ns: (span.until_ns != u64::MAX).then_some(span.until_ns),
             detail: Some(format!("entry {id}, {} blocks released", meant.len())),
@@ -399,7 +399,7 @@ impl Book {
         self.changes.push(Change {
             action: "disallowed",
             who: who.to_owned(),
-            target: network.map(|network| network.to_string()),
+            target: network.map(Target::Destination),
             why: "asked for".to_owned(),
             detail: Some(format!("entry {id}")),
             ..Change::default()
@@ -442,6 +442,23 @@ impl Book {
     /// Changes that wait for confirmation.
     pub fn pending(&self) -> impl Iterator<Item = (u64, &Pending)> {
         self.pending.iter().map(|(id, pending)| (*id, pending))
+    }
+
+    /// The mode that returns unless it is confirmed: id, when, and which.
+    #[must_use]
+    pub fn pending_mode(&self) -> Option<(u64, u64, Mode)> {
+        self.pending.iter().find_map(|(id, pending)| match pending.change {
+            Undo::Mode { old } => Some((*id, pending.until_ns, old)),
+            _ => None,
+        })
+    }
+
+    /// Whether an allowlist entry was added and waits for its confirmation.
+    #[must_use]
+    pub fn is_allow_pending(&self, entry: &str) -> bool {
+        self.pending
+            .values()
+            .any(|pending| matches!(&pending.change, Undo::Allowed { id, .. } if id == entry))
     }
 
     /// Confirms one change, or all. Returns which, and what it means for allowlist entries.
@@ -509,7 +526,7 @@ impl Book {
                     self.set_sources(*network, sources, now_ns, enforcer)?;
                 }
                 self.let_go(suspended, who, now_ns, enforcer)?;
-                return Ok(Some(AllowSettled::Stays(id.clone())));
+                return Ok(Some(AllowSettled::Stays { id: id.clone(), until_ns: span.until_ns }));
             }
             Undo::Disallowed { network, id } => {
                 if let Some(network) = network {

@@ -55,6 +55,7 @@ pub struct KernelSource {
     xdp: Xdp,
     /// What the configuration calls home; none for the defaults and the interfaces' own networks.
     home: Vec<Network>,
+    installed_home: Vec<Network>,
     slots: Slots,
     closing: Vec<Closing>,
     poll: Poll,
@@ -135,6 +136,7 @@ impl KernelSource {
             selection,
             xdp: config.kernel.xdp,
             home: config.home_networks.clone(),
+            installed_home: Vec::new(),
             slots,
             closing: Vec::new(),
             poll: Poll::default(),
@@ -220,6 +222,24 @@ impl KernelSource {
             Err(aya::maps::MapError::KeyNotFound) => Ok(None),
             Err(error) => Err(error).context("failed to read a flow"),
         }
+    }
+
+    /// Shows every flow as it is now. Not to be called during a poll's walk.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system call.
+    pub fn each_flow(
+        &mut self,
+        mut see: impl FnMut(&FlowKey, &FlowCounters),
+    ) -> anyhow::Result<()> {
+        self.flows.restart();
+        while let Some((keys, values)) =
+            self.flows.next_entries().context("failed to read the flow map")?
+        {
+            keys.iter().zip(values).for_each(|(key, counters)| see(key, counters));
+        }
+        Ok(())
     }
 
     /// Starts a walk through the flow map.

@@ -112,7 +112,9 @@ impl KernelSource {
         let mut changes = self.let_go(&there)?;
         let wanted: Vec<Interface> =
             there.into_values().filter(|interface| self.selection.contains(interface)).collect();
-        self.set_home(&self.home_networks(&wanted))?;
+        let home = self.home_networks(&wanted);
+        self.set_home(&home)?;
+        self.installed_home = home;
         for interface in wanted {
             if self.slots.watched.contains_key(&interface.index) {
                 continue;
@@ -209,6 +211,12 @@ impl KernelSource {
             }
         }
         networks
+    }
+
+    /// The home networks, as the programs know them.
+    #[must_use]
+    pub fn home(&self) -> &[Network] {
+        &self.installed_home
     }
 
     /// Takes the programs off all interfaces and removes all pins. The maps stay, to be read a last
