@@ -32,7 +32,7 @@ use crate::response::{Book, Mode};
 use crate::sink::Summary;
 use crate::sink::queue::Queue;
 use crate::source::kernel::interfaces::{Selection, Watcher};
-use crate::source::kernel::{Accounting, Change, KernelSource, News};
+use crate::source::kernel::{Accounting, Change, KernelSource, News, Start};
 use crate::state::State;
 use crate::status::Status;
 use crate::verdict::Alert;
@@ -112,7 +112,11 @@ impl Agent {
                 allow: config.allow.clone(),
             },
         )?;
-        let mut kernel = KernelSource::load(config, selection)?;
+        let start = if options.adopt { Start::Adopt } else { Start::Fresh };
+        let mut kernel = KernelSource::load(config, selection, start)?;
+        if options.keep_enforcing {
+            kernel.check_pinned()?;
+        }
         kernel.check_selection()?;
         for change in kernel.rescan()? {
             match change {

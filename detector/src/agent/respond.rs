@@ -116,8 +116,7 @@ impl Agent {
         if let Some(capacity) = self.max_budgets {
             let base = self.base;
             let ns = |tick| base.ns(tick);
-            let forgotten =
-                self.book.forget_budgets(now_ns, capacity, ns, &mut self.kernel);
+            let forgotten = self.book.forget_budgets(now_ns, capacity, ns, &mut self.kernel);
             if let Err(error) = forgotten {
                 tracing::error!("{error:#}");
             }
@@ -214,7 +213,7 @@ impl Agent {
     pub(super) fn leave_office(&mut self) -> anyhow::Result<()> {
         let blocks = self.book.blocks().count();
         let detail = if self.keep_enforcing {
-            self.kernel.keep();
+            self.kernel.keep()?;
             format!("{blocks} blocks are left to run out")
         } else {
             self.kernel.detach();

@@ -17,8 +17,8 @@ use anyhow::Context as _;
 use detector_common::FlowKey;
 use detector_common::policy::Hits;
 
-pub use exceptions::{ExceptionKind, Spared};
 pub use budgets::Standpoint;
+pub use exceptions::{ExceptionKind, Spared};
 pub use operator::{Add, AllowSettled, Pending, Placed};
 
 use super::enforcer::{Effect, Enforcer, EntryNumber, Order, Span};
@@ -27,7 +27,6 @@ use super::target::Target;
 use crate::network::{Network, ip};
 use crate::verdict::{ActionTaken, AlertId, Technique};
 use exceptions::Exceptions;
-
 
 /// Who made a change.
 pub const AGENT: &str = "agent";
@@ -248,11 +247,8 @@ impl Book {
             return Ok(Outcome::of(action));
         }
         self.accuse(accusation, target, &wish, now_ns, enforcer)?;
-        let action = if self.mode == Mode::Simulate {
-            ActionTaken::Simulated
-        } else {
-            taken(wish.effect)
-        };
+        let action =
+            if self.mode == Mode::Simulate { ActionTaken::Simulated } else { taken(wish.effect) };
         Ok(Outcome { action, note: Some(format!("{target}")), fresh: true })
     }
 
@@ -309,12 +305,12 @@ impl Book {
         let kinds = [ActionKind::DropFlow, ActionKind::DropSession, ActionKind::DropDestination];
         let exact = kinds.iter().map(|kind| target(accusation, *kind));
         let host = Target::Host(accusation.src);
-        let service = accusation
-            .dst_port
-            .map(|port| Target::Service { destination: accusation.dst, port });
+        let service =
+            accusation.dst_port.map(|port| Target::Service { destination: accusation.dst, port });
         let in_force = |number: &EntryNumber| {
             self.blocks.get(number).is_some_and(|standing| {
-                standing.order.span.holds(now_ns) && strength(standing.order.effect) >= strength(effect)
+                standing.order.span.holds(now_ns)
+                    && strength(standing.order.effect) >= strength(effect)
             })
         };
         exact
@@ -513,11 +509,7 @@ impl Book {
     }
 
     /// Takes over what an earlier agent left with the enforcer.
-    pub fn adopt(
-        &mut self,
-        orders: impl IntoIterator<Item = (EntryNumber, Order)>,
-        now_ns: u64,
-    ) {
+    pub fn adopt(&mut self, orders: impl IntoIterator<Item = (EntryNumber, Order)>, now_ns: u64) {
         for (number, order) in orders {
             let by = if order.by_agent { AGENT } else { "a person" };
             let standing = Standing {

@@ -28,16 +28,26 @@ pub struct Pending {
 
 #[derive(Clone, Debug)]
 enum Undo {
-    Mode { old: Mode },
+    Mode {
+        old: Mode,
+    },
     /// Was placed, and ends.
     Placed(EntryNumber),
     /// Were suspended, and come back.
     Suspended(Vec<EntryNumber>),
     /// Was allowed under this id, with the span it has if it is confirmed, and the blocks that it
     /// suspended.
-    Allowed { network: Option<Network>, id: String, span: Span, suspended: Vec<EntryNumber> },
+    Allowed {
+        network: Option<Network>,
+        id: String,
+        span: Span,
+        suspended: Vec<EntryNumber>,
+    },
     /// Was disallowed, and comes back.
-    Disallowed { network: Option<Network>, id: String },
+    Disallowed {
+        network: Option<Network>,
+        id: String,
+    },
 }
 
 /// A block that somebody asks for.
@@ -83,7 +93,11 @@ impl Book {
         let Add { target, effect, simulated, ttl, why } = add;
         let ttl = ttl.unwrap_or(self.policy.ttl);
         let max = self.policy.max_ttl;
-        ensure!(!ttl.is_zero(), "a block needs an end: its ttl is 0, use 1 s to {} s", max.as_secs());
+        ensure!(
+            !ttl.is_zero(),
+            "a block needs an end: its ttl is 0, use 1 s to {} s",
+            max.as_secs()
+        );
         ensure!(
             ttl <= max,
             "the ttl is {} s: at most {} s, which is block.max_ttl_secs",
@@ -442,9 +456,9 @@ impl Book {
     /// Whether an allowlist entry was added and waits for its confirmation.
     #[must_use]
     pub fn is_allow_pending(&self, entry: &str) -> bool {
-        self.pending.values().any(|pending| {
-            matches!(&pending.change, Undo::Allowed { id, .. } if id == entry)
-        })
+        self.pending
+            .values()
+            .any(|pending| matches!(&pending.change, Undo::Allowed { id, .. } if id == entry))
     }
 
     /// Confirms one change, or all. Returns which, and what it means for allowlist entries.
