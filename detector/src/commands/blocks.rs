@@ -1,14 +1,15 @@
 //! `detector blocks`: what the kernel blocks, what it has stopped, and whether it holds.
 
 pub(super) mod rpz;
+mod verify;
 
 use std::io::{self, BufWriter, Write};
 
 use anyhow::{Context as _, bail};
 
-use super::control::{ask, now_ns, show, waiting};
+use super::control::{ask, now_ns, present, show, waiting};
 use super::listing::{Column, Listing, ago, counted, json};
-use crate::cli::control::{Blocks, BlocksAdd, BlocksCommand, ExportFormat, Reach};
+use crate::cli::control::{Blocks, BlocksAdd, BlocksCommand, BlocksVerify, ExportFormat, Reach};
 use crate::config::Config;
 use crate::control::{Answer, BlockLine, EffectWanted, Pending, Request, VerifyLine};
 use crate::network::Network;
@@ -33,13 +34,7 @@ pub fn run(args: Blocks, config: &Config) -> anyhow::Result<()> {
             let confirm_within_secs = change.confirm_within;
             (Request::BlocksFlush { confirm_within_secs }, change.listed)
         }
-        BlocksCommand::Verify(verify) => {
-            let (target, number) = match verify.block.as_slice() {
-                [] => (None, None),
-                words => named(words)?,
-            };
-            (Request::BlocksVerify { target, number }, verify.listed)
-        }
+        BlocksCommand::Verify(verify) => return run_verify(&reach, config, &verify),
         BlocksCommand::Export(export) => return run_export(&reach, config, export.format),
     };
     show(&reach, config, &request, listed)
@@ -79,6 +74,15 @@ fn named(words: &[String]) -> anyhow::Result<(Option<Target>, Option<u32>)> {
         return Ok((None, Some(number)));
     }
     Ok((Some(target(words)?), None))
+}
+
+fn run_verify(reach: &Reach, config: &Config, args: &BlocksVerify) -> anyhow::Result<()> {
+    let (target, number) = match args.block.as_slice() {
+        [] => (None, None),
+        words => named(words)?,
+    };
+    let blocks = verify::run(reach, config, &Request::BlocksVerify { target, number })?;
+    present(&Answer::Verified { blocks }, args.listed)
 }
 
 fn run_export(reach: &Reach, config: &Config, format: ExportFormat) -> anyhow::Result<()> {

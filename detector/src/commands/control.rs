@@ -24,9 +24,17 @@ pub(super) fn show(
     request: &Request,
     listed: Listed,
 ) -> anyhow::Result<()> {
-    let answer = ask(reach, config, request)?;
+    present(&ask(reach, config, request)?, listed)
+}
+
+/// Shows an answer.
+///
+/// # Errors
+///
+/// An output that cannot be written to.
+pub(super) fn present(answer: &Answer, listed: Listed) -> anyhow::Result<()> {
     let mut output = BufWriter::new(io::stdout().lock());
-    write(&mut output, &answer, listed.format, now_ns())
+    write(&mut output, answer, listed.format, now_ns())
         .and_then(|()| output.flush())
         .context("failed to write the answer")
 }

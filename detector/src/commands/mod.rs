@@ -8,6 +8,7 @@ pub mod budgets;
 pub mod confirm;
 mod control;
 mod dataset;
+pub mod detach;
 pub mod doctor;
 pub mod evaluate;
 #[cfg(test)]
@@ -66,13 +67,13 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Explain(args) => explain::run(&args, &config),
         Command::Budgets(args) => budgets::run(args, &config),
         Command::Audit(args) => audit::run(&args, &config),
+        Command::Detach(args) => detach::run(&args, &config),
         Command::Analyze(args) => analyze::run(&args, &config),
         Command::Train(args) => train::run(&args, &config),
         Command::Evaluate(args) => evaluate::run(&args, &config),
         Command::Predict(args) => predict::run(&args, &config),
         Command::Synth(args) => synth::run(&args),
         Command::Doctor(args) => doctor::run(args, config),
-        _ => anyhow::bail!("this command is not there yet"),
     }
 }
 
