@@ -12,9 +12,10 @@ use detector_common::frame::{Frame, LinkType};
 use detector_common::parse::{Decapsulation, Fragment, Packet, parse, skipped_frames};
 use detector_common::policy::{Cached, Decision};
 
+use crate::decide::Question;
 use crate::enforce::{Answer, enforce};
 use crate::frame::{Context, Payload};
-use crate::stats::{self, Moment, Point, Variant, Xadd, count};
+use crate::stats::{self, Point, Variant, Xadd, count};
 use crate::{decide, events};
 
 /// Key: [`FlowKey`]. Value: [`FlowCounters`]. A preallocated hash shared by all processors:
@@ -108,17 +109,9 @@ fn packet_seen<V: Variant, F: Payload>(
         fragment(packet, &clock, totals);
     }
     let generation = control.generation;
-    let Some(flow) = flow(packet, control, generation, &clock) else {
-        overflow(packet, &clock, totals);
+    let Some((flow, passes)) = known::<V>(packet, control, generation, &clock, totals) else {
         return unflowed::<V>(packet, generation, &clock, totals).decision();
     };
-    // SAFETY: one load of an aligned word that the agent's marking program may write meanwhile.
-    let cached = Cached(unsafe { core::ptr::read_volatile(&raw const flow.policy) });
-    let passes = !V::POLICY && !cached.is_closing() || cached == Cached::pass(generation);
-    if !passes && cached.is_closing() {
-        count(&mut totals.late, packet.segments, packet.ip_bytes);
-        return unflowed::<V>(packet, generation, &clock, totals).decision();
-    }
     let counted = match flow.record::<Xadd>(packet, point, &clock) {
         Recorded::Counted(counted) => {
             count(&mut totals.flows, packet.segments, packet.ip_bytes);
@@ -141,8 +134,36 @@ fn packet_seen<V: Variant, F: Payload>(
     if passes {
         return Decision::Pass;
     }
-    let moment = Moment { clock, generation, control };
-    enforce::<V>(packet, flow, &moment, totals, counted).decision()
+    match Question::about(&clock, generation, counted) {
+        Some(question) => enforce::<V>(packet, flow, question, totals).decision(),
+        None => Decision::Pass,
+    }
+}
+
+/// The packet's flow and whether it simply passes. A packet that has no flow, or one that is being
+/// deleted, is accounted without.
+#[inline(always)]
+fn known<V: Variant>(
+    packet: &Packet,
+    control: &mut Control,
+    generation: u64,
+    clock: &Clock,
+    totals: &mut Totals,
+) -> Option<(&'static mut FlowCounters, bool)> {
+    let Some(flow) = flow(packet, control, generation, clock) else {
+        overflow(packet, clock, totals);
+        return None;
+    };
+    // SAFETY: one load of an aligned word that the agent's marking program may write meanwhile.
+    let cached = Cached(unsafe { core::ptr::read_volatile(&raw const flow.policy) });
+    if V::POLICY && cached == Cached::pass(generation) {
+        return Some((flow, true));
+    }
+    if cached.is_closing() {
+        count(&mut totals.late, packet.segments, packet.ip_bytes);
+        return None;
+    }
+    Some((flow, !V::POLICY))
 }
 
 /// The packet's flow, opened if it is new; `None` where the table is full.
@@ -269,10 +290,10 @@ fn unflowed<V: Variant>(
         return Answer::PASS;
     }
     let Some(stranger) = template(STRANGER) else { return Answer::PASS };
+    let Some(question) = Question::about(clock, generation, true) else { return Answer::PASS };
     let home = decide::home(&packet.key);
     stranger.open(home, undecided(generation), 0, packet.direction as u8);
-    let moment = Moment { clock: *clock, generation, control: stats::control() };
-    enforce::<V>(packet, stranger, &moment, totals, true)
+    enforce::<V>(packet, stranger, question, totals)
 }
 
 /// The flow whose key is next in the frame. The agent runs a program once per key on one frame of

@@ -13,7 +13,7 @@ use detector_common::policy::{Budget, BudgetKey, Mode, PortClass, budget_rule, i
 use crate::decide::home_class;
 use crate::events;
 use crate::frame::Context;
-use crate::stats::{self, Moment, Point, Variant, Xadd};
+use crate::stats::{self, Point, Variant, Xadd};
 
 /// Key: [`BudgetKey`]. Value: [`Budget`]. A hash and not an LRU: an evicted budget would begin
 /// anew.
@@ -63,7 +63,7 @@ const EEXIST: i32 = -17;
 
 /// Charges an outbound packet with payload to its budget. False where it is held.
 #[inline(never)]
-pub(crate) fn charge<V: Variant>(packet: &Packet, moment: &Moment, totals: &mut Totals) -> bool {
+pub(crate) fn charge<V: Variant>(packet: &Packet, now: u64, totals: &mut Totals) -> bool {
     let key = BudgetKey {
         home: packet.key.source(packet.direction).0,
         destination: packet.key.destination(packet.direction).0,
@@ -72,7 +72,7 @@ pub(crate) fn charge<V: Variant>(packet: &Packet, moment: &Moment, totals: &mut 
     // SAFETY: a value of a preallocated map stays in place; what has several writers is added to
     // atomically.
     let budget = unsafe { &mut *budget };
-    let now = moment.clock.now;
+    let control = stats::control();
     let payload = u64::from(packet.payload_bytes);
     budget.last_seen = now;
     if take::<V>(budget, payload) {
@@ -82,14 +82,14 @@ pub(crate) fn charge<V: Variant>(packet: &Packet, moment: &Moment, totals: &mut 
         budget.held_since = now;
         events::budget(&packet.key, &key, budget.limit, now, totals);
     }
-    if now.saturating_sub(budget.held_since) >= moment.control.budget_hold_ticks {
+    if now.saturating_sub(budget.held_since) >= control.budget_hold_ticks {
         budget.limit = Budget::FREE;
         budget.timed_out = 1;
         totals.budgets_timed_out += 1;
         Xadd::add(&mut budget.charged, payload);
         return true;
     }
-    if moment.control.mode_at(now) != Mode::BLOCK {
+    if control.mode_at(now) != Mode::BLOCK {
         Xadd::add(&mut budget.charged, payload);
         stats::count(&mut totals.simulated, packet.segments, packet.ip_bytes);
         return true;

@@ -7,14 +7,14 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
 use detector_common::abi::Totals;
-use detector_common::flow::{FlowCounters, FlowKey};
+use detector_common::flow::{Clock, FlowCounters, FlowKey};
 use detector_common::policy::{
     Cached, Entry, MAX_NESTED, Mode, Prefix, TargetKey, has_ports, is_destination,
 };
 
 use crate::budget;
 use crate::hits;
-use crate::stats::Moment;
+use crate::stats;
 
 type Prefixes = LpmTrie<[u8; 16], u32>;
 
@@ -57,16 +57,18 @@ const HIGH: u32 = 1;
 /// The end that the entry itself names.
 const NAMED: u32 = 2;
 
-/// What is asked and what is known so far. In a map because the verifier does not follow what is
-/// in a map: all ways through one lookup are one before the next.
+/// What is asked about a packet and its flow, and what is known so far. In a map because the
+/// verifier does not follow what is in a map: all ways through one lookup are one before the next.
 #[repr(C)]
 pub(crate) struct Question {
     target: TargetKey,
-    now: u64,
+    pub(crate) clock: Clock,
+    /// Read before the maps are.
+    pub(crate) generation: u64,
     mode: u64,
     /// The next change of mode, or `u64::MAX`.
     mode_until: u64,
-    /// The earliest tick at which the answer could be another.
+    /// The earliest tick at which the answer could be another; 0 where it never is.
     pub(crate) recheck: u64,
     prefix: Prefix,
     /// The strongest entry for each end as the destination.
@@ -77,6 +79,9 @@ pub(crate) struct Question {
     /// The entry that wins and what is to be done, as bits of [`Cached`].
     pub(crate) entry: u32,
     pub(crate) todo: u32,
+    /// 0 where another observation point counts the packet.
+    pub(crate) counted: u32,
+    reserved: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -99,6 +104,22 @@ impl Best {
 }
 
 impl Question {
+    /// Begins to ask.
+    #[inline(always)]
+    pub(crate) fn about(
+        clock: &Clock,
+        generation: u64,
+        counted: bool,
+    ) -> Option<&'static mut Self> {
+        let question = QUESTION.get_ptr_mut(0)?;
+        // SAFETY: this processor's own entry, and one program runs on it at a time.
+        let question = unsafe { &mut *question };
+        question.clock = *clock;
+        question.generation = generation;
+        question.counted = u32::from(counted);
+        Some(question)
+    }
+
     /// Asks again at `tick` at the latest.
     #[inline(always)]
     fn recheck_at(&mut self, tick: u64) {
@@ -141,21 +162,11 @@ pub(crate) fn home(key: &FlowKey) -> u8 {
 /// Exceptions come before any block in effect and after them in time: they cost a lookup or more
 /// for each end, and most flows have nothing to be spared from.
 #[inline(never)]
-pub(crate) fn decide(
-    key: &FlowKey,
-    home: u8,
-    moment: &Moment,
-    totals: &mut Totals,
-) -> Option<&'static Question> {
-    let question = QUESTION.get_ptr_mut(0)?;
-    // SAFETY: this processor's own entry, and one program runs on it at a time.
-    let question = unsafe { &mut *question };
-    let control = moment.control;
-    let now = moment.clock.now;
-    let changes = control.mode_until > now;
-    question.now = now;
+pub(crate) fn decide(question: &mut Question, key: &FlowKey, home: u8, totals: &mut Totals) {
+    let control = stats::control();
+    let now = question.clock.now;
     question.mode = control.mode_at(now);
-    question.mode_until = if changes { control.mode_until } else { u64::MAX };
+    question.mode_until = if control.mode_until > now { control.mode_until } else { u64::MAX };
     question.recheck = u64::MAX;
     question.best = [NOTHING; 2];
     question.full = [0; 2];
@@ -175,14 +186,15 @@ pub(crate) fn decide(
         if !spared {
             win(question);
             if budgeted {
-                limit(question, key, home, moment, totals);
+                limit(question, key, home, totals);
             }
         }
     }
     if question.todo != 0 || question.recheck != u64::MAX {
         question.todo |= u32::from(Cached::TIMED);
+    } else {
+        question.recheck = 0;
     }
-    Some(question)
 }
 
 /// Finds what covers the flow.
@@ -259,7 +271,7 @@ fn nested(question: &mut Question, address: &[u8; 16], end: u32, place: u32) {
 /// has.
 #[inline(never)]
 fn weigh(question: &mut Question, entry: &Entry, number: u32, end: u32, place: u32) {
-    let now = question.now;
+    let now = question.clock.now;
     if entry.not_before > now {
         question.recheck_at(entry.not_before);
     }
@@ -291,9 +303,9 @@ fn exceptions(question: &mut Question, address: &[u8; 16], end: u32) {
     for _ in 0..MAX_NESTED {
         let Some(number) = longest(&NEVER_BLOCK, &question.prefix) else { return };
         let Some(entry) = POLICY.get(number) else { return };
-        if entry.not_before > question.now {
+        if entry.not_before > question.clock.now {
             question.recheck_at(entry.not_before);
-        } else if question.now < entry.deadline && number != 0 {
+        } else if question.clock.now < entry.deadline && number != 0 {
             question.recheck_at(entry.deadline);
             let slot = if end == LOW { 0 } else { 1 };
             if entry.flags & Entry::AS_DESTINATION == 0 {
@@ -318,14 +330,14 @@ fn spare(question: &mut Question) -> bool {
     let full = if question.full[0] != 0 { question.full[0] } else { question.full[1] };
     if full != 0 {
         if wanted {
-            hits::spared(full, question.now);
+            hits::spared(full, question.clock.now);
         }
         return true;
     }
     for end in 0..2 {
         let exception = question.as_destination[end];
         if exception != 0 && question.best[end].rank != 0 {
-            hits::spared(exception, question.now);
+            hits::spared(exception, question.clock.now);
             question.best[end] = NOTHING;
         }
     }
@@ -360,12 +372,12 @@ fn pretended(number: u32) -> u8 {
 
 /// Gives a flow with one home end its budget, unless it is dropped anyway.
 #[inline(always)]
-fn limit(question: &mut Question, key: &FlowKey, home: u8, moment: &Moment, totals: &mut Totals) {
+fn limit(question: &mut Question, key: &FlowKey, home: u8, totals: &mut Totals) {
     question.recheck_at(question.mode_until);
     if question.mode == Mode::OBSERVE || question.todo & u32::from(Cached::DROP) != 0 {
         return;
     }
-    if budget::open(key, home, &moment.clock, totals) {
+    if budget::open(key, home, &question.clock, totals) {
         question.todo |= u32::from(Cached::BUDGET);
     }
 }

@@ -2,11 +2,12 @@
 
 use detector_common::Packet;
 use detector_common::abi::Totals;
-use detector_common::flow::{Add as _, Direction, FlowCounters};
+use detector_common::flow::{Add as _, Clock, Direction, FlowCounters};
 use detector_common::policy::{Cached, Decision};
 
-use crate::stats::{Moment, Variant, Xadd, count};
-use crate::{budget, decide, hits};
+use crate::decide::{Question, decide};
+use crate::stats::{Variant, Xadd, count};
+use crate::{budget, hits};
 
 /// A [`Decision`] in one register, which is all that a function of a program can return.
 #[derive(Clone, Copy)]
@@ -32,57 +33,69 @@ impl Answer {
 }
 
 /// Does to a packet what its flow's cached decision asks for, made again where it is of an older
-/// generation or its time is over. `counted`: no other observation point counts the packet; one that
-/// another does is dropped alike and charged to nothing.
+/// generation or its time is over. A packet that another observation point counts is dropped alike
+/// and charged to nothing.
 #[inline(never)]
 pub(crate) fn enforce<V: Variant>(
     packet: &Packet,
     flow: &mut FlowCounters,
-    moment: &Moment,
+    question: &mut Question,
     totals: &mut Totals,
-    counted: bool,
 ) -> Answer {
     // SAFETY: one load of an aligned word that the agent's marking program may write meanwhile.
     let mut cached = Cached(unsafe { core::ptr::read_volatile(&raw const flow.policy) });
-    if !cached.is_current(moment.generation) || moment.clock.now >= flow.deadline {
-        cached = remember(packet, flow, moment, totals);
+    if !cached.is_current(question.generation) || question.clock.now >= flow.deadline {
+        cached = remember(packet, flow, question, totals);
     }
-    let outbound = is_outbound(packet, flow);
+    let clock = question.clock;
+    let counted = question.counted != 0;
     if cached.asks(Cached::DROP) {
         if counted {
-            hits::hit(flow.entry, packet, moment.clock.now);
+            hits::hit(flow.entry, packet, clock.now);
         }
         return dropped(packet, flow, totals, counted);
     }
-    if !counted {
-        return if cached.asks(Cached::MARK) && outbound {
-            mark(cached, flow)
-        } else {
-            Answer::PASS
-        };
+    let outbound = is_outbound(packet, flow);
+    if counted && outbound && !within::<V>(packet, flow, &clock, totals, cached) {
+        return dropped(packet, flow, totals, true);
     }
-    if cached.asks(Cached::SIMULATE) {
-        simulate(packet, flow, moment, totals, cached);
-    } else if cached.asks(Cached::POLICE)
-        && outbound
-        && !hits::within_rate(flow.entry, packet, &moment.clock)
-    {
-        count(&mut totals.policed, packet.segments, packet.ip_bytes);
-        return dropped(packet, flow, totals, counted);
+    let simulated = cached.asks(Cached::SIMULATE);
+    if counted && simulated {
+        simulate(packet, flow, &clock, totals, cached);
     }
-    if cached.asks(Cached::BUDGET)
-        && outbound
-        && packet.payload_bytes != 0
-        && !budget::charge::<V>(packet, moment, totals)
-    {
-        return dropped(packet, flow, totals, counted);
-    }
-    if !cached.asks(Cached::MARK) || cached.asks(Cached::SIMULATE) || !outbound {
+    if simulated || !outbound || !cached.asks(Cached::MARK) {
         return Answer::PASS;
     }
-    hits::hit(flow.entry, packet, moment.clock.now);
-    count(&mut totals.marked, packet.segments, packet.ip_bytes);
-    mark(cached, flow)
+    if counted {
+        hits::hit(flow.entry, packet, clock.now);
+        count(&mut totals.marked, packet.segments, packet.ip_bytes);
+    }
+    match hits::codepoint(flow.entry) {
+        Some(codepoint) => Answer::mark(codepoint),
+        None => Answer::PASS,
+    }
+}
+
+/// Whether an outbound packet is within its rate and its budget. The budget comes last: what is
+/// charged to it passes.
+#[inline(always)]
+fn within<V: Variant>(
+    packet: &Packet,
+    flow: &FlowCounters,
+    clock: &Clock,
+    totals: &mut Totals,
+    cached: Cached,
+) -> bool {
+    if cached.asks(Cached::POLICE)
+        && !cached.asks(Cached::SIMULATE)
+        && !hits::within_rate(flow.entry, packet, clock)
+    {
+        count(&mut totals.policed, packet.segments, packet.ip_bytes);
+        return false;
+    }
+    !cached.asks(Cached::BUDGET)
+        || packet.payload_bytes == 0
+        || budget::charge::<V>(packet, clock.now, totals)
 }
 
 /// Makes a flow's decision and caches it.
@@ -90,13 +103,11 @@ pub(crate) fn enforce<V: Variant>(
 fn remember(
     packet: &Packet,
     flow: &mut FlowCounters,
-    moment: &Moment,
+    question: &mut Question,
     totals: &mut Totals,
 ) -> Cached {
-    let Some(question) = decide::decide(&packet.key, flow.home, moment, totals) else {
-        return Cached::pass(moment.generation);
-    };
-    let cached = Cached::new(question.todo as u8, moment.generation);
+    decide(question, &packet.key, flow.home, totals);
+    let cached = Cached::new(question.todo as u8, question.generation);
     flow.entry = question.entry;
     flow.deadline = question.recheck;
     // SAFETY: one store of an aligned word, after the fields it goes with.
@@ -129,34 +140,19 @@ fn dropped(packet: &Packet, flow: &mut FlowCounters, totals: &mut Totals, counte
 fn simulate(
     packet: &Packet,
     flow: &FlowCounters,
-    moment: &Moment,
+    clock: &Clock,
     totals: &mut Totals,
     cached: Cached,
 ) {
     let outbound = is_outbound(packet, flow);
-    if cached.asks(Cached::MARK) {
-        if outbound {
-            hits::hit(flow.entry, packet, moment.clock.now);
-        }
-        return;
-    }
     if cached.asks(Cached::POLICE) {
-        if !outbound || hits::within_rate(flow.entry, packet, &moment.clock) {
+        if !outbound || hits::within_rate(flow.entry, packet, clock) {
             return;
         }
-    } else {
-        hits::hit(flow.entry, packet, moment.clock.now);
+    } else if outbound || !cached.asks(Cached::MARK) {
+        hits::hit(flow.entry, packet, clock.now);
     }
-    count(&mut totals.simulated, packet.segments, packet.ip_bytes);
-}
-
-#[inline(always)]
-fn mark(cached: Cached, flow: &FlowCounters) -> Answer {
-    if cached.asks(Cached::SIMULATE) {
-        return Answer::PASS;
-    }
-    match hits::codepoint(flow.entry) {
-        Some(codepoint) => Answer::mark(codepoint),
-        None => Answer::PASS,
+    if !cached.asks(Cached::MARK) {
+        count(&mut totals.simulated, packet.segments, packet.ip_bytes);
     }
 }

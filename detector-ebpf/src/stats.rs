@@ -120,14 +120,6 @@ pub(crate) fn count(counter: &mut Count, packets: u32, bytes: u32) {
     counter.bytes += u64::from(bytes);
 }
 
-/// What a packet is judged under.
-pub(crate) struct Moment {
-    pub(crate) clock: Clock,
-    /// Read before the maps are.
-    pub(crate) generation: u64,
-    pub(crate) control: &'static Control,
-}
-
 /// The entry of an attached interface.
 #[inline(always)]
 pub(crate) fn interface(index: u32) -> Option<Interface> {

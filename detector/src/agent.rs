@@ -114,7 +114,7 @@ impl Agent {
         )?;
         let start = if options.adopt { Start::Adopt } else { Start::Fresh };
         let mut kernel = KernelSource::load(config, selection, start)?;
-        if options.keep_enforcing {
+        if options.adopt || options.keep_enforcing {
             kernel.check_pinned()?;
         }
         kernel.check_selection()?;

@@ -189,7 +189,7 @@ impl AllowList {
 mod tests {
     use super::*;
     use crate::features::example;
-    use crate::flow::SessionKey;
+    use crate::flow::{Session, SessionKey};
     use crate::network::octets;
 
     fn session() -> Session {
