@@ -5,6 +5,10 @@
 //! a thread of its own and is dropped, counted, rather than waited for. Nothing here runs per
 //! packet.
 
+mod requests;
+mod respond;
+mod surroundings;
+
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
@@ -18,17 +22,21 @@ use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use crate::audit::AuditLog;
 use crate::config::Config;
-use crate::engine::{Engine, EngineConfig, Output, enforce};
+use crate::control::server::Call;
+use crate::engine::{Engine, EngineConfig};
 use crate::flow::{Cause, FlowRecord, Observation, TimeBase, Tracker};
 use crate::model::Model;
-use crate::response::{Action, Decision, DryRun, Enforcer, Mode};
+use crate::response::{Book, Mode};
 use crate::sink::Summary;
 use crate::sink::queue::Queue;
 use crate::source::kernel::interfaces::{Selection, Watcher};
-use crate::source::kernel::{Accounting, Change, KernelSource, News};
+use crate::source::kernel::{Accounting, Change, KernelSource, News, Start};
+use crate::state::State;
 use crate::status::Status;
 use crate::verdict::Alert;
+use surroundings::Lookout;
 
 /// What the sinks are handed.
 #[derive(Debug)]
@@ -45,8 +53,13 @@ pub struct Agent {
     tracker: Tracker,
     engine: Engine,
     base: TimeBase,
-    mode: Mode,
-    dry_run: DryRun,
+    book: Book,
+    lookout: Lookout,
+    audit: AuditLog,
+    state: State,
+    /// Budgets there can be; none where there are none at all.
+    max_budgets: Option<usize>,
+    keep_enforcing: bool,
     sink: Queue<Told>,
     poll_interval: Duration,
     started: Instant,
@@ -54,6 +67,17 @@ pub struct Agent {
     latest: Option<(FlowKey, FlowCounters)>,
     changed: Vec<(FlowKey, FlowCounters)>,
     rate: Rate,
+}
+
+/// How a run begins and ends.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RunOptions {
+    /// Tell every flow.
+    pub flows: bool,
+    /// Go on with what an earlier agent left in the kernel.
+    pub adopt: bool,
+    /// Leave the programs and their blocks in the kernel at the end.
+    pub keep_enforcing: bool,
 }
 
 /// What the previous status line was made from.
@@ -72,22 +96,27 @@ impl Agent {
     pub fn start(
         config: &Config,
         model: Arc<Model>,
-        flows: bool,
+        options: RunOptions,
         sink: Queue<Told>,
     ) -> anyhow::Result<Self> {
         let selection = Selection::new(&config.interfaces)?;
         let engine = Engine::new(
             model,
             EngineConfig {
-                policy: config.policy(),
+                respond: config.mode != Mode::Observe,
+                budgets: config.has_budgets(),
                 threshold: config.model.threshold,
-                flows,
+                flows: options.flows,
                 rows: false,
                 history: config.history(),
                 allow: config.allow.clone(),
             },
         )?;
-        let mut kernel = KernelSource::load(config, selection)?;
+        let start = if options.adopt { Start::Adopt } else { Start::Fresh };
+        let mut kernel = KernelSource::load(config, selection, start)?;
+        if options.adopt || options.keep_enforcing {
+            kernel.check_pinned()?;
+        }
         kernel.check_selection()?;
         for change in kernel.rescan()? {
             match change {
@@ -106,20 +135,28 @@ impl Agent {
                 config.kernel.max_flows
             );
         }
-        Ok(Self {
-            base: kernel.time_base(),
+        let base = kernel.time_base();
+        let book = Book::new(config.policy(), config.mode, base.ns(kernel.now()?));
+        let mut agent = Self {
+            base,
             kernel,
             tracker: Tracker::new(&config.tracker()),
             engine,
-            mode: config.mode,
-            dry_run: DryRun::default(),
+            book,
+            lookout: Lookout::new(config),
+            audit: AuditLog::open(&config.state_dir),
+            state: State::new(&config.state_dir),
+            max_budgets: config.has_budgets().then(|| config.budget.max_entries.get() as usize),
+            keep_enforcing: options.keep_enforcing,
             sink,
             poll_interval: Duration::from_millis(config.kernel.poll_interval_ms),
             started: Instant::now(),
             latest: None,
             changed: Vec::new(),
             rate: Rate::default(),
-        })
+        };
+        agent.take_office(config)?;
+        Ok(agent)
     }
 
     /// Runs until a signal to stop, then takes everything off, reads a last time and sums up.
@@ -127,12 +164,17 @@ impl Agent {
     /// # Errors
     ///
     /// A data plane that cannot be read any more. It is taken off all the same.
-    pub async fn run(mut self, stop: Stop) -> anyhow::Result<Summary> {
-        let mut wakeups = Wakeups::new(&self.kernel, self.poll_interval, stop)?;
+    pub async fn run(
+        mut self,
+        stop: Stop,
+        calls: tokio::sync::mpsc::Receiver<Call>,
+    ) -> anyhow::Result<Summary> {
+        let mut wakeups = Wakeups::new(&self.kernel, self.poll_interval, stop, calls)?;
         loop {
             match wakeups.next().await? {
                 Wakeup::Stop => break,
                 Wakeup::News => self.take_news()?,
+                Wakeup::Call(call) => self.answer(*call),
                 Wakeup::Interfaces => self.rescan()?,
                 Wakeup::Poll => {
                     self.poll()?;
@@ -180,6 +222,7 @@ impl Agent {
                     let (key, counters, now) = (&event.key, &event.counters, event.now);
                     self.observe(Observation::Overflow { key, counters, now })?;
                 }
+                News::Budget(event) => self.budget_spent(&event.flow)?,
             }
         }
         Ok(())
@@ -198,67 +241,6 @@ impl Agent {
     fn observe(&mut self, observation: Observation<'_>) -> anyhow::Result<()> {
         self.tracker.observe(&observation, &self.base, &mut self.engine);
         self.act()
-    }
-
-    /// Carries out and passes on what the engine came to.
-    fn act(&mut self) -> anyhow::Result<()> {
-        let outputs: Vec<Output> = self.engine.outputs().collect();
-        for output in outputs {
-            match output {
-                Output::Alert { mut alert, decision } => {
-                    if let Err(error) = enforce(self.enforcer(), &mut alert, &decision) {
-                        tracing::error!("{error:#}");
-                        self.ask_again(&decision.action);
-                    } else if alert.bytes_leaked_before_block.is_some() {
-                        self.measure_leak(&mut alert, &decision)?;
-                    }
-                    self.sink.offer(Told::Alert(alert));
-                }
-                Output::Block { id, action: action @ Action::BlockFlow { key, ttl } } => {
-                    if let Err(error) = self.enforcer().block(&key, ttl, id.low_bits()) {
-                        tracing::error!("failed to block for alert {id}: {error:#}");
-                        self.ask_again(&action);
-                    }
-                }
-                Output::Block { action: Action::None, .. } => {}
-                Output::Flow(record) => self.sink.offer(Told::Flow(record)),
-            }
-        }
-        Ok(())
-    }
-
-    /// Who carries out decisions. Only in block mode is it the kernel: a simulation must not touch
-    /// traffic.
-    fn enforcer(&mut self) -> &mut dyn Enforcer {
-        match self.mode {
-            Mode::Block => &mut self.kernel,
-            Mode::Observe | Mode::Simulate => &mut self.dry_run,
-        }
-    }
-
-    /// Lets the engine ask once more for a block that could not be placed.
-    fn ask_again(&mut self, action: &Action) {
-        if let Action::BlockFlow { key, .. } = action {
-            self.engine.block_failed(key);
-        }
-    }
-
-    /// What left before the block stood: what the session's other flows had sent when it was judged,
-    /// and what this one has passed.
-    fn measure_leak(&mut self, alert: &mut Alert, decision: &Decision) -> anyhow::Result<()> {
-        let Action::BlockFlow { key, .. } = decision.action else { return Ok(()) };
-        let Some((latest, judged)) = self.latest.filter(|(latest, _)| *latest == key) else {
-            return Ok(());
-        };
-        let Some(now) = self.kernel.lookup(&latest)? else { return Ok(()) };
-        let low_leaks = key.low == alert.src;
-        let half = if low_leaks { 0 } else { 1 };
-        let (judged, now) = (&judged.halves[half], &now.halves[half]);
-        let passed = now.ip_bytes.saturating_sub(now.dropped_bytes);
-        // A block that stands already has dropped some of what the alert counts.
-        let elsewhere = alert.bytes_out.saturating_sub(judged.ip_bytes);
-        alert.bytes_leaked_before_block = Some(elsewhere + passed);
-        Ok(())
     }
 
     /// Reads what changed, tells the tracker that time has passed, deletes what is over.
@@ -283,15 +265,7 @@ impl Agent {
         self.tracker.take_expired(&mut expired);
         expired.extend(self.kernel.under_pressure()?);
         self.kernel.close(&expired)?;
-        for dropped in self.kernel.take_expired_blocks()? {
-            tracing::info!(
-                "a block on {} ended: it dropped {} packets, {}",
-                crate::response::policy::describe(&dropped.key),
-                dropped.packets,
-                crate::units::bytes(dropped.bytes)
-            );
-        }
-        Ok(())
+        self.look_after_policy()
     }
 
     fn poll_overflow(&mut self, now: u64) -> anyhow::Result<()> {
@@ -305,6 +279,7 @@ impl Agent {
         for change in self.kernel.rescan()? {
             tell(&change);
         }
+        self.book.set_home(self.kernel.home().to_vec());
         Ok(())
     }
 
@@ -328,6 +303,8 @@ impl Agent {
             heads_refused: totals.heads_refused,
             skipped: skipped(&accounting).values().sum(),
             dropped_packets: totals.dropped.packets,
+            simulated_packets: totals.simulated.packets,
+            held_packets: totals.held.packets,
             not_told: self.sink.dropped(),
         };
         self.rate = Rate { frames: totals.frames.packets, bytes: totals.frames.bytes };
@@ -336,7 +313,7 @@ impl Agent {
 
     /// Detaches, reads the maps a last time, ends every flow, and sums up.
     fn finish(mut self) -> anyhow::Result<Summary> {
-        self.kernel.detach();
+        self.leave_office()?;
         // Programs that were running when their link went have ended by then.
         std::thread::sleep(Duration::from_millis(50));
         self.take_news()?;
@@ -349,8 +326,9 @@ impl Agent {
             tracing::error!("{} events were of no known kind", self.kernel.records_unknown());
         }
         let counts = self.tracker.counts();
-        for (entry, hits) in self.engine.allowed() {
-            tracing::info!("{hits} sessions were left alone as allowed: {}", entry.reason);
+        for allowed in self.engine.allow().entries().filter(|allowed| allowed.hits != 0) {
+            let (hits, reason) = (allowed.hits, &allowed.entry.reason);
+            tracing::info!("{hits} sessions were left alone as allowed: {reason}");
         }
         let mut summary = Summary {
             source: None,
@@ -366,8 +344,14 @@ impl Agent {
         };
         summary.count([
             ("unaccounted_packets", accounting.unaccounted_packets.unsigned_abs()),
-            ("blocks_simulated", self.dry_run.blocks),
             ("dropped_packets", totals.dropped.packets),
+            ("policed_packets", totals.policed.packets),
+            ("held_packets", totals.held.packets),
+            ("marked_packets", totals.marked.packets),
+            ("simulated_packets", totals.simulated.packets),
+            ("budgets_refused", totals.budgets_refused),
+            ("budgets_timed_out", totals.budgets_timed_out),
+            ("audit_records_lost", self.audit.failed()),
             ("packets_seen_elsewhere_too", totals.duplicates.packets),
             ("flows_that_changed_interface", totals.owner_moves),
             ("late_packets", totals.late.packets),
@@ -411,6 +395,7 @@ struct Wakeups {
     watcher: AsyncFd<Watcher>,
     stop: Stop,
     poll: Interval,
+    calls: tokio::sync::mpsc::Receiver<Call>,
 }
 
 /// The signals that end a run. Listened to before anything is attached, so that one that comes
@@ -439,6 +424,7 @@ enum Wakeup {
     News,
     Interfaces,
     Poll,
+    Call(Box<Call>),
 }
 
 impl Wakeups {
@@ -447,7 +433,12 @@ impl Wakeups {
         reason = "what replaces it is unsafe, for the sake of types that lend their descriptor out; \
                   both types here own theirs"
     )]
-    fn new(kernel: &KernelSource, poll_interval: Duration, stop: Stop) -> anyhow::Result<Self> {
+    fn new(
+        kernel: &KernelSource,
+        poll_interval: Duration,
+        stop: Stop,
+        calls: tokio::sync::mpsc::Receiver<Call>,
+    ) -> anyhow::Result<Self> {
         let events = kernel.events_fd()?;
         let mut poll = interval(poll_interval);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -456,6 +447,7 @@ impl Wakeups {
             watcher: AsyncFd::new(Watcher::new()?).context("failed to wait for interfaces")?,
             stop,
             poll,
+            calls,
         })
     }
 
@@ -476,6 +468,7 @@ impl Wakeups {
                 Ok(Wakeup::Interfaces)
             }
             _ = self.poll.tick() => Ok(Wakeup::Poll),
+            Some(call) = self.calls.recv() => Ok(Wakeup::Call(Box::new(call))),
         }
     }
 }

@@ -191,8 +191,9 @@ impl Engine {
         }
         let Some(id) = judgement.open else { return };
         let accusation = || Box::new(accusation(id, session, flow, sender, &judgement));
-        let accusation = (judgement.may_block && (self.config.respond || judgement.alert.is_some()))
-            .then(accusation);
+        let accusation = (judgement.may_block
+            && (self.config.respond || judgement.alert.is_some()))
+        .then(accusation);
         match (judgement.alert, accusation) {
             (Some(alert), accusation) => {
                 self.counts.alerts += u64::from(alert.revision == 1);
@@ -362,7 +363,10 @@ mod tests {
                     format!("alert {} {}", alert.revision, alert.technique.name())
                 }
                 Output::Again(accusation) => {
-                    assert_eq!((accusation.src, accusation.dst_port), (flow(port).key.low, Some(443)));
+                    assert_eq!(
+                        (accusation.src, accusation.dst_port),
+                        (flow(port).key.low, Some(443))
+                    );
                     "again".to_owned()
                 }
                 other => format!("{other:?}"),

@@ -12,12 +12,13 @@ pub const MAIN: &str = "main";
 /// The name of this namespace's agent: `main` in that of process 1, else `netns-` and the number of
 /// the namespace.
 ///
-/// Who may not look at process 1 is taken to share its namespace, as nearly everybody does.
+/// Who may not look at process 1 is taken to share its namespace, as nearly everybody does; but root
+/// may look at everything, and where it may not, namespaces tell themselves apart by their numbers.
 #[must_use]
 pub fn name() -> String {
     // The thread's own namespace, which may not be that of the process.
     let own = identity("/proc/thread-self/ns/net").or_else(|| identity("/proc/self/ns/net"));
-    name_of(own, identity("/proc/1/ns/net"))
+    name_of(own, identity("/proc/1/ns/net"), nix::unistd::geteuid().is_root())
 }
 
 /// The directory of this namespace's agent inside `runtime_dir`.
@@ -26,9 +27,10 @@ pub fn instance_dir(runtime_dir: &Path) -> PathBuf {
     runtime_dir.join(name())
 }
 
-fn name_of(own: Option<u64>, first: Option<u64>) -> String {
+fn name_of(own: Option<u64>, first: Option<u64>, root: bool) -> String {
     match (own, first) {
         (Some(own), Some(first)) if own != first => format!("netns-{own}"),
+        (Some(own), None) if root => format!("netns-{own}"),
         _ => MAIN.to_owned(),
     }
 }
@@ -43,11 +45,14 @@ mod tests {
 
     #[test]
     fn a_namespace_of_its_own_has_a_name_of_its_own() {
-        let check = |own, first, expected: &str| assert_eq!(name_of(own, first), expected);
-        check(Some(4), Some(4), "main");
-        check(Some(5), Some(4), "netns-5");
-        check(Some(5), None, "main");
-        check(None, Some(4), "main");
+        let check =
+            |own, first, root, expected: &str| assert_eq!(name_of(own, first, root), expected);
+        check(Some(4), Some(4), true, "main");
+        check(Some(5), Some(4), true, "netns-5");
+        check(Some(5), Some(4), false, "netns-5");
+        check(Some(5), None, false, "main");
+        check(Some(5), None, true, "netns-5");
+        check(None, Some(4), true, "main");
     }
 
     #[test]

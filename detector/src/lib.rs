@@ -4,6 +4,7 @@
 //! flow; the agent knows all. The pure middle takes time and input as arguments.
 
 pub mod agent;
+pub mod audit;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -17,6 +18,7 @@ pub mod network;
 pub mod response;
 pub mod sink;
 pub mod source;
+pub mod state;
 pub mod status;
 pub mod units;
 pub mod verdict;

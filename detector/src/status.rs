@@ -24,6 +24,10 @@ pub struct Status {
     /// Frames that are no IP packet.
     pub skipped: u64,
     pub dropped_packets: u64,
+    /// Packets that would have been dropped.
+    pub simulated_packets: u64,
+    /// Packets that wait for a verdict on their session: a part of those dropped.
+    pub held_packets: u64,
     /// Alerts and records that a sink was too slow for.
     pub not_told: u64,
 }
@@ -48,7 +52,9 @@ impl fmt::Display for Status {
         }
         // What is not as it should be is said; what is 0 is not.
         for (count, what) in [
-            (self.dropped_packets, "packets dropped by blocks"),
+            (self.dropped_packets, "packets dropped"),
+            (self.held_packets, "of them held for a verdict"),
+            (self.simulated_packets, "packets would have been dropped"),
             (self.events_lost, "events lost"),
             (self.heads_refused, "heads over budget"),
             (self.not_told, "lines not written in time"),

@@ -106,8 +106,9 @@ fn analyze(
     }
     let mut summary = summary(&capture, printer.engine.counts().alerts);
     summary.count(printer.engine.told());
-    for (entry, hits) in printer.engine.allowed() {
-        eprintln!("detector: {hits} sessions were left alone as allowed: {}", entry.reason);
+    for allowed in printer.engine.allow().entries().filter(|allowed| allowed.hits != 0) {
+        let (hits, reason) = (allowed.hits, &allowed.entry.reason);
+        eprintln!("detector: {hits} sessions were left alone as allowed: {reason}");
     }
     if capture.flows != 0 && capture.flows_without_home == capture.flows {
         eprintln!(
@@ -157,7 +158,7 @@ impl Printer<'_> {
             match output {
                 Output::Alert { alert, .. } => self.sink.alert(&alert)?,
                 Output::Flow(record) => self.sink.flow(&record)?,
-                Output::Block { .. } => {}
+                Output::Again(_) | Output::Judged { .. } => {}
             }
         }
         if let Some(features) = &mut self.features {

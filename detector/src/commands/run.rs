@@ -4,15 +4,18 @@
 #![expect(clippy::print_stderr, reason = "the status line is for people at a terminal")]
 
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc;
 use std::thread;
 
 use anyhow::{Context as _, anyhow};
+use tokio::sync::mpsc::Receiver;
 
 use super::load_model;
-use crate::agent::{Agent, Stop, Told};
+use crate::agent::{Agent, RunOptions, Stop, Told};
 use crate::cli::{LiveFormat, Run};
 use crate::config::Config;
+use crate::control::server::{Call, Server};
+use crate::instance::instance_dir;
 use crate::sink::{JsonSink, Sink, Style, TableSink, queue};
 use crate::status::Status;
 
@@ -40,9 +43,15 @@ pub fn run(args: Run, mut config: Config) -> anyhow::Result<()> {
     let printer = thread::spawn(move || print(told, format));
     let outcome = runtime.block_on(async {
         let stop = Stop::new()?;
-        let agent = Agent::start(&config, model, args.flows, queue.clone())?;
+        let options = RunOptions {
+            flows: args.flows,
+            adopt: args.adopt,
+            keep_enforcing: args.keep_enforcing,
+        };
+        let agent = Agent::start(&config, model, options, queue.clone())?;
+        let calls = listen(&config);
         tracing::info!("mode {}; stop with Ctrl-C", config.mode);
-        agent.run(stop).await
+        agent.run(stop, calls).await
     });
     let summary = outcome.map(|summary| queue.offer(Told::Summary(Box::new(summary))));
     drop(queue);
@@ -51,8 +60,18 @@ pub fn run(args: Run, mut config: Config) -> anyhow::Result<()> {
     printed.context("failed to write results")
 }
 
+/// Where commands come from. Without a socket it watches and blocks all the same, and says that nobody
+/// can give it commands.
+fn listen(config: &Config) -> Receiver<Call> {
+    let server = Server::bind(&instance_dir(&config.runtime_dir), config.control.group.as_deref());
+    server.and_then(Server::start).unwrap_or_else(|error| {
+        tracing::warn!("no commands can be given while it runs: {error:#}");
+        tokio::sync::mpsc::channel(1).1
+    })
+}
+
 /// Writes what comes until there is no more to come.
-fn print(told: Receiver<Told>, format: LiveFormat) -> io::Result<()> {
+fn print(told: mpsc::Receiver<Told>, format: LiveFormat) -> io::Result<()> {
     let stdout = io::stdout();
     let style = Style::choose(stdout.is_terminal(), std::env::var_os("NO_COLOR").as_deref());
     let output = BufWriter::new(stdout);

@@ -3,13 +3,16 @@
 //! Here are the words and how they travel. What a request does is the agent's.
 
 pub mod answer;
+pub mod client;
 pub mod protocol;
+pub mod server;
 
 pub use answer::{
     AllowEffect, AllowKind, AllowLine, Answer, BlockLine, BudgetLine, DomainLine, Explanation,
     ModeState, Pending, Reversion, StatusReply, TableUse, VerifiedHow, VerifyLine,
 };
 pub use protocol::{EffectWanted, Reply, Request};
+pub use server::{Call, Peer, Server};
 
 use std::path::{Path, PathBuf};
 
@@ -21,3 +24,6 @@ pub const SOCKET: &str = "detector.sock";
 pub fn socket_path(runtime_dir: &Path) -> PathBuf {
     crate::instance::instance_dir(runtime_dir).join(SOCKET)
 }
+
+#[cfg(test)]
+mod tests;

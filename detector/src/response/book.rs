@@ -17,8 +17,8 @@ use anyhow::Context as _;
 use detector_common::FlowKey;
 use detector_common::policy::Hits;
 
-pub use exceptions::{ExceptionKind, Spared};
 pub use budgets::Standpoint;
+pub use exceptions::{ExceptionKind, Spared};
 pub use operator::{Add, AllowSettled, Pending, Placed};
 
 use super::enforcer::{Effect, Enforcer, EntryNumber, Order, Span};
@@ -27,7 +27,6 @@ use super::target::Target;
 use crate::network::{Network, ip};
 use crate::verdict::{ActionTaken, AlertId, Technique};
 use exceptions::Exceptions;
-
 
 /// Who made a change.
 pub const AGENT: &str = "agent";
@@ -79,7 +78,7 @@ impl Outcome {
 pub struct Change {
     pub action: &'static str,
     pub who: String,
-    pub target: Option<String>,
+    pub target: Option<Target>,
     pub number: Option<EntryNumber>,
     pub why: String,
     pub alert: Option<AlertId>,
@@ -199,6 +198,12 @@ impl Book {
         self.blocks.iter().map(|(number, standing)| (*number, standing))
     }
 
+    /// One block.
+    #[must_use]
+    pub fn block(&self, number: EntryNumber) -> Option<&Standing> {
+        self.blocks.get(&number)
+    }
+
     /// Domains for a resolver to refuse, in order.
     pub fn domains(&self, now_ns: u64) -> impl Iterator<Item = (&str, &DomainBlock)> {
         let live = move |(_, domain): &(&Arc<str>, &DomainBlock)| domain.until_ns > now_ns;
@@ -242,11 +247,8 @@ impl Book {
             return Ok(Outcome::of(action));
         }
         self.accuse(accusation, target, &wish, now_ns, enforcer)?;
-        let action = if self.mode == Mode::Simulate {
-            ActionTaken::Simulated
-        } else {
-            taken(wish.effect)
-        };
+        let action =
+            if self.mode == Mode::Simulate { ActionTaken::Simulated } else { taken(wish.effect) };
         Ok(Outcome { action, note: Some(format!("{target}")), fresh: true })
     }
 
@@ -303,12 +305,12 @@ impl Book {
         let kinds = [ActionKind::DropFlow, ActionKind::DropSession, ActionKind::DropDestination];
         let exact = kinds.iter().map(|kind| target(accusation, *kind));
         let host = Target::Host(accusation.src);
-        let service = accusation
-            .dst_port
-            .map(|port| Target::Service { destination: accusation.dst, port });
+        let service =
+            accusation.dst_port.map(|port| Target::Service { destination: accusation.dst, port });
         let in_force = |number: &EntryNumber| {
             self.blocks.get(number).is_some_and(|standing| {
-                standing.order.span.holds(now_ns) && strength(standing.order.effect) >= strength(effect)
+                standing.order.span.holds(now_ns)
+                    && strength(standing.order.effect) >= strength(effect)
             })
         };
         exact
@@ -507,11 +509,7 @@ impl Book {
     }
 
     /// Takes over what an earlier agent left with the enforcer.
-    pub fn adopt(
-        &mut self,
-        orders: impl IntoIterator<Item = (EntryNumber, Order)>,
-        now_ns: u64,
-    ) {
+    pub fn adopt(&mut self, orders: impl IntoIterator<Item = (EntryNumber, Order)>, now_ns: u64) {
         for (number, order) in orders {
             let by = if order.by_agent { AGENT } else { "a person" };
             let standing = Standing {
@@ -540,7 +538,7 @@ impl Change {
         Self {
             action,
             who: standing.by.clone(),
-            target: Some(standing.order.target.to_string()),
+            target: Some(standing.order.target),
             why: standing.why.clone(),
             alert: standing.alert,
             until_ns: Some(standing.until_ns),

@@ -29,9 +29,14 @@ impl Span {
 pub enum Effect {
     Drop,
     /// Outbound packets beyond so many IP bytes a second are dropped; so many may come at once.
-    Police { bytes_per_second: u64, burst_bytes: u64 },
+    Police {
+        bytes_per_second: u64,
+        burst_bytes: u64,
+    },
     /// Outbound packets get this codepoint, 0 to 63.
-    Mark { dscp: u8 },
+    Mark {
+        dscp: u8,
+    },
 }
 
 /// An entry as it is asked for.

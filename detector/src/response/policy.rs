@@ -72,7 +72,10 @@ impl ActionRule {
     /// What is missing or wrong, with what would do.
     pub fn check(&self, max_ttl_secs: u64) -> anyhow::Result<()> {
         if let Some(score) = self.at_least {
-            ensure!((0.0..=1.0).contains(&score), "at_least is {score}: a score is between 0 and 1");
+            ensure!(
+                (0.0..=1.0).contains(&score),
+                "at_least is {score}: a score is between 0 and 1"
+            );
         }
         if let Some(ttl) = self.ttl_secs {
             ensure!(
@@ -155,11 +158,7 @@ impl Policy {
             ActionKind::Mark => Effect::Mark { dscp: rule.dscp.unwrap_or(0) },
             _ => Effect::Drop,
         };
-        Wish {
-            kind: rule.action,
-            effect,
-            ttl: rule.ttl_secs.map_or(self.ttl, Duration::from_secs),
-        }
+        Wish { kind: rule.action, effect, ttl: rule.ttl_secs.map_or(self.ttl, Duration::from_secs) }
     }
 
     /// How long the next block of a pair lasts that was blocked `times` before.

@@ -80,6 +80,7 @@ struct AlertLine<'a> {
     ja4: Option<&'a str>,
     reasons: Vec<ReasonLine<'a>>,
     action: &'static str,
+    action_note: Option<&'a str>,
     model: &'a str,
 }
 
@@ -129,6 +130,7 @@ impl<'a> AlertLine<'a> {
             ja4: alert.ja4.as_deref(),
             reasons: alert.reasons.iter().map(reason).collect(),
             action: alert.action.name(),
+            action_note: alert.action_note.as_deref(),
             model: &alert.model,
         }
     }
@@ -259,7 +261,7 @@ mod tests {
             r#""reasons":[{"feature":"producer_consumer_ratio","value":0.75,"contribution":0.75,"#,
             r#""text":"sent 48 MB, received 300 kB: 160 to 1"},"#,
             r#"{"feature":"bias","value":null,"contribution":0.125,"text":"where every session starts"}],"#,
-            r#""action":"none","model":"session-1"}"#,
+            r#""action":"none","action_note":null,"model":"session-1"}"#,
             "\n"
         );
         assert_eq!(text, expected);

@@ -194,16 +194,22 @@ impl<W: Write> Sink for TableSink<W> {
 const INDENT: &str = "                     ";
 
 fn action(alert: &Alert) -> Option<String> {
+    let because = |what: &str| match &alert.action_note {
+        Some(note) => format!("{what}: {note}"),
+        None => what.to_owned(),
+    };
     match alert.action {
         ActionTaken::None => None,
-        ActionTaken::Simulated => Some("would be blocked (mode simulate)".to_owned()),
+        ActionTaken::Simulated => Some(because("would be blocked (mode simulate)")),
         ActionTaken::Blocked => {
             let leaked =
                 units::bytes(alert.bytes_leaked_before_block.unwrap_or(alert.bytes_leaked));
-            Some(format!("blocked, after {leaked}"))
+            Some(because(&format!("blocked, after {leaked}")))
         }
-        ActionTaken::Refused => Some("not blocked: a never-block network covers it".to_owned()),
-        ActionTaken::Failed => Some("not blocked: the block could not be placed".to_owned()),
+        ActionTaken::Policed => Some(because("held to a rate")),
+        ActionTaken::Marked => Some(because("marked")),
+        ActionTaken::Refused => Some(because("not blocked")),
+        ActionTaken::Failed => Some(because("not blocked, the block could not be placed")),
     }
 }
 

@@ -2,4 +2,5 @@
 //! types and the flow layer, and never judge.
 
 pub mod capture;
+pub mod host;
 pub mod kernel;

@@ -266,6 +266,7 @@ pub(crate) mod example {
                 reason("bias", None, 0.125, "where every session starts"),
             ],
             action: ActionTaken::None,
+            action_note: None,
             model: "session-1".into(),
         }
     }

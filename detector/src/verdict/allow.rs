@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::features::{Sample, Timestamp};
-use crate::flow::{Session, Side};
+use crate::flow::Side;
 use crate::network::Network;
 
 use super::services::is_under;
@@ -111,6 +111,8 @@ pub struct Allowed {
     pub entry: Entry,
     /// Added while it ran.
     pub at_run_time: bool,
+    /// By whom; empty for the configuration's.
+    pub by: String,
     /// In force from here until there, in nanoseconds since the epoch.
     pub from_ns: u64,
     pub until_ns: u64,
@@ -139,7 +141,8 @@ impl AllowList {
     pub fn add(&mut self, id: String, entry: Entry, at_run_time: bool) -> Result<&Allowed, String> {
         entry.check()?;
         let until_ns = entry.expires_ns()?;
-        self.entries.push(Allowed { id, entry, at_run_time, from_ns: 0, until_ns, hits: 0 });
+        let by = String::new();
+        self.entries.push(Allowed { id, entry, at_run_time, by, from_ns: 0, until_ns, hits: 0 });
         Ok(&self.entries[self.entries.len() - 1])
     }
 
@@ -147,6 +150,11 @@ impl AllowList {
     pub fn remove(&mut self, id: &str) -> Option<Allowed> {
         let place = self.entries.iter().position(|allowed| allowed.id == id)?;
         Some(self.entries.remove(place))
+    }
+
+    /// Takes out the entries added at run time whose time is over.
+    pub fn expire(&mut self, now_ns: u64) {
+        self.entries.retain(|allowed| !allowed.at_run_time || now_ns < allowed.until_ns);
     }
 
     /// The entry of this id, to be looked at or changed.
@@ -181,7 +189,7 @@ impl AllowList {
 mod tests {
     use super::*;
     use crate::features::example;
-    use crate::flow::SessionKey;
+    use crate::flow::{Session, SessionKey};
     use crate::network::octets;
 
     fn session() -> Session {

@@ -32,6 +32,10 @@ const TRIAL: ObjectConfig = ObjectConfig {
     ring_buffer_bytes: 4_096,
     decapsulation: detector_common::parse::Decapsulation { vxlan: false, gre: false, gtp_u: false },
     heads_per_second: 0,
+    max_blocks: 64,
+    max_prefixes: 64,
+    max_exceptions: 64,
+    max_budgets: 64,
 };
 
 pub(super) fn examine(config: &Config, report: &mut Report) {

@@ -7,6 +7,7 @@ use detector_common::policy::{Budget, BudgetKey};
 use super::{AGENT, Book, Change, SECOND, nanoseconds};
 use crate::network::ip;
 use crate::response::enforcer::Enforcer;
+use crate::response::target::Target;
 
 /// A raised budget is this many times the old one: a judgement at each power, as with checkpoints.
 const RAISE: u64 = 4;
@@ -92,7 +93,7 @@ impl Book {
         self.changes.push(Change {
             action: "budget_raised",
             who: who.to_owned(),
-            target: Some(format!("pair {} {}", ip(&key.home), ip(&key.destination))),
+            target: Some(Target::Pair { home: key.home, destination: key.destination }),
             why,
             detail: Some(format!(
                 "{} passed, {} were held; now {until}",

@@ -86,9 +86,22 @@ pub(super) struct Exceptions {
 /// Public resolvers, which carry the innocent, too: Google, Cloudflare, Quad9, OpenDNS (their own
 /// documentation).
 const PUBLIC_RESOLVERS: [&str; 16] = [
-    "8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9", "149.112.112.112", "208.67.222.222",
-    "208.67.220.220", "2001:4860:4860::8888", "2001:4860:4860::8844", "2606:4700:4700::1111",
-    "2606:4700:4700::1001", "2620:fe::fe", "2620:fe::9", "2620:119:35::35", "2620:119:53::53",
+    "8.8.8.8",
+    "8.8.4.4",
+    "1.1.1.1",
+    "1.0.0.1",
+    "9.9.9.9",
+    "149.112.112.112",
+    "208.67.222.222",
+    "208.67.220.220",
+    "2001:4860:4860::8888",
+    "2001:4860:4860::8844",
+    "2606:4700:4700::1111",
+    "2606:4700:4700::1001",
+    "2620:fe::fe",
+    "2620:fe::9",
+    "2620:119:35::35",
+    "2620:119:53::53",
 ];
 
 /// For good.
@@ -237,7 +250,7 @@ impl Book {
                 self.changes.push(Change {
                     action: "disallowed",
                     who: AGENT.to_owned(),
-                    target: Some(network.to_string()),
+                    target: Some(Target::Destination(*network)),
                     why: "its time is over".to_owned(),
                     detail: Some(source.why),
                     ..Change::default()
@@ -289,8 +302,7 @@ impl Book {
         let in_force = |placed: &&Placed| placed.exception.span.holds(now_ns);
         for placed in self.exceptions.placed.values().filter(in_force) {
             let Exception { network, as_destination, .. } = placed.exception;
-            let hits_other =
-                !as_destination && other.is_some_and(|other| network.overlaps(&other));
+            let hits_other = !as_destination && other.is_some_and(|other| network.overlaps(&other));
             if !network.overlaps(&destination) && !hits_other {
                 continue;
             }

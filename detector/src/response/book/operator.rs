@@ -28,16 +28,26 @@ pub struct Pending {
 
 #[derive(Clone, Debug)]
 enum Undo {
-    Mode { old: Mode },
+    Mode {
+        old: Mode,
+    },
     /// Was placed, and ends.
     Placed(EntryNumber),
     /// Were suspended, and come back.
     Suspended(Vec<EntryNumber>),
     /// Was allowed under this id, with the span it has if it is confirmed, and the blocks that it
     /// suspended.
-    Allowed { network: Option<Network>, id: String, span: Span, suspended: Vec<EntryNumber> },
+    Allowed {
+        network: Option<Network>,
+        id: String,
+        span: Span,
+        suspended: Vec<EntryNumber>,
+    },
     /// Was disallowed, and comes back.
-    Disallowed { network: Option<Network>, id: String },
+    Disallowed {
+        network: Option<Network>,
+        id: String,
+    },
 }
 
 /// A block that somebody asks for.
@@ -61,7 +71,7 @@ pub struct Placed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AllowSettled {
     /// The entry stays, for good or until its own end.
-    Stays(String),
+    Stays { id: String, until_ns: u64 },
     /// The entry goes.
     Goes(String),
 }
@@ -83,7 +93,11 @@ impl Book {
         let Add { target, effect, simulated, ttl, why } = add;
         let ttl = ttl.unwrap_or(self.policy.ttl);
         let max = self.policy.max_ttl;
-        ensure!(!ttl.is_zero(), "a block needs an end: its ttl is 0, use 1 s to {} s", max.as_secs());
+        ensure!(
+            !ttl.is_zero(),
+            "a block needs an end: its ttl is 0, use 1 s to {} s",
+            max.as_secs()
+        );
         ensure!(
             ttl <= max,
             "the ttl is {} s: at most {} s, which is block.max_ttl_secs",
@@ -327,7 +341,7 @@ impl Book {
         let mut change = Change {
             action: "allowed",
             who: who.to_owned(),
-            target: network.map(|network| network.to_string()),
+            target: network.map(Target::Destination),
             why: why.to_owned(),
             until_ns: (span.until_ns != u64::MAX).then_some(span.until_ns),
             detail: Some(format!("entry {id}, {} blocks released", meant.len())),
@@ -385,7 +399,7 @@ impl Book {
         self.changes.push(Change {
             action: "disallowed",
             who: who.to_owned(),
-            target: network.map(|network| network.to_string()),
+            target: network.map(Target::Destination),
             why: "asked for".to_owned(),
             detail: Some(format!("entry {id}")),
             ..Change::default()
@@ -428,6 +442,23 @@ impl Book {
     /// Changes that wait for confirmation.
     pub fn pending(&self) -> impl Iterator<Item = (u64, &Pending)> {
         self.pending.iter().map(|(id, pending)| (*id, pending))
+    }
+
+    /// The mode that returns unless it is confirmed: id, when, and which.
+    #[must_use]
+    pub fn pending_mode(&self) -> Option<(u64, u64, Mode)> {
+        self.pending.iter().find_map(|(id, pending)| match pending.change {
+            Undo::Mode { old } => Some((*id, pending.until_ns, old)),
+            _ => None,
+        })
+    }
+
+    /// Whether an allowlist entry was added and waits for its confirmation.
+    #[must_use]
+    pub fn is_allow_pending(&self, entry: &str) -> bool {
+        self.pending.values().any(|pending| {
+            matches!(&pending.change, Undo::Allowed { id, .. } if id == entry)
+        })
     }
 
     /// Confirms one change, or all. Returns which, and what it means for allowlist entries.
@@ -495,7 +526,7 @@ impl Book {
                     self.set_sources(*network, sources, now_ns, enforcer)?;
                 }
                 self.let_go(suspended, who, now_ns, enforcer)?;
-                return Ok(Some(AllowSettled::Stays(id.clone())));
+                return Ok(Some(AllowSettled::Stays { id: id.clone(), until_ns: span.until_ns }));
             }
             Undo::Disallowed { network, id } => {
                 if let Some(network) = network {

@@ -1,0 +1,454 @@
+use super::*;
+use crate::network::octets;
+use crate::response::enforcer::DryRun;
+use crate::response::policy::{ActionRule, police};
+
+const MINUTE: u64 = 60 * SECOND;
+/// Some time after the epoch.
+const START: u64 = 1_000 * SECOND;
+
+fn address(text: &str) -> [u8; 16] {
+    octets(text.parse().unwrap())
+}
+
+fn network(text: &str) -> Network {
+    text.parse().unwrap()
+}
+
+fn accusation(dst: &str) -> Accusation {
+    let (src, dst) = (address("10.0.0.7"), address(dst));
+    let flow = FlowKey {
+        low: src.min(dst),
+        high: src.max(dst),
+        low_port: 40_000_u16.to_be_bytes(),
+        high_port: 443_u16.to_be_bytes(),
+        protocol: 6,
+        ..FlowKey::default()
+    };
+    Accusation {
+        alert: AlertId(7),
+        technique: Technique::BulkUpload,
+        score: 0.9,
+        src,
+        dst,
+        dst_port: Some(443),
+        server_port: 443,
+        dst_name: None,
+        domain: None,
+        flow,
+    }
+}
+
+/// A book with its enforcer and a clock.
+struct Desk {
+    book: Book,
+    enforcer: DryRun,
+    now_ns: u64,
+}
+
+impl Desk {
+    fn new(mode: Mode, policy: Policy) -> Self {
+        let mut enforcer = DryRun::default();
+        enforcer.mode = mode;
+        let mut book = Book::new(policy, mode, START);
+        book.set_home(vec![network("10.0.0.0/8"), network("fd00::/8")]);
+        Self { book, enforcer, now_ns: START }
+    }
+
+    fn blocking() -> Self {
+        Self::new(Mode::Block, Policy::default())
+    }
+
+    fn accuse(&mut self, dst: &str) -> Outcome {
+        self.respond(&accusation(dst))
+    }
+
+    fn respond(&mut self, accusation: &Accusation) -> Outcome {
+        self.book.respond(accusation, self.now_ns, &mut self.enforcer).unwrap()
+    }
+
+    fn add(&mut self, target: &str, ttl_secs: u64, confirm: Option<u64>) -> Result<Placed, String> {
+        let add = Add {
+            target: target.parse().unwrap(),
+            effect: Effect::Drop,
+            simulated: false,
+            ttl: Some(Duration::from_secs(ttl_secs)),
+            why: "a test".to_owned(),
+        };
+        let confirm = confirm.map(Duration::from_secs);
+        let placed = self.book.add(&add, "uid 0 (root)", confirm, self.now_ns, &mut self.enforcer);
+        placed.map_err(|error| format!("{error:#}"))
+    }
+
+    fn spare(&mut self, surroundings: &[(&str, ExceptionKind)]) {
+        let all: Vec<_> = surroundings
+            .iter()
+            .map(|(text, kind)| (network(text), kind.clone(), String::new()))
+            .collect();
+        self.book.set_surroundings(&all, self.now_ns, &mut self.enforcer).unwrap();
+    }
+
+    fn pass(&mut self, ns: u64) {
+        self.now_ns += ns;
+        self.book.tick(self.now_ns, &mut self.enforcer).unwrap();
+    }
+
+    /// Targets in force with the enforcer, in words.
+    fn in_force(&self) -> Vec<String> {
+        let orders = self.enforcer.orders.values();
+        let live = orders.filter(|order| order.span.holds(self.now_ns));
+        live.map(|order| order.target.to_string()).collect()
+    }
+
+    fn actions(&mut self) -> Vec<&'static str> {
+        self.book.take_changes().iter().map(|change| change.action).collect()
+    }
+}
+
+#[test]
+fn a_session_is_blocked_once_and_for_a_while() {
+    let mut desk = Desk::blocking();
+    let outcome = desk.accuse("192.0.2.1");
+    assert_eq!((outcome.action, outcome.fresh), (ActionTaken::Blocked, true));
+    assert_eq!(desk.in_force(), ["pair 10.0.0.7 192.0.2.1"]);
+    let again = desk.accuse("192.0.2.1");
+    assert_eq!((again.action, again.fresh), (ActionTaken::Blocked, false));
+    desk.pass(600 * SECOND);
+    assert!(desk.enforcer.orders.is_empty());
+    assert_eq!(desk.actions(), ["placed", "expired"]);
+}
+
+#[test]
+fn what_is_done_follows_mode_technique_and_score() {
+    let rules = vec![
+        ActionRule {
+            technique: Some(Technique::SlowDrip),
+            action: ActionKind::Police,
+            bytes_per_second: Some(1_000),
+            ..ActionRule::default()
+        },
+        ActionRule {
+            at_least: Some(0.95),
+            action: ActionKind::DropDestination,
+            ..ActionRule::default()
+        },
+        ActionRule {
+            technique: Some(Technique::Tunnel),
+            action: ActionKind::DropFlow,
+            ..ActionRule::default()
+        },
+        ActionRule {
+            technique: Some(Technique::DnsTunnel),
+            action: ActionKind::Observe,
+            ..ActionRule::default()
+        },
+        ActionRule {
+            technique: Some(Technique::ClearUpload),
+            action: ActionKind::Mark,
+            dscp: Some(8),
+            ..ActionRule::default()
+        },
+    ];
+    let check = |mode, technique, score, action, target: &[&str]| {
+        let policy = Policy { rules: rules.clone(), ..Policy::default() };
+        let mut desk = Desk::new(mode, policy);
+        let accusation = Accusation { technique, score, ..accusation("192.0.2.1") };
+        assert_eq!(desk.respond(&accusation).action, action, "{mode} {technique:?} {score}");
+        assert_eq!(desk.in_force(), target);
+    };
+    let pair = &["pair 10.0.0.7 192.0.2.1"];
+    let destination = &["destination 192.0.2.1"];
+    let flow = &["flow 6 10.0.0.7:40000 192.0.2.1:443"];
+    check(Mode::Observe, Technique::BulkUpload, 0.9, ActionTaken::None, &[]);
+    check(Mode::Simulate, Technique::BulkUpload, 0.9, ActionTaken::Simulated, pair);
+    check(Mode::Block, Technique::BulkUpload, 0.9, ActionTaken::Blocked, pair);
+    check(Mode::Block, Technique::BulkUpload, 0.96, ActionTaken::Blocked, destination);
+    check(Mode::Block, Technique::SlowDrip, 0.99, ActionTaken::Policed, pair);
+    check(Mode::Block, Technique::Tunnel, 0.8, ActionTaken::Blocked, flow);
+    check(Mode::Block, Technique::DnsTunnel, 0.8, ActionTaken::None, &[]);
+    check(Mode::Block, Technique::ClearUpload, 0.8, ActionTaken::Marked, pair);
+}
+
+#[test]
+fn repeaters_are_blocked_for_longer() {
+    let mut desk = Desk::blocking();
+    for times in 1..=3 {
+        desk.accuse("192.0.2.1");
+        let (_, standing) = desk.book.blocks().next().unwrap();
+        assert_eq!((standing.times, standing.until_ns - desk.now_ns), (times, u64::from(times) * 600 * SECOND));
+        desk.pass(u64::from(times) * 600 * SECOND);
+    }
+    desk.pass(2 * OFFENCE_MEMORY_NS);
+    desk.accuse("192.0.2.1");
+    assert_eq!(desk.book.blocks().next().unwrap().1.times, 1);
+}
+
+#[test]
+fn a_block_is_extended_only_while_packets_come() {
+    for (packets_come, expected) in [(true, true), (false, false)] {
+        let mut desk = Desk::blocking();
+        desk.accuse("192.0.2.1");
+        let (number, _) = desk.book.blocks().next().unwrap();
+        for second in 0..601 {
+            let packets = if packets_come { second } else { 5 };
+            desk.enforcer.hits.insert(number, Hits { packets, ..Hits::default() });
+            desk.pass(SECOND);
+        }
+        assert_eq!(!desk.in_force().is_empty(), expected, "packets come: {packets_come}");
+        if packets_come {
+            // And not for ever.
+            for second in 601..15_000 {
+                desk.enforcer.hits.insert(number, Hits { packets: second, ..Hits::default() });
+                desk.pass(SECOND);
+            }
+            assert!(desk.in_force().is_empty());
+        }
+    }
+}
+
+#[test]
+fn nothing_of_this_is_ever_blocked() {
+    let mut desk = Desk::blocking();
+    desk.spare(&[
+        ("10.0.0.1", ExceptionKind::Own),
+        ("10.0.0.254", ExceptionKind::Gateway),
+        ("10.0.0.53", ExceptionKind::Resolver),
+        ("198.51.100.9", ExceptionKind::Administrator),
+        ("192.0.2.0/24", ExceptionKind::Configured),
+    ]);
+    let check = |desk: &mut Desk, target: &str, expected: &str| {
+        let refused = desk.add(target, 60, None).unwrap_err();
+        assert!(refused.contains(expected), "{target}: {refused}");
+    };
+    check(&mut desk, "destination 192.0.2.7", "192.0.2.0/24 is in never_block");
+    check(&mut desk, "destination 192.0.0.0/16", "192.0.2.0/24 is in never_block");
+    check(&mut desk, "pair 10.0.0.7 192.0.2.7", "in never_block");
+    check(&mut desk, "flow tcp 10.0.0.7:1 192.0.2.7:2", "in never_block");
+    check(&mut desk, "service 10.0.0.53:53", "a resolver of this host");
+    check(&mut desk, "host 198.51.100.9", "administrative connection");
+    check(&mut desk, "pair 198.51.100.9 203.0.113.1", "administrative connection");
+    check(&mut desk, "destination 10.0.0.254", "a gateway of this host");
+    check(&mut desk, "host 10.0.0.1", "an address of this host");
+    check(&mut desk, "pair 10.0.0.7 10.0.0.1", "an address of this host");
+    check(&mut desk, "destination 10.0.0.0/8", "the home network 10.0.0.0/8 as a whole");
+    check(&mut desk, "destination 0.0.0.0/0", "the default route");
+    check(&mut desk, "destination ::/0", "the default route");
+    // What leaks from this host itself is another matter.
+    desk.add("pair 10.0.0.1 203.0.113.1", 60, None).unwrap();
+    let outcome = desk.accuse("192.0.2.1");
+    assert_eq!(outcome.action, ActionTaken::Refused);
+    assert!(outcome.note.unwrap().contains("never_block"));
+}
+
+#[test]
+fn a_ttl_has_bounds() {
+    let mut desk = Desk::blocking();
+    let check = |desk: &mut Desk, ttl, expected: &str| {
+        let refused = desk.add("host 10.0.0.7", ttl, None).unwrap_err();
+        assert!(refused.contains(expected), "{refused}");
+    };
+    check(&mut desk, 0, "its ttl is 0");
+    check(&mut desk, 14_401, "at most 14400 s");
+    desk.enforcer.capacity = 0;
+    check(&mut desk, 60, "full");
+    assert_eq!(desk.book.blocks().count(), 0);
+}
+
+#[test]
+fn what_is_spared_later_is_released_at_once() {
+    let mut desk = Desk::blocking();
+    desk.accuse("192.0.2.1");
+    desk.spare(&[("192.0.2.1", ExceptionKind::Administrator)]);
+    assert!(desk.in_force().is_empty());
+    assert_eq!(desk.accuse("192.0.2.1").action, ActionTaken::Refused);
+    desk.spare(&[]);
+    assert!(desk.enforcer.exceptions.is_empty());
+    assert_eq!(desk.accuse("192.0.2.1").action, ActionTaken::Blocked);
+}
+
+#[test]
+fn several_sources_are_one_exception() {
+    let mut desk = Desk::blocking();
+    desk.spare(&[("10.0.0.1", ExceptionKind::Own), ("10.0.0.1", ExceptionKind::Gateway)]);
+    assert_eq!(desk.enforcer.exceptions.len(), 1);
+    assert!(!desk.enforcer.exceptions.values().next().unwrap().as_destination);
+    desk.spare(&[("10.0.0.1", ExceptionKind::Own)]);
+    assert!(desk.enforcer.exceptions.values().next().unwrap().as_destination);
+}
+
+#[test]
+fn a_tunnel_through_a_resolver_is_for_the_resolver() {
+    let mut desk = Desk::blocking();
+    desk.spare(&[("10.0.0.53", ExceptionKind::Resolver)]);
+    for resolver in ["10.0.0.53", "8.8.8.8"] {
+        let accusation =
+            Accusation { domain: Some("tunnel.example".into()), ..accusation(resolver) };
+        let outcome = desk.respond(&accusation);
+        assert_eq!(outcome.action, ActionTaken::Refused);
+        assert!(outcome.note.unwrap().contains("--format rpz"));
+    }
+    let domains: Vec<&str> = desk.book.domains(desk.now_ns).map(|(name, _)| name).collect();
+    assert_eq!(domains, ["tunnel.example"]);
+    // A server that is nobody's resolver is blocked.
+    let own = Accusation { domain: Some("tunnel.example".into()), ..accusation("203.0.113.5") };
+    assert_eq!(desk.respond(&own).action, ActionTaken::Blocked);
+}
+
+#[test]
+fn what_a_person_released_is_left_alone() {
+    let mut desk = Desk::blocking();
+    desk.accuse("192.0.2.1");
+    let number = desk.book.find(None, Some(&"pair 192.0.2.1 10.0.0.7".parse().unwrap())).unwrap();
+    let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
+    desk.book.release(&[number], "released", "uid 0", None, now_ns, enforcer).unwrap();
+    assert!(desk.in_force().is_empty());
+    assert_eq!(desk.accuse("192.0.2.1").action, ActionTaken::Refused);
+    desk.pass(3_601 * SECOND);
+    assert_eq!(desk.accuse("192.0.2.1").action, ActionTaken::Blocked);
+}
+
+/// Each change with a confirmation, and what is in force in the end.
+#[test]
+fn what_is_not_confirmed_returns() {
+    for confirmed in [true, false] {
+        let mut desk = Desk::blocking();
+        desk.add("host 10.0.0.8", 600, None).unwrap();
+        let old = desk.book.find(None, Some(&"host 10.0.0.8".parse().unwrap())).unwrap();
+        let minute = Some(Duration::from_secs(60));
+        let placed = desk.add("host 10.0.0.9", 600, Some(60)).unwrap();
+        assert!(placed.pending.is_some());
+        let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
+        let pending =
+            desk.book.release(&[old], "released", "uid 0", minute, now_ns, enforcer).unwrap();
+        assert!(pending.is_some());
+        desk.book.set_mode(Mode::Simulate, "uid 0", minute, now_ns, enforcer).unwrap();
+        let spared = Some(network("192.0.2.0/24"));
+        let allow = |desk: &mut Desk, id: &str, network| {
+            let span = Span { from_ns: 0, until_ns: u64::MAX };
+            let none = |_: &Standing| false;
+            let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
+            desk.book.allow(id, network, "", span, &none, "uid 0", minute, now_ns, enforcer).unwrap()
+        };
+        allow(&mut desk, "o1", spared);
+        // The enforcer knows when each returns, for when the agent is gone.
+        assert_eq!(desk.in_force(), ["host 10.0.0.9"]);
+        let later = desk.now_ns + MINUTE;
+        let ends: Vec<bool> =
+            desk.enforcer.orders.values().map(|order| order.span.holds(later)).collect();
+        assert_eq!(ends, [true, false]);
+        assert_eq!(desk.enforcer.then, Some((later, Mode::Block)));
+        assert!(!desk.enforcer.exceptions.values().next().unwrap().span.holds(later));
+        if confirmed {
+            let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
+            let (what, settled) = desk.book.confirm(None, "uid 0", now_ns, enforcer).unwrap();
+            assert_eq!((what.len(), settled.len()), (4, 1));
+        }
+        desk.pass(MINUTE);
+        let expected = if confirmed { "host 10.0.0.9" } else { "host 10.0.0.8" };
+        assert_eq!(desk.in_force(), [expected]);
+        let mode = if confirmed { Mode::Simulate } else { Mode::Block };
+        assert_eq!((desk.book.mode(), desk.enforcer.mode, desk.enforcer.then), (mode, mode, None));
+        assert_eq!(desk.enforcer.exceptions.len(), usize::from(confirmed));
+        assert_eq!(desk.book.pending().count(), 0);
+    }
+}
+
+#[test]
+fn what_is_allowed_no_longer_returns_unless_confirmed() {
+    for confirmed in [true, false] {
+        let mut desk = Desk::blocking();
+        let span = Span { from_ns: 0, until_ns: u64::MAX };
+        let spared = Some(network("192.0.2.0/24"));
+        let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
+        let none = |_: &Standing| false;
+        desk.book.allow("o1", spared, "", span, &none, "uid 0", None, now_ns, enforcer).unwrap();
+        let minute = Some(Duration::from_secs(60));
+        desk.book.disallow("o1", "uid 0", minute, now_ns, enforcer).unwrap();
+        assert_eq!(desk.accuse("192.0.2.1").action, ActionTaken::Blocked);
+        if confirmed {
+            let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
+            desk.book.confirm(None, "uid 0", now_ns, enforcer).unwrap();
+        }
+        desk.pass(MINUTE);
+        assert_eq!(desk.enforcer.exceptions.len(), usize::from(!confirmed));
+    }
+}
+
+#[test]
+fn an_allowed_destination_ends_its_blocks() {
+    let mut desk = Desk::blocking();
+    desk.accuse("192.0.2.1");
+    desk.accuse("203.0.113.1");
+    let span = Span { from_ns: 0, until_ns: desk.now_ns + MINUTE };
+    let covers = |standing: &Standing| {
+        standing.parties.as_ref().is_some_and(|parties| parties.dst == address("203.0.113.1"))
+    };
+    let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
+    let spared = Some(network("192.0.2.0/24"));
+    desk.book.allow("o1", spared, "a backup", span, &covers, "uid 0", None, now_ns, enforcer).unwrap();
+    assert!(desk.in_force().is_empty());
+    desk.pass(MINUTE);
+    assert!(desk.enforcer.exceptions.is_empty());
+    assert_eq!(desk.actions(), ["placed", "placed", "released", "released", "allowed", "disallowed"]);
+}
+
+#[test]
+fn a_simulated_block_becomes_real_only_by_a_new_judgement() {
+    let mut desk = Desk::new(Mode::Simulate, Policy::default());
+    desk.accuse("192.0.2.1");
+    let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
+    desk.book.set_mode(Mode::Block, "uid 0", None, now_ns, enforcer).unwrap();
+    assert!(desk.enforcer.orders.values().all(|order| order.simulated));
+    assert_eq!(desk.accuse("192.0.2.1").action, ActionTaken::Blocked);
+    assert!(desk.enforcer.orders.values().all(|order| !order.simulated));
+}
+
+#[test]
+fn a_stronger_action_replaces_a_weaker_one() {
+    let rules = vec![ActionRule {
+        technique: Some(Technique::SlowDrip),
+        action: ActionKind::Police,
+        bytes_per_second: Some(1_000),
+        ..ActionRule::default()
+    }];
+    let mut desk = Desk::new(Mode::Block, Policy { rules, ..Policy::default() });
+    let drip = Accusation { technique: Technique::SlowDrip, ..accusation("192.0.2.1") };
+    assert_eq!(desk.respond(&drip).action, ActionTaken::Policed);
+    assert_eq!(desk.enforcer.orders.values().next().unwrap().effect, police(1_000));
+    assert_eq!(desk.accuse("192.0.2.1").action, ActionTaken::Blocked);
+    assert_eq!(desk.enforcer.orders.len(), 1);
+    assert_eq!(desk.respond(&drip).action, ActionTaken::Blocked);
+}
+
+#[test]
+fn a_verdict_raises_a_budget_or_does_not() {
+    use detector_common::policy::{Budget, BudgetKey};
+    let key = BudgetKey { home: address("10.0.0.7"), destination: address("192.0.2.1") };
+    let check = |standpoint, charged, held_since, expected: u64| {
+        let mut desk = Desk::blocking();
+        let budget = Budget { limit: 65_536, charged, held_since, ..Budget::default() };
+        desk.enforcer.budgets.insert(key, budget);
+        let enforcer = &mut desk.enforcer;
+        desk.book.judged(&key.home, &key.destination, standpoint, enforcer).unwrap();
+        assert_eq!(desk.enforcer.budgets[&key].limit, expected, "{standpoint:?} {charged}");
+    };
+    check(Standpoint::Scored(0.01), 40_000, 0, 262_144);
+    check(Standpoint::Scored(0.01), 10_000, 0, 65_536);
+    check(Standpoint::Scored(0.01), 10_000, 5, 262_144);
+    check(Standpoint::Scored(0.3), 65_536, 5, 65_536);
+    check(Standpoint::Accused, 65_536, 5, 65_536);
+    check(Standpoint::Known, 10, 0, Budget::FREE);
+}
+
+#[test]
+fn an_address_is_explained() {
+    let mut desk = Desk::blocking();
+    desk.spare(&[("10.0.0.1", ExceptionKind::Own)]);
+    desk.accuse("192.0.2.1");
+    let explained = desk.book.explain(&address("192.0.2.1"), desk.now_ns);
+    assert_eq!(explained[0], "192.0.2.1 is blocked, in part or whole");
+    assert!(explained[1].contains("pair 10.0.0.7 192.0.2.1) is in force: by agent"), "{explained:?}");
+    let explained = desk.book.explain(&address("10.0.0.1"), desk.now_ns);
+    assert_eq!(explained[0], "10.0.0.1 is not blocked: no block in force covers it");
+    assert!(explained[1].contains("(10.0.0.1) spares it: own"), "{explained:?}");
+}

@@ -1,7 +1,8 @@
 //! Putting the programs on an interface, and saying how and why so.
 //!
-//! Every link is our own and goes with this process, except clsact filters of kernels before 6.6:
-//! those are removed at the next start and by name.
+//! A link goes with this process, or is held by a pin and taken over by the next: its program is
+//! then replaced in one step, so that no packet passes unseen. Clsact filters of kernels before 6.6
+//! are neither: they stay when this process is killed, and are removed at the next start, by name.
 
 use std::error::Error;
 use std::fmt;
@@ -10,16 +11,18 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
 use anyhow::{Context as _, anyhow};
-use aya::programs::links::LinkOrder;
+use aya::programs::links::{FdLink, LinkOrder, PinnedLink};
 use aya::programs::tc::{
     NlOptions, SchedClassifierLink, TcError, TcHandle, qdisc_add_clsact, qdisc_detach_program,
 };
 use aya::programs::xdp::XdpLink;
-use aya::programs::{TcAttachType, XdpMode, tc::TcAttachOptions};
-use detector_common::abi::program;
+use aya::programs::{
+    SchedClassifier, TcAttachType, Xdp as XdpProgram, XdpMode, tc::TcAttachOptions,
+};
 
-use super::interfaces::Interface;
-use super::object::{Object, classifier, xdp};
+use super::interfaces::{self, Interface, Selection};
+use super::object::{Object, Programs, classifier, xdp};
+use super::pins::{Hook, Pins};
 use crate::config::Xdp;
 
 /// How a hook of an interface is watched.
@@ -44,17 +47,42 @@ impl fmt::Display for Attachment {
     }
 }
 
-/// The programs on one interface. Dropping it takes them off.
+/// The programs on one interface. Dropping it takes off those that are not pinned.
 #[derive(Debug)]
 pub struct Attached {
     pub ingress: Attachment,
     pub egress: Attachment,
     /// Why ingress is watched in a lesser way than native XDP with fragments.
     pub reasons: Vec<String>,
-    _xdp: Option<XdpLink>,
-    _tc: Vec<SchedClassifierLink>,
+    links: Vec<Link>,
     /// Held while we watch: a second instance finds the name taken.
     _claim: UnixListener,
+}
+
+impl Attached {
+    /// Leaves on the interface what no pin holds.
+    pub(super) fn leave(self) {
+        for link in self.links {
+            std::mem::forget(link);
+        }
+    }
+}
+
+/// A program on a hook, held by this process.
+#[derive(Debug)]
+enum Link {
+    Xdp(XdpLink),
+    Tc(SchedClassifierLink),
+}
+
+/// What came of attaching to a hook.
+#[derive(Debug)]
+struct Placed {
+    attachment: Attachment,
+    /// None for clsact filters, which have no name.
+    hook: Option<Hook>,
+    /// None where a pin holds it.
+    link: Option<Link>,
 }
 
 /// Our place among clsact filters, and our name on them: what the next start removes.
@@ -66,14 +94,68 @@ const CLSACT_HANDLE: TcHandle = TcHandle::new(0, 1);
 /// # Errors
 ///
 /// A second instance, another tool's XDP program, an interface that went away.
-pub fn attach(object: &mut Object, interface: &Interface, wanted: Xdp) -> anyhow::Result<Attached> {
+pub(super) fn attach(
+    object: &mut Object,
+    interface: &Interface,
+    wanted: Xdp,
+    pins: &Pins,
+) -> anyhow::Result<Attached> {
     let claim = claim(interface)?;
     remove_leftovers(interface);
+    // The two modes of XDP exclude each other.
+    match wanted {
+        Xdp::Native => pins.take_off(interface.index, &without(Hook::Generic))?,
+        Xdp::Generic => pins.take_off(interface.index, &without(Hook::Native))?,
+        Xdp::Tc => {}
+    }
     let mut reasons = Vec::new();
-    let mut tc = Vec::new();
-    let (link, ingress) = ingress(object, interface, wanted, &mut reasons, &mut tc)?;
-    let egress = attach_tc(object, interface, TcAttachType::Egress, &mut tc)?;
-    Ok(Attached { ingress, egress, reasons, _xdp: link, _tc: tc, _claim: claim })
+    let ingress = ingress(object, interface, wanted, pins, &mut reasons)?;
+    let egress = attach_tc(object, interface, TcAttachType::Egress, pins)?;
+    let kept: Vec<Hook> = [&ingress, &egress].iter().filter_map(|placed| placed.hook).collect();
+    pins.take_off(interface.index, &kept)?;
+    let (ingress_attachment, egress_attachment) = (ingress.attachment, egress.attachment);
+    let mut links = Vec::new();
+    for placed in [ingress, egress] {
+        links.extend(pin(placed, interface, pins)?);
+    }
+    Ok(Attached {
+        ingress: ingress_attachment,
+        egress: egress_attachment,
+        reasons,
+        links,
+        _claim: claim,
+    })
+}
+
+fn without(left_out: Hook) -> Vec<Hook> {
+    Hook::ALL.into_iter().filter(|hook| *hook != left_out).collect()
+}
+
+/// Hands a link over to a pin where there are pins and it can be; else it comes back.
+fn pin(placed: Placed, interface: &Interface, pins: &Pins) -> anyhow::Result<Option<Link>> {
+    let (Some(link), Some(hook), Some(_)) = (&placed.link, placed.hook, pins.folder()) else {
+        return Ok(placed.link);
+    };
+    tracing::trace!("pinning {link:?}");
+    let link: FdLink = match placed.link {
+        Some(Link::Xdp(link)) => link.try_into()?,
+        Some(Link::Tc(link)) => link.try_into()?,
+        None => return Ok(None),
+    };
+    pins.pin(link, interface.index, hook)?;
+    Ok(None)
+}
+
+/// Sees that no other agent watches an interface that is meant.
+///
+/// # Errors
+///
+/// With the first that is watched.
+pub(super) fn check_claims(selection: &Selection) -> anyhow::Result<()> {
+    for interface in interfaces::list()?.values().filter(|each| selection.contains(each)) {
+        drop(claim(interface)?);
+    }
+    Ok(())
 }
 
 /// Takes the interface's name among the abstract sockets of this network namespace: it goes with
@@ -94,50 +176,54 @@ fn ingress(
     object: &mut Object,
     interface: &Interface,
     wanted: Xdp,
+    pins: &Pins,
     reasons: &mut Vec<String>,
-    tc: &mut Vec<SchedClassifierLink>,
-) -> anyhow::Result<(Option<XdpLink>, Attachment)> {
+) -> anyhow::Result<Placed> {
     match wanted {
         Xdp::Native => {
-            if let Some((link, attachment)) = native(object, interface, reasons)? {
-                return Ok((Some(link), attachment));
+            if let Some(placed) = native(object, interface, pins, reasons)? {
+                return Ok(placed);
             }
         }
         Xdp::Generic => {
             let (name, refused) = object.load_xdp()?;
             reasons.extend(refused);
             reasons.push("generic XDP was asked for: it sees frames after they are merged".into());
-            let link = attach_xdp(object, name, interface, XdpMode::Skb)
+            let link = attach_xdp(object, name, interface, XdpMode::Skb, pins)
                 .map_err(|error| explain(error, interface))?;
-            return Ok((Some(link), Attachment::XdpGeneric));
+            let attachment = Attachment::XdpGeneric;
+            return Ok(Placed { attachment, hook: Some(Hook::Generic), link });
         }
         Xdp::Tc => reasons.push("tc ingress was asked for".into()),
     }
-    let attachment = attach_tc(object, interface, TcAttachType::Ingress, tc)?;
-    Ok((None, attachment))
+    // Else its program would count the same packets.
+    pins.take_off(interface.index, &[Hook::Ingress, Hook::Egress])?;
+    attach_tc(object, interface, TcAttachType::Ingress, pins)
 }
 
 /// Native XDP with fragments, else without; none where the driver has neither.
 fn native(
     object: &mut Object,
     interface: &Interface,
+    pins: &Pins,
     reasons: &mut Vec<String>,
-) -> anyhow::Result<Option<(XdpLink, Attachment)>> {
+) -> anyhow::Result<Option<Placed>> {
     let (name, refused) = object.load_xdp()?;
     reasons.extend(refused);
+    let Programs { xdp: plain, xdp_frags, .. } = object.programs;
     let mut attempts = vec![name];
-    if name == program::XDP_INGRESS_FRAGS {
-        attempts.push(program::XDP_INGRESS);
+    if name == xdp_frags {
+        attempts.push(plain);
     }
     for name in attempts {
-        if name == program::XDP_INGRESS {
+        let attachment = if name == plain {
             object.load_plain_xdp()?;
-        }
-        match attach_xdp(object, name, interface, XdpMode::Driver) {
-            Ok(link) if name == program::XDP_INGRESS => {
-                return Ok(Some((link, Attachment::XdpNative)));
-            }
-            Ok(link) => return Ok(Some((link, Attachment::XdpNativeFragments))),
+            Attachment::XdpNative
+        } else {
+            Attachment::XdpNativeFragments
+        };
+        match attach_xdp(object, name, interface, XdpMode::Driver, pins) {
+            Ok(link) => return Ok(Some(Placed { attachment, hook: Some(Hook::Native), link })),
             Err(error) if is(&error, libc::EBUSY) || is(&error, libc::EEXIST) => {
                 return Err(explain(error, interface));
             }
@@ -151,15 +237,60 @@ fn native(
     Ok(None)
 }
 
+/// Puts a program in the place of a pinned link's, in one step; none where the link is of use to
+/// nobody any more.
+fn replace<T>(
+    pins: &Pins,
+    interface: &Interface,
+    hook: Hook,
+    update: impl FnOnce(FdLink) -> anyhow::Result<T>,
+) -> anyhow::Result<Option<T>> {
+    let Some(path) = pins.link(interface.index, hook) else { return Ok(None) };
+    let replaced = PinnedLink::from_pin(&path)
+        .map_err(|error| anyhow!(error))
+        .and_then(|link| update(FdLink::from(link)));
+    match replaced {
+        Ok(done) => Ok(Some(done)),
+        // Of an interface that was there before, under the same index.
+        Err(error) if is(&error, libc::ENOLINK) => {
+            let others: Vec<Hook> = without(hook);
+            pins.take_off(interface.index, &others)?;
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// None where a pin holds the link.
 fn attach_xdp(
     object: &mut Object,
     name: &str,
     interface: &Interface,
     mode: XdpMode,
-) -> Result<XdpLink, anyhow::Error> {
+    pins: &Pins,
+) -> anyhow::Result<Option<Link>> {
+    let hook = if mode == XdpMode::Skb { Hook::Generic } else { Hook::Native };
+    let program = xdp(&mut object.ebpf, name)?;
+    let update = |link: FdLink| update_xdp(program, link);
+    if replace(pins, interface, hook, update)?.is_some() {
+        return Ok(None);
+    }
     let program = xdp(&mut object.ebpf, name)?;
     let id = program.attach_to_if_index(interface.index, mode)?;
-    Ok(program.take_link(id)?)
+    Ok(Some(Link::Xdp(program.take_link(id)?)))
+}
+
+fn update_xdp(program: &mut XdpProgram, link: FdLink) -> anyhow::Result<()> {
+    let id = program.attach_to_link(XdpLink::try_from(link)?)?;
+    // Ours is closed; the pin holds it.
+    drop(FdLink::try_from(program.take_link(id)?)?);
+    Ok(())
+}
+
+fn update_tc(program: &mut SchedClassifier, link: FdLink) -> anyhow::Result<()> {
+    let id = program.attach_to_link(SchedClassifierLink::try_from(link)?)?;
+    drop(FdLink::try_from(program.take_link(id)?)?);
+    Ok(())
 }
 
 /// tcx where the kernel has it (6.6), else a clsact filter. The kernel is asked, not its version.
@@ -167,28 +298,24 @@ fn attach_tc(
     object: &mut Object,
     interface: &Interface,
     side: TcAttachType,
-    links: &mut Vec<SchedClassifierLink>,
-) -> anyhow::Result<Attachment> {
-    let name = match side {
-        TcAttachType::Ingress => program::TC_INGRESS,
-        _ => program::TC_EGRESS,
+    pins: &Pins,
+) -> anyhow::Result<Placed> {
+    let (name, hook) = match side {
+        TcAttachType::Ingress => (object.programs.tc_ingress, Hook::Ingress),
+        _ => (object.programs.tc_egress, Hook::Egress),
     };
+    let program = classifier(&mut object.ebpf, name)?;
+    let replaced = replace(pins, interface, hook, |link| update_tc(program, link))?.is_some();
+    if replaced {
+        return Ok(Placed { attachment: Attachment::Tcx, hook: Some(hook), link: None });
+    }
     let program = classifier(&mut object.ebpf, name)?;
     let tcx = TcAttachOptions::TcxOrder(LinkOrder::first());
     let (id, attachment) = match program.attach_with_options(&interface.name, side, tcx) {
         Ok(id) => (id, Attachment::Tcx),
         // What kernels before 6.6 say to a link type they do not know.
         Err(error) if has_number(&error, libc::EINVAL) => {
-            match qdisc_add_clsact(&interface.name) {
-                Ok(()) | Err(TcError::AlreadyAttached) => {}
-                // Another's qdisc is as good as ours, and is left in place.
-                Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => {
-                }
-                Err(error) => {
-                    return Err(anyhow!(error))
-                        .with_context(|| format!("failed to add clsact to {}", interface.name));
-                }
-            }
+            add_clsact(interface)?;
             let options = NlOptions {
                 priority: CLSACT_PRIORITY,
                 handle: CLSACT_HANDLE,
@@ -201,19 +328,36 @@ fn attach_tc(
         }
         Err(error) => return Err(explain(anyhow!(error), interface)),
     };
-    links.push(program.take_link(id)?);
-    Ok(attachment)
+    let link = Some(Link::Tc(program.take_link(id)?));
+    Ok(Placed { attachment, hook: (attachment == Attachment::Tcx).then_some(hook), link })
 }
 
-/// Removes the clsact filters that an agent which was killed left on a kernel without tcx.
-pub fn remove_leftovers(interface: &Interface) {
-    for (side, name) in
-        [(TcAttachType::Ingress, program::TC_INGRESS), (TcAttachType::Egress, program::TC_EGRESS)]
-    {
-        if qdisc_detach_program(&interface.name, side, name).is_ok() {
-            tracing::info!("{}: removed {name} left by an earlier run", interface.name);
+fn add_clsact(interface: &Interface) -> anyhow::Result<()> {
+    match qdisc_add_clsact(&interface.name) {
+        Ok(()) | Err(TcError::AlreadyAttached) => Ok(()),
+        // Another's qdisc is as good as ours, and is left in place.
+        Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => Ok(()),
+        Err(error) => Err(anyhow!(error))
+            .with_context(|| format!("failed to add clsact to {}", interface.name)),
+    }
+}
+
+/// Removes the clsact filters that an agent which was killed left on a kernel without tcx, and says
+/// how many there were.
+pub fn remove_leftovers(interface: &Interface) -> u64 {
+    let mut removed = 0;
+    for programs in [Programs::FETCH, Programs::PLAIN] {
+        for (side, name) in [
+            (TcAttachType::Ingress, programs.tc_ingress),
+            (TcAttachType::Egress, programs.tc_egress),
+        ] {
+            if qdisc_detach_program(&interface.name, side, name).is_ok() {
+                tracing::info!("{}: removed {name} left by an earlier run", interface.name);
+                removed += 1;
+            }
         }
     }
+    removed
 }
 
 fn is(error: &anyhow::Error, number: i32) -> bool {

@@ -9,13 +9,15 @@ pub mod clock;
 mod events;
 pub mod interfaces;
 pub mod object;
+mod pins;
 mod policy;
+mod sys;
 mod watch;
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use anyhow::{Context as _, bail};
-use aya::maps::{HashMap, MapData, RingBuf};
+use aya::maps::{Array, HashMap, MapData, RingBuf};
 use detector_common::abi::{
     CLOSE_BATCH, Count, OverflowCounters, OverflowKey, Totals, map, program,
 };
@@ -25,18 +27,22 @@ use detector_common::policy::{Budget, BudgetKey, Cached};
 use crate::config::{Config, Xdp};
 use crate::flow::TimeBase;
 use crate::network::Network;
+use crate::response::Enforcer as _;
 use batch::BatchReader;
 pub use events::News;
 use interfaces::Selection;
 use object::{Object, ObjectConfig};
+pub use pins::{Detached, Start, detach_all};
+use pins::{MAPS, Pins};
 pub use policy::PolicyTable;
 use policy::{Classes, Ledger};
 use watch::Slots;
 pub use watch::{Change, Watched};
 
-/// The loaded data plane.
+/// The loaded data plane. Dropped, it is taken off, unless it is to be kept.
 pub struct KernelSource {
     object: Object,
+    pins: Pins,
     events: RingBuf<MapData>,
     flows: BatchReader<FlowKey, FlowCounters>,
     overflow: BatchReader<OverflowKey, OverflowCounters>,
@@ -49,11 +55,10 @@ pub struct KernelSource {
     xdp: Xdp,
     /// What the configuration calls home; none for the defaults and the interfaces' own networks.
     home: Vec<Network>,
+    installed_home: Vec<Network>,
     slots: Slots,
     closing: Vec<Closing>,
     poll: Poll,
-    /// Packets and IP bytes of the flows deleted so far.
-    removed: Count,
     max_flows: u32,
     records_unknown: u64,
 }
@@ -97,27 +102,31 @@ impl KernelSource {
     ///
     /// # Errors
     ///
-    /// No privilege, a kernel that is too old, memory that cannot be had.
-    pub fn load(config: &Config, selection: Selection) -> anyhow::Result<Self> {
-        let sizes = ObjectConfig {
-            max_flows: config.kernel.max_flows.get(),
-            max_overflow_entries: config.kernel.max_overflow_entries.get(),
-            ring_buffer_bytes: config.kernel.ring_buffer_bytes,
-            decapsulation: config.decapsulation(),
-            heads_per_second: if config.heads.enabled { config.heads.per_second } else { 0 },
-            max_blocks: config.block.max_blocks.get(),
-            max_prefixes: config.block.max_prefixes.get(),
-            max_exceptions: config.block.max_exceptions.get(),
-            max_budgets: config.budget.max_entries.get(),
-        };
-        let mut object = Object::load(&sizes)?;
+    /// No privilege, a kernel that is too old, memory that cannot be had, another agent; something
+    /// left that is to be taken over and cannot be.
+    pub fn load(config: &Config, selection: Selection, start: Start) -> anyhow::Result<Self> {
+        let sizes = ObjectConfig::of(config);
+        let pins = Pins::open(config, &sizes, start).or_else(|error| {
+            // An interface that is watched already is what people can do something about.
+            attach::check_claims(&selection)?;
+            Err(error)
+        })?;
+        let mut object = Object::load_pinned(&sizes, pins.folder(), &MAPS)?;
+        pins.seal()?;
+        if config.kernel.pin
+            && let Err(error) = pins.check()
+        {
+            tracing::warn!("{error:#}");
+        }
         let events = object.ebpf.take_map(map::EVENTS).context("the BPF object has no events")?;
         let events = RingBuf::try_from(events)?;
         let flows = BatchReader::new(object.map_data(map::FLOWS)?)?;
         let overflow = BatchReader::new(object.map_data(map::OVERFLOW)?)?;
         let budgets = BatchReader::new(object.map_data(map::BUDGETS)?)?;
+        let slots = if pins.adopted { Slots::adopt(&mut object)? } else { Slots::default() };
         let mut source = Self {
             object,
+            pins,
             events,
             flows,
             overflow,
@@ -127,15 +136,27 @@ impl KernelSource {
             selection,
             xdp: config.kernel.xdp,
             home: config.home_networks.clone(),
-            slots: Slots::default(),
+            installed_home: Vec::new(),
+            slots,
             closing: Vec::new(),
             poll: Poll::default(),
-            removed: Count::default(),
             max_flows: sizes.max_flows,
             records_unknown: 0,
         };
         source.set_budget_rules(&config.budget)?;
+        if source.pins.adopted {
+            source.read_ledger(&sizes)?;
+        }
+        // Before any program is attached: what stands holds from its first packet on.
+        source.set_mode(config.mode, None)?;
+        source.commit()?;
         Ok(source)
+    }
+
+    /// Whether it goes on from what an earlier agent left.
+    #[must_use]
+    pub fn adopted(&self) -> bool {
+        self.pins.adopted
     }
 
     /// Turns ticks into time.
@@ -203,6 +224,21 @@ impl KernelSource {
         }
     }
 
+    /// Shows every flow as it is now. Not to be called during a poll's walk.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system call.
+    pub fn each_flow(&mut self, mut see: impl FnMut(&FlowKey, &FlowCounters)) -> anyhow::Result<()> {
+        self.flows.restart();
+        while let Some((keys, values)) =
+            self.flows.next_entries().context("failed to read the flow map")?
+        {
+            keys.iter().zip(values).for_each(|(key, counters)| see(key, counters));
+        }
+        Ok(())
+    }
+
     /// Starts a walk through the flow map.
     ///
     /// # Errors
@@ -240,8 +276,15 @@ impl KernelSource {
             self.poll.entries += 1;
             self.poll.sum += carried(counters);
             let last_seen = counters.halves[0].last_seen.max(counters.halves[1].last_seen);
+            if Cached(counters.policy).is_closing() {
+                // The first walk finds those that an earlier agent had no time to delete.
+                if self.poll.since == 0 {
+                    self.closing.push(Closing { key: *key, marked: self.poll.began });
+                }
+                continue;
+            }
             // A packet of the very tick in which the last walk began may have come after it.
-            if last_seen >= self.poll.since && !Cached(counters.policy).is_closing() {
+            if last_seen >= self.poll.since {
                 changed.push((*key, *counters));
             }
         }
@@ -279,12 +322,20 @@ impl KernelSource {
     }
 
     fn mark(&mut self, keys: &[FlowKey]) -> anyhow::Result<()> {
+        self.run_over(program::CLOSE_FLOWS, keys)
+    }
+
+    /// Runs a program once for each of a batch of keys.
+    fn run_over(&mut self, program: &str, keys: &[FlowKey]) -> anyhow::Result<()> {
+        if keys.is_empty() {
+            return Ok(());
+        }
         let mut frame = Vec::with_capacity(size_of_val(keys));
         for key in keys {
             frame.extend(key.to_bytes());
         }
         let count = u32::try_from(keys.len()).unwrap_or(0);
-        self.object.run_classifier(program::CLOSE_FLOWS, &frame, count)
+        self.object.run_classifier(program, &frame, count)
     }
 
     /// The second step: deletes the flows whose grace is over and returns what they had counted. A
@@ -300,17 +351,20 @@ impl KernelSource {
         let due = |closing: &Closing| now >= closing.marked + GRACE_TICKS;
         let (ready, waiting): (Vec<_>, Vec<_>) = self.closing.drain(..).partition(due);
         self.closing = waiting;
-        for Closing { key, .. } in ready {
-            let Some(counters) = self.lookup(&key)? else { continue };
-            if !Cached(counters.policy).is_closing() {
-                again.push(key);
-                continue;
+        for ready in ready.chunks(CLOSE_BATCH) {
+            let mut keys = Vec::with_capacity(ready.len());
+            for Closing { key, .. } in ready {
+                let Some(counters) = self.lookup(key)? else { continue };
+                if Cached(counters.policy).is_closing() {
+                    keys.push(*key);
+                    closed.push((*key, counters));
+                } else {
+                    again.push(*key);
+                }
             }
-            let mut flows: HashMap<_, FlowKey, FlowCounters> =
-                HashMap::try_from(self.object.map_mut(map::FLOWS)?)?;
-            flows.remove(&key).context("failed to delete a flow")?;
-            self.removed += carried(&counters);
-            closed.push((key, counters));
+            // The program deletes a flow and keeps what it carried in one go: an agent that is
+            // killed in between leaves no hole in the accounts.
+            self.run_over(program::REMOVE_FLOWS, &keys)?;
         }
         if !again.is_empty() {
             self.close(&again)?;
@@ -364,7 +418,7 @@ impl KernelSource {
     /// Those of the system calls.
     pub fn accounting(&mut self) -> anyhow::Result<Accounting> {
         let totals = self.slots.totals(&mut self.object)?;
-        let mut flows = self.removed;
+        let mut flows = self.removed()?;
         flows += self.poll.last_sum;
         let (mut packets, mut bytes) = totals.unaccounted();
         packets += totals.flows.packets as i64 - flows.packets as i64;
@@ -378,15 +432,23 @@ impl KernelSource {
         })
     }
 
-    /// Sees that there is something to watch.
+    /// Packets and IP bytes of the flows deleted so far, by earlier agents too.
+    fn removed(&mut self) -> anyhow::Result<Count> {
+        let removed: Array<_, Count> = Array::try_from(self.object.map_mut(map::REMOVED)?)?;
+        removed.get(&0, 0).context("failed to read what deleted flows had carried")
+    }
+
+    /// Sees that there is something to watch; from then on what was taken over is this agent's, and
+    /// goes with it.
     ///
     /// # Errors
     ///
     /// When no interface is attached.
-    pub fn check_attached(&self) -> anyhow::Result<()> {
+    pub fn check_attached(&mut self) -> anyhow::Result<()> {
         if self.slots.is_empty() {
             bail!("no interface is attached");
         }
+        self.pins.own();
         Ok(())
     }
 }

@@ -3,6 +3,9 @@
 //!
 //! Nothing is attached here, so that tests and benchmarks can run the programs by themselves.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use anyhow::{Context as _, anyhow};
 use aya::maps::{Array, MapData};
 use aya::programs::{ProgramError, SchedClassifier, TestRun as _, TestRunOptions, Xdp};
@@ -10,8 +13,10 @@ use aya::{Ebpf, EbpfLoader, VerifierLogLevel, include_bytes_aligned};
 use detector_common::abi::{Control, Interface, MAX_INTERFACES, PointTotals, map, program};
 use detector_common::parse::Decapsulation;
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+use nix::time::{ClockId, clock_gettime};
 
 use super::clock::{KernelClock, read_clock};
+use crate::config::Config;
 
 /// The object, as the build made it.
 pub const OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/detector-ebpf"));
@@ -33,10 +38,41 @@ pub struct ObjectConfig {
 }
 
 impl ObjectConfig {
+    /// What a configuration asks for.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        Self {
+            max_flows: config.kernel.max_flows.get(),
+            max_overflow_entries: config.kernel.max_overflow_entries.get(),
+            ring_buffer_bytes: config.kernel.ring_buffer_bytes,
+            decapsulation: config.decapsulation(),
+            heads_per_second: if config.heads.enabled { config.heads.per_second } else { 0 },
+            max_blocks: config.block.max_blocks.get(),
+            max_prefixes: config.block.max_prefixes.get(),
+            max_exceptions: config.block.max_exceptions.get(),
+            max_budgets: config.budget.max_entries.get(),
+        }
+    }
+
     /// The highest number of an entry: number 0 stands for none.
     #[must_use]
     pub fn max_entries(&self) -> u32 {
         self.max_blocks.saturating_add(self.max_prefixes).saturating_add(self.max_exceptions)
+    }
+
+    fn map_sizes(&self) -> [(&'static str, u32); 9] {
+        let numbers = self.max_entries().saturating_add(1);
+        [
+            (map::FLOWS, self.max_flows),
+            (map::OVERFLOW, self.max_overflow_entries),
+            (map::EVENTS, self.ring_buffer_bytes),
+            (map::BLOCKS, self.max_blocks),
+            (map::PREFIXES, self.max_prefixes),
+            (map::NEVER_BLOCK, self.max_exceptions),
+            (map::POLICY, numbers),
+            (map::HITS, numbers),
+            (map::BUDGETS, self.max_budgets),
+        ]
     }
 }
 
@@ -56,12 +92,44 @@ impl Default for ObjectConfig {
     }
 }
 
+/// The names of the programs that are attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Programs {
+    pub xdp: &'static str,
+    pub xdp_frags: &'static str,
+    pub tc_ingress: &'static str,
+    pub tc_egress: &'static str,
+}
+
+impl Programs {
+    /// For kernels whose atomic addition returns the old value.
+    pub const FETCH: Self = Self {
+        xdp: program::XDP_INGRESS_FETCH,
+        xdp_frags: program::XDP_INGRESS_FRAGS_FETCH,
+        tc_ingress: program::TC_INGRESS_FETCH,
+        tc_egress: program::TC_EGRESS_FETCH,
+    };
+    /// For all others.
+    pub const PLAIN: Self = Self {
+        xdp: program::XDP_INGRESS,
+        xdp_frags: program::XDP_INGRESS_FRAGS,
+        tc_ingress: program::TC_INGRESS,
+        tc_egress: program::TC_EGRESS,
+    };
+}
+
 /// The loaded object.
 #[derive(Debug)]
 pub struct Object {
     pub ebpf: Ebpf,
     pub clock: KernelClock,
+    /// Those that this kernel takes.
+    pub programs: Programs,
 }
+
+/// The programs that the agent runs itself.
+const OWN_PROGRAMS: [&str; 4] =
+    [program::READ_CLOCKS, program::CLOSE_FLOWS, program::REMOVE_FLOWS, program::SET_BUDGET];
 
 impl Object {
     /// Creates the maps and loads the programs that need no interface. XDP is loaded on demand,
@@ -71,34 +139,46 @@ impl Object {
     ///
     /// No privilege, a kernel that is too old, memory that cannot be had: with the remedy.
     pub fn load(config: &ObjectConfig) -> anyhow::Result<Self> {
+        Self::load_pinned(config, None, &[])
+    }
+
+    /// The same with the maps of these names taken from a directory of pins, where they are, or
+    /// pinned there.
+    ///
+    /// # Errors
+    ///
+    /// As above, and a directory that is on no BPF file system.
+    pub fn load_pinned(
+        config: &ObjectConfig,
+        pins: Option<&Path>,
+        names: &[&str],
+    ) -> anyhow::Result<Self> {
         raise_memlock();
         let bits = config.decapsulation.bits();
-        let mut ebpf = EbpfLoader::new()
+        let mut loader = EbpfLoader::new();
+        loader
             // Logs are asked for again, in full, when a program is refused.
             .verifier_log_level(VerifierLogLevel::DISABLE | VerifierLogLevel::STATS)
-            .override_global("DECAPSULATION", &bits, true)
-            .map_max_entries(map::FLOWS, config.max_flows)
-            .map_max_entries(map::OVERFLOW, config.max_overflow_entries)
-            .map_max_entries(map::EVENTS, config.ring_buffer_bytes)
-            .map_max_entries(map::BLOCKS, config.max_blocks)
-            .map_max_entries(map::PREFIXES, config.max_prefixes)
-            .map_max_entries(map::NEVER_BLOCK, config.max_exceptions)
-            .map_max_entries(map::POLICY, config.max_entries().saturating_add(1))
-            .map_max_entries(map::HITS, config.max_entries().saturating_add(1))
-            .map_max_entries(map::BUDGETS, config.max_budgets)
-            .load(OBJECT)
-            .map_err(|error| explain_load(anyhow!(error)))?;
-        for name in
-            [program::READ_CLOCKS, program::CLOSE_FLOWS, program::TC_INGRESS, program::TC_EGRESS]
-        {
-            classifier(&mut ebpf, name)?
-                .load()
-                .map_err(|error| explain_load(anyhow!(error)))
-                .with_context(|| format!("failed to load program {name}"))?;
+            .override_global("DECAPSULATION", &bits, true);
+        for (name, entries) in config.map_sizes() {
+            loader.map_max_entries(name, entries);
         }
+        for name in names {
+            if let Some(folder) = pins {
+                loader.map_pin_path(name, folder.join(name));
+            }
+        }
+        let mut ebpf = loader.load(OBJECT).map_err(|error| explain_load(anyhow!(error)))?;
+        for name in OWN_PROGRAMS {
+            load_classifier(&mut ebpf, name)?;
+        }
+        let programs = load_tc(&mut ebpf)?;
         let clock = read_clock(&mut ebpf)?;
-        let mut object = Self { ebpf, clock };
+        let mut object = Self { ebpf, clock, programs };
         let control = Control {
+            // Flows that were left by another agent remember a lower one: what they remember was
+            // decided by other rules.
+            generation: boot_microseconds()?,
             ticks_per_second: clock.ticks_per_second,
             heads_per_second: config.heads_per_second,
             ..Control::default()
@@ -114,23 +194,22 @@ impl Object {
     ///
     /// A kernel that takes neither.
     pub fn load_xdp(&mut self) -> anyhow::Result<(&'static str, Option<String>)> {
-        let refused = match xdp(&mut self.ebpf, program::XDP_INGRESS_FRAGS)?.load() {
-            Ok(()) | Err(ProgramError::AlreadyLoaded) => {
-                return Ok((program::XDP_INGRESS_FRAGS, None));
-            }
+        let name = self.programs.xdp_frags;
+        let refused = match xdp(&mut self.ebpf, name)?.load() {
+            Ok(()) | Err(ProgramError::AlreadyLoaded) => return Ok((name, None)),
             Err(error) => format!("this kernel takes no XDP on fragments: {}", first_line(&error)),
         };
         self.load_plain_xdp()?;
-        Ok((program::XDP_INGRESS, Some(refused)))
+        Ok((self.programs.xdp, Some(refused)))
     }
 
-    /// Loads the plain XDP program, for drivers that refuse the other.
+    /// Loads the XDP program for frames of one buffer, for drivers that refuse the other.
     ///
     /// # Errors
     ///
     /// A kernel that does not take it.
     pub fn load_plain_xdp(&mut self) -> anyhow::Result<()> {
-        match xdp(&mut self.ebpf, program::XDP_INGRESS)?.load() {
+        match xdp(&mut self.ebpf, self.programs.xdp)?.load() {
             Ok(()) | Err(ProgramError::AlreadyLoaded) => Ok(()),
             Err(error) => Err(explain_load(anyhow!(error))),
         }
@@ -192,6 +271,23 @@ impl Object {
         interfaces.get(&(index % slots), 0).context("failed to read an interface's entry")
     }
 
+    /// The slots of the interfaces that have an entry, by the low bits of their index.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system call.
+    pub(super) fn interfaces(&mut self) -> anyhow::Result<BTreeMap<u32, u16>> {
+        let interfaces: Array<_, Interface> = Array::try_from(self.map_mut(map::INTERFACES)?)?;
+        let mut slots = BTreeMap::new();
+        for (index, entry) in (0..).zip(interfaces.iter()) {
+            let entry = entry.context("failed to read the interfaces' entries")?;
+            if let Some(slot) = entry.slot.checked_sub(1) {
+                slots.insert(index, slot);
+            }
+        }
+        Ok(slots)
+    }
+
     /// The totals of one observation point, all processors added up.
     ///
     /// # Errors
@@ -249,6 +345,49 @@ impl Object {
     ) -> anyhow::Result<()> {
         run_classifier(&mut self.ebpf, name, frame, repeat)
     }
+}
+
+fn load_classifier(ebpf: &mut Ebpf, name: &str) -> anyhow::Result<()> {
+    classifier(ebpf, name)?
+        .load()
+        .map_err(|error| explain_load(anyhow!(error)))
+        .with_context(|| format!("failed to load program {name}"))
+}
+
+/// Loads the tc programs in the variant that this kernel takes, and says which that is.
+fn load_tc(ebpf: &mut Ebpf) -> anyhow::Result<Programs> {
+    let programs = match classifier(ebpf, Programs::FETCH.tc_ingress)?.load() {
+        Ok(()) => Programs::FETCH,
+        // What the verifier says to an instruction it does not know.
+        Err(error) if load_number(&error) == Some(libc::EINVAL) => {
+            tracing::info!(
+                "this kernel has no atomic addition that returns (Linux 5.12): budgets are exact to \
+                 one packet for each processor"
+            );
+            load_classifier(ebpf, Programs::PLAIN.tc_ingress)?;
+            Programs::PLAIN
+        }
+        Err(error) => {
+            return Err(explain_load(anyhow!(error)))
+                .with_context(|| format!("failed to load program {}", Programs::FETCH.tc_ingress));
+        }
+    };
+    load_classifier(ebpf, programs.tc_egress)?;
+    Ok(programs)
+}
+
+fn load_number(error: &ProgramError) -> Option<i32> {
+    match error {
+        ProgramError::LoadError { io_error, .. } => io_error.raw_os_error(),
+        _ => None,
+    }
+}
+
+/// Since boot, suspended time among them: it never goes back.
+fn boot_microseconds() -> anyhow::Result<u64> {
+    let time = clock_gettime(ClockId::CLOCK_BOOTTIME).context("failed to read a clock")?;
+    let microseconds = i128::from(time.tv_sec()) * 1_000_000 + i128::from(time.tv_nsec()) / 1_000;
+    u64::try_from(microseconds).context("the time since boot is out of range")
 }
 
 /// The array map behind the programs' one writable global.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::bail;
-use detector_common::abi::{self, Hook, MAX_INTERFACES, Totals, observation_point};
+use anyhow::{Context as _, bail};
+use detector_common::abi::{
+    self, Hook, INTERFACE_INDEX_SLOTS, MAX_INTERFACES, Totals, observation_point,
+};
 
 use super::KernelSource;
 use super::attach::{Attached, attach};
@@ -35,11 +37,30 @@ pub(super) struct Slots {
     /// Slots used so far, and those of interfaces that went away.
     used: u16,
     free: Vec<u16>,
+    /// Slots of an earlier agent's interfaces that are not watched again yet, by the low bits of
+    /// their index.
+    earlier: BTreeMap<u32, u16>,
 }
 
 impl Slots {
     pub(super) fn is_empty(&self) -> bool {
         self.watched.is_empty()
+    }
+
+    /// The slots that an earlier agent gave out, so that its totals go on.
+    pub(super) fn adopt(object: &mut Object) -> anyhow::Result<Self> {
+        let earlier = object.interfaces()?;
+        let slots = u16::try_from(MAX_INTERFACES).unwrap_or(u16::MAX);
+        let mut used = earlier.values().map(|slot| slot + 1).max().unwrap_or(0);
+        for slot in used..slots {
+            for hook in [Hook::Ingress, Hook::Egress] {
+                if object.totals(observation_point(slot, hook))?.frames.packets != 0 {
+                    used = slot + 1;
+                }
+            }
+        }
+        let free = (0..used).filter(|slot| !earlier.values().any(|taken| taken == slot)).collect();
+        Ok(Self { watched: BTreeMap::new(), used, free, earlier })
     }
 
     fn take(&mut self) -> Option<u16> {
@@ -91,7 +112,9 @@ impl KernelSource {
         let mut changes = self.let_go(&there)?;
         let wanted: Vec<Interface> =
             there.into_values().filter(|interface| self.selection.contains(interface)).collect();
-        self.set_home(&self.home_networks(&wanted))?;
+        let home = self.home_networks(&wanted);
+        self.set_home(&home)?;
+        self.installed_home = home;
         for interface in wanted {
             if self.slots.watched.contains_key(&interface.index) {
                 continue;
@@ -102,7 +125,21 @@ impl KernelSource {
                 Err(error) => Change::Failed { name, error },
             });
         }
+        self.forget_earlier()?;
         Ok(changes)
+    }
+
+    /// Lets go of an earlier agent's interfaces that are not watched again.
+    fn forget_earlier(&mut self) -> anyhow::Result<()> {
+        if self.slots.earlier.is_empty() {
+            return Ok(());
+        }
+        self.pins.take_off_others(|index| self.slots.watched.contains_key(&index))?;
+        for (index, slot) in std::mem::take(&mut self.slots.earlier) {
+            self.object.set_interface(index, abi::Interface::default())?;
+            self.slots.free.push(slot);
+        }
+        Ok(())
     }
 
     fn let_go(&mut self, there: &BTreeMap<String, Interface>) -> anyhow::Result<Vec<Change>> {
@@ -116,6 +153,7 @@ impl KernelSource {
         let mut changes = Vec::new();
         for index in gone {
             if let Some(watched) = self.slots.watched.remove(&index) {
+                self.pins.take_off(index, &[])?;
                 self.object.set_interface(index, abi::Interface::default())?;
                 self.slots.free.push(watched.slot);
                 changes.push(Change::Gone { name: watched.interface.name });
@@ -126,18 +164,11 @@ impl KernelSource {
 
     fn watch(&mut self, interface: Interface) -> anyhow::Result<(String, Vec<String>)> {
         let index = interface.index;
-        if self.object.interface(index)?.slot != 0 {
-            bail!("its index {index} has the same low 16 bits as an attached interface's");
-        }
-        let Some(slot) = self.slots.take() else {
-            bail!(
-                "{MAX_INTERFACES} interfaces are attached already, which is the most there can be"
-            );
-        };
+        let slot = self.take_slot(index)?;
         let entry = abi::Interface { slot: slot + 1, link: interface.link as u8, reserved: 0 };
         // Before the programs are attached: a frame of an unknown interface is not counted.
         self.object.set_interface(index, entry)?;
-        match attach(&mut self.object, &interface, self.xdp) {
+        match attach(&mut self.object, &interface, self.xdp, &self.pins) {
             Ok(attached) => {
                 let how = format!("ingress {}, egress {}", attached.ingress, attached.egress);
                 let reasons = attached.reasons.clone();
@@ -150,6 +181,20 @@ impl KernelSource {
                 Err(error)
             }
         }
+    }
+
+    fn take_slot(&mut self, index: u32) -> anyhow::Result<u16> {
+        if let Some(slot) = self.slots.earlier.remove(&(index % INTERFACE_INDEX_SLOTS)) {
+            return Ok(slot);
+        }
+        if self.object.interface(index)?.slot != 0 {
+            bail!("its index {index} has the same low 16 bits as an attached interface's");
+        }
+        self.slots.take().with_context(|| {
+            format!(
+                "{MAX_INTERFACES} interfaces are attached already, which is the most there can be"
+            )
+        })
     }
 
     /// What is home: as configured, else the private ranges and the watched interfaces' own
@@ -168,8 +213,42 @@ impl KernelSource {
         networks
     }
 
-    /// Takes the programs off all interfaces. The maps stay, to be read a last time.
+    /// The home networks, as the programs know them.
+    #[must_use]
+    pub fn home(&self) -> &[Network] {
+        &self.installed_home
+    }
+
+    /// Takes the programs off all interfaces and removes all pins. The maps stay, to be read a last
+    /// time.
     pub fn detach(&mut self) {
         self.slots.watched.clear();
+        if let Err(error) = self.pins.remove() {
+            tracing::error!("{error:#}");
+        }
+    }
+
+    /// Leaves programs and maps in the kernel: blocks hold until they run out, and the next agent
+    /// can take over.
+    ///
+    /// # Errors
+    ///
+    /// When nothing is pinned: the maps would stay, and nobody could ever reach them.
+    pub fn keep(&mut self) -> anyhow::Result<()> {
+        self.pins.check()?;
+        self.pins.keep();
+        for (_, watched) in std::mem::take(&mut self.slots.watched) {
+            watched.attached.leave();
+        }
+        Ok(())
+    }
+
+    /// Sees that this agent's work can outlive it.
+    ///
+    /// # Errors
+    ///
+    /// When nothing is pinned, with the reason.
+    pub fn check_pinned(&self) -> anyhow::Result<()> {
+        self.pins.check()
     }
 }

@@ -4,7 +4,7 @@ use anyhow::{Context as _, ensure};
 use aya::maps::{Array, HashMap, MapData, MapError};
 use detector_common::abi::{BUDGET_RULES, map, program};
 use detector_common::policy::{
-    Budget, BudgetKey, HOME_CLASSES, PORT_CLASSES, budget_rule, PortClass,
+    Budget, BudgetKey, HOME_CLASSES, PORT_CLASSES, PortClass, budget_rule,
 };
 
 use super::super::KernelSource;
@@ -126,7 +126,12 @@ mod tests {
 
     use super::*;
 
-    fn rule(home: Option<&str>, ports: Option<PortClassName>, private: Option<bool>, bytes: u64) -> BudgetRule {
+    fn rule(
+        home: Option<&str>,
+        ports: Option<PortClassName>,
+        private: Option<bool>,
+        bytes: u64,
+    ) -> BudgetRule {
         BudgetRule {
             home: home.map(|home| home.parse().unwrap()),
             ports,

@@ -112,8 +112,7 @@ pub(super) fn exception(base: &TimeBase, network: Network, entry: &Entry) -> Opt
 /// What a key of BLOCKS is about; none for a kind that this agent does not know.
 pub(super) fn target(key: &TargetKey, entry: &Entry) -> Option<Target> {
     let low_receives = entry.flags & Entry::DESTINATION_LOW != 0;
-    let (destination, home) =
-        if low_receives { (key.low, key.high) } else { (key.high, key.low) };
+    let (destination, home) = if low_receives { (key.low, key.high) } else { (key.high, key.low) };
     Some(match key.kind {
         TargetKey::FLOW => {
             let flow = FlowKey {

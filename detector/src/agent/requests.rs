@@ -1,0 +1,620 @@
+//! What people ask of the running agent, carried out between two packets' news.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use detector_common::FlowCounters;
+use detector_common::policy::{Budget, BudgetKey};
+
+use super::Agent;
+use crate::control::server::Call;
+use crate::control::{
+    AllowEffect, AllowKind, AllowLine, Answer, BlockLine, BudgetLine, DomainLine, EffectWanted,
+    Explanation, ModeState, Pending, Reversion, StatusReply, TableUse, VerifiedHow, VerifyLine,
+};
+use crate::control::{Reply, Request};
+use crate::units::rfc3339;
+use crate::network::{Network, ip, octets};
+use crate::response::book::{Add, AllowSettled, ExceptionKind, Spared, Standing};
+use crate::response::policy::police;
+use crate::response::{Effect, Enforcer as _, EntryNumber, Mode, Span, Target};
+use crate::state::{Kept, KeptAllow, KeptRelease};
+use crate::verdict::allow::{Allowed, Entry};
+
+const SECOND: u64 = 1_000_000_000;
+/// Budgets in one answer.
+const MAX_BUDGETS: usize = 10_000;
+
+impl Agent {
+    /// Answers one call.
+    pub(super) fn answer(&mut self, call: Call) {
+        let Call { request, peer, reply } = call;
+        let who = peer.to_string();
+        let outcome = self.carry_out(&request, &who);
+        if let Err(error) = &outcome {
+            tracing::info!("{who} was refused: {error:#}");
+            self.note_refusal(&request, &who, error);
+        }
+        self.note_changes();
+        if reply.send(Reply::from(outcome)).is_err() {
+            tracing::debug!("{who} did not wait for the answer");
+        }
+    }
+
+    fn carry_out(&mut self, request: &Request, who: &str) -> anyhow::Result<Answer> {
+        let now_ns = self.now_ns()?;
+        let confirm = request.confirm_within_secs().map(Duration::from_secs);
+        match request {
+            Request::BlocksList {} => Ok(Answer::Blocks { blocks: self.block_lines(now_ns)? }),
+            Request::BlocksAdd { target, ttl_secs, effect, simulate, reason, .. } => {
+                let add = Add {
+                    target: *target,
+                    effect: wanted(*effect),
+                    simulated: *simulate,
+                    ttl: ttl_secs.map(Duration::from_secs),
+                    why: reason.clone(),
+                };
+                let placed = self.book.add(&add, who, confirm, now_ns, &mut self.kernel)?;
+                let pending = self.pending_line(placed.pending, now_ns);
+                Ok(Answer::Placed { block: self.block_line(placed.number, now_ns)?, pending })
+            }
+            Request::BlocksRemove { target, number, .. } => {
+                let number = self.book.find(*number, target.as_ref())?;
+                self.release(&[number], "released", who, confirm, now_ns)
+            }
+            Request::BlocksFlush { .. } => {
+                let all: Vec<EntryNumber> = self.book.blocks().map(|(number, _)| number).collect();
+                self.release(&all, "flushed", who, confirm, now_ns)
+            }
+            Request::BlocksVerify { target, number } => {
+                let number = match (number, target) {
+                    (None, None) => None,
+                    _ => Some(self.book.find(*number, target.as_ref())?),
+                };
+                Ok(Answer::Verified { blocks: self.verify(number)? })
+            }
+            Request::BlocksExport {} => {
+                let line = |(domain, block): (&str, &crate::response::book::DomainBlock)| {
+                    DomainLine { domain: domain.to_owned(), alert: Some(block.alert.to_string()) }
+                };
+                Ok(Answer::Domains { domains: self.book.domains(now_ns).map(line).collect() })
+            }
+            Request::AllowList {} => Ok(Answer::Allow { allow: self.allow_lines(now_ns)? }),
+            Request::AllowAdd { source, destination, name, port, reason, ttl_secs, .. } => {
+                let entry = Entry {
+                    source: *source,
+                    destination: *destination,
+                    name: name.clone(),
+                    port: *port,
+                    reason: reason.clone(),
+                    expires: None,
+                };
+                self.allow(entry, ttl_secs.map(Duration::from_secs), who, confirm, now_ns)
+            }
+            Request::AllowRemove { id, .. } => self.disallow(id, who, confirm, now_ns),
+            Request::Mode {} => Ok(Answer::Mode(self.mode_state(now_ns))),
+            Request::SetMode { mode, .. } => {
+                self.book.set_mode(*mode, who, confirm, now_ns, &mut self.kernel)?;
+                self.mode_changed();
+                Ok(Answer::Mode(self.mode_state(now_ns)))
+            }
+            Request::Confirm { id } => self.confirm(*id, who, now_ns),
+            Request::Explain { address } => self.explain(&octets(*address), now_ns),
+            Request::Budgets {} => {
+                let mut budgets = self.budget_lines(|_| true, now_ns)?;
+                let more = budgets.len().saturating_sub(MAX_BUDGETS);
+                budgets.truncate(MAX_BUDGETS);
+                Ok(Answer::Budgets { budgets, more: more as u64 })
+            }
+            Request::BudgetsRaise { home, destination, bytes } => {
+                let key = BudgetKey { home: octets(*home), destination: octets(*destination) };
+                self.book.raise_budget(&key, *bytes, who, &mut self.kernel)?;
+                let budget = self.kernel.budget(&key)?.context("the budget is gone")?;
+                Ok(Answer::Raised { budget: self.budget_line(&key, &budget, now_ns) })
+            }
+            Request::Status {} => self.status_reply(now_ns),
+        }
+    }
+
+    fn release(
+        &mut self,
+        numbers: &[EntryNumber],
+        action: &'static str,
+        who: &str,
+        confirm: Option<Duration>,
+        now_ns: u64,
+    ) -> anyhow::Result<Answer> {
+        let mut blocks = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            blocks.push(self.block_line(*number, now_ns)?);
+        }
+        let pending =
+            self.book.release(numbers, action, who, confirm, now_ns, &mut self.kernel)?;
+        self.keep_state(now_ns);
+        Ok(Answer::Removed { blocks, pending: self.pending_line(pending, now_ns) })
+    }
+
+    fn allow(
+        &mut self,
+        entry: Entry,
+        ttl: Option<Duration>,
+        who: &str,
+        confirm: Option<Duration>,
+        now_ns: u64,
+    ) -> anyhow::Result<Answer> {
+        entry.check().map_err(anyhow::Error::msg)?;
+        if let Some(network) = entry.whole_network() {
+            let default = Target::Destination(network);
+            let whole = network.prefix().length == 0
+                || self.book.policy().home.iter().any(|home| network.covers(home));
+            ensure!(
+                !whole,
+                "{default} is refused: it would spare the default route or a home network as a \
+                 whole, and nothing could be blocked any more"
+            );
+        }
+        let id = self.next_allow_id();
+        let until_ns =
+            ttl.map_or(u64::MAX, |ttl| now_ns.saturating_add(ttl.as_nanos() as u64));
+        let network = entry.whole_network();
+        let covers = |standing: &Standing| {
+            standing.parties.as_ref().is_some_and(|parties| {
+                let name = parties.domain.as_deref().or(parties.dst_name.as_deref());
+                entry.covers_ends(&parties.src, &parties.dst, parties.server_port, name)
+            })
+        };
+        let before = self.book.blocks().count();
+        let span = Span { from_ns: 0, until_ns };
+        let pending = self.book.allow(
+            &id, network, &entry.reason, span, &covers, who, confirm, now_ns, &mut self.kernel,
+        )?;
+        let released = before.saturating_sub(self.book.blocks().count());
+        let added = self.engine.allow_mut().add(id.clone(), entry, true);
+        added.map_err(anyhow::Error::msg)?;
+        if let Some(allowed) = self.engine.allow_mut().entry(&id) {
+            allowed.by = who.to_owned();
+            let confirmed = pending.and(confirm).map(|within| within.as_nanos() as u64);
+            allowed.until_ns =
+                confirmed.map_or(until_ns, |within| now_ns.saturating_add(within).min(until_ns));
+        }
+        if pending.is_none() {
+            self.keep_state(now_ns);
+        }
+        let entry = self.allow_line_of(&id, now_ns)?;
+        Ok(Answer::Allowed {
+            entry,
+            released: released as u64,
+            alerts_closed: 0,
+            pending: self.pending_line(pending, now_ns),
+        })
+    }
+
+    fn disallow(
+        &mut self,
+        id: &str,
+        who: &str,
+        confirm: Option<Duration>,
+        now_ns: u64,
+    ) -> anyhow::Result<Answer> {
+        let known = self.engine.allow_mut().entry(id).map(|allowed| allowed.at_run_time);
+        match known {
+            Some(true) => {}
+            Some(false) => bail!(
+                "entry {id} stands in the configuration: take it out of there and restart"
+            ),
+            None => bail!(
+                "there is no entry {id} that was added at run time: `detector allow list` shows those \
+                 there are"
+            ),
+        }
+        let entry = self.allow_line_of(id, now_ns)?;
+        let pending = self.book.disallow(id, who, confirm, now_ns, &mut self.kernel)?;
+        match confirm {
+            None => {
+                self.engine.allow_mut().remove(id);
+                self.keep_state(now_ns);
+            }
+            Some(within) => {
+                if let Some(allowed) = self.engine.allow_mut().entry(id) {
+                    allowed.from_ns = now_ns.saturating_add(within.as_nanos() as u64);
+                }
+            }
+        }
+        Ok(Answer::Disallowed { entry, pending: self.pending_line(pending, now_ns) })
+    }
+
+    fn confirm(&mut self, id: Option<u64>, who: &str, now_ns: u64) -> anyhow::Result<Answer> {
+        let waiting: Vec<Pending> = self
+            .book
+            .pending()
+            .filter(|(waiting, _)| id.is_none_or(|id| id == *waiting))
+            .map(|(id, pending)| Pending {
+                id,
+                what: pending.what.clone(),
+                in_secs: pending.until_ns.saturating_sub(now_ns) / SECOND,
+            })
+            .collect();
+        let (_, settled) = self.book.confirm(id, who, now_ns, &mut self.kernel)?;
+        for settled in settled {
+            match settled {
+                AllowSettled::Stays { id, until_ns } => {
+                    if let Some(allowed) = self.engine.allow_mut().entry(&id) {
+                        allowed.until_ns = until_ns;
+                    }
+                }
+                AllowSettled::Goes(id) => {
+                    self.engine.allow_mut().remove(&id);
+                }
+            }
+        }
+        self.keep_state(now_ns);
+        Ok(Answer::Confirmed { confirmed: waiting })
+    }
+
+    fn explain(&mut self, address: &[u8; 16], now_ns: u64) -> anyhow::Result<Answer> {
+        let own = Network::of(address);
+        let home = self.book.policy().home.iter().any(|home| home.contains(address));
+        let mut sentences = self.book.explain(address, now_ns);
+        let allow: Vec<AllowLine> = self
+            .allow_lines(now_ns)?
+            .into_iter()
+            .filter(|line| {
+                let networks = [line.network, line.source, line.destination];
+                networks.iter().flatten().any(|network| network.contains(address))
+            })
+            .collect();
+        for line in allow.iter().filter(|line| line.effect == AllowEffect::NoAlerts) {
+            sentences.push(format!("entry {} raises no alerts about it: {}", line.id, line.reason));
+        }
+        let meant = |target: &Target| match target {
+            Target::Pair { home, destination } => home == address || destination == address,
+            Target::Flow { key, .. } => key.low == *address || key.high == *address,
+            other => other.destination().overlaps(&own),
+        };
+        let blocks: Vec<BlockLine> =
+            self.block_lines(now_ns)?.into_iter().filter(|line| meant(&line.target)).collect();
+        let budgets =
+            self.budget_lines(|key| key.home == *address || key.destination == *address, now_ns)?;
+        for line in budgets.iter().filter(|line| line.held_secs.is_some()) {
+            sentences.push(format!(
+                "payload from {} to {} is held: its budget is spent",
+                line.home, line.destination
+            ));
+        }
+        Ok(Answer::Explanation(Explanation {
+            address: ip(address),
+            home,
+            sentences,
+            blocks,
+            allow,
+            budgets,
+        }))
+    }
+
+    /// What each block has dropped so far, and what of its flows has passed: two readings a while
+    /// apart tell whether it holds.
+    fn verify(&mut self, number: Option<EntryNumber>) -> anyhow::Result<Vec<VerifyLine>> {
+        let mut lines = Vec::new();
+        let meant: Vec<(EntryNumber, Target)> = self
+            .book
+            .blocks()
+            .filter(|(known, _)| number.is_none_or(|number| number == *known))
+            .map(|(number, standing)| (number, standing.order.target))
+            .collect();
+        let mut passed = vec![0_u64; meant.len()];
+        self.kernel.each_flow(|key, counters| {
+            for ((_, target), passed) in meant.iter().zip(&mut passed) {
+                if target.covers(key, counters.home) {
+                    *passed += passed_packets(counters);
+                }
+            }
+        })?;
+        for ((number, target), passed_packets) in meant.into_iter().zip(passed) {
+            let dropped_packets = self.kernel.hits(number)?.packets;
+            lines.push(VerifyLine {
+                number,
+                target,
+                how: VerifiedHow::DropCounters,
+                holds: None,
+                dropped_packets,
+                passed_packets,
+                text: String::new(),
+            });
+        }
+        Ok(lines)
+    }
+
+    fn block_lines(&mut self, now_ns: u64) -> anyhow::Result<Vec<BlockLine>> {
+        let numbers: Vec<EntryNumber> = self.book.blocks().map(|(number, _)| number).collect();
+        numbers.into_iter().map(|number| self.block_line(number, now_ns)).collect()
+    }
+
+    fn block_line(&mut self, number: EntryNumber, now_ns: u64) -> anyhow::Result<BlockLine> {
+        let hits = self.kernel.hits(number)?;
+        let mode = self.book.mode();
+        let standing = self.book.block(number).context("the block is gone")?;
+        let Standing { order, by, why, alert, placed_ns, until_ns, times, pending, .. } = standing;
+        let span = order.span;
+        let counts_only = order.simulated || (order.by_agent && mode != Mode::Block);
+        let state = if span.from_ns > now_ns {
+            format!("suspended until {}", rfc3339(span.from_ns))
+        } else if span.until_ns < *until_ns {
+            format!("waits for confirmation until {}", rfc3339(span.until_ns))
+        } else if counts_only {
+            "counts only".to_owned()
+        } else {
+            "in force".to_owned()
+        };
+        Ok(BlockLine {
+            number,
+            target: order.target,
+            effect: match order.effect {
+                Effect::Drop => EffectWanted::Drop,
+                Effect::Police { bytes_per_second, .. } => {
+                    EffectWanted::Police { bytes_per_second }
+                }
+                Effect::Mark { dscp } => EffectWanted::Mark { dscp },
+            },
+            simulated: counts_only,
+            by: by.clone(),
+            reason: why.clone(),
+            alert: alert.map(|alert| alert.to_string()),
+            placed: rfc3339(*placed_ns),
+            ends: rfc3339(*until_ns),
+            remaining_secs: until_ns.saturating_sub(now_ns).div_ceil(SECOND),
+            times: *times,
+            packets: hits.packets,
+            bytes: hits.bytes,
+            last_hit: (hits.last_hit != 0).then(|| rfc3339(self.base.ns(hits.last_hit))),
+            state,
+            pending: *pending,
+        })
+    }
+
+    fn pending_line(&self, id: Option<u64>, now_ns: u64) -> Option<Pending> {
+        let id = id?;
+        let (_, pending) = self.book.pending().find(|(known, _)| *known == id)?;
+        Some(Pending {
+            id,
+            what: pending.what.clone(),
+            in_secs: pending.until_ns.saturating_sub(now_ns).div_ceil(SECOND),
+        })
+    }
+
+    fn mode_state(&self, now_ns: u64) -> ModeState {
+        let pending = self.book.pending_mode().map(|(id, until_ns, returns_to)| Reversion {
+            id,
+            returns_to,
+            in_secs: until_ns.saturating_sub(now_ns).div_ceil(SECOND),
+        });
+        ModeState {
+            mode: self.book.mode(),
+            since: rfc3339(self.book.mode_since_ns()),
+            pending,
+        }
+    }
+
+    fn allow_lines(&mut self, now_ns: u64) -> anyhow::Result<Vec<AllowLine>> {
+        let spared: Vec<(Network, EntryNumber, Spared)> = self
+            .book
+            .exceptions()
+            .map(|(network, number, source)| (*network, number, source.clone()))
+            .collect();
+        let mut lines = Vec::new();
+        let mut hits_of_entry = BTreeMap::new();
+        for (network, number, source) in spared {
+            let hits = self.kernel.hits(number)?.packets;
+            if let ExceptionKind::Allowed(id) = &source.kind {
+                hits_of_entry.insert(id.clone(), hits);
+                continue;
+            }
+            lines.push(AllowLine {
+                id: format!("n{number}"),
+                kind: kind(&source.kind),
+                network: Some(network),
+                source: None,
+                destination: None,
+                name: None,
+                port: None,
+                reason: if source.why.is_empty() {
+                    source.kind.name().to_owned()
+                } else {
+                    source.why
+                },
+                expires: None,
+                hits,
+                sessions: 0,
+                effect: AllowEffect::NeverBlocked,
+            });
+        }
+        let list = self.engine.allow();
+        let live = list.entries().filter(|allowed| allowed.until_ns > now_ns);
+        lines.extend(live.map(|allowed| allow_line(allowed, hits_of_entry.get(&allowed.id))));
+        Ok(lines)
+    }
+
+    fn allow_line_of(&mut self, id: &str, now_ns: u64) -> anyhow::Result<AllowLine> {
+        let mut lines = self.allow_lines(now_ns)?.into_iter();
+        lines.find(|line| line.id == id).with_context(|| format!("entry {id} is gone"))
+    }
+
+    fn budget_lines(
+        &mut self,
+        meant: impl Fn(&BudgetKey) -> bool,
+        now_ns: u64,
+    ) -> anyhow::Result<Vec<BudgetLine>> {
+        let mut budgets = self.kernel.budgets()?;
+        budgets.retain(|(key, _)| meant(key));
+        // Those that are held, then those that sent most.
+        budgets.sort_by_key(|(key, budget)| {
+            (budget.held_since == 0, std::cmp::Reverse(budget.charged), *key)
+        });
+        Ok(budgets.iter().map(|(key, budget)| self.budget_line(key, budget, now_ns)).collect())
+    }
+
+    fn budget_line(&self, key: &BudgetKey, budget: &Budget, now_ns: u64) -> BudgetLine {
+        let held = (budget.held_since != 0 && budget.limit != Budget::FREE)
+            .then(|| now_ns.saturating_sub(self.base.ns(budget.held_since)) as f64 / 1e9);
+        let state = match (held, budget.limit, budget.timed_out) {
+            (Some(_), ..) => "held",
+            (None, Budget::FREE, 0) => "free",
+            (None, Budget::FREE, _) => "free: no verdict came in time",
+            (None, ..) => "open",
+        };
+        BudgetLine {
+            home: ip(&key.home),
+            destination: ip(&key.destination),
+            limit: (budget.limit != Budget::FREE).then_some(budget.limit),
+            charged: budget.charged,
+            held_packets: budget.held_packets,
+            held_bytes: budget.held_bytes,
+            held_secs: held,
+            state: state.to_owned(),
+        }
+    }
+
+    fn status_reply(&mut self, now_ns: u64) -> anyhow::Result<Answer> {
+        let accounting = self.kernel.accounting()?;
+        let totals = &accounting.totals;
+        let counters = [
+            ("packets", totals.frames.packets),
+            ("bytes", totals.frames.bytes),
+            ("flows", u64::from(accounting.live_flows)),
+            ("alerts", self.engine.counts().alerts),
+            ("dropped_packets", totals.dropped.packets),
+            ("dropped_bytes", totals.dropped.bytes),
+            ("policed_packets", totals.policed.packets),
+            ("held_packets", totals.held.packets),
+            ("marked_packets", totals.marked.packets),
+            ("simulated_packets", totals.simulated.packets),
+            ("budgets_refused", totals.budgets_refused),
+            ("budgets_timed_out", totals.budgets_timed_out),
+            ("overflow_bytes", totals.overflow.bytes),
+            ("events_lost", totals.events_lost),
+            ("heads_over_budget", totals.heads_refused),
+            ("lines_not_written_in_time", self.sink.dropped()),
+            ("audit_records_lost", self.audit.failed()),
+            ("unaccounted_bytes", accounting.unaccounted_bytes.unsigned_abs()),
+        ];
+        let tables = self.kernel.policy_tables()?;
+        let when_full = |name: &str| match name {
+            "BUDGETS" => "new pairs pass without a budget, counted as budgets_refused",
+            _ => "what is new is refused; nothing is evicted",
+        };
+        Ok(Answer::Status(StatusReply {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            mode: self.book.mode(),
+            interfaces: self
+                .kernel
+                .watched()
+                .map(|watched| watched.interface.name.clone())
+                .collect(),
+            tables: tables
+                .into_iter()
+                .map(|table| TableUse {
+                    name: table.name.to_owned(),
+                    used: u64::from(table.used),
+                    capacity: u64::from(table.capacity),
+                    bytes: table.bytes,
+                    when_full: when_full(table.name).to_owned(),
+                })
+                .collect(),
+            counters: counters.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
+            pending: self
+                .book
+                .pending()
+                .map(|(id, pending)| Pending {
+                    id,
+                    what: pending.what.clone(),
+                    in_secs: pending.until_ns.saturating_sub(now_ns).div_ceil(SECOND),
+                })
+                .collect(),
+        }))
+    }
+
+    /// The next free id of an entry added at run time.
+    fn next_allow_id(&self) -> String {
+        let taken = |id: &str| self.engine.allow().entries().any(|allowed| allowed.id == id);
+        (1_u64..).map(|number| format!("o{number}")).find(|id| !taken(id)).unwrap_or_default()
+    }
+
+    /// Writes down what a person said, for the next start.
+    pub(super) fn keep_state(&mut self, now_ns: u64) {
+        let waiting = |id: &str| self.book.is_allow_pending(id);
+        let entries = self.engine.allow().entries();
+        let allow: Vec<KeptAllow> = entries
+            .filter(|allowed| allowed.at_run_time && allowed.until_ns > now_ns)
+            .filter(|allowed| !waiting(&allowed.id))
+            .map(|allowed| KeptAllow {
+                id: allowed.id.clone(),
+                source: allowed.entry.source,
+                destination: allowed.entry.destination,
+                name: allowed.entry.name.clone(),
+                port: allowed.entry.port,
+                reason: allowed.entry.reason.clone(),
+                by: allowed.by.clone(),
+                until_ns: (allowed.until_ns != u64::MAX).then_some(allowed.until_ns),
+            })
+            .collect();
+        let released = self
+            .book
+            .releases()
+            .map(|((source, destination), until_ns)| KeptRelease {
+                source: ip(source).to_string(),
+                destination: ip(destination).to_string(),
+                until_ns,
+            })
+            .collect();
+        if let Err(error) = self.state.save(&Kept { allow, released, ..Kept::default() }) {
+            tracing::error!("what was said at run time may be forgotten by a restart: {error:#}");
+        }
+    }
+}
+
+fn passed_packets(counters: &FlowCounters) -> u64 {
+    counters.halves.iter().map(|half| half.packets.saturating_sub(half.dropped_packets)).sum()
+}
+
+fn wanted(effect: EffectWanted) -> Effect {
+    match effect {
+        EffectWanted::Drop => Effect::Drop,
+        EffectWanted::Police { bytes_per_second } => police(bytes_per_second),
+        EffectWanted::Mark { dscp } => Effect::Mark { dscp },
+    }
+}
+
+fn kind(kind: &ExceptionKind) -> AllowKind {
+    match kind {
+        ExceptionKind::Own => AllowKind::Own,
+        ExceptionKind::Gateway => AllowKind::Gateway,
+        ExceptionKind::Resolver => AllowKind::Resolver,
+        ExceptionKind::Administrator => AllowKind::Administrator,
+        ExceptionKind::Sink => AllowKind::Sink,
+        ExceptionKind::Configured => AllowKind::Configured,
+        ExceptionKind::Allowed(_) => AllowKind::Operator,
+    }
+}
+
+fn allow_line(allowed: &Allowed, hits: Option<&u64>) -> AllowLine {
+    let Allowed { id, entry, at_run_time, until_ns, hits: sessions, .. } = allowed;
+    AllowLine {
+        id: id.clone(),
+        kind: if *at_run_time { AllowKind::Operator } else { AllowKind::Configured },
+        network: entry.whole_network(),
+        source: entry.source,
+        destination: entry.destination,
+        name: entry.name.clone(),
+        port: entry.port,
+        reason: entry.reason.clone(),
+        expires: (*until_ns != u64::MAX).then(|| rfc3339(*until_ns)),
+        hits: hits.copied().unwrap_or(0),
+        sessions: *sessions,
+        effect: if entry.whole_network().is_some() {
+            AllowEffect::NeverBlocked
+        } else {
+            AllowEffect::NoAlerts
+        },
+    }
+}

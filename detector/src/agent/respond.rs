@@ -1,0 +1,297 @@
+//! What follows from a judgement: blocks, budgets, the audit log.
+
+use std::collections::BTreeMap;
+
+use detector_common::flow::{Checkpoint, FlowKey};
+
+use super::{Agent, Told};
+use crate::audit::{Action, Record};
+use crate::config::Config;
+use crate::control::Request;
+use crate::engine::Output;
+use crate::flow::Cause;
+use crate::network::{Network, octets};
+use crate::response::book::{AGENT, ExceptionKind};
+use crate::response::{Accusation, Change, Enforcer as _, Mode, Outcome, Span};
+use crate::state::KeptAllow;
+use crate::units::rfc3339;
+use crate::verdict::allow::Entry;
+use crate::verdict::{ActionTaken, Alert};
+
+/// Milliseconds that programs which were running when their link went may still take.
+const ENDING_MS: u64 = 50;
+
+impl Agent {
+    /// The tick it is now, as time.
+    pub(super) fn now_ns(&mut self) -> anyhow::Result<u64> {
+        Ok(self.base.ns(self.kernel.now()?))
+    }
+
+    /// Takes over what stands, says what must not be cut off, and goes as far as the mode says.
+    pub(super) fn take_office(&mut self, config: &Config) -> anyhow::Result<()> {
+        let now_ns = self.now_ns()?;
+        self.book.set_home(self.kernel.home().to_vec());
+        self.book.adopt(self.kernel.standing()?, now_ns);
+        self.book.adopt_exceptions(self.kernel.exceptions()?);
+        self.remember(now_ns)?;
+        self.look_around(now_ns);
+        self.kernel.set_mode(config.mode, None)?;
+        self.kernel.commit()?;
+        if config.has_budgets() && config.mode == Mode::Observe {
+            tracing::warn!("budgets hold nothing in mode observe: use block, or simulate to count");
+        }
+        self.record(Change {
+            action: "started",
+            who: AGENT.to_owned(),
+            mode: Some(config.mode),
+            ..Change::default()
+        });
+        self.note_changes();
+        Ok(())
+    }
+
+    /// What a person said in an earlier run holds on.
+    fn remember(&mut self, now_ns: u64) -> anyhow::Result<()> {
+        let kept = self.state.load()?;
+        for kept in kept.allow {
+            if let Err(error) = self.allow_again(&kept, now_ns) {
+                tracing::error!("entry {} is not allowed any more: {error:#}", kept.id);
+            }
+        }
+        for release in kept.released {
+            let (Ok(source), Ok(destination)) =
+                (release.source.parse(), release.destination.parse())
+            else {
+                continue;
+            };
+            self.book.keep_released((octets(source), octets(destination)), release.until_ns);
+        }
+        Ok(())
+    }
+
+    fn allow_again(&mut self, kept: &KeptAllow, now_ns: u64) -> anyhow::Result<()> {
+        let KeptAllow { id, source, destination, name, port, reason, by, until_ns } = kept.clone();
+        let until_ns = until_ns.unwrap_or(u64::MAX);
+        if until_ns <= now_ns {
+            return Ok(());
+        }
+        let entry = Entry { source, destination, name, port, reason, expires: None };
+        let network = entry.whole_network();
+        let span = Span { from_ns: 0, until_ns };
+        let none = |_: &_| false;
+        let why = entry.reason.clone();
+        self.book.allow(&id, network, &why, span, &none, &by, None, now_ns, &mut self.kernel)?;
+        let list = self.engine.allow_mut();
+        list.add(id.clone(), entry, true).map_err(anyhow::Error::msg)?;
+        if let Some(allowed) = list.entry(&id) {
+            (allowed.until_ns, allowed.by) = (until_ns, by);
+        }
+        Ok(())
+    }
+
+    /// Looks for what must not be cut off and spares it. A failure is said and blocks go on: those
+    /// that are spared already stay so.
+    fn look_around(&mut self, now_ns: u64) {
+        let Some(surroundings) = self.lookout.look(now_ns) else { return };
+        let told: BTreeMap<&Network, &ExceptionKind> =
+            surroundings.iter().map(|(network, kind, _)| (network, kind)).collect();
+        tracing::debug!("{} networks are never blocked", told.len());
+        if let Err(error) = self.book.set_surroundings(&surroundings, now_ns, &mut self.kernel) {
+            tracing::error!("{error:#}");
+        }
+    }
+
+    /// What time brings: ends, extensions, reversals, new connections of administrators.
+    pub(super) fn look_after_policy(&mut self) -> anyhow::Result<()> {
+        let now_ns = self.now_ns()?;
+        self.look_around(now_ns);
+        let mode = self.book.mode();
+        if let Err(error) = self.book.tick(now_ns, &mut self.kernel) {
+            tracing::error!("{error:#}");
+        }
+        if self.book.mode() != mode {
+            self.mode_changed();
+        }
+        self.engine.allow_mut().expire(now_ns);
+        if let Some(capacity) = self.max_budgets {
+            let base = self.base;
+            let ns = |tick| base.ns(tick);
+            let forgotten =
+                self.book.forget_budgets(now_ns, capacity, ns, &mut self.kernel);
+            if let Err(error) = forgotten {
+                tracing::error!("{error:#}");
+            }
+        }
+        self.note_changes();
+        Ok(())
+    }
+
+    /// The engine tells of sessions that go on only where somebody acts on it.
+    pub(super) fn mode_changed(&mut self) {
+        self.engine.set_respond(self.book.mode() != Mode::Observe);
+    }
+
+    /// Carries out and passes on what the engine came to.
+    pub(super) fn act(&mut self) -> anyhow::Result<()> {
+        let outputs: Vec<Output> = self.engine.outputs().collect();
+        for output in outputs {
+            match output {
+                Output::Alert { mut alert, accusation } => {
+                    self.respond_to(&mut alert, accusation.as_deref())?;
+                    self.sink.offer(Told::Alert(alert));
+                }
+                Output::Again(accusation) => {
+                    let now_ns = self.now_ns()?;
+                    let outcome = self.book.respond(&accusation, now_ns, &mut self.kernel);
+                    if let Err(error) = outcome {
+                        tracing::error!("alert {}: {error:#}", accusation.alert);
+                    }
+                    self.note_changes();
+                }
+                Output::Judged { src, dst, standpoint } => {
+                    self.book.judged(&src, &dst, standpoint, &mut self.kernel)?;
+                    self.note_changes();
+                }
+                Output::Flow(record) => self.sink.offer(Told::Flow(record)),
+            }
+        }
+        Ok(())
+    }
+
+    fn respond_to(
+        &mut self,
+        alert: &mut Alert,
+        accusation: Option<&Accusation>,
+    ) -> anyhow::Result<()> {
+        let Some(accusation) = accusation else {
+            if self.book.mode() != Mode::Observe {
+                alert.action_note = Some(
+                    "only the host's habits speak for it, which is told and never acted on".into(),
+                );
+            }
+            return Ok(());
+        };
+        let now_ns = self.now_ns()?;
+        match self.book.respond(accusation, now_ns, &mut self.kernel) {
+            Ok(Outcome { action, note, .. }) => (alert.action, alert.action_note) = (action, note),
+            Err(error) => {
+                tracing::error!("alert {}: {error:#}", alert.id);
+                alert.action = ActionTaken::Failed;
+                alert.action_note = Some(format!("{error:#}"));
+            }
+        }
+        self.note_changes();
+        if alert.action == ActionTaken::Blocked {
+            alert.bytes_leaked_before_block = Some(alert.bytes_out);
+            self.measure_leak(alert, &accusation.flow)?;
+        }
+        Ok(())
+    }
+
+    /// What left before the block stood: what the session's other flows had sent when it was judged,
+    /// and what this one has passed.
+    fn measure_leak(&mut self, alert: &mut Alert, key: &FlowKey) -> anyhow::Result<()> {
+        let Some((latest, judged)) = self.latest.filter(|(latest, _)| latest == key) else {
+            return Ok(());
+        };
+        let Some(now) = self.kernel.lookup(&latest)? else { return Ok(()) };
+        let half = usize::from(key.low != alert.src);
+        let (judged, now) = (&judged.halves[half], &now.halves[half]);
+        let passed = now.ip_bytes.saturating_sub(now.dropped_bytes);
+        // A block that stands already has dropped some of what the alert counts.
+        let elsewhere = alert.bytes_out.saturating_sub(judged.ip_bytes);
+        alert.bytes_leaked_before_block = Some(elsewhere + passed);
+        Ok(())
+    }
+
+    /// A budget is spent: its session is judged on what the flow has sent by now.
+    pub(super) fn budget_spent(&mut self, flow: &FlowKey) -> anyhow::Result<()> {
+        let Some(counters) = self.kernel.lookup(flow)? else { return Ok(()) };
+        self.observe_flow(flow, &counters, Cause::Checkpoint(Checkpoint::Bytes))
+    }
+
+    /// Takes the programs off, or leaves them to let the blocks run out.
+    pub(super) fn leave_office(&mut self) -> anyhow::Result<()> {
+        let blocks = self.book.blocks().count();
+        let detail = if self.keep_enforcing {
+            self.kernel.keep()?;
+            format!("{blocks} blocks are left to run out")
+        } else {
+            self.kernel.detach();
+            std::thread::sleep(std::time::Duration::from_millis(ENDING_MS));
+            format!("{blocks} blocks ended")
+        };
+        self.record(Change {
+            action: "stopped",
+            who: AGENT.to_owned(),
+            detail: Some(detail),
+            ..Change::default()
+        });
+        Ok(())
+    }
+
+    /// Writes what the book has changed to the audit log, and says it.
+    pub(super) fn note_changes(&mut self) {
+        for change in self.book.take_changes() {
+            say(&change);
+            self.record(change);
+        }
+    }
+
+    pub(super) fn note_refusal(&mut self, request: &Request, who: &str, error: &anyhow::Error) {
+        let target = match request {
+            Request::BlocksAdd { target, .. } => Some(*target),
+            Request::BlocksRemove { target, .. } => *target,
+            _ => None,
+        };
+        let changes = !matches!(
+            request,
+            Request::BlocksList {}
+                | Request::BlocksVerify { .. }
+                | Request::BlocksExport {}
+                | Request::AllowList {}
+                | Request::Mode {}
+                | Request::Explain { .. }
+                | Request::Budgets {}
+                | Request::Status {}
+        );
+        if changes {
+            self.record(Change {
+                action: "refused",
+                who: who.to_owned(),
+                target,
+                why: format!("{error:#}"),
+                ..Change::default()
+            });
+        }
+    }
+
+    fn record(&mut self, change: Change) {
+        let time_ns = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(0));
+        self.audit.record(&Record {
+            time: rfc3339(time_ns),
+            who: change.who,
+            action: Action::of(change.action),
+            target: change.target,
+            number: change.number,
+            why: (!change.why.is_empty()).then_some(change.why),
+            alert: change.alert.map(|alert| alert.to_string()),
+            ttl_secs: change.ttl_secs,
+            until: change.until_ns.map(rfc3339),
+            packets: change.hits.map(|hits| hits.packets),
+            bytes: change.hits.map(|hits| hits.bytes),
+            mode: change.mode,
+            detail: change.detail,
+        });
+    }
+}
+
+fn say(change: &Change) {
+    let target = change.target.map_or_else(String::new, |target| format!(" {target}"));
+    let hits = change.hits.map_or_else(String::new, |hits| {
+        format!(": it dropped {} packets, {}", hits.packets, crate::units::bytes(hits.bytes))
+    });
+    tracing::info!("{}{target} by {}{hits}", change.action.replace('_', " "), change.who);
+}

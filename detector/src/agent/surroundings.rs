@@ -1,0 +1,124 @@
+//! What must never be cut off, from the configuration and from how this host is connected now.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::network::{Network, ip};
+use crate::response::book::ExceptionKind;
+use crate::source::host;
+
+/// Exceptions with their sources, in words.
+pub(super) type Surroundings = Vec<(Network, ExceptionKind, String)>;
+
+/// Where resolvers are named on Linux (resolv.conf(5)).
+const RESOLVERS: &str = "/etc/resolv.conf";
+/// Addresses, gateways and resolvers change seldom; connections do not.
+const SLOW: u64 = 10;
+
+/// Looks again and again, and remembers administrators for a while after they left.
+#[derive(Debug)]
+pub(super) struct Lookout {
+    configured: Surroundings,
+    admin_ports: Vec<u16>,
+    grace_ns: u64,
+    /// When each was last connected.
+    administrators: BTreeMap<[u8; 16], u64>,
+    slow: Surroundings,
+    looks: u64,
+    last: Surroundings,
+    /// Complaints made, so that each is made once.
+    told: Vec<String>,
+}
+
+impl Lookout {
+    pub(super) fn new(config: &Config) -> Self {
+        let block = &config.block;
+        let never = block
+            .never_block
+            .iter()
+            .map(|network| (*network, ExceptionKind::Configured, String::new()));
+        let resolvers = block
+            .resolvers
+            .iter()
+            .map(|network| (*network, ExceptionKind::Resolver, "block.resolvers".to_owned()));
+        // What the allowlist names whole is spared in the kernel, too.
+        let allowed = config.allow.iter().zip(1..).filter_map(|(entry, number)| {
+            let kind = ExceptionKind::Allowed(format!("c{number}"));
+            Some((entry.whole_network()?, kind, entry.reason.clone()))
+                .filter(|_| entry.expires.is_none())
+        });
+        Self {
+            configured: never.chain(resolvers).chain(allowed).collect(),
+            admin_ports: block.admin_ports.clone(),
+            grace_ns: u64::try_from(Duration::from_secs(block.admin_grace_secs).as_nanos())
+                .unwrap_or(u64::MAX),
+            administrators: BTreeMap::new(),
+            slow: Vec::new(),
+            looks: 0,
+            last: Vec::new(),
+            told: Vec::new(),
+        }
+    }
+
+    /// What is to be spared now; none where nothing changed since the last look.
+    pub(super) fn look(&mut self, now_ns: u64) -> Option<Surroundings> {
+        if self.looks.is_multiple_of(SLOW) {
+            self.look_slowly();
+        }
+        self.looks += 1;
+        match host::admin_peers(&self.admin_ports) {
+            Ok(peers) => {
+                for peer in peers {
+                    self.administrators.insert(peer, now_ns);
+                }
+            }
+            Err(error) => self.complain(format!("{error:#}")),
+        }
+        let grace_ns = self.grace_ns;
+        self.administrators.retain(|_, last_ns| now_ns <= last_ns.saturating_add(grace_ns));
+        let mut all = self.configured.clone();
+        all.extend(self.slow.iter().cloned());
+        all.extend(self.administrators.keys().map(|address| {
+            let why = format!("connected to port {}", list(&self.admin_ports));
+            (Network::of(address), ExceptionKind::Administrator, why)
+        }));
+        if all == self.last {
+            return None;
+        }
+        self.last.clone_from(&all);
+        Some(all)
+    }
+
+    fn look_slowly(&mut self) {
+        self.slow.clear();
+        let sources = [
+            (ExceptionKind::Own, host::own_addresses()),
+            (ExceptionKind::Gateway, host::gateways()),
+            (ExceptionKind::Resolver, host::resolvers(Path::new(RESOLVERS))),
+        ];
+        for (kind, found) in sources {
+            match found {
+                Ok(addresses) => self.slow.extend(
+                    addresses
+                        .iter()
+                        .filter(|address| !ip(address).is_unspecified())
+                        .map(|address| (Network::of(address), kind.clone(), String::new())),
+                ),
+                Err(error) => self.complain(format!("{error:#}")),
+            }
+        }
+    }
+
+    fn complain(&mut self, complaint: String) {
+        if !self.told.contains(&complaint) {
+            tracing::warn!("{complaint}: it may be blocked");
+            self.told.push(complaint);
+        }
+    }
+}
+
+fn list(ports: &[u16]) -> String {
+    ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" or ")
+}

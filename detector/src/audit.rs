@@ -1,0 +1,377 @@
+//! The log of every change of policy: who, what, why, for how long, and what it had done at its end.
+//!
+//! One JSON object a line, appended with one write and synced, so that a crash tears at most the
+//! line that was being written. A log that cannot be written costs records, which are counted and
+//! told, and never stops the agent.
+
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::response::{Mode, Target};
+
+/// The log's name in the state directory.
+pub const FILE: &str = "audit.jsonl";
+
+/// The longest line that is a record: what is longer is damage.
+const MAX_LINE_BYTES: u64 = 64 << 10;
+
+/// One change. What does not apply is left out of the line.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Record {
+    /// RFC 3339, in UTC and of fixed width, so that times compare as text.
+    pub time: String,
+    /// `agent`, `uid 0 (root)`, `api …`.
+    pub who: String,
+    pub action: Action,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// The alert's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl_secs: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub packets: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// What was done: a closed list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    Placed,
+    Extended,
+    /// Let go because of an exception or a confirmation that was withheld.
+    Released,
+    Expired,
+    /// Does nothing until it is confirmed or returns.
+    Suspended,
+    Replaced,
+    Flushed,
+    Allowed,
+    Disallowed,
+    Mode,
+    Confirmed,
+    Reverted,
+    Adopted,
+    BudgetRaised,
+    BudgetEnded,
+    Refused,
+    Started,
+    Stopped,
+    Detached,
+    /// Written by another version.
+    #[default]
+    #[serde(other)]
+    Other,
+}
+
+impl Action {
+    /// The action of this name as it stands in the log.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        let name = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(name);
+        Self::deserialize(name).unwrap_or_default()
+    }
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Placed => "placed",
+            Self::Extended => "extended",
+            Self::Released => "released",
+            Self::Expired => "expired",
+            Self::Suspended => "suspended",
+            Self::Replaced => "replaced",
+            Self::Flushed => "flushed",
+            Self::Allowed => "allowed",
+            Self::Disallowed => "disallowed",
+            Self::Mode => "mode",
+            Self::Confirmed => "confirmed",
+            Self::Reverted => "reverted",
+            Self::Adopted => "adopted",
+            Self::BudgetRaised => "budget raised",
+            Self::BudgetEnded => "budget ended",
+            Self::Refused => "refused",
+            Self::Started => "started",
+            Self::Stopped => "stopped",
+            Self::Detached => "detached",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// The agent's end of the log.
+#[derive(Debug)]
+pub struct AuditLog {
+    path: PathBuf,
+    file: io::Result<File>,
+    failed: u64,
+}
+
+impl AuditLog {
+    /// Opens the log in `dir`, which is made where it is not there. A failure is kept and told: the
+    /// records are then counted as failed.
+    #[must_use]
+    pub fn open(dir: &Path) -> Self {
+        let path = dir.join(FILE);
+        let file = open(dir, &path);
+        if let Err(error) = &file {
+            tracing::warn!(
+                "changes of policy are not logged: failed to open {}: {error}",
+                path.display()
+            );
+        }
+        Self { path, file, failed: 0 }
+    }
+
+    /// Appends one record and waits until it is on disk.
+    pub fn record(&mut self, record: &Record) {
+        let Err(error) = self.append(record) else { return };
+        self.failed += 1;
+        if self.failed == 1 {
+            tracing::warn!(
+                "a change of policy could not be logged to {}, and later ones may not be: {error}",
+                self.path.display()
+            );
+        }
+    }
+
+    /// Records that could not be written.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.failed
+    }
+
+    fn append(&self, record: &Record) -> io::Result<()> {
+        let file = self.file.as_ref().map_err(|error| io::Error::from(error.kind()))?;
+        let mut line = serde_json::to_vec(record)?;
+        line.push(b'\n');
+        let written = (&*file).write(&line)?;
+        if written != line.len() {
+            // A full disk took a part: the line ends here, so that the next one is whole.
+            (&*file).write_all(b"\n")?;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        file.sync_data()
+    }
+}
+
+fn open(dir: &Path, path: &Path) -> io::Result<File> {
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(dir)?;
+    let mut file =
+        OpenOptions::new().append(true).create(true).read(true).mode(0o600).open(path)?;
+    end_last_line(&mut file)?;
+    Ok(file)
+}
+
+/// A line that a crash has torn gets an end, so that it does not take the next one with it.
+fn end_last_line(file: &mut File) -> io::Result<()> {
+    if file.metadata()?.len() == 0 {
+        return Ok(());
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    if last == *b"\n" { Ok(()) } else { file.write_all(b"\n") }
+}
+
+/// What the log has.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    pub records: Vec<Record>,
+    /// Lines that are no records.
+    pub damaged: u64,
+}
+
+/// Reads the latest `limit` records that are not before `since`, a time as records have it.
+///
+/// # Errors
+///
+/// A log that is not there or cannot be read.
+pub fn read(dir: &Path, since: Option<&str>, limit: Option<usize>) -> anyhow::Result<History> {
+    let path = dir.join(FILE);
+    let open = || -> io::Result<History> { select(File::open(&path)?, since, limit) };
+    open().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => anyhow::anyhow!(
+            "there is no log at {}: `detector run` writes one with its first change",
+            path.display()
+        ),
+        io::ErrorKind::PermissionDenied => {
+            anyhow::anyhow!("the log {} is not for you: run this as root", path.display())
+        }
+        _ => anyhow::Error::new(error).context(format!("failed to read {}", path.display())),
+    })
+}
+
+fn select(file: File, since: Option<&str>, limit: Option<usize>) -> io::Result<History> {
+    let most = limit.unwrap_or(usize::MAX);
+    let mut reader = BufReader::new(file);
+    let mut kept = VecDeque::new();
+    let mut damaged = 0;
+    let mut line = Vec::new();
+    while next_line(&mut reader, &mut line)? {
+        if line.is_empty() {
+            continue;
+        }
+        let Ok(record) = parse(&line) else {
+            damaged += 1;
+            continue;
+        };
+        if since.is_some_and(|since| record.time.as_str() < since) {
+            continue;
+        }
+        kept.push_back(record);
+        if kept.len() > most {
+            kept.pop_front();
+        }
+    }
+    Ok(History { records: kept.into(), damaged })
+}
+
+fn parse(line: &[u8]) -> anyhow::Result<Record> {
+    let record: Record = serde_json::from_slice(line)?;
+    anyhow::ensure!(!record.time.is_empty() && !record.who.is_empty(), "no record");
+    Ok(record)
+}
+
+/// Reads one line without its end; of an overlong one only so much is kept as shows that it is no
+/// record. Whether there was one.
+fn next_line(reader: &mut impl io::BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    let mut part = Vec::new();
+    let mut any = false;
+    loop {
+        part.clear();
+        if reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut part)? == 0 {
+            return Ok(any);
+        }
+        any = true;
+        let ended = part.last() == Some(&b'\n');
+        if ended {
+            part.pop();
+        }
+        if line.len() as u64 <= MAX_LINE_BYTES {
+            line.extend_from_slice(&part);
+        }
+        if ended {
+            return Ok(true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn scratch(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("detector-{name}-{}", std::process::id()));
+        let _leftover = fs::remove_dir_all(&dir);
+        dir
+    }
+
+    fn placed(second: u32) -> Record {
+        Record {
+            time: format!("2027-01-31T00:00:{second:02}.000000Z"),
+            who: "uid 0 (root)".into(),
+            action: Action::Placed,
+            target: Some("pair 10.0.0.7 192.0.2.1".parse().unwrap()),
+            number: Some(second),
+            why: Some("leak".into()),
+            ttl_secs: Some(600),
+            ..Record::default()
+        }
+    }
+
+    #[test]
+    fn records_are_appended_and_read_back() {
+        let dir = scratch("audit");
+        for round in [0, 2] {
+            let mut log = AuditLog::open(&dir);
+            log.record(&placed(round));
+            log.record(&placed(round + 1));
+            assert_eq!(log.failed(), 0);
+        }
+        let text = fs::read_to_string(dir.join(FILE)).unwrap();
+        assert_eq!(
+            text.lines().next().unwrap(),
+            concat!(
+                r#"{"time":"2027-01-31T00:00:00.000000Z","who":"uid 0 (root)","action":"placed","#,
+                r#""target":"pair 10.0.0.7 192.0.2.1","number":0,"why":"leak","ttl_secs":600}"#
+            )
+        );
+        let mode = fs::metadata(dir.join(FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600);
+        let numbers = |since, limit| -> Vec<u32> {
+            let history = read(&dir, since, limit).unwrap();
+            history.records.iter().filter_map(|record| record.number).collect()
+        };
+        assert_eq!(numbers(None, None), [0, 1, 2, 3]);
+        assert_eq!(numbers(Some("2027-01-31T00:00:01.500000Z"), None), [2, 3]);
+        assert_eq!(numbers(None, Some(1)), [3]);
+        assert_eq!(numbers(None, Some(0)), [0; 0]);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn damaged_lines_are_counted_and_cost_no_others() {
+        let dir = scratch("damaged-audit");
+        AuditLog::open(&dir).record(&placed(1));
+        let torn = format!("{{}}\n\n{}\n\u{0}\u{fffd}\n{{\"time\":\"20", "x".repeat(200_000));
+        let path = dir.join(FILE);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text + &torn).unwrap();
+        AuditLog::open(&dir).record(&placed(2));
+        let later = r#"{"time":"2028","who":"api","action":"renamed","size":4}"#;
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text + later).unwrap();
+        let History { records, damaged } = read(&dir, None, None).unwrap();
+        assert_eq!(records.len(), 3);
+        assert_eq!(
+            (&records[0], &records[1], records[2].action),
+            (&placed(1), &placed(2), Action::Other)
+        );
+        assert_eq!(damaged, 4);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_written_is_counted() {
+        let dir = scratch("no-audit");
+        fs::write(&dir, "a file in the way").unwrap();
+        let mut log = AuditLog::open(&dir);
+        log.record(&placed(1));
+        log.record(&placed(2));
+        assert_eq!(log.failed(), 2);
+        fs::remove_file(&dir).unwrap();
+        let error = format!("{:#}", read(&dir, None, None).unwrap_err());
+        assert!(error.starts_with("there is no log at"), "{error}");
+    }
+
+    #[test]
+    fn a_full_disk_costs_records_and_nothing_else() {
+        let file = OpenOptions::new().append(true).open("/dev/full");
+        let mut log = AuditLog { path: "/dev/full".into(), file, failed: 0 };
+        log.record(&placed(1));
+        assert_eq!(log.failed(), 1);
+    }
+}

@@ -1,0 +1,276 @@
+//! The agent's end of the socket: takes requests from whoever may open it and hands them on.
+//!
+//! It decides nothing and never holds the agent up: a slow or silent client costs one of a few
+//! places, for a bounded time. Who asks is what the kernel says, not what the client says.
+
+use std::fmt;
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
+};
+use std::os::unix::net::UnixListener as StdListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
+};
+use nix::unistd::{Group, Uid, User};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::SOCKET;
+use super::protocol::{MAX_REQUEST_BYTES, Reply, Request};
+
+/// Connections at once.
+const CONNECTIONS: usize = 16;
+/// How long a client may take over one line, either way.
+const LINE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the agent may take over one request; verifying a block takes the longest.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a name service may take to name a user.
+const NAME_TIMEOUT: Duration = Duration::from_secs(1);
+/// A pause where no connection can be taken, such as when no file descriptor is left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A request for the agent. Dropping it unanswered tells the client that the agent is stopping.
+#[derive(Debug)]
+pub struct Call {
+    pub request: Request,
+    pub peer: Peer,
+    pub reply: oneshot::Sender<Reply>,
+}
+
+/// Who asks, as the kernel knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    pub uid: u32,
+    /// 0 where the process is of a namespace that is not ours to see.
+    pub pid: u32,
+    pub name: Option<String>,
+}
+
+/// `uid 0 (root)`.
+impl fmt::Display for Peer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "uid {}", self.uid)?;
+        match &self.name {
+            Some(name) => write!(formatter, " ({name})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A socket that is bound and takes nobody's requests yet.
+#[derive(Debug)]
+pub struct Server {
+    listener: StdListener,
+    file: SocketFile,
+}
+
+/// The socket's file, removed at the end unless somebody has put another in its place.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    inode: u64,
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let ours = fs::metadata(&self.path).is_ok_and(|file| file.ino() == self.inode);
+        if ours && let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!("failed to remove {}: {error}", self.path.display());
+        }
+    }
+}
+
+impl Server {
+    /// Makes `dir` and the socket in it, for this user alone, or for `group`, too. What a killed
+    /// agent left is replaced.
+    ///
+    /// # Errors
+    ///
+    /// Another agent that listens there, a file that is no socket, a group that does not exist, a
+    /// directory that cannot be written to.
+    pub fn bind(dir: &Path, group: Option<&str>) -> anyhow::Result<Self> {
+        let path = dir.join(SOCKET);
+        let bind = || -> anyhow::Result<Self> {
+            make_directory(dir)?;
+            let group = group.map(group_id).transpose()?;
+            clear(&path)?;
+            let listener = listener(&path)?;
+            let inode = fs::metadata(&path)?.ino();
+            let file = SocketFile { path: path.clone(), inode };
+            if let Some(group) = group {
+                std::os::unix::fs::chown(&path, None, Some(group))
+                    .context("failed to give it to control.group")?;
+                fs::set_permissions(&path, Permissions::from_mode(0o660))?;
+            }
+            Ok(Self { listener, file })
+        };
+        bind().with_context(|| format!("failed to open the control socket {}", path.display()))
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.file.path
+    }
+
+    /// Takes requests until the receiver is dropped; then the socket's file is removed. To be called
+    /// inside the runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the runtime cannot watch the socket.
+    pub fn start(self) -> anyhow::Result<mpsc::Receiver<Call>> {
+        let Self { listener, file } = self;
+        let listener = UnixListener::from_std(listener).context("failed to watch the socket")?;
+        let (calls, received) = mpsc::channel(CONNECTIONS);
+        tokio::spawn(accept(listener, file, calls));
+        Ok(received)
+    }
+}
+
+/// A directory that everybody may look into: the socket itself says who may ask.
+fn make_directory(dir: &Path) -> anyhow::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(dir)
+        .and_then(|()| fs::set_permissions(dir, Permissions::from_mode(0o755)))
+        .with_context(|| format!("failed to make {}", dir.display()))
+}
+
+fn group_id(name: &str) -> anyhow::Result<u32> {
+    let group = Group::from_name(name).with_context(|| format!("failed to look up `{name}`"))?;
+    let group = group.with_context(|| {
+        format!("there is no group `{name}`: make it, or leave control.group out")
+    })?;
+    Ok(group.gid.as_raw())
+}
+
+/// Removes a socket that nobody listens on any more.
+fn clear(path: &Path) -> anyhow::Result<()> {
+    let kind = match fs::symlink_metadata(path) {
+        Ok(file) => file.file_type(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    ensure!(kind.is_socket(), "there is a file of that name that is no socket: remove it");
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        bail!("another detector listens there: stop it first");
+    }
+    fs::remove_file(path).context("failed to remove the one that was left there")
+}
+
+/// A listening socket whose file nobody else could open even for a moment: the mode that the file
+/// gets is that of the socket before it is bound.
+fn listener(path: &Path) -> anyhow::Result<StdListener> {
+    let address = UnixAddr::new(path).context("the path is too long: use a shorter runtime_dir")?;
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = File::from(socket(AddressFamily::Unix, SockType::Stream, flags, None)?);
+    socket.set_permissions(Permissions::from_mode(0o600))?;
+    bind(socket.as_raw_fd(), &address)?;
+    listen(&socket, Backlog::new(CONNECTIONS as i32)?)?;
+    Ok(OwnedFd::from(socket).into())
+}
+
+async fn accept(listener: UnixListener, file: SocketFile, calls: mpsc::Sender<Call>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let accepted = tokio::select! {
+            () = calls.closed() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!("failed to take a connection on the control socket: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            refuse(&stream);
+            continue;
+        };
+        let calls = calls.clone();
+        tokio::spawn(async move {
+            serve(stream, &calls).await;
+            drop(place);
+        });
+    }
+    drop(file);
+}
+
+fn refuse(stream: &UnixStream) {
+    let why = format!("{CONNECTIONS} others are asking: try again in a moment");
+    // A client that has left by now needs no answer.
+    if let Err(error) = stream.try_write(&Reply::Refused(why).line()) {
+        tracing::debug!("failed to refuse a connection: {error}");
+    }
+}
+
+/// Answers one client line by line until it leaves, stalls or asks for too much.
+async fn serve(stream: UnixStream, calls: &mpsc::Sender<Call>) {
+    let Some(peer) = peer(&stream).await else { return };
+    let (reader, mut writer) = stream.into_split();
+    let mut reader = BufReader::new(reader);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let most = MAX_REQUEST_BYTES as u64 + 1;
+        let mut bounded = (&mut reader).take(most);
+        match timeout(LINE_TIMEOUT, bounded.read_until(b'\n', &mut line)).await {
+            Ok(Ok(1..)) => {}
+            Ok(Ok(0) | Err(_)) | Err(_) => return,
+        }
+        let too_long = line.len() > MAX_REQUEST_BYTES;
+        let reply = if too_long {
+            Reply::Refused(format!("a request is one line of at most {MAX_REQUEST_BYTES} bytes"))
+        } else {
+            answer(&line, &peer, calls).await
+        };
+        let written = timeout(LINE_TIMEOUT, writer.write_all(&reply.line())).await;
+        if too_long || !matches!(written, Ok(Ok(()))) {
+            return;
+        }
+    }
+}
+
+async fn answer(line: &[u8], peer: &Peer, calls: &mpsc::Sender<Call>) -> Reply {
+    const STOPPING: &str = "the detector is stopping";
+    let request = match Request::parse(line) {
+        Ok(request) => request,
+        Err(error) => return Reply::refused(&error),
+    };
+    let (reply, replied) = oneshot::channel();
+    if calls.send(Call { request, peer: peer.clone(), reply }).await.is_err() {
+        return Reply::Refused(STOPPING.to_owned());
+    }
+    match timeout(ANSWER_TIMEOUT, replied).await {
+        Ok(Ok(reply)) => reply,
+        Ok(Err(_)) => Reply::Refused(STOPPING.to_owned()),
+        Err(_) => Reply::Refused("the detector is too busy to answer".to_owned()),
+    }
+}
+
+/// None where the client has left.
+async fn peer(stream: &UnixStream) -> Option<Peer> {
+    let credentials = stream.peer_cred().ok()?;
+    let uid = credentials.uid();
+    // Names may come over the network, from a service that takes its time.
+    let lookup = tokio::task::spawn_blocking(move || User::from_uid(Uid::from_raw(uid)));
+    let user = match timeout(NAME_TIMEOUT, lookup).await {
+        Ok(Ok(Ok(user))) => user,
+        _ => None,
+    };
+    let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or_default();
+    Some(Peer { uid, pid, name: user.map(|user| user.name) })
+}

@@ -1,0 +1,71 @@
+//! The resolvers that this host asks, from a file in the form of resolv.conf(5).
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::net::IpAddr;
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use super::{Address, is_nobody};
+use crate::network::octets;
+
+/// A file of resolvers is a page or so.
+const MAX_BYTES: u64 = 64 << 10;
+
+/// The name servers in the file at `path`; none where there is no file.
+///
+/// # Errors
+///
+/// A file that is there and cannot be read.
+pub fn resolvers(path: &Path) -> anyhow::Result<BTreeSet<Address>> {
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text));
+    match read {
+        Ok(_) => Ok(parse(&String::from_utf8_lossy(&text))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+        Err(error) => Err(error).with_context(|| format!("failed to read {}", path.display())),
+    }
+}
+
+fn parse(text: &str) -> BTreeSet<Address> {
+    text.lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let server = words.next().filter(|word| *word == "nameserver").and(words.next())?;
+            // `fe80::1%eth0`: flows know the address without its interface.
+            let address = server.split_once('%').map_or(server, |(address, _)| address);
+            address.parse::<IpAddr>().ok().map(octets)
+        })
+        .filter(|address| !is_nobody(address))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::ip;
+
+    #[test]
+    fn name_servers_and_nothing_else() {
+        let check = |text: &str, expected: &[&str]| {
+            let shown: Vec<String> =
+                parse(text).iter().map(|address| ip(address).to_string()).collect();
+            assert_eq!(shown, expected, "{text}");
+        };
+        check("nameserver 192.0.2.53\nnameserver 2001:db8::53\n", &["192.0.2.53", "2001:db8::53"]);
+        check("  nameserver\t192.0.2.53 # ours", &["192.0.2.53"]);
+        check("nameserver fe80::1%eth0", &["fe80::1"]);
+        check("nameserver 192.0.2.53\nnameserver 192.0.2.53", &["192.0.2.53"]);
+        check("#nameserver 192.0.2.1\n; nameserver 192.0.2.2\nsearch 192.0.2.3", &[]);
+        check("nameserver\nnameserver here\nnameserver 0.0.0.0\nnameservers 192.0.2.1", &[]);
+        check("\u{fffd}\0\nnameserver ::1", &["::1"]);
+    }
+
+    #[test]
+    fn no_file_is_no_resolver() {
+        assert_eq!(resolvers(Path::new("/nowhere/resolv.conf")).unwrap(), BTreeSet::new());
+        assert!(resolvers(Path::new("/")).is_err());
+    }
+}
