@@ -23,9 +23,7 @@ mod rates;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use bed::{
-    Kernel, PROGRAMS, SHORTEST, count, home, point, small, takes,
-};
+use bed::{Kernel, PROGRAMS, SHORTEST, count, home, point, small, takes};
 use detector::source::kernel::object::ObjectConfig;
 use detector_common::abi::{FRAGMENT_SECONDS, FragmentKey, FragmentPorts, Totals, map, program};
 use detector_common::flow::{Clock, FlowCounters, FlowKey, Plain, Recorded};

@@ -125,4 +125,3 @@ fn two_points_count_once_until_one_is_silent() {
     assert_eq!(kernel.totals(program::TC_EGRESS).duplicates.packets, 1);
     assert_eq!(kernel.flow(&key).unwrap().half(direction).packets, 6);
 }
-

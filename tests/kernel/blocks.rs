@@ -84,7 +84,11 @@ fn every_kind_of_block_stops_both_ways() {
                     let mut dropped = count(3, 3 * parsed(&frame).ip_bytes);
                     dropped += count(1, parsed(&answer).ip_bytes);
                     let hits = kernel.hits(number);
-                    assert_eq!(Count { packets: hits.packets, bytes: hits.bytes }, dropped, "{what}");
+                    assert_eq!(
+                        Count { packets: hits.packets, bytes: hits.bytes },
+                        dropped,
+                        "{what}"
+                    );
                     assert!(hits.last_hit != 0);
                     let totals = kernel.totals(program);
                     assert_eq!(totals.dropped.packets - before.packets, dropped.packets, "{what}");
@@ -157,6 +161,7 @@ fn an_entry_begins_and_ends_by_the_kernels_clock() {
     let key = parsed(&frame).key;
     for program in [program::XDP_INGRESS, program::TC_EGRESS] {
         let mut kernel = Kernel::load(&small());
+        kernel.ready(program);
         let quarter = kernel.second() / 4;
         let begins = kernel.now() + quarter;
         let ends = begins + quarter;
@@ -239,7 +244,11 @@ fn exceptions_come_before_everything() {
         let frame = datagram((home, 51_200), (away, PORT), 100);
         let key = parsed(&frame).key;
         // What is spared, by which flags, where what covers the flow is meant for `away`.
-        let check = |kernel: &mut Kernel, spared: [u8; 16], length: u32, never: Entry, by_other: bool| {
+        let check = |kernel: &mut Kernel,
+                     spared: [u8; 16],
+                     length: u32,
+                     never: Entry,
+                     by_other: bool| {
             let exception = prefix(spared, length);
             let number = kernel.except(&exception, never);
             for (name, place) in covering(&key, home, away) {
@@ -302,6 +311,7 @@ fn a_shorter_exception_holds_where_a_longer_one_has_another_role() {
 fn an_exception_ends_by_the_kernels_clock() {
     let frame = upload(100);
     let mut kernel = Kernel::load(&small());
+    kernel.ready(program::TC_INGRESS);
     let ends = kernel.now() + kernel.second() / 4;
     kernel.place(&Place::prefix(mapped(AWAY), 128), entry(Entry::DROP));
     kernel.except(&prefix(mapped(AWAY), 128), Entry { deadline: ends, ..exception(0) });
@@ -375,6 +385,7 @@ fn a_mode_ends_by_the_kernels_clock() {
     let frame = upload(100);
     for (mode, after) in [(Mode::BLOCK, Mode::OBSERVE), (Mode::OBSERVE, Mode::BLOCK)] {
         let mut kernel = Kernel::load(&small());
+        kernel.ready(program::XDP_INGRESS);
         let until = kernel.now() + kernel.second() / 4;
         let agents = Entry { flags: Entry::BY_AGENT, ..entry(Entry::DROP) };
         kernel.place(&Place::prefix(mapped(AWAY), 128), agents);
@@ -414,7 +425,10 @@ fn what_is_simulated_passes_and_is_counted() {
             }
             let (hits, totals) = (kernel.hits(number), kernel.totals(program));
             assert_eq!((hits.packets, hits.bytes), (hit, hit * bytes), "{program} {entry:?}");
-            assert_eq!((totals.simulated.packets, totals.simulated.bytes), (simulated, simulated * bytes));
+            assert_eq!(
+                (totals.simulated.packets, totals.simulated.bytes),
+                (simulated, simulated * bytes)
+            );
             assert_eq!((totals.dropped, totals.policed, totals.marked), Default::default());
             assert_eq!(kernel.flow(&parsed(&frame).key).unwrap().halves[0].dropped_packets, 0);
         }

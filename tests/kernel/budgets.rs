@@ -3,13 +3,11 @@
 use aya::maps::{MapData, RingBuf};
 use detector::source::kernel::object::ObjectConfig;
 use detector_common::abi::{BudgetEvent, EventKind, map, program};
-use detector_common::policy::{
-    Budget, BudgetKey, Entry, Mode, PortClass, Prefix, budget_rule,
-};
+use detector_common::policy::{Budget, BudgetKey, Entry, Mode, PortClass, Prefix, budget_rule};
 use detector_tests::frames::{AWAY, AWAY_V6, HOME, HOME_V6};
 
 use crate::bed::{
-    FETCHING, FAR, Kernel, PROGRAMS, Place, datagram, entry, exception, home_prefixes, mapped,
+    FAR, FETCHING, Kernel, PROGRAMS, Place, datagram, entry, exception, home_prefixes, mapped,
     parsed, prefix, small,
 };
 
@@ -45,8 +43,7 @@ fn set_limit(kernel: &mut Kernel, key: &BudgetKey, limit: u64) {
     assert_eq!(kernel.run(program::SET_BUDGET, &frame), 0);
 }
 
-const V4: fn() -> BudgetKey =
-    || BudgetKey { home: mapped(HOME), destination: mapped(AWAY) };
+const V4: fn() -> BudgetKey = || BudgetKey { home: mapped(HOME), destination: mapped(AWAY) };
 
 fn families() -> [BudgetKey; 2] {
     [V4(), BudgetKey { home: HOME_V6, destination: AWAY_V6 }]
@@ -63,9 +60,8 @@ fn drain(events: &mut RingBuf<MapData>) -> Vec<BudgetEvent> {
         if record[..4] == (EventKind::Budget as u32).to_ne_bytes() {
             assert_eq!(record.len(), size_of::<BudgetEvent>());
             let key = |start: usize| record[start..start + 16].try_into().unwrap();
-            let long = |start: usize| {
-                u64::from_ne_bytes(record[start..start + 8].try_into().unwrap())
-            };
+            let long =
+                |start: usize| u64::from_ne_bytes(record[start..start + 8].try_into().unwrap());
             let start = std::mem::offset_of!(BudgetEvent, budget);
             let flow = std::mem::offset_of!(BudgetEvent, flow);
             seen.push(BudgetEvent {
@@ -90,8 +86,9 @@ fn drain(events: &mut RingBuf<MapData>) -> Vec<BudgetEvent> {
 #[ignore = "needs root: run cargo xtask test"]
 fn no_more_than_the_budget_passes() {
     for program in PROGRAMS.into_iter().chain(FETCHING) {
-        for (key, flows, payload) in
-            families().into_iter().flat_map(|key| [(key, 1, 1_000_usize), (key, 20, 1_000), (key, 20, 1_337)])
+        for (key, flows, payload) in families()
+            .into_iter()
+            .flat_map(|key| [(key, 1, 1_000_usize), (key, 20, 1_000), (key, 20, 1_337)])
         {
             let mut kernel = bed(&small());
             let mut events = kernel.events();
@@ -112,7 +109,10 @@ fn no_more_than_the_budget_passes() {
             let seen = drain(&mut events);
             let [event] = seen.as_slice() else { panic!("{program}: {} events", seen.len()) };
             assert_eq!((event.budget, event.limit, event.now), (key, LIMIT, state.held_since));
-            assert_eq!([event.flow.low, event.flow.high].iter().min(), [key.home, key.destination].iter().min());
+            assert_eq!(
+                [event.flow.low, event.flow.high].iter().min(),
+                [key.home, key.destination].iter().min()
+            );
             // What is smaller than what is left passes, to the last byte and not beyond.
             let left = (LIMIT - passed) as usize;
             assert!(kernel.dropped(program, &out(&key, 50_000, left + 1)));
@@ -218,9 +218,11 @@ fn who_has_a_budget() {
 fn a_flow_gets_its_budget_when_the_mode_begins() {
     let key = V4();
     let mut kernel = bed(&small());
+    kernel.ready(program::XDP_INGRESS);
     let until = kernel.now() + kernel.second() / 4;
     kernel.commit_with(|control| {
-        (control.mode, control.mode_until, control.mode_after) = (Mode::OBSERVE, until, Mode::BLOCK);
+        (control.mode, control.mode_until, control.mode_after) =
+            (Mode::OBSERVE, until, Mode::BLOCK);
     });
     let frame = out(&key, 50_000, 1_000);
     let mut passed = 0;

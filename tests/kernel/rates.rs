@@ -191,7 +191,11 @@ fn a_mark_is_set_and_nothing_else() {
                     }
                     let answer = datagram((away, 443), (home, 51_000), 100);
                     let sent = with_service(answer, 14, service);
-                    assert_eq!(kernel.returned(program, &sent), (false, sent), "{program}: inbound");
+                    assert_eq!(
+                        kernel.returned(program, &sent),
+                        (false, sent),
+                        "{program}: inbound"
+                    );
                 }
                 assert_eq!(kernel.hits(number).packets, hit, "{program}");
                 expected += hit;

@@ -14,12 +14,12 @@ use crate::control::{
     Explanation, ModeState, Pending, Reversion, StatusReply, TableUse, VerifiedHow, VerifyLine,
 };
 use crate::control::{Reply, Request};
-use crate::units::rfc3339;
 use crate::network::{Network, ip, octets};
 use crate::response::book::{Add, AllowSettled, ExceptionKind, Spared, Standing};
 use crate::response::policy::police;
 use crate::response::{Effect, Enforcer as _, EntryNumber, Mode, Span, Target};
 use crate::state::{Kept, KeptAllow, KeptRelease};
+use crate::units::rfc3339;
 use crate::verdict::allow::{Allowed, Entry};
 
 const SECOND: u64 = 1_000_000_000;
@@ -129,8 +129,7 @@ impl Agent {
         for number in numbers {
             blocks.push(self.block_line(*number, now_ns)?);
         }
-        let pending =
-            self.book.release(numbers, action, who, confirm, now_ns, &mut self.kernel)?;
+        let pending = self.book.release(numbers, action, who, confirm, now_ns, &mut self.kernel)?;
         self.keep_state(now_ns);
         Ok(Answer::Removed { blocks, pending: self.pending_line(pending, now_ns) })
     }
@@ -155,8 +154,7 @@ impl Agent {
             );
         }
         let id = self.next_allow_id();
-        let until_ns =
-            ttl.map_or(u64::MAX, |ttl| now_ns.saturating_add(ttl.as_nanos() as u64));
+        let until_ns = ttl.map_or(u64::MAX, |ttl| now_ns.saturating_add(ttl.as_nanos() as u64));
         let network = entry.whole_network();
         let covers = |standing: &Standing| {
             standing.parties.as_ref().is_some_and(|parties| {
@@ -167,7 +165,15 @@ impl Agent {
         let before = self.book.blocks().count();
         let span = Span { from_ns: 0, until_ns };
         let pending = self.book.allow(
-            &id, network, &entry.reason, span, &covers, who, confirm, now_ns, &mut self.kernel,
+            &id,
+            network,
+            &entry.reason,
+            span,
+            &covers,
+            who,
+            confirm,
+            now_ns,
+            &mut self.kernel,
         )?;
         let released = before.saturating_sub(self.book.blocks().count());
         let added = self.engine.allow_mut().add(id.clone(), entry, true);
@@ -200,9 +206,9 @@ impl Agent {
         let known = self.engine.allow_mut().entry(id).map(|allowed| allowed.at_run_time);
         match known {
             Some(true) => {}
-            Some(false) => bail!(
-                "entry {id} stands in the configuration: take it out of there and restart"
-            ),
+            Some(false) => {
+                bail!("entry {id} stands in the configuration: take it out of there and restart")
+            }
             None => bail!(
                 "there is no entry {id} that was added at run time: `detector allow list` shows those \
                  there are"
@@ -388,11 +394,7 @@ impl Agent {
             returns_to,
             in_secs: until_ns.saturating_sub(now_ns).div_ceil(SECOND),
         });
-        ModeState {
-            mode: self.book.mode(),
-            since: rfc3339(self.book.mode_since_ns()),
-            pending,
-        }
+        ModeState { mode: self.book.mode(), since: rfc3339(self.book.mode_since_ns()), pending }
     }
 
     fn allow_lines(&mut self, now_ns: u64) -> anyhow::Result<Vec<AllowLine>> {

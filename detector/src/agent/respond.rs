@@ -116,8 +116,7 @@ impl Agent {
         if let Some(capacity) = self.max_budgets {
             let base = self.base;
             let ns = |tick| base.ns(tick);
-            let forgotten =
-                self.book.forget_budgets(now_ns, capacity, ns, &mut self.kernel);
+            let forgotten = self.book.forget_budgets(now_ns, capacity, ns, &mut self.kernel);
             if let Err(error) = forgotten {
                 tracing::error!("{error:#}");
             }

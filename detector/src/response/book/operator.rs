@@ -456,9 +456,9 @@ impl Book {
     /// Whether an allowlist entry was added and waits for its confirmation.
     #[must_use]
     pub fn is_allow_pending(&self, entry: &str) -> bool {
-        self.pending.values().any(|pending| {
-            matches!(&pending.change, Undo::Allowed { id, .. } if id == entry)
-        })
+        self.pending
+            .values()
+            .any(|pending| matches!(&pending.change, Undo::Allowed { id, .. } if id == entry))
     }
 
     /// Confirms one change, or all. Returns which, and what it means for allowlist entries.

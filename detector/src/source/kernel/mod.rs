@@ -229,7 +229,10 @@ impl KernelSource {
     /// # Errors
     ///
     /// Those of the system call.
-    pub fn each_flow(&mut self, mut see: impl FnMut(&FlowKey, &FlowCounters)) -> anyhow::Result<()> {
+    pub fn each_flow(
+        &mut self,
+        mut see: impl FnMut(&FlowKey, &FlowCounters),
+    ) -> anyhow::Result<()> {
         self.flows.restart();
         while let Some((keys, values)) =
             self.flows.next_entries().context("failed to read the flow map")?
