@@ -1,16 +1,29 @@
 //! One file per subcommand; what they share is the configuration and the model.
 
+pub mod allow;
 pub mod analyze;
+pub mod audit;
+pub mod blocks;
+pub mod budgets;
+pub mod confirm;
+mod control;
 mod dataset;
+pub mod detach;
 pub mod doctor;
 pub mod evaluate;
+#[cfg(test)]
+mod example;
+pub mod explain;
 pub mod labels;
+mod listing;
+pub mod mode;
 mod origins;
 mod out_of_fold;
 pub mod predict;
 mod recordings;
 mod report;
 pub mod run;
+pub mod status;
 pub mod synth;
 pub mod train;
 mod vectors;
@@ -46,13 +59,21 @@ pub fn run(command: Command) -> anyhow::Result<()> {
     start_log(config.log.format);
     match command {
         Command::Run(args) => run::run(args, config),
+        Command::Status(args) => status::run(&args, &config),
+        Command::Blocks(args) => blocks::run(args, &config),
+        Command::Allow(args) => allow::run(args, &config),
+        Command::Mode(args) => mode::run(args, &config),
+        Command::Confirm(args) => confirm::run(&args, &config),
+        Command::Explain(args) => explain::run(&args, &config),
+        Command::Budgets(args) => budgets::run(args, &config),
+        Command::Audit(args) => audit::run(&args, &config),
+        Command::Detach(args) => detach::run(&args, &config),
         Command::Analyze(args) => analyze::run(&args, &config),
         Command::Train(args) => train::run(&args, &config),
         Command::Evaluate(args) => evaluate::run(&args, &config),
         Command::Predict(args) => predict::run(&args, &config),
         Command::Synth(args) => synth::run(&args),
         Command::Doctor(args) => doctor::run(args, config),
-        _ => anyhow::bail!("this command is not there yet"),
     }
 }
 

@@ -127,12 +127,37 @@ pub enum AllowKind {
     Operator,
 }
 
+impl AllowKind {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Gateway => "gateway",
+            Self::Resolver => "resolver",
+            Self::Administrator => "administrator",
+            Self::Sink => "sink",
+            Self::Configured => "configured",
+            Self::Operator => "operator",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AllowEffect {
     #[serde(rename = "never blocked")]
     NeverBlocked,
     #[serde(rename = "no alerts")]
     NoAlerts,
+}
+
+impl AllowEffect {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NeverBlocked => "never blocked",
+            Self::NoAlerts => "no alerts",
+        }
+    }
 }
 
 /// How far the agent's own blocks go.
@@ -181,6 +206,17 @@ pub enum VerifiedHow {
     Probe,
     #[serde(rename = "no traffic")]
     NoTraffic,
+}
+
+impl VerifiedHow {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DropCounters => "drop counters",
+            Self::Probe => "probe",
+            Self::NoTraffic => "no traffic",
+        }
+    }
 }
 
 /// A domain that data leaves through, for a resolver to refuse.

@@ -40,6 +40,6 @@ pub trait Sink {
 }
 
 /// Text from the wire without what a terminal would act on.
-fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }

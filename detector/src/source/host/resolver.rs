@@ -9,17 +9,32 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::{Address, is_nobody};
-use crate::network::octets;
+use crate::network::{ip, octets};
 
 /// A file of resolvers is a page or so.
 const MAX_BYTES: u64 = 64 << 10;
 
-/// The name servers in the file at `path`; none where there is no file.
+/// Where services that answer on a loopback address name the resolvers that they ask themselves.
+const BEHIND: [&str; 2] =
+    ["/run/systemd/resolve/resolv.conf", "/run/NetworkManager/no-stub-resolv.conf"];
+
+/// The name servers in the file at `path`, and those behind a service of this host that it names;
+/// none where there is no file.
 ///
 /// # Errors
 ///
 /// A file that is there and cannot be read.
 pub fn resolvers(path: &Path) -> anyhow::Result<BTreeSet<Address>> {
+    let mut found = read(path)?;
+    if found.iter().any(|address| ip(address).is_loopback()) {
+        for path in BEHIND {
+            found.extend(read(Path::new(path))?);
+        }
+    }
+    Ok(found)
+}
+
+fn read(path: &Path) -> anyhow::Result<BTreeSet<Address>> {
     let mut text = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut text));
     match read {
@@ -45,7 +60,6 @@ fn parse(text: &str) -> BTreeSet<Address> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::ip;
 
     #[test]
     fn name_servers_and_nothing_else() {

@@ -65,7 +65,7 @@ fn v4(line: &str) -> Option<Address> {
         return None;
     };
     let number = |word| u32::from_str_radix(word, 16).ok();
-    let address = |word| Some(u32::from_ne_bytes(number(word)?.to_ne_bytes()).to_ne_bytes());
+    let address = |word| Some(number(word)?.to_ne_bytes());
     let length = u32::from_be_bytes(address(mask)?).count_ones();
     let half_or_all = length <= LONGEST_DEFAULT && address(destination)?[1..] == [0; 3];
     let usable = number(flags)? & UP_THROUGH_GATEWAY == UP_THROUGH_GATEWAY;

@@ -1,0 +1,73 @@
+//! `detector detach`: takes off whatever an agent that no longer runs left in the kernel.
+
+use std::io::{self, Write};
+
+use anyhow::Context as _;
+use nix::unistd::{Uid, User};
+
+use super::control::now_ns;
+use super::listing::counted;
+use crate::audit::{Action, AuditLog, Record};
+use crate::cli::LiveFormat;
+use crate::cli::control::Detach;
+use crate::config::Config;
+use crate::control::Peer;
+use crate::source::kernel::{Detached, detach_all};
+use crate::units::rfc3339;
+
+/// # Errors
+///
+/// An agent that runs, what cannot be removed, an output that cannot be written.
+pub fn run(args: &Detach, config: &Config) -> anyhow::Result<()> {
+    let detached = detach_all(&config.runtime_dir)?;
+    if detached != Detached::default() {
+        note(config, &detached);
+    }
+    let text = match args.listed.format {
+        LiveFormat::Table => sentence(&detached),
+        LiveFormat::Json => json(&detached),
+    };
+    writeln!(io::stdout(), "{text}").context("failed to write what was removed")
+}
+
+/// Blocks that end early are a change of policy as any other.
+fn note(config: &Config, detached: &Detached) {
+    let uid = Uid::current();
+    let name = User::from_uid(uid).ok().flatten().map(|user| user.name);
+    let peer = Peer { uid: uid.as_raw(), pid: std::process::id(), name };
+    AuditLog::open(&config.state_dir).record(&Record {
+        time: rfc3339(now_ns()),
+        who: peer.to_string(),
+        action: Action::Detached,
+        detail: Some(sentence(detached)),
+        ..Record::default()
+    });
+}
+
+fn sentence(detached: &Detached) -> String {
+    let Detached { links, blocks, filters } = *detached;
+    if *detached == Detached::default() {
+        return "nothing was attached".to_owned();
+    }
+    let programs = counted(links + filters, "program");
+    format!("removed {programs} and {}", counted(blocks, "block"))
+}
+
+fn json(detached: &Detached) -> String {
+    let Detached { links, blocks, filters } = *detached;
+    serde_json::json!({ "type": "detached", "links": links, "filters": filters, "blocks": blocks })
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_removed_is_told() {
+        let detached = Detached { links: 2, blocks: 1, filters: 1 };
+        assert_eq!(sentence(&detached), "removed 3 programs and 1 block");
+        assert_eq!(json(&detached), r#"{"blocks":1,"filters":1,"links":2,"type":"detached"}"#);
+        assert_eq!(sentence(&Detached::default()), "nothing was attached");
+    }
+}

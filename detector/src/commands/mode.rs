@@ -1,0 +1,86 @@
+//! `detector mode`: how far the agent's own blocks go, shown and set; and what `detector confirm`
+//! answers.
+
+use std::io::{self, Write};
+
+use super::control::show;
+use super::listing::ago;
+use crate::cli::control::ModeArgs;
+use crate::config::Config;
+use crate::control::{ModeState, Pending, Request};
+use crate::response::Mode;
+use crate::units;
+
+/// # Errors
+///
+/// No agent, whatever it refuses, an output that cannot be written.
+pub fn run(args: ModeArgs, config: &Config) -> anyhow::Result<()> {
+    let ModeArgs { reach, mode, change } = args;
+    let request = match mode {
+        Some(mode) => {
+            Request::SetMode { mode: mode.into(), confirm_within_secs: change.confirm_within }
+        }
+        None => Request::Mode {},
+    };
+    show(&reach, config, &request, change.listed)
+}
+
+pub(super) fn shown(output: &mut impl Write, state: &ModeState, now_ns: u64) -> io::Result<()> {
+    let meaning = match state.mode {
+        Mode::Observe => "alerts are told, nothing is touched",
+        Mode::Simulate => "what would be blocked is counted, nothing is touched",
+        Mode::Block => "what steals is stopped",
+    };
+    writeln!(output, "mode {}, since {}: {meaning}", state.mode, ago(&state.since, now_ns))?;
+    if let Some(pending) = &state.pending {
+        writeln!(
+            output,
+            "returns to {} in {} unless you confirm it: detector confirm {}",
+            pending.returns_to,
+            units::seconds(pending.in_secs as f64),
+            pending.id
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn confirmed(output: &mut impl Write, confirmed: &[Pending]) -> io::Result<()> {
+    if confirmed.is_empty() {
+        return writeln!(output, "nothing waits for a confirmation");
+    }
+    for Pending { id, what, .. } in confirmed {
+        writeln!(output, "confirmed {id}: {what}")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::example::text;
+    use crate::control::Reversion;
+
+    #[test]
+    fn a_mode_says_what_it_means_and_when_it_ends() {
+        let mut state = ModeState {
+            mode: Mode::Block,
+            since: units::rfc3339(1_800_000_000_000_000_000),
+            pending: Some(Reversion { id: 3, returns_to: Mode::Observe, in_secs: 58 }),
+        };
+        let now_ns = 1_800_000_002_000_000_000;
+        let expected = "\
+mode block, since 2.0 s ago: what steals is stopped
+returns to observe in 58 s unless you confirm it: detector confirm 3
+";
+        assert_eq!(text(|output| shown(output, &state, now_ns)), expected);
+        state.pending = None;
+        assert_eq!(text(|output| shown(output, &state, now_ns)).lines().count(), 1);
+    }
+
+    #[test]
+    fn what_was_confirmed_is_named() {
+        let pending = Pending { id: 3, what: "mode block".into(), in_secs: 10 };
+        assert_eq!(text(|output| confirmed(output, &[pending])), "confirmed 3: mode block\n");
+        assert_eq!(text(|output| confirmed(output, &[])), "nothing waits for a confirmation\n");
+    }
+}
