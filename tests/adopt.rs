@@ -107,6 +107,7 @@ fn a_killed_agents_blocks_hold_and_end_by_themselves() {
     let said = watch.process.output();
     assert!(said.contains("removed what an earlier run left: 2 links, 1 blocks"), "{said}");
     assert_eq!(watch.ask(client, &["blocks", "list", "--format", "json"]), "");
+    assert!(answers(&topology));
     let report = watch.stop();
     report.assert_all_accounted();
     assert_eq!(programs_on(client, DEVICE), "");
