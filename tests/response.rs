@@ -255,7 +255,8 @@ fn the_operator_is_never_locked_out() {
     let session = Session::open(&topology);
     let (client, gateway) = (&topology.client, &topology.gateway);
     assert!(session.lives(client));
-    let config = format!("{HOME}[block]\nnever_block = [\"198.51.100.0/24\", \"2001:db8:5::/48\"]\n");
+    let config =
+        format!("{HOME}[block]\nnever_block = [\"198.51.100.0/24\", \"2001:db8:5::/48\"]\n");
     let arguments = ["--mode", "block"];
     let watch = Watch::start(gateway, &[Topology::GATEWAY_INNER], &arguments, &config);
     for (mistake, expected) in [
