@@ -24,8 +24,8 @@ use super::{Answer, SOCKET, socket_path};
 
 /// How long the agent may take to accept a connection and a request.
 const SEND_TIMEOUT_SECS: u64 = 5;
-/// How long the agent may take over an answer; verifying a block takes the longest.
-const ANSWER_TIMEOUT_SECS: u64 = 30;
+/// How long the agent may take over an answer; a long list takes it a fraction of a second.
+const ANSWER_TIMEOUT_SECS: u64 = 15;
 
 /// Which socket is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]

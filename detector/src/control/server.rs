@@ -32,8 +32,8 @@ use super::protocol::{MAX_REQUEST_BYTES, Reply, Request};
 const CONNECTIONS: usize = 16;
 /// How long a client may take over one line, either way.
 const LINE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the agent may take over one request; verifying a block takes the longest.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the agent may take over one request; clients have given up by then.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a name service may take to name a user.
 const NAME_TIMEOUT: Duration = Duration::from_secs(1);
 /// A pause where no connection can be taken, such as when no file descriptor is left.
