@@ -5,120 +5,18 @@
 #[path = "netns/replay.rs"]
 mod replay;
 
-use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use aya::programs::{SchedClassifier, TcAttachType};
 use detector_tests::frames;
+use detector_tests::watch::{
+    HOME, Report, START, TRAFFIC, Watch, detector, number, sink, traffic, wait_until_quiet,
+};
 use detector_tests::{Background, Namespace, Scratch, Topology, poll_until, run_checked};
 use serde_json::Value;
 
-const TRAFFIC: &str = include_str!("support/traffic.py");
-const START: Duration = Duration::from_secs(20);
 const SERVERS: [&str; 2] = ["203.0.113.10", "2001:db8::10"];
-
-fn detector() -> PathBuf {
-    let path = std::env::var_os("DETECTOR_BIN").expect("DETECTOR_BIN: run cargo xtask test");
-    PathBuf::from(path)
-}
-
-/// `detector run` in a namespace.
-struct Watch {
-    process: Background,
-    _scratch: Scratch,
-}
-
-impl Watch {
-    fn start(namespace: &Namespace, interfaces: &[&str], arguments: &[&str], config: &str) -> Self {
-        let scratch = Scratch::new("netns").unwrap();
-        let file = scratch.write("detector.toml", config).unwrap();
-        let mut command = namespace.command(detector());
-        command.args(["run", "--format", "json", "--flows", "--config"]).arg(file);
-        command.args(arguments).arg("--interface").args(interfaces);
-        let process = Background::start(&mut command).unwrap();
-        process.wait_for_line("stop with Ctrl-C", START).unwrap();
-        Self { process, _scratch: scratch }
-    }
-
-    /// Stops it as a service manager does and returns what it had to say.
-    fn stop(mut self) -> Report {
-        self.process.terminate().unwrap();
-        let status = self.process.wait(START).unwrap();
-        let text = self.process.output();
-        assert!(status.success(), "{status}: {text}");
-        Report::read(&text)
-    }
-}
-
-/// The JSON lines of a run.
-struct Report {
-    lines: Vec<Value>,
-    text: String,
-}
-
-impl Report {
-    fn read(text: &str) -> Self {
-        let lines = text
-            .lines()
-            .filter(|line| line.starts_with('{'))
-            .map(|line| {
-                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
-            })
-            .collect();
-        Self { lines, text: text.to_owned() }
-    }
-
-    fn of(&self, kind: &str) -> impl Iterator<Item = &Value> {
-        self.lines.iter().filter(move |line| line["type"] == kind)
-    }
-
-    fn summary(&self) -> &Value {
-        self.of("summary").last().unwrap_or_else(|| panic!("no summary: {}", self.text))
-    }
-
-    fn assert_all_accounted(&self) {
-        assert_eq!(self.summary()["unaccounted_bytes"], 0, "{}", self.summary());
-        assert!(number(self.summary(), "packets") > 0);
-    }
-
-    /// Sum of a field over the flows to a destination.
-    fn sum(&self, protocol: &str, destination: &str, field: &str) -> u64 {
-        let meant = |flow: &&Value| flow["dst"] == destination && flow["protocol"] == protocol;
-        self.of("flow").filter(meant).map(|flow| number(flow, field)).sum()
-    }
-
-    /// What two observers of one wire must agree on, without what neighbours say by themselves.
-    fn agreed(&self) -> Vec<String> {
-        let mut flows: Vec<String> = self
-            .of("flow")
-            .filter(|flow| flow["protocol"] != "icmpv6")
-            .map(|flow| {
-                let fields = ["src", "src_port", "dst", "dst_port", "protocol"];
-                let counts = ["bytes_out", "bytes_in", "packets_out", "packets_in", "payload_out"];
-                let all = fields.iter().chain(&counts).chain(&["payload_in", "tcp_flags_out"]);
-                all.map(|field| flow[*field].to_string()).collect::<Vec<_>>().join(" ")
-            })
-            .collect();
-        flows.sort();
-        flows
-    }
-}
-
-fn number(value: &Value, field: &str) -> u64 {
-    value[field].as_u64().unwrap_or_else(|| panic!("{field} is no number in {value}"))
-}
-
-/// Runs a verb of the traffic script to its end.
-fn traffic(namespace: &Namespace, arguments: &[&str]) -> String {
-    namespace.run("python3", [&["-c", TRAFFIC], arguments].concat()).unwrap()
-}
-
-fn sink(namespace: &Namespace) -> Background {
-    let sink = namespace.spawn("python3", ["-c", TRAFFIC, "sink"]).unwrap();
-    sink.wait_for_line("ready", START).unwrap();
-    sink
-}
 
 /// Sends frames as fast as they go.
 fn send_frames(namespace: &Namespace, device: &str, frames: &[Vec<u8>]) {
@@ -148,30 +46,6 @@ fn feed(namespace: &Namespace, arguments: &[&str], input: &str) {
 fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
-
-fn interface_packets(namespace: &Namespace, device: &str) -> u64 {
-    let text = namespace.ip(&format!("-j -s link show dev {device}")).unwrap();
-    let links: Value = serde_json::from_str(&text).unwrap();
-    let stats = &links[0]["stats64"];
-    number(&stats["rx"], "packets") + number(&stats["tx"], "packets")
-}
-
-/// Until nothing has moved for a while: what is in flight would be one observer's and not the
-/// other's.
-fn wait_until_quiet(namespace: &Namespace, device: &str) {
-    let mut before = interface_packets(namespace, device);
-    let mut since = Instant::now();
-    poll_until(START, || {
-        let now = interface_packets(namespace, device);
-        if now != before {
-            (before, since) = (now, Instant::now());
-        }
-        (since.elapsed() > Duration::from_millis(300)).then_some(())
-    })
-    .unwrap();
-}
-
-const HOME: &str = "home_networks = [\"10.66.1.0/24\", \"fd66:1::/64\"]\n";
 
 #[test]
 #[ignore = "needs root: run cargo xtask test"]

@@ -15,6 +15,7 @@ pub mod scenes;
 mod scratch;
 mod topology;
 mod wait;
+pub mod watch;
 
 pub use background::Background;
 pub use link::{Veth, VethEnd};

@@ -3,6 +3,9 @@
 sink              take streams and datagrams on port 9000, tell what came
 stream HOST N     send N bytes over TCP, read the answer
 datagrams HOST N  send N datagrams of 1000 bytes
+trickle HOST RATE [N]   send RATE bytes a second over TCP for ever, over N connections
+drizzle HOST RATE       the same in datagrams of 200 bytes
+call HOST         open a connection and close it, tell whether there was one
 flood DEVICE N    send N frames, each of a flow of its own
 frames DEVICE     send frames given on standard input, one a line, in hexadecimal
 timed DEVICE      the same at their times: each line starts with microseconds
@@ -15,6 +18,10 @@ import threading
 import time
 
 PORT = 9000
+
+# What came to each of the sink's addresses, over all connections.
+sums = {}
+lock = threading.Lock()
 
 
 def sink():
@@ -29,16 +36,21 @@ def sink():
 
 
 def take_datagrams(udp):
+    size = 0
     while True:
-        udp.recv(65536)
+        size += len(udp.recv(65536))
+        print(f"datagrams {size}", flush=True)
 
 
 def take_stream(stream):
     size = 0
+    there = stream.getsockname()[0].removeprefix("::ffff:")
     try:
         while data := stream.recv(1 << 16):
             size += len(data)
-            print(f"total {size}", flush=True)
+            with lock:
+                sums[there] = sums.get(there, 0) + len(data)
+                print(f"at {there} sum {sums[there]}\ntotal {size}", flush=True)
         stream.sendall(b"x" * 5000)
     except OSError:
         pass
@@ -63,6 +75,46 @@ def datagrams(host, count):
     udp = socket.socket(family, socket.SOCK_DGRAM)
     for _ in range(int(count)):
         udp.sendto(b"d" * 1000, (host, PORT))
+
+
+def trickle(host, rate, connections="1"):
+    for number in range(int(connections)):
+        each = float(rate) / int(connections)
+        threading.Thread(target=trickle_one, args=(host, each, number)).start()
+
+
+def trickle_one(host, rate, number):
+    connection = socket.create_connection((host, PORT))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    print(f"port {connection.getsockname()[1]}", flush=True)
+    # Twenty times a second, or as fast as it goes.
+    part = max(int(rate / 20), 16)
+    data = b"\x5a" * min(part, 65536)
+    while True:
+        connection.sendall(data)
+        if rate < 1e8:
+            time.sleep(len(data) / rate)
+
+
+def drizzle(host, rate):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    udp = socket.socket(family, socket.SOCK_DGRAM)
+    udp.connect((host, PORT))
+    print(f"port {udp.getsockname()[1]}", flush=True)
+    while True:
+        try:
+            udp.send(b"d" * 200)
+        except OSError:
+            pass  # What was refused before does not matter now.
+        time.sleep(200 / float(rate))
+
+
+def call(host):
+    try:
+        socket.create_connection((host, PORT), 1).close()
+        print("answered", flush=True)
+    except OSError as error:
+        print(f"no answer: {error}", flush=True)
 
 
 def packet_socket(device):
@@ -110,6 +162,7 @@ def timed(device):
         deliver(raw, bytes.fromhex(frame))
 
 
-VERBS = {"sink": sink, "stream": stream, "datagrams": datagrams, "flood": flood, "frames": frames,
+VERBS = {"sink": sink, "stream": stream, "datagrams": datagrams, "trickle": trickle,
+         "drizzle": drizzle, "call": call, "flood": flood, "frames": frames,
          "timed": timed}
 VERBS[sys.argv[1]](*sys.argv[2:])
