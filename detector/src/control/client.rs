@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -139,7 +139,7 @@ fn open(path: &Path) -> anyhow::Result<UnixStream> {
     }
     // The file may have been replaced since: who listens is what counts.
     trust(path, getsockopt(&socket, PeerCredentials)?.uid(), own)?;
-    let stream = UnixStream::from(OwnedFd::from(socket));
+    let stream = UnixStream::from(socket);
     stream.set_read_timeout(Some(Duration::from_secs(ANSWER_TIMEOUT_SECS)))?;
     Ok(stream)
 }
