@@ -17,8 +17,8 @@ use serde_json::Value;
 
 const SERVER: &str = "203.0.113.10";
 
-fn start(topology: &Topology, scratch: Scratch) -> Watch {
-    Watch::start_in(scratch, &topology.client, &[Topology::CLIENT_INTERFACE], &[], HOME)
+fn start(topology: &Topology) -> Watch {
+    Watch::start(&topology.client, &[Topology::CLIENT_INTERFACE], &[], HOME)
 }
 
 /// The objects of an answer that has nothing else.
@@ -27,9 +27,11 @@ fn objects(watch: &Watch, namespace: &Namespace, arguments: &[&str]) -> Vec<Valu
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The agent's socket: there is one in the folder.
-fn socket(run: &Path) -> PathBuf {
-    let folders = fs::read_dir(run).unwrap().flatten();
+/// The agent's socket: there is one beside its configuration.
+fn socket(watch: &Watch, namespace: &Namespace) -> PathBuf {
+    let command = watch.command(namespace, &[]);
+    let config = Path::new(command.get_args().last().unwrap());
+    let folders = fs::read_dir(config.with_file_name("run")).unwrap().flatten();
     let mut sockets = folders.map(|folder| folder.path().join("detector.sock"));
     sockets.find(|path| path.exists()).expect("a socket")
 }
@@ -49,7 +51,7 @@ fn failure(command: &mut Command) -> String {
 fn a_finding_names_what_it_rests_on() {
     let topology = Topology::simple().unwrap();
     let client = &topology.client;
-    let watch = start(&topology, Scratch::new("control").unwrap());
+    let watch = start(&topology);
     let verify = || {
         let lines = objects(&watch, client, &["blocks", "verify"]);
         assert_eq!(lines.len(), 1, "{lines:?}");
@@ -82,7 +84,7 @@ fn a_finding_names_what_it_rests_on() {
 fn every_change_is_in_the_log_with_who_and_why() {
     let topology = Topology::simple().unwrap();
     let client = &topology.client;
-    let watch = start(&topology, Scratch::new("control").unwrap());
+    let watch = start(&topology);
     let _sink = sink(topology.server());
     watch.ask(client, &["mode", "simulate"]);
     watch.ask(client, &["blocks", "add", SERVER, "--ttl", "5m", "--reason", "trial"]);
@@ -116,12 +118,12 @@ fn who_asks_in_vain_is_told_why_in_one_line() {
     let topology = Topology::simple().unwrap();
     let client = &topology.client;
     let scratch = Scratch::new("control").unwrap();
-    let (run, theirs) = (scratch.join("run"), scratch.join("theirs.sock"));
+    let theirs = scratch.join("theirs.sock");
     // Where somebody without rights can reach it.
     let program = scratch.join("detector");
     fs::copy(detector(), &program).unwrap();
-    let mut watch = start(&topology, scratch);
-    let socket = socket(&run);
+    let watch = start(&topology);
+    let socket = socket(&watch, client);
 
     let mut stranger = client.command("setpriv");
     stranger.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&program);
@@ -140,12 +142,14 @@ fn who_asks_in_vain_is_told_why_in_one_line() {
     assert!(line.ends_with("does not answer: is it stopped?"), "{line}");
     kill(pid, Signal::SIGCONT).unwrap();
 
-    watch.process.kill().unwrap();
+    let mut mode = watch.command(client, &["mode"]);
+    let folders = watch.kill();
     assert!(socket.exists(), "a killed agent leaves its socket");
-    let line = watch.refused(client, &["mode"]);
+    let line = failure(&mut mode);
     assert!(line.contains("no detector runs here: start it with `detector run`"), "{line}");
     // The next one takes its place.
-    let watch = start(&topology, watch.into_scratch());
+    let interfaces = [Topology::CLIENT_INTERFACE];
+    let watch = Watch::start_in(folders, client, &interfaces, &[], HOME);
     assert_eq!(objects(&watch, client, &["mode"])[0]["mode"], "observe");
     watch.stop();
     assert!(!socket.exists(), "a stopped agent leaves no socket");
