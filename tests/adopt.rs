@@ -11,10 +11,9 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use detector_tests::watch::{
-    HOME, START, TRAFFIC, Watch, detector, number, sink, traffic, wait_until_quiet,
+    Folders, HOME, START, TRAFFIC, Watch, detector, number, sink, traffic, wait_until_quiet,
 };
-use detector_tests::watch::Folders;
-use detector_tests::{Background, Namespace, Scratch, Topology, poll_until, run_checked};
+use detector_tests::{Background, Namespace, Topology, poll_until, run_checked};
 use programs::programs_on;
 
 const SERVER: &str = "203.0.113.10";
@@ -56,7 +55,7 @@ fn start(scratch: Folders, namespace: &Namespace, arguments: &[&str]) -> Watch {
 }
 
 /// A command about an agent that has ended.
-fn command(namespace: &Namespace, scratch: &Scratch, verb: &str) -> Command {
+fn command(namespace: &Namespace, scratch: &Folders, verb: &str) -> Command {
     let mut command = namespace.command(detector());
     command.arg(verb).arg("--config").arg(scratch.join("detector.toml"));
     command
@@ -201,7 +200,7 @@ fn what_cannot_be_taken_over_is_one_clear_line() {
     let (ground, scratch) = Ground::new();
     let topology = Topology::simple().unwrap();
     let client = &topology.client;
-    let adopt = |scratch: &Scratch| {
+    let adopt = |scratch: &Folders| {
         command(client, scratch, "run").args(["--adopt", "--interface", DEVICE]).output().unwrap()
     };
 
