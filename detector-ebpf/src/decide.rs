@@ -334,10 +334,15 @@ fn spare(question: &mut Question) -> bool {
         }
         return true;
     }
+    let mut counted = 0;
     for end in 0..2 {
         let exception = question.as_destination[end];
         if exception != 0 && question.best[end].rank != 0 {
-            hits::spared(exception, question.clock.now);
+            // One may cover both ends, and this is one decision.
+            if exception != counted {
+                hits::spared(exception, question.clock.now);
+            }
+            counted = exception;
             question.best[end] = NOTHING;
         }
     }

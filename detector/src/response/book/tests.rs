@@ -1,3 +1,5 @@
+//! The rules that the book keeps, each with who asks for what.
+
 use super::*;
 use crate::network::octets;
 use crate::response::enforcer::DryRun;
