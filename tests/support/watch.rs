@@ -32,6 +32,23 @@ pub struct Watch {
 /// Where one agent, and those that take over from it, keep what they keep.
 pub struct Folders(Scratch);
 
+impl Folders {
+    pub fn new() -> Self {
+        Self(Scratch::new("watch").unwrap())
+    }
+
+    /// A file or folder in them: `run`, `state`, `detector.toml`.
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Default for Folders {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Watch {
     /// Starts it with folders of its own for what it keeps. `config` begins with keys of no section.
     pub fn start(
@@ -40,7 +57,7 @@ impl Watch {
         arguments: &[&str],
         config: &str,
     ) -> Self {
-        Self::start_in(Folders(Scratch::new("watch").unwrap()), namespace, interfaces, arguments, config)
+        Self::start_in(Folders::new(), namespace, interfaces, arguments, config)
     }
 
     /// The same with the folders of an earlier one.
