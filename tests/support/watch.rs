@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -31,23 +32,6 @@ pub struct Watch {
 
 /// Where one agent, and those that take over from it, keep what they keep.
 pub struct Folders(Scratch);
-
-impl Folders {
-    pub fn new() -> Self {
-        Self(Scratch::new("watch").unwrap())
-    }
-
-    /// A file or folder in them: `run`, `state`, `detector.toml`.
-    pub fn join(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Default for Folders {
-    fn default() -> Self {
-        Self::new()
-    }
-}
 
 impl Watch {
     /// Starts it with folders of its own for what it keeps. `config` begins with keys of no section.
@@ -115,6 +99,26 @@ impl Watch {
         let text = self.process.output();
         assert!(status.success(), "{status}: {text}");
         Report::read(&text)
+    }
+}
+
+impl Folders {
+    pub fn new() -> Self {
+        Self(Scratch::new("watch").unwrap())
+    }
+}
+
+impl Default for Folders {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Deref for Folders {
+    type Target = Scratch;
+
+    fn deref(&self) -> &Scratch {
+        &self.0
     }
 }
 
