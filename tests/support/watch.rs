@@ -26,8 +26,11 @@ pub fn detector() -> PathBuf {
 pub struct Watch {
     pub process: Background,
     config: PathBuf,
-    scratch: Scratch,
+    folders: Folders,
 }
+
+/// Where one agent, and those that take over from it, keep what they keep.
+pub struct Folders(Scratch);
 
 impl Watch {
     /// Starts it with folders of its own for what it keeps. `config` begins with keys of no section.
@@ -37,26 +40,26 @@ impl Watch {
         arguments: &[&str],
         config: &str,
     ) -> Self {
-        Self::start_in(Scratch::new("watch").unwrap(), namespace, interfaces, arguments, config)
+        Self::start_in(Folders(Scratch::new("watch").unwrap()), namespace, interfaces, arguments, config)
     }
 
     /// The same with the folders of an earlier one.
     pub fn start_in(
-        scratch: Scratch,
+        folders: Folders,
         namespace: &Namespace,
         interfaces: &[&str],
         arguments: &[&str],
         config: &str,
     ) -> Self {
-        let (run, state) = (scratch.join("run"), scratch.join("state"));
-        let folders = format!("runtime_dir = {run:?}\nstate_dir = {state:?}\n");
-        let config = scratch.write("detector.toml", folders + config).unwrap();
+        let (run, state) = (folders.0.join("run"), folders.0.join("state"));
+        let keys = format!("runtime_dir = {run:?}\nstate_dir = {state:?}\n");
+        let config = folders.0.write("detector.toml", keys + config).unwrap();
         let mut command = namespace.command(detector());
         command.args(["run", "--format", "json", "--flows", "--config"]).arg(&config);
         command.args(arguments).arg("--interface").args(interfaces);
         let process = Background::start(&mut command).unwrap();
         process.wait_for_line("stop with Ctrl-C", START).unwrap();
-        Self { process, config, scratch }
+        Self { process, config, folders }
     }
 
     /// A command to the running agent.
@@ -82,10 +85,10 @@ impl Watch {
         lines[0].to_owned()
     }
 
-    /// The folder for what it keeps, to start another on it.
-    pub fn into_scratch(mut self) -> Scratch {
+    /// Kills it and hands out its folders, to start another on them.
+    pub fn kill(mut self) -> Folders {
         self.process.kill().unwrap();
-        self.scratch
+        self.folders
     }
 
     /// Stops it as a service manager does and returns what it had to say.
@@ -95,6 +98,17 @@ impl Watch {
         let text = self.process.output();
         assert!(status.success(), "{status}: {text}");
         Report::read(&text)
+    }
+}
+
+impl Drop for Folders {
+    /// The file system that the program mounted stays until it is taken off.
+    fn drop(&mut self) {
+        let mounted = self.0.join("run/bpf");
+        if mounted.exists() {
+            // It is not there where nothing was pinned.
+            Command::new("umount").arg("--lazy").arg(mounted).output().ok();
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::io::{self, BufWriter, Write};
 use anyhow::{Context as _, bail};
 
 use super::control::{ask, now_ns, present, show, waiting};
-use super::listing::{Column, Listing, ago, counted, json};
+use super::listing::{Column, Listing, ago, counted, json, left};
 use crate::cli::control::{Blocks, BlocksAdd, BlocksCommand, BlocksVerify, ExportFormat, Reach};
 use crate::config::Config;
 use crate::control::{Answer, BlockLine, EffectWanted, Pending, Request, VerifyLine};
@@ -128,7 +128,7 @@ pub(super) fn list(output: &mut impl Write, blocks: &[BlockLine], now_ns: u64) -
             block.number.to_string(),
             block.target.to_string(),
             effect(block.effect),
-            block.state.clone(),
+            state(&block.state, now_ns),
             units::seconds(block.remaining_secs as f64),
             units::count(block.packets),
             units::bytes(block.bytes),
@@ -147,6 +147,15 @@ fn effect(effect: EffectWanted) -> String {
             format!("{}/s", units::bytes(bytes_per_second))
         }
         EffectWanted::Mark { dscp } => format!("mark {dscp}"),
+    }
+}
+
+/// `suspended, 58 s left` where the exact words are `suspended until` a time.
+fn state(state: &str, now_ns: u64) -> String {
+    let left = |(what, until): (&str, &str)| Some((what.to_owned(), left(until, now_ns)?));
+    match state.split_once(" until ").and_then(left) {
+        Some((what, left)) => format!("{what}, {left} left"),
+        None => state.to_owned(),
     }
 }
 
@@ -173,7 +182,7 @@ pub(super) fn placed(
         block.target,
         effect(block.effect),
         units::seconds(block.remaining_secs as f64),
-        block.state
+        block.state.split_once(" until ").map_or(block.state.as_str(), |(what, _)| what)
     )?;
     waiting(output, pending)
 }
@@ -303,15 +312,15 @@ mod tests {
             times: 1,
             packets: 0,
             bytes: 0,
-            state: "counts only".into(),
+            state: "suspended until 2027-01-15T08:01:00.500000Z".into(),
             ..block()
         };
         let mut text = Vec::new();
         list(&mut text, &[block(), other], 1_800_000_012_000_000_000).unwrap();
         let expected = "\
-NO  TARGET                     EFFECT   STATE        ENDS IN  PACKETS   BYTES  LAST HIT  BY            WHY
- 4  pair 10.0.0.7 192.0.2.1    drop     in force      10 min     1234  1.4 MB  12 s ago  agent         bulk_upload, time 2 (alert 00000000000000ab)
-12  destination 2001:db8::/32  10 kB/s  counts only   10 min        0     0 B  never     uid 0 (root)  drop\u{fffd} site
+NO  TARGET                     EFFECT   STATE                 ENDS IN  PACKETS   BYTES  LAST HIT  BY            WHY
+ 4  pair 10.0.0.7 192.0.2.1    drop     in force               10 min     1234  1.4 MB  12 s ago  agent         bulk_upload, time 2 (alert 00000000000000ab)
+12  destination 2001:db8::/32  10 kB/s  suspended, 48 s left   10 min        0     0 B  never     uid 0 (root)  drop\u{fffd} site
 ";
         assert_eq!(String::from_utf8(text).unwrap(), expected);
     }

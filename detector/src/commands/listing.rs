@@ -83,6 +83,13 @@ pub(super) fn ago(time: &str, now_ns: u64) -> String {
     if seconds < 1 { "now".to_owned() } else { format!("{} ago", units::seconds(seconds as f64)) }
 }
 
+/// `58 s`; none where the time cannot be read.
+pub(super) fn left(time: &str, now_ns: u64) -> Option<String> {
+    let then = time.parse::<Timestamp>().ok()?.unix_secs();
+    let now = i64::try_from(now_ns / 1_000_000_000).ok()?;
+    Some(units::seconds(then.saturating_sub(now).max(0) as f64))
+}
+
 /// `2027-01-31 00:00:00` from RFC 3339.
 pub(super) fn short_time(time: &str) -> String {
     time.chars().take(19).map(|letter| if letter == 'T' { ' ' } else { letter }).collect()
@@ -116,6 +123,9 @@ mod tests {
         assert_eq!(ago(&at(12), now), "12 s ago");
         assert_eq!(ago(&at(0), now), "now");
         assert_eq!(ago("soon", now), "soon");
+        assert_eq!(left(&at(12), now + 60_000_000_000), Some("0.0 s".to_owned()));
+        assert_eq!(left(&at(0), now - 60_000_000_000), Some("60 s".to_owned()));
+        assert_eq!(left("soon", now), None);
         assert_eq!(short_time(&at(0)), "2027-01-15 08:00:00");
     }
 }

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -24,8 +24,8 @@ use super::{Answer, SOCKET, socket_path};
 
 /// How long the agent may take to accept a connection and a request.
 const SEND_TIMEOUT_SECS: u64 = 5;
-/// How long the agent may take over an answer; verifying a block takes the longest.
-const ANSWER_TIMEOUT_SECS: u64 = 30;
+/// How long the agent may take over an answer; a long list takes it a fraction of a second.
+const ANSWER_TIMEOUT_SECS: u64 = 15;
 
 /// Which socket is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,7 +139,7 @@ fn open(path: &Path) -> anyhow::Result<UnixStream> {
     }
     // The file may have been replaced since: who listens is what counts.
     trust(path, getsockopt(&socket, PeerCredentials)?.uid(), own)?;
-    let stream = UnixStream::from(OwnedFd::from(socket));
+    let stream = UnixStream::from(socket);
     stream.set_read_timeout(Some(Duration::from_secs(ANSWER_TIMEOUT_SECS)))?;
     Ok(stream)
 }

@@ -15,9 +15,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
+use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket,
 };
 use nix::unistd::{Group, Uid, User};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -32,12 +33,14 @@ use super::protocol::{MAX_REQUEST_BYTES, Reply, Request};
 const CONNECTIONS: usize = 16;
 /// How long a client may take over one line, either way.
 const LINE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the agent may take over one request; verifying a block takes the longest.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the agent may take over one request; clients have given up by then.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a name service may take to name a user.
 const NAME_TIMEOUT: Duration = Duration::from_secs(1);
 /// A pause where no connection can be taken, such as when no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+const TOO_LONG: &str = "the path is too long for a socket: use a shorter runtime_dir";
 
 /// A request for the agent. Dropping it unanswered tells the client that the agent is stopping.
 #[derive(Debug)]
@@ -163,16 +166,22 @@ fn clear(path: &Path) -> anyhow::Result<()> {
         Err(error) => return Err(error.into()),
     };
     ensure!(kind.is_socket(), "there is a file of that name that is no socket: remove it");
-    if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        bail!("another detector listens there: stop it first");
-    }
+    ensure!(!is_listened_on(path)?, "another detector listens there: stop it first");
     fs::remove_file(path).context("failed to remove the one that was left there")
+}
+
+/// Whether somebody is there: one who takes connections, or has stopped and let them pile up.
+fn is_listened_on(path: &Path) -> anyhow::Result<bool> {
+    let address = UnixAddr::new(path).context(TOO_LONG)?;
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    Ok(matches!(connect(socket.as_raw_fd(), &address), Ok(()) | Err(Errno::EAGAIN)))
 }
 
 /// A listening socket whose file nobody else could open even for a moment: the mode that the file
 /// gets is that of the socket before it is bound.
 fn listener(path: &Path) -> anyhow::Result<StdListener> {
-    let address = UnixAddr::new(path).context("the path is too long: use a shorter runtime_dir")?;
+    let address = UnixAddr::new(path).context(TOO_LONG)?;
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = File::from(socket(AddressFamily::Unix, SockType::Stream, flags, None)?);
     socket.set_permissions(Permissions::from_mode(0o600))?;
@@ -197,7 +206,7 @@ async fn accept(listener: UnixListener, file: SocketFile, calls: mpsc::Sender<Ca
             }
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            refuse(&stream);
+            tokio::spawn(refuse(stream));
             continue;
         };
         let calls = calls.clone();
@@ -209,10 +218,11 @@ async fn accept(listener: UnixListener, file: SocketFile, calls: mpsc::Sender<Ca
     drop(file);
 }
 
-fn refuse(stream: &UnixStream) {
+async fn refuse(mut stream: UnixStream) {
     let why = format!("{CONNECTIONS} others are asking: try again in a moment");
+    let line = Reply::Refused(why).line();
     // A client that has left by now needs no answer.
-    if let Err(error) = stream.try_write(&Reply::Refused(why).line()) {
+    if let Ok(Err(error)) = timeout(LINE_TIMEOUT, stream.write_all(&line)).await {
         tracing::debug!("failed to refuse a connection: {error}");
     }
 }

@@ -29,7 +29,7 @@ pub(in crate::commands) fn write(
         }
     }
     // A serial that grows with time, as resolvers that transfer the zone want it.
-    let serial = now_ns / 1_000_000_000 & u64::from(u32::MAX);
+    let serial = (now_ns / 1_000_000_000) & u64::from(u32::MAX);
     writeln!(output, "$TTL 60")?;
     writeln!(output, "@ SOA localhost. root.localhost. {serial} 3600 600 86400 60")?;
     writeln!(output, "@ NS localhost.")?;

@@ -1,3 +1,5 @@
+//! The rules that the book keeps, each with who asks for what.
+
 use super::*;
 use crate::network::octets;
 use crate::response::enforcer::DryRun;
@@ -175,7 +177,10 @@ fn repeaters_are_blocked_for_longer() {
     for times in 1..=3 {
         desk.accuse("192.0.2.1");
         let (_, standing) = desk.book.blocks().next().unwrap();
-        assert_eq!((standing.times, standing.until_ns - desk.now_ns), (times, u64::from(times) * 600 * SECOND));
+        assert_eq!(
+            (standing.times, standing.until_ns - desk.now_ns),
+            (times, u64::from(times) * 600 * SECOND)
+        );
         desk.pass(u64::from(times) * 600 * SECOND);
     }
     desk.pass(2 * OFFENCE_MEMORY_NS);
@@ -327,7 +332,9 @@ fn what_is_not_confirmed_returns() {
             let span = Span { from_ns: 0, until_ns: u64::MAX };
             let none = |_: &Standing| false;
             let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
-            desk.book.allow(id, network, "", span, &none, "uid 0", minute, now_ns, enforcer).unwrap()
+            desk.book
+                .allow(id, network, "", span, &none, "uid 0", minute, now_ns, enforcer)
+                .unwrap()
         };
         allow(&mut desk, "o1", spared);
         // The enforcer knows when each returns, for when the agent is gone.
@@ -385,11 +392,16 @@ fn an_allowed_destination_ends_its_blocks() {
     };
     let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
     let spared = Some(network("192.0.2.0/24"));
-    desk.book.allow("o1", spared, "a backup", span, &covers, "uid 0", None, now_ns, enforcer).unwrap();
+    desk.book
+        .allow("o1", spared, "a backup", span, &covers, "uid 0", None, now_ns, enforcer)
+        .unwrap();
     assert!(desk.in_force().is_empty());
     desk.pass(MINUTE);
     assert!(desk.enforcer.exceptions.is_empty());
-    assert_eq!(desk.actions(), ["placed", "placed", "released", "released", "allowed", "disallowed"]);
+    assert_eq!(
+        desk.actions(),
+        ["placed", "placed", "released", "released", "allowed", "disallowed"]
+    );
 }
 
 #[test]
@@ -447,7 +459,10 @@ fn an_address_is_explained() {
     desk.accuse("192.0.2.1");
     let explained = desk.book.explain(&address("192.0.2.1"), desk.now_ns);
     assert_eq!(explained[0], "192.0.2.1 is blocked, in part or whole");
-    assert!(explained[1].contains("pair 10.0.0.7 192.0.2.1) is in force: by agent"), "{explained:?}");
+    assert!(
+        explained[1].contains("pair 10.0.0.7 192.0.2.1) is in force: by agent"),
+        "{explained:?}"
+    );
     let explained = desk.book.explain(&address("10.0.0.1"), desk.now_ns);
     assert_eq!(explained[0], "10.0.0.1 is not blocked: no block in force covers it");
     assert!(explained[1].contains("(10.0.0.1) spares it: own"), "{explained:?}");

@@ -16,6 +16,7 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use nix::time::{ClockId, clock_gettime};
 
 use super::clock::{KernelClock, read_clock};
+use super::refusal::{explain_load, first_line};
 use crate::config::Config;
 
 /// The object, as the build made it.
@@ -317,21 +318,6 @@ impl Object {
         }
     }
 
-    /// Kernel memory of all maps, entries preallocated, in bytes: what the kernel itself reports
-    /// where it does, else sizes times entries.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system calls.
-    pub fn map_memory_bytes(&self) -> anyhow::Result<u64> {
-        let processors = u64::from(processors());
-        let mut sum = 0;
-        for (_, map) in self.ebpf.maps() {
-            sum += map_bytes(map, processors)?;
-        }
-        Ok(sum)
-    }
-
     /// Runs a tc program of the object on a frame made up by the agent.
     ///
     /// # Errors
@@ -439,93 +425,5 @@ fn raise_memlock() {
         tracing::debug!("failed to raise RLIMIT_MEMLOCK: {error}");
     }
 }
-
-/// Puts the remedy before the reason for the failures that people meet, on one line.
-fn explain_load(error: anyhow::Error) -> anyhow::Error {
-    let number = error.chain().find_map(|cause| {
-        cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error)
-    });
-    let cause = refusal(&error).unwrap_or_else(|| last_line(&error.root_cause().to_string()));
-    let remedy = match number {
-        Some(libc::EPERM) if !nix::unistd::geteuid().is_root() => {
-            "not allowed to load BPF programs: run as root, or with CAP_BPF, CAP_NET_ADMIN and \
-             CAP_PERFMON"
-        }
-        Some(libc::EPERM) => {
-            "the kernel does not allow BPF programs here: CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are \
-             needed, CAP_SYS_ADMIN before Linux 5.8"
-        }
-        Some(libc::EACCES) => {
-            "the kernel's verifier refused a program: without CAP_PERFMON it refuses all of them, \
-             else please report this line and the kernel's release"
-        }
-        Some(libc::ENOMEM | libc::E2BIG) => "no memory for the BPF maps: lower kernel.max_flows",
-        _ => "failed to load the BPF object: Linux 5.10 or later is needed",
-    };
-    anyhow!("{remedy}: {cause}")
-}
-
-/// What the verifier's log ends with: its reason.
-fn refusal(error: &anyhow::Error) -> Option<String> {
-    error.chain().find_map(|cause| match cause.downcast_ref::<ProgramError>() {
-        Some(ProgramError::LoadError { verifier_log, .. }) => {
-            let log = verifier_log.to_string();
-            let reason = |line: &&str| !line.is_empty() && !is_statistics(line);
-            log.lines().map(str::trim).rfind(reason).map(str::to_owned)
-        }
-        _ => None,
-    })
-}
-
-/// The lines with which the verifier closes every log.
-fn is_statistics(line: &str) -> bool {
-    ["verification time", "stack depth", "processed "].iter().any(|start| line.starts_with(start))
-}
-
-fn last_line(text: &str) -> String {
-    text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default().to_owned()
-}
-
-fn first_line(error: &ProgramError) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
-}
-
-/// Processors the kernel keeps per-processor values for.
-fn processors() -> u32 {
-    aya::util::nr_cpus().map_or(1, |count| u32::try_from(count).unwrap_or(1))
-}
-
-/// What a map's entries take; the kernel's own bookkeeping beside them is some percent more.
-fn map_bytes(map: &aya::maps::Map, processors: u64) -> anyhow::Result<u64> {
-    use aya::maps::Map;
-    let (data, header, copies) = match map {
-        Map::HashMap(data) | Map::LruHashMap(data) => (data, HASH_ELEMENT_HEADER_BYTES, 1),
-        Map::PerCpuArray(data) => (data, 0, processors),
-        Map::RingBuf(data) => return Ok(u64::from(data.info()?.max_entries())),
-        // Prefixes are allocated as they are added.
-        Map::LpmTrie(_) => return Ok(0),
-        Map::Array(data) => (data, 0, 1),
-        _ => return Ok(0),
-    };
-    let info = data.info().context("failed to ask the kernel about a map")?;
-    let entry = header
-        + u64::from(info.key_size()).next_multiple_of(8)
-        + u64::from(info.value_size()).next_multiple_of(8) * copies;
-    Ok(u64::from(info.max_entries()) * entry)
-}
-
-/// Bytes of a map's entries, and how many there can be.
-pub(super) fn entries_bytes(object: &Object, name: &str) -> anyhow::Result<(u64, u32)> {
-    let map = object.ebpf.map(name);
-    let map = map.with_context(|| format!("the BPF object has no map {name}"))?;
-    let capacity = match map {
-        aya::maps::Map::HashMap(data) | aya::maps::Map::Array(data) => data.info()?.max_entries(),
-        _ => 0,
-    };
-    Ok((map_bytes(map, u64::from(processors()))?, capacity))
-}
-
-/// The kernel's own part of a hash element.
-const HASH_ELEMENT_HEADER_BYTES: u64 = 48;
 
 const _: () = assert!(MAX_INTERFACES <= u16::MAX as u32 / 2);

@@ -52,11 +52,13 @@ impl Slots {
         let earlier = object.interfaces()?;
         let slots = u16::try_from(MAX_INTERFACES).unwrap_or(u16::MAX);
         let mut used = earlier.values().map(|slot| slot + 1).max().unwrap_or(0);
-        for slot in used..slots {
-            for hook in [Hook::Ingress, Hook::Egress] {
-                if object.totals(observation_point(slot, hook))?.frames.packets != 0 {
-                    used = slot + 1;
-                }
+        // Those of interfaces that went away have an entry no more, but totals.
+        for slot in (used..slots).rev() {
+            let mut totals = object.totals(observation_point(slot, Hook::Ingress))?;
+            totals += object.totals(observation_point(slot, Hook::Egress))?;
+            if totals.frames.packets != 0 {
+                used = slot + 1;
+                break;
             }
         }
         let free = (0..used).filter(|slot| !earlier.values().any(|taken| taken == slot)).collect();
@@ -114,7 +116,7 @@ impl KernelSource {
             there.into_values().filter(|interface| self.selection.contains(interface)).collect();
         let home = self.home_networks(&wanted);
         self.set_home(&home)?;
-        self.installed_home = home;
+        self.home = home;
         for interface in wanted {
             if self.slots.watched.contains_key(&interface.index) {
                 continue;
@@ -200,8 +202,8 @@ impl KernelSource {
     /// What is home: as configured, else the private ranges and the watched interfaces' own
     /// networks.
     fn home_networks(&self, watched: &[Interface]) -> Vec<Network> {
-        if !self.home.is_empty() {
-            return self.home.clone();
+        if !self.configured_home.is_empty() {
+            return self.configured_home.clone();
         }
         let mut networks: Vec<Network> =
             default_prefixes().into_iter().map(Network::from_prefix).collect();
@@ -216,7 +218,7 @@ impl KernelSource {
     /// The home networks, as the programs know them.
     #[must_use]
     pub fn home(&self) -> &[Network] {
-        &self.installed_home
+        &self.home
     }
 
     /// Takes the programs off all interfaces and removes all pins. The maps stay, to be read a last

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::IntoRawFd as _;
 use std::os::linux::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,6 @@ use nix::sys::statfs::{FsType, statfs};
 const FOLDER: &str = "bpf";
 /// Where others have mounted one.
 const SHARED: &str = "/sys/fs/bpf";
-const OUTSIDE: &str = "/proc/1/root";
 /// `BPF_FS_MAGIC` of include/uapi/linux/magic.h.
 const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
 
@@ -30,7 +30,9 @@ fn is_bpf(path: &Path) -> bool {
 pub(super) fn find(runtime_dir: &Path) -> Option<PathBuf> {
     let own = runtime_dir.join(FOLDER);
     let shared = Path::new(SHARED).join("detector");
-    [own.clone(), outside(&own), shared].into_iter().find(|path| is_bpf(path))
+    let outside = outlook().map(|process| seen_from(process, &own));
+    let found = [outside, Some(own), Some(shared)].into_iter().flatten().find(|path| is_bpf(path));
+    found.map(held)
 }
 
 /// A file system for pins, mounted if there is none.
@@ -43,13 +45,15 @@ pub(super) fn make(runtime_dir: &Path) -> anyhow::Result<PathBuf> {
         return Ok(found);
     }
     let own = runtime_dir.join(FOLDER);
-    let mounted = if in_a_mount_namespace_of_our_own() {
-        mount_outside(&own).map(|()| outside(&own)).or_else(|error| {
-            tracing::debug!("{error:#}: pins will not outlive this mount namespace");
-            mount_here(&own).map(|()| own)
-        })
-    } else {
-        mount_here(&own).map(|()| own)
+    let mounted = match outlook() {
+        Some(process) => {
+            let outside = seen_from(process, &own);
+            mount_outside(process, &own).map(|()| held(outside)).or_else(|error| {
+                tracing::warn!("{error:#}: what is pinned goes with this mount namespace");
+                mount_here(&own).map(|()| own)
+            })
+        }
+        None => mount_here(&own).map(|()| own),
     };
     mounted.or_else(|error| {
         let shared = Path::new(SHARED).join("detector");
@@ -61,18 +65,45 @@ pub(super) fn make(runtime_dir: &Path) -> anyhow::Result<PathBuf> {
     })
 }
 
-/// A path as processes see it that live where process 1 does.
-fn outside(path: &Path) -> PathBuf {
-    Path::new(OUTSIDE).join(path.strip_prefix("/").unwrap_or(path))
+/// A path as another process sees it.
+fn seen_from(process: u32, path: &Path) -> PathBuf {
+    Path::new(&format!("/proc/{process}/root")).join(path.strip_prefix("/").unwrap_or(path))
 }
 
-/// False where process 1 may not be looked at, too.
-fn in_a_mount_namespace_of_our_own() -> bool {
-    let identity = |path: &str| fs::metadata(path).map(|namespace| namespace.st_ino());
-    match (identity("/proc/self/ns/mnt"), identity("/proc/1/ns/mnt")) {
-        (Ok(own), Ok(first)) => own != first,
-        _ => false,
+/// The same directory through a descriptor that is kept open: the process through which we see it
+/// may end before we do.
+fn held(path: PathBuf) -> PathBuf {
+    match fs::File::open(&path) {
+        Ok(directory) => PathBuf::from(format!("/proc/self/fd/{}", directory.into_raw_fd())),
+        Err(_) => path,
     }
+}
+
+/// A process that lives in another mount namespace than we do and outlives us: process 1, or, where
+/// even root may not look at that, the eldest of our ancestors. None where they share ours.
+fn outlook() -> Option<u32> {
+    let identity = |process: &str| {
+        fs::metadata(format!("/proc/{process}/ns/mnt")).map(|namespace| namespace.st_ino()).ok()
+    };
+    let own = identity("self")?;
+    let eldest = [1].into_iter().chain(ancestors().into_iter().rev());
+    let (process, namespace) =
+        eldest.filter_map(|process| Some((process, identity(&process.to_string())?))).next()?;
+    (namespace != own).then_some(process)
+}
+
+/// Our parent, its parent and so on.
+fn ancestors() -> Vec<u32> {
+    let mut line = Vec::new();
+    let mut process = std::os::unix::process::parent_id();
+    // Longer lines of descent there are none.
+    while process > 1 && line.len() < 1_000 {
+        line.push(process);
+        let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+        let parent = status.lines().find_map(|entry| entry.strip_prefix("PPid:"));
+        process = parent.and_then(|parent| parent.trim().parse().ok()).unwrap_or(0);
+    }
+    line
 }
 
 fn mount_here(path: &Path) -> anyhow::Result<()> {
@@ -82,15 +113,16 @@ fn mount_here(path: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("failed to mount a BPF file system on {}", path.display()))
 }
 
-/// Mounts it in the mount namespace of process 1, from a thread that goes there and ends.
-fn mount_outside(path: &Path) -> anyhow::Result<()> {
-    let namespace = fs::File::open("/proc/1/ns/mnt").context("failed to open /proc/1/ns/mnt")?;
+/// Mounts it in the mount namespace of another process, from a thread that goes there and ends.
+fn mount_outside(process: u32, path: &Path) -> anyhow::Result<()> {
+    let file = format!("/proc/{process}/ns/mnt");
+    let namespace = fs::File::open(&file).with_context(|| format!("failed to open {file}"))?;
     let path = path.to_owned();
     let inside = std::thread::Builder::new().spawn(move || {
         // Threads share a root directory and cannot change namespaces as long as they do.
         unshare(CloneFlags::CLONE_FS).context("failed to leave the mount namespace")?;
         setns(&namespace, CloneFlags::CLONE_NEWNS)
-            .context("failed to enter the mount namespace of process 1")?;
+            .with_context(|| format!("failed to enter the mount namespace of process {process}"))?;
         if is_bpf(&path) { Ok(()) } else { mount_here(&path) }
     });
     let inside = inside.context("failed to start a thread")?;

@@ -11,7 +11,7 @@ const SECOND_NS: i128 = 1_000_000_000;
 
 /// The first tick at or after `ns`: what ends then is not cut short.
 pub(super) fn tick_from(base: &TimeBase, ns: u64) -> u64 {
-    tick(base, ns, i128::from(SECOND_NS - 1))
+    tick(base, ns, SECOND_NS - 1)
 }
 
 /// The last tick at or before `ns`: what begins now does not wait for the next.

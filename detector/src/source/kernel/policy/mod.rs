@@ -6,11 +6,10 @@
 mod budgets;
 mod entries;
 mod home;
+mod ledger;
 mod nest;
 mod numbers;
 mod tables;
-
-use std::collections::BTreeSet;
 
 use anyhow::{Context as _, bail};
 use aya::maps::lpm_trie::{Key, LpmTrie};
@@ -19,67 +18,15 @@ use detector_common::abi::{Control, map};
 use detector_common::policy::{self, Budget, BudgetKey, Entry, Hits, Prefix, TargetKey};
 
 use super::KernelSource;
-use super::object::{Object, ObjectConfig};
+use super::object::Object;
 use crate::network::Network;
 use crate::response::{Enforcer, EntryNumber, Exception, Mode, Order, Target};
 pub(super) use home::Classes;
-use nest::Nest;
-use numbers::Numbers;
+pub(super) use ledger::Ledger;
 pub use tables::PolicyTable;
-
-/// What stands in the kernel's maps of entries.
-#[derive(Debug)]
-pub(super) struct Ledger {
-    numbers: Numbers,
-    /// Keys in BLOCKS of each kind, and prefixes.
-    kinds: [u32; KINDS],
-    prefixes: Nest,
-    exceptions: Nest,
-    sizes: Sizes,
-}
-
-const KINDS: usize = TargetKey::PREFIX as usize + 1;
-
-/// Entries that the maps have room for.
-#[derive(Clone, Copy, Debug)]
-struct Sizes {
-    blocks: u32,
-    prefixes: u32,
-    exceptions: u32,
-}
 
 /// `BPF_NOEXIST` of include/uapi/linux/bpf.h.
 const BPF_NOEXIST: u64 = 1;
-
-impl Ledger {
-    pub(super) fn new(config: &ObjectConfig) -> Self {
-        Self {
-            numbers: Numbers::new(config.max_entries(), &BTreeSet::new()),
-            kinds: [0; KINDS],
-            prefixes: Nest::default(),
-            exceptions: Nest::default(),
-            sizes: Sizes {
-                blocks: config.max_blocks,
-                prefixes: config.max_prefixes,
-                exceptions: config.max_exceptions,
-            },
-        }
-    }
-
-    fn blocks(&self) -> u32 {
-        self.kinds[..usize::from(TargetKey::PREFIX)].iter().sum()
-    }
-
-    /// The bits of [`Control::targets`].
-    fn targets(&self) -> u64 {
-        (0..KINDS).filter(|kind| self.kinds[*kind] != 0).map(|kind| 1 << kind).sum()
-    }
-
-    fn kind(&mut self, target: &Target) -> &mut u32 {
-        let kind = target.key().map_or(TargetKey::PREFIX, |key| key.kind);
-        &mut self.kinds[usize::from(kind)]
-    }
-}
 
 fn full(table: &str, size: u32, key: &str) -> anyhow::Error {
     anyhow::anyhow!("the table of {table} is full: it holds {size}, see {key}")
@@ -229,94 +176,6 @@ impl KernelSource {
             return Err(error).with_context(|| format!("failed to place an order on {target}"));
         }
         Ok(number)
-    }
-
-    /// The orders that stand in the kernel's maps, for an agent that takes them over.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system calls.
-    pub fn standing(&mut self) -> anyhow::Result<Vec<(EntryNumber, Order)>> {
-        let base = self.time_base();
-        let mut orders = Vec::new();
-        for (key, number) in self.block_keys()? {
-            let entry = self.object.entry(number)?;
-            let target = entries::target(&key, &entry);
-            orders.extend(
-                target
-                    .and_then(|target| entries::order(&base, target, &entry))
-                    .map(|order| (number, order)),
-            );
-        }
-        for (network, number) in self.prefixes(map::PREFIXES)? {
-            let entry = self.object.entry(number)?;
-            let order = entries::order(&base, Target::Destination(network), &entry);
-            orders.extend(order.map(|order| (number, order)));
-        }
-        Ok(orders)
-    }
-
-    /// The exceptions that stand in the kernel's maps, for an agent that takes them over.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system calls.
-    pub fn exceptions(&mut self) -> anyhow::Result<Vec<(EntryNumber, Exception)>> {
-        let base = self.time_base();
-        let mut exceptions = Vec::new();
-        for (network, number) in self.prefixes(map::NEVER_BLOCK)? {
-            let entry = self.object.entry(number)?;
-            let exception = entries::exception(&base, network, &entry);
-            exceptions.extend(exception.map(|exception| (number, exception)));
-        }
-        Ok(exceptions)
-    }
-
-    /// Learns what stands in maps that another agent has filled. A key whose entry was not written
-    /// whole, or is of no kind that this agent knows, is taken out.
-    pub(super) fn read_ledger(&mut self, config: &ObjectConfig) -> anyhow::Result<()> {
-        let mut ledger = Ledger::new(config);
-        let mut used = BTreeSet::new();
-        for (number, order) in self.standing()? {
-            used.insert(number);
-            *ledger.kind(&order.target) += 1;
-            if let Target::Destination(network) = &order.target {
-                ledger.prefixes.insert(network, number);
-            }
-        }
-        for (number, exception) in self.exceptions()? {
-            used.insert(number);
-            ledger.exceptions.insert(&exception.network, number);
-        }
-        for (key, number) in self.block_keys()? {
-            if !used.contains(&number) {
-                gone(self.object.blocks()?.remove(&key)).context("failed to remove a stray key")?;
-            }
-        }
-        for name in [map::PREFIXES, map::NEVER_BLOCK] {
-            for (network, number) in self.prefixes(name)? {
-                if !used.contains(&number) {
-                    gone(self.object.trie(name)?.remove(&key(&network)))
-                        .with_context(|| format!("failed to remove stray prefix {network}"))?;
-                }
-            }
-        }
-        ledger.numbers = Numbers::new(config.max_entries(), &used);
-        self.ledger = ledger;
-        Ok(())
-    }
-
-    fn block_keys(&mut self) -> anyhow::Result<Vec<(TargetKey, EntryNumber)>> {
-        let blocks = self.object.blocks()?;
-        blocks.iter().collect::<Result<_, _>>().context("failed to read the blocks")
-    }
-
-    fn prefixes(&mut self, name: &str) -> anyhow::Result<Vec<(Network, EntryNumber)>> {
-        let trie = self.object.trie(name)?;
-        trie.iter()
-            .map(|entry| entry.map(|(key, number)| (network(&key), number)))
-            .collect::<Result<_, _>>()
-            .with_context(|| format!("failed to read {name}"))
     }
 }
 

@@ -3,7 +3,7 @@
 use detector_common::abi::map;
 
 use super::super::KernelSource;
-use super::super::object::entries_bytes;
+use super::super::memory::entries_bytes;
 
 /// One table of the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,157 @@
+//! What stands in the kernel's maps: remembered by the agent that placed it, read by one that takes
+//! over.
+
+use std::collections::BTreeSet;
+
+use anyhow::Context as _;
+use detector_common::abi::map;
+use detector_common::policy::TargetKey;
+
+use super::super::KernelSource;
+use super::super::object::ObjectConfig;
+use super::nest::Nest;
+use super::numbers::Numbers;
+use super::{entries, gone, key, network};
+use crate::network::Network;
+use crate::response::{EntryNumber, Exception, Order, Target};
+
+/// What stands in the kernel's maps of entries.
+#[derive(Debug)]
+pub(in super::super) struct Ledger {
+    pub(super) numbers: Numbers,
+    /// Keys in BLOCKS of each kind, and prefixes.
+    pub(super) kinds: [u32; KINDS],
+    pub(super) prefixes: Nest,
+    pub(super) exceptions: Nest,
+    pub(super) sizes: Sizes,
+}
+
+const KINDS: usize = TargetKey::PREFIX as usize + 1;
+
+/// Entries that the maps have room for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    pub(super) blocks: u32,
+    pub(super) prefixes: u32,
+    pub(super) exceptions: u32,
+}
+
+impl Ledger {
+    pub(in super::super) fn new(config: &ObjectConfig) -> Self {
+        Self {
+            numbers: Numbers::new(config.max_entries(), &BTreeSet::new()),
+            kinds: [0; KINDS],
+            prefixes: Nest::default(),
+            exceptions: Nest::default(),
+            sizes: Sizes {
+                blocks: config.max_blocks,
+                prefixes: config.max_prefixes,
+                exceptions: config.max_exceptions,
+            },
+        }
+    }
+
+    pub(super) fn blocks(&self) -> u32 {
+        self.kinds[..usize::from(TargetKey::PREFIX)].iter().sum()
+    }
+
+    /// The bits of [`Control::targets`].
+    pub(super) fn targets(&self) -> u64 {
+        (0..KINDS).filter(|kind| self.kinds[*kind] != 0).map(|kind| 1 << kind).sum()
+    }
+
+    pub(super) fn kind(&mut self, target: &Target) -> &mut u32 {
+        let kind = target.key().map_or(TargetKey::PREFIX, |key| key.kind);
+        &mut self.kinds[usize::from(kind)]
+    }
+}
+
+impl KernelSource {
+    /// The orders that stand in the kernel's maps, for an agent that takes them over.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system calls.
+    pub fn standing(&mut self) -> anyhow::Result<Vec<(EntryNumber, Order)>> {
+        let base = self.time_base();
+        let mut orders = Vec::new();
+        for (key, number) in self.block_keys()? {
+            let entry = self.object.entry(number)?;
+            let target = entries::target(&key, &entry);
+            orders.extend(
+                target
+                    .and_then(|target| entries::order(&base, target, &entry))
+                    .map(|order| (number, order)),
+            );
+        }
+        for (network, number) in self.prefixes(map::PREFIXES)? {
+            let entry = self.object.entry(number)?;
+            let order = entries::order(&base, Target::Destination(network), &entry);
+            orders.extend(order.map(|order| (number, order)));
+        }
+        Ok(orders)
+    }
+
+    /// The exceptions that stand in the kernel's maps, for an agent that takes them over.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system calls.
+    pub fn exceptions(&mut self) -> anyhow::Result<Vec<(EntryNumber, Exception)>> {
+        let base = self.time_base();
+        let mut exceptions = Vec::new();
+        for (network, number) in self.prefixes(map::NEVER_BLOCK)? {
+            let entry = self.object.entry(number)?;
+            let exception = entries::exception(&base, network, &entry);
+            exceptions.extend(exception.map(|exception| (number, exception)));
+        }
+        Ok(exceptions)
+    }
+
+    /// Learns what stands in maps that another agent has filled. A key whose entry was not written
+    /// whole, or is of no kind that this agent knows, is taken out.
+    pub(in super::super) fn read_ledger(&mut self, config: &ObjectConfig) -> anyhow::Result<()> {
+        let mut ledger = Ledger::new(config);
+        let mut used = BTreeSet::new();
+        for (number, order) in self.standing()? {
+            used.insert(number);
+            *ledger.kind(&order.target) += 1;
+            if let Target::Destination(network) = &order.target {
+                ledger.prefixes.insert(network, number);
+            }
+        }
+        for (number, exception) in self.exceptions()? {
+            used.insert(number);
+            ledger.exceptions.insert(&exception.network, number);
+        }
+        for (key, number) in self.block_keys()? {
+            if !used.contains(&number) {
+                gone(self.object.blocks()?.remove(&key)).context("failed to remove a stray key")?;
+            }
+        }
+        for name in [map::PREFIXES, map::NEVER_BLOCK] {
+            for (network, number) in self.prefixes(name)? {
+                if !used.contains(&number) {
+                    gone(self.object.trie(name)?.remove(&key(&network)))
+                        .with_context(|| format!("failed to remove stray prefix {network}"))?;
+                }
+            }
+        }
+        ledger.numbers = Numbers::new(config.max_entries(), &used);
+        self.ledger = ledger;
+        Ok(())
+    }
+
+    fn block_keys(&mut self) -> anyhow::Result<Vec<(TargetKey, EntryNumber)>> {
+        let blocks = self.object.blocks()?;
+        blocks.iter().collect::<Result<_, _>>().context("failed to read the blocks")
+    }
+
+    pub(super) fn prefixes(&mut self, name: &str) -> anyhow::Result<Vec<(Network, EntryNumber)>> {
+        let trie = self.object.trie(name)?;
+        trie.iter()
+            .map(|entry| entry.map(|(key, number)| (network(&key), number)))
+            .collect::<Result<_, _>>()
+            .with_context(|| format!("failed to read {name}"))
+    }
+}

@@ -1,0 +1,281 @@
+//! What outlives the agent: blocks that hold and end without it, counters and flows that the next one
+//! goes on with, and that all of it can be taken off.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "netns/programs.rs"]
+mod programs;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use detector_tests::watch::{
+    HOME, START, TRAFFIC, Watch, detector, number, sink, traffic, wait_until_quiet,
+};
+use detector_tests::{Background, Namespace, Scratch, Topology, poll_until, run_checked};
+use programs::programs_on;
+
+const SERVER: &str = "203.0.113.10";
+const DEVICE: &str = Topology::CLIENT_INTERFACE;
+
+/// A BPF file system where agents of any mount namespace find it: programs that are started in a
+/// network namespace get a copy of the mounts there are, and theirs end with them.
+struct Ground(PathBuf);
+
+impl Ground {
+    /// With the folder of a first agent. To be dropped after it.
+    fn new() -> (Self, Scratch) {
+        let scratch = Scratch::new("adopt").unwrap();
+        let folder = scratch.join("run/bpf");
+        fs::create_dir_all(&folder).unwrap();
+        run_checked(Command::new("mount").args(["-t", "bpf", "bpf"]).arg(&folder)).unwrap();
+        (Self(folder), scratch)
+    }
+
+    /// The pins of the one instance there is; none where there is none.
+    fn pins(&self) -> Option<PathBuf> {
+        let folders = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path());
+        let mut instances: Vec<PathBuf> = folders.filter(|path| path.is_dir()).collect();
+        assert!(instances.len() <= 1, "{instances:?}");
+        instances.pop()
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        run_checked(Command::new("umount").arg("--lazy").arg(&self.0)).ok();
+        let scratch = self.0.ancestors().nth(2).unwrap_or(&self.0);
+        fs::remove_dir_all(scratch).ok();
+    }
+}
+
+fn start(scratch: Scratch, namespace: &Namespace, arguments: &[&str]) -> Watch {
+    Watch::start_in(scratch, namespace, &[DEVICE], arguments, HOME)
+}
+
+/// A command about an agent that has ended.
+fn command(namespace: &Namespace, scratch: &Scratch, verb: &str) -> Command {
+    let mut command = namespace.command(detector());
+    command.arg(verb).arg("--config").arg(scratch.join("detector.toml"));
+    command
+}
+
+fn refused(output: &Output, expected: &[&str]) {
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let errors: Vec<&str> = text.lines().filter(|line| line.starts_with("detector: ")).collect();
+    assert_eq!(errors.len(), 1, "{text}");
+    for part in expected {
+        assert!(errors[0].contains(part), "no {part:?} in {text}");
+    }
+}
+
+fn answers(topology: &Topology) -> bool {
+    traffic(&topology.client, &["call", SERVER]).contains("answered")
+}
+
+/// A block holds until its time is over, also with nobody there, and not much longer.
+fn ends_by_itself(topology: &Topology, placed: Instant, ttl: Duration) {
+    assert!(!answers(topology), "the block does not hold");
+    assert!(placed.elapsed() < ttl, "too slow to tell");
+    poll_until(ttl * 3, || answers(topology).then_some(())).unwrap();
+    let held = placed.elapsed();
+    assert!(held >= ttl, "it ended after {held:?}");
+}
+
+#[test]
+#[ignore = "needs root: run cargo xtask test"]
+fn a_killed_agents_blocks_hold_and_end_by_themselves() {
+    const TTL: Duration = Duration::from_secs(6);
+    let (ground, scratch) = Ground::new();
+    let topology = Topology::simple().unwrap();
+    let client = &topology.client;
+    let _sink = sink(topology.server());
+    let watch = start(scratch, client, &["--mode", "block"]);
+    assert!(answers(&topology));
+    let placed = Instant::now();
+    watch.ask(client, &["blocks", "add", &format!("destination {SERVER}"), "--ttl", "6s"]);
+    assert!(!answers(&topology));
+    let scratch = watch.into_scratch();
+    let attached = programs_on(client, DEVICE);
+    assert!(attached.contains("xdp") && attached.contains("tc_egress"), "{attached}");
+    ends_by_itself(&topology, placed, TTL);
+
+    // A start that takes nothing over finds a clean place, and leaves one.
+    let watch = start(scratch, client, &[]);
+    let said = watch.process.output();
+    assert!(said.contains("removed what an earlier run left: 2 links, 1 blocks"), "{said}");
+    assert_eq!(watch.ask(client, &["blocks", "list", "--format", "json"]), "");
+    assert!(answers(&topology));
+    let report = watch.stop();
+    report.assert_all_accounted();
+    assert_eq!(programs_on(client, DEVICE), "");
+    assert_eq!(ground.pins(), None);
+}
+
+#[test]
+#[ignore = "needs root: run cargo xtask test"]
+fn blocks_can_be_left_to_run_out() {
+    const TTL: Duration = Duration::from_secs(8);
+    let (ground, scratch) = Ground::new();
+    let topology = Topology::simple().unwrap();
+    let client = &topology.client;
+    let _sink = sink(topology.server());
+    let mut watch = start(scratch, client, &["--keep-enforcing"]);
+    let placed = Instant::now();
+    watch.ask(client, &["blocks", "add", &format!("destination {SERVER}"), "--ttl", "8s"]);
+    watch.process.terminate().unwrap();
+    assert!(watch.process.wait(START).unwrap().success(), "{}", watch.process.output());
+    ends_by_itself(&topology, placed, TTL);
+    let scratch = watch.into_scratch();
+    assert_ne!(programs_on(client, DEVICE), "");
+    let said = run_checked(&mut command(client, &scratch, "detach")).unwrap();
+    assert_eq!(said, "removed 2 programs and 1 block\n");
+    assert_eq!(programs_on(client, DEVICE), "");
+    assert_eq!(ground.pins(), None);
+    let said = run_checked(&mut command(client, &scratch, "detach")).unwrap();
+    assert_eq!(said, "nothing was attached\n");
+}
+
+fn spawn(namespace: &Namespace, arguments: &[&str]) -> Background {
+    namespace.spawn("python3", [&["-c", TRAFFIC], arguments].concat()).unwrap()
+}
+
+/// An agent is killed under load, twice, and the next takes over: what the last one has counted is
+/// what the other end of the wire has.
+#[test]
+#[ignore = "needs root: run cargo xtask test"]
+fn a_restart_under_load_loses_no_byte_and_no_block() {
+    let (_ground, scratch) = Ground::new();
+    let topology = Topology::simple().unwrap();
+    let client = &topology.client;
+    let _sink = sink(topology.server());
+    let mut watch = start(scratch, client, &["--mode", "block"]);
+    // The peer's own hook sees each frame of the wire.
+    let far = Watch::start(&topology.gateway, &[Topology::GATEWAY_INNER], &[], HOME);
+    watch.ask(client, &["blocks", "add", "destination 198.51.100.10", "--ttl", "10m"]);
+    for network in ["203.0.113.0/24", "2001:db8::/32"] {
+        watch.ask(client, &["allow", "add", network, "--reason", "load", "--ttl", "10m"]);
+    }
+    let mut load = [
+        spawn(client, &["trickle", SERVER, "20000000", "4"]),
+        spawn(client, &["drizzle", "2001:db8::10", "200000"]),
+    ];
+    let refused_by_block = || {
+        let sent = traffic(client, &["call", "198.51.100.10"]);
+        assert!(sent.contains("no answer"), "{sent}");
+    };
+    for _ in 0..2 {
+        std::thread::sleep(Duration::from_millis(700));
+        let scratch = watch.into_scratch();
+        refused_by_block();
+        watch = start(scratch, client, &["--mode", "block", "--adopt"]);
+        refused_by_block();
+        let blocks = watch.ask(client, &["blocks", "list", "--format", "json"]);
+        assert!(blocks.contains("destination 198.51.100.10"), "{blocks}");
+    }
+    std::thread::sleep(Duration::from_millis(700));
+    for sender in &mut load {
+        sender.kill().unwrap();
+    }
+    wait_until_quiet(client, DEVICE);
+    let (near, far) = (watch.stop(), far.stop());
+    near.assert_all_accounted();
+    far.assert_all_accounted();
+    let blocked = |line: &String| line.contains("198.51.100.10");
+    let (mut near_flows, mut far_flows) = (near.agreed(), far.agreed());
+    // What was dropped on its way out never came to the wire.
+    near_flows.retain(|line| !blocked(line));
+    far_flows.retain(|line| !blocked(line));
+    assert_eq!(far_flows, near_flows, "{}\n{}", near.text, far.text);
+    assert!(near.sum("tcp", SERVER, "payload_out") > 20_000_000, "{}", near.text);
+    assert!(near.sum("tcp", "198.51.100.10", "dropped_out") > 0, "{}", near.text);
+    assert!(number(near.summary(), "packets") > 10_000, "{}", near.summary());
+}
+
+#[test]
+#[ignore = "needs root: run cargo xtask test"]
+fn what_cannot_be_taken_over_is_one_clear_line() {
+    let (ground, scratch) = Ground::new();
+    let topology = Topology::simple().unwrap();
+    let client = &topology.client;
+    let adopt = |scratch: &Scratch| {
+        command(client, scratch, "run").args(["--adopt", "--interface", DEVICE]).output().unwrap()
+    };
+
+    // With nothing there it starts afresh.
+    let watch = start(scratch, client, &["--adopt"]);
+    assert!(watch.process.output().contains("there is nothing to take over"));
+    watch.ask(client, &["blocks", "add", &format!("destination {SERVER}"), "--ttl", "10m"]);
+    one_at_a_time(client, &watch);
+    let scratch = watch.into_scratch();
+
+    let pins = ground.pins().unwrap();
+    let marker = |version: u32| pins.join(format!("abi-{version}"));
+    let version = (1..100).find(|version| marker(*version).exists()).unwrap();
+    fs::remove_dir(marker(version)).unwrap();
+    fs::create_dir(marker(version - 1)).unwrap();
+    let text = format!("has ABI version {}", version - 1);
+    refused(&adopt(&scratch), &[&text, "`detector detach`, which ends 1 blocks"]);
+    fs::remove_dir(marker(version - 1)).unwrap();
+    fs::create_dir(marker(version)).unwrap();
+
+    let config = scratch.join("detector.toml");
+    let usual = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{usual}[kernel]\nmax_flows = 1024\n")).unwrap();
+    let parts = ["FLOWS holds 262144, and kernel.max_flows is 1024", "`detector detach`"];
+    refused(&adopt(&scratch), &parts);
+    fs::write(&config, format!("{usual}[kernel]\npin = false\n")).unwrap();
+    refused(&adopt(&scratch), &["kernel.pin is false"]);
+    fs::write(&config, usual).unwrap();
+    assert!(!answers(&topology), "what was refused was left as it was");
+    assert_ne!(programs_on(client, DEVICE), "");
+
+    // Killed while it was made: nothing to go on with.
+    fs::remove_dir(marker(version)).unwrap();
+    let watch = start(scratch, client, &["--adopt"]);
+    let said = watch.process.output();
+    assert!(said.contains("there is nothing to take over"), "{said}");
+    watch.stop();
+    assert_eq!(programs_on(client, DEVICE), "");
+    assert_eq!(ground.pins(), None);
+}
+
+/// While one agent runs no other does in the same place, and nobody takes its programs away.
+fn one_at_a_time(client: &Namespace, watch: &Watch) {
+    let pid = watch.process.id();
+    let run = |interface: &str| {
+        watch.command(client, &["run", "--interface", interface]).output().unwrap()
+    };
+    refused(&run(DEVICE), &["another detector watches lan0"]);
+    refused(&run("lo"), &[&format!("another detector (pid {pid}) runs here"), "runtime_dir"]);
+    let detach = watch.command(client, &["detach"]).output().unwrap();
+    refused(&detach, &[&format!("a detector (pid {pid}) runs here")]);
+    assert_ne!(programs_on(client, DEVICE), "");
+}
+
+/// What an agent in a namespace left that is gone is removed by the next start anywhere.
+#[test]
+#[ignore = "needs root: run cargo xtask test"]
+fn pins_of_namespaces_that_are_gone_are_swept() {
+    let (ground, scratch) = Ground::new();
+    let gone = Topology::simple().unwrap();
+    let scratch = start(scratch, &gone.client, &[]).into_scratch();
+    let left = ground.pins().unwrap();
+    drop(gone);
+    let there = |path: &Path| path.exists();
+    assert!(there(&left));
+    let topology = Topology::simple().unwrap();
+    // Interfaces of a namespace go some time after its last process.
+    poll_until(START, || {
+        let scratch = Scratch::new("swept").unwrap();
+        let run = ground.0.parent().unwrap();
+        let text = format!("runtime_dir = {run:?}\nstate_dir = {:?}\n", scratch.join("state"));
+        scratch.write("detector.toml", text).unwrap();
+        run_checked(&mut command(&topology.client, &scratch, "detach")).unwrap();
+        (!there(&left)).then_some(())
+    })
+    .unwrap();
+    drop(scratch);
+}
