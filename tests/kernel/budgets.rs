@@ -1,7 +1,8 @@
 //! Byte budgets: what may be sent before somebody has looked.
 
 use aya::maps::{MapData, RingBuf};
-use detector::source::kernel::object::ObjectConfig;
+use aya::programs::{TestRun as _, TestRunOptions, Xdp};
+use detector::source::kernel::object::{ObjectConfig, xdp};
 use detector_common::abi::{BudgetEvent, EventKind, map, program};
 use detector_common::policy::{Budget, BudgetKey, Entry, Mode, PortClass, Prefix, budget_rule};
 use detector_tests::frames::{AWAY, AWAY_V6, HOME, HOME_V6};
@@ -146,6 +147,43 @@ fn spend(
     // Once for each limit under which something was held.
     assert_eq!(drain(events).len(), 2, "{program}");
     held + 4
+}
+
+/// Two processors draw on one budget at once: to the byte where additions return the old value, else
+/// to a packet for each.
+#[test]
+#[ignore = "needs root: run cargo xtask test"]
+fn a_budget_holds_between_processors() {
+    const PAYLOAD: u64 = 1_000;
+    let full = LIMIT / PAYLOAD * PAYLOAD;
+    for (name, most) in [(program::XDP_INGRESS_FETCH, full), (program::XDP_INGRESS, full + PAYLOAD)]
+    {
+        let mut kernel = bed(&small());
+        kernel.ready(name);
+        let keys: Vec<BudgetKey> = (0..100)
+            .map(|host| BudgetKey { home: mapped(HOME), destination: mapped([203, 0, 114, host]) })
+            .collect();
+        let together = std::sync::Barrier::new(2);
+        let xdp: &Xdp = xdp(&mut kernel.object.ebpf, name).unwrap();
+        let send = |port: u16| {
+            for key in &keys {
+                let frame = out(key, port, PAYLOAD as usize);
+                let options =
+                    TestRunOptions { data_in: Some(&frame), repeat: 200, ..TestRunOptions::new() };
+                together.wait();
+                xdp.test_run(options).unwrap();
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| send(50_000));
+            scope.spawn(|| send(50_001));
+        });
+        for key in &keys {
+            let state = budget(&mut kernel, key).unwrap();
+            assert!((full..=most).contains(&state.charged), "{name}: {state:?}");
+            assert_eq!(state.held_packets, 400 - state.charged / PAYLOAD, "{name}");
+        }
+    }
 }
 
 #[test]
