@@ -107,10 +107,8 @@ impl Bed {
         Ok(())
     }
 
-    /// Gives flows from 10.0.0.0/8 a budget that they never spend, or none.
-    pub(super) fn set_budgets(&mut self, on: bool) -> Result<()> {
-        let rule = budget_rule(0, PortClass::Web, false);
-        self.array(map::BUDGET_RULES)?.set(rule, 1_u64 << 60, 0)?;
+    /// Makes 10.0.0.0/8 the home network, or nothing.
+    pub(super) fn set_home(&mut self, on: bool) -> Result<()> {
         let home = Key::new(96 + 8, mapped([10, 0, 0, 0]));
         let mut networks = self.trie(map::HOME)?;
         if on {
@@ -118,6 +116,14 @@ impl Bed {
         } else {
             networks.remove(&home)?
         }
+        Ok(())
+    }
+
+    /// Gives new flows from home a budget that they never spend, or none.
+    pub(super) fn set_budgets(&mut self, on: bool) -> Result<()> {
+        let rule = budget_rule(0, PortClass::Web, false);
+        self.array(map::BUDGET_RULES)?.set(rule, 1_u64 << 60, 0)?;
+        self.set_home(on)?;
         self.change_control(|control| {
             control.budgets = u64::from(on);
             control.mode = Mode::BLOCK;

@@ -27,6 +27,7 @@ pub(super) fn measure(figures: &mut Figures) -> Result<()> {
             ["xdp_many_account", "xdp_many_decide"]
                 .into_iter()
                 .try_for_each(|name| bed.load_xdp(name))?;
+            bed.set_home(true)?;
             bed.fill_policy(entries)?;
             bed.open_flows(&frame, 0, FLOWS)?;
             for _ in 0..ROUNDS / LOADS {
