@@ -11,9 +11,9 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use detector_tests::watch::{
-    HOME, START, TRAFFIC, Watch, detector, number, sink, traffic, wait_until_quiet,
+    Folders, HOME, START, TRAFFIC, Watch, detector, number, sink, traffic, wait_until_quiet,
 };
-use detector_tests::{Background, Namespace, Scratch, Topology, poll_until, run_checked};
+use detector_tests::{Background, Namespace, Topology, poll_until, run_checked};
 use programs::programs_on;
 
 const SERVER: &str = "203.0.113.10";
@@ -25,8 +25,8 @@ struct Ground(PathBuf);
 
 impl Ground {
     /// With the folder of a first agent. To be dropped after it.
-    fn new() -> (Self, Scratch) {
-        let scratch = Scratch::new("adopt").unwrap();
+    fn new() -> (Self, Folders) {
+        let scratch = Folders::new();
         let folder = scratch.join("run/bpf");
         fs::create_dir_all(&folder).unwrap();
         run_checked(Command::new("mount").args(["-t", "bpf", "bpf"]).arg(&folder)).unwrap();
@@ -50,12 +50,12 @@ impl Drop for Ground {
     }
 }
 
-fn start(scratch: Scratch, namespace: &Namespace, arguments: &[&str]) -> Watch {
+fn start(scratch: Folders, namespace: &Namespace, arguments: &[&str]) -> Watch {
     Watch::start_in(scratch, namespace, &[DEVICE], arguments, HOME)
 }
 
 /// A command about an agent that has ended.
-fn command(namespace: &Namespace, scratch: &Scratch, verb: &str) -> Command {
+fn command(namespace: &Namespace, scratch: &Folders, verb: &str) -> Command {
     let mut command = namespace.command(detector());
     command.arg(verb).arg("--config").arg(scratch.join("detector.toml"));
     command
@@ -97,7 +97,7 @@ fn a_killed_agents_blocks_hold_and_end_by_themselves() {
     let placed = Instant::now();
     watch.ask(client, &["blocks", "add", &format!("destination {SERVER}"), "--ttl", "6s"]);
     assert!(!answers(&topology));
-    let scratch = watch.into_scratch();
+    let scratch = watch.kill();
     let attached = programs_on(client, DEVICE);
     assert!(attached.contains("xdp") && attached.contains("tc_egress"), "{attached}");
     ends_by_itself(&topology, placed, TTL);
@@ -128,7 +128,7 @@ fn blocks_can_be_left_to_run_out() {
     watch.process.terminate().unwrap();
     assert!(watch.process.wait(START).unwrap().success(), "{}", watch.process.output());
     ends_by_itself(&topology, placed, TTL);
-    let scratch = watch.into_scratch();
+    let scratch = watch.kill();
     assert_ne!(programs_on(client, DEVICE), "");
     let said = run_checked(&mut command(client, &scratch, "detach")).unwrap();
     assert_eq!(said, "removed 2 programs and 1 block\n");
@@ -168,7 +168,7 @@ fn a_restart_under_load_loses_no_byte_and_no_block() {
     };
     for _ in 0..2 {
         std::thread::sleep(Duration::from_millis(700));
-        let scratch = watch.into_scratch();
+        let scratch = watch.kill();
         refused_by_block();
         watch = start(scratch, client, &["--mode", "block", "--adopt"]);
         refused_by_block();
@@ -200,7 +200,7 @@ fn what_cannot_be_taken_over_is_one_clear_line() {
     let (ground, scratch) = Ground::new();
     let topology = Topology::simple().unwrap();
     let client = &topology.client;
-    let adopt = |scratch: &Scratch| {
+    let adopt = |scratch: &Folders| {
         command(client, scratch, "run").args(["--adopt", "--interface", DEVICE]).output().unwrap()
     };
 
@@ -209,7 +209,7 @@ fn what_cannot_be_taken_over_is_one_clear_line() {
     assert!(watch.process.output().contains("there is nothing to take over"));
     watch.ask(client, &["blocks", "add", &format!("destination {SERVER}"), "--ttl", "10m"]);
     one_at_a_time(client, &watch);
-    let scratch = watch.into_scratch();
+    let scratch = watch.kill();
 
     let pins = ground.pins().unwrap();
     let marker = |version: u32| pins.join(format!("abi-{version}"));
@@ -261,7 +261,7 @@ fn one_at_a_time(client: &Namespace, watch: &Watch) {
 fn pins_of_namespaces_that_are_gone_are_swept() {
     let (ground, scratch) = Ground::new();
     let gone = Topology::simple().unwrap();
-    let scratch = start(scratch, &gone.client, &[]).into_scratch();
+    let scratch = start(scratch, &gone.client, &[]).kill();
     let left = ground.pins().unwrap();
     drop(gone);
     let there = |path: &Path| path.exists();
@@ -269,7 +269,7 @@ fn pins_of_namespaces_that_are_gone_are_swept() {
     let topology = Topology::simple().unwrap();
     // Interfaces of a namespace go some time after its last process.
     poll_until(START, || {
-        let scratch = Scratch::new("swept").unwrap();
+        let scratch = Folders::new();
         let run = ground.0.parent().unwrap();
         let text = format!("runtime_dir = {run:?}\nstate_dir = {:?}\n", scratch.join("state"));
         scratch.write("detector.toml", text).unwrap();

@@ -319,10 +319,10 @@ fn nothing_is_left_attached() {
     assert_eq!(programs_on(client, device), clean, "after SIGTERM");
 
     // One that is killed may leave them, for blocks to hold; the next start finds the interface free.
-    let scratch = start().into_scratch();
+    let scratch = start().kill();
     Watch::start_in(scratch, client, &[device], &[], HOME).stop();
     assert_eq!(programs_on(client, device), clean, "after SIGKILL and a restart");
-    let scratch = start().into_scratch();
+    let scratch = start().kill();
     run_checked(
         client.command(detector()).args(["detach", "--config"]).arg(scratch.join("detector.toml")),
     )

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -40,7 +41,7 @@ impl Watch {
         arguments: &[&str],
         config: &str,
     ) -> Self {
-        Self::start_in(Folders(Scratch::new("watch").unwrap()), namespace, interfaces, arguments, config)
+        Self::start_in(Folders::new(), namespace, interfaces, arguments, config)
     }
 
     /// The same with the folders of an earlier one.
@@ -98,6 +99,26 @@ impl Watch {
         let text = self.process.output();
         assert!(status.success(), "{status}: {text}");
         Report::read(&text)
+    }
+}
+
+impl Folders {
+    pub fn new() -> Self {
+        Self(Scratch::new("watch").unwrap())
+    }
+}
+
+impl Default for Folders {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Deref for Folders {
+    type Target = Scratch;
+
+    fn deref(&self) -> &Scratch {
+        &self.0
     }
 }
 

@@ -25,6 +25,8 @@ use crate::verdict::allow::{Allowed, Entry};
 const SECOND: u64 = 1_000_000_000;
 /// Budgets in one answer.
 const MAX_BUDGETS: usize = 10_000;
+/// Blocks that every flow is compared with at once: what traffic waits for meanwhile.
+const MAX_VERIFIED: usize = 64;
 
 impl Agent {
     /// Answers one call.
@@ -308,6 +310,11 @@ impl Agent {
             .filter(|(known, _)| number.is_none_or(|number| number == *known))
             .map(|(number, standing)| (number, standing.order.target))
             .collect();
+        ensure!(
+            meant.len() <= MAX_VERIFIED,
+            "{} blocks stand, at most {MAX_VERIFIED} are verified at once: name one by its number",
+            meant.len()
+        );
         let mut passed = vec![0_u64; meant.len()];
         self.kernel.each_flow(|key, counters| {
             for ((_, target), passed) in meant.iter().zip(&mut passed) {
@@ -497,7 +504,6 @@ impl Agent {
             ("heads_over_budget", totals.heads_refused),
             ("lines_not_written_in_time", self.sink.dropped()),
             ("audit_records_lost", self.audit.failed()),
-            ("unaccounted_bytes", accounting.unaccounted_bytes.unsigned_abs()),
         ];
         let tables = self.kernel.policy_tables()?;
         let when_full = |name: &str| match name {

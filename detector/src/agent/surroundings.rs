@@ -92,7 +92,6 @@ impl Lookout {
     }
 
     fn look_slowly(&mut self) {
-        self.slow.clear();
         let sources = [
             (ExceptionKind::Own, host::own_addresses()),
             (ExceptionKind::Gateway, host::gateways()),
@@ -100,12 +99,14 @@ impl Lookout {
         ];
         for (kind, found) in sources {
             match found {
-                Ok(addresses) => self.slow.extend(
-                    addresses
-                        .iter()
-                        .filter(|address| !ip(address).is_unspecified())
-                        .map(|address| (Network::of(address), kind.clone(), String::new())),
-                ),
+                Ok(addresses) => {
+                    // What cannot be read keeps what was read last.
+                    self.slow.retain(|(_, known, _)| *known != kind);
+                    let named = addresses.iter().filter(|address| !ip(address).is_unspecified());
+                    let spared =
+                        named.map(|address| (Network::of(address), kind.clone(), String::new()));
+                    self.slow.extend(spared);
+                }
                 Err(error) => self.complain(format!("{error:#}")),
             }
         }
