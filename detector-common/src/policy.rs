@@ -4,7 +4,7 @@
 //! number. The agent writes entries and never their counters ([`Hits`]), the kernel the other way
 //! round, so that neither overwrites what the other has counted.
 
-use crate::flow::{Address, FlowKey, long};
+use crate::flow::{Address, Direction, FlowKey, long};
 use crate::frame::Word;
 use crate::parse::protocol;
 
@@ -302,8 +302,10 @@ impl Prefix {
 }
 
 /// Key of BUDGETS: a home host and where it sends to, which is not home.
+///
+/// Aligned like a flow's key, so that addresses are copied in words of eight bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(C)]
+#[repr(C, align(8))]
 pub struct BudgetKey {
     pub home: [u8; 16],
     pub destination: [u8; 16],
@@ -312,6 +314,16 @@ pub struct BudgetKey {
 const _: () = assert!(size_of::<BudgetKey>() == 32);
 
 impl BudgetKey {
+    /// The budget that packets in `direction` draw on, which come from a home host.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(key: &FlowKey, direction: Direction) -> Self {
+        match direction {
+            Direction::FromLow => Self { home: key.low, destination: key.high },
+            Direction::FromHigh => Self { home: key.high, destination: key.low },
+        }
+    }
+
     /// A key and the limit behind it, as they stand in memory.
     #[inline(always)]
     #[must_use]

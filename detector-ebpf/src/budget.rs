@@ -6,7 +6,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap};
 use detector_common::Packet;
 use detector_common::abi::{BUDGET_RULES as RULES, Totals};
-use detector_common::flow::{Add as _, Clock, FlowCounters, FlowKey};
+use detector_common::flow::{Add as _, Clock, Direction, FlowCounters, FlowKey};
 use detector_common::frame::Frame as _;
 use detector_common::policy::{Budget, BudgetKey, Mode, PortClass, budget_rule, is_private};
 
@@ -33,13 +33,11 @@ fn fresh(limit: u64, now: u64) -> Budget {
 /// Opens the budget of a flow of which one end, `home`, is home. False where there is none for it.
 #[inline(never)]
 pub(crate) fn open(key: &FlowKey, home: u8, clock: &Clock, totals: &mut Totals) -> bool {
-    let budget = if home == FlowCounters::HOME_LOW {
-        BudgetKey { home: key.low, destination: key.high }
-    } else {
-        BudgetKey { home: key.high, destination: key.low }
-    };
-    let port = if home == FlowCounters::HOME_LOW { key.high_port } else { key.low_port };
-    let class = home_class(&budget.home).unwrap_or(0);
+    let outbound =
+        if home == FlowCounters::HOME_LOW { Direction::FromLow } else { Direction::FromHigh };
+    let budget = BudgetKey::of(key, outbound);
+    let (_, port) = key.destination(outbound);
+    let class = home_class(&budget);
     let ports = PortClass::of(key.protocol, port);
     let rule = budget_rule(class, ports, is_private(&budget.destination));
     let limit = match BUDGET_RULES.get(rule) {
@@ -64,10 +62,7 @@ const EEXIST: i32 = -17;
 /// Charges an outbound packet with payload to its budget. False where it is held.
 #[inline(never)]
 pub(crate) fn charge<V: Variant>(packet: &Packet, now: u64, totals: &mut Totals) -> bool {
-    let key = BudgetKey {
-        home: packet.key.source(packet.direction).0,
-        destination: packet.key.destination(packet.direction).0,
-    };
+    let key = BudgetKey::of(&packet.key, packet.direction);
     let Some(budget) = BUDGETS.get_ptr_mut(&key) else { return true };
     // SAFETY: a value of a preallocated map stays in place; what has several writers is added to
     // atomically.

@@ -9,7 +9,7 @@ use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
 use detector_common::abi::Totals;
 use detector_common::flow::{Clock, FlowCounters, FlowKey};
 use detector_common::policy::{
-    Cached, Entry, MAX_NESTED, Mode, Prefix, TargetKey, has_ports, is_destination,
+    BudgetKey, Cached, Entry, MAX_NESTED, Mode, Prefix, TargetKey, has_ports, is_destination,
 };
 
 use crate::budget;
@@ -70,6 +70,9 @@ pub(crate) struct Question {
     mode_until: u64,
     /// The earliest tick at which the answer could be another; 0 where it never is.
     pub(crate) recheck: u64,
+    /// 0 where another observation point counts the packet.
+    pub(crate) counted: u32,
+    /// Stands where its address is aligned, which is then copied in words of eight bytes.
     prefix: Prefix,
     /// The strongest entry for each end as the destination.
     best: [Best; 2],
@@ -79,9 +82,6 @@ pub(crate) struct Question {
     /// The entry that wins and what is to be done, as bits of [`Cached`].
     pub(crate) entry: u32,
     pub(crate) todo: u32,
-    /// 0 where another observation point counts the packet.
-    pub(crate) counted: u32,
-    reserved: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -91,6 +91,8 @@ struct Best {
     rank: u32,
     number: u32,
 }
+
+const _: () = assert!(core::mem::offset_of!(Question, prefix) % 8 == 4);
 
 const NOTHING: Best = Best { rank: 0, number: 0 };
 
@@ -120,6 +122,18 @@ impl Question {
         Some(question)
     }
 
+    /// Looks for prefixes around one end from the longest on.
+    #[inline(always)]
+    fn look_around(&mut self, key: &FlowKey, end: u32) {
+        self.prefix.length = 128;
+        // Two copies and not one of a pointer to either: their alignment is known.
+        if end == LOW {
+            self.prefix.address = key.low;
+        } else {
+            self.prefix.address = key.high;
+        }
+    }
+
     /// Asks again at `tick` at the latest.
     #[inline(always)]
     fn recheck_at(&mut self, tick: u64) {
@@ -138,10 +152,10 @@ fn longest(prefixes: &Prefixes, prefix: &Prefix) -> Option<u32> {
     prefixes.get(key).copied()
 }
 
-/// The home class of an address, if it is home.
-#[inline(never)]
-pub(crate) fn home_class(address: &[u8; 16]) -> Option<u32> {
-    longest(&HOME, &Prefix::host(*address))
+/// The home class of a budget's host.
+#[inline(always)]
+pub(crate) fn home_class(budget: &BudgetKey) -> u32 {
+    longest(&HOME, &Prefix::host(budget.home)).unwrap_or(0)
 }
 
 /// Which endpoints are home: the bits of [`FlowCounters::home`].
@@ -180,8 +194,8 @@ pub(crate) fn decide(question: &mut Question, key: &FlowKey, home: u8, totals: &
     let budgeted = one_home && control.budgets != 0;
     let wanted = question.best[0].rank | question.best[1].rank != 0;
     if wanted || budgeted {
-        exceptions(question, &key.low, LOW);
-        exceptions(question, &key.high, HIGH);
+        exceptions(question, key, LOW);
+        exceptions(question, key, HIGH);
         let spared = spare(question);
         if !spared {
             win(question);
@@ -231,10 +245,10 @@ fn candidates(question: &mut Question, key: &FlowKey, home: u8, targets: u32) {
     }
     if asked(TargetKey::PREFIX) {
         if low {
-            nested(question, &key.low, LOW, 2);
+            nested(question, key, LOW, 2);
         }
         if high {
-            nested(question, &key.high, HIGH, 1);
+            nested(question, key, HIGH, 1);
         }
     }
 }
@@ -254,8 +268,8 @@ fn block(question: &mut Question, end: u32, place: u32) {
 /// Weighs every prefix around an address: the longest may be weaker than a shorter one, or not in
 /// force.
 #[inline(never)]
-fn nested(question: &mut Question, address: &[u8; 16], end: u32, place: u32) {
-    question.prefix = Prefix::host(*address);
+fn nested(question: &mut Question, key: &FlowKey, end: u32, place: u32) {
+    question.look_around(key, end);
     for _ in 0..MAX_NESTED {
         let Some(number) = longest(&PREFIXES, &question.prefix) else { return };
         let Some(entry) = POLICY.get(number) else { return };
@@ -298,8 +312,8 @@ fn weigh(question: &mut Question, entry: &Entry, number: u32, end: u32, place: u
 
 /// Finds the exceptions around one end.
 #[inline(never)]
-fn exceptions(question: &mut Question, address: &[u8; 16], end: u32) {
-    question.prefix = Prefix::host(*address);
+fn exceptions(question: &mut Question, key: &FlowKey, end: u32) {
+    question.look_around(key, end);
     for _ in 0..MAX_NESTED {
         let Some(number) = longest(&NEVER_BLOCK, &question.prefix) else { return };
         let Some(entry) = POLICY.get(number) else { return };

@@ -8,7 +8,7 @@ use detector_common::abi::Hook;
 
 use crate::account::{account, parse_only};
 use crate::frame::{Linear, Skb};
-use crate::stats::{Adding, Counting};
+use crate::stats::{self, Adding, Counting};
 
 /// The cost of being called.
 #[xdp]
@@ -71,6 +71,15 @@ const SOURCE_PORT: usize = 14 + 20;
 /// Accounts one frame as a packet of one flow after the other.
 #[xdp]
 pub fn xdp_many_account(context: XdpContext) -> u32 {
+    next_flow(&context);
+    account::<Adding, _>(&Linear(&context), Hook::Ingress);
+    xdp_action::XDP_PASS
+}
+
+/// The same where the agent has just changed a map, each time: every packet asks the policy.
+#[xdp]
+pub fn xdp_many_decide(context: XdpContext) -> u32 {
+    stats::control().generation += 1;
     next_flow(&context);
     account::<Adding, _>(&Linear(&context), Hook::Ingress);
     xdp_action::XDP_PASS

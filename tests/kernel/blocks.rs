@@ -303,6 +303,11 @@ fn a_shorter_exception_holds_where_a_longer_one_has_another_role() {
     kernel.commit();
     assert!(!kernel.dropped(program::XDP_INGRESS, &frame));
     assert_eq!((kernel.hits(longer).packets, kernel.hits(shorter).packets), (0, 1));
+    // Of two that spare from everything the longer one is told.
+    let between = kernel.except(&prefix(home, 120), exception(0));
+    kernel.commit();
+    assert!(!kernel.dropped(program::XDP_INGRESS, &frame));
+    assert_eq!((kernel.hits(between).packets, kernel.hits(shorter).packets), (1, 1));
 }
 
 /// An exception that ends lets the block through again, without the agent.

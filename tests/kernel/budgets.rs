@@ -1,7 +1,8 @@
 //! Byte budgets: what may be sent before somebody has looked.
 
 use aya::maps::{MapData, RingBuf};
-use detector::source::kernel::object::ObjectConfig;
+use aya::programs::{TestRun as _, TestRunOptions, Xdp};
+use detector::source::kernel::object::{ObjectConfig, xdp};
 use detector_common::abi::{BudgetEvent, EventKind, map, program};
 use detector_common::policy::{Budget, BudgetKey, Entry, Mode, PortClass, Prefix, budget_rule};
 use detector_tests::frames::{AWAY, AWAY_V6, HOME, HOME_V6};
@@ -43,10 +44,12 @@ fn set_limit(kernel: &mut Kernel, key: &BudgetKey, limit: u64) {
     assert_eq!(kernel.run(program::SET_BUDGET, &frame), 0);
 }
 
-const V4: fn() -> BudgetKey = || BudgetKey { home: mapped(HOME), destination: mapped(AWAY) };
+fn v4() -> BudgetKey {
+    BudgetKey { home: mapped(HOME), destination: mapped(AWAY) }
+}
 
 fn families() -> [BudgetKey; 2] {
-    [V4(), BudgetKey { home: HOME_V6, destination: AWAY_V6 }]
+    [v4(), BudgetKey { home: HOME_V6, destination: AWAY_V6 }]
 }
 
 fn out(key: &BudgetKey, port: u16, payload: usize) -> Vec<u8> {
@@ -86,53 +89,99 @@ fn drain(events: &mut RingBuf<MapData>) -> Vec<BudgetEvent> {
 #[ignore = "needs root: run cargo xtask test"]
 fn no_more_than_the_budget_passes() {
     for program in PROGRAMS.into_iter().chain(FETCHING) {
-        for (key, flows, payload) in families()
-            .into_iter()
-            .flat_map(|key| [(key, 1, 1_000_usize), (key, 20, 1_000), (key, 20, 1_337)])
-        {
-            let mut kernel = bed(&small());
-            let mut events = kernel.events();
-            let mut passed = 0;
-            let mut held = 0;
-            for packet in 0..200_u16 {
-                let frame = out(&key, 50_000 + packet % flows, payload);
-                if kernel.dropped(program, &frame) { held += 1 } else { passed += payload as u64 }
+        let mut kernel = bed(&small());
+        let mut events = kernel.events();
+        let mut held = 0;
+        for (case, (flows, payload)) in [(1, 1_000), (20, 1_000), (20, 1_337)].iter().enumerate() {
+            for mut key in families() {
+                key.destination[15] = 100 + case as u8;
+                held += spend(&mut kernel, &mut events, program, &key, *flows, *payload);
             }
-            assert_eq!(passed, LIMIT / payload as u64 * payload as u64, "{program}");
-            let state = budget(&mut kernel, &key).unwrap();
-            assert_eq!((state.limit, state.charged), (LIMIT, passed), "{program}");
-            assert_eq!((state.held_packets, state.held_bytes), (held, held * payload as u64));
-            assert!(state.held_since >= state.opened && state.last_seen >= state.held_since);
-            let totals = kernel.totals(program);
-            assert_eq!((totals.held, totals.held.packets), (totals.dropped, held), "{program}");
-            assert_eq!(totals.unaccounted(), (0, 0));
-            let seen = drain(&mut events);
-            let [event] = seen.as_slice() else { panic!("{program}: {} events", seen.len()) };
-            assert_eq!((event.budget, event.limit, event.now), (key, LIMIT, state.held_since));
-            assert_eq!(
-                [event.flow.low, event.flow.high].iter().min(),
-                [key.home, key.destination].iter().min()
-            );
-            // What is smaller than what is left passes, to the last byte and not beyond.
-            let left = (LIMIT - passed) as usize;
-            assert!(kernel.dropped(program, &out(&key, 50_000, left + 1)));
-            assert!(left == 0 || !kernel.dropped(program, &out(&key, 50_000, left)));
-            assert!(kernel.dropped(program, &out(&key, 50_000, 1)));
-            // Without payload, or from the other side, everything passes.
-            assert!(!kernel.dropped(program, &out(&key, 50_000, 0)));
-            let answer = datagram((key.destination, 443), (key.home, 50_000), 1_000);
-            assert!(!kernel.dropped(program, &answer));
-            // A verdict raises it, and takes the rest away again.
-            set_limit(&mut kernel, &key, LIMIT + 1_000);
-            assert_eq!(budget(&mut kernel, &key).unwrap().held_since, 0);
-            assert!(!kernel.dropped(program, &out(&key, 50_001, 1_000)));
-            assert!(kernel.dropped(program, &out(&key, 50_001, 1)));
-            set_limit(&mut kernel, &key, Budget::FREE);
-            assert_eq!(kernel.passed(program, &out(&key, 50_000, 1_400), 100), 100);
-            set_limit(&mut kernel, &key, 0);
-            assert!(kernel.dropped(program, &out(&key, 50_001, 1)));
-            // Once for each limit under which something was held.
-            assert_eq!(drain(&mut events).len(), 2, "{program}");
+        }
+        let totals = kernel.totals(program);
+        assert_eq!((totals.held, totals.held.packets), (totals.dropped, held), "{program}");
+        assert_eq!(totals.unaccounted(), (0, 0));
+    }
+}
+
+/// Sends over the budget, then raises it and takes it away. Returns how many packets were held.
+fn spend(
+    kernel: &mut Kernel,
+    events: &mut RingBuf<MapData>,
+    program: &str,
+    key: &BudgetKey,
+    flows: u16,
+    payload: u64,
+) -> u64 {
+    let packet = |port: u16, payload: u64| out(key, 50_000 + port, payload as usize);
+    let passes = |kernel: &mut Kernel, payload| !kernel.dropped(program, &packet(0, payload));
+    let mut held = 0;
+    for number in 0..200 {
+        held += u64::from(kernel.dropped(program, &packet(number % flows, payload)));
+    }
+    let passed = (200 - held) * payload;
+    assert_eq!(passed, LIMIT / payload * payload, "{program}");
+    let state = budget(kernel, key).unwrap();
+    assert_eq!((state.limit, state.charged), (LIMIT, passed), "{program}");
+    assert_eq!((state.held_packets, state.held_bytes), (held, held * payload));
+    assert!(state.held_since >= state.opened && state.last_seen >= state.held_since);
+    let seen = drain(events);
+    let [event] = seen.as_slice() else { panic!("{program}: {} events", seen.len()) };
+    assert_eq!((event.budget, event.limit, event.now), (*key, LIMIT, state.held_since));
+    let flow = parsed(&packet(0, payload)).key;
+    assert_eq!((event.flow.low, event.flow.high), (flow.low, flow.high));
+    // What is smaller than what is left passes, to the last byte and not beyond.
+    let left = LIMIT - passed;
+    assert!(!passes(kernel, left + 1) && passes(kernel, left) && !passes(kernel, 1));
+    // Without payload, or from the other side, everything passes.
+    let answer = datagram((key.destination, 443), (key.home, 50_000), 1_000);
+    assert!(passes(kernel, 0) && !kernel.dropped(program, &answer));
+    // A verdict raises it, frees it and takes it away again.
+    set_limit(kernel, key, LIMIT + 1_000);
+    assert_eq!(budget(kernel, key).unwrap().held_since, 0);
+    assert!(passes(kernel, 1_000) && !passes(kernel, 1));
+    set_limit(kernel, key, Budget::FREE);
+    assert_eq!(kernel.passed(program, &packet(0, 1_400), 100), 100);
+    set_limit(kernel, key, 0);
+    assert!(!passes(kernel, 1));
+    // Once for each limit under which something was held.
+    assert_eq!(drain(events).len(), 2, "{program}");
+    held + 4
+}
+
+/// Two processors draw on one budget at once: to the byte where additions return the old value, else
+/// to a packet for each.
+#[test]
+#[ignore = "needs root: run cargo xtask test"]
+fn a_budget_holds_between_processors() {
+    const PAYLOAD: u64 = 1_000;
+    let full = LIMIT / PAYLOAD * PAYLOAD;
+    for (name, most) in [(program::XDP_INGRESS_FETCH, full), (program::XDP_INGRESS, full + PAYLOAD)]
+    {
+        let mut kernel = bed(&small());
+        kernel.ready(name);
+        let keys: Vec<BudgetKey> = (0..100)
+            .map(|host| BudgetKey { home: mapped(HOME), destination: mapped([203, 0, 114, host]) })
+            .collect();
+        let together = std::sync::Barrier::new(2);
+        let xdp: &Xdp = xdp(&mut kernel.object.ebpf, name).unwrap();
+        let send = |port: u16| {
+            for key in &keys {
+                let frame = out(key, port, PAYLOAD as usize);
+                let options =
+                    TestRunOptions { data_in: Some(&frame), repeat: 200, ..TestRunOptions::new() };
+                together.wait();
+                xdp.test_run(options).unwrap();
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| send(50_000));
+            scope.spawn(|| send(50_001));
+        });
+        for key in &keys {
+            let state = budget(&mut kernel, key).unwrap();
+            assert!((full..=most).contains(&state.charged), "{name}: {state:?}");
+            assert_eq!(state.held_packets, 400 - state.charged / PAYLOAD, "{name}");
         }
     }
 }
@@ -141,9 +190,9 @@ fn no_more_than_the_budget_passes() {
 #[ignore = "needs root: run cargo xtask test"]
 fn a_limit_may_come_before_the_first_packet() {
     let mut kernel = bed(&small());
-    set_limit(&mut kernel, &V4(), 10);
-    assert!(!kernel.dropped(program::XDP_INGRESS, &out(&V4(), 50_000, 10)));
-    assert!(kernel.dropped(program::XDP_INGRESS, &out(&V4(), 50_000, 1)));
+    set_limit(&mut kernel, &v4(), 10);
+    assert!(!kernel.dropped(program::XDP_INGRESS, &out(&v4(), 50_000, 10)));
+    assert!(kernel.dropped(program::XDP_INGRESS, &out(&v4(), 50_000, 1)));
 }
 
 #[test]
@@ -190,10 +239,10 @@ fn who_has_a_budget() {
     }
     // Whoever opens the flow, what goes out of it is charged.
     kernel.run(program::TC_EGRESS, &datagram((away, 443), (home, 40_000), 10));
-    assert_eq!(budget(&mut kernel, &V4()).unwrap().charged, 0);
+    assert_eq!(budget(&mut kernel, &v4()).unwrap().charged, 0);
     kernel.run(program::TC_EGRESS, &datagram((home, 40_000), (away, 443), 10));
-    assert_eq!(budget(&mut kernel, &V4()).unwrap().charged, 10);
-    kernel.hash::<BudgetKey, Budget>(map::BUDGETS).remove(&V4()).unwrap();
+    assert_eq!(budget(&mut kernel, &v4()).unwrap().charged, 10);
+    kernel.hash::<BudgetKey, Budget>(map::BUDGETS).remove(&v4()).unwrap();
     // An exception for either end spares from it, one for destinations only does not.
     for address in [home, away] {
         let exempt = prefix(address, 120);
@@ -216,7 +265,7 @@ fn who_has_a_budget() {
 #[test]
 #[ignore = "needs root: run cargo xtask test"]
 fn a_flow_gets_its_budget_when_the_mode_begins() {
-    let key = V4();
+    let key = v4();
     let mut kernel = bed(&small());
     kernel.ready(program::XDP_INGRESS);
     let until = kernel.now() + kernel.second() / 4;
@@ -238,7 +287,7 @@ fn a_flow_gets_its_budget_when_the_mode_begins() {
 #[test]
 #[ignore = "needs root: run cargo xtask test"]
 fn a_time_limit_frees() {
-    let key = V4();
+    let key = v4();
     let frame = out(&key, 50_000, 1_000);
     let mut kernel = bed(&small());
     let hold = kernel.second() / 4;
@@ -262,7 +311,7 @@ fn a_time_limit_frees() {
 #[test]
 #[ignore = "needs root: run cargo xtask test"]
 fn a_simulated_budget_counts_and_passes() {
-    let key = V4();
+    let key = v4();
     let frame = out(&key, 50_000, 1_000);
     let mut kernel = bed(&small());
     kernel.commit_with(|control| control.mode = Mode::SIMULATE);
@@ -297,7 +346,7 @@ fn what_finds_no_room_passes_and_is_counted() {
 #[test]
 #[ignore = "needs root: run cargo xtask test"]
 fn budgets_beside_other_entries() {
-    let key = V4();
+    let key = v4();
     let frame = out(&key, 50_000, 1_000);
     let place = Place::prefix(key.destination, 128);
     let police = Entry { burst_bytes: 20_000, ..entry(Entry::POLICE) };
@@ -324,7 +373,7 @@ fn budgets_beside_other_entries() {
 #[test]
 #[ignore = "needs root: run cargo xtask test"]
 fn a_full_flow_table_is_no_way_around() {
-    let key = V4();
+    let key = v4();
     let mut kernel = bed(&ObjectConfig { max_flows: 1, ..small() });
     let mut passed = 0;
     for port in 0..500 {

@@ -116,7 +116,7 @@ impl Random {
     }
 
     fn never(&mut self) -> Entry {
-        let flags = if self.chance(90) { Entry::AS_DESTINATION } else { 0 };
+        let flags = if self.chance(80) { Entry::AS_DESTINATION } else { 0 };
         self.times(exception(flags))
     }
 }

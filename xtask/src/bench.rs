@@ -17,6 +17,8 @@ mod kernel;
 #[cfg(feature = "bench")]
 mod many;
 #[cfg(feature = "bench")]
+mod policy;
+#[cfg(feature = "bench")]
 mod poll;
 #[cfg(feature = "bench")]
 mod single;
@@ -45,6 +47,8 @@ pub(crate) enum Group {
     Programs,
     /// Packets of 64k and 1M flows through the XDP program
     Many,
+    /// What a flow's first packet asks of few and of many entries
+    Policy,
     /// Packets over a veth pair
     Veth,
     /// Reading 1M flows out of the kernel
@@ -89,12 +93,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 #[cfg(feature = "bench")]
 fn measure(group: Group, figures: &mut figures::Figures) -> Result<()> {
-    if matches!(group, Group::Programs | Group::Many | Group::Veth | Group::Poll) {
+    if matches!(group, Group::Programs | Group::Many | Group::Policy | Group::Veth | Group::Poll) {
         detector_tests::require_root()?;
     }
     match group {
         Group::Programs => single::measure(figures),
         Group::Many => many::measure(figures),
+        Group::Policy => policy::measure(figures),
         Group::Veth => veth::measure(figures),
         Group::Poll => poll::measure(figures),
         Group::Analyze => analyze::measure(figures),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, MapData};
 use aya::programs::{TestRun as _, TestRunOptions, TestRunResult, Xdp};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
@@ -10,12 +11,15 @@ use detector::source::kernel::object::{OBJECT, Object, ObjectConfig, classifier,
 use detector_common::abi::{Control, Interface, map};
 use detector_common::flow::{FlowCounters, FlowKey};
 use detector_common::frame::LinkType;
+use detector_common::policy::{Entry, Mode, PortClass, TargetKey, budget_rule};
 
 /// The device that the kernel runs a program on where none is named: the loopback device.
 pub(super) const LOOPBACK: u32 = 1;
 /// Of SEQUENCE in the object's bench programs.
 pub(super) const POSITIONS: u32 = 1 << 20;
 const SEQUENCE: &str = "SEQUENCE";
+/// Entries of the policy maps that the bench has room for.
+const MAX_ENTRIES: u32 = 1 << 17;
 /// The array map behind the programs' one writable global.
 const CONTROL: &str = ".bss";
 
@@ -36,6 +40,10 @@ impl Bed {
             .verifier_log_level(VerifierLogLevel::DISABLE)
             .map_max_entries(map::FLOWS, flows)
             .map_max_entries(SEQUENCE, POSITIONS + 1)
+            .map_max_entries(map::BLOCKS, MAX_ENTRIES)
+            .map_max_entries(map::PREFIXES, MAX_ENTRIES)
+            .map_max_entries(map::POLICY, MAX_ENTRIES + 1)
+            .map_max_entries(map::HITS, MAX_ENTRIES + 1)
             .load(OBJECT)
             .context("failed to load the BPF object")?;
         let mut bed = Self { ebpf };
@@ -99,6 +107,72 @@ impl Bed {
         Ok(())
     }
 
+    /// Makes 10.0.0.0/8 the home network, or nothing.
+    pub(super) fn set_home(&mut self, on: bool) -> Result<()> {
+        let home = Key::new(96 + 8, mapped([10, 0, 0, 0]));
+        let mut networks = self.trie(map::HOME)?;
+        if on {
+            networks.insert(&home, 0, 0)?
+        } else {
+            networks.remove(&home)?
+        }
+        Ok(())
+    }
+
+    /// Gives new flows from home a budget that they never spend, or none.
+    pub(super) fn set_budgets(&mut self, on: bool) -> Result<()> {
+        let rule = budget_rule(0, PortClass::Web, false);
+        self.array(map::BUDGET_RULES)?.set(rule, 1_u64 << 60, 0)?;
+        self.set_home(on)?;
+        self.change_control(|control| {
+            control.budgets = u64::from(on);
+            control.mode = Mode::BLOCK;
+        })
+    }
+
+    /// Adds `count` entries of all kinds, none of which covers a flow of the bench.
+    pub(super) fn fill_policy(&mut self, count: u32) -> Result<()> {
+        let entry = Entry { action: Entry::DROP, deadline: u64::MAX, ..Entry::default() };
+        for number in 1..=count {
+            let [a, b, c, d] = number.to_be_bytes();
+            let address = mapped([203 ^ a, b, c, d]);
+            let key = match number % 10 {
+                0 => {
+                    let entry = Entry { prefix_length: 128, ..entry };
+                    self.array(map::POLICY)?.set(number, entry, 0)?;
+                    self.trie(map::PREFIXES)?.insert(&Key::new(128, address), number, 0)?;
+                    continue;
+                }
+                1 => TargetKey::host(address),
+                2 => TargetKey::service(address, [1, 187]),
+                3..6 => TargetKey::pair(mapped([10, 1, c, d]), address),
+                _ => {
+                    TargetKey::flow(&FlowKey { low: address, high: address, ..FlowKey::default() })
+                }
+            };
+            self.array(map::POLICY)?.set(number, entry, 0)?;
+            let blocks = self.ebpf.map_mut(map::BLOCKS).context("no map of blocks")?;
+            HashMap::<_, TargetKey, u32>::try_from(blocks)?.insert(key, number, 0)?;
+        }
+        if count == 0 {
+            return Ok(());
+        }
+        self.change_control(|control| control.targets = u64::MAX)
+    }
+
+    fn change_control(&mut self, change: impl FnOnce(&mut Control)) -> Result<()> {
+        let mut word = self.array::<Control>(CONTROL)?;
+        let mut control = word.get(&0, 0)?;
+        change(&mut control);
+        control.generation += 1;
+        word.set(0, control, 0).context("failed to set the control word")
+    }
+
+    fn trie(&mut self, name: &str) -> Result<LpmTrie<&mut MapData, [u8; 16], u32>> {
+        let map = self.ebpf.map_mut(name).with_context(|| format!("no map {name}"))?;
+        Ok(LpmTrie::try_from(map)?)
+    }
+
     /// Opens `count` flows, numbered from `first` on. Returns the nanoseconds for each.
     pub(super) fn open_flows(&mut self, frame: &[u8], first: u32, count: u32) -> Result<f64> {
         self.set_sequence(first..first + count)?;
@@ -116,6 +190,11 @@ impl Bed {
         let flows = self.ebpf.map(map::FLOWS).context("the BPF object has no flows")?;
         Ok(HashMap::try_from(flows)?)
     }
+}
+
+/// An IPv4 address as keys have it.
+fn mapped(address: [u8; 4]) -> [u8; 16] {
+    std::net::Ipv4Addr::from(address).to_ipv6_mapped().octets()
 }
 
 /// The kernel's HZ, as the agent finds it.
