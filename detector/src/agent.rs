@@ -118,23 +118,6 @@ impl Agent {
             kernel.check_pinned()?;
         }
         kernel.check_selection()?;
-        for change in kernel.rescan()? {
-            match change {
-                Change::Failed { name, error } => {
-                    return Err(error.context(format!("failed to watch {name}")));
-                }
-                other => tell(&other),
-            }
-        }
-        kernel.check_attached()?;
-        if config.kernel.print_memory {
-            let bytes = kernel.map_memory_bytes()?;
-            tracing::info!(
-                "kernel maps take {} for up to {} flows",
-                crate::units::bytes(bytes),
-                config.kernel.max_flows
-            );
-        }
         let base = kernel.time_base();
         let book = Book::new(config.policy(), config.mode, base.ns(kernel.now()?));
         let mut agent = Self {
@@ -155,8 +138,33 @@ impl Agent {
             changed: Vec::new(),
             rate: Rate::default(),
         };
+        // Before a packet is seen: what must not be cut off is not held up for a moment either.
         agent.take_office(config)?;
+        agent.attach(config)?;
+        agent.begin(config);
         Ok(agent)
+    }
+
+    fn attach(&mut self, config: &Config) -> anyhow::Result<()> {
+        for change in self.kernel.rescan()? {
+            match change {
+                Change::Failed { name, error } => {
+                    return Err(error.context(format!("failed to watch {name}")));
+                }
+                other => tell(&other),
+            }
+        }
+        self.kernel.check_attached()?;
+        self.book.set_home(self.kernel.home().to_vec());
+        if config.kernel.print_memory {
+            let bytes = self.kernel.map_memory_bytes()?;
+            tracing::info!(
+                "kernel maps take {} for up to {} flows",
+                crate::units::bytes(bytes),
+                config.kernel.max_flows
+            );
+        }
+        Ok(())
     }
 
     /// Runs until a signal to stop, then takes everything off, reads a last time and sums up.

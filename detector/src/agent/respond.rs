@@ -30,13 +30,17 @@ impl Agent {
     /// Takes over what stands, says what must not be cut off, and goes as far as the mode says.
     pub(super) fn take_office(&mut self, config: &Config) -> anyhow::Result<()> {
         let now_ns = self.now_ns()?;
-        self.book.set_home(self.kernel.home().to_vec());
         self.book.adopt(self.kernel.standing()?, now_ns);
         self.book.adopt_exceptions(self.kernel.exceptions()?);
         self.remember(now_ns)?;
         self.look_around(now_ns);
         self.kernel.set_mode(config.mode, None)?;
         self.kernel.commit()?;
+        Ok(())
+    }
+
+    /// Says that it watches.
+    pub(super) fn begin(&mut self, config: &Config) {
         if config.has_budgets() && config.mode == Mode::Observe {
             tracing::warn!("budgets hold nothing in mode observe: use block, or simulate to count");
         }
@@ -47,7 +51,6 @@ impl Agent {
             ..Change::default()
         });
         self.note_changes();
-        Ok(())
     }
 
     /// What a person said in an earlier run holds on.

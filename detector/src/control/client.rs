@@ -117,7 +117,8 @@ fn silent(path: &Path, error: std::io::Error) -> anyhow::Error {
     anyhow::Error::new(error).context(format!("failed to talk to {}", path.display()))
 }
 
-/// Connects within a time, to nobody but root's or our own agent.
+/// Connects within a time, to nobody but root's agent, our own, or that of a user whom root gave the
+/// directory.
 fn open(path: &Path) -> anyhow::Result<UnixStream> {
     let own = Uid::effective().as_raw();
     let owner = match fs::metadata(path) {
@@ -146,12 +147,21 @@ fn open(path: &Path) -> anyhow::Result<UnixStream> {
 
 fn trust(path: &Path, owner: u32, own: u32) -> anyhow::Result<()> {
     ensure!(
-        owner == 0 || owner == own,
+        owner == 0 || owner == own || appointed(path) == Some(owner),
         "the socket {} belongs to {}, who is neither root nor you: it is not trusted",
         path.display(),
         user(owner)
     );
     Ok(())
+}
+
+/// To whom root gave the runtime directory, as a service manager does for a service with a user of its
+/// own: its owner, where nobody but root could have put it in its place.
+fn appointed(path: &Path) -> Option<u32> {
+    let runtime_dir = path.parent()?.parent()?.canonicalize().ok()?;
+    let above = fs::metadata(runtime_dir.parent()?).ok()?;
+    let roots = above.uid() == 0 && above.mode() & 0o022 == 0;
+    roots.then(|| fs::metadata(&runtime_dir).ok().map(|directory| directory.uid()))?
 }
 
 fn unreachable(path: &Path, kind: ErrorKind, owner: Option<u32>) -> anyhow::Error {

@@ -80,7 +80,8 @@ fn start(network: &Topology, folder: &Scratch, budget: u64) -> Result<Background
 
 /// Bytes that came, and the seconds between the first and the last of them.
 fn steal(network: &Topology, receiver: Ipv4Addr) -> Result<(usize, f64)> {
-    let listener = network.server().enter(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)))??;
+    let listener =
+        network.server().enter(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)))??;
     std::thread::scope(|scope| {
         let sender = scope.spawn(|| network.client.enter(|| send(receiver)));
         let (stream, _) = listener.accept()?;
@@ -102,7 +103,9 @@ fn send(receiver: Ipv4Addr) -> Result<()> {
         match stream.write(&block[..left.min(block.len())]) {
             Ok(0) => break,
             Ok(written) => left -= written,
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                break;
+            }
             Err(error) => return Err(error).context("failed to send"),
         }
     }
@@ -121,7 +124,9 @@ fn receive(mut stream: TcpStream) -> Result<(usize, f64)> {
                 last = Instant::now();
                 first.get_or_insert(last);
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                break;
+            }
             Err(error) if error.kind() == ErrorKind::ConnectionReset => break,
             Err(error) => return Err(error).context("failed to receive"),
         }
