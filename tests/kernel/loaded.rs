@@ -52,7 +52,8 @@ impl Disassembly {
             instructions.push((place, *instruction));
             // A 64-bit immediate takes two places.
             if instruction[0] == 0x18 {
-                (places.next(), chunks.next());
+                places.next();
+                chunks.next();
             }
         }
         instructions
