@@ -6,12 +6,12 @@
 mod programs;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use detector_tests::watch::{
-    Folders, HOME, START, TRAFFIC, Watch, detector, number, sink, traffic, wait_until_quiet,
+    Folders, HOME, Report, START, TRAFFIC, Watch, detector, number, sink, traffic, wait_until_quiet,
 };
 use detector_tests::{Background, Namespace, Topology, poll_until, run_checked};
 use programs::programs_on;
@@ -19,18 +19,14 @@ use programs::programs_on;
 const SERVER: &str = "203.0.113.10";
 const DEVICE: &str = Topology::CLIENT_INTERFACE;
 
-/// A BPF file system where agents of any mount namespace find it: programs that are started in a
-/// network namespace get a copy of the mounts there are, and theirs end with them.
+/// Where the agents of one test pin.
 struct Ground(PathBuf);
 
 impl Ground {
-    /// With the folder of a first agent. To be dropped after it.
+    /// With the folders of a first agent.
     fn new() -> (Self, Folders) {
-        let scratch = Folders::new();
-        let folder = scratch.join("run/bpf");
-        fs::create_dir_all(&folder).unwrap();
-        run_checked(Command::new("mount").args(["-t", "bpf", "bpf"]).arg(&folder)).unwrap();
-        (Self(folder), scratch)
+        let folders = Folders::new();
+        (Self(folders.join("run/bpf")), folders)
     }
 
     /// The pins of the one instance there is; none where there is none.
@@ -42,22 +38,23 @@ impl Ground {
     }
 }
 
-impl Drop for Ground {
-    fn drop(&mut self) {
-        run_checked(Command::new("umount").arg("--lazy").arg(&self.0)).ok();
-        let scratch = self.0.ancestors().nth(2).unwrap_or(&self.0);
-        fs::remove_dir_all(scratch).ok();
-    }
+fn start(folders: Folders, namespace: &Namespace, arguments: &[&str]) -> Watch {
+    Watch::start_in(folders, namespace, &[DEVICE], arguments, HOME)
 }
 
-fn start(scratch: Folders, namespace: &Namespace, arguments: &[&str]) -> Watch {
-    Watch::start_in(scratch, namespace, &[DEVICE], arguments, HOME)
+/// Stops it as a service manager does; what it pinned can be looked at then.
+fn ended(mut watch: Watch) -> (Report, Folders) {
+    watch.process.terminate().unwrap();
+    let status = watch.process.wait(START).unwrap();
+    let text = watch.process.output();
+    assert!(status.success(), "{status}: {text}");
+    (Report::read(&text), watch.kill())
 }
 
 /// A command about an agent that has ended.
-fn command(namespace: &Namespace, scratch: &Folders, verb: &str) -> Command {
+fn command(namespace: &Namespace, folders: &Folders, verb: &str) -> Command {
     let mut command = namespace.command(detector());
-    command.arg(verb).arg("--config").arg(scratch.join("detector.toml"));
+    command.arg(verb).arg("--config").arg(folders.join("detector.toml"));
     command
 }
 
@@ -88,27 +85,27 @@ fn ends_by_itself(topology: &Topology, placed: Instant, ttl: Duration) {
 #[ignore = "needs root: run cargo xtask test"]
 fn a_killed_agents_blocks_hold_and_end_by_themselves() {
     const TTL: Duration = Duration::from_secs(6);
-    let (ground, scratch) = Ground::new();
+    let (ground, folders) = Ground::new();
     let topology = Topology::simple().unwrap();
     let client = &topology.client;
     let _sink = sink(topology.server());
-    let watch = start(scratch, client, &["--mode", "block"]);
+    let watch = start(folders, client, &["--mode", "block"]);
     assert!(answers(&topology));
     let placed = Instant::now();
     watch.ask(client, &["blocks", "add", &format!("destination {SERVER}"), "--ttl", "6s"]);
     assert!(!answers(&topology));
-    let scratch = watch.kill();
+    let folders = watch.kill();
     let attached = programs_on(client, DEVICE);
     assert!(attached.contains("xdp") && attached.contains("tc_egress"), "{attached}");
     ends_by_itself(&topology, placed, TTL);
 
     // A start that takes nothing over finds a clean place, and leaves one.
-    let watch = start(scratch, client, &[]);
+    let watch = start(folders, client, &[]);
     let said = watch.process.output();
     assert!(said.contains("removed what an earlier run left: 2 links, 1 blocks"), "{said}");
     assert_eq!(watch.ask(client, &["blocks", "list", "--format", "json"]), "");
     assert!(answers(&topology));
-    let report = watch.stop();
+    let (report, _folders) = ended(watch);
     report.assert_all_accounted();
     assert_eq!(programs_on(client, DEVICE), "");
     assert_eq!(ground.pins(), None);
@@ -118,23 +115,21 @@ fn a_killed_agents_blocks_hold_and_end_by_themselves() {
 #[ignore = "needs root: run cargo xtask test"]
 fn blocks_can_be_left_to_run_out() {
     const TTL: Duration = Duration::from_secs(8);
-    let (ground, scratch) = Ground::new();
+    let (ground, folders) = Ground::new();
     let topology = Topology::simple().unwrap();
     let client = &topology.client;
     let _sink = sink(topology.server());
-    let mut watch = start(scratch, client, &["--keep-enforcing"]);
+    let watch = start(folders, client, &["--keep-enforcing"]);
     let placed = Instant::now();
     watch.ask(client, &["blocks", "add", &format!("destination {SERVER}"), "--ttl", "8s"]);
-    watch.process.terminate().unwrap();
-    assert!(watch.process.wait(START).unwrap().success(), "{}", watch.process.output());
+    let (_, folders) = ended(watch);
     ends_by_itself(&topology, placed, TTL);
-    let scratch = watch.kill();
     assert_ne!(programs_on(client, DEVICE), "");
-    let said = run_checked(&mut command(client, &scratch, "detach")).unwrap();
+    let said = run_checked(&mut command(client, &folders, "detach")).unwrap();
     assert_eq!(said, "removed 2 programs and 1 block\n");
     assert_eq!(programs_on(client, DEVICE), "");
     assert_eq!(ground.pins(), None);
-    let said = run_checked(&mut command(client, &scratch, "detach")).unwrap();
+    let said = run_checked(&mut command(client, &folders, "detach")).unwrap();
     assert_eq!(said, "nothing was attached\n");
 }
 
@@ -147,11 +142,11 @@ fn spawn(namespace: &Namespace, arguments: &[&str]) -> Background {
 #[test]
 #[ignore = "needs root: run cargo xtask test"]
 fn a_restart_under_load_loses_no_byte_and_no_block() {
-    let (_ground, scratch) = Ground::new();
+    let (_ground, folders) = Ground::new();
     let topology = Topology::simple().unwrap();
     let client = &topology.client;
     let _sink = sink(topology.server());
-    let mut watch = start(scratch, client, &["--mode", "block"]);
+    let mut watch = start(folders, client, &["--mode", "block"]);
     // The peer's own hook sees each frame of the wire.
     let far = Watch::start(&topology.gateway, &[Topology::GATEWAY_INNER], &[], HOME);
     watch.ask(client, &["blocks", "add", "destination 198.51.100.10", "--ttl", "10m"]);
@@ -168,9 +163,9 @@ fn a_restart_under_load_loses_no_byte_and_no_block() {
     };
     for _ in 0..2 {
         std::thread::sleep(Duration::from_millis(700));
-        let scratch = watch.kill();
+        let folders = watch.kill();
         refused_by_block();
-        watch = start(scratch, client, &["--mode", "block", "--adopt"]);
+        watch = start(folders, client, &["--mode", "block", "--adopt"]);
         refused_by_block();
         let blocks = watch.ask(client, &["blocks", "list", "--format", "json"]);
         assert!(blocks.contains("destination 198.51.100.10"), "{blocks}");
@@ -197,19 +192,19 @@ fn a_restart_under_load_loses_no_byte_and_no_block() {
 #[test]
 #[ignore = "needs root: run cargo xtask test"]
 fn what_cannot_be_taken_over_is_one_clear_line() {
-    let (ground, scratch) = Ground::new();
+    let (ground, folders) = Ground::new();
     let topology = Topology::simple().unwrap();
     let client = &topology.client;
-    let adopt = |scratch: &Folders| {
-        command(client, scratch, "run").args(["--adopt", "--interface", DEVICE]).output().unwrap()
+    let adopt = |folders: &Folders| {
+        command(client, folders, "run").args(["--adopt", "--interface", DEVICE]).output().unwrap()
     };
 
     // With nothing there it starts afresh.
-    let watch = start(scratch, client, &["--adopt"]);
+    let watch = start(folders, client, &["--adopt"]);
     assert!(watch.process.output().contains("there is nothing to take over"));
     watch.ask(client, &["blocks", "add", &format!("destination {SERVER}"), "--ttl", "10m"]);
     one_at_a_time(client, &watch);
-    let scratch = watch.kill();
+    let folders = watch.kill();
 
     let pins = ground.pins().unwrap();
     let marker = |version: u32| pins.join(format!("abi-{version}"));
@@ -217,27 +212,27 @@ fn what_cannot_be_taken_over_is_one_clear_line() {
     fs::remove_dir(marker(version)).unwrap();
     fs::create_dir(marker(version - 1)).unwrap();
     let text = format!("has ABI version {}", version - 1);
-    refused(&adopt(&scratch), &[&text, "`detector detach`, which ends 1 blocks"]);
+    refused(&adopt(&folders), &[&text, "`detector detach`, which ends 1 blocks"]);
     fs::remove_dir(marker(version - 1)).unwrap();
     fs::create_dir(marker(version)).unwrap();
 
-    let config = scratch.join("detector.toml");
+    let config = folders.join("detector.toml");
     let usual = fs::read_to_string(&config).unwrap();
     fs::write(&config, format!("{usual}[kernel]\nmax_flows = 1024\n")).unwrap();
     let parts = ["FLOWS holds 262144, and kernel.max_flows is 1024", "`detector detach`"];
-    refused(&adopt(&scratch), &parts);
+    refused(&adopt(&folders), &parts);
     fs::write(&config, format!("{usual}[kernel]\npin = false\n")).unwrap();
-    refused(&adopt(&scratch), &["kernel.pin is false"]);
+    refused(&adopt(&folders), &["kernel.pin is false"]);
     fs::write(&config, usual).unwrap();
     assert!(!answers(&topology), "what was refused was left as it was");
     assert_ne!(programs_on(client, DEVICE), "");
 
     // Killed while it was made: nothing to go on with.
     fs::remove_dir(marker(version)).unwrap();
-    let watch = start(scratch, client, &["--adopt"]);
+    let watch = start(folders, client, &["--adopt"]);
     let said = watch.process.output();
     assert!(said.contains("there is nothing to take over"), "{said}");
-    watch.stop();
+    let (_, _folders) = ended(watch);
     assert_eq!(programs_on(client, DEVICE), "");
     assert_eq!(ground.pins(), None);
 }
@@ -259,23 +254,17 @@ fn one_at_a_time(client: &Namespace, watch: &Watch) {
 #[test]
 #[ignore = "needs root: run cargo xtask test"]
 fn pins_of_namespaces_that_are_gone_are_swept() {
-    let (ground, scratch) = Ground::new();
+    let (ground, folders) = Ground::new();
     let gone = Topology::simple().unwrap();
-    let scratch = start(scratch, &gone.client, &[]).kill();
+    let folders = start(folders, &gone.client, &[]).kill();
     let left = ground.pins().unwrap();
     drop(gone);
-    let there = |path: &Path| path.exists();
-    assert!(there(&left));
+    assert!(left.exists());
     let topology = Topology::simple().unwrap();
     // Interfaces of a namespace go some time after its last process.
     poll_until(START, || {
-        let scratch = Folders::new();
-        let run = ground.0.parent().unwrap();
-        let text = format!("runtime_dir = {run:?}\nstate_dir = {:?}\n", scratch.join("state"));
-        scratch.write("detector.toml", text).unwrap();
-        run_checked(&mut command(&topology.client, &scratch, "detach")).unwrap();
-        (!there(&left)).then_some(())
+        run_checked(&mut command(&topology.client, &folders, "detach")).unwrap();
+        (!left.exists()).then_some(())
     })
     .unwrap();
-    drop(scratch);
 }

@@ -319,12 +319,12 @@ fn nothing_is_left_attached() {
     assert_eq!(programs_on(client, device), clean, "after SIGTERM");
 
     // One that is killed may leave them, for blocks to hold; the next start finds the interface free.
-    let scratch = start().kill();
-    Watch::start_in(scratch, client, &[device], &[], HOME).stop();
+    let folders = start().kill();
+    Watch::start_in(folders, client, &[device], &[], HOME).stop();
     assert_eq!(programs_on(client, device), clean, "after SIGKILL and a restart");
-    let scratch = start().kill();
+    let folders = start().kill();
     run_checked(
-        client.command(detector()).args(["detach", "--config"]).arg(scratch.join("detector.toml")),
+        client.command(detector()).args(["detach", "--config"]).arg(folders.join("detector.toml")),
     )
     .unwrap();
     poll_until(START, || (programs_on(client, device) == clean).then_some(())).unwrap();

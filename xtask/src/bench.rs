@@ -15,6 +15,8 @@ mod forest;
 #[cfg(feature = "bench")]
 mod kernel;
 #[cfg(feature = "bench")]
+mod leak;
+#[cfg(feature = "bench")]
 mod many;
 #[cfg(feature = "bench")]
 mod policy;
@@ -51,6 +53,8 @@ pub(crate) enum Group {
     Policy,
     /// Packets over a veth pair
     Veth,
+    /// What leaves before a theft is stopped
+    Leak,
     /// Reading 1M flows out of the kernel
     Poll,
     /// Reading a capture
@@ -93,7 +97,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 #[cfg(feature = "bench")]
 fn measure(group: Group, figures: &mut figures::Figures) -> Result<()> {
-    if matches!(group, Group::Programs | Group::Many | Group::Policy | Group::Veth | Group::Poll) {
+    if !matches!(group, Group::Analyze | Group::Forest) {
         detector_tests::require_root()?;
     }
     match group {
@@ -101,6 +105,7 @@ fn measure(group: Group, figures: &mut figures::Figures) -> Result<()> {
         Group::Many => many::measure(figures),
         Group::Policy => policy::measure(figures),
         Group::Veth => veth::measure(figures),
+        Group::Leak => leak::measure(figures),
         Group::Poll => poll::measure(figures),
         Group::Analyze => analyze::measure(figures),
         Group::Forest => forest::measure(figures),

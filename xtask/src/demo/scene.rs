@@ -46,7 +46,11 @@ impl Scene {
     pub(super) fn open() -> Result<Self> {
         let folder = Scratch::new("demo")?;
         folder.write("stolen", vec![0xa5; STOLEN_BYTES as usize])?;
-        folder.write("detector.toml", "")?;
+        let (run, state) = (folder.join("run"), folder.join("state"));
+        // What is pinned would be left where the demo is interrupted.
+        let config =
+            format!("runtime_dir = {run:?}\nstate_dir = {state:?}\n[kernel]\npin = false\n");
+        folder.write("detector.toml", config)?;
         let script = folder.write("servers.py", include_str!("servers.py"))?;
         let network = Topology::simple()?;
         let line = format!("qdisc add dev {} root tbf {LINE}", Topology::CLIENT_INTERFACE);
@@ -61,7 +65,7 @@ impl Scene {
         Ok(Self { _servers: servers, network, folder })
     }
 
-    /// A configuration without a line in it, so that this machine's own does not count.
+    /// A configuration with folders of its own and the defaults, so that this machine's does not count.
     pub(super) fn configuration(&self) -> PathBuf {
         self.folder.join("detector.toml")
     }

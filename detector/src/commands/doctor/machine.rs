@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 
-use detector_common::abi::{OverflowCounters, OverflowKey, program};
+use detector_common::abi::{OverflowCounters, OverflowKey};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
 use super::check::{Check, Report};
@@ -222,7 +222,7 @@ fn programs(report: &mut Report) -> u64 {
         }
     };
     let mut told = Vec::new();
-    for name in [program::TC_INGRESS, program::TC_EGRESS] {
+    for name in [object.programs.tc_ingress, object.programs.tc_egress] {
         told.extend(classifier(&mut object.ebpf, name).ok().and_then(|program| {
             let count = program.info().ok()?.verified_instruction_count()?;
             Some(verified(name, count))

@@ -122,7 +122,7 @@ impl KernelSource {
             max_flows: sizes.max_flows,
             records_unknown: 0,
         };
-        source.set_budget_rules(&config.budget)?;
+        source.set_budget_rules(config)?;
         if source.pins.adopted {
             source.read_ledger(&sizes)?;
         }

@@ -10,7 +10,7 @@ use detector_common::policy::{
 use super::super::KernelSource;
 use super::super::object::Object;
 use super::home::Classes;
-use crate::config::{self, BudgetRule, DestinationClassName, PortClassName};
+use crate::config::{self, BudgetRule, DestinationClassName, HoldEnd, PortClassName};
 
 impl Object {
     fn budgets(&mut self) -> anyhow::Result<HashMap<&mut MapData, BudgetKey, Budget>> {
@@ -58,8 +58,10 @@ impl KernelSource {
     /// More home networks than there are classes; those of the system calls.
     pub(in super::super) fn set_budget_rules(
         &mut self,
-        config: &config::Budget,
+        config: &config::Config,
     ) -> anyhow::Result<()> {
+        let hold_secs = hold_secs(config);
+        let config = &config.budget;
         let classes = Classes::of(&config.rules)?;
         let mut rules: Array<_, u64> = Array::try_from(self.object.map_mut(map::BUDGET_RULES)?)?;
         ensure!(rules.len() == BUDGET_RULES, "the table of budgets has another size");
@@ -69,11 +71,19 @@ impl KernelSource {
             rules.set(place, bytes, 0).context("failed to write a budget's size")?;
         }
         self.classes = classes;
-        let hold_ticks = config.hold_secs.saturating_mul(self.object.clock.ticks_per_second);
+        let hold_ticks = hold_secs.saturating_mul(self.object.clock.ticks_per_second);
         self.object.change_control(|control| {
             control.budgets = u64::from(any);
             control.budget_hold_ticks = hold_ticks;
         })
+    }
+}
+
+/// How long payload is held without a verdict, also when there is nobody to give one.
+fn hold_secs(config: &config::Config) -> u64 {
+    match config.budget.then {
+        HoldEnd::Open => config.budget.hold_secs,
+        HoldEnd::Closed => config.budget.hold_secs.saturating_add(config.block.ttl_secs),
     }
 }
 
