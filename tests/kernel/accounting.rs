@@ -99,6 +99,9 @@ fn two_points_count_once_until_one_is_silent() {
     let frame = upload(100);
     let Packet { key, direction, .. } = parsed(&frame);
     let mut kernel = Kernel::load(&small());
+    // Loading one may take longer than the silence that makes the other take over.
+    kernel.ready(program::XDP_INGRESS);
+    kernel.ready(program::TC_EGRESS);
     for _ in 0..5 {
         kernel.run(program::TC_EGRESS, &frame);
         kernel.run(program::XDP_INGRESS, &frame);

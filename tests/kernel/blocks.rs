@@ -447,6 +447,9 @@ fn a_duplicate_is_dropped_and_charged_once() {
     let frame = upload(100);
     let key = parsed(&frame).key;
     let mut kernel = Kernel::load(&small());
+    // Loading one may take longer than the silence that makes it take over.
+    kernel.ready(program::XDP_INGRESS);
+    kernel.ready(program::TC_EGRESS);
     kernel.run(program::TC_EGRESS, &frame);
     let number = kernel.place(&Place::Key(TargetKey::flow(&key)), entry(Entry::DROP));
     kernel.commit();

@@ -148,13 +148,16 @@ enum Outcome {
     Mark(u8),
 }
 
+/// Whether an entry is about an end: its address, its port and the other end's address.
+type Covers<'a> = &'a dyn Fn(&[u8; 16], [u8; 2], &[u8; 16]) -> bool;
+
 /// The ends of a flow for which an entry covers it: their addresses.
 fn covered(place: &Place, entry: &Entry, key: &FlowKey) -> Vec<[u8; 16]> {
     let named = if entry.flags & Entry::DESTINATION_LOW != 0 { key.low } else { key.high };
     let ends = [(key.low, key.low_port, key.high), (key.high, key.high_port, key.low)];
     let meant =
         |address: &[u8; 16], other: &[u8; 16]| is_destination(is_home(address), is_home(other));
-    let ends_where = |covers: &dyn Fn(&[u8; 16], [u8; 2], &[u8; 16]) -> bool| {
+    let ends_where = |covers: Covers<'_>| {
         let ends = ends.iter().filter(|(address, port, other)| covers(address, *port, other));
         ends.map(|(address, ..)| *address).collect()
     };
