@@ -205,8 +205,11 @@ impl Engine {
     }
 }
 
+/// An address and a port, as flows hold them.
+type Endpoint = ([u8; 16], [u8; 2]);
+
 /// The two ends of what `sender` sends over `flow`, the sender first.
-fn ends(flow: &FlowView, sender: Side) -> (([u8; 16], [u8; 2]), ([u8; 16], [u8; 2])) {
+fn ends(flow: &FlowView, sender: Side) -> (Endpoint, Endpoint) {
     let direction = match sender {
         Side::Client => flow.initiator,
         Side::Server => flow.initiator.reverse(),

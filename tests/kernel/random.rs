@@ -1,6 +1,8 @@
 //! Entries come, change and go at random while packets pass, and a model that knows nothing of the
 //! programs' ways agrees on every packet.
 
+#![expect(clippy::print_stdout, reason = "what ran, and the seed to run it again")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use detector::source::kernel::object::ObjectConfig;
