@@ -217,13 +217,18 @@ fn a_flow_whose_address_looks_like_a_frame_is_closed_too() {
     let topology = Topology::simple().unwrap();
     let config = format!("{HOME}[timeouts]\nicmp_idle_secs = 1\n");
     let watch = Watch::start(&topology.client, &[Topology::CLIENT_INTERFACE], &[], &config);
-    topology.client.run("ping", ["-c", "3", "-i", "0.01", "2001:db8::86dd:1"]).unwrap();
-    watch.process.wait_for_line("2001:db8::86dd:1", START).unwrap();
-    // Marked at one poll, deleted at another.
-    std::thread::sleep(Duration::from_secs(3));
+    // One at a time, so that each is the first in its frame.
+    for host in 1..=3 {
+        let address = format!("2001:db8::86dd:{host}");
+        topology.client.run("ping", ["-c", "3", "-i", "0.01", &address]).unwrap();
+        std::thread::sleep(Duration::from_millis(2_500));
+    }
     let report = watch.stop();
     report.assert_all_accounted();
-    assert_eq!(report.sum("icmpv6", "2001:db8::86dd:1", "packets_out"), 3, "{}", report.text);
+    for host in 1..=3 {
+        let address = format!("2001:db8::86dd:{host}");
+        assert_eq!(report.sum("icmpv6", &address, "packets_out"), 3, "{}", report.text);
+    }
 }
 
 #[test]

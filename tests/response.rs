@@ -2,13 +2,19 @@
 //! counts says whether a block holds.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "response/programs.rs"]
+mod programs;
+#[path = "response/ssh.rs"]
+mod ssh;
+
 use std::time::{Duration, Instant};
 
 use detector_tests::watch::{HOME, START, TRAFFIC, Watch, sink, traffic};
-use detector_tests::{Background, Namespace, Scratch, ServerSpec, Topology, poll_until};
+use detector_tests::{Background, Namespace, ServerSpec, Topology, poll_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use ssh::Session;
 
 const V4: &str = "203.0.113.10";
 const V6: &str = "2001:db8::10";
@@ -183,68 +189,6 @@ fn a_simulation_counts_in_the_kernel_and_drops_nothing() {
 }
 
 // Never locked out.
-
-const KEYS: &str = "ssh-keygen -q -t ed25519 -N '' -f host && ssh-keygen -q -t ed25519 -N '' -f user && \
-                    cp user.pub authorized_keys && chmod 600 authorized_keys";
-
-/// An SSH session from the client to the gateway, held open.
-struct Session {
-    _server: Background,
-    _master: Background,
-    scratch: Scratch,
-}
-
-impl Session {
-    fn open(topology: &Topology) -> Self {
-        // Elsewhere than in /tmp, whose permissions sshd does not trust.
-        let scratch = Scratch::new("ssh").unwrap();
-        let folder = scratch.path().to_str().unwrap().to_owned();
-        topology.gateway.run("sh", ["-c", &format!("cd {folder} && {KEYS}")]).unwrap();
-        std::fs::create_dir_all("/run/sshd").unwrap();
-        let config = format!(
-            "HostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\n\
-             PidFile none\nUsePAM no\nListenAddress 0.0.0.0\n"
-        );
-        let file = scratch.write("sshd_config", config).unwrap();
-        let file = file.to_str().unwrap();
-        let server = topology.gateway.spawn("/usr/sbin/sshd", ["-D", "-e", "-f", file]).unwrap();
-        server.wait_for_line("Server listening", START).unwrap();
-        let session = |master: Background, server: Background, scratch: Scratch| Self {
-            _server: server,
-            _master: master,
-            scratch,
-        };
-        let mut arguments = Self::options(&scratch);
-        arguments.extend(["-M", "-N", "root@10.66.1.1"].map(str::to_owned));
-        let master = topology.client.spawn("ssh", &arguments).unwrap();
-        let path = scratch.join("master");
-        poll_until(START, || path.exists().then_some(())).unwrap();
-        session(master, server, scratch)
-    }
-
-    fn options(scratch: &Scratch) -> Vec<String> {
-        let (key, master) = (scratch.join("user"), scratch.join("master"));
-        let option = |text: &str| ["-o".to_owned(), text.to_owned()];
-        [
-            option("StrictHostKeyChecking=no"),
-            option("UserKnownHostsFile=/dev/null"),
-            option("BatchMode=yes"),
-            option(&format!("IdentityFile={}", key.display())),
-            option(&format!("ControlPath={}", master.display())),
-        ]
-        .concat()
-    }
-
-    /// Whether the session still carries a command there and its answer back, over the connection
-    /// that was opened at first.
-    fn lives(&self, client: &Namespace) -> bool {
-        let mut arguments = vec!["5".to_owned(), "ssh".to_owned()];
-        arguments.extend(Self::options(&self.scratch));
-        arguments.extend(["root@10.66.1.1", "echo alive"].map(str::to_owned));
-        let answer = client.run("timeout", arguments).unwrap_or_default();
-        answer.contains("alive")
-    }
-}
 
 /// An operator's mistakes of every kind: each is refused and names the conflict, and the operator's
 /// own session goes on.

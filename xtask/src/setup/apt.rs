@@ -26,17 +26,19 @@ const BASE: &[Need] = &[
     ("iperf3", "iperf3"),
     ("python3", "python3"),
     ("ping", "iputils-ping"),
+    ("ncat", "ncat"),
+    ("sshd", "openssh-server"),
+    ("ssh", "openssh-client"),
+    ("scp", "openssh-client"),
+    ("iodined", "iodine"),
     // Crates that build C.
     ("cc", "gcc"),
 ];
 
 /// What the lab records at work, besides.
 const LAB: &[Need] = &[
-    ("sshd", "openssh-server"),
-    ("ssh", "openssh-client"),
     ("sftp", "openssh-client"),
     ("rsync", "rsync"),
-    ("iodined", "iodine"),
     ("ptunnel-ng", "ptunnel-ng"),
     ("nginx", "nginx"),
     ("dnsmasq", "dnsmasq-base"),
@@ -45,7 +47,6 @@ const LAB: &[Need] = &[
     ("git", "git"),
     ("openssl", "openssl"),
     ("socat", "socat"),
-    ("ncat", "ncat"),
     ("wget", "wget"),
     ("aria2c", "aria2"),
     ("hping3", "hping3"),

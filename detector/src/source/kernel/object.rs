@@ -379,13 +379,19 @@ fn boot_microseconds() -> anyhow::Result<u64> {
 /// The array map behind the programs' one writable global.
 const CONTROL: &str = ".bss";
 
+/// An Ethernet header and the longest IP header without extensions, rounded up; less than two keys.
+const SHORTEST_FRAME: usize = 64;
+
 pub(super) fn run_classifier(
     ebpf: &mut Ebpf,
     name: &str,
     frame: &[u8],
     repeat: u32,
 ) -> anyhow::Result<()> {
-    let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::new() };
+    // The kernel reads an Ethernet header into it and wants the IP header whole that it may announce.
+    let mut padded = frame.to_vec();
+    padded.resize(frame.len().max(SHORTEST_FRAME), 0);
+    let options = TestRunOptions { data_in: Some(&padded), repeat, ..TestRunOptions::new() };
     classifier(ebpf, name)?
         .test_run(options)
         .map(drop)
