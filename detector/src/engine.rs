@@ -34,6 +34,8 @@ pub enum Output {
     Judged {
         src: [u8; 16],
         dst: [u8; 16],
+        /// Payload that the judgement rests on.
+        payload_bytes: u64,
         standpoint: Standpoint,
     },
     Flow(Box<FlowRecord>),
@@ -187,7 +189,7 @@ impl Engine {
             });
         }
         if self.config.budgets {
-            self.outputs.push(judged(flow, sender, &judgement));
+            self.outputs.push(judged(session, flow, sender, &judgement));
         }
         let Some(id) = judgement.open else { return };
         let accusation = || Box::new(accusation(id, session, flow, sender, &judgement));
@@ -217,14 +219,18 @@ fn ends(flow: &FlowView, sender: Side) -> (Endpoint, Endpoint) {
     (flow.key.source(direction), flow.key.destination(direction))
 }
 
-fn judged(flow: &FlowView, sender: Side, judgement: &Judgement) -> Output {
+fn judged(session: &Session, flow: &FlowView, sender: Side, judgement: &Judgement) -> Output {
     let ((src, _), (dst, _)) = ends(flow, sender);
     let standpoint = match judgement {
         Judgement { open: Some(_), .. } => Standpoint::Accused,
         Judgement { known: true, .. } => Standpoint::Known,
         Judgement { score, .. } => Standpoint::Scored(*score),
     };
-    Output::Judged { src, dst, standpoint }
+    let sent = match sender {
+        Side::Client => &session.up,
+        Side::Server => &session.down,
+    };
+    Output::Judged { src, dst, payload_bytes: sent.payload_bytes, standpoint }
 }
 
 fn accusation(

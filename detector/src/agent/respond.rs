@@ -150,8 +150,9 @@ impl Agent {
                     }
                     self.note_changes();
                 }
-                Output::Judged { src, dst, standpoint } => {
-                    self.book.judged(&src, &dst, standpoint, &mut self.kernel)?;
+                Output::Judged { src, dst, payload_bytes, standpoint } => {
+                    let pair = (src, dst);
+                    self.book.judged(pair, payload_bytes, standpoint, &mut self.kernel)?;
                     self.note_changes();
                 }
                 Output::Flow(record) => self.sink.offer(Told::Flow(record)),

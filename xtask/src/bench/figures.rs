@@ -192,7 +192,9 @@ fn shown(name: &str, value: f64) -> String {
         format!("{value:.1} ns")
     } else if name.ends_with("_mpps") {
         format!("{value:.2} Mpps")
-    } else if name.ends_with("_seconds") {
+    } else if name.contains("_seconds") && value < 0.1 {
+        format!("{:.2} ms", value * 1e3)
+    } else if name.contains("_seconds") {
         format!("{value:.1} s")
     } else if name.contains("_bytes_") {
         format!("{:.1} kB", value / 1e3)

@@ -26,26 +26,28 @@ pub enum Standpoint {
 }
 
 impl Book {
-    /// Raises the budget of a session that was judged and looks ordinary, when half of it is spent.
+    /// Raises the budget of a pair whose session looks ordinary, when the judgement rests on at least
+    /// half of what the budget allows: what has passed since a checkpoint nobody has looked at.
     ///
     /// # Errors
     ///
     /// Those of the enforcer.
     pub fn judged(
         &mut self,
-        src: &[u8; 16],
-        dst: &[u8; 16],
+        (home, destination): ([u8; 16], [u8; 16]),
+        payload_bytes: u64,
         standpoint: Standpoint,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
-        let key = BudgetKey { home: *src, destination: *dst };
+        let key = BudgetKey { home, destination };
         let Some(budget) = enforcer.budget(&key)? else { return Ok(()) };
-        let spent = budget.held_since != 0 || budget.charged >= budget.limit / 2;
         let limit = match standpoint {
             _ if budget.limit == Budget::FREE => return Ok(()),
             Standpoint::Accused => return Ok(()),
             Standpoint::Known => Budget::FREE,
-            Standpoint::Scored(score) if score < self.policy.raise_below && spent => {
+            Standpoint::Scored(score)
+                if score < self.policy.raise_below && payload_bytes >= budget.limit / 2 =>
+            {
                 budget.limit.saturating_mul(RAISE)
             }
             Standpoint::Scored(_) => return Ok(()),

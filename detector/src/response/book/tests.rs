@@ -436,20 +436,20 @@ fn a_stronger_action_replaces_a_weaker_one() {
 fn a_verdict_raises_a_budget_or_does_not() {
     use detector_common::policy::{Budget, BudgetKey};
     let key = BudgetKey { home: address("10.0.0.7"), destination: address("192.0.2.1") };
-    let check = |standpoint, charged, held_since, expected: u64| {
+    let check = |standpoint, looked_at, expected: u64| {
         let mut desk = Desk::blocking();
-        let budget = Budget { limit: 65_536, charged, held_since, ..Budget::default() };
+        let budget = Budget { limit: 65_536, charged: 65_536, ..Budget::default() };
         desk.enforcer.budgets.insert(key, budget);
-        let enforcer = &mut desk.enforcer;
-        desk.book.judged(&key.home, &key.destination, standpoint, enforcer).unwrap();
-        assert_eq!(desk.enforcer.budgets[&key].limit, expected, "{standpoint:?} {charged}");
+        let pair = (key.home, key.destination);
+        desk.book.judged(pair, looked_at, standpoint, &mut desk.enforcer).unwrap();
+        assert_eq!(desk.enforcer.budgets[&key].limit, expected, "{standpoint:?} {looked_at}");
     };
-    check(Standpoint::Scored(0.01), 40_000, 0, 262_144);
-    check(Standpoint::Scored(0.01), 10_000, 0, 65_536);
-    check(Standpoint::Scored(0.01), 10_000, 5, 262_144);
-    check(Standpoint::Scored(0.3), 65_536, 5, 65_536);
-    check(Standpoint::Accused, 65_536, 5, 65_536);
-    check(Standpoint::Known, 10, 0, Budget::FREE);
+    check(Standpoint::Scored(0.01), 40_000, 262_144);
+    // All of it has passed, and only a part was looked at.
+    check(Standpoint::Scored(0.01), 10_000, 65_536);
+    check(Standpoint::Scored(0.3), 65_536, 65_536);
+    check(Standpoint::Accused, 65_536, 65_536);
+    check(Standpoint::Known, 10, Budget::FREE);
 }
 
 #[test]
