@@ -11,9 +11,9 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use detector_tests::watch::{
-    Folders, HOME, Report, START, TRAFFIC, Watch, detector, number, sink, traffic, wait_until_quiet,
+    HOME, Report, START, TRAFFIC, Watch, detector, number, sink, traffic, wait_until_quiet,
 };
-use detector_tests::{Background, Namespace, Topology, poll_until, run_checked};
+use detector_tests::{Background, Namespace, Scratch, Topology, poll_until, run_checked};
 use programs::programs_on;
 
 const SERVER: &str = "203.0.113.10";
@@ -24,8 +24,8 @@ struct Ground(PathBuf);
 
 impl Ground {
     /// With the folders of a first agent.
-    fn new() -> (Self, Folders) {
-        let folders = Folders::new();
+    fn new() -> (Self, Scratch) {
+        let folders = Scratch::new("watch").unwrap();
         (Self(folders.join("run/bpf")), folders)
     }
 
@@ -38,12 +38,12 @@ impl Ground {
     }
 }
 
-fn start(folders: Folders, namespace: &Namespace, arguments: &[&str]) -> Watch {
+fn start(folders: Scratch, namespace: &Namespace, arguments: &[&str]) -> Watch {
     Watch::start_in(folders, namespace, &[DEVICE], arguments, HOME)
 }
 
 /// Stops it as a service manager does; what it pinned can be looked at then.
-fn ended(mut watch: Watch) -> (Report, Folders) {
+fn ended(mut watch: Watch) -> (Report, Scratch) {
     watch.process.terminate().unwrap();
     let status = watch.process.wait(START).unwrap();
     let text = watch.process.output();
@@ -52,7 +52,7 @@ fn ended(mut watch: Watch) -> (Report, Folders) {
 }
 
 /// A command about an agent that has ended.
-fn command(namespace: &Namespace, folders: &Folders, verb: &str) -> Command {
+fn command(namespace: &Namespace, folders: &Scratch, verb: &str) -> Command {
     let mut command = namespace.command(detector());
     command.arg(verb).arg("--config").arg(folders.join("detector.toml"));
     command
@@ -195,7 +195,7 @@ fn what_cannot_be_taken_over_is_one_clear_line() {
     let (ground, folders) = Ground::new();
     let topology = Topology::simple().unwrap();
     let client = &topology.client;
-    let adopt = |folders: &Folders| {
+    let adopt = |folders: &Scratch| {
         command(client, folders, "run").args(["--adopt", "--interface", DEVICE]).output().unwrap()
     };
 

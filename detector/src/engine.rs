@@ -255,6 +255,7 @@ fn accusation(
         server_port: session.key.server_port,
         dst_name: name.clone(),
         domain: session.domain.clone(),
+        overflow: session.overflow.is_some(),
         flow: flow.key,
     }
 }

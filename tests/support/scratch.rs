@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
@@ -54,14 +55,25 @@ pub fn remove_stale_scratch() -> Result<()> {
             && number.parse::<u32>().is_ok()
             && owner.parse::<u32>().is_ok();
         if ours && !Path::new("/proc").join(owner).exists() {
-            fs::remove_dir_all(folder.path()).ok();
+            remove(&folder.path());
         }
     }
     Ok(())
 }
 
+/// Removes a folder, and the file system that a program may have mounted in it for its pins: what
+/// is pinned there goes with it.
+fn remove(path: &Path) {
+    let mounted = path.join("run/bpf");
+    if mounted.exists() {
+        // It is not mounted where nothing was pinned.
+        Command::new("umount").arg("--lazy").arg(mounted).output().ok();
+    }
+    fs::remove_dir_all(path).ok();
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
-        fs::remove_dir_all(&self.path).ok();
+        remove(&self.path);
     }
 }

@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -27,11 +26,8 @@ pub fn detector() -> PathBuf {
 pub struct Watch {
     pub process: Background,
     config: PathBuf,
-    folders: Folders,
+    folders: Scratch,
 }
-
-/// Where one agent, and those that take over from it, keep what they keep.
-pub struct Folders(Scratch);
 
 impl Watch {
     /// Starts it with folders of its own for what it keeps. `config` begins with keys of no section.
@@ -41,20 +37,20 @@ impl Watch {
         arguments: &[&str],
         config: &str,
     ) -> Self {
-        Self::start_in(Folders::new(), namespace, interfaces, arguments, config)
+        Self::start_in(Scratch::new("watch").unwrap(), namespace, interfaces, arguments, config)
     }
 
     /// The same with the folders of an earlier one.
     pub fn start_in(
-        folders: Folders,
+        folders: Scratch,
         namespace: &Namespace,
         interfaces: &[&str],
         arguments: &[&str],
         config: &str,
     ) -> Self {
-        let (run, state) = (folders.0.join("run"), folders.0.join("state"));
+        let (run, state) = (folders.join("run"), folders.join("state"));
         let keys = format!("runtime_dir = {run:?}\nstate_dir = {state:?}\n");
-        let config = folders.0.write("detector.toml", keys + config).unwrap();
+        let config = folders.write("detector.toml", keys + config).unwrap();
         let mut command = namespace.command(detector());
         command.args(["run", "--format", "json", "--flows", "--config"]).arg(&config);
         command.args(arguments).arg("--interface").args(interfaces);
@@ -87,7 +83,7 @@ impl Watch {
     }
 
     /// Kills it and hands out its folders, to start another on them.
-    pub fn kill(mut self) -> Folders {
+    pub fn kill(mut self) -> Scratch {
         self.process.kill().unwrap();
         self.folders
     }
@@ -99,37 +95,6 @@ impl Watch {
         let text = self.process.output();
         assert!(status.success(), "{status}: {text}");
         Report::read(&text)
-    }
-}
-
-impl Folders {
-    pub fn new() -> Self {
-        Self(Scratch::new("watch").unwrap())
-    }
-}
-
-impl Default for Folders {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Deref for Folders {
-    type Target = Scratch;
-
-    fn deref(&self) -> &Scratch {
-        &self.0
-    }
-}
-
-impl Drop for Folders {
-    /// The file system that the program mounted stays until it is taken off.
-    fn drop(&mut self) {
-        let mounted = self.0.join("run/bpf");
-        if mounted.exists() {
-            // It is not there where nothing was pinned.
-            Command::new("umount").arg("--lazy").arg(mounted).output().ok();
-        }
     }
 }
 

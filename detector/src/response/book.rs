@@ -51,6 +51,8 @@ pub struct Accusation {
     pub dst_name: Option<Arc<str>>,
     /// The registered domain that data leaves through in DNS.
     pub domain: Option<Arc<str>>,
+    /// The flow table was full: `dst` is only the latest of possibly many.
+    pub overflow: bool,
     pub flow: FlowKey,
 }
 
@@ -239,7 +241,7 @@ impl Book {
         if let Some(note) = self.forbidden(accusation, now_ns) {
             return Ok(Outcome::refused(note));
         }
-        let target = target(accusation, wish.kind);
+        let target = target(accusation, self.narrowed(accusation, wish.kind, now_ns));
         if let Some(conflict) = self.conflict(&target, now_ns) {
             return Ok(Outcome::refused(conflict));
         }
@@ -252,6 +254,19 @@ impl Book {
         Ok(Outcome { action, note: Some(format!("{target}")), fresh: true })
     }
 
+    /// A connection to a resolver, as for DNS over HTTPS, is dropped by itself: names are looked up
+    /// there, too.
+    fn narrowed(&self, accusation: &Accusation, kind: ActionKind, now_ns: u64) -> ActionKind {
+        match kind {
+            ActionKind::DropSession | ActionKind::DropDestination
+                if self.is_resolver(&accusation.dst, now_ns) =>
+            {
+                ActionKind::DropFlow
+            }
+            kind => kind,
+        }
+    }
+
     /// Why nothing may be done although it is wanted.
     fn forbidden(&self, accusation: &Accusation, now_ns: u64) -> Option<String> {
         let Accusation { src, dst, domain, .. } = accusation;
@@ -260,6 +275,13 @@ impl Book {
             let minutes = (until - now_ns).div_ceil(60 * SECOND);
             return Some(format!(
                 "it was released by a person and is left alone for another {minutes} min"
+            ));
+        }
+        if accusation.overflow {
+            return Some(format!(
+                "the flow table was full, and {} is only where the latest packet went: raise \
+                 kernel.max_flows",
+                ip(dst)
             ));
         }
         // A resolver carries the innocent, too.

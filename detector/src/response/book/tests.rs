@@ -19,11 +19,12 @@ fn network(text: &str) -> Network {
 
 fn accusation(dst: &str) -> Accusation {
     let (src, dst) = (address("10.0.0.7"), address(dst));
+    let (from, to) = (40_000_u16.to_be_bytes(), 443_u16.to_be_bytes());
     let flow = FlowKey {
         low: src.min(dst),
         high: src.max(dst),
-        low_port: 40_000_u16.to_be_bytes(),
-        high_port: 443_u16.to_be_bytes(),
+        low_port: if src < dst { from } else { to },
+        high_port: if src < dst { to } else { from },
         protocol: 6,
         ..FlowKey::default()
     };
@@ -37,6 +38,7 @@ fn accusation(dst: &str) -> Accusation {
         server_port: 443,
         dst_name: None,
         domain: None,
+        overflow: false,
         flow,
     }
 }
@@ -297,6 +299,16 @@ fn a_tunnel_through_a_resolver_is_for_the_resolver() {
     // A server that is nobody's resolver is blocked.
     let own = Accusation { domain: Some("tunnel.example".into()), ..accusation("203.0.113.5") };
     assert_eq!(desk.respond(&own).action, ActionTaken::Blocked);
+}
+
+#[test]
+fn what_is_not_known_well_enough_is_blocked_narrowly_or_not() {
+    let mut desk = Desk::blocking();
+    assert_eq!(desk.accuse("1.1.1.1").action, ActionTaken::Blocked);
+    assert_eq!(desk.in_force(), ["flow 6 10.0.0.7:40000 1.1.1.1:443"]);
+    let outcome = desk.respond(&Accusation { overflow: true, ..accusation("192.0.2.1") });
+    assert_eq!(outcome.action, ActionTaken::Refused);
+    assert!(outcome.note.unwrap().contains("kernel.max_flows"));
 }
 
 #[test]
