@@ -22,7 +22,7 @@ use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::audit::AuditLog;
+use crate::audit::{AuditLog, Auditor};
 use crate::config::Config;
 use crate::control::server::Call;
 use crate::engine::{Engine, EngineConfig};
@@ -55,7 +55,7 @@ pub struct Agent {
     base: TimeBase,
     book: Book,
     lookout: Lookout,
-    audit: AuditLog,
+    audit: Auditor,
     state: State,
     /// Budgets there can be; none where there are none at all.
     max_budgets: Option<usize>,
@@ -127,7 +127,7 @@ impl Agent {
             engine,
             book,
             lookout: Lookout::new(config),
-            audit: AuditLog::open(&config.state_dir),
+            audit: Auditor::start(AuditLog::open(&config.state_dir)),
             state: State::new(&config.state_dir),
             max_budgets: config.has_budgets().then(|| config.budget.max_entries.get() as usize),
             keep_enforcing: options.keep_enforcing,

@@ -39,6 +39,9 @@ impl Agent {
             self.note_refusal(&request, &who, error);
         }
         self.note_changes();
+        if request.is_change() {
+            self.audit.flush();
+        }
         if reply.send(Reply::from(outcome)).is_err() {
             tracing::debug!("{who} did not wait for the answer");
         }
@@ -193,7 +196,6 @@ impl Agent {
         Ok(Answer::Allowed {
             entry,
             released: released as u64,
-            alerts_closed: 0,
             pending: self.pending_line(pending, now_ns),
         })
     }

@@ -247,18 +247,7 @@ impl Agent {
             Request::BlocksRemove { target, .. } => *target,
             _ => None,
         };
-        let changes = !matches!(
-            request,
-            Request::BlocksList {}
-                | Request::BlocksVerify { .. }
-                | Request::BlocksExport {}
-                | Request::AllowList {}
-                | Request::Mode {}
-                | Request::Explain { .. }
-                | Request::Budgets {}
-                | Request::Status {}
-        );
-        if changes {
+        if request.is_change() {
             self.record(Change {
                 action: "refused",
                 who: who.to_owned(),
@@ -273,7 +262,7 @@ impl Agent {
         let time_ns = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(0));
-        self.audit.record(&Record {
+        self.audit.record(Record {
             time: rfc3339(time_ns),
             who: change.who,
             action: Action::of(change.action),

@@ -92,15 +92,14 @@ fn covers(line: &AllowLine) -> String {
 
 pub(super) fn changed(output: &mut impl Write, answer: &Answer) -> io::Result<()> {
     let pending = match answer {
-        Answer::Allowed { entry, released, alerts_closed, pending } => {
+        Answer::Allowed { entry, released, pending } => {
             writeln!(
                 output,
-                "allowed as {}: {}, {}; {} ended, {} closed",
+                "allowed as {}: {}, {}; {} ended",
                 entry.id,
                 covers(entry),
                 entry.effect.name(),
-                counted(*released, "block"),
-                counted(*alerts_closed, "alert")
+                counted(*released, "block")
             )?;
             pending
         }
@@ -152,9 +151,9 @@ a1  operator  from 10.0.0.7 name backup.example port 443  no alerts         3   
     #[test]
     fn changes_say_what_followed() {
         let pending = Some(Pending { id: 3, what: "allow".into(), in_secs: 60 });
-        let answer = Answer::Allowed { entry: allow(), released: 1, alerts_closed: 0, pending };
+        let answer = Answer::Allowed { entry: allow(), released: 1, pending };
         let expected = "\
-allowed as g1: 192.0.2.254, never blocked; 1 block ended, 0 alerts closed
+allowed as g1: 192.0.2.254, never blocked; 1 block ended
 undone in 60 s unless you confirm it: detector confirm 3
 ";
         assert_eq!(text(|output| changed(output, &answer)), expected);

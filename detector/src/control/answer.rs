@@ -34,11 +34,10 @@ pub enum Answer {
     Allow {
         allow: Vec<AllowLine>,
     },
-    /// A new exception, how many standing blocks it ended and how many open alerts it closed.
+    /// A new exception, and how many standing blocks it ended.
     Allowed {
         entry: AllowLine,
         released: u64,
-        alerts_closed: u64,
         pending: Option<Pending>,
     },
     Disallowed {

@@ -158,6 +158,22 @@ impl Request {
         Ok(())
     }
 
+    /// Whether it changes anything, rather than only looks.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        !matches!(
+            self,
+            Self::BlocksList {}
+                | Self::BlocksVerify { .. }
+                | Self::BlocksExport {}
+                | Self::AllowList {}
+                | Self::Mode {}
+                | Self::Explain { .. }
+                | Self::Budgets {}
+                | Self::Status {}
+        )
+    }
+
     /// How long the change may wait for its confirmation; none where it needs none.
     #[must_use]
     pub fn confirm_within_secs(&self) -> Option<u64> {

@@ -74,15 +74,14 @@ impl Watch {
 
     /// As the first blocked alert tells it.
     pub(super) fn leaked_before_block(&self) -> Result<String> {
-        self.between("blocked, after ", "")
+        self.between("blocked, after ", ":")
     }
 
     /// What stands between two texts in the first line that has both.
     fn between(&self, start: &str, end: &str) -> Result<String> {
         let find = |line: &String| {
             let (_, rest) = line.split_once(start)?;
-            let until = if end.is_empty() { rest.len() } else { rest.find(end)? };
-            Some(rest[..until].trim().to_owned())
+            Some(rest[..rest.find(end)?].trim().to_owned())
         };
         self.lines()
             .iter()
