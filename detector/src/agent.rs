@@ -230,7 +230,7 @@ impl Agent {
                     let (key, counters, now) = (&event.key, &event.counters, event.now);
                     self.observe(Observation::Overflow { key, counters, now })?;
                 }
-                News::Budget(event) => self.budget_spent(&event.flow)?,
+                News::Budget(event) => self.budget_spent(event.budget, &event.flow)?,
             }
         }
         Ok(())

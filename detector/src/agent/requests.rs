@@ -263,7 +263,6 @@ impl Agent {
     }
 
     fn explain(&mut self, address: &[u8; 16], now_ns: u64) -> anyhow::Result<Answer> {
-        let own = Network::of(address);
         let home = self.book.policy().home.iter().any(|home| home.contains(address));
         let mut sentences = self.book.explain(address, now_ns);
         let allow: Vec<AllowLine> = self
@@ -277,13 +276,8 @@ impl Agent {
         for line in allow.iter().filter(|line| line.effect == AllowEffect::NoAlerts) {
             sentences.push(format!("entry {} raises no alerts about it: {}", line.id, line.reason));
         }
-        let meant = |target: &Target| match target {
-            Target::Pair { home, destination } => home == address || destination == address,
-            Target::Flow { key, .. } => key.low == *address || key.high == *address,
-            other => other.destination().overlaps(&own),
-        };
-        let blocks: Vec<BlockLine> =
-            self.block_lines(now_ns)?.into_iter().filter(|line| meant(&line.target)).collect();
+        let lines = self.block_lines(now_ns)?.into_iter();
+        let blocks: Vec<BlockLine> = lines.filter(|line| line.target.concerns(address)).collect();
         let budgets =
             self.budget_lines(|key| key.home == *address || key.destination == *address, now_ns)?;
         for line in budgets.iter().filter(|line| line.held_secs.is_some()) {
@@ -601,7 +595,6 @@ fn kind(kind: &ExceptionKind) -> AllowKind {
         ExceptionKind::Gateway => AllowKind::Gateway,
         ExceptionKind::Resolver => AllowKind::Resolver,
         ExceptionKind::Administrator => AllowKind::Administrator,
-        ExceptionKind::Sink => AllowKind::Sink,
         ExceptionKind::Configured => AllowKind::Configured,
         ExceptionKind::Allowed(_) => AllowKind::Operator,
     }
@@ -621,10 +614,7 @@ fn allow_line(allowed: &Allowed, hits: Option<&u64>) -> AllowLine {
         expires: (*until_ns != u64::MAX).then(|| rfc3339(*until_ns)),
         hits: hits.copied().unwrap_or(0),
         sessions: *sessions,
-        effect: if entry.whole_network().is_some() {
-            AllowEffect::NeverBlocked
-        } else {
-            AllowEffect::NoAlerts
-        },
+        // One of the configuration with an end is no exception of the kernel's.
+        effect: if hits.is_some() { AllowEffect::NeverBlocked } else { AllowEffect::NoAlerts },
     }
 }

@@ -1,8 +1,7 @@
 //! What follows from a judgement: blocks, budgets, the audit log.
 
-use std::collections::BTreeMap;
-
 use detector_common::flow::{Checkpoint, FlowKey};
+use detector_common::policy::BudgetKey;
 
 use super::{Agent, Told};
 use crate::audit::{Action, Record};
@@ -10,16 +9,13 @@ use crate::config::Config;
 use crate::control::Request;
 use crate::engine::Output;
 use crate::flow::Cause;
-use crate::network::{Network, octets};
-use crate::response::book::{AGENT, ExceptionKind};
+use crate::network::octets;
+use crate::response::book::AGENT;
 use crate::response::{Accusation, Change, Enforcer as _, Mode, Outcome, Span};
-use crate::state::KeptAllow;
+use crate::state::{Kept, KeptAllow, KeptRelease};
 use crate::units::rfc3339;
 use crate::verdict::allow::Entry;
 use crate::verdict::{ActionTaken, Alert};
-
-/// Milliseconds that programs which were running when their link went may still take.
-const ENDING_MS: u64 = 50;
 
 impl Agent {
     /// The tick it is now, as time.
@@ -32,8 +28,8 @@ impl Agent {
         let now_ns = self.now_ns()?;
         self.book.adopt(self.kernel.standing()?, now_ns);
         self.book.adopt_exceptions(self.kernel.exceptions()?);
-        self.remember(now_ns)?;
-        self.look_around(now_ns);
+        self.remember(now_ns);
+        self.look_around(now_ns)?;
         self.kernel.set_mode(config.mode, None)?;
         self.kernel.commit()?;
         Ok(())
@@ -53,9 +49,12 @@ impl Agent {
         self.note_changes();
     }
 
-    /// What a person said in an earlier run holds on.
-    fn remember(&mut self, now_ns: u64) -> anyhow::Result<()> {
-        let kept = self.state.load()?;
+    /// What a person said in an earlier run holds on. It watches without it, too, and says so.
+    fn remember(&mut self, now_ns: u64) {
+        let kept = self.state.load().unwrap_or_else(|error| {
+            tracing::error!("what was said in an earlier run is not known: {error:#}");
+            Kept::default()
+        });
         for kept in kept.allow {
             if let Err(error) = self.allow_again(&kept, now_ns) {
                 tracing::error!("entry {} is not allowed any more: {error:#}", kept.id);
@@ -65,11 +64,12 @@ impl Agent {
             let (Ok(source), Ok(destination)) =
                 (release.source.parse(), release.destination.parse())
             else {
+                let KeptRelease { source, destination, .. } = release;
+                tracing::error!("{source} to {destination} is no longer left alone: no addresses");
                 continue;
             };
             self.book.keep_released((octets(source), octets(destination)), release.until_ns);
         }
-        Ok(())
     }
 
     fn allow_again(&mut self, kept: &KeptAllow, now_ns: u64) -> anyhow::Result<()> {
@@ -92,22 +92,23 @@ impl Agent {
         Ok(())
     }
 
-    /// Looks for what must not be cut off and spares it. A failure is said and blocks go on: those
-    /// that are spared already stay so.
-    fn look_around(&mut self, now_ns: u64) {
-        let Some(surroundings) = self.lookout.look(now_ns) else { return };
-        let told: BTreeMap<&Network, &ExceptionKind> =
-            surroundings.iter().map(|(network, kind, _)| (network, kind)).collect();
-        tracing::debug!("{} networks are never blocked", told.len());
-        if let Err(error) = self.book.set_surroundings(&surroundings, now_ns, &mut self.kernel) {
-            tracing::error!("{error:#}");
+    /// Looks for what must not be cut off and spares it.
+    fn look_around(&mut self, now_ns: u64) -> anyhow::Result<()> {
+        let Some(surroundings) = self.lookout.look(now_ns) else { return Ok(()) };
+        let spared = self.book.set_surroundings(&surroundings, now_ns, &mut self.kernel);
+        if spared.is_err() {
+            self.lookout.again();
         }
+        spared
     }
 
     /// What time brings: ends, extensions, reversals, new connections of administrators.
     pub(super) fn look_after_policy(&mut self) -> anyhow::Result<()> {
         let now_ns = self.now_ns()?;
-        self.look_around(now_ns);
+        // What is spared already stays so, and the rest is tried again.
+        if let Err(error) = self.look_around(now_ns) {
+            self.lookout.complain(format!("{error:#}"));
+        }
         let mode = self.book.mode();
         if let Err(error) = self.book.tick(now_ns, &mut self.kernel) {
             tracing::error!("{error:#}");
@@ -152,7 +153,11 @@ impl Agent {
                 }
                 Output::Judged { src, dst, payload_bytes, standpoint } => {
                     let pair = (src, dst);
-                    self.book.judged(pair, payload_bytes, standpoint, &mut self.kernel)?;
+                    let judged =
+                        self.book.judged(pair, payload_bytes, standpoint, &mut self.kernel);
+                    if let Err(error) = judged {
+                        tracing::error!("{error:#}");
+                    }
                     self.note_changes();
                 }
                 Output::Flow(record) => self.sink.offer(Told::Flow(record)),
@@ -176,7 +181,7 @@ impl Agent {
         };
         let now_ns = self.now_ns()?;
         match self.book.respond(accusation, now_ns, &mut self.kernel) {
-            Ok(Outcome { action, note, .. }) => (alert.action, alert.action_note) = (action, note),
+            Ok(Outcome { action, note }) => (alert.action, alert.action_note) = (action, note),
             Err(error) => {
                 tracing::error!("alert {}: {error:#}", alert.id);
                 alert.action = ActionTaken::Failed;
@@ -208,7 +213,8 @@ impl Agent {
     }
 
     /// A budget is spent: its session is judged on what the flow has sent by now.
-    pub(super) fn budget_spent(&mut self, flow: &FlowKey) -> anyhow::Result<()> {
+    pub(super) fn budget_spent(&mut self, key: BudgetKey, flow: &FlowKey) -> anyhow::Result<()> {
+        self.book.budget_spent(key);
         let Some(counters) = self.kernel.lookup(flow)? else { return Ok(()) };
         self.observe_flow(flow, &counters, Cause::Checkpoint(Checkpoint::Bytes))
     }
@@ -221,7 +227,6 @@ impl Agent {
             format!("{blocks} blocks are left to run out")
         } else {
             self.kernel.detach();
-            std::thread::sleep(std::time::Duration::from_millis(ENDING_MS));
             format!("{blocks} blocks ended")
         };
         self.record(Change {

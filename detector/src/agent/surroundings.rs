@@ -112,7 +112,13 @@ impl Lookout {
         }
     }
 
-    fn complain(&mut self, complaint: String) {
+    /// What was seen last could not be spared: it is news again at the next look.
+    pub(super) fn again(&mut self) {
+        self.last.clear();
+    }
+
+    /// Says what keeps something from being spared, once.
+    pub(super) fn complain(&mut self, complaint: String) {
         if !self.told.contains(&complaint) {
             tracing::warn!("{complaint}: it may be blocked");
             self.told.push(complaint);

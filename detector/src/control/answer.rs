@@ -119,8 +119,6 @@ pub enum AllowKind {
     Resolver,
     /// The other end of a live administrative connection.
     Administrator,
-    /// Where the agent itself reports to.
-    Sink,
     Configured,
     /// Added at run time.
     Operator,
@@ -134,7 +132,6 @@ impl AllowKind {
             Self::Gateway => "gateway",
             Self::Resolver => "resolver",
             Self::Administrator => "administrator",
-            Self::Sink => "sink",
             Self::Configured => "configured",
             Self::Operator => "operator",
         }

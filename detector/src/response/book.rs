@@ -9,13 +9,13 @@ mod operator;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use detector_common::FlowKey;
-use detector_common::policy::Hits;
+use detector_common::policy::{BudgetKey, Hits};
 
 pub use budgets::Standpoint;
 pub use exceptions::{ExceptionKind, Spared};
@@ -60,18 +60,17 @@ pub struct Accusation {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     pub action: ActionTaken,
+    /// What was placed that did not stand before, or what forbids it.
     pub note: Option<String>,
-    /// Something was placed that did not stand before.
-    pub fresh: bool,
 }
 
 impl Outcome {
     fn of(action: ActionTaken) -> Self {
-        Self { action, note: None, fresh: false }
+        Self { action, note: None }
     }
 
     fn refused(note: String) -> Self {
-        Self { action: ActionTaken::Refused, note: Some(note), fresh: false }
+        Self { action: ActionTaken::Refused, note: Some(note) }
     }
 }
 
@@ -153,6 +152,8 @@ pub struct Book {
     last_pending: u64,
     changes: Vec<Change>,
     budgets_looked_ns: u64,
+    /// Budgets that wait for a verdict.
+    spent: BTreeSet<BudgetKey>,
 }
 
 impl Book {
@@ -172,6 +173,7 @@ impl Book {
             last_pending: 0,
             changes: Vec::new(),
             budgets_looked_ns: 0,
+            spent: BTreeSet::new(),
         }
     }
 
@@ -251,7 +253,7 @@ impl Book {
         self.accuse(accusation, target, &wish, now_ns, enforcer)?;
         let action =
             if self.mode == Mode::Simulate { ActionTaken::Simulated } else { taken(wish.effect) };
-        Ok(Outcome { action, note: Some(format!("{target}")), fresh: true })
+        Ok(Outcome { action, note: Some(target.to_string()) })
     }
 
     /// A connection to a resolver, as for DNS over HTTPS, is dropped by itself: names are looked up
@@ -438,10 +440,9 @@ impl Book {
         change.who = who.to_owned();
         (change.number, change.hits, change.until_ns) = (Some(number), Some(hits), Some(now_ns));
         self.numbers.remove(&standing.order.target.identity());
-        if let Some(pending) = standing.pending {
-            self.pending.remove(&pending);
-        }
         self.blocks.remove(&number);
+        // Its number may be another's soon.
+        self.pending.retain(|_, pending| !pending.forget(number));
         self.changes.push(change);
         Ok(())
     }

@@ -79,6 +79,16 @@ impl Target {
         }
     }
 
+    /// Whether traffic of an address, or to it, is what this is about.
+    #[must_use]
+    pub fn concerns(&self, address: &[u8; 16]) -> bool {
+        match self {
+            Self::Pair { home, destination } => home == address || destination == address,
+            Self::Flow { key, .. } => key.low == *address || key.high == *address,
+            other => other.destination().contains(address),
+        }
+    }
+
     /// Whether a flow is covered; `home` has the bits of [`detector_common::FlowCounters::home`].
     #[must_use]
     pub fn covers(&self, flow: &FlowKey, home: u8) -> bool {

@@ -50,7 +50,7 @@ pub(super) fn measure(figures: &mut Figures) -> Result<()> {
         let mut worst = 0.0_f64;
         for run in 0..RUNS {
             let receiver = Ipv4Addr::new(203, 0, 113, 20 + run);
-            let (bytes, seconds) = steal(&network, receiver)
+            let (bytes, seconds) = steal(&network, &detector, receiver)
                 .with_context(|| format!("run {run}: {}", detector.output()))?;
             figures.sample(case.median, bytes as f64);
             worst = worst.max(bytes as f64);
@@ -78,11 +78,14 @@ fn start(network: &Topology, folder: &Scratch, budget: u64) -> Result<Background
     Ok(detector)
 }
 
-/// Bytes that came, and the seconds between the first and the last of them.
-fn steal(network: &Topology, receiver: Ipv4Addr) -> Result<(usize, f64)> {
+/// Bytes that came, and the seconds from the first of them until the detector said that the block
+/// stands, which it says after it has placed it.
+fn steal(network: &Topology, detector: &Background, receiver: Ipv4Addr) -> Result<(usize, f64)> {
+    let said = format!("placed pair 10.66.1.10 {receiver} ");
     let listener =
         network.server().enter(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)))??;
     std::thread::scope(|scope| {
+        let blocked = scope.spawn(|| detector.wait_for_line(&said, START).map(|_| Instant::now()));
         let sender = scope.spawn(|| network.client.enter(|| send(receiver)));
         let (stream, _) = listener.accept()?;
         let outcome = receive(stream);
@@ -90,7 +93,9 @@ fn steal(network: &Topology, receiver: Ipv4Addr) -> Result<(usize, f64)> {
             Ok(sent) => sent??,
             Err(panic) => std::panic::resume_unwind(panic),
         }
-        outcome
+        let (bytes, first) = outcome?;
+        let blocked = blocked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok((bytes, blocked.saturating_duration_since(first).as_secs_f64()))
     })
 }
 
@@ -112,17 +117,17 @@ fn send(receiver: Ipv4Addr) -> Result<()> {
     Ok(())
 }
 
-fn receive(mut stream: TcpStream) -> Result<(usize, f64)> {
+/// Bytes that came, and when the first of them did.
+fn receive(mut stream: TcpStream) -> Result<(usize, Instant)> {
     stream.set_read_timeout(Some(SILENCE))?;
     let mut buffer = vec![0; 1 << 20];
-    let (mut bytes, mut first, mut last) = (0, None, Instant::now());
+    let (mut bytes, mut first) = (0, None);
     loop {
         match stream.read(&mut buffer) {
             Ok(0) => break,
             Ok(read) => {
                 bytes += read;
-                last = Instant::now();
-                first.get_or_insert(last);
+                first.get_or_insert_with(Instant::now);
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 break;
@@ -131,7 +136,6 @@ fn receive(mut stream: TcpStream) -> Result<(usize, f64)> {
             Err(error) => return Err(error).context("failed to receive"),
         }
     }
-    ensure!(bytes != 0, "nothing came");
     ensure!(bytes < STOLEN, "all of it came: nothing was blocked");
-    Ok((bytes, first.map_or(0.0, |first| (last - first).as_secs_f64())))
+    Ok((bytes, first.context("nothing came")?))
 }

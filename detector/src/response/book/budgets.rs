@@ -2,6 +2,8 @@
 //!
 //! The kernel opens, charges and holds them by itself; a verdict raises or ends them.
 
+use std::collections::BTreeSet;
+
 use detector_common::policy::{Budget, BudgetKey};
 
 use super::{AGENT, Book, Change, SECOND, nanoseconds};
@@ -26,8 +28,15 @@ pub enum Standpoint {
 }
 
 impl Book {
-    /// Raises the budget of a pair whose session looks ordinary, when the judgement rests on at least
-    /// half of what the budget allows: what has passed since a checkpoint nobody has looked at.
+    /// The kernel holds what goes between these two. It says so after everything else that it had to
+    /// say about what passed: judgements that come now rest on all of that.
+    pub fn budget_spent(&mut self, key: BudgetKey) {
+        self.spent.insert(key);
+    }
+
+    /// Raises the budget of a pair whose session looks ordinary, once it is spent and the judgement
+    /// rests on at least half of what it allowed. An earlier one knows only the beginning of what the
+    /// kernel has let pass by then.
     ///
     /// # Errors
     ///
@@ -46,13 +55,16 @@ impl Book {
             Standpoint::Accused => return Ok(()),
             Standpoint::Known => Budget::FREE,
             Standpoint::Scored(score)
-                if score < self.policy.raise_below && payload_bytes >= budget.limit / 2 =>
+                if score < self.policy.raise_below
+                    && payload_bytes >= budget.limit / 2
+                    && self.spent.contains(&key) =>
             {
                 budget.limit.saturating_mul(RAISE)
             }
             Standpoint::Scored(_) => return Ok(()),
         };
         enforcer.set_budget(&key, limit)?;
+        self.spent.remove(&key);
         let why = match standpoint {
             Standpoint::Known => "allowed or known".to_owned(),
             Standpoint::Scored(score) => format!("score {score:.2}"),
@@ -133,6 +145,8 @@ impl Book {
                 idle.push((silent, *key));
             }
         }
+        let known: BTreeSet<&BudgetKey> = budgets.iter().map(|(key, _)| key).collect();
+        self.spent.retain(|key| known.contains(key));
         idle.sort_unstable();
         let early = if crowded { capacity / 4 } else { idle.len() };
         for (_, key) in idle.iter().rev().take(early) {

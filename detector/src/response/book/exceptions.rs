@@ -19,8 +19,6 @@ pub enum ExceptionKind {
     Resolver,
     /// The other end of an administrative connection.
     Administrator,
-    /// Where the agent itself reports to.
-    Sink,
     /// `block.never_block`.
     Configured,
     /// Allowed at run time or by the configuration's `allow`; with the entry's id.
@@ -36,7 +34,6 @@ impl ExceptionKind {
             Self::Gateway => "gateway",
             Self::Resolver => "resolver",
             Self::Administrator => "administrator",
-            Self::Sink => "sink",
             Self::Configured => "configured",
             Self::Allowed(_) => "operator",
         }
@@ -49,7 +46,6 @@ impl ExceptionKind {
             Self::Gateway => "a gateway of this host",
             Self::Resolver => "a resolver of this host",
             Self::Administrator => "the other end of an administrative connection to this host",
-            Self::Sink => "where this program reports to",
             Self::Configured => "in never_block",
             Self::Allowed(_) => "allowed",
         }
@@ -138,10 +134,6 @@ impl Book {
     }
 
     /// Takes over the exceptions that an earlier agent left: they go unless they are asked for anew.
-    ///
-    /// # Errors
-    ///
-    /// Those of the enforcer.
     pub fn adopt_exceptions(
         &mut self,
         exceptions: impl IntoIterator<Item = (EntryNumber, Exception)>,
@@ -173,9 +165,13 @@ impl Book {
             }
         }
         for (network, placed) in &self.exceptions.placed {
-            let allowed = |source: &&Spared| matches!(source.kind, ExceptionKind::Allowed(_));
-            let kept = placed.sources.iter().filter(allowed).cloned();
-            wanted.entry(*network).or_default().extend(kept);
+            let sources = wanted.entry(*network).or_default();
+            for source in &placed.sources {
+                let allowed = matches!(source.kind, ExceptionKind::Allowed(_));
+                if allowed && !sources.iter().any(|wanted| wanted.kind == source.kind) {
+                    sources.push(source.clone());
+                }
+            }
         }
         let mut failed = Vec::new();
         for (network, sources) in wanted {

@@ -50,6 +50,24 @@ enum Undo {
     },
 }
 
+impl Pending {
+    /// Leaves a block out that has ended. True where nothing else is left to wait for.
+    pub(super) fn forget(&mut self, number: EntryNumber) -> bool {
+        match &mut self.change {
+            Undo::Placed(placed) => *placed == number,
+            Undo::Suspended(numbers) => {
+                numbers.retain(|suspended| *suspended != number);
+                numbers.is_empty()
+            }
+            Undo::Allowed { suspended, .. } => {
+                suspended.retain(|suspended| *suspended != number);
+                false
+            }
+            Undo::Mode { .. } | Undo::Disallowed { .. } => false,
+        }
+    }
+}
+
 /// A block that somebody asks for.
 #[derive(Clone, Debug)]
 pub struct Add {
@@ -636,15 +654,10 @@ impl Book {
     /// In words, the answer first: whether traffic of an address is blocked, and why or why not.
     #[must_use]
     pub fn explain(&self, address: &[u8; 16], now_ns: u64) -> Vec<String> {
-        let own = Network::of(address);
         let name = ip(address);
         let mut sentences = Vec::new();
-        let concerns = |target: &Target| match target {
-            Target::Pair { home, destination } => home == address || destination == address,
-            Target::Flow { key, .. } => key.low == *address || key.high == *address,
-            other => other.destination().overlaps(&own),
-        };
-        for (number, standing) in self.blocks().filter(|(_, block)| concerns(&block.order.target)) {
+        let meant = self.blocks().filter(|(_, block)| block.order.target.concerns(address));
+        for (number, standing) in meant {
             let Standing { order, by, why, .. } = standing;
             let state = if !order.span.holds(now_ns) {
                 "is suspended"

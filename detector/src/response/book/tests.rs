@@ -113,10 +113,11 @@ impl Desk {
 fn a_session_is_blocked_once_and_for_a_while() {
     let mut desk = Desk::blocking();
     let outcome = desk.accuse("192.0.2.1");
-    assert_eq!((outcome.action, outcome.fresh), (ActionTaken::Blocked, true));
+    let placed = Some("pair 10.0.0.7 192.0.2.1".to_owned());
+    assert_eq!((outcome.action, outcome.note), (ActionTaken::Blocked, placed));
     assert_eq!(desk.in_force(), ["pair 10.0.0.7 192.0.2.1"]);
     let again = desk.accuse("192.0.2.1");
-    assert_eq!((again.action, again.fresh), (ActionTaken::Blocked, false));
+    assert_eq!((again.action, again.note), (ActionTaken::Blocked, None));
     desk.pass(600 * SECOND);
     assert!(desk.enforcer.orders.is_empty());
     assert_eq!(desk.actions(), ["placed", "expired"]);
@@ -372,6 +373,34 @@ fn what_is_not_confirmed_returns() {
     }
 }
 
+/// One block of a flush that ends by itself takes the change that waits for the others with it no
+/// more, nor does another block that gets its number end with them.
+#[test]
+fn a_block_that_ends_leaves_the_others_waiting() {
+    let mut desk = Desk::blocking();
+    desk.add("host 10.0.0.8", 30, None).unwrap();
+    desk.add("host 10.0.0.9", 600, None).unwrap();
+    let all: Vec<EntryNumber> = desk.book.blocks().map(|(number, _)| number).collect();
+    let minute = Some(Duration::from_secs(60));
+    let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
+    let waits = desk.book.release(&all, "flushed", "uid 0", minute, now_ns, enforcer).unwrap();
+    desk.pass(40 * SECOND);
+    assert_eq!(desk.book.pending().map(|(id, _)| id).collect::<Vec<_>>(), [waits.unwrap()]);
+    let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
+    desk.book.confirm(waits, "uid 0", now_ns, enforcer).unwrap();
+    assert_eq!(desk.book.blocks().count(), 0);
+}
+
+#[test]
+fn surroundings_that_change_add_no_source_twice() {
+    let mut desk = Desk::blocking();
+    let configured = ("192.0.2.0/24", ExceptionKind::Allowed("c1".to_owned()));
+    for administrator in ["198.51.100.1", "198.51.100.2", "198.51.100.3"] {
+        desk.spare(&[configured.clone(), (administrator, ExceptionKind::Administrator)]);
+        assert_eq!(desk.book.exceptions().count(), 2);
+    }
+}
+
 #[test]
 fn what_is_allowed_no_longer_returns_unless_confirmed() {
     for confirmed in [true, false] {
@@ -448,20 +477,24 @@ fn a_stronger_action_replaces_a_weaker_one() {
 fn a_verdict_raises_a_budget_or_does_not() {
     use detector_common::policy::{Budget, BudgetKey};
     let key = BudgetKey { home: address("10.0.0.7"), destination: address("192.0.2.1") };
-    let check = |standpoint, looked_at, expected: u64| {
+    let check = |standpoint, spent: bool, looked_at, expected: u64| {
         let mut desk = Desk::blocking();
         let budget = Budget { limit: 65_536, charged: 65_536, ..Budget::default() };
         desk.enforcer.budgets.insert(key, budget);
         let pair = (key.home, key.destination);
+        if spent {
+            desk.book.budget_spent(key);
+        }
         desk.book.judged(pair, looked_at, standpoint, &mut desk.enforcer).unwrap();
         assert_eq!(desk.enforcer.budgets[&key].limit, expected, "{standpoint:?} {looked_at}");
     };
-    check(Standpoint::Scored(0.01), 40_000, 262_144);
+    check(Standpoint::Scored(0.01), true, 40_000, 262_144);
     // All of it has passed, and only a part was looked at.
-    check(Standpoint::Scored(0.01), 10_000, 65_536);
-    check(Standpoint::Scored(0.3), 65_536, 65_536);
-    check(Standpoint::Accused, 65_536, 65_536);
-    check(Standpoint::Known, 10, Budget::FREE);
+    check(Standpoint::Scored(0.01), false, 40_000, 65_536);
+    check(Standpoint::Scored(0.01), true, 10_000, 65_536);
+    check(Standpoint::Scored(0.3), true, 65_536, 65_536);
+    check(Standpoint::Accused, true, 65_536, 65_536);
+    check(Standpoint::Known, false, 10, Budget::FREE);
 }
 
 #[test]
