@@ -4,6 +4,10 @@
 //! that does not exist is an error. Command-line options win over the file; nothing here reads the
 //! environment.
 
+pub mod api;
+pub mod notify;
+pub mod store;
+
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -47,6 +51,9 @@ pub struct Config {
     pub model: ModelChoice,
     pub baseline: Baseline,
     pub allow: Vec<Entry>,
+    pub store: store::Store,
+    pub api: api::Api,
+    pub notify: notify::Notify,
     pub log: Log,
 }
 
@@ -249,6 +256,9 @@ impl Default for Config {
             model: ModelChoice::default(),
             baseline: Baseline::default(),
             allow: Vec::new(),
+            store: store::Store::default(),
+            api: api::Api::default(),
+            notify: notify::Notify::default(),
             log: Log::default(),
         }
     }
@@ -420,6 +430,8 @@ impl Config {
             checked.with_context(|| format!("block.rules has a wrong entry {}", index + 1))?;
         }
         self.check_budget()?;
+        self.store.check()?;
+        self.api.check()?;
         let ring = self.kernel.ring_buffer_bytes;
         ensure!(
             ring.is_power_of_two() && ring >= MIN_RING_BUFFER_BYTES,
@@ -492,6 +504,12 @@ impl Config {
             ("timeouts.tcp_closed_secs", self.timeouts.tcp_closed_secs),
             ("session.window_secs", self.session.window_secs),
         ]
+    }
+
+    /// Where the database is.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.store.path.clone().unwrap_or_else(|| self.state_dir.join(store::FILE))
     }
 
     /// Bytes of the kernel's flow map, all entries preallocated.

@@ -4,6 +4,7 @@
 //! flow; the agent knows all. The pure middle takes time and input as arguments.
 
 pub mod agent;
+pub mod api;
 pub mod audit;
 pub mod cli;
 pub mod commands;
@@ -20,5 +21,6 @@ pub mod sink;
 pub mod source;
 pub mod state;
 pub mod status;
+pub mod store;
 pub mod units;
 pub mod verdict;

@@ -1,0 +1,86 @@
+//! What went wrong, as RFC 9457 has it: one JSON object that names the field and the remedy.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The answer to a request that is not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Problem {
+    /// Always `about:blank`: the status says what kind it is.
+    pub r#type: &'static str,
+    /// The status in words.
+    pub title: &'static str,
+    pub status: u16,
+    /// What is wrong with this request, and what would do.
+    pub detail: String,
+    /// The field or parameter that is meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+}
+
+impl Problem {
+    #[must_use]
+    pub fn new(status: StatusCode, detail: &str) -> Self {
+        Self {
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: detail.to_owned(),
+            field: None,
+        }
+    }
+
+    /// A value that makes no sense.
+    #[must_use]
+    pub fn field(field: &str, detail: &str) -> Self {
+        let field = Some(field.to_owned());
+        Self { field, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
+    }
+
+    #[must_use]
+    pub fn not_found(detail: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    /// It cannot be done as things are.
+    #[must_use]
+    pub fn conflict(detail: &str) -> Self {
+        Self::new(StatusCode::CONFLICT, detail)
+    }
+}
+
+/// A failure of ours, such as a disk without room. A problem that was made on the way is kept.
+impl From<anyhow::Error> for Problem {
+    fn from(error: anyhow::Error) -> Self {
+        match error.downcast::<Self>() {
+            Ok(problem) => problem,
+            Err(error) => {
+                tracing::error!("failed to answer a request: {error:#}");
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "it cannot be done now: the log says why",
+                )
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.detail)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
+        let mut response = (status, axum::Json(self)).into_response();
+        let kind = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    }
+}

@@ -1,0 +1,61 @@
+//! Where the API and the dashboard are served, and to whom.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use serde::{Deserialize, Serialize};
+
+/// The HTTP server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Api {
+    pub enabled: bool,
+    pub listen: SocketAddr,
+    /// What links in messages begin with; none: the address that is listened on.
+    pub base_url: Option<String>,
+    /// Names besides the address that a browser may reach it under.
+    pub hosts: Vec<String>,
+    pub tls_certificate: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
+    /// The longest body, captures apart.
+    pub max_body_bytes: u64,
+    pub max_capture_bytes: u64,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            listen: SocketAddr::from(([127, 0, 0, 1], 5_000)),
+            base_url: None,
+            hosts: Vec::new(),
+            tls_certificate: None,
+            tls_key: None,
+            max_body_bytes: 8 << 20,
+            max_capture_bytes: 8 << 30,
+        }
+    }
+}
+
+impl Api {
+    /// Whether what is served leaves this machine only encrypted and to those who have a token.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        self.listen.ip().is_loopback()
+    }
+
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        ensure!(
+            self.tls_certificate.is_some() == self.tls_key.is_some(),
+            "api.tls_certificate and api.tls_key go together: name both or neither"
+        );
+        ensure!(
+            !self.enabled || self.is_loopback() || self.tls_key.is_some(),
+            "api.listen is {}: beyond this machine it is served with TLS only, name \
+             api.tls_certificate and api.tls_key",
+            self.listen
+        );
+        Ok(())
+    }
+}

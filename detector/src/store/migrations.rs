@@ -1,0 +1,39 @@
+//! The database's form, by version. A form is never changed once it was released: a change is a
+//! further step.
+
+use anyhow::{Context as _, ensure};
+use rusqlite::Connection;
+
+/// The steps from one version to the next, the first from an empty database.
+const STEPS: [&str; 1] = [include_str!("migrations/1.sql")];
+
+/// The version that this program reads and writes.
+pub(super) const VERSION: usize = STEPS.len();
+
+/// Brings the database to [`VERSION`], each step whole or not at all.
+///
+/// # Errors
+///
+/// A database that a later program wrote; one that cannot be written to.
+pub(super) fn migrate(connection: &mut Connection) -> anyhow::Result<()> {
+    let found = version(connection)?;
+    ensure!(
+        found <= VERSION,
+        "the database has version {found}, this program reads up to {VERSION}: use the program that \
+         wrote it, or another --db"
+    );
+    for (step, to) in STEPS.iter().zip(1..).skip(found) {
+        let transaction = connection.transaction()?;
+        transaction
+            .execute_batch(step)
+            .and_then(|()| transaction.pragma_update(None, "user_version", to))
+            .and_then(|()| transaction.commit())
+            .with_context(|| format!("failed to bring the database to version {to}"))?;
+    }
+    Ok(())
+}
+
+/// The version of a database; 0 where there is nothing in it.
+pub(super) fn version(connection: &Connection) -> anyhow::Result<usize> {
+    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
