@@ -108,6 +108,8 @@ impl Agent {
                 threshold: config.model.threshold,
                 flows: options.flows,
                 rows: false,
+                heads: config.store.enabled,
+                ledger: config.store.enabled,
                 history: config.history(),
                 allow: config.allow.clone(),
             },

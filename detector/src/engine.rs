@@ -7,9 +7,13 @@
 //! [`Book`]: crate::response::Book
 //! [`Tracker`]: crate::flow::Tracker
 
+mod kept_heads;
+pub mod ledger;
+
 use std::sync::Arc;
 use std::vec::Drain;
 
+use detector_common::flow::Direction;
 use detector_common::policy::has_ports;
 
 use crate::features::{History, HistoryConfig, HistoryCounts};
@@ -18,6 +22,9 @@ use crate::model::Model;
 use crate::response::Accusation;
 use crate::response::book::Standpoint;
 use crate::verdict::allow::Entry;
+use kept_heads::KeptHeads;
+use ledger::{Ledger, Page};
+
 use crate::verdict::{Alert, AlertId, AllowList, Judge, Judgement, evidence};
 
 /// What the engine has to tell.
@@ -54,6 +61,10 @@ pub struct EngineConfig {
     pub flows: bool,
     /// Hand every vector to [`Engine::take_rows`].
     pub rows: bool,
+    /// Keep the heads of flows, for alerts.
+    pub heads: bool,
+    /// Keep what sessions carry, for [`Engine::take_page`].
+    pub ledger: bool,
     /// Pace and bounds of the hosts' baselines.
     pub history: HistoryConfig,
     pub allow: Vec<Entry>,
@@ -93,6 +104,8 @@ pub struct Engine {
     config: EngineConfig,
     outputs: Vec<Output>,
     rows: Vec<Row>,
+    heads: KeptHeads,
+    ledger: Ledger,
     counts: EngineCounts,
 }
 
@@ -109,6 +122,8 @@ impl Engine {
             config,
             outputs: Vec::new(),
             rows: Vec::new(),
+            heads: KeptHeads::default(),
+            ledger: Ledger::default(),
             counts: EngineCounts::default(),
         })
     }
@@ -121,6 +136,22 @@ impl Engine {
     /// Takes the vectors scored since the last call.
     pub fn take_rows(&mut self) -> Drain<'_, Row> {
         self.rows.drain(..)
+    }
+
+    /// Takes what sessions carried, and how they scored, since the last call.
+    pub fn take_page(&mut self) -> Page {
+        self.ledger.take()
+    }
+
+    /// What hosts usually do.
+    #[must_use]
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// What hosts usually do, to take in what was learned before.
+    pub fn history_mut(&mut self) -> &mut History {
+        &mut self.history
     }
 
     #[must_use]
@@ -188,6 +219,9 @@ impl Engine {
                 values: self.judge.row().to_vec(),
             });
         }
+        if self.config.ledger {
+            self.ledger.judged(session, judgement.score);
+        }
         if self.config.budgets {
             self.outputs.push(judged(session, flow, sender, &judgement));
         }
@@ -197,8 +231,11 @@ impl Engine {
             && (self.config.respond || judgement.alert.is_some()))
         .then(accusation);
         match (judgement.alert, accusation) {
-            (Some(alert), accusation) => {
+            (Some(mut alert), accusation) => {
                 self.counts.alerts += u64::from(alert.revision == 1);
+                if self.config.heads {
+                    alert.heads = self.heads.of(&flow.key, outbound(flow, sender));
+                }
                 self.outputs.push(Output::Alert { alert: Box::new(alert), accusation });
             }
             (None, Some(accusation)) => self.outputs.push(Output::Again(accusation)),
@@ -210,12 +247,17 @@ impl Engine {
 /// An address and a port, as flows hold them.
 type Endpoint = ([u8; 16], [u8; 2]);
 
-/// The two ends of what `sender` sends over `flow`, the sender first.
-fn ends(flow: &FlowView, sender: Side) -> (Endpoint, Endpoint) {
-    let direction = match sender {
+/// The direction in which `sender` sends over `flow`.
+fn outbound(flow: &FlowView, sender: Side) -> Direction {
+    match sender {
         Side::Client => flow.initiator,
         Side::Server => flow.initiator.reverse(),
-    };
+    }
+}
+
+/// The two ends of what `sender` sends over `flow`, the sender first.
+fn ends(flow: &FlowView, sender: Side) -> (Endpoint, Endpoint) {
+    let direction = outbound(flow, sender);
     (flow.key.source(direction), flow.key.destination(direction))
 }
 
@@ -273,7 +315,16 @@ impl Visitor for Engine {
         }
     }
 
+    fn head(&mut self, flow: &FlowView, direction: Direction, payload_bytes: u32, bytes: &[u8]) {
+        if self.config.heads {
+            self.heads.keep(flow, direction, payload_bytes, bytes);
+        }
+    }
+
     fn session_ended(&mut self, session: &Session) {
+        if self.config.ledger {
+            self.ledger.ended(session);
+        }
         for sender in [Side::Client, Side::Server] {
             let theft = self.judge.close(session, sender);
             if session.sends_out(sender) {

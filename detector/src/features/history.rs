@@ -7,8 +7,11 @@
 
 use std::collections::HashMap;
 
+use anyhow::Context as _;
 use detector_common::parse::protocol;
 use foldhash::fast::RandomState;
+
+use serde::{Deserialize, Serialize};
 
 use crate::flow::distinct::hash;
 use crate::flow::{Session, Side};
@@ -64,6 +67,16 @@ pub struct HistoryCounts {
     pub withheld: u64,
 }
 
+/// One host's baseline in short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostLearning {
+    pub address: [u8; 16],
+    pub learning: Learning,
+    /// Receivers that are known of it, and days on which it was seen.
+    pub receivers: u64,
+    pub days: u32,
+}
+
 /// The baselines of all hosts.
 #[derive(Debug, Default)]
 pub struct History {
@@ -72,7 +85,8 @@ pub struct History {
     counts: HistoryCounts,
 }
 
-#[derive(Debug)]
+/// What was learned about one host, as it is kept between runs.
+#[derive(Debug, Serialize, Deserialize)]
 struct Host {
     first_seen_ns: u64,
     /// Days since the epoch on which it was seen last, and how many days it was seen on.
@@ -88,7 +102,7 @@ struct Host {
     sent_last_hour: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Receiver {
     first_seen_ns: u64,
     last_seen_ns: u64,
@@ -172,6 +186,42 @@ impl History {
         host.receivers.insert(receiver, first);
     }
 
+    /// What was learned about each host that was seen at `since_ns` or later, to be kept: its address
+    /// and a text that [`History::recall`] reads.
+    pub fn learned(&self, since_ns: u64) -> impl Iterator<Item = ([u8; 16], String)> {
+        let recent = move |host: &&Host| host.last_seen_ns() >= since_ns;
+        self.hosts.iter().filter(move |(_, host)| recent(host)).filter_map(|(address, host)| {
+            // Numbers and lists of them are all there is: there is nothing that JSON cannot hold.
+            Some((*address, serde_json::to_string(host).ok()?))
+        })
+    }
+
+    /// Takes in what was learned about a host in an earlier run.
+    ///
+    /// # Errors
+    ///
+    /// A text that is none of [`History::learned`] of this version; a table that is full.
+    pub fn recall(&mut self, address: [u8; 16], learned: &str) -> anyhow::Result<()> {
+        let host: Host = serde_json::from_str(learned).context("failed to read a baseline")?;
+        anyhow::ensure!(
+            self.hosts.len() < self.config.max_hosts as usize,
+            "baseline.max_hosts is {}: there is no room for all that was learned",
+            self.config.max_hosts
+        );
+        self.hosts.insert(address, host);
+        Ok(())
+    }
+
+    /// How far each host's baseline is at `now_ns`.
+    pub fn hosts(&self, now_ns: u64) -> impl Iterator<Item = HostLearning> {
+        self.hosts.iter().map(move |(address, host)| HostLearning {
+            address: *address,
+            learning: host.learning(now_ns, &self.config),
+            receivers: host.receivers.len() as u64,
+            days: host.days,
+        })
+    }
+
     /// Counts at `now_ns`.
     #[must_use]
     pub fn counts(&self, now_ns: u64) -> HistoryCounts {
@@ -200,6 +250,11 @@ impl Host {
             sent_this_hour: 0,
             sent_last_hour: 0,
         }
+    }
+
+    /// To the hour.
+    fn last_seen_ns(&self) -> u64 {
+        self.hour.saturating_add(1).saturating_mul(HOUR_NS)
     }
 
     fn see(&mut self, sent: u64, kind: u8, now_ns: u64) {
@@ -374,6 +429,22 @@ mod tests {
         check(28, 28, Learning::Ready);
         // Weeks in which it was off are no weeks of learning.
         check(2, 40, Learning::DaysLeft(15));
+    }
+
+    #[test]
+    fn what_was_learned_outlives_a_run() {
+        let before = habit(30);
+        let mut after = History::new(HistoryConfig::default());
+        for (address, learned) in before.learned(0) {
+            after.recall(address, &learned).unwrap();
+        }
+        for (receiver, sent, hour) in [(1, 1_100_000, 2), (1, 12_000_000, 2), (2, 5_000, 14)] {
+            let session = session(receiver, sent, 30, hour);
+            assert_eq!(context(&after, &session), context(&before, &session));
+        }
+        assert_eq!(after.counts(40 * DAY_NS).hosts_ready, 1);
+        assert!(before.learned(40 * DAY_NS).next().is_none());
+        assert!(after.recall([1; 16], "{}").is_err());
     }
 
     #[test]

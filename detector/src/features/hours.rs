@@ -1,5 +1,7 @@
 //! What a host uploads of one kind in each hour of the day, weekdays and weekends apart.
 
+use serde::{Deserialize, Serialize};
+
 const HOUR_NS: u64 = 3_600_000_000_000;
 /// 24 hours of a weekday, 24 of a Saturday or Sunday.
 pub(super) const SLOTS: usize = 48;
@@ -13,15 +15,16 @@ const MIN_DEVIATION: f64 = 1.0;
 const MAD_SCALE: f64 = 1.4826;
 
 /// log2(1 + bytes) of past hours by slot. Memory: 2 kB.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Hours {
+    #[serde(with = "super::array::boxed")]
     slots: Box<[Slot; SLOTS]>,
     /// The hour that is being added up, and its bytes; none before the first.
     hour: Option<u64>,
     bytes: u64,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Slot {
     values: [f32; KEPT],
     count: u32,

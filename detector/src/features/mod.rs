@@ -4,6 +4,7 @@
 //! MAC, TTL, file name, interface or absolute date, and never whether an address is private. What
 //! logs carry has a second, smaller table of its own: [`record`].
 
+mod array;
 pub mod context;
 #[cfg(test)]
 pub(crate) mod example;
@@ -17,7 +18,7 @@ pub mod session;
 mod sizes;
 
 pub use context::{Context, Learning};
-pub use history::{History, HistoryConfig, HistoryCounts};
+pub use history::{History, HistoryConfig, HistoryCounts, HostLearning};
 pub use kind::Kind;
 pub use record::{RECORD_COLUMNS, RECORD_FIELDS, Record, Timestamp, record_vector};
 pub use schema::{COLUMNS, Column, SCHEMA_NAME, index_of, schema_hash};

@@ -1,11 +1,14 @@
 //! How large things usually were: a histogram by doublings, in constant memory.
 
+use serde::{Deserialize, Serialize};
+
 /// Doublings told apart: up to a tebibyte.
 const BINS: usize = 41;
 
 /// Sizes in bytes, as many as there were in each doubling.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Sizes {
+    #[serde(with = "super::array")]
     bins: [u32; BINS],
     count: u32,
 }

@@ -47,6 +47,7 @@ pub use record::{FlowEndReason, FlowRecord, FlowView};
 pub use session::{Session, SessionCheckpoint, SessionKey, Side, Volume};
 pub use tracker::{FlowPlace, Tracker, TrackerCounts};
 
+use detector_common::flow::Direction;
 use head::dns;
 
 /// Who is told what the tracker finds.
@@ -66,6 +67,17 @@ pub trait Visitor {
         _flow: &FlowView,
         _message: &dns::Message,
         _now_ns: u64,
+    ) {
+    }
+
+    /// The first bytes of one of a flow's payloads came in. Called before any [`Visitor::judge`] that
+    /// it may bring about.
+    fn head(
+        &mut self,
+        _flow: &FlowView,
+        _direction: Direction,
+        _payload_bytes: u32,
+        _bytes: &[u8],
     ) {
     }
 

@@ -63,6 +63,10 @@ impl SessionTable {
         self.sessions.len()
     }
 
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.iter().map(|entry| &entry.session)
+    }
+
     pub(crate) fn get(&self, handle: Handle) -> Option<&Session> {
         self.sessions.get(handle).map(|entry| &entry.session)
     }

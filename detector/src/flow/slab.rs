@@ -88,6 +88,10 @@ impl<T> Slab<T> {
         Some(value)
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(|place| place.value.as_ref())
+    }
+
     /// Handles of all entries, by slot.
     pub(crate) fn handles(&self) -> Vec<Handle> {
         (0..)

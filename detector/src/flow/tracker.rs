@@ -14,7 +14,7 @@ use super::heads::Head;
 use super::names::Names;
 use super::observation::{Cause, Observation, TimeBase};
 use super::record::{FlowRecord, FlowView};
-use super::session::{OverflowPeer, Volume};
+use super::session::{OverflowPeer, Session, Volume};
 use super::sessions::SessionTable;
 use super::slab::Handle;
 use super::table::FlowTable;
@@ -46,6 +46,9 @@ pub struct TrackerCounts {
     /// Heads taken in, and those whose flow could not be held.
     pub heads: u64,
     pub heads_refused: u64,
+    /// IP bytes that home hosts sent, and those sent to them by hosts that are not home.
+    pub bytes_out: u64,
+    pub bytes_in: u64,
 }
 
 impl TrackerCounts {
@@ -88,6 +91,8 @@ pub struct Tracker {
     now_ns: u64,
     heads: u64,
     heads_refused: u64,
+    bytes_out: u64,
+    bytes_in: u64,
 }
 
 impl Tracker {
@@ -103,6 +108,8 @@ impl Tracker {
             now_ns: 0,
             heads: 0,
             heads_refused: 0,
+            bytes_out: 0,
+            bytes_in: 0,
         }
     }
 
@@ -184,6 +191,11 @@ impl Tracker {
         self.now_ns = 0;
     }
 
+    /// The sessions that are alive.
+    pub fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.all()
+    }
+
     #[must_use]
     pub fn counts(&self) -> TrackerCounts {
         TrackerCounts {
@@ -203,6 +215,8 @@ impl Tracker {
             hellos_cut: self.sessions.hellos_cut,
             heads: self.heads,
             heads_refused: self.heads_refused,
+            bytes_out: self.bytes_out,
+            bytes_in: self.bytes_in,
         }
     }
 
@@ -224,6 +238,14 @@ impl Tracker {
         }
         let now_ns = flow.view.last_seen_ns;
         self.now_ns = self.now_ns.max(now_ns);
+        let (forward, reverse) = (delta.forward.ip_bytes, delta.reverse.ip_bytes);
+        let (sends, receives) = (flow.initiator_home(), flow.responder_home());
+        self.bytes_out += if sends { forward } else { 0 } + if receives { reverse } else { 0 };
+        self.bytes_in += match (sends, receives) {
+            (true, false) => reverse,
+            (false, true) => forward,
+            _ => 0,
+        };
         let before = flow.session;
         let session = self.sessions.attach(flow, delta.resumed, &self.names, visitor);
         let Some(session) = session else {
@@ -283,6 +305,7 @@ impl Tracker {
         };
         head.dns = flow.dns_messages(&head);
         let view = flow.view;
+        visitor.head(&view, direction, payload_bytes, bytes);
         self.sessions.head(session, &view, &head, now_ns, &mut self.names, visitor);
         let Some(session) = self.sessions.get(session) else {
             return;
@@ -327,6 +350,7 @@ impl Tracker {
         else {
             return;
         };
+        *if outbound { &mut self.bytes_out } else { &mut self.bytes_in } += carried.ip_bytes;
         let (up, down) =
             if outbound { (carried, Volume::default()) } else { (Volume::default(), carried) };
         self.sessions.add_overflow(session, view, &up, &down, visitor);

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::calibrate::Calibration;
 use super::evaluate::Report;
@@ -279,6 +280,16 @@ impl Model {
         let checksum = crc32fast::hash(&bytes);
         bytes.extend_from_slice(&checksum.to_le_bytes());
         Ok(bytes)
+    }
+
+    /// Names the model: the first 64 bits of its file's SHA-256, in hexadecimal digits.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Model::to_bytes`].
+    pub fn hash(&self) -> Result<String> {
+        let digest = Sha256::digest(self.to_bytes()?);
+        Ok(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// Writes the model so that `path` holds either its former content or all of this model,

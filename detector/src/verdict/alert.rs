@@ -8,6 +8,7 @@ use detector_common::parse::protocol;
 
 use crate::flow::{FlowView, Session, SessionKey, Side};
 use crate::network::ip;
+use crate::units;
 
 use super::reasons::RULE_PREFIX;
 use super::{Severity, Technique};
@@ -99,6 +100,27 @@ impl Reason {
     }
 }
 
+/// What a score was computed from: enough to compute it again.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Basis {
+    /// In the order of the schema's columns.
+    pub vector: Vec<f32>,
+    /// Product of the doubts that the rules left, 1 where they were silent.
+    pub rules: f64,
+    /// The forest's part was cut because this is a habit of the host.
+    pub habit: bool,
+}
+
+/// The first bytes of a payload, as they were on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadBytes {
+    /// Sent by the host that leaks.
+    pub outbound: bool,
+    /// Of the whole payload, of which `bytes` are the first.
+    pub payload_bytes: u32,
+    pub bytes: Box<[u8]>,
+}
+
 /// Everything that is told about one session and sender at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alert {
@@ -145,6 +167,9 @@ pub struct Alert {
     pub action_note: Option<String>,
     /// The model's schema and hash.
     pub model: Arc<str>,
+    pub basis: Basis,
+    /// Of the flow that brought it about, where they were kept.
+    pub heads: Vec<HeadBytes>,
 }
 
 impl Alert {
@@ -152,6 +177,20 @@ impl Alert {
     #[must_use]
     pub fn seconds_to_detect(&self) -> f64 {
         self.time_ns.saturating_sub(self.first_seen_ns) as f64 / 1e9
+    }
+
+    /// One sentence that says what happened.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        let from = ip(&self.src);
+        let to = match (&self.domain, &self.dst_name) {
+            (Some(domain), _) => format!("through the domain {domain}"),
+            (None, Some(name)) => format!("to {name}"),
+            (None, None) => format!("to {}", ip(&self.dst)),
+        };
+        let sent = units::bytes(self.bytes_out);
+        let over = units::seconds(self.seconds_to_detect());
+        format!("{from} sent {sent} in {over} {to}{}", self.technique.clause())
     }
 }
 
@@ -268,6 +307,8 @@ pub(crate) mod example {
             action: ActionTaken::None,
             action_note: None,
             model: "session-1".into(),
+            basis: Basis { vector: vec![0.75], rules: 1.0, habit: false },
+            heads: Vec::new(),
         }
     }
 }

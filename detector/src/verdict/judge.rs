@@ -12,7 +12,7 @@ use crate::features::{COLUMNS, Context, SCHEMA_NAME, Sample, schema_hash, vector
 use crate::flow::{FlowView, Session, Side};
 use crate::model::Model;
 
-use super::alert::Ends;
+use super::alert::{Basis, Ends};
 use super::rules::{self, Found, Rule};
 use super::{ActionTaken, Alert, AlertId, AllowList, Severity, Technique, reasons, score};
 
@@ -165,7 +165,8 @@ impl Judge {
         };
         self.open.insert((session.id, sender), open);
         let scores = (score, raw_score);
-        let alert = self.alert(&sample, flow, &open, scores, judgement.technique, &found);
+        let ruled = (joined.rules, habit);
+        let alert = self.alert(&sample, flow, &open, scores, ruled, judgement.technique, &found);
         judgement.open = Some(open.id);
         judgement.alert = Some(alert);
         judgement
@@ -205,6 +206,7 @@ impl Judge {
         flow: &FlowView,
         open: &Open,
         (score, raw_score): (f64, f64),
+        (rules, habit): (f64, bool),
         technique: Technique,
         found: &[(&Rule, Found)],
     ) -> Alert {
@@ -244,6 +246,8 @@ impl Judge {
             action: ActionTaken::None,
             action_note: None,
             model: Arc::clone(&self.model_name),
+            basis: Basis { vector: self.row.clone(), rules, habit },
+            heads: Vec::new(),
         }
     }
 }

@@ -14,7 +14,7 @@ pub mod services;
 mod severity;
 mod technique;
 
-pub use alert::{ActionTaken, Alert, AlertId, Reason};
+pub use alert::{ActionTaken, Alert, AlertId, Basis, HeadBytes, Reason};
 pub use allow::AllowList;
 pub use judge::{Judge, Judgement};
 pub use severity::Severity;

@@ -13,7 +13,7 @@ pub enum Severity {
 const STEPS: [u64; 3] = [64 << 10, 4 << 20, 256 << 20];
 
 impl Severity {
-    const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
+    pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
 
     /// One step for each size passed, and one for a score in the upper half above the threshold.
     #[must_use]
@@ -21,6 +21,12 @@ impl Severity {
         let size = STEPS.iter().filter(|step| payload_bytes >= **step).count();
         let sure = usize::from(score >= threshold + (1.0 - threshold) / 2.0);
         Self::ALL[(size + sure).min(Self::ALL.len() - 1)]
+    }
+
+    /// 0 to 3.
+    #[must_use]
+    pub fn rank(self) -> u8 {
+        self as u8
     }
 
     #[must_use]

@@ -40,6 +40,17 @@ const BEACON_BYTES_PER_BURST: u64 = 16 << 10;
 const UPLOAD_RATIO: u64 = 3;
 
 impl Technique {
+    pub const ALL: [Self; 8] = [
+        Self::DnsTunnel,
+        Self::IcmpTunnel,
+        Self::ClearUpload,
+        Self::BeaconUpload,
+        Self::SlowDrip,
+        Self::BulkUpload,
+        Self::Tunnel,
+        Self::UnknownExfiltration,
+    ];
+
     #[must_use]
     pub fn of(sample: &Sample<'_>) -> Self {
         let heads = &sample.session.heads;
@@ -55,6 +66,52 @@ impl Technique {
             return Self::ClearUpload;
         }
         by_volume(sample)
+    }
+
+    /// How it was done, as the end of a sentence.
+    #[must_use]
+    pub fn clause(self) -> &'static str {
+        match self {
+            Self::DnsTunnel => ", hidden in the names of DNS queries",
+            Self::IcmpTunnel => ", hidden in ping payloads",
+            Self::ClearUpload => ", readable on the wire",
+            Self::BeaconUpload => ", a little at a time and again and again",
+            Self::SlowDrip => ", slowly and without a pause",
+            Self::BulkUpload => ", as fast as it goes",
+            Self::Tunnel => ", in the shape of a tunnel or a remote shell",
+            Self::UnknownExfiltration => ", in a way unlike what is usual",
+        }
+    }
+
+    /// In words for people.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::DnsTunnel => "DNS tunnel",
+            Self::IcmpTunnel => "ICMP tunnel",
+            Self::ClearUpload => "upload in clear text",
+            Self::BeaconUpload => "beacon that uploads",
+            Self::SlowDrip => "slow drip",
+            Self::BulkUpload => "bulk upload",
+            Self::Tunnel => "tunnel",
+            Self::UnknownExfiltration => "unknown exfiltration",
+        }
+    }
+
+    /// The technique's number in MITRE ATT&CK, version 16, tactic Exfiltration (TA0010) or Command
+    /// and Control (TA0011).
+    #[must_use]
+    pub fn attack_id(self) -> &'static str {
+        match self {
+            Self::DnsTunnel => "T1071.004",
+            Self::IcmpTunnel => "T1095",
+            Self::ClearUpload => "T1048.003",
+            Self::BeaconUpload => "T1020",
+            Self::SlowDrip => "T1030",
+            Self::BulkUpload => "T1048",
+            Self::Tunnel => "T1572",
+            Self::UnknownExfiltration => "T1041",
+        }
     }
 
     #[must_use]

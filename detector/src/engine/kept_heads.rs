@@ -1,0 +1,60 @@
+//! The first payload bytes of the flows that were heard of last, for whoever looks at an alert.
+
+use std::collections::{HashMap, VecDeque};
+
+use detector_common::flow::{Direction, FlowKey};
+use foldhash::fast::RandomState;
+
+use crate::flow::FlowView;
+use crate::verdict::HeadBytes;
+
+/// Flows whose heads are kept, and heads of each direction: at most 4 MiB.
+const MAX_FLOWS: usize = 4_096;
+const HEADS_EACH_WAY: usize = 2;
+
+#[derive(Debug)]
+struct Kept {
+    direction: Direction,
+    payload_bytes: u32,
+    bytes: Box<[u8]>,
+}
+
+/// The oldest flow is forgotten first.
+#[derive(Debug, Default)]
+pub(super) struct KeptHeads {
+    flows: HashMap<FlowKey, Vec<Kept>, RandomState>,
+    order: VecDeque<FlowKey>,
+}
+
+impl KeptHeads {
+    pub(super) fn keep(
+        &mut self,
+        flow: &FlowView,
+        direction: Direction,
+        payload_bytes: u32,
+        bytes: &[u8],
+    ) {
+        if !self.flows.contains_key(&flow.key) {
+            if self.order.len() >= MAX_FLOWS
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.flows.remove(&oldest);
+            }
+            self.order.push_back(flow.key);
+        }
+        let kept = self.flows.entry(flow.key).or_default();
+        if kept.iter().filter(|head| head.direction == direction).count() < HEADS_EACH_WAY {
+            kept.push(Kept { direction, payload_bytes, bytes: bytes.into() });
+        }
+    }
+
+    /// The heads of a flow in the order in which they came; `outbound` is the sender's direction.
+    pub(super) fn of(&self, key: &FlowKey, outbound: Direction) -> Vec<HeadBytes> {
+        let told = |kept: &Kept| HeadBytes {
+            outbound: kept.direction == outbound,
+            payload_bytes: kept.payload_bytes,
+            bytes: kept.bytes.clone(),
+        };
+        self.flows.get(key).map_or_else(Vec::new, |kept| kept.iter().map(told).collect())
+    }
+}

@@ -1,0 +1,202 @@
+//! What each session carried lately, and how it scored: what is remembered of ordinary traffic.
+//!
+//! Sessions are judged at least once a minute while they carry anything, and once at their end, so
+//! the differences between judgements add up to all that they carried. Bounded: what has no room is
+//! added up in one line without addresses.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use crate::flow::{Session, Side, Volume};
+
+/// Sessions told apart between two takings.
+const MAX_LINES: usize = 65_536;
+
+/// A session's two ends, the one at home first; where neither or both are, the one that opened it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Ends {
+    pub src: [u8; 16],
+    pub dst: [u8; 16],
+    pub protocol: u8,
+    /// The server's.
+    pub dst_port: u16,
+}
+
+/// What a session carried since the last taking.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Line {
+    pub name: Option<Arc<str>>,
+    pub src_home: bool,
+    pub dst_home: bool,
+    /// From `src` to `dst`: IP bytes.
+    pub bytes_out: u64,
+    pub bytes_in: u64,
+    pub packets_out: u64,
+    pub packets_in: u64,
+    /// Flows of the session so far.
+    pub flows: u64,
+    /// The highest.
+    pub score: f64,
+}
+
+/// The scores given since the last taking.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Scores {
+    pub count: u64,
+    pub highest: f64,
+    pub total: f64,
+}
+
+/// Everything since the last taking.
+#[derive(Debug, Default)]
+pub struct Page {
+    pub lines: HashMap<Ends, Line, RandomState>,
+    pub scores: Scores,
+    /// Sessions that had no room, together in the line without addresses.
+    pub joined: u64,
+}
+
+/// What was carried when it was last looked at.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    up: (u64, u64),
+    down: (u64, u64),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    marks: HashMap<u64, Mark, RandomState>,
+    page: Page,
+}
+
+impl Ledger {
+    /// A session was judged, with this score for one of its senders.
+    pub(super) fn judged(&mut self, session: &Session, score: f64) {
+        let scores = &mut self.page.scores;
+        scores.count += 1;
+        scores.total += score;
+        scores.highest = scores.highest.max(score);
+        if let Some(line) = self.note(session) {
+            line.score = line.score.max(score);
+        }
+    }
+
+    /// A session is over.
+    pub(super) fn ended(&mut self, session: &Session) {
+        self.note(session);
+        self.marks.remove(&session.id);
+    }
+
+    pub(super) fn take(&mut self) -> Page {
+        std::mem::take(&mut self.page)
+    }
+
+    fn note(&mut self, session: &Session) -> Option<&mut Line> {
+        // What a domain carried is a part of its resolver's session.
+        if session.domain.is_some() {
+            return None;
+        }
+        let counted = |volume: &Volume| (volume.ip_bytes, volume.packets);
+        let now = Mark { up: counted(&session.up), down: counted(&session.down) };
+        let before = self.marks.insert(session.id, now).unwrap_or_default();
+        let (mut ends, home_side) = ends(session);
+        let page = &mut self.page;
+        if page.lines.len() >= MAX_LINES && !page.lines.contains_key(&ends) {
+            page.joined += 1;
+            ends = Ends::default();
+        }
+        let line = page.lines.entry(ends).or_default();
+        let since = |now: (u64, u64), before: (u64, u64)| {
+            (now.0.saturating_sub(before.0), now.1.saturating_sub(before.1))
+        };
+        let (up, down) = (since(now.up, before.up), since(now.down, before.down));
+        let client_first = home_side == Side::Client;
+        let (out, back) = if client_first { (up, down) } else { (down, up) };
+        line.bytes_out += out.0;
+        line.packets_out += out.1;
+        line.bytes_in += back.0;
+        line.packets_in += back.1;
+        line.flows = line.flows.max(session.flows);
+        let homes = (session.client_home, session.server_home);
+        (line.src_home, line.dst_home) = if client_first { homes } else { (homes.1, homes.0) };
+        let name = if client_first { &session.name } else { &session.client_name };
+        if name.is_some() {
+            line.name.clone_from(name);
+        }
+        Some(line)
+    }
+}
+
+fn ends(session: &Session) -> (Ends, Side) {
+    let key = &session.key;
+    let (server, dst_port, protocol) = match session.overflow {
+        Some(peer) => (peer.address, peer.port, peer.protocol),
+        None => (key.server, key.server_port, key.protocol),
+    };
+    if session.server_home && !session.client_home {
+        (Ends { src: server, dst: key.client, protocol, dst_port }, Side::Server)
+    } else {
+        (Ends { src: key.client, dst: server, protocol, dst_port }, Side::Client)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::example;
+    use crate::flow::SessionKey;
+    use crate::network::octets;
+
+    fn session(client_home: bool, server_home: bool) -> Session {
+        let key = SessionKey {
+            client: octets([10, 0, 0, 7].into()),
+            server: octets([192, 0, 2, 1].into()),
+            protocol: 6,
+            server_port: 443,
+        };
+        Session { client_home, server_home, ..example::session(key) }
+    }
+
+    fn carry(session: &mut Session, up: u64, down: u64) {
+        session.up = Volume { packets: 1, ip_bytes: up, ..Volume::default() };
+        session.down = Volume { packets: 1, ip_bytes: down, ..Volume::default() };
+    }
+
+    #[test]
+    fn differences_add_up_to_what_was_carried() {
+        let mut ledger = Ledger::default();
+        let mut session = session(true, false);
+        let (mut out, mut back) = (0, 0);
+        for (up, down) in [(100, 10), (150, 10), (150, 70), (900, 80)] {
+            carry(&mut session, up, down);
+            ledger.judged(&session, 0.25);
+            let page = ledger.take();
+            assert_eq!((page.lines.len(), page.scores.count), (1, 1));
+            out += page.lines.values().map(|line| line.bytes_out).sum::<u64>();
+            back += page.lines.values().map(|line| line.bytes_in).sum::<u64>();
+        }
+        ledger.ended(&session);
+        assert_eq!((out, back), (900, 80));
+        assert!(ledger.marks.is_empty());
+    }
+
+    #[test]
+    fn the_end_at_home_comes_first() {
+        let check = |client_home, server_home, src: [u8; 4], bytes_out| {
+            let mut ledger = Ledger::default();
+            let mut session = session(client_home, server_home);
+            carry(&mut session, 100, 10);
+            ledger.judged(&session, 0.5);
+            let page = ledger.take();
+            let (ends, line) = page.lines.iter().next().unwrap();
+            assert_eq!((ends.src, line.bytes_out), (octets(src.into()), bytes_out));
+            assert_eq!(ends.dst_port, 443);
+        };
+        check(true, false, [10, 0, 0, 7], 100);
+        check(true, true, [10, 0, 0, 7], 100);
+        check(false, true, [192, 0, 2, 1], 10);
+        check(false, false, [10, 0, 0, 7], 100);
+    }
+}
