@@ -68,7 +68,7 @@ const MAY_NAME: [(&str, &[&str]); 20] = [
     ("audit", &["response", "network", "units"]),
     ("state", &["network", "units"]),
     ("sink", &["flow", "response", "verdict", "network", "units"]),
-    ("store", &["flow", "response", "verdict", "status", "network", "units"]),
+    ("store", &["features", "flow", "response", "verdict", "network", "units"]),
     ("notify", &["flow", "response", "verdict", "status", "network", "units"]),
     ("config", &["features", "flow", "response", "verdict", "network", "units"]),
     ("cli", &["config", "flow", "response", "network", "units"]),

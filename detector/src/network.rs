@@ -94,6 +94,14 @@ impl Network {
         if self.0.length == 128 { ip(&self.0.address).to_string() } else { self.to_string() }
     }
 
+    /// The first and the last address inside, as flows hold them.
+    #[must_use]
+    pub fn bounds(&self) -> ([u8; 16], [u8; 16]) {
+        let rest = u128::MAX.checked_shr(self.0.length).unwrap_or(0);
+        let first = u128::from_be_bytes(self.0.address);
+        (self.0.address, (first | rest).to_be_bytes())
+    }
+
     /// The key of a longest-prefix map.
     #[must_use]
     pub fn prefix(&self) -> Prefix {

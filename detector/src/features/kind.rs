@@ -37,9 +37,17 @@ impl Kind {
     /// Names of the columns, in order.
     #[must_use]
     pub fn columns(self) -> Vec<&'static str> {
+        self.meanings().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// Names of the columns and what each means, in order.
+    #[must_use]
+    pub fn meanings(self) -> Vec<(&'static str, &'static str)> {
         match self {
-            Self::Session => COLUMNS.iter().map(|column| column.name).collect(),
-            Self::Record => RECORD_COLUMNS.iter().map(|column| column.name).collect(),
+            Self::Session => COLUMNS.iter().map(|column| (column.name, column.meaning)).collect(),
+            Self::Record => {
+                RECORD_COLUMNS.iter().map(|column| (column.name, column.meaning)).collect()
+            }
         }
     }
 }

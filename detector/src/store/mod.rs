@@ -5,6 +5,7 @@
 //! own and never wait for it. A write returns once it is on the disk. What cannot be written is an
 //! error for whoever asked, is counted by reason, and never stops anything else.
 
+pub mod alerts;
 mod health;
 mod migrations;
 mod writer;
@@ -160,4 +161,4 @@ fn open_for_reading(path: &Path) -> anyhow::Result<Connection> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use super::*;
 
 /// A folder that is removed at the end.
-pub(super) struct Folder(pub(super) PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let path =
             std::env::temp_dir().join(format!("detector-store-{}-{name}", std::process::id()));
         drop(fs::remove_dir_all(&path));
@@ -16,7 +16,7 @@ impl Folder {
         Self(path)
     }
 
-    pub(super) fn database(&self) -> PathBuf {
+    pub(crate) fn database(&self) -> PathBuf {
         self.0.join("detector.db")
     }
 }

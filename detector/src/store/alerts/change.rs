@@ -1,0 +1,104 @@
+//! What people say of alerts.
+
+use rusqlite::{Connection, params};
+
+/// How far people are with an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marking {
+    Open,
+    Acknowledged,
+    Closed,
+}
+
+impl Marking {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Acknowledged => "acknowledged",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// What a person found an alert to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Labelled {
+    Benign,
+    Confirmed,
+}
+
+impl Labelled {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Benign => "benign",
+            Self::Confirmed => "confirmed",
+        }
+    }
+}
+
+/// Marks an alert. False where it was marked so before.
+///
+/// # Errors
+///
+/// A database that cannot be written to.
+pub fn mark(
+    connection: &Connection,
+    key: i64,
+    marking: Marking,
+    who: &str,
+    time_ns: u64,
+) -> anyhow::Result<bool> {
+    let changed = connection
+        .prepare_cached("UPDATE alerts SET status = ?1 WHERE key = ?2 AND status <> ?1")?
+        .execute(params![marking.name(), key])?;
+    if changed != 0 {
+        super::note_action(connection, key, time_ns, marking.name())?;
+        tracing::debug!("an alert was marked {} by {who}", marking.name());
+    }
+    Ok(changed != 0)
+}
+
+/// Says what an alert was, closes it, and keeps its vector as a sample to train on.
+///
+/// # Errors
+///
+/// A database that cannot be written to.
+pub fn resolve(
+    connection: &Connection,
+    key: i64,
+    label: Labelled,
+    schema_hash: &str,
+    who: &str,
+    time_ns: u64,
+) -> anyhow::Result<()> {
+    mark(connection, key, Marking::Closed, who, time_ns)?;
+    connection
+        .execute("UPDATE alerts SET resolution = ? WHERE key = ?", params![label.name(), key])?;
+    connection.execute(
+        "INSERT OR REPLACE INTO samples (time_ns, label, alert, schema_hash, vector, who)
+         SELECT ?, ?, key, ?, vector, ? FROM alert_evidence WHERE key = ?",
+        params![time_ns as i64, label == Labelled::Confirmed, schema_hash, who, key],
+    )?;
+    Ok(())
+}
+
+/// Adds a note to an alert.
+///
+/// # Errors
+///
+/// A database that cannot be written to.
+pub fn add_note(
+    connection: &Connection,
+    key: i64,
+    who: &str,
+    text: &str,
+    time_ns: u64,
+) -> anyhow::Result<()> {
+    connection.execute(
+        "INSERT INTO alert_notes (alert, time_ns, who, text) VALUES (?, ?, ?, ?)",
+        params![key, time_ns as i64, who, text],
+    )?;
+    Ok(())
+}

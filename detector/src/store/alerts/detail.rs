@@ -1,0 +1,284 @@
+//! Everything that is known of one alert.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::row::{AlertRow, COLUMNS, PublicId, severity_name};
+use crate::features::Kind;
+use crate::units::rfc3339;
+use crate::verdict::{HeadBytes, Reason};
+
+/// Alerts that are shown beside one.
+const RELATED: u32 = 10;
+/// How near in time they must be: a day.
+const RELATED_NS: i64 = 86_400_000_000_000;
+
+/// One part of what speaks for an alert.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ReasonLine {
+    /// A column, `others`, `bias`, or a rule after `rule:`.
+    pub feature: String,
+    pub value: Option<f32>,
+    /// A part of the sum that is `raw_score`; 0 for a rule.
+    pub contribution: f64,
+    pub text: String,
+}
+
+impl ReasonLine {
+    pub(super) fn of(reason: &Reason) -> Self {
+        Self {
+            feature: reason.feature.to_string(),
+            value: reason.value,
+            contribution: reason.contribution,
+            text: reason.text.clone(),
+        }
+    }
+}
+
+/// The first bytes of a payload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HeadLine {
+    /// `out`: sent by the host that leaks; `in`.
+    pub direction: String,
+    pub hex: String,
+    /// Of the whole payload.
+    pub bytes: u32,
+}
+
+impl HeadLine {
+    pub(super) fn of(head: &HeadBytes) -> Self {
+        Self {
+            direction: if head.outbound { "out" } else { "in" }.to_owned(),
+            hex: head.bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+            bytes: head.payload_bytes,
+        }
+    }
+}
+
+/// The counters of an alert at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Point {
+    pub time: String,
+    /// `opened`, `grew`, `worsened`, or what was done: `blocked`, `released`, …
+    pub what: String,
+    pub bytes_out: u64,
+    pub bytes_in: u64,
+    pub score: f64,
+    pub severity: &'static str,
+}
+
+/// What a person wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Note {
+    pub time: String,
+    pub who: String,
+    pub text: String,
+}
+
+/// A column of the vector.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Cell {
+    pub column: String,
+    pub value: f32,
+    /// What the column means.
+    pub meaning: String,
+}
+
+/// An alert with all that belongs to it.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Detail {
+    #[serde(flatten)]
+    pub alert: AlertRow,
+    /// The forest's output.
+    pub raw_score: f64,
+    pub seconds_to_detect: f64,
+    pub community_id: String,
+    pub ja4: Option<String>,
+    pub model: String,
+    pub model_hash: String,
+    pub config_hash: String,
+    /// They add up to `raw_score`, rules apart.
+    pub reasons: Vec<ReasonLine>,
+    pub timeline: Vec<Point>,
+    pub heads: Vec<HeadLine>,
+    pub notes: Vec<Note>,
+    pub vector: Vec<Cell>,
+    pub related: Vec<AlertRow>,
+}
+
+/// What an alert was judged on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evidence {
+    pub vector: Vec<f32>,
+    pub rules: f64,
+    pub habit: bool,
+    pub score: f64,
+    pub raw_score: f64,
+    pub model: String,
+    pub model_hash: String,
+    pub config_hash: String,
+    pub reasons: Vec<ReasonLine>,
+    pub heads: Vec<HeadLine>,
+}
+
+/// The key of an alert.
+///
+/// # Errors
+///
+/// A database that cannot be read.
+pub fn key_of(connection: &Connection, id: PublicId) -> anyhow::Result<Option<i64>> {
+    Ok(connection
+        .prepare_cached("SELECT key FROM alerts WHERE id = ? AND analysis = ?")?
+        .query_row(params![id.id as i64, id.analysis], |row| row.get(0))
+        .optional()?)
+}
+
+/// An alert whole; none where there is no such alert.
+///
+/// # Errors
+///
+/// A database that cannot be read.
+pub fn detail(connection: &Connection, id: PublicId) -> anyhow::Result<Option<Detail>> {
+    let sql = format!(
+        "SELECT {COLUMNS}, a.raw_score, a.time_ns - a.first_seen_ns, a.community_id, a.ja4
+         FROM alerts a WHERE a.id = ? AND a.analysis = ?"
+    );
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok((
+            AlertRow::read(row)?,
+            row.get::<_, f64>(31)?,
+            row.get::<_, i64>(32)? as f64 / 1e9,
+            row.get::<_, String>(33)?,
+            row.get::<_, Option<String>>(34)?,
+        ))
+    };
+    let found = connection.query_row(&sql, params![id.id as i64, id.analysis], read).optional()?;
+    let Some((alert, raw_score, seconds_to_detect, community_id, ja4)) = found else {
+        return Ok(None);
+    };
+    let key = alert.key;
+    let Some(evidence) = evidence(connection, key)? else { return Ok(None) };
+    Ok(Some(Detail {
+        raw_score,
+        seconds_to_detect,
+        community_id,
+        ja4,
+        timeline: timeline(connection, key)?,
+        notes: notes(connection, key)?,
+        related: related(connection, &alert)?,
+        vector: cells(&alert.origin, &evidence.vector),
+        alert,
+        model: evidence.model,
+        model_hash: evidence.model_hash,
+        config_hash: evidence.config_hash,
+        reasons: evidence.reasons,
+        heads: evidence.heads,
+    }))
+}
+
+/// What an alert was judged on; none where there is no such alert.
+///
+/// # Errors
+///
+/// A database that cannot be read.
+pub fn evidence(connection: &Connection, key: i64) -> anyhow::Result<Option<Evidence>> {
+    let read = |row: &rusqlite::Row<'_>| {
+        let vector: Vec<u8> = row.get(0)?;
+        Ok((
+            Evidence {
+                vector: floats(&vector),
+                rules: row.get(1)?,
+                habit: row.get(2)?,
+                model: row.get(3)?,
+                model_hash: row.get(4)?,
+                config_hash: row.get(5)?,
+                reasons: Vec::new(),
+                heads: Vec::new(),
+                score: row.get(8)?,
+                raw_score: row.get(9)?,
+            },
+            row.get::<_, String>(6)?,
+            row.get::<_, String>(7)?,
+        ))
+    };
+    let found = connection
+        .prepare_cached(
+            "SELECT vector, rules, habit, model, model_hash, config_hash, reasons, heads, score, raw_score
+             FROM alert_evidence JOIN alerts USING (key) WHERE key = ?",
+        )?
+        .query_row([key], read)
+        .optional()?;
+    let Some((mut evidence, reasons, heads)) = found else { return Ok(None) };
+    evidence.reasons = serde_json::from_str(&reasons)?;
+    evidence.heads = serde_json::from_str(&heads)?;
+    Ok(Some(evidence))
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    let (values, _) = bytes.as_chunks::<4>();
+    values.iter().map(|value| f32::from_le_bytes(*value)).collect()
+}
+
+fn timeline(connection: &Connection, key: i64) -> anyhow::Result<Vec<Point>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT time_ns, what, bytes_out, bytes_in, score, severity FROM alert_points
+         WHERE alert = ? ORDER BY time_ns, what = 'opened' DESC",
+    )?;
+    let points = statement.query_map([key], |row| {
+        Ok(Point {
+            time: rfc3339(row.get::<_, i64>(0)?.unsigned_abs()),
+            what: row.get(1)?,
+            bytes_out: row.get(2)?,
+            bytes_in: row.get(3)?,
+            score: row.get(4)?,
+            severity: severity_name(row.get(5)?),
+        })
+    })?;
+    Ok(points.collect::<rusqlite::Result<_>>()?)
+}
+
+fn notes(connection: &Connection, key: i64) -> anyhow::Result<Vec<Note>> {
+    let mut statement = connection
+        .prepare_cached("SELECT time_ns, who, text FROM alert_notes WHERE alert = ? ORDER BY id")?;
+    let notes = statement.query_map([key], |row| {
+        let time = rfc3339(row.get::<_, i64>(0)?.unsigned_abs());
+        Ok(Note { time, who: row.get(1)?, text: row.get(2)? })
+    })?;
+    Ok(notes.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Others of the same sender or receiver, about the same time.
+fn related(connection: &Connection, alert: &AlertRow) -> anyhow::Result<Vec<AlertRow>> {
+    let near = |column: &str| {
+        format!(
+            "SELECT key FROM (SELECT b.key FROM alerts b JOIN alerts own ON own.key = ?1
+             WHERE b.{column} = own.{column} AND b.key <> ?1
+               AND b.key BETWEEN ?1 - {RELATED_NS} AND ?1 + {RELATED_NS}
+             ORDER BY b.key DESC LIMIT {RELATED})"
+        )
+    };
+    let sql = format!(
+        "SELECT {COLUMNS} FROM alerts a WHERE a.key IN ({} UNION {}) ORDER BY a.key DESC LIMIT {RELATED}",
+        near("src"),
+        near("dst")
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map([alert.key], AlertRow::read)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The vector with its columns' names, those of the schema that fits its length.
+fn cells(origin: &str, vector: &[f32]) -> Vec<Cell> {
+    let kind = if origin == "record" { Kind::Record } else { Kind::Session };
+    let columns = kind.meanings();
+    if columns.len() != vector.len() {
+        return Vec::new();
+    }
+    let cell = |((column, meaning), value): ((&str, &str), &f32)| Cell {
+        column: column.to_owned(),
+        value: *value,
+        meaning: meaning.to_owned(),
+    };
+    columns.into_iter().zip(vector).map(cell).collect()
+}

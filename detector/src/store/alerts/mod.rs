@@ -1,0 +1,16 @@
+//! Alerts: one row each, what each was judged on, its counters over time, and what people said of it.
+
+mod change;
+mod detail;
+mod insert;
+mod row;
+mod search;
+
+pub use change::{Labelled, Marking, add_note, mark, resolve};
+pub use detail::{Detail, Evidence, HeadLine, Note, Point, ReasonLine, detail, evidence, key_of};
+pub use insert::{NewAlert, Origin, insert, note_action};
+pub use row::{AlertRow, PublicId};
+pub use search::{Filter, Found, search};
+
+#[cfg(test)]
+mod tests;
