@@ -8,7 +8,6 @@
 //! [`Tracker`]: crate::flow::Tracker
 
 mod kept_heads;
-pub mod ledger;
 
 use std::sync::Arc;
 use std::vec::Drain;
@@ -17,13 +16,13 @@ use detector_common::flow::Direction;
 use detector_common::policy::has_ports;
 
 use crate::features::{History, HistoryConfig, HistoryCounts};
+use crate::flow::ledger::{Ledger, Page};
 use crate::flow::{FlowRecord, FlowView, Session, SessionCheckpoint, Side, Visitor};
 use crate::model::Model;
 use crate::response::Accusation;
 use crate::response::book::Standpoint;
 use crate::verdict::allow::Entry;
 use kept_heads::KeptHeads;
-use ledger::{Ledger, Page};
 
 use crate::verdict::{Alert, AlertId, AllowList, Judge, Judgement, evidence};
 

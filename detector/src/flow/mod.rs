@@ -18,6 +18,7 @@ pub mod head;
 mod heads;
 pub(crate) mod index;
 pub mod information;
+pub mod ledger;
 mod live_domain;
 mod live_flow;
 mod live_session;

@@ -6,8 +6,12 @@
 //! error for whoever asked, is counted by reason, and never stops anything else.
 
 pub mod alerts;
+pub mod baselines;
+pub mod captures;
 mod health;
 mod migrations;
+pub mod traffic;
+pub mod upkeep;
 mod writer;
 
 use std::fs;

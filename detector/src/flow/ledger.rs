@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use crate::flow::{Session, Side, Volume};
+use super::{Session, Side, Volume};
 
 /// Sessions told apart between two takings.
 const MAX_LINES: usize = 65_536;
@@ -65,15 +65,16 @@ struct Mark {
     down: (u64, u64),
 }
 
+/// What the sessions carry, page by page. Its memory is bounded by the sessions that are alive.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub struct Ledger {
     marks: HashMap<u64, Mark, RandomState>,
     page: Page,
 }
 
 impl Ledger {
     /// A session was judged, with this score for one of its senders.
-    pub(super) fn judged(&mut self, session: &Session, score: f64) {
+    pub fn judged(&mut self, session: &Session, score: f64) {
         let scores = &mut self.page.scores;
         scores.count += 1;
         scores.total += score;
@@ -84,12 +85,13 @@ impl Ledger {
     }
 
     /// A session is over.
-    pub(super) fn ended(&mut self, session: &Session) {
+    pub fn ended(&mut self, session: &Session) {
         self.note(session);
         self.marks.remove(&session.id);
     }
 
-    pub(super) fn take(&mut self) -> Page {
+    /// Takes the page and begins a new one.
+    pub fn take(&mut self) -> Page {
         std::mem::take(&mut self.page)
     }
 
@@ -144,9 +146,9 @@ fn ends(session: &Session) -> (Ends, Side) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::SessionKey;
+    use super::super::example;
     use super::*;
-    use crate::features::example;
-    use crate::flow::SessionKey;
     use crate::network::octets;
 
     fn session(client_home: bool, server_home: bool) -> Session {
