@@ -5,9 +5,12 @@
 //! a thread of its own and is dropped, counted, rather than waited for. Nothing here runs per
 //! packet.
 
+mod recorder;
 mod requests;
 mod respond;
 mod surroundings;
+mod traffic;
+mod views;
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -35,8 +38,12 @@ use crate::source::kernel::interfaces::{Selection, Watcher};
 use crate::source::kernel::{Accounting, Change, KernelSource, News, Start};
 use crate::state::State;
 use crate::status::Status;
+use crate::store::Store;
 use crate::verdict::Alert;
+use recorder::{Entry, Recorder};
 use surroundings::Lookout;
+use traffic::Pages;
+use views::Looks;
 
 /// What the sinks are handed.
 #[derive(Debug)]
@@ -67,6 +74,10 @@ pub struct Agent {
     latest: Option<(FlowKey, FlowCounters)>,
     changed: Vec<(FlowKey, FlowCounters)>,
     rate: Rate,
+    looks: Looks,
+    /// None where nothing is stored.
+    recorder: Option<Recorder>,
+    pages: Pages,
 }
 
 /// How a run begins and ends.
@@ -98,8 +109,10 @@ impl Agent {
         model: Arc<Model>,
         options: RunOptions,
         sink: Queue<Told>,
+        store: Option<Store>,
     ) -> anyhow::Result<Self> {
         let selection = Selection::new(&config.interfaces)?;
+        let model_hash = model.hash()?;
         let engine = Engine::new(
             model,
             EngineConfig {
@@ -108,8 +121,8 @@ impl Agent {
                 threshold: config.model.threshold,
                 flows: options.flows,
                 rows: false,
-                heads: config.store.enabled,
-                ledger: config.store.enabled,
+                heads: store.is_some(),
+                ledger: store.is_some(),
                 history: config.history(),
                 allow: config.allow.clone(),
             },
@@ -139,7 +152,14 @@ impl Agent {
             latest: None,
             changed: Vec::new(),
             rate: Rate::default(),
+            looks: Looks::default(),
+            recorder: None,
+            pages: Pages::default(),
         };
+        if let Some(store) = store {
+            agent.recall(&store);
+            agent.recorder = Some(traffic::recorder(store, config, &model_hash));
+        }
         // Before a packet is seen: what must not be cut off is not held up for a moment either.
         agent.take_office(config)?;
         agent.attach(config)?;
@@ -188,6 +208,7 @@ impl Agent {
                 Wakeup::Interfaces => self.rescan()?,
                 Wakeup::Poll => {
                     self.poll()?;
+                    self.record_traffic()?;
                     let status = self.status()?;
                     self.sink.offer(Told::Status(status));
                 }
@@ -330,6 +351,7 @@ impl Agent {
         self.poll()?;
         self.tracker.finish(&mut self.engine);
         self.act()?;
+        self.record_last()?;
         let accounting = self.kernel.accounting()?;
         let totals = &accounting.totals;
         if self.kernel.records_unknown() != 0 {

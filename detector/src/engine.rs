@@ -137,6 +137,16 @@ impl Engine {
         self.rows.drain(..)
     }
 
+    /// Judges by another model from now on, with its own threshold unless one was configured. Open
+    /// alerts stay open.
+    ///
+    /// # Errors
+    ///
+    /// A model of another schema than this program's.
+    pub fn use_model(&mut self, model: Arc<Model>) -> anyhow::Result<()> {
+        self.judge.use_model(model, self.config.threshold)
+    }
+
     /// Takes what sessions carried, and how they scored, since the last call.
     pub fn take_page(&mut self) -> Page {
         self.ledger.take()

@@ -24,3 +24,4 @@ pub mod status;
 pub mod store;
 pub mod units;
 pub mod verdict;
+pub mod wall;

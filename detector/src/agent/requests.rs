@@ -119,6 +119,11 @@ impl Agent {
                 Ok(Answer::Raised { budget: self.budget_line(&key, &budget, now_ns) })
             }
             Request::Status {} => self.status_reply(now_ns),
+            Request::Sessions { sort, limit } => self.session_lines(*sort, *limit),
+            Request::Baselines {} => self.baseline_lines(),
+            Request::Interfaces {} => self.interface_lines(),
+            Request::Watch { name } => self.say_interface(name, true),
+            Request::Unwatch { name } => self.say_interface(name, false),
         }
     }
 

@@ -16,6 +16,7 @@ use crate::state::{Kept, KeptAllow, KeptRelease};
 use crate::units::rfc3339;
 use crate::verdict::allow::Entry;
 use crate::verdict::{ActionTaken, Alert};
+use crate::wall;
 
 impl Agent {
     /// The tick it is now, as time.
@@ -141,6 +142,9 @@ impl Agent {
             match output {
                 Output::Alert { mut alert, accusation } => {
                     self.respond_to(&mut alert, accusation.as_deref())?;
+                    if let Some(recorder) = &self.recorder {
+                        recorder.offer(super::Entry::Alert(alert.clone()));
+                    }
                     self.sink.offer(Told::Alert(alert));
                 }
                 Output::Again(accusation) => {
@@ -242,6 +246,10 @@ impl Agent {
     pub(super) fn note_changes(&mut self) {
         for change in self.book.take_changes() {
             say(&change);
+            if let (Some(recorder), Some(alert)) = (&self.recorder, change.alert) {
+                let (time_ns, what) = (wall::now_ns(), change.action);
+                recorder.offer(super::Entry::Action { alert, time_ns, what });
+            }
             self.record(change);
         }
     }
@@ -264,11 +272,8 @@ impl Agent {
     }
 
     fn record(&mut self, change: Change) {
-        let time_ns = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(0));
         self.audit.record(Record {
-            time: rfc3339(time_ns),
+            time: rfc3339(wall::now_ns()),
             who: change.who,
             action: Action::of(change.action),
             target: change.target,

@@ -6,7 +6,6 @@ use std::io::{self, BufWriter, Write};
 
 use anyhow::{Context as _, bail};
 
-use super::control::now_ns;
 use super::listing::{Column, Listing, counted, json, short_time};
 use crate::audit::{History, Record, read};
 use crate::cli::LiveFormat;
@@ -14,6 +13,7 @@ use crate::cli::control::Audit;
 use crate::config::Config;
 use crate::features::Timestamp;
 use crate::units;
+use crate::wall::now_ns;
 
 /// # Errors
 ///

@@ -7,7 +7,7 @@ use std::io::{self, BufWriter, Write};
 
 use anyhow::{Context as _, bail};
 
-use super::control::{ask, now_ns, present, show, waiting};
+use super::control::{ask, present, show, waiting};
 use super::listing::{Column, Listing, ago, counted, json, left};
 use crate::cli::control::{Blocks, BlocksAdd, BlocksCommand, BlocksVerify, ExportFormat, Reach};
 use crate::config::Config;
@@ -15,6 +15,7 @@ use crate::control::{Answer, BlockLine, EffectWanted, Pending, Request, VerifyLi
 use crate::network::Network;
 use crate::response::Target;
 use crate::units;
+use crate::wall::now_ns;
 
 /// # Errors
 ///

@@ -1,7 +1,6 @@
 //! What the commands that talk to the agent share: asking it, and showing what it answers.
 
 use std::io::{self, BufWriter, Write};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 
@@ -12,6 +11,7 @@ use crate::cli::control::{Listed, Reach};
 use crate::config::Config;
 use crate::control::{Answer, Pending, Request, client};
 use crate::units;
+use crate::wall;
 
 /// Asks the agent that is meant and shows its answer.
 ///
@@ -34,7 +34,7 @@ pub(super) fn show(
 /// An output that cannot be written to.
 pub(super) fn present(answer: &Answer, listed: Listed) -> anyhow::Result<()> {
     let mut output = BufWriter::new(io::stdout().lock());
-    write(&mut output, answer, listed.format, now_ns())
+    write(&mut output, answer, listed.format, wall::now_ns())
         .and_then(|()| output.flush())
         .context("failed to write the answer")
 }
@@ -48,12 +48,6 @@ pub(super) fn ask(reach: &Reach, config: &Config, request: &Request) -> anyhow::
         tracing::info!("no detector runs in this network namespace: asking the one of {name}");
     }
     client::ask(&choice.path, request)
-}
-
-/// Nanoseconds since the epoch.
-pub(super) fn now_ns() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn write(
@@ -96,6 +90,8 @@ pub(super) fn table(output: &mut impl Write, answer: &Answer, now_ns: u64) -> io
         Answer::Budgets { budgets, more } => budgets::list(output, budgets, *more),
         Answer::Raised { budget } => budgets::raised(output, budget),
         Answer::Status(status) => status::shown(output, status),
+        // Asked for by the API alone, which has a page for each.
+        Answer::Sessions { .. } | Answer::Baselines { .. } | Answer::Interfaces { .. } => Ok(()),
     }
 }
 

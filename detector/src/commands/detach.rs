@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use anyhow::Context as _;
 use nix::unistd::{Uid, User};
 
-use super::control::now_ns;
 use super::listing::counted;
 use crate::audit::{Action, AuditLog, Record};
 use crate::cli::LiveFormat;
@@ -14,6 +13,7 @@ use crate::config::Config;
 use crate::control::Peer;
 use crate::source::kernel::{Detached, detach_all};
 use crate::units::rfc3339;
+use crate::wall::now_ns;
 
 /// # Errors
 ///

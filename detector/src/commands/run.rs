@@ -18,6 +18,7 @@ use crate::control::server::{Call, Server};
 use crate::instance::instance_dir;
 use crate::sink::{JsonSink, Sink, Style, TableSink, queue};
 use crate::status::Status;
+use crate::store::Store;
 
 /// Alerts, records and status lines that wait for a slow reader of standard output.
 const QUEUE_LENGTH: usize = 16_384;
@@ -38,6 +39,7 @@ pub fn run(args: Run, mut config: Config) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("failed to start the runtime")?;
+    let store = open_store(&config);
     let (queue, told) = queue::bounded(QUEUE_LENGTH);
     let format = args.format;
     let printer = thread::spawn(move || print(told, format));
@@ -48,7 +50,7 @@ pub fn run(args: Run, mut config: Config) -> anyhow::Result<()> {
             adopt: args.adopt,
             keep_enforcing: args.keep_enforcing,
         };
-        let agent = Agent::start(&config, model, options, queue.clone())?;
+        let agent = Agent::start(&config, model, options, queue.clone(), store.clone())?;
         let calls = listen(&config);
         tracing::info!("mode {}; stop with Ctrl-C", config.mode);
         agent.run(stop, calls).await
@@ -58,6 +60,17 @@ pub fn run(args: Run, mut config: Config) -> anyhow::Result<()> {
     let printed = printer.join().map_err(|_| anyhow!("the writer of results panicked"))?;
     summary?;
     printed.context("failed to write results")
+}
+
+/// The database. Without it everything is still seen, judged and blocked, and it is said that nothing
+/// is remembered.
+fn open_store(config: &Config) -> Option<Store> {
+    if !config.store.enabled {
+        return None;
+    }
+    Store::open(&config.database())
+        .inspect_err(|error| tracing::error!("nothing is remembered of this run: {error:#}"))
+        .ok()
 }
 
 /// Where commands come from. Without a socket it watches and blocks all the same, and says that nobody

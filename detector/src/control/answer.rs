@@ -58,6 +58,15 @@ pub enum Answer {
     Raised {
         budget: BudgetLine,
     },
+    Sessions {
+        sessions: Vec<SessionLine>,
+    },
+    Baselines {
+        hosts: Vec<BaselineLine>,
+    },
+    Interfaces {
+        interfaces: Vec<InterfaceLine>,
+    },
     Status(StatusReply),
 }
 
@@ -248,6 +257,60 @@ pub struct BudgetLine {
     pub held_secs: Option<f64>,
     /// `open`, `held`, `free`, …
     pub state: String,
+}
+
+/// A session that is alive.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionLine {
+    /// The end at home; where neither or both are, the one that opened the session.
+    pub src: IpAddr,
+    pub dst: IpAddr,
+    /// The server's.
+    pub dst_port: u16,
+    pub protocol: String,
+    pub name: Option<String>,
+    /// IP bytes from `src`, and to it.
+    pub bytes_out: u64,
+    pub bytes_in: u64,
+    pub packets_out: u64,
+    pub packets_in: u64,
+    pub flows: u64,
+    /// IP bytes a second from `src` since the last look, else since it began.
+    pub rate: f64,
+    pub started: String,
+    pub last_seen: String,
+}
+
+/// How far a host's baseline is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BaselineLine {
+    pub address: IpAddr,
+    /// None: it is ready.
+    pub days_left: Option<u32>,
+    /// Receivers that are known of it, and days on which it was seen.
+    pub receivers: u64,
+    pub days_seen: u32,
+}
+
+/// An interface of this network namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InterfaceLine {
+    pub name: String,
+    pub attached: bool,
+    /// How received and sent packets are seen; none where they are not.
+    pub ingress: Option<String>,
+    pub egress: Option<String>,
+    /// Frames and bytes since it was attached, received and sent.
+    pub frames_in: u64,
+    pub frames_out: u64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    /// Bytes of frames that are no IP packet: a part of the above.
+    pub skipped_bytes: u64,
+    /// Bytes that no counter explains.
+    pub unaccounted_bytes: i64,
+    /// Why it is seen the way it is.
+    pub notes: Vec<String>,
 }
 
 /// The agent itself.

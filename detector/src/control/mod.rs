@@ -8,10 +8,11 @@ pub mod protocol;
 pub mod server;
 
 pub use answer::{
-    AllowEffect, AllowKind, AllowLine, Answer, BlockLine, BudgetLine, DomainLine, Explanation,
-    ModeState, Pending, Reversion, StatusReply, TableUse, VerifiedHow, VerifyLine,
+    AllowEffect, AllowKind, AllowLine, Answer, BaselineLine, BlockLine, BudgetLine, DomainLine,
+    Explanation, InterfaceLine, ModeState, Pending, Reversion, SessionLine, StatusReply, TableUse,
+    VerifiedHow, VerifyLine,
 };
-pub use protocol::{EffectWanted, Reply, Request};
+pub use protocol::{EffectWanted, Reply, Request, SessionOrder};
 pub use server::{Call, Peer, Server};
 
 use std::path::{Path, PathBuf};

@@ -89,6 +89,30 @@ pub enum Request {
         bytes: Option<u64>,
     },
     Status {},
+    /// The sessions that are alive, the first of them in this order.
+    Sessions {
+        sort: SessionOrder,
+        limit: u32,
+    },
+    Baselines {},
+    Interfaces {},
+    /// Watch an interface, or no longer.
+    Watch {
+        name: String,
+    },
+    Unwatch {
+        name: String,
+    },
+}
+
+/// What sessions are put in order by; the highest comes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionOrder {
+    #[default]
+    Rate,
+    BytesOut,
+    LastSeen,
 }
 
 /// What a block is to do.
@@ -171,6 +195,9 @@ impl Request {
                 | Self::Explain { .. }
                 | Self::Budgets {}
                 | Self::Status {}
+                | Self::Sessions { .. }
+                | Self::Baselines {}
+                | Self::Interfaces {}
         )
     }
 
@@ -331,6 +358,11 @@ mod tests {
             r#"{"command":"budgets"}"#,
             r#"{"command":"budgets_raise","home":"10.0.0.7","destination":"192.0.2.1","bytes":null}"#,
             r#"{"command":"status"}"#,
+            r#"{"command":"sessions","sort":"bytes_out","limit":50}"#,
+            r#"{"command":"baselines"}"#,
+            r#"{"command":"interfaces"}"#,
+            r#"{"command":"watch","name":"eth0"}"#,
+            r#"{"command":"unwatch","name":"eth0"}"#,
         ] {
             let request = Request::parse(line.as_bytes()).unwrap();
             assert_eq!(serde_json::to_string(&request).unwrap(), line);

@@ -186,14 +186,17 @@ impl History {
         host.receivers.insert(receiver, first);
     }
 
-    /// What was learned about each host that was seen at `since_ns` or later, to be kept: its address
-    /// and a text that [`History::recall`] reads.
-    pub fn learned(&self, since_ns: u64) -> impl Iterator<Item = ([u8; 16], String)> {
-        let recent = move |host: &&Host| host.last_seen_ns() >= since_ns;
-        self.hosts.iter().filter(move |(_, host)| recent(host)).filter_map(|(address, host)| {
-            // Numbers and lists of them are all there is: there is nothing that JSON cannot hold.
-            Some((*address, serde_json::to_string(host).ok()?))
-        })
+    /// The hosts that were seen at `since_ns` or later, to the hour.
+    pub fn seen_since(&self, since_ns: u64) -> impl Iterator<Item = [u8; 16]> {
+        let recent = self.hosts.iter().filter(move |(_, host)| host.last_seen_ns() >= since_ns);
+        recent.map(|(address, _)| *address)
+    }
+
+    /// What was learned about a host, as a text that [`History::recall`] reads.
+    #[must_use]
+    pub fn learned(&self, address: &[u8; 16]) -> Option<String> {
+        // Numbers and lists of them are all there is: there is nothing that JSON cannot hold.
+        self.hosts.get(address).and_then(|host| serde_json::to_string(host).ok())
     }
 
     /// Takes in what was learned about a host in an earlier run.
@@ -435,15 +438,15 @@ mod tests {
     fn what_was_learned_outlives_a_run() {
         let before = habit(30);
         let mut after = History::new(HistoryConfig::default());
-        for (address, learned) in before.learned(0) {
-            after.recall(address, &learned).unwrap();
+        for address in before.seen_since(0) {
+            after.recall(address, &before.learned(&address).unwrap()).unwrap();
         }
         for (receiver, sent, hour) in [(1, 1_100_000, 2), (1, 12_000_000, 2), (2, 5_000, 14)] {
             let session = session(receiver, sent, 30, hour);
             assert_eq!(context(&after, &session), context(&before, &session));
         }
         assert_eq!(after.counts(40 * DAY_NS).hosts_ready, 1);
-        assert!(before.learned(40 * DAY_NS).next().is_none());
+        assert!(before.seen_since(40 * DAY_NS).next().is_none());
         assert!(after.recall([1; 16], "{}").is_err());
     }
 

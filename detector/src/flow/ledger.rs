@@ -103,7 +103,7 @@ impl Ledger {
         let counted = |volume: &Volume| (volume.ip_bytes, volume.packets);
         let now = Mark { up: counted(&session.up), down: counted(&session.down) };
         let before = self.marks.insert(session.id, now).unwrap_or_default();
-        let (mut ends, home_side) = ends(session);
+        let (mut ends, home_side) = home_first(session);
         let page = &mut self.page;
         if page.lines.len() >= MAX_LINES && !page.lines.contains_key(&ends) {
             page.joined += 1;
@@ -131,7 +131,9 @@ impl Ledger {
     }
 }
 
-fn ends(session: &Session) -> (Ends, Side) {
+/// A session's ends in the order in which they are told, and which of them comes first.
+#[must_use]
+pub fn home_first(session: &Session) -> (Ends, Side) {
     let key = &session.key;
     let (server, dst_port, protocol) = match session.overflow {
         Some(peer) => (peer.address, peer.port, peer.protocol),

@@ -6,7 +6,6 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use rusqlite::ErrorCode;
@@ -163,7 +162,7 @@ pub(super) fn is_ours(path: &Path) -> bool {
 
 /// Renames a database with its log, so that nothing is lost that might be rescued by hand.
 pub(super) fn put_aside(path: &Path) -> anyhow::Result<()> {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let seconds = crate::wall::now_secs();
     let aside = beside(path, &format!("damaged-{seconds}"));
     for suffix in ["wal", "shm"] {
         let log = beside(path, suffix);

@@ -20,7 +20,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use rusqlite::{Connection, OpenFlags, Transaction};
+pub use rusqlite::Connection;
+use rusqlite::{OpenFlags, Transaction};
 
 pub use health::{Failure, Health, State};
 use writer::Writer;

@@ -72,13 +72,7 @@ impl Judge {
         threshold: Option<f64>,
         allow: AllowList,
     ) -> anyhow::Result<Self> {
-        model.check_schema(SCHEMA_NAME, schema_hash())?;
-        ensure!(
-            model.forest.columns() == COLUMNS.len(),
-            "the model reads {} columns, this program computes {}",
-            model.forest.columns(),
-            COLUMNS.len()
-        );
+        check(&model)?;
         let model_name = format!("{SCHEMA_NAME}-{:016x}", schema_hash()).into();
         let threshold = threshold.unwrap_or(model.meta.threshold);
         Ok(Self {
@@ -90,6 +84,18 @@ impl Judge {
             row: Vec::new(),
             open: HashMap::new(),
         })
+    }
+
+    /// Judges by another model from now on.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Judge::new`]; the former model stays then.
+    pub fn use_model(&mut self, model: Arc<Model>, threshold: Option<f64>) -> anyhow::Result<()> {
+        check(&model)?;
+        self.threshold = threshold.unwrap_or(model.meta.threshold);
+        self.model = model;
+        Ok(())
     }
 
     #[must_use]
@@ -250,6 +256,17 @@ impl Judge {
             heads: Vec::new(),
         }
     }
+}
+
+fn check(model: &Model) -> anyhow::Result<()> {
+    model.check_schema(SCHEMA_NAME, schema_hash())?;
+    ensure!(
+        model.forest.columns() == COLUMNS.len(),
+        "the model reads {} columns, this program computes {}",
+        model.forest.columns(),
+        COLUMNS.len()
+    );
+    Ok(())
 }
 
 /// What the surest rule says it is, else what the volumes look like.

@@ -89,6 +89,8 @@ pub struct Selection {
     names: Vec<String>,
     patterns: Vec<WildMatch>,
     all: bool,
+    /// Said while it runs, of single interfaces: it goes before the rest.
+    said: BTreeMap<String, bool>,
 }
 
 impl Selection {
@@ -105,6 +107,7 @@ impl Selection {
             names: names.to_vec(),
             patterns: names.iter().map(|name| WildMatch::new(name)).collect(),
             all: names.iter().any(|name| name == "all"),
+            said: BTreeMap::new(),
         })
     }
 
@@ -112,10 +115,18 @@ impl Selection {
     /// seen twice and leaves no host.
     #[must_use]
     pub fn contains(&self, interface: &Interface) -> bool {
+        if let Some(said) = self.said.get(&interface.name) {
+            return *said;
+        }
         if interface.loopback {
             return self.names.contains(&interface.name);
         }
         self.all || self.patterns.iter().any(|pattern| pattern.matches(&interface.name))
+    }
+
+    /// From now on this interface is meant, or is not, whatever the names say.
+    pub fn say(&mut self, name: &str, meant: bool) {
+        self.said.insert(name.to_owned(), meant);
     }
 
     /// Sees that every name means something now.

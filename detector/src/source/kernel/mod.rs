@@ -39,7 +39,7 @@ pub use policy::PolicyTable;
 use policy::{Classes, Ledger};
 use walk::{Closing, Poll};
 use watch::Slots;
-pub use watch::{Change, Watched};
+pub use watch::{Change, Seen, SeenPoint, SeenTraffic, Watched};
 
 /// The loaded data plane. Dropped, it is taken off, unless it is to be kept.
 pub struct KernelSource {

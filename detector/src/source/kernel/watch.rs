@@ -20,6 +20,58 @@ pub struct Watched {
     pub interface: Interface,
     pub attached: Attached,
     slot: u16,
+    /// What the slot had counted before: for another interface, or an earlier agent.
+    before: [SeenPoint; 2],
+}
+
+/// An interface and what was seen of it.
+#[derive(Debug)]
+pub struct Seen {
+    pub name: String,
+    /// None: it is not watched.
+    pub watched: Option<SeenTraffic>,
+}
+
+/// What a watched interface carried.
+#[derive(Debug)]
+pub struct SeenTraffic {
+    /// How, for people.
+    pub ingress: String,
+    pub egress: String,
+    pub reasons: Vec<String>,
+    pub received: SeenPoint,
+    pub sent: SeenPoint,
+}
+
+/// What an observation point counted since the interface is watched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SeenPoint {
+    pub frames: u64,
+    pub bytes: u64,
+    /// Bytes of frames that are no IP packet: a part of `bytes`.
+    pub skipped_bytes: u64,
+    /// Bytes that no counter explains.
+    pub unaccounted_bytes: i64,
+}
+
+impl SeenPoint {
+    fn of(totals: &Totals) -> Self {
+        Self {
+            frames: totals.frames.packets,
+            bytes: totals.frames.bytes,
+            skipped_bytes: totals.skipped.iter().map(|count| count.bytes).sum(),
+            unaccounted_bytes: totals.unaccounted().1,
+        }
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self {
+            frames: self.frames.saturating_sub(before.frames),
+            bytes: self.bytes.saturating_sub(before.bytes),
+            skipped_bytes: self.skipped_bytes.saturating_sub(before.skipped_bytes),
+            unaccounted_bytes: self.unaccounted_bytes - before.unaccounted_bytes,
+        }
+    }
 }
 
 /// What a rescan brought about.
@@ -149,7 +201,12 @@ impl KernelSource {
             .slots
             .watched
             .keys()
-            .filter(|index| !there.values().any(|interface| interface.index == **index))
+            .filter(|index| {
+                let stays = |interface: &Interface| {
+                    interface.index == **index && self.selection.contains(interface)
+                };
+                !there.values().any(stays)
+            })
             .copied()
             .collect();
         let mut changes = Vec::new();
@@ -170,11 +227,12 @@ impl KernelSource {
         let entry = abi::Interface { slot: slot + 1, link: interface.link as u8, reserved: 0 };
         // Before the programs are attached: a frame of an unknown interface is not counted.
         self.object.set_interface(index, entry)?;
+        let before = [self.point(slot, Hook::Ingress)?, self.point(slot, Hook::Egress)?];
         match attach(&mut self.object, &interface, self.xdp, &self.pins) {
             Ok(attached) => {
                 let how = format!("ingress {}, egress {}", attached.ingress, attached.egress);
                 let reasons = attached.reasons.clone();
-                self.slots.watched.insert(index, Watched { interface, attached, slot });
+                self.slots.watched.insert(index, Watched { interface, attached, slot, before });
                 Ok((how, reasons))
             }
             Err(error) => {
@@ -183,6 +241,62 @@ impl KernelSource {
                 Err(error)
             }
         }
+    }
+
+    fn point(&mut self, slot: u16, hook: Hook) -> anyhow::Result<SeenPoint> {
+        Ok(SeenPoint::of(&self.object.totals(observation_point(slot, hook))?))
+    }
+
+    /// Watches an interface, or no longer, whatever the configuration says. It holds until the end
+    /// of the run.
+    ///
+    /// # Errors
+    ///
+    /// A name that no interface has; an interface that cannot be attached.
+    pub fn say(&mut self, name: &str, watch: bool) -> anyhow::Result<Vec<Change>> {
+        let there = interfaces::list()?;
+        if !there.contains_key(name) {
+            let known: Vec<&str> = there.keys().map(String::as_str).collect();
+            bail!("there is no interface {name}: there are {}", known.join(", "));
+        }
+        self.selection.say(name, watch);
+        let mut changes = self.rescan()?;
+        let failed = |change: &Change| matches!(change, Change::Failed { name: failed, .. } if failed == name);
+        if let Some(position) = changes.iter().position(failed) {
+            self.selection.say(name, false);
+            if let Change::Failed { error, .. } = changes.swap_remove(position) {
+                return Err(error.context(format!("failed to watch {name}")));
+            }
+        }
+        Ok(changes)
+    }
+
+    /// All interfaces, and what was seen of those that are watched.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system calls.
+    pub fn seen(&mut self) -> anyhow::Result<Vec<Seen>> {
+        let mut seen = Vec::new();
+        for interface in interfaces::list()?.into_values() {
+            let Some(watched) = self.slots.watched.get(&interface.index) else {
+                seen.push(Seen { name: interface.name, watched: None });
+                continue;
+            };
+            let (slot, before) = (watched.slot, watched.before);
+            let attached = &watched.attached;
+            let told = (
+                attached.ingress.to_string(),
+                attached.egress.to_string(),
+                attached.reasons.clone(),
+            );
+            let received = self.point(slot, Hook::Ingress)?.since(before[0]);
+            let sent = self.point(slot, Hook::Egress)?.since(before[1]);
+            let (ingress, egress, reasons) = told;
+            let traffic = SeenTraffic { ingress, egress, reasons, received, sent };
+            seen.push(Seen { name: interface.name, watched: Some(traffic) });
+        }
+        Ok(seen)
     }
 
     fn take_slot(&mut self, index: u32) -> anyhow::Result<u16> {

@@ -1,0 +1,203 @@
+//! What goes into the store: alerts, traffic, baselines. Written by a thread of its own.
+//!
+//! The agent never waits for a disk. What the store cannot take is tried again while there is room
+//! to keep it; what there is no room for is counted and told.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::flow::ledger::Page;
+use crate::store::alerts::{NewAlert, Origin, PublicId};
+use crate::store::traffic::Carried;
+use crate::store::upkeep::Retention;
+use crate::store::{Connection, Failure, Store, alerts, baselines, traffic};
+use crate::verdict::{Alert, AlertId};
+use crate::wall;
+
+/// Things that may wait for the disk: alerts take about 4 kB each.
+const WAITING: usize = 4_096;
+/// Things that are written together.
+const TOGETHER: usize = 1_024;
+/// How long a store that does not take anything is left alone.
+const PAUSE: Duration = Duration::from_secs(1);
+/// At the end of a run, how often a last write is tried.
+const LAST_TRIES: u32 = 3;
+/// How often what is too old is looked for.
+const UPKEEP: Duration = Duration::from_secs(60);
+
+/// Something to be kept.
+#[derive(Debug)]
+pub(super) enum Entry {
+    Alert(Box<Alert>),
+    /// Something was done about an alert after it was told.
+    Action {
+        alert: AlertId,
+        time_ns: u64,
+        what: &'static str,
+    },
+    /// What was carried in a part of the minute that begins at `minute`.
+    Traffic {
+        minute: u64,
+        carried: Carried,
+        page: Box<Page>,
+    },
+    /// What was learned about hosts.
+    Baselines(Vec<([u8; 16], String)>),
+}
+
+impl Entry {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Alert(_) => "alerts",
+            Self::Action { .. } => "actions",
+            Self::Traffic { .. } => "minutes",
+            Self::Baselines(_) => "baselines",
+        }
+    }
+}
+
+/// What every alert of this run is stored with.
+#[derive(Clone, Debug)]
+pub(super) struct Marks {
+    pub(super) model_hash: String,
+    pub(super) config_hash: String,
+}
+
+/// The agent's end. Dropped, it waits until what it was given is written or given up.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    store: Store,
+    /// Taken at the end: that is how the thread learns of it when it waits.
+    entries: Option<SyncSender<Entry>>,
+    /// That is how it learns of it while it tries to write.
+    ending: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.ending.store(true, Ordering::Relaxed);
+        drop(self.entries.take());
+        if let Some(Err(_)) = self.thread.take().map(JoinHandle::join) {
+            tracing::error!("the writer of the store panicked");
+        }
+    }
+}
+
+impl Recorder {
+    /// Writes to `store`; `told` is called after alerts were stored.
+    pub(super) fn start(
+        store: Store,
+        marks: Marks,
+        retention: Retention,
+        told: impl Fn() + Send + 'static,
+    ) -> Self {
+        let (entries, waiting) = sync_channel(WAITING);
+        let ending = Arc::new(AtomicBool::new(false));
+        let writer = Writing {
+            store: store.clone(),
+            marks: Arc::new(marks),
+            retention,
+            ending: Arc::clone(&ending),
+        };
+        let thread = thread::spawn(move || writer.run(&waiting, &told));
+        Self { store, entries: Some(entries), ending, thread: Some(thread) }
+    }
+
+    /// Hands something over to be kept, or counts it where there is no room.
+    pub(super) fn offer(&self, entry: Entry) {
+        let kind = entry.kind();
+        let taken = self.entries.as_ref().is_some_and(|entries| entries.try_send(entry).is_ok());
+        if !taken {
+            self.store.health().give_up(kind, 1);
+        }
+    }
+}
+
+struct Writing {
+    store: Store,
+    marks: Arc<Marks>,
+    retention: Retention,
+    ending: Arc<AtomicBool>,
+}
+
+impl Writing {
+    fn run(&self, waiting: &Receiver<Entry>, told: &impl Fn()) {
+        let mut upkeep = Instant::now();
+        loop {
+            let batch = match waiting.recv_timeout(UPKEEP) {
+                Ok(first) => {
+                    let mut batch = vec![first];
+                    batch.extend(waiting.try_iter().take(TOGETHER - 1));
+                    batch
+                }
+                Err(RecvTimeoutError::Timeout) => Vec::new(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if !batch.is_empty() {
+                self.write(Arc::new(batch));
+                told();
+            }
+            if upkeep.elapsed() >= UPKEEP {
+                upkeep = Instant::now();
+                self.keep_within();
+            }
+        }
+    }
+
+    /// Writes a batch, again and again while the store may recover.
+    fn write(&self, batch: Arc<Vec<Entry>>) {
+        let mut tries = 0;
+        loop {
+            let (entries, marks) = (Arc::clone(&batch), Arc::clone(&self.marks));
+            let written = self.store.write(move |connection| {
+                entries.iter().try_for_each(|entry| put(connection, entry, &marks))
+            });
+            let Err(error) = written else { return };
+            tries += 1;
+            let kind = Failure::of(&error);
+            let hopeless = matches!(kind, Failure::Damaged | Failure::Other);
+            let last = tries >= LAST_TRIES && self.ending.load(Ordering::Relaxed);
+            if hopeless || last {
+                tracing::error!("{} things could not be stored: {error:#}", batch.len());
+                for entry in batch.iter() {
+                    self.store.health().give_up(entry.kind(), 1);
+                }
+                return;
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    fn keep_within(&self) {
+        match self.store.keep_within(self.retention, wall::now_secs()) {
+            Ok(forgotten) if forgotten.alerts != 0 => {
+                tracing::info!("{} old alerts were forgotten", forgotten.alerts);
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!("failed to look after the database: {error:#}"),
+        }
+    }
+}
+
+fn put(connection: &Connection, entry: &Entry, marks: &Marks) -> anyhow::Result<()> {
+    match entry {
+        Entry::Alert(alert) => {
+            let Marks { model_hash, config_hash } = marks;
+            let new = NewAlert { alert, origin: Origin::Live, model_hash, config_hash };
+            alerts::insert(connection, &new).map(drop)
+        }
+        Entry::Action { alert, time_ns, what } => {
+            let id = PublicId { id: alert.0, analysis: 0 };
+            let Some(key) = alerts::key_of(connection, id)? else { return Ok(()) };
+            alerts::note_action(connection, key, *time_ns, what)
+        }
+        Entry::Traffic { minute, carried, page } => {
+            traffic::add(connection, *minute, carried, page)
+        }
+        Entry::Baselines(learned) => baselines::keep(connection, wall::now_secs(), learned),
+    }
+}

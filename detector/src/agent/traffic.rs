@@ -1,0 +1,168 @@
+//! What is remembered of ordinary traffic, and of what hosts usually do.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use sha2::{Digest as _, Sha256};
+
+use super::Agent;
+use super::recorder::{Entry, Marks, Recorder};
+use crate::config::Config;
+use crate::store::traffic::Carried;
+use crate::store::upkeep::Retention;
+use crate::store::{Store, baselines};
+use crate::wall;
+
+/// How often what was carried is written down.
+const PAGE: Duration = Duration::from_secs(10);
+/// How often baselines are, and how many at once: each takes up to 0.2 ms.
+const BASELINES: Duration = Duration::from_secs(600);
+const BASELINES_AT_ONCE: usize = 16;
+const MINUTE: u64 = 60;
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// What was written down last.
+#[derive(Debug)]
+pub(super) struct Pages {
+    page: Instant,
+    carried: Carried,
+    baselines: Instant,
+    baselines_ns: u64,
+    /// Hosts whose baselines are to be written.
+    due: VecDeque<[u8; 16]>,
+}
+
+impl Default for Pages {
+    fn default() -> Self {
+        let now = Instant::now();
+        Self {
+            page: now,
+            carried: Carried::default(),
+            baselines: now,
+            baselines_ns: 0,
+            due: VecDeque::new(),
+        }
+    }
+}
+
+/// What writes to `store`, with what every alert of this run is stored with.
+pub(super) fn recorder(store: Store, config: &Config, model_hash: &str) -> Recorder {
+    let kept = &config.store;
+    let retention = Retention {
+        max_bytes: kept.max_bytes,
+        alerts_days: kept.alerts_days,
+        traffic_days: kept.traffic_days,
+        minutes_days: kept.minutes_days,
+    };
+    let marks = Marks { model_hash: model_hash.to_owned(), config_hash: config_hash(config) };
+    Recorder::start(store, marks, retention, || {})
+}
+
+/// Names a configuration: the first 64 bits of the SHA-256 of it as JSON.
+fn config_hash(config: &Config) -> String {
+    let text = serde_json::to_vec(config).unwrap_or_default();
+    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Agent {
+    /// What earlier runs have learned about hosts.
+    pub(super) fn recall(&mut self, store: &Store) {
+        let kept = store.read(baselines::all).unwrap_or_else(|error| {
+            tracing::error!("what was learned in earlier runs is not known: {error:#}");
+            Vec::new()
+        });
+        let known = kept.len();
+        let mut failed = 0;
+        for (address, learned) in kept {
+            if let Err(error) = self.engine.history_mut().recall(address, &learned) {
+                tracing::debug!("{error:#}");
+                failed += 1;
+            }
+        }
+        if known != 0 {
+            tracing::info!("what was learned about {} hosts goes on", known - failed);
+        }
+        if failed != 0 {
+            tracing::warn!("the baselines of {failed} hosts are learned anew");
+        }
+    }
+
+    /// Writes down what was carried, and some of what was learned, when it is time.
+    pub(super) fn record_traffic(&mut self) -> anyhow::Result<()> {
+        if self.recorder.is_none() {
+            return Ok(());
+        }
+        if self.pages.page.elapsed() >= PAGE {
+            self.write_page()?;
+        }
+        if self.pages.baselines.elapsed() >= BASELINES {
+            self.pages.baselines = Instant::now();
+            self.list_baselines();
+        }
+        self.write_baselines(BASELINES_AT_ONCE);
+        Ok(())
+    }
+
+    /// At the end: all that was not written yet.
+    pub(super) fn record_last(&mut self) -> anyhow::Result<()> {
+        if self.recorder.is_none() {
+            return Ok(());
+        }
+        self.write_page()?;
+        self.list_baselines();
+        self.write_baselines(usize::MAX);
+        Ok(())
+    }
+
+    fn write_page(&mut self) -> anyhow::Result<()> {
+        self.pages.page = Instant::now();
+        let totals = self.kernel.accounting()?;
+        let counts = self.tracker.counts();
+        let now = Carried {
+            bytes_out: counts.bytes_out,
+            bytes_in: counts.bytes_in,
+            packets: totals.totals.frames.packets,
+            seen_bytes: totals.totals.frames.bytes,
+            unaccounted_bytes: totals.unaccounted_bytes.unsigned_abs(),
+            alerts: self.engine.counts().alerts,
+        };
+        let before = std::mem::replace(&mut self.pages.carried, now);
+        let carried = Carried {
+            bytes_out: now.bytes_out.saturating_sub(before.bytes_out),
+            bytes_in: now.bytes_in.saturating_sub(before.bytes_in),
+            packets: now.packets.saturating_sub(before.packets),
+            seen_bytes: now.seen_bytes.saturating_sub(before.seen_bytes),
+            unaccounted_bytes: now.unaccounted_bytes.saturating_sub(before.unaccounted_bytes),
+            alerts: now.alerts.saturating_sub(before.alerts),
+        };
+        let page = Box::new(self.engine.take_page());
+        let minute = self.now_ns()? / SECOND_NS / MINUTE * MINUTE;
+        self.keep(Entry::Traffic { minute, carried, page });
+        Ok(())
+    }
+
+    /// Notes which hosts were seen since their baselines were written last.
+    fn list_baselines(&mut self) {
+        let since_ns = self.pages.baselines_ns;
+        self.pages.due = self.engine.history().seen_since(since_ns).collect();
+        self.pages.baselines_ns = wall::now_ns();
+    }
+
+    fn write_baselines(&mut self, most: usize) {
+        let most = most.min(self.pages.due.len());
+        if most == 0 {
+            return;
+        }
+        let history = self.engine.history();
+        let learned = self.pages.due.drain(..most);
+        let learned = learned.filter_map(|address| Some((address, history.learned(&address)?)));
+        let learned = learned.collect();
+        self.keep(Entry::Baselines(learned));
+    }
+
+    fn keep(&self, entry: Entry) {
+        if let Some(recorder) = &self.recorder {
+            recorder.offer(entry);
+        }
+    }
+}
