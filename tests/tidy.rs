@@ -77,10 +77,10 @@ const MAY_NAME: [(&str, &[&str]); 21] = [
 ];
 
 /// Modules of which the names above and those that know all are made.
-const MODULES: [&str; 24] = [
-    "agent", "api", "audit", "cli", "commands", "config", "control", "engine", "features", "flow",
-    "instance", "model", "network", "notify", "response", "sink", "source", "state", "status",
-    "store", "units", "verdict", "wall", "detector",
+const MODULES: [&str; 25] = [
+    "agent", "analysis", "api", "audit", "cli", "commands", "config", "control", "engine",
+    "features", "flow", "instance", "model", "network", "notify", "response", "sink", "source",
+    "state", "status", "store", "units", "verdict", "wall", "detector",
 ];
 
 fn imports_go_one_way(source: &Source) -> Vec<String> {

@@ -17,6 +17,7 @@ use anyhow::{Context as _, bail, ensure};
 use detector_common::parse::Decapsulation;
 use detector_common::policy::HOME_CLASSES;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::features::HistoryConfig;
 use crate::flow::{self, TrackerConfig};
@@ -504,6 +505,14 @@ impl Config {
             ("timeouts.tcp_closed_secs", self.timeouts.tcp_closed_secs),
             ("session.window_secs", self.session.window_secs),
         ]
+    }
+
+    /// Names the configuration: the first 64 bits of the SHA-256 of it as JSON, in hexadecimal digits.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        // Every value is a number, a text or a list of them: there is nothing that JSON cannot hold.
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Where the database is.

@@ -17,7 +17,7 @@ use detector_common::policy::has_ports;
 
 use crate::features::{History, HistoryConfig, HistoryCounts};
 use crate::flow::ledger::{Ledger, Page};
-use crate::flow::{FlowRecord, FlowView, Session, SessionCheckpoint, Side, Visitor};
+use crate::flow::{FlowRecord, FlowView, Session, SessionCheckpoint, Side, Visitor, Volume};
 use crate::model::Model;
 use crate::response::Accusation;
 use crate::response::book::Standpoint;
@@ -81,6 +81,9 @@ pub struct Row {
     pub rules: f64,
     /// The host's habit had a part in the score.
     pub habit: bool,
+    /// What the sender had sent and received.
+    pub sent: Volume,
+    pub received: Volume,
     pub values: Vec<f32>,
 }
 
@@ -225,6 +228,8 @@ impl Engine {
                 score: judgement.score,
                 rules: judgement.rules,
                 habit: judgement.habit,
+                sent: *session.sent(sender),
+                received: *session.received(sender),
                 values: self.judge.row().to_vec(),
             });
         }

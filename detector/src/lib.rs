@@ -4,6 +4,7 @@
 //! flow; the agent knows all. The pure middle takes time and input as arguments.
 
 pub mod agent;
+pub mod analysis;
 pub mod api;
 pub mod audit;
 pub mod cli;

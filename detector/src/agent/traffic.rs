@@ -3,8 +3,6 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use sha2::{Digest as _, Sha256};
-
 use super::Agent;
 use super::recorder::{Entry, Marks, Recorder};
 use crate::config::Config;
@@ -54,14 +52,8 @@ pub(super) fn recorder(store: Store, config: &Config, model_hash: &str) -> Recor
         traffic_days: kept.traffic_days,
         minutes_days: kept.minutes_days,
     };
-    let marks = Marks { model_hash: model_hash.to_owned(), config_hash: config_hash(config) };
+    let marks = Marks { model_hash: model_hash.to_owned(), config_hash: config.hash() };
     Recorder::start(store, marks, retention, || {})
-}
-
-/// Names a configuration: the first 64 bits of the SHA-256 of it as JSON.
-fn config_hash(config: &Config) -> String {
-    let text = serde_json::to_vec(config).unwrap_or_default();
-    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Agent {

@@ -4,27 +4,24 @@
 #![expect(clippy::print_stderr, reason = "problems of one capture are told while others follow")]
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, IsTerminal as _, Read, Write};
+use std::io::{self, BufWriter, IsTerminal as _, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
+use crate::analysis::features::FeatureFile;
+use crate::analysis::recordings::{Recordings, STANDARD_INPUT, open, summary};
 use crate::cli::{Analyze, Format};
 use crate::config::Config;
-use crate::engine::{Engine, EngineConfig, Output, Row};
-use crate::features::COLUMNS;
-use crate::flow::{FlowRecord, FlowView, Session, SessionCheckpoint, Side, Visitor};
+use crate::engine::{Engine, EngineConfig, Output};
+use crate::flow::{FlowRecord, FlowView, Session, SessionCheckpoint, Visitor};
 use crate::model::Model;
-use crate::network::ip;
 use crate::sink::{CsvSink, JsonSink, Sink, Style, Summary, TableSink};
 use crate::units;
-use crate::verdict::alert::protocol_name;
 
 use super::load_model;
-use super::recordings::{Recordings, STANDARD_INPUT, open, summary};
-use super::vectors::SESSION_FIELDS;
 
 /// # Errors
 ///
@@ -34,7 +31,7 @@ pub fn run(args: &Analyze, config: &Config) -> anyhow::Result<()> {
     let model = load_model(args.model.as_deref(), config)?;
     let recordings = Recordings::new(config);
     let mut sink = stdout_sink(args);
-    let mut features = args.features.as_deref().map(FeatureFile::create).transpose()?;
+    let mut features = args.features.as_deref().map(create).transpose()?;
     let mut total = Summary::default();
     let mut failures = Vec::new();
     for path in &args.files {
@@ -50,7 +47,7 @@ pub fn run(args: &Analyze, config: &Config) -> anyhow::Result<()> {
     sink.summary(&total)?;
     sink.flush()?;
     if let Some(features) = &mut features {
-        features.output.flush().context("failed to write features")?;
+        features.flush().context("failed to write features")?;
     }
     report(failures, args.files.len())
 }
@@ -82,6 +79,11 @@ fn stdout_sink(args: &Analyze) -> Box<dyn Sink> {
     }
 }
 
+fn create(path: &Path) -> anyhow::Result<FeatureFile<File>> {
+    let file = File::create(path).and_then(FeatureFile::new);
+    file.with_context(|| format!("failed to write features to {}", path.display()))
+}
+
 struct Outcome {
     summary: Summary,
     failure: Option<anyhow::Error>,
@@ -93,7 +95,7 @@ fn analyze(
     recordings: &Recordings,
     engine: Engine,
     sink: &mut dyn Sink,
-    features: Option<&mut FeatureFile>,
+    features: Option<&mut FeatureFile<File>>,
 ) -> anyhow::Result<Outcome> {
     let reader = match open(path) {
         Ok(reader) => Progress::new(reader, path),
@@ -140,7 +142,7 @@ fn report(mut failures: Vec<anyhow::Error>, captures: usize) -> anyhow::Result<(
 struct Printer<'a> {
     engine: Engine,
     sink: &'a mut dyn Sink,
-    features: Option<&'a mut FeatureFile>,
+    features: Option<&'a mut FeatureFile<File>>,
     path: &'a Path,
     /// The first failure to write; later results are dropped.
     failure: Option<io::Error>,
@@ -163,7 +165,7 @@ impl Printer<'_> {
         }
         if let Some(features) = &mut self.features {
             for row in self.engine.take_rows() {
-                features.row(self.path, &row)?;
+                features.row(&self.path.display().to_string(), &row)?;
             }
         }
         Ok(())
@@ -183,54 +185,6 @@ impl Visitor for Printer<'_> {
 
     fn session_ended(&mut self, session: &Session) {
         self.engine.session_ended(session);
-    }
-}
-
-/// Every vector that was scored, with what it belongs to.
-struct FeatureFile {
-    output: BufWriter<File>,
-}
-
-impl FeatureFile {
-    fn create(path: &Path) -> anyhow::Result<Self> {
-        let create = || -> io::Result<Self> {
-            let mut output = BufWriter::new(File::create(path)?);
-            write!(output, "{}", SESSION_FIELDS.join(","))?;
-            for column in COLUMNS {
-                write!(output, ",{}", column.name)?;
-            }
-            writeln!(output)?;
-            Ok(Self { output })
-        };
-        create().with_context(|| format!("failed to write features to {}", path.display()))
-    }
-
-    fn row(&mut self, path: &Path, row: &Row) -> io::Result<()> {
-        let flow = &row.flow;
-        let direction = match row.sender {
-            Side::Client => flow.initiator,
-            Side::Server => flow.initiator.reverse(),
-        };
-        let (source, _) = flow.key.source(direction);
-        let (destination, port) = flow.key.destination(direction);
-        write!(
-            self.output,
-            "\"{}\",{},{},{},{},{},{},{},{},{}",
-            path.display().to_string().replace('"', "\"\""),
-            row.session_id,
-            units::rfc3339(row.now_ns),
-            ip(&source),
-            ip(&destination),
-            u16::from_be_bytes(port),
-            protocol_name(flow.key.protocol),
-            row.score,
-            row.rules,
-            row.habit,
-        )?;
-        for value in &row.values {
-            write!(self.output, ",{value}")?;
-        }
-        writeln!(self.output)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::network::ip;
 use crate::verdict::{evidence, rules, score};
 
 use super::labels::{self, Entry, Labelled, Origin, Truth};
-use super::recordings::Recordings;
+use crate::analysis::recordings::Recordings;
 
 /// What is counted once: one sender towards one service of one host, in one capture. The domains
 /// that a client asks a resolver for are one unit: it is found when any of them is.

@@ -20,7 +20,6 @@ pub mod mode;
 mod origins;
 mod out_of_fold;
 pub mod predict;
-mod recordings;
 mod report;
 pub mod run;
 pub mod status;

@@ -17,20 +17,6 @@ use crate::features::Kind;
 use cells::Cells;
 use header::Header;
 
-/// What stands before a session's columns.
-pub(super) const SESSION_FIELDS: [&str; 10] = [
-    "file",
-    "session",
-    "time",
-    "src",
-    "dst",
-    "dst_port",
-    "protocol_name",
-    "score",
-    "rules",
-    "habit",
-];
-
 /// Whether the row is a theft, where that is known.
 pub(super) const LABEL: &str = "label";
 

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use anyhow::{Context as _, Result, bail};
 use csv::ByteRecord;
 
-use super::{LABEL, SESSION_FIELDS};
+use super::LABEL;
+use crate::analysis::features::{PACKET_FIELDS, SESSION_FIELDS};
 use crate::features::{Kind, RECORD_FIELDS};
 
 /// Where each column stands.
@@ -36,7 +37,9 @@ impl Header {
         if let Some(missing) = required.iter().find(|name| !places.contains_key(**name)) {
             bail!("column {missing} is missing, as schema {} has it", kind.schema_name());
         }
-        let known = |name: &str| name == LABEL || required.contains(&name);
+        let optional: &[&str] = if kind == Kind::Session { &PACKET_FIELDS } else { &[] };
+        let known =
+            |name: &str| name == LABEL || required.contains(&name) || optional.contains(&name);
         let mut names: Vec<&String> = places.keys().filter(|name| !known(name)).collect();
         names.sort_by_key(|name| places[*name]);
         if let Some(extra) = names.first() {

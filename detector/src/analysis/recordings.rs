@@ -13,16 +13,18 @@ use crate::sink::Summary;
 use crate::source::capture::{CaptureConfig, CaptureSource, CaptureSummary, default_prefixes};
 
 /// Where captures are read from.
-pub(super) const STANDARD_INPUT: &str = "-";
+pub const STANDARD_INPUT: &str = "-";
 
 /// Reads captures as the configuration has it. Each capture is for itself.
-pub(super) struct Recordings {
+#[derive(Debug)]
+pub struct Recordings {
     source: CaptureSource,
     config: Config,
 }
 
 impl Recordings {
-    pub(super) fn new(config: &Config) -> Self {
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
         let home = match config.home_networks.as_slice() {
             [] => default_prefixes(),
             networks => networks.iter().map(|network| network.prefix()).collect(),
@@ -36,7 +38,7 @@ impl Recordings {
     }
 
     /// Reads `reader` to its end, or to where it is damaged: the summary says so.
-    pub(super) fn run(&self, reader: impl Read, visitor: &mut impl Visitor) -> CaptureSummary {
+    pub fn run(&self, reader: impl Read, visitor: &mut impl Visitor) -> CaptureSummary {
         let mut tracker = Tracker::new(&self.config.tracker());
         self.source.run(reader, &mut tracker, visitor)
     }
@@ -46,7 +48,7 @@ impl Recordings {
     /// # Errors
     ///
     /// A capture that cannot be opened or is damaged.
-    pub(super) fn run_file(
+    pub fn run_file(
         &self,
         path: &Path,
         visitor: &mut impl Visitor,
@@ -61,7 +63,11 @@ impl Recordings {
 }
 
 /// Opens a capture; `-` is standard input.
-pub(super) fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
+///
+/// # Errors
+///
+/// A file that cannot be opened.
+pub fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
     if path.as_os_str() == STANDARD_INPUT {
         return Ok(Box::new(io::stdin().lock()));
     }
@@ -71,7 +77,8 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
 }
 
 /// What is told about a capture.
-pub(super) fn summary(capture: &CaptureSummary, alerts: u64) -> Summary {
+#[must_use]
+pub fn summary(capture: &CaptureSummary, alerts: u64) -> Summary {
     let span_ns = capture.last_ns.unwrap_or(0).saturating_sub(capture.first_ns.unwrap_or(0));
     let mut summary = Summary {
         source: None,

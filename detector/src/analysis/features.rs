@@ -1,0 +1,122 @@
+//! Every vector that was scored, as comma-separated values: what it belongs to, sizes of packets as
+//! they are usually listed, and the schema's columns.
+
+use std::io::{self, BufWriter, Write};
+
+use crate::engine::Row;
+use crate::features::COLUMNS;
+use crate::flow::{Side, Volume};
+use crate::network::ip;
+use crate::units::rfc3339;
+use crate::verdict::alert::protocol_name;
+
+/// What stands before a session's columns, and must.
+pub const SESSION_FIELDS: [&str; 10] = [
+    "file",
+    "session",
+    "time",
+    "src",
+    "dst",
+    "dst_port",
+    "protocol_name",
+    "score",
+    "rules",
+    "habit",
+];
+
+/// What stands after these, for other programs: it is not read again. *fwd* is what the sender sent,
+/// *bwd* what it received; sizes are IP bytes. The time is that of the packets, in UTC.
+pub const PACKET_FIELDS: [&str; 15] = [
+    "flow_id",
+    "timestamp",
+    "source_ip",
+    "destination_ip",
+    "source_port",
+    "destination_port",
+    "fwd_packet_length_max",
+    "fwd_packet_length_min",
+    "fwd_packet_length_mean",
+    "fwd_packet_length_std",
+    "bwd_packet_length_max",
+    "bwd_packet_length_min",
+    "bwd_packet_length_mean",
+    "bwd_packet_length_std",
+    "packets",
+];
+
+/// Writes rows to `W`.
+#[derive(Debug)]
+pub struct FeatureFile<W: Write> {
+    output: BufWriter<W>,
+}
+
+impl<W: Write> FeatureFile<W> {
+    /// Begins with the header.
+    ///
+    /// # Errors
+    ///
+    /// An output that cannot be written to.
+    pub fn new(output: W) -> io::Result<Self> {
+        let mut output = BufWriter::new(output);
+        write!(output, "{},{}", SESSION_FIELDS.join(","), PACKET_FIELDS.join(","))?;
+        for column in COLUMNS {
+            write!(output, ",{}", column.name)?;
+        }
+        writeln!(output)?;
+        Ok(Self { output })
+    }
+
+    /// Adds a row of the capture of this name.
+    ///
+    /// # Errors
+    ///
+    /// An output that cannot be written to.
+    pub fn row(&mut self, file: &str, row: &Row) -> io::Result<()> {
+        let flow = &row.flow;
+        let direction = match row.sender {
+            Side::Client => flow.initiator,
+            Side::Server => flow.initiator.reverse(),
+        };
+        let (source, source_port) = flow.key.source(direction);
+        let (destination, port) = flow.key.destination(direction);
+        let (source, destination) = (ip(&source), ip(&destination));
+        let (source_port, port) = (u16::from_be_bytes(source_port), u16::from_be_bytes(port));
+        let time = rfc3339(row.now_ns);
+        let protocol = protocol_name(flow.key.protocol);
+        let file = file.replace('"', "\"\"");
+        write!(
+            self.output,
+            "\"{file}\",{},{time},{source},{destination},{port},{protocol},{},{},{}",
+            row.session_id, row.score, row.rules, row.habit,
+        )?;
+        write!(
+            self.output,
+            ",{},{time},{source},{destination},{source_port},{port}",
+            flow.community_id()
+        )?;
+        for volume in [&row.sent, &row.received] {
+            let (mean, deviation) = mean_and_deviation(volume);
+            write!(self.output, ",{},{},{mean},{deviation}", volume.size_max, volume.size_min)?;
+        }
+        write!(self.output, ",{}", row.sent.packets + row.received.packets)?;
+        for value in &row.values {
+            write!(self.output, ",{value}")?;
+        }
+        writeln!(self.output)
+    }
+
+    /// # Errors
+    ///
+    /// An output that cannot be written to.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
+}
+
+/// Of the packets' sizes; 0 without packets.
+fn mean_and_deviation(volume: &Volume) -> (f64, f64) {
+    let packets = volume.packets.max(1) as f64;
+    let mean = volume.ip_bytes as f64 / packets;
+    let variance = volume.size_square_sum as f64 / packets - mean * mean;
+    (mean, variance.max(0.0).sqrt())
+}

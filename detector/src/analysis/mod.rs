@@ -1,0 +1,11 @@
+//! Captures analysed: what the command line and uploads share, and the queue of uploads.
+//!
+//! A capture is judged by the engine that runs live. Each is for itself.
+
+mod capture_file;
+pub mod features;
+mod job;
+mod queue;
+pub mod recordings;
+
+pub use queue::{Captures, Progress, Upload};
