@@ -1,6 +1,7 @@
 //! The command line: names, options and their help, nothing else.
 
 pub mod control;
+pub mod store;
 
 use std::path::PathBuf;
 
@@ -32,6 +33,10 @@ pub enum Command {
     Budgets(Budgets),
     Audit(Audit),
     Detach(Detach),
+    Alerts(store::Alerts),
+    Flows(store::Flows),
+    Replay(store::Replay),
+    Db(store::Db),
     Analyze(Analyze),
     Train(Train),
     Evaluate(Evaluate),
@@ -301,6 +306,10 @@ impl Command {
             Self::Budgets(budgets) => budgets.reach.config.as_ref(),
             Self::Audit(audit) => audit.config.as_ref(),
             Self::Detach(detach) => detach.config.as_ref(),
+            Self::Alerts(alerts) => alerts.database.config.as_ref(),
+            Self::Flows(flows) => flows.database.config.as_ref(),
+            Self::Replay(replay) => replay.database.config.as_ref(),
+            Self::Db(db) => db.database.config.as_ref(),
             Self::Analyze(analyze) => analyze.config.as_ref(),
             Self::Train(train) => train.config.as_ref(),
             Self::Evaluate(evaluate) => evaluate.config.as_ref(),

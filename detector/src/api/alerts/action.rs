@@ -1,0 +1,306 @@
+//! What follows from looking at an alert: it was benign, or is to be stopped, or let go.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::super::caller::Caller;
+use super::super::extract::{Json, Path};
+use super::super::live::{Event, Topic};
+use super::super::problem::Problem;
+use super::super::App;
+use super::{check_note, find, find_key, read_id};
+use crate::control::{AllowLine, Answer, BlockLine, EffectWanted, Pending, Request};
+use crate::features::{record::record_schema_hash, schema_hash};
+use crate::network::{Network, octets};
+use crate::response::Target;
+use crate::store::alerts::{self, Detail, Labelled, PublicId};
+use crate::wall;
+
+/// How long what was found benign raises no alerts: 30 days.
+const BENIGN_SECS: u64 = 30 * 86_400;
+
+/// What else is benign with it
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Scope {
+    /// All that this host sends to that one
+    #[default]
+    Pair,
+    /// All that is sent to that host and port
+    Service,
+    /// All that is sent to that host
+    Destination,
+    /// All that is sent to hosts of that name
+    Name,
+}
+
+/// What was benign, and for how long that holds
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Benign {
+    #[serde(default)]
+    scope: Scope,
+    /// Left out: 30 days
+    #[schema(minimum = 1)]
+    ttl_secs: Option<u64>,
+    #[schema(max_length = 400)]
+    note: Option<String>,
+}
+
+/// What came of it
+#[derive(Serialize, ToSchema)]
+pub(super) struct BenignDone {
+    /// The exception; null where no agent runs that could heed it
+    allow: Option<AllowLine>,
+    /// Labelled vectors that were kept, to train on
+    samples: u64,
+    text: String,
+}
+
+/// It was no theft: leave it alone for a while, and learn from it
+#[utoipa::path(
+    post, path = "/api/alerts/{id}/benign", tag = "Alerts", params(("id" = String, Path)),
+    request_body = Benign,
+    responses((status = OK, description = "The alert is closed", body = BenignDone))
+)]
+pub(super) async fn benign(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(benign): Json<Benign>,
+) -> Result<Json<BenignDone>, Problem> {
+    let id = read_id(&id)?;
+    if let Some(note) = &benign.note {
+        check_note("note", note)?;
+    }
+    let ttl_secs = benign.ttl_secs.unwrap_or(BENIGN_SECS);
+    if ttl_secs == 0 {
+        return Err(Problem::field("ttl_secs", "ttl_secs: use at least 1"));
+    }
+    let detail = app.with_store(move |store| store.read(|connection| find(connection, id))).await?;
+    let allow = match app.agent {
+        Some(_) => Some(allow(&app, &caller, &detail, benign.scope, ttl_secs).await?),
+        None => None,
+    };
+    label(&app, &caller, id, &detail, Labelled::Benign, benign.note).await?;
+    app.live.emit(Event::change(Topic::Allow, None));
+    let text = match &allow {
+        Some(allow) => format!("the alert is closed, and entry {} raises no more: {}", allow.id, allow.reason),
+        None => "the alert is closed; no agent runs here that could leave its like alone".to_owned(),
+    };
+    Ok(Json(BenignDone { allow, samples: 1, text }))
+}
+
+async fn allow(
+    app: &App,
+    caller: &Caller,
+    detail: &Detail,
+    scope: Scope,
+    ttl_secs: u64,
+) -> Result<AllowLine, Problem> {
+    let alert = &detail.alert;
+    let address = |text: &str| -> Result<Network, Problem> {
+        let wrong = |_| Problem::conflict("the alert has no such address");
+        Ok(Network::of(&octets(text.parse().map_err(wrong)?)))
+    };
+    let (source, destination) = (address(&alert.src)?, address(&alert.dst)?);
+    let name = alert.domain.clone().or_else(|| alert.dst_name.clone());
+    let (source, destination, name, port) = match scope {
+        Scope::Pair => (Some(source), Some(destination), None, None),
+        Scope::Service => (None, Some(destination), None, alert.dst_port),
+        Scope::Destination => (None, Some(destination), None, None),
+        Scope::Name if name.is_none() => {
+            return Err(Problem::field("scope", "scope: no name is known of the receiver"));
+        }
+        Scope::Name => (None, None, name, None),
+    };
+    let request = Request::AllowAdd {
+        source,
+        destination,
+        name,
+        port,
+        reason: format!("alert {} was benign", alert.id),
+        ttl_secs: Some(ttl_secs),
+        confirm_within_secs: None,
+    };
+    match app.ask(request, caller.peer()).await? {
+        Answer::Allowed { entry, .. } => Ok(entry),
+        _ => Err(Problem::conflict("the agent answered something else")),
+    }
+}
+
+async fn label(
+    app: &App,
+    caller: &Caller,
+    id: PublicId,
+    detail: &Detail,
+    label: Labelled,
+    note: Option<String>,
+) -> Result<(), Problem> {
+    let schema =
+        if detail.alert.origin == "record" { record_schema_hash() } else { schema_hash() };
+    let schema = format!("{schema:016x}");
+    let who = caller.peer().to_string();
+    app.with_store(move |store| {
+        store.write(move |connection| {
+            let key = find_key(connection, id)?;
+            let now_ns = wall::now_ns();
+            if let Some(note) = &note {
+                alerts::add_note(connection, key, &who, note, now_ns)?;
+            }
+            alerts::resolve(connection, key, label, &schema, &who, now_ns)
+        })
+    })
+    .await?;
+    app.live.emit(Event::change(Topic::Alerts, Some(&id.to_string())));
+    Ok(())
+}
+
+/// What is blocked
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum What {
+    /// The two hosts, each with the other
+    #[default]
+    Pair,
+    /// The receiver's port, for everybody
+    Service,
+    /// The receiver, for everybody
+    Destination,
+    /// The host that leaks, with everybody
+    Host,
+}
+
+/// What is blocked, and for how long
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewBlock {
+    #[serde(default)]
+    what: What,
+    /// Left out: as configured
+    #[schema(minimum = 1)]
+    ttl_secs: Option<u64>,
+    /// It is undone unless it is confirmed within so long
+    #[schema(minimum = 1, maximum = 86400)]
+    confirm_within_secs: Option<u64>,
+}
+
+/// A block that stands
+#[derive(Serialize, ToSchema)]
+pub(super) struct BlockDone {
+    block: BlockLine,
+    pending: Option<Pending>,
+}
+
+/// Block what an alert accuses
+#[utoipa::path(
+    post, path = "/api/alerts/{id}/block", tag = "Alerts", params(("id" = String, Path)),
+    request_body = NewBlock,
+    responses((status = CREATED, description = "The block stands", body = BlockDone))
+)]
+pub(super) async fn block(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(new): Json<NewBlock>,
+) -> Result<(StatusCode, Json<BlockDone>), Problem> {
+    let id = read_id(&id)?;
+    let detail = app.with_store(move |store| store.read(|connection| find(connection, id))).await?;
+    let request = Request::BlocksAdd {
+        target: target(&detail, new.what)?,
+        ttl_secs: new.ttl_secs,
+        effect: EffectWanted::Drop,
+        simulate: false,
+        reason: format!("alert {id}"),
+        confirm_within_secs: new.confirm_within_secs,
+    };
+    request.check().map_err(|error| Problem::field("ttl_secs", &format!("{error:#}")))?;
+    let answer = app.ask(request, caller.peer()).await?;
+    let Answer::Placed { block, pending } = answer else {
+        return Err(Problem::conflict("the agent answered something else"));
+    };
+    note(&app, id, "blocked").await?;
+    app.live.emit(Event::change(Topic::Blocks, None));
+    Ok((StatusCode::CREATED, Json(BlockDone { block, pending })))
+}
+
+/// What a block of this kind is placed on.
+fn target(detail: &Detail, what: What) -> Result<Target, Problem> {
+    let alert = &detail.alert;
+    let port = || {
+        let missing = "what: the alert's protocol has no ports, so there is no service to block";
+        alert.dst_port.ok_or_else(|| Problem::field("what", missing))
+    };
+    let text = match what {
+        What::Pair => format!("pair {} {}", alert.src, alert.dst),
+        What::Service => {
+            format!("service {} {}", crate::verdict::alert::endpoint(&octets_of(&alert.dst)?, Some(port()?)), alert.protocol)
+        }
+        What::Destination => format!("destination {}", alert.dst),
+        What::Host => format!("host {}", alert.src),
+    };
+    text.parse().map_err(|error: anyhow::Error| Problem::field("what", &format!("{error:#}")))
+}
+
+fn octets_of(text: &str) -> Result<[u8; 16], Problem> {
+    let wrong = |_| Problem::conflict("the alert has no such address");
+    Ok(octets(text.parse().map_err(wrong)?))
+}
+
+/// Blocks that are gone
+#[derive(Serialize, ToSchema)]
+pub(super) struct Released {
+    blocks: Vec<BlockLine>,
+}
+
+/// Release every block that concerns an alert's two hosts because of it
+#[utoipa::path(
+    post, path = "/api/alerts/{id}/release", tag = "Alerts", params(("id" = String, Path)),
+    responses((status = OK, description = "The blocks with their last counters", body = Released))
+)]
+pub(super) async fn release(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Released>, Problem> {
+    let id = read_id(&id)?;
+    let detail = app.with_store(move |store| store.read(|connection| find(connection, id))).await?;
+    let Answer::Blocks { blocks } = app.ask(Request::BlocksList {}, caller.peer()).await? else {
+        return Err(Problem::conflict("the agent answered something else"));
+    };
+    let (text, reason) = (id.to_string(), format!("alert {id}"));
+    let ours = |block: &BlockLine| block.alert.as_ref() == Some(&text) || block.reason == reason;
+    let mut released = Vec::new();
+    for block in blocks.into_iter().filter(ours) {
+        let request = Request::BlocksRemove {
+            target: None,
+            number: Some(block.number),
+            confirm_within_secs: None,
+        };
+        if let Answer::Removed { blocks, .. } = app.ask(request, caller.peer()).await? {
+            released.extend(blocks);
+        }
+    }
+    if released.is_empty() {
+        let detail = format!("no block stands because of alert {}", detail.alert.id);
+        return Err(Problem::conflict(&detail));
+    }
+    note(&app, id, "released").await?;
+    app.live.emit(Event::change(Topic::Blocks, None));
+    Ok(Json(Released { blocks: released }))
+}
+
+/// Notes in the alert's timeline what was done.
+async fn note(app: &App, id: PublicId, what: &'static str) -> Result<(), Problem> {
+    app.with_store(move |store| {
+        store.write(move |connection| {
+            let key = find_key(connection, id)?;
+            alerts::note_action(connection, key, wall::now_ns(), what)
+        })
+    })
+    .await?;
+    app.live.emit(Event::change(Topic::Alerts, Some(&id.to_string())));
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! What alerts are searched for, as it stands in the address. Every value is a literal.
+
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::super::problem::Problem;
+use super::super::values;
+use crate::network::Network;
+use crate::store::alerts::Filter;
+use crate::verdict::{ActionTaken, Severity, Technique};
+
+/// All that are named must fit. Where a list is taken, any of its values, which stand between
+/// commas, will do.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AlertQuery {
+    /// Either end: an address or a network such as 10.0.0.0/8
+    address: Option<String>,
+    /// The host that leaks: an address or a network
+    src: Option<String>,
+    /// The host that receives: an address or a network
+    dst: Option<String>,
+    /// Either end's port
+    #[param(value_type = Option<u16>)]
+    port: Option<String>,
+    #[param(value_type = Option<u16>)]
+    src_port: Option<String>,
+    #[param(value_type = Option<u16>)]
+    dst_port: Option<String>,
+    /// Lower-case names: tcp,udp
+    protocol: Option<String>,
+    /// A list: bulk_upload,dns_tunnel
+    technique: Option<String>,
+    /// A list: low,medium,high,critical
+    severity: Option<String>,
+    /// A list: open,acknowledged,closed
+    status: Option<String>,
+    /// A list: none,simulated,blocked,policed,marked,refused,failed
+    action: Option<String>,
+    /// A list: live,capture,record
+    origin: Option<String>,
+    /// The capture that it was found in
+    #[param(value_type = Option<i64>)]
+    capture: Option<String>,
+    /// A DNS name, or whole labels of one
+    name: Option<String>,
+    /// Words, all of which are there; a star at the end stands for any ending
+    q: Option<String>,
+    /// When it opened, RFC 3339: at this time or later
+    from: Option<String>,
+    /// At this time or earlier
+    to: Option<String>,
+    /// 1 to 500
+    #[param(value_type = Option<u16>)]
+    limit: Option<String>,
+    /// What `next` of the page before said
+    cursor: Option<String>,
+}
+
+const STATUS: [&str; 3] = ["open", "acknowledged", "closed"];
+const ORIGIN: [&str; 3] = ["live", "capture", "record"];
+/// The longest text to search for, in bytes.
+const MAX_TEXT_BYTES: usize = 500;
+
+impl AlertQuery {
+    pub(super) fn limit(&self) -> Result<usize, Problem> {
+        values::limit(self.limit.as_deref())
+    }
+
+    pub(super) fn cursor(&self) -> Result<Option<i64>, Problem> {
+        let Some(text) = &self.cursor else { return Ok(None) };
+        i64::from_str_radix(text, 16).map(Some).map_err(|_| values::stale_cursor())
+    }
+
+    pub(super) fn filter(&self) -> Result<Filter, Problem> {
+        let techniques = Technique::ALL.map(Technique::name);
+        let severities = Severity::ALL.map(Severity::name);
+        let actions = ActionTaken::ALL.map(ActionTaken::name);
+        let severity = list("severity", self.severity.as_deref(), &severities)?;
+        let rank = |name: &String| severities.iter().position(|known| known == name);
+        let capture = values::number("capture", self.capture.as_deref())?;
+        Ok(Filter {
+            address: network("address", self.address.as_deref())?,
+            src: network("src", self.src.as_deref())?,
+            dst: network("dst", self.dst.as_deref())?,
+            port: values::number("port", self.port.as_deref())?,
+            src_port: values::number("src_port", self.src_port.as_deref())?,
+            dst_port: values::number("dst_port", self.dst_port.as_deref())?,
+            protocol: words(self.protocol.as_deref()),
+            technique: list("technique", self.technique.as_deref(), &techniques)?,
+            severity: severity.iter().filter_map(rank).filter_map(|rank| rank.try_into().ok()).collect(),
+            status: list("status", self.status.as_deref(), &STATUS)?,
+            action: list("action", self.action.as_deref(), &actions)?,
+            origin: list("origin", self.origin.as_deref(), &ORIGIN)?,
+            capture,
+            name: text("name", self.name.as_deref())?,
+            text: text("q", self.q.as_deref())?,
+            from_ns: values::time("from", self.from.as_deref())?,
+            to_ns: values::time("to", self.to.as_deref())?,
+        })
+    }
+}
+
+fn network(field: &str, text: Option<&str>) -> Result<Option<Network>, Problem> {
+    values::network(field, text)
+}
+
+fn text(field: &str, text: Option<&str>) -> Result<Option<String>, Problem> {
+    match text.map(str::trim).filter(|text| !text.is_empty()) {
+        Some(text) if text.len() > MAX_TEXT_BYTES => {
+            Err(Problem::field(field, &format!("{field}: at most {MAX_TEXT_BYTES} bytes")))
+        }
+        text => Ok(text.map(str::to_owned)),
+    }
+}
+
+fn words(text: Option<&str>) -> Vec<String> {
+    let words = text.unwrap_or_default().split(',').map(str::trim);
+    words.filter(|word| !word.is_empty()).map(str::to_ascii_lowercase).collect()
+}
+
+/// Names of a closed list.
+fn list(field: &str, text: Option<&str>, known: &[&str]) -> Result<Vec<String>, Problem> {
+    let words = words(text);
+    match words.iter().find(|word| !known.contains(&word.as_str())) {
+        Some(wrong) => {
+            let detail =
+                format!("{field}: `{}` is none of {}", wrong.escape_debug(), known.join(", "));
+            Err(Problem::field(field, &detail))
+        }
+        None => Ok(words),
+    }
+}

@@ -1,0 +1,434 @@
+//! Alerts: found, looked at, and what people say and do about them.
+
+mod action;
+mod filter;
+mod replay;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::routes;
+
+use super::caller::Caller;
+use super::extract::{Json, Path, Query};
+use super::live::{Event, Topic};
+use super::problem::Problem;
+use super::{App, Routes};
+use crate::control::{Answer, BlockLine, Request};
+use crate::store::Connection;
+use crate::store::alerts::{self, AlertRow, Detail, Marking, PublicId};
+use crate::store::outbox::{self, Delivery};
+use crate::store::Store;
+use crate::wall;
+use filter::AlertQuery;
+
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .read(routes!(list))
+        .read(routes!(export))
+        .read(routes!(show))
+        .read(routes!(evidence))
+        .read(routes!(replay::replay))
+        .respond(routes!(acknowledge))
+        .respond(routes!(close))
+        .respond(routes!(reopen))
+        .respond(routes!(add_note))
+        .respond(routes!(action::benign))
+        .respond(routes!(action::block))
+        .respond(routes!(action::release))
+}
+
+/// Rows of an export: more is for `detector db backup`.
+const MAX_EXPORTED: usize = 100_000;
+/// Rows that are read at once.
+const AT_ONCE: usize = 500;
+/// Alerts that are marked at once.
+const MAX_MARKED: usize = 1_000;
+/// The longest note, in bytes.
+const MAX_NOTE_BYTES: usize = 4_000;
+
+/// A page of alerts, the newest first
+#[derive(Serialize, ToSchema)]
+pub(super) struct AlertPage {
+    items: Vec<AlertRow>,
+    /// For the next page; null at the end
+    next: Option<String>,
+    /// How many there are in all
+    total: u64,
+    /// False: there are more than `total`
+    total_exact: bool,
+}
+
+/// Alerts by any of their fields
+#[utoipa::path(
+    get, path = "/api/alerts", tag = "Alerts", params(AlertQuery),
+    responses((status = OK, description = "The newest first", body = AlertPage))
+)]
+async fn list(
+    State(app): State<App>,
+    Query(query): Query<AlertQuery>,
+) -> Result<Json<AlertPage>, Problem> {
+    let limit = query.limit()?;
+    let cursor = query.cursor()?;
+    let filter = query.filter()?;
+    let found = app
+        .with_store(move |store| {
+            store.read(|connection| alerts::search(connection, &filter, cursor, limit))
+        })
+        .await?;
+    Ok(Json(AlertPage {
+        items: found.rows,
+        next: found.next.map(|key| format!("{key:x}")),
+        total: found.total as u64,
+        total_exact: found.total_exact,
+    }))
+}
+
+/// What an alert is written as
+#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum ExportFormat {
+    #[default]
+    Json,
+    Csv,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ExportQuery {
+    /// `json`: one object a line. `csv`: a header and rows
+    #[serde(default)]
+    format: ExportFormat,
+}
+
+/// Alerts in one file
+#[utoipa::path(
+    get, path = "/api/alerts/export", tag = "Alerts", params(AlertQuery, ExportQuery),
+    responses((status = OK, description = "At most 100,000", content(
+        (String = "application/x-ndjson"), (String = "text/csv")
+    )))
+)]
+async fn export(
+    State(app): State<App>,
+    Query(query): Query<AlertQuery>,
+    Query(ExportQuery { format }): Query<ExportQuery>,
+) -> Result<Response, Problem> {
+    let filter = query.filter()?;
+    let rows = app.with_store(move |store| read_all(store, &filter)).await?;
+    let (kind, name, text) = match format {
+        ExportFormat::Json => ("application/x-ndjson", "alerts.ndjson", as_lines(&rows)?),
+        ExportFormat::Csv => ("text/csv; charset=utf-8", "alerts.csv", as_csv(&rows)),
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (header::CONTENT_DISPOSITION, attachment(name)),
+    ];
+    Ok((headers, text).into_response())
+}
+
+/// A file to be saved under this name, which is of plain letters.
+pub(super) fn attachment(name: &str) -> HeaderValue {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '_');
+    let name: String =
+        name.chars().map(|letter| if plain(letter) { letter } else { '_' }).collect();
+    HeaderValue::from_str(&format!("attachment; filename=\"{name}\""))
+        .unwrap_or(HeaderValue::from_static("attachment"))
+}
+
+fn read_all(store: &Store, filter: &alerts::Filter) -> anyhow::Result<Vec<AlertRow>> {
+    let mut rows = Vec::new();
+    let mut cursor = None;
+    while rows.len() < MAX_EXPORTED {
+        let page =
+            store.read(|connection| alerts::search(connection, filter, cursor, AT_ONCE))?;
+        rows.extend(page.rows);
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    Ok(rows)
+}
+
+fn as_lines(rows: &[AlertRow]) -> Result<String, Problem> {
+    let mut text = String::new();
+    for row in rows {
+        text.push_str(&serde_json::to_string(row).map_err(anyhow::Error::new)?);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+fn as_csv(rows: &[AlertRow]) -> String {
+    let mut text = String::from(
+        "id,time,first_seen,severity,technique,status,src,src_port,dst,dst_port,protocol,dst_name,domain,\
+         score,bytes_out,bytes_in,bytes_leaked,action,headline\n",
+    );
+    let port = |port: Option<u16>| port.map_or_else(String::new, |port| port.to_string());
+    for row in rows {
+        let cells = [
+            row.id.clone(),
+            row.time.clone(),
+            row.first_seen.clone(),
+            row.severity.to_owned(),
+            row.technique.clone(),
+            row.status.clone(),
+            row.src.clone(),
+            port(row.src_port),
+            row.dst.clone(),
+            port(row.dst_port),
+            row.protocol.clone(),
+            row.dst_name.clone().unwrap_or_default(),
+            row.domain.clone().unwrap_or_default(),
+            row.score.to_string(),
+            row.bytes_out.to_string(),
+            row.bytes_in.to_string(),
+            row.bytes_leaked.to_string(),
+            row.action.clone(),
+            row.headline.clone(),
+        ];
+        let cells: Vec<String> = cells.iter().map(|cell| crate::sink::csv_cell(cell)).collect();
+        text.push_str(&cells.join(","));
+        text.push('\n');
+    }
+    text
+}
+
+/// An alert with all that belongs to it
+#[derive(Serialize, ToSchema)]
+struct AlertDetail {
+    #[serde(flatten)]
+    detail: Detail,
+    /// Those that stand because of it
+    blocks: Vec<BlockLine>,
+    /// Who was told of it
+    deliveries: Vec<Delivery>,
+}
+
+/// One alert whole
+#[utoipa::path(
+    get, path = "/api/alerts/{id}", tag = "Alerts", params(("id" = String, Path)),
+    responses((status = OK, description = "All that is known of it", body = AlertDetail))
+)]
+async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<AlertDetail>, Problem> {
+    let id = read_id(&id)?;
+    let (detail, deliveries) = app
+        .with_store(move |store| {
+            store.read(|connection| {
+                let detail = find(connection, id)?;
+                let deliveries = outbox::of_alert(connection, detail.alert.key)?;
+                Ok((detail, deliveries))
+            })
+        })
+        .await?;
+    let blocks = blocks_of(&app, &caller, id).await;
+    Ok(Json(AlertDetail { detail, blocks, deliveries }))
+}
+
+/// The blocks that stand because of an alert; none where no agent runs.
+async fn blocks_of(app: &App, caller: &Caller, id: PublicId) -> Vec<BlockLine> {
+    if id.analysis != 0 {
+        return Vec::new();
+    }
+    let text = id.to_string();
+    match app.ask(Request::BlocksList {}, caller.peer()).await {
+        Ok(Answer::Blocks { blocks }) => {
+            blocks.into_iter().filter(|block| block.alert.as_ref() == Some(&text)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn read_id(text: &str) -> Result<PublicId, Problem> {
+    text.parse().map_err(|_| unknown(text))
+}
+
+fn unknown(id: &str) -> Problem {
+    Problem::not_found(&format!("there is no alert `{}`", id.escape_debug()))
+}
+
+fn find(connection: &Connection, id: PublicId) -> anyhow::Result<Detail> {
+    let detail = alerts::detail(connection, id)?;
+    Ok(detail.ok_or_else(|| unknown(&id.to_string()))?)
+}
+
+fn find_key(connection: &Connection, id: PublicId) -> anyhow::Result<i64> {
+    let key = alerts::key_of(connection, id)?;
+    Ok(key.ok_or_else(|| unknown(&id.to_string()))?)
+}
+
+/// All that speaks for an alert, in one file
+#[utoipa::path(
+    get, path = "/api/alerts/{id}/evidence", tag = "Alerts", params(("id" = String, Path)),
+    responses((status = OK, description = "A file to be saved", body = Bundle))
+)]
+async fn evidence(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Problem> {
+    let id = read_id(&id)?;
+    let bundle = app
+        .with_store(move |store| store.read(|connection| bundle(connection, id)))
+        .await?;
+    let name = format!("alert-{id}.json");
+    let headers = [(header::CONTENT_DISPOSITION, attachment(&name))];
+    Ok((headers, Json(bundle)).into_response())
+}
+
+/// What can be handed on about an alert
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Bundle {
+    /// Of the program that wrote it
+    version: &'static str,
+    alert: Detail,
+    /// What its two hosts carried about the time
+    flows: Vec<crate::store::traffic::SessionRow>,
+}
+
+/// Puts together what can be handed on about an alert.
+///
+/// # Errors
+///
+/// An alert that is not there, as a [`Problem`]; a database that cannot be read.
+pub(crate) fn bundle(connection: &Connection, id: PublicId) -> anyhow::Result<Bundle> {
+    let alert = find(connection, id)?;
+    let flows = alerts::flows_of(connection, alert.alert.key)?;
+    Ok(Bundle { version: env!("CARGO_PKG_VERSION"), alert, flows })
+}
+
+/// Alerts that are meant, and why
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Marked {
+    #[schema(min_items = 1, max_items = 1000)]
+    ids: Vec<String>,
+    #[schema(max_length = 4000)]
+    note: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Changed {
+    /// Alerts that are marked otherwise than before
+    changed: u64,
+}
+
+/// Somebody looks after these alerts
+#[utoipa::path(
+    post, path = "/api/alerts/acknowledge", tag = "Alerts", request_body = Marked,
+    responses((status = OK, description = "How many changed", body = Changed))
+)]
+async fn acknowledge(
+    State(app): State<App>,
+    caller: Caller,
+    Json(marked): Json<Marked>,
+) -> Result<Json<Changed>, Problem> {
+    mark(app, caller, marked, Marking::Acknowledged).await
+}
+
+/// These alerts are dealt with
+#[utoipa::path(
+    post, path = "/api/alerts/close", tag = "Alerts", request_body = Marked,
+    responses((status = OK, description = "How many changed", body = Changed))
+)]
+async fn close(
+    State(app): State<App>,
+    caller: Caller,
+    Json(marked): Json<Marked>,
+) -> Result<Json<Changed>, Problem> {
+    mark(app, caller, marked, Marking::Closed).await
+}
+
+/// These alerts are not dealt with after all
+#[utoipa::path(
+    post, path = "/api/alerts/reopen", tag = "Alerts", request_body = Marked,
+    responses((status = OK, description = "How many changed", body = Changed))
+)]
+async fn reopen(
+    State(app): State<App>,
+    caller: Caller,
+    Json(marked): Json<Marked>,
+) -> Result<Json<Changed>, Problem> {
+    mark(app, caller, marked, Marking::Open).await
+}
+
+async fn mark(
+    app: App,
+    caller: Caller,
+    marked: Marked,
+    marking: Marking,
+) -> Result<Json<Changed>, Problem> {
+    let Marked { ids, note } = marked;
+    if ids.is_empty() || ids.len() > MAX_MARKED {
+        return Err(Problem::field("ids", &format!("ids: name 1 to {MAX_MARKED} alerts")));
+    }
+    if let Some(note) = &note {
+        check_note("note", note)?;
+    }
+    let ids = ids.iter().map(|id| read_id(id)).collect::<Result<Vec<_>, _>>()?;
+    let who = caller.peer().to_string();
+    let changed = app
+        .with_store(move |store| {
+            store.write(move |connection| {
+                let mut changed = 0;
+                for id in ids {
+                    let key = find_key(connection, id)?;
+                    let now_ns = wall::now_ns();
+                    changed += u64::from(alerts::mark(connection, key, marking, &who, now_ns)?);
+                    if let Some(note) = &note {
+                        alerts::add_note(connection, key, &who, note, now_ns)?;
+                    }
+                }
+                Ok(changed)
+            })
+        })
+        .await?;
+    app.live.emit(Event::change(Topic::Alerts, None));
+    Ok(Json(Changed { changed }))
+}
+
+/// What a person has to say
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewNote {
+    #[schema(min_length = 1, max_length = 4000)]
+    text: String,
+}
+
+fn check_note(field: &str, text: &str) -> Result<(), Problem> {
+    if text.trim().is_empty() || text.len() > MAX_NOTE_BYTES {
+        let detail = format!("{field}: write 1 to {MAX_NOTE_BYTES} bytes");
+        return Err(Problem::field(field, &detail));
+    }
+    Ok(())
+}
+
+/// Add a note to an alert
+#[utoipa::path(
+    post, path = "/api/alerts/{id}/notes", tag = "Alerts", params(("id" = String, Path)),
+    request_body = NewNote,
+    responses((status = CREATED, description = "The alert with it", body = Detail))
+)]
+async fn add_note(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(NewNote { text }): Json<NewNote>,
+) -> Result<(axum::http::StatusCode, Json<Detail>), Problem> {
+    check_note("text", &text)?;
+    let id = read_id(&id)?;
+    let who = caller.peer().to_string();
+    let detail = app
+        .with_store(move |store| {
+            store.write(move |connection| {
+                let key = find_key(connection, id)?;
+                alerts::add_note(connection, key, &who, &text, wall::now_ns())?;
+                find(connection, id)
+            })
+        })
+        .await?;
+    app.live.emit(Event::change(Topic::Alerts, Some(&id.to_string())));
+    Ok((axum::http::StatusCode::CREATED, Json(detail)))
+}

@@ -1,0 +1,90 @@
+//! An alert's score computed again, from what was stored with it.
+
+use anyhow::Context as _;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::super::App;
+use super::super::extract::{Json, Path};
+use super::super::problem::Problem;
+use super::{find_key, read_id};
+use crate::features::Kind;
+use crate::shipped;
+use crate::store::Connection;
+use crate::store::alerts::{self, PublicId};
+use crate::verdict::score;
+
+/// What computing it again came to
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Replayed {
+    pub(crate) score: f64,
+    pub(crate) stored_score: f64,
+    /// The forest's output
+    pub(crate) raw_score: f64,
+    pub(crate) stored_raw_score: f64,
+    /// To the last bit
+    pub(crate) identical: bool,
+    pub(crate) text: String,
+}
+
+/// Compute an alert's score again
+#[utoipa::path(
+    post, path = "/api/alerts/{id}/replay", tag = "Alerts", params(("id" = String, Path)),
+    responses((status = OK, description = "Both scores", body = Replayed))
+)]
+pub(super) async fn replay(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Json<Replayed>, Problem> {
+    let id = read_id(&id)?;
+    let replayed =
+        app.with_store(move |store| store.read(|connection| again(connection, id))).await?;
+    Ok(Json(replayed))
+}
+
+/// Computes an alert's score again, with the model that gave it.
+///
+/// # Errors
+///
+/// An alert, or a model, that is not there, as a [`Problem`]; a database that cannot be read.
+pub(crate) fn again(connection: &Connection, id: PublicId) -> anyhow::Result<Replayed> {
+    let key = find_key(connection, id)?;
+    let evidence = alerts::evidence(connection, key)?.context("the alert has no evidence")?;
+    let model = shipped::find(connection, &evidence.model_hash)?.ok_or_else(|| {
+        Problem::conflict(&format!(
+            "the model {} that judged it is not here any more: add it again",
+            evidence.model_hash
+        ))
+    })?;
+    let columns = model.forest.columns();
+    anyhow::ensure!(
+        evidence.vector.len() == columns,
+        Problem::conflict(&format!(
+            "its vector has {} columns, the model reads {columns}",
+            evidence.vector.len()
+        ))
+    );
+    let raw_score = model.forest.score(&evidence.vector);
+    let is_record = model.meta.schema.name == Kind::Record.schema_name();
+    let score = if is_record {
+        raw_score
+    } else {
+        score::of_doubt(model.probability(raw_score), evidence.rules, evidence.habit)
+    };
+    let identical = score.to_bits() == evidence.score.to_bits()
+        && raw_score.to_bits() == evidence.raw_score.to_bits();
+    let text = if identical {
+        format!("the score is {score}, as it was, to the last bit")
+    } else {
+        format!("the score is {score}, it was {}", evidence.score)
+    };
+    Ok(Replayed {
+        score,
+        stored_score: evidence.score,
+        raw_score,
+        stored_raw_score: evidence.raw_score,
+        identical,
+        text,
+    })
+}

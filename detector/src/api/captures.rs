@@ -1,0 +1,353 @@
+//! Captures: uploaded, analysed in a queue, looked at again with another model.
+
+use std::io::{self, Write};
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use http_body_util::BodyExt as _;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::routes;
+
+use super::alerts::attachment;
+use super::extract::{Json, Path, Query};
+use super::problem::Problem;
+use super::values;
+use super::{App, Routes};
+use crate::analysis::{Captures, Upload};
+use crate::store::captures::{self, Capture};
+
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .read(routes!(list))
+        .read(routes!(show))
+        .read(routes!(features))
+        .respond(routes!(upload))
+        .respond(routes!(remove))
+        .respond(routes!(cancel))
+        .respond(routes!(analyze))
+}
+
+/// The longest name, in bytes.
+const MAX_NAME_BYTES: usize = 200;
+/// Pieces of a table that wait for a slow reader.
+const PIECES: usize = 16;
+
+impl App {
+    fn captures(&self) -> Result<&Captures, Problem> {
+        self.captures.as_ref().ok_or_else(|| {
+            Problem::conflict("nothing is stored here, so no capture can be taken")
+        })
+    }
+}
+
+fn unknown(id: i64) -> Problem {
+    Problem::not_found(&format!("there is no capture {id}"))
+}
+
+async fn find(app: &App, id: i64) -> Result<Capture, Problem> {
+    let found =
+        app.with_store(move |store| store.read(|connection| captures::capture(connection, id)));
+    let found = found.await?.ok_or_else(|| unknown(id))?;
+    Ok(app.captures()?.with_progress(found))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ListQuery {
+    /// 1 to 500
+    #[param(value_type = Option<u16>)]
+    limit: Option<String>,
+    /// What `next` of the page before said
+    cursor: Option<String>,
+}
+
+/// A page of captures
+#[derive(Serialize, ToSchema)]
+struct CapturePage {
+    items: Vec<Capture>,
+    next: Option<String>,
+}
+
+/// The captures
+#[utoipa::path(
+    get, path = "/api/captures", tag = "Captures", params(ListQuery),
+    responses((status = OK, description = "The latest first", body = CapturePage))
+)]
+async fn list(
+    State(app): State<App>,
+    Query(ListQuery { limit, cursor }): Query<ListQuery>,
+) -> Result<Json<CapturePage>, Problem> {
+    let limit = values::limit(limit.as_deref())?;
+    let cursor = match cursor.as_deref().filter(|cursor| !cursor.is_empty()) {
+        Some(text) => Some(text.parse().map_err(|_| values::stale_cursor())?),
+        None => None,
+    };
+    let rows = app
+        .with_store(move |store| {
+            store.read(|connection| captures::captures(connection, cursor, limit + 1))
+        })
+        .await?;
+    let captures = app.captures()?;
+    let mut items: Vec<Capture> =
+        rows.into_iter().map(|capture| captures.with_progress(capture)).collect();
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = items.last().filter(|_| more).map(|last| last.id.to_string());
+    Ok(Json(CapturePage { items, next }))
+}
+
+/// One capture with its analyses
+#[utoipa::path(
+    get, path = "/api/captures/{id}", tag = "Captures", params(("id" = i64, Path)),
+    responses((status = OK, description = "How far it is", body = Capture))
+)]
+async fn show(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Capture>, Problem> {
+    find(&app, id).await.map(Json)
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct UploadQuery {
+    /// The file's name, for people
+    #[param(min_length = 1, max_length = 200)]
+    name: String,
+}
+
+/// Upload a capture: the body is the file
+#[utoipa::path(
+    post, path = "/api/captures", tag = "Captures", params(UploadQuery),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = CREATED, description = "It waits to be analysed", body = Capture))
+)]
+async fn upload(
+    State(app): State<App>,
+    Query(UploadQuery { name }): Query<UploadQuery>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<Capture>), Problem> {
+    let name = name.trim().to_owned();
+    if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
+        let detail = format!("name: give the file a name of 1 to {MAX_NAME_BYTES} bytes");
+        return Err(Problem::field("name", &detail));
+    }
+    let captures = app.captures()?.clone();
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let length: Option<u64> = length.and_then(|length| length.parse().ok());
+    let room = blocking({
+        let captures = captures.clone();
+        move || captures.room()
+    })
+    .await?;
+    let most = room.min(app.config.api.max_capture_bytes);
+    if length.is_some_and(|length| length > most) {
+        return Err(too_large(most));
+    }
+    let upload = blocking({
+        let captures = captures.clone();
+        move || captures.begin_upload(&name)
+    })
+    .await?;
+    // Dropped unfinished, when the client leaves, it is noted as failed.
+    let mut guard = Unfinished { captures: captures.clone(), upload: Some(upload) };
+    let Some(upload) = &guard.upload else { return Err(Problem::conflict("no upload")) };
+    let id = upload.id;
+    match receive(upload, body, most, length).await {
+        Ok((bytes, sha256)) => {
+            let Some(upload) = guard.upload.take() else {
+                return Err(Problem::conflict("no upload"));
+            };
+            blocking(move || captures.end_upload(&upload, bytes, &sha256)).await?;
+        }
+        Err(problem) => {
+            guard.fail(&problem.detail);
+            return Err(problem);
+        }
+    }
+    Ok((StatusCode::CREATED, Json(find(&app, id).await?)))
+}
+
+fn too_large(most: u64) -> Problem {
+    Problem::too_large(&format!(
+        "at most {} can be taken: api.max_capture_bytes and store.captures_max_bytes say so",
+        crate::units::bytes(most)
+    ))
+}
+
+/// An upload that is failed unless it is taken out.
+struct Unfinished {
+    captures: Captures,
+    upload: Option<Upload>,
+}
+
+impl Unfinished {
+    fn fail(&mut self, why: &str) {
+        if let Some(upload) = self.upload.take() {
+            let (captures, why) = (self.captures.clone(), why.to_owned());
+            // The disk may be slow, and others are being served.
+            tokio::task::spawn_blocking(move || captures.fail_upload(&upload, &why));
+        }
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        self.fail("the upload was broken off: upload it again");
+    }
+}
+
+/// Writes a body to its file as it comes. Returns its length and its SHA-256.
+async fn receive(
+    upload: &Upload,
+    mut body: Body,
+    most: u64,
+    expected: Option<u64>,
+) -> Result<(u64, String), Problem> {
+    let mut file = tokio::fs::File::create(&upload.path).await.map_err(disk)?;
+    let mut bytes = 0_u64;
+    let mut digest = Sha256::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::malformed("the body ended before its length"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        bytes += data.len() as u64;
+        if bytes > most {
+            return Err(too_large(most));
+        }
+        if upload.is_cancelled() {
+            return Err(Problem::conflict("the upload was cancelled"));
+        }
+        digest.update(&data);
+        file.write_all(&data).await.map_err(disk)?;
+        upload.note(bytes, expected);
+    }
+    if bytes == 0 {
+        return Err(Problem::malformed("the body is empty: send a pcap or pcapng file"));
+    }
+    file.flush().await.map_err(disk)?;
+    let sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok((bytes, sha256))
+}
+
+fn disk(error: io::Error) -> Problem {
+    tracing::error!("failed to keep a capture: {error}");
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Problem::new(StatusCode::INSUFFICIENT_STORAGE, "the disk is full")
+        }
+        _ => Problem::from(anyhow::Error::new(error)),
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> Result<T, Problem> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(anyhow::Error::new)?;
+    Ok(done?)
+}
+
+/// Forget a capture with its alerts
+#[utoipa::path(
+    delete, path = "/api/captures/{id}", tag = "Captures", params(("id" = i64, Path)),
+    responses((status = NO_CONTENT, description = "It is gone"))
+)]
+async fn remove(State(app): State<App>, Path(id): Path<i64>) -> Result<StatusCode, Problem> {
+    let captures = app.captures()?.clone();
+    let removed = blocking(move || captures.remove(id)).await?;
+    if removed { Ok(StatusCode::NO_CONTENT) } else { Err(unknown(id)) }
+}
+
+/// Stop uploading or analysing a capture
+#[utoipa::path(
+    post, path = "/api/captures/{id}/cancel", tag = "Captures", params(("id" = i64, Path)),
+    responses((status = OK, description = "It will stop", body = Capture))
+)]
+async fn cancel(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Capture>, Problem> {
+    find(&app, id).await?;
+    let captures = app.captures()?.clone();
+    let stopped = blocking(move || Ok(captures.cancel(id))).await?;
+    if !stopped {
+        return Err(Problem::conflict(&format!("nothing is going on with capture {id}")));
+    }
+    find(&app, id).await.map(Json)
+}
+
+/// By which model
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewAnalysis {
+    /// A hash. Left out: the one in use
+    model: Option<String>,
+}
+
+/// Analyse a capture again
+#[utoipa::path(
+    post, path = "/api/captures/{id}/analyze", tag = "Captures", params(("id" = i64, Path)),
+    request_body = NewAnalysis,
+    responses((status = ACCEPTED, description = "It waits", body = Capture))
+)]
+async fn analyze(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    Json(NewAnalysis { model }): Json<NewAnalysis>,
+) -> Result<(StatusCode, Json<Capture>), Problem> {
+    let known = find(&app, id).await?;
+    if matches!(known.state.as_str(), "uploading" | "queued" | "analysing") {
+        return Err(Problem::conflict(&format!("capture {id} is {} already", known.state)));
+    }
+    let captures = app.captures()?.clone();
+    let asked = blocking(move || Ok(captures.analyse(id, model.as_deref()))).await?;
+    asked.map_err(|error| match error.downcast::<Problem>() {
+        Ok(problem) => problem,
+        Err(error) => Problem::conflict(&format!("{error:#}")),
+    })?;
+    Ok((StatusCode::ACCEPTED, Json(find(&app, id).await?)))
+}
+
+/// A capture's vectors
+#[utoipa::path(
+    get, path = "/api/captures/{id}/features", tag = "Captures", params(("id" = i64, Path)),
+    responses((status = OK, description = "A table with a header", content_type = "text/csv", body = String))
+)]
+async fn features(State(app): State<App>, Path(id): Path<i64>) -> Result<Response, Problem> {
+    let capture = find(&app, id).await?;
+    if matches!(capture.state.as_str(), "uploading" | "failed" if capture.sha256.is_none()) {
+        return Err(Problem::conflict(&format!("capture {id} is not here whole")));
+    }
+    let captures = app.captures()?.clone();
+    let (pieces, received) = mpsc::channel(PIECES);
+    let name = capture.name.clone();
+    tokio::task::spawn_blocking(move || {
+        let output = Pieces(pieces);
+        if let Err(error) = captures.write_features(id, &name, output) {
+            tracing::warn!("the vectors of capture {id} are not whole: {error:#}");
+        }
+    });
+    let file = format!("{}.csv", capture.name);
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8")),
+        (header::CONTENT_DISPOSITION, attachment(&file)),
+    ];
+    Ok((headers, Body::from_stream(ReceiverStream::new(received))).into_response())
+}
+
+/// Writes to whoever reads a body.
+struct Pieces(mpsc::Sender<Result<Bytes, io::Error>>);
+
+impl Write for Pieces {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let piece = Ok(Bytes::copy_from_slice(buffer));
+        let sent = self.0.blocking_send(piece);
+        sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        Ok(buffer.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,207 @@
+//! Hosts: what each carried, how far its baseline is, whom it speaks to.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::routes;
+
+use super::caller::Caller;
+use super::extract::{Json, Path, Query};
+use super::problem::Problem;
+use super::traffic::{PeriodQuery, step};
+use super::values;
+use super::{App, Routes};
+use crate::control::{Answer, BaselineLine, Request};
+use crate::network::{Network, ip, octets};
+use crate::store::alerts::{self, AlertRow, Filter};
+use crate::store::traffic::{self, HostPoint, HostRow, Talk};
+
+pub(super) fn routes() -> Routes {
+    Routes::default().read(routes!(list)).read(routes!(show))
+}
+
+/// Alerts and peers on a host's page.
+const SHOWN: usize = 20;
+
+/// How far a host's baseline is
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum BaselineState {
+    Learning,
+    Ready,
+    /// Nothing is learned of it, or no agent runs here
+    None,
+}
+
+/// What is learned of a host
+#[derive(Clone, Debug, Serialize, ToSchema)]
+struct Baseline {
+    state: BaselineState,
+    days_left: Option<u32>,
+    /// Receivers that are known of it
+    receivers: u64,
+    /// Days on which it was seen
+    days_seen: u32,
+}
+
+/// A host
+#[derive(Clone, Debug, Serialize, ToSchema)]
+struct Host {
+    address: String,
+    home: bool,
+    first_seen: Option<String>,
+    last_seen: Option<String>,
+    /// IP bytes in all
+    bytes_out: u64,
+    bytes_in: u64,
+    alerts_open: u64,
+    baseline: Baseline,
+}
+
+impl Host {
+    fn of(row: HostRow, baselines: &HashMap<IpAddr, BaselineLine>) -> Self {
+        let address = ip(&row.address);
+        Self {
+            address: address.to_string(),
+            home: row.home,
+            first_seen: Some(row.first_seen),
+            last_seen: Some(row.last_seen),
+            bytes_out: row.bytes_out,
+            bytes_in: row.bytes_in,
+            alerts_open: row.alerts_open,
+            baseline: baseline(baselines.get(&address)),
+        }
+    }
+}
+
+fn baseline(line: Option<&BaselineLine>) -> Baseline {
+    match line {
+        None => Baseline { state: BaselineState::None, days_left: None, receivers: 0, days_seen: 0 },
+        Some(line) => Baseline {
+            state: match line.days_left {
+                Some(_) => BaselineState::Learning,
+                None => BaselineState::Ready,
+            },
+            days_left: line.days_left,
+            receivers: line.receivers,
+            days_seen: line.days_seen,
+        },
+    }
+}
+
+async fn baselines(app: &App, caller: &Caller) -> HashMap<IpAddr, BaselineLine> {
+    match app.ask(Request::Baselines {}, caller.peer()).await {
+        Ok(Answer::Baselines { hosts }) => {
+            hosts.into_iter().map(|line| (line.address, line)).collect()
+        }
+        _ => HashMap::new(),
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct HostQuery {
+    /// 1 to 500
+    #[param(value_type = Option<u16>)]
+    limit: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct HostList {
+    items: Vec<Host>,
+    /// Always null: those that sent the most are here
+    next: Option<String>,
+}
+
+/// The hosts at home
+#[utoipa::path(
+    get, path = "/api/hosts", tag = "Hosts", params(HostQuery),
+    responses((status = OK, description = "Those that sent the most first", body = HostList))
+)]
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Query(HostQuery { limit }): Query<HostQuery>,
+) -> Result<Json<HostList>, Problem> {
+    let limit = values::limit(limit.as_deref())?;
+    let rows = app
+        .with_store(move |store| store.read(|connection| traffic::hosts(connection, None, limit)))
+        .await?;
+    let baselines = baselines(&app, &caller).await;
+    let items = rows.into_iter().map(|row| Host::of(row, &baselines)).collect();
+    Ok(Json(HostList { items, next: None }))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct StepQuery {
+    /// Seconds between two points: whole minutes
+    #[param(value_type = Option<u64>)]
+    step: Option<String>,
+}
+
+/// A host with its history
+#[derive(Serialize, ToSchema)]
+struct HostDetail {
+    #[serde(flatten)]
+    host: Host,
+    step_secs: u64,
+    points: Vec<HostPoint>,
+    /// Those it exchanged the most with
+    peers: Vec<Talk>,
+    alerts: Vec<AlertRow>,
+}
+
+/// One host: its traffic, whom it speaks to, its alerts
+#[utoipa::path(
+    get, path = "/api/hosts/{address}", tag = "Hosts",
+    params(("address" = String, Path), PeriodQuery, StepQuery),
+    responses((status = OK, description = "Empty where nothing is known", body = HostDetail))
+)]
+async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    Path(address): Path<String>,
+    Query(period): Query<PeriodQuery>,
+    Query(StepQuery { step: wanted }): Query<StepQuery>,
+) -> Result<Json<HostDetail>, Problem> {
+    let address: IpAddr = address.parse().map_err(|_| {
+        Problem::field("address", &format!("address: `{}` is none", address.escape_debug()))
+    })?;
+    let address = ip(&octets(address));
+    let period = period.period()?;
+    let step_secs = step(wanted.as_deref(), period)?;
+    let host = octets(address);
+    let (row, points, peers, alerts) = app
+        .with_store(move |store| {
+            store.read(|connection| {
+                let filter =
+                    Filter { address: Some(Network::of(&host)), ..Filter::default() };
+                Ok((
+                    traffic::hosts(connection, Some(host), 1)?.pop(),
+                    traffic::host_points(connection, host, period, step_secs)?,
+                    traffic::talks(connection, period, Some(host), SHOWN)?,
+                    alerts::search(connection, &filter, None, SHOWN)?.rows,
+                ))
+            })
+        })
+        .await?;
+    let baselines = baselines(&app, &caller).await;
+    let host = match row {
+        Some(row) => Host::of(row, &baselines),
+        None => Host {
+            address: address.to_string(),
+            home: false,
+            first_seen: None,
+            last_seen: None,
+            bytes_out: 0,
+            bytes_in: 0,
+            alerts_open: 0,
+            baseline: baseline(baselines.get(&address)),
+        },
+    };
+    Ok(Json(HostDetail { host, step_secs, points, peers, alerts }))
+}

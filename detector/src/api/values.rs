@@ -1,0 +1,87 @@
+//! Values in addresses, as people and pages write them. What is empty is as if it were not there.
+
+use super::problem::Problem;
+use crate::features::Timestamp;
+use crate::network::Network;
+
+/// Rows of a page, unless it is said, and at most.
+const LIMIT: usize = 50;
+const MAX_LIMIT: usize = 500;
+
+fn given(text: Option<&str>) -> Option<&str> {
+    text.map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// Rows of a page.
+///
+/// # Errors
+///
+/// What is no number of 1 to 500.
+pub(super) fn limit(text: Option<&str>) -> Result<usize, Problem> {
+    let Some(text) = given(text) else { return Ok(LIMIT) };
+    let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    limit.ok_or_else(|| Problem::field("limit", &format!("limit: use 1 to {MAX_LIMIT}")))
+}
+
+/// A number within its type.
+///
+/// # Errors
+///
+/// What is none, or out of range.
+pub(super) fn number<T: std::str::FromStr + Bounded>(
+    field: &str,
+    text: Option<&str>,
+) -> Result<Option<T>, Problem> {
+    let Some(text) = given(text) else { return Ok(None) };
+    let wrong = || {
+        let detail = format!("{field}: `{}` is no number of {}", text.escape_debug(), T::RANGE);
+        Problem::field(field, &detail)
+    };
+    text.parse().map(Some).map_err(|_| wrong())
+}
+
+/// A number with its range in words.
+pub(super) trait Bounded {
+    const RANGE: &'static str;
+}
+
+impl Bounded for u16 {
+    const RANGE: &'static str = "0 to 65535";
+}
+
+impl Bounded for i64 {
+    const RANGE: &'static str = "1 and more";
+}
+
+impl Bounded for u64 {
+    const RANGE: &'static str = "0 and more";
+}
+
+/// An address or a network.
+///
+/// # Errors
+///
+/// What is none, with what would do.
+pub(super) fn network(field: &str, text: Option<&str>) -> Result<Option<Network>, Problem> {
+    let Some(text) = given(text) else { return Ok(None) };
+    text.parse()
+        .map(Some)
+        .map_err(|error: anyhow::Error| Problem::field(field, &format!("{field}: {error:#}")))
+}
+
+/// A time, RFC 3339 or seconds since the Unix epoch, as nanoseconds since then.
+///
+/// # Errors
+///
+/// What is none.
+pub(super) fn time(field: &str, text: Option<&str>) -> Result<Option<u64>, Problem> {
+    let Some(text) = given(text) else { return Ok(None) };
+    let wrong = |why: &str| Problem::field(field, &format!("{field}: {why}"));
+    let time = text.parse::<Timestamp>().map_err(|error| wrong(&format!("{error:#}")))?;
+    let secs = u64::try_from(time.unix_secs()).map_err(|_| wrong("it is before 1970"))?;
+    Ok(Some(secs.saturating_mul(1_000_000_000)))
+}
+
+pub(super) fn stale_cursor() -> Problem {
+    Problem::field("cursor", "cursor: it is none that a page told: begin again without it")
+}

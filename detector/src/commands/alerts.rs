@@ -1,0 +1,193 @@
+//! `detector alerts`: found, read, marked and exported, from the database.
+
+use std::io::{self, BufWriter, Write};
+
+use anyhow::Context as _;
+
+use super::database::{open, who};
+use super::listing::{Column, Listing, ago, json};
+use crate::api::alerts::filter::AlertQuery;
+use crate::api::alerts::{as_csv, as_lines, read_all};
+use crate::cli::store::{Alerts, AlertsCommand, AlertsMark, Page, Wanted};
+use crate::cli::{Format, LiveFormat};
+use crate::config::Config;
+use crate::sink::clean;
+use crate::store::Store;
+use crate::store::alerts::{self, AlertRow, Detail, Found, Marking, PublicId};
+use crate::units;
+use crate::wall;
+
+/// # Errors
+///
+/// A value that makes no sense, an alert that is not there, a database that cannot be used.
+pub fn run(args: Alerts, config: &Config) -> anyhow::Result<()> {
+    let store = open(&args.database, config)?;
+    match args.command {
+        AlertsCommand::List(list) => found(&store, list.wanted, Vec::new(), &list.page),
+        AlertsCommand::Search(search) => found(&store, search.wanted, search.words, &search.page),
+        AlertsCommand::Show(show) => {
+            let detail = find(&store, &show.id)?;
+            let mut output = BufWriter::new(io::stdout().lock());
+            match show.format {
+                LiveFormat::Json => json(&mut output, [&detail])?,
+                LiveFormat::Table => shown(&mut output, &detail)?,
+            }
+            Ok(output.flush()?)
+        }
+        AlertsCommand::Ack(marked) => mark(&store, &marked, Marking::Acknowledged),
+        AlertsCommand::Close(marked) => mark(&store, &marked, Marking::Closed),
+        AlertsCommand::Export(export) => {
+            let filter = query(export.wanted, Vec::new(), None).filter()?;
+            let rows = read_all(&store, &filter)?;
+            let mut output = BufWriter::new(io::stdout().lock());
+            match export.format {
+                Format::Csv => output.write_all(as_csv(&rows).as_bytes())?,
+                Format::Json => output.write_all(as_lines(&rows)?.as_bytes())?,
+                Format::Table => listed(&mut output, &rows)?,
+            }
+            Ok(output.flush()?)
+        }
+    }
+}
+
+fn query(wanted: Wanted, words: Vec<String>, limit: Option<&str>) -> AlertQuery {
+    let Wanted { address, src, dst, port, protocol, technique, severity, status, name, from, to } =
+        wanted;
+    AlertQuery {
+        address,
+        src,
+        dst,
+        port,
+        protocol,
+        technique,
+        severity,
+        status,
+        name,
+        from,
+        to,
+        q: (!words.is_empty()).then(|| words.join(" ")),
+        limit: limit.map(str::to_owned),
+        ..AlertQuery::default()
+    }
+}
+
+fn found(store: &Store, wanted: Wanted, words: Vec<String>, page: &Page) -> anyhow::Result<()> {
+    let query = query(wanted, words, Some(&page.limit));
+    let (filter, limit) = (query.filter()?, query.limit()?);
+    let found = store.read(|connection| alerts::search(connection, &filter, None, limit))?;
+    let mut output = BufWriter::new(io::stdout().lock());
+    if page.format == LiveFormat::Json {
+        json(&mut output, &found.rows)?;
+        return Ok(output.flush()?);
+    }
+    let Found { rows, total, total_exact, .. } = found;
+    if rows.is_empty() {
+        writeln!(output, "no alerts")?;
+        return Ok(output.flush()?);
+    }
+    listed(&mut output, &rows)?;
+    if rows.len() < total {
+        let more = if total_exact { "" } else { "more than " };
+        writeln!(output, "\n{} of {more}{total}: --limit shows more", rows.len())?;
+    }
+    Ok(output.flush()?)
+}
+
+fn listed(output: &mut impl Write, rows: &[AlertRow]) -> io::Result<()> {
+    let now_ns = wall::now_ns();
+    let mut listing = Listing::new([
+        Column::Left("ID"),
+        Column::Left("SEVERITY"),
+        Column::Left("STATUS"),
+        Column::Left("WHEN"),
+        Column::Right("SCORE"),
+        Column::Left("ACTION"),
+        Column::Left("WHAT"),
+    ]);
+    for row in rows {
+        listing.row([
+            row.id.clone(),
+            row.severity.to_owned(),
+            row.status.clone(),
+            ago(&row.time, now_ns),
+            format!("{:.2}", row.score),
+            row.action.clone(),
+            row.headline.clone(),
+        ]);
+    }
+    listing.write(output)
+}
+
+fn find(store: &Store, id: &str) -> anyhow::Result<Detail> {
+    let public: PublicId = id.parse().map_err(anyhow::Error::msg)?;
+    let detail = store.read(|connection| alerts::detail(connection, public))?;
+    detail.with_context(|| format!("there is no alert {id}: `detector alerts list` shows them"))
+}
+
+fn shown(output: &mut impl Write, detail: &Detail) -> io::Result<()> {
+    let alert = &detail.alert;
+    writeln!(output, "{}", clean(&alert.headline))?;
+    writeln!(
+        output,
+        "{} · {} ({}) · score {:.3}, threshold {:.3} · {}\n",
+        alert.severity,
+        alert.technique_name,
+        alert.attack_id,
+        alert.score,
+        alert.threshold,
+        alert.status
+    )?;
+    let port = |port: Option<u16>| port.map_or_else(String::new, |port| format!(" port {port}"));
+    let name = alert.dst_name.as_deref().map_or_else(String::new, |name| format!(" ({name})"));
+    let leaked = match alert.bytes_leaked_before_block {
+        Some(bytes) => format!(", {} before the block", units::bytes(bytes)),
+        None => String::new(),
+    };
+    let lines = [
+        ("from", format!("{}{}", alert.src, port(alert.src_port))),
+        ("to", format!("{}{}{name}, {}", alert.dst, port(alert.dst_port), alert.protocol)),
+        ("sent", format!("{}, received {}", units::bytes(alert.bytes_out), units::bytes(alert.bytes_in))),
+        ("leaked", format!("{} before the alert{leaked}", units::bytes(alert.bytes_leaked))),
+        ("action", format!("{} {}", alert.action, alert.action_note.as_deref().unwrap_or_default())),
+        ("first seen", alert.first_seen.clone()),
+        ("told last", alert.time.clone()),
+        ("model", format!("{} {}, configuration {}", detail.model, detail.model_hash, detail.config_hash)),
+    ];
+    for (what, text) in lines {
+        writeln!(output, "{what:<11}{}", clean(&text))?;
+    }
+    writeln!(output, "\nwhy")?;
+    for reason in &detail.reasons {
+        writeln!(output, "  {:>+7.3}  {}", reason.contribution, clean(&reason.text))?;
+    }
+    writeln!(output, "\ntimeline")?;
+    for point in &detail.timeline {
+        let sent = units::bytes(point.bytes_out);
+        writeln!(output, "  {}  {:<13}{sent:>9} sent, score {:.2}", point.time, point.what, point.score)?;
+    }
+    for note in &detail.notes {
+        writeln!(output, "\n{} · {}\n  {}", note.time, clean(&note.who), clean(&note.text))?;
+    }
+    Ok(())
+}
+
+fn mark(store: &Store, marked: &AlertsMark, marking: Marking) -> anyhow::Result<()> {
+    let ids: Vec<PublicId> =
+        marked.ids.iter().map(|id| id.parse()).collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
+    let (who, note) = (who(), marked.note.clone());
+    let changed = store.write(move |connection| {
+        let mut changed = 0_u64;
+        for id in ids {
+            let key = alerts::key_of(connection, id)?
+                .with_context(|| format!("there is no alert {id}: nothing was changed"))?;
+            let now_ns = wall::now_ns();
+            changed += u64::from(alerts::mark(connection, key, marking, &who, now_ns)?);
+            if let Some(note) = &note {
+                alerts::add_note(connection, key, &who, note, now_ns)?;
+            }
+        }
+        Ok(changed)
+    })?;
+    writeln!(io::stdout().lock(), "{changed} alerts {}", marking.name())?;
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! What the commands that look into the database share.
+
+use std::path::PathBuf;
+
+use crate::cli::store::Database;
+use crate::config::Config;
+use crate::store::Store;
+
+/// The file that is meant.
+pub(super) fn path(database: &Database, config: &Config) -> PathBuf {
+    database.db.clone().unwrap_or_else(|| config.database())
+}
+
+/// Opens the database that is meant.
+///
+/// # Errors
+///
+/// A database that is not there, or cannot be used.
+pub(super) fn open(database: &Database, config: &Config) -> anyhow::Result<Store> {
+    Store::open_existing(&path(database, config))
+}
+
+/// Who asks, as it stands in notes.
+pub(super) fn who() -> String {
+    let uid = nix::unistd::getuid();
+    match nix::unistd::User::from_uid(uid) {
+        Ok(Some(user)) => format!("uid {uid} ({})", user.name),
+        _ => format!("uid {uid}"),
+    }
+}

@@ -1,0 +1,29 @@
+//! `detector replay`: an alert's score, computed again.
+
+use std::io::{self, Write as _};
+
+use anyhow::bail;
+
+use super::database::open;
+use crate::api::alerts::replay;
+use crate::cli::LiveFormat;
+use crate::cli::store::Replay;
+use crate::config::Config;
+
+/// # Errors
+///
+/// An alert, or its model, that is not there; a score that is another.
+pub fn run(args: &Replay, config: &Config) -> anyhow::Result<()> {
+    let id = args.id.parse().map_err(anyhow::Error::msg)?;
+    let replayed =
+        open(&args.database, config)?.read(|connection| replay::again(connection, id))?;
+    let mut output = io::stdout().lock();
+    match args.format {
+        LiveFormat::Json => super::listing::json(&mut output, [&replayed])?,
+        LiveFormat::Table => writeln!(output, "{}", replayed.text)?,
+    }
+    if !replayed.identical {
+        bail!("the score of alert {} is not what it was", args.id);
+    }
+    Ok(())
+}
