@@ -1,6 +1,7 @@
 //! The command line: names, options and their help, nothing else.
 
 pub mod control;
+pub mod serve;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use self::control::{
     Allow, Audit, Blocks, Budgets, Confirm, Detach, Explain, ModeArgs, StatusArgs,
 };
+use self::serve::{Serve, TokenArgs};
 use crate::response::Mode;
 
 /// Sees every byte that leaves a host, decides whether it is being stolen, and stops it in the
@@ -23,6 +25,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Run(Run),
+    Serve(Serve),
     Status(StatusArgs),
     Blocks(Blocks),
     Allow(Allow),
@@ -32,6 +35,7 @@ pub enum Command {
     Budgets(Budgets),
     Audit(Audit),
     Detach(Detach),
+    Token(TokenArgs),
     Analyze(Analyze),
     Train(Train),
     Evaluate(Evaluate),
@@ -292,6 +296,7 @@ impl Command {
     pub fn config(&self) -> Option<&PathBuf> {
         match self {
             Self::Run(run) => run.config.as_ref(),
+            Self::Serve(serve) => serve.config.as_ref(),
             Self::Status(status) => status.reach.config.as_ref(),
             Self::Blocks(blocks) => blocks.reach.config.as_ref(),
             Self::Allow(allow) => allow.reach.config.as_ref(),
@@ -301,6 +306,7 @@ impl Command {
             Self::Budgets(budgets) => budgets.reach.config.as_ref(),
             Self::Audit(audit) => audit.config.as_ref(),
             Self::Detach(detach) => detach.config.as_ref(),
+            Self::Token(token) => token.config.as_ref(),
             Self::Analyze(analyze) => analyze.config.as_ref(),
             Self::Train(train) => train.config.as_ref(),
             Self::Evaluate(evaluate) => evaluate.config.as_ref(),

@@ -3,22 +3,56 @@
 //! It asks the agent and the store and decides nothing itself. What a client may do is settled
 //! before a handler runs, by the group that a route stands in.
 
+mod auth;
+pub mod caller;
+mod events;
 pub mod extract;
+mod gate;
+mod limits;
+pub mod live;
+mod openapi;
+mod origin;
+mod patience;
+mod predict;
 pub mod problem;
 mod routes;
+pub mod server;
+mod service;
+mod session;
+pub mod status;
+mod tls;
+mod tokens;
+mod ui;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use anyhow::Context as _;
+use axum::body::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Config;
 use crate::control::server::{Call, Peer};
 use crate::control::{Answer, Reply, Request};
 use crate::store::Store;
+use auth::Access;
+use live::Live;
+use predict::Judge;
 use problem::Problem;
 
+pub use caller::Caller;
 pub use routes::Routes;
+
+/// The routes of every resource: a resource is a file and its line here.
+fn all() -> Routes {
+    service::routes()
+        .and(openapi::routes())
+        .and(session::routes())
+        .and(tokens::routes())
+        .and(status::routes())
+        .and(events::routes())
+        .and(predict::routes())
+}
 
 /// What handlers share.
 #[derive(Clone)]
@@ -28,9 +62,38 @@ pub struct App {
     pub store: Option<Store>,
     /// None where no agent runs in this process.
     pub agent: Option<mpsc::Sender<Call>>,
+    /// What happens, for whoever looks at it.
+    pub live: Arc<Live>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    started: Instant,
+    judge: Judge,
+    access: Access,
+    /// Set when the routes are put together.
+    document: OnceLock<Bytes>,
 }
 
 impl App {
+    /// # Errors
+    ///
+    /// A model inside the program that does not fit it.
+    pub fn new(
+        config: Arc<Config>,
+        store: Option<Store>,
+        agent: Option<mpsc::Sender<Call>>,
+        live: Arc<Live>,
+    ) -> anyhow::Result<Self> {
+        let shared = Shared {
+            started: Instant::now(),
+            judge: Judge::new(&config)?,
+            access: Access::default(),
+            document: OnceLock::new(),
+        };
+        Ok(Self { config, store, agent, live, shared: Arc::new(shared) })
+    }
+
     /// The store.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::protocol::EffectWanted;
 use crate::network::Network;
@@ -62,9 +63,10 @@ pub enum Answer {
 }
 
 /// A block and what it has done.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BlockLine {
     pub number: u32,
+    #[schema(value_type = String, example = "pair 10.0.0.7 192.0.2.1")]
     pub target: Target,
     pub effect: EffectWanted,
     /// It counts and does nothing.
@@ -90,13 +92,16 @@ pub struct BlockLine {
 }
 
 /// What is never blocked, or raises no alert.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AllowLine {
     pub id: String,
     pub kind: AllowKind,
     /// For what is never blocked by its address.
+    #[schema(value_type = Option<String>)]
     pub network: Option<Network>,
+    #[schema(value_type = Option<String>)]
     pub source: Option<Network>,
+    #[schema(value_type = Option<String>)]
     pub destination: Option<Network>,
     pub name: Option<String>,
     pub port: Option<u16>,
@@ -110,7 +115,7 @@ pub struct AllowLine {
 }
 
 /// Where an exception comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AllowKind {
     /// This host's own addresses.
@@ -138,7 +143,7 @@ impl AllowKind {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum AllowEffect {
     #[serde(rename = "never blocked")]
     NeverBlocked,
@@ -157,23 +162,25 @@ impl AllowEffect {
 }
 
 /// How far the agent's own blocks go.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ModeState {
+    #[schema(value_type = ModeName)]
     pub mode: Mode,
     pub since: String,
     pub pending: Option<Reversion>,
 }
 
 /// A mode that ends without a confirmation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reversion {
     pub id: u64,
+    #[schema(value_type = ModeName)]
     pub returns_to: Mode,
     pub in_secs: u64,
 }
 
 /// A change that is undone unless somebody confirms it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Pending {
     pub id: u64,
     /// In words: `mode block`.
@@ -182,9 +189,10 @@ pub struct Pending {
 }
 
 /// Whether a block holds, and how that is known.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct VerifyLine {
     pub number: u32,
+    #[schema(value_type = String, example = "pair 10.0.0.7 192.0.2.1")]
     pub target: Target,
     pub how: VerifiedHow,
     /// None where nothing passed by that would tell.
@@ -194,7 +202,7 @@ pub struct VerifyLine {
     pub text: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum VerifiedHow {
     #[serde(rename = "drop counters")]
     DropCounters,
@@ -216,15 +224,16 @@ impl VerifiedHow {
 }
 
 /// A domain that data leaves through, for a resolver to refuse.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DomainLine {
     pub domain: String,
     pub alert: Option<String>,
 }
 
 /// Whether an address is blocked, and why.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Explanation {
+    #[schema(value_type = String)]
     pub address: IpAddr,
     pub home: bool,
     /// First the answer, then what it follows from.
@@ -235,9 +244,11 @@ pub struct Explanation {
 }
 
 /// What a host may send to a destination, and has sent.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BudgetLine {
+    #[schema(value_type = String)]
     pub home: IpAddr,
+    #[schema(value_type = String)]
     pub destination: IpAddr,
     /// Payload bytes; none: no bound.
     pub limit: Option<u64>,
@@ -263,7 +274,7 @@ pub struct StatusReply {
 }
 
 /// A table in the kernel: how full it is, and what happens when it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TableUse {
     pub name: String,
     pub used: u64,
@@ -271,4 +282,13 @@ pub struct TableUse {
     /// Memory, when full.
     pub bytes: u64,
     pub when_full: String,
+}
+
+/// How far the agent goes by itself: the words of [`Mode`], for the description of the API.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub enum ModeName {
+    Observe,
+    Simulate,
+    Block,
 }

@@ -9,7 +9,7 @@ pub mod server;
 
 pub use answer::{
     AllowEffect, AllowKind, AllowLine, Answer, BlockLine, BudgetLine, DomainLine, Explanation,
-    ModeState, Pending, Reversion, StatusReply, TableUse, VerifiedHow, VerifyLine,
+    ModeName, ModeState, Pending, Reversion, StatusReply, TableUse, VerifiedHow, VerifyLine,
 };
 pub use protocol::{EffectWanted, Reply, Request};
 pub use server::{Call, Peer, Server};

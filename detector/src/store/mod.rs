@@ -8,8 +8,10 @@
 pub mod alerts;
 pub mod baselines;
 pub mod captures;
+pub mod counts;
 mod health;
 mod migrations;
+pub mod tokens;
 pub mod traffic;
 pub mod upkeep;
 mod writer;
