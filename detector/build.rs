@@ -1,10 +1,13 @@
-//! Builds the BPF object, so that the agent carries it.
+//! Builds the BPF object, so that the agent carries it, and lists the dashboard's files, which it
+//! carries, too.
 #![expect(clippy::print_stderr, reason = "an error message is all a build script can say")]
 
-use std::path::Path;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
 use std::{env, fs};
 
+use anyhow::Context as _;
 use aya_build::{Package, Toolchain, build_ebpf};
 
 /// What the child build reads of its environment. `-Z build-std` is for nightly compilers unless
@@ -56,6 +59,7 @@ fn build() -> anyhow::Result<()> {
     );
     println!("cargo:rerun-if-changed={}", root.join("detector-common").display());
     println!("cargo:rerun-if-changed={}", linker.display());
+    list_dashboard().context("failed to list the dashboard's files")?;
     let ebpf = root.join("detector-ebpf");
     build_ebpf(
         [Package {
@@ -65,4 +69,53 @@ fn build() -> anyhow::Result<()> {
         }],
         Toolchain::Custom("1.95.0"),
     )
+}
+
+/// Writes a table of what `cargo xtask ui` has built; an empty one where it has built nothing.
+fn list_dashboard() -> anyhow::Result<()> {
+    let ui = Path::new(env!("CARGO_MANIFEST_DIR")).join("ui");
+    let built = ui.join("dist");
+    // A path that is not there would have this run again each time.
+    let watched = [&built, &ui].into_iter().find(|path| path.exists());
+    if let Some(watched) = watched {
+        println!("cargo:rerun-if-changed={}", watched.display());
+    }
+    println!("cargo:rerun-if-changed=build.rs");
+    let mut table = "const ASSETS: &[Asset] = &[\n".to_owned();
+    if built.is_dir() {
+        for file in files(&built)? {
+            let name = file.strip_prefix(&built)?.to_string_lossy().replace('\\', "/");
+            let kind = media_type(&name);
+            writeln!(table, "    (\"/{name}\", \"{kind}\", include_bytes!({file:?})),")?;
+        }
+    }
+    table.push_str("];\n");
+    let out = PathBuf::from(env::var_os("OUT_DIR").context("cargo names no OUT_DIR")?);
+    Ok(fs::write(out.join("ui.rs"), table)?)
+}
+
+fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() { found.extend(files(&path)?) } else { found.push(path) }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn media_type(name: &str) -> &'static str {
+    match name.rsplit_once('.').map_or("", |(_, ending)| ending) {
+        "html" => "text/html; charset=utf-8",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "json" | "map" => "application/json",
+        "webmanifest" => "application/manifest+json",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "ico" => "image/x-icon",
+        "woff2" => "font/woff2",
+        "txt" => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
 }

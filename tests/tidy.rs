@@ -72,15 +72,15 @@ const MAY_NAME: [(&str, &[&str]); 21] = [
     ("store", &["features", "flow", "verdict", "wall", "network", "units"]),
     ("notify", &["flow", "response", "verdict", "status", "network", "units"]),
     ("config", &["features", "flow", "response", "verdict", "network", "units"]),
-    ("cli", &["config", "flow", "response", "network", "units"]),
+    ("cli", &["config", "store", "flow", "response", "network", "units"]),
     ("engine", &["flow", "features", "model", "verdict", "response", "network", "units"]),
 ];
 
 /// Modules of which the names above and those that know all are made.
-const MODULES: [&str; 25] = [
+const MODULES: [&str; 26] = [
     "agent", "analysis", "api", "audit", "cli", "commands", "config", "control", "engine",
-    "features", "flow", "instance", "model", "network", "notify", "response", "sink", "source",
-    "state", "status", "store", "units", "verdict", "wall", "detector",
+    "features", "flow", "instance", "model", "network", "notify", "response", "shipped", "sink",
+    "source", "state", "status", "store", "units", "verdict", "wall", "detector",
 ];
 
 fn imports_go_one_way(source: &Source) -> Vec<String> {

@@ -82,6 +82,12 @@ pub enum Action {
     Started,
     Stopped,
     Detached,
+    /// A token of the API was made or revoked.
+    Token,
+    /// A browser was logged in.
+    Login,
+    /// A model was added or chosen.
+    Model,
     /// Written by another version.
     #[default]
     #[serde(other)]
@@ -118,6 +124,9 @@ impl Action {
             Self::Started => "started",
             Self::Stopped => "stopped",
             Self::Detached => "detached",
+            Self::Token => "token",
+            Self::Login => "login",
+            Self::Model => "model",
             Self::Other => "other",
         }
     }

@@ -1,6 +1,7 @@
 //! The command line: names, options and their help, nothing else.
 
 pub mod control;
+pub mod serve;
 pub mod store;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use self::control::{
     Allow, Audit, Blocks, Budgets, Confirm, Detach, Explain, ModeArgs, StatusArgs,
 };
+use self::serve::{Serve, TokenArgs};
 use crate::response::Mode;
 
 /// Sees every byte that leaves a host, decides whether it is being stolen, and stops it in the
@@ -24,6 +26,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Run(Run),
+    Serve(Serve),
     Status(StatusArgs),
     Blocks(Blocks),
     Allow(Allow),
@@ -37,6 +40,7 @@ pub enum Command {
     Flows(store::Flows),
     Replay(store::Replay),
     Db(store::Db),
+    Token(TokenArgs),
     Analyze(Analyze),
     Train(Train),
     Evaluate(Evaluate),
@@ -297,6 +301,7 @@ impl Command {
     pub fn config(&self) -> Option<&PathBuf> {
         match self {
             Self::Run(run) => run.config.as_ref(),
+            Self::Serve(serve) => serve.config.as_ref(),
             Self::Status(status) => status.reach.config.as_ref(),
             Self::Blocks(blocks) => blocks.reach.config.as_ref(),
             Self::Allow(allow) => allow.reach.config.as_ref(),
@@ -310,6 +315,7 @@ impl Command {
             Self::Flows(flows) => flows.database.config.as_ref(),
             Self::Replay(replay) => replay.database.config.as_ref(),
             Self::Db(db) => db.database.config.as_ref(),
+            Self::Token(token) => token.config.as_ref(),
             Self::Analyze(analyze) => analyze.config.as_ref(),
             Self::Train(train) => train.config.as_ref(),
             Self::Evaluate(evaluate) => evaluate.config.as_ref(),

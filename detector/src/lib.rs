@@ -18,6 +18,7 @@ pub mod instance;
 pub mod model;
 pub mod network;
 pub mod response;
+pub mod shipped;
 pub mod sink;
 pub mod source;
 pub mod state;

@@ -1,4 +1,8 @@
 //! Captures: uploaded, analysed in a queue, looked at again with another model.
+#![expect(
+    unused_qualifications,
+    reason = "the macros that describe parameters name their place as our extractor is named"
+)]
 
 use std::io::{self, Write};
 
@@ -41,9 +45,9 @@ const PIECES: usize = 16;
 
 impl App {
     fn captures(&self) -> Result<&Captures, Problem> {
-        self.captures.as_ref().ok_or_else(|| {
-            Problem::conflict("nothing is stored here, so no capture can be taken")
-        })
+        self.captures
+            .as_ref()
+            .ok_or_else(|| Problem::conflict("nothing is stored here, so no capture can be taken"))
     }
 }
 

@@ -1,39 +1,215 @@
 //! What handlers take from a request. What does not fit is a [`Problem`] that names the field.
 
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts};
+use std::error::Error as _;
+use std::fmt::Display;
 
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::caller::Caller;
 use super::problem::Problem;
 
-/// A JSON body.
-#[derive(Debug, FromRequest)]
-#[from_request(via(axum::Json), rejection(Problem))]
+/// A JSON body, of a request or of an answer.
+#[derive(Clone, Debug)]
 pub struct Json<T>(pub T);
 
 /// Parameters in the address, after the question mark.
-#[derive(Debug, FromRequestParts)]
-#[from_request(via(axum::extract::Query), rejection(Problem))]
+#[derive(Clone, Debug)]
 pub struct Query<T>(pub T);
 
 /// Parameters in the address's path.
-#[derive(Debug, FromRequestParts)]
-#[from_request(via(axum::extract::Path), rejection(Problem))]
+#[derive(Clone, Debug)]
 pub struct Path<T>(pub T);
 
-impl From<JsonRejection> for Problem {
-    fn from(rejection: JsonRejection) -> Self {
-        Self::new(rejection.status(), &rejection.body_text())
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let is_json = media_type(request.headers()).is_some_and(|kind| is_json(&kind));
+        if !is_json {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "send JSON, with the header Content-Type: application/json",
+            ));
+        }
+        let bytes = Bytes::from_request(request, state).await?;
+        from_json(&bytes).map(Self)
     }
 }
 
-impl From<QueryRejection> for Problem {
-    fn from(rejection: QueryRejection) -> Self {
-        Self::new(rejection.status(), &rejection.body_text())
+/// Reads a JSON object.
+///
+/// # Errors
+///
+/// 400 where it is none, 422 where a field is wrong, which is named.
+pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // A list of its values would be taken for an object.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        let detail = "the body is a list: expected an object";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+    }
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        if inner.is_data() {
+            wrong_field(&path, &inner)
+        } else {
+            Problem::malformed(&format!("the body is no JSON: {inner}"))
+        }
+    })?;
+    reader.end().map_err(|error| Problem::malformed(&format!("the body is no JSON: {error}")))?;
+    Ok(value)
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let read = axum::extract::Query::<T>::from_request_parts(parts, state).await;
+        read.map(|axum::extract::Query(value)| Self(value)).map_err(|rejection| {
+            let source = rejection.source();
+            let error = source.and_then(|source| source.downcast_ref::<QueryError>());
+            match error {
+                Some(error) => wrong_field(&error.path().to_string(), error.inner()),
+                None => Problem::malformed("the parameters in the address cannot be read"),
+            }
+        })
     }
 }
 
-impl From<PathRejection> for Problem {
-    fn from(rejection: PathRejection) -> Self {
-        Self::new(rejection.status(), &rejection.body_text())
+type QueryError = serde_path_to_error::Error<serde::de::value::Error>;
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        if let Ok(axum::extract::Path(value)) =
+            axum::extract::Path::<T>::from_request_parts(parts, state).await
+        {
+            return Ok(Self(value));
+        }
+        // One that cannot be read names nothing that there is.
+        let found = RawPathParams::from_request_parts(parts, state).await.ok();
+        let first = found.as_ref().and_then(|found| found.iter().next());
+        Err(match first {
+            Some((name, text)) => {
+                Problem::field(name, &format!("`{}` is no {name}", text.escape_debug()))
+            }
+            None => Problem::malformed("the address cannot be read: it is no UTF-8"),
+        })
+    }
+}
+
+impl FromRequestParts<super::App> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &super::App) -> Result<Self, Problem> {
+        let caller = parts.extensions.get().cloned();
+        caller.ok_or_else(|| Problem::unauthorized("nobody knows who asks"))
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(body) => ([(header::CONTENT_TYPE, JSON)], body).into_response(),
+            Err(error) => {
+                Problem::from(anyhow::Error::new(error).context("failed to write an answer"))
+                    .into_response()
+            }
+        }
+    }
+}
+
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Self {
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Self::too_large("the body is longer than api.max_body_bytes")
+            }
+            _ => Self::malformed("the body ended before all of it was there"),
+        }
+    }
+}
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// The media type without its parameters, in small letters; none where none is named.
+#[must_use]
+pub fn media_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let kind = value.split(';').next().unwrap_or_default();
+    Some(kind.trim().to_ascii_lowercase())
+}
+
+/// Whether a media type says that the body is JSON.
+#[must_use]
+pub fn is_json(kind: &str) -> bool {
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+/// 422, with the field's name: where it stands, or what serde says of one that is not there.
+fn wrong_field(path: &str, error: &impl Display) -> Problem {
+    let text = error.to_string();
+    let text = text.split(" at line ").next().unwrap_or_default();
+    let quoted = text.split('`').nth(1).filter(|_| text.contains(" field `"));
+    let field = match (path, quoted) {
+        ("." | "", Some(name)) => name.to_owned(),
+        (path, Some(name)) if !path.ends_with(name) => format!("{path}.{name}"),
+        (path, _) => path.to_owned(),
+    };
+    let detail =
+        if quoted.is_some() || field == "." { text.to_owned() } else { format!("{field}: {text}") };
+    match field.as_str() {
+        "." | "" => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, &detail),
+        field => Problem::field(field, &detail),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Body {
+        #[expect(dead_code, reason = "only its type is looked at")]
+        number: u8,
+        #[expect(dead_code, reason = "only its type is looked at")]
+        inner: Option<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Inner {
+        #[expect(dead_code, reason = "only its type is looked at")]
+        name: String,
+    }
+
+    #[test]
+    fn the_field_is_named() {
+        let check = |text: &str, status: u16, field: Option<&str>, detail: &str| {
+            let problem = from_json::<Body>(text.as_bytes()).unwrap_err();
+            assert_eq!((problem.status, problem.field.as_deref()), (status, field), "{text}");
+            assert!(problem.detail.contains(detail), "{}", problem.detail);
+        };
+        check("{", 400, None, "no JSON");
+        check("", 400, None, "no JSON");
+        check(r#"{"number":1} x"#, 400, None, "no JSON");
+        check(r#"{}"#, 422, Some("number"), "missing field `number`");
+        check(r#"{"number":"x"}"#, 422, Some("number"), "number: invalid type");
+        check(r#"{"number":256}"#, 422, Some("number"), "256");
+        check(r#"{"number":1,"other":2}"#, 422, Some("other"), "unknown field `other`");
+        check(r#"{"number":1,"inner":{}}"#, 422, Some("inner.name"), "missing field `name`");
+        check(r#"{"number":1,"inner":{"name":4}}"#, 422, Some("inner.name"), "invalid type");
+        check("[1]", 422, None, "expected an object");
     }
 }

@@ -1,4 +1,8 @@
 //! Hosts: what each carried, how far its baseline is, whom it speaks to.
+#![expect(
+    unused_qualifications,
+    reason = "the macros that describe parameters name their place as our extractor is named"
+)]
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -79,7 +83,9 @@ impl Host {
 
 fn baseline(line: Option<&BaselineLine>) -> Baseline {
     match line {
-        None => Baseline { state: BaselineState::None, days_left: None, receivers: 0, days_seen: 0 },
+        None => {
+            Baseline { state: BaselineState::None, days_left: None, receivers: 0, days_seen: 0 }
+        }
         Some(line) => Baseline {
             state: match line.days_left {
                 Some(_) => BaselineState::Learning,
@@ -178,8 +184,7 @@ async fn show(
     let (row, points, peers, alerts) = app
         .with_store(move |store| {
             store.read(|connection| {
-                let filter =
-                    Filter { address: Some(Network::of(&host)), ..Filter::default() };
+                let filter = Filter { address: Some(Network::of(&host)), ..Filter::default() };
                 Ok((
                     traffic::hosts(connection, Some(host), 1)?.pop(),
                     traffic::host_points(connection, host, period, step_secs)?,

@@ -3,22 +3,70 @@
 //! It asks the agent and the store and decides nothing itself. What a client may do is settled
 //! before a handler runs, by the group that a route stands in.
 
+pub(crate) mod alerts;
+mod auth;
+pub mod caller;
+mod captures;
+mod events;
 pub mod extract;
+mod gate;
+mod hosts;
+mod interfaces;
+mod limits;
+pub mod live;
+mod openapi;
+mod origin;
+mod patience;
+mod predict;
 pub mod problem;
 mod routes;
+pub mod server;
+mod service;
+mod session;
+pub mod status;
+mod tls;
+mod tokens;
+mod traffic;
+mod ui;
+pub(crate) mod values;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use anyhow::Context as _;
+use axum::body::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::analysis::{Captures, Progress};
 use crate::config::Config;
 use crate::control::server::{Call, Peer};
 use crate::control::{Answer, Reply, Request};
-use crate::store::Store;
+use crate::features::Kind;
+use crate::shipped;
+use crate::store::{Store, captures as stored};
+use auth::Access;
+use live::{Event, Live, Topic};
+use predict::Judge;
 use problem::Problem;
 
+pub use caller::Caller;
 pub use routes::Routes;
+
+/// The routes of every resource: a resource is a file and its line here.
+fn all() -> Routes {
+    service::routes()
+        .and(openapi::routes())
+        .and(session::routes())
+        .and(tokens::routes())
+        .and(status::routes())
+        .and(events::routes())
+        .and(predict::routes())
+        .and(alerts::routes())
+        .and(traffic::routes())
+        .and(hosts::routes())
+        .and(interfaces::routes())
+        .and(captures::routes())
+}
 
 /// What handlers share.
 #[derive(Clone)]
@@ -28,9 +76,44 @@ pub struct App {
     pub store: Option<Store>,
     /// None where no agent runs in this process.
     pub agent: Option<mpsc::Sender<Call>>,
+    /// What happens, for whoever looks at it.
+    pub live: Arc<Live>,
+    /// None without a store.
+    captures: Option<Captures>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    started: Instant,
+    judge: Judge,
+    access: Access,
+    /// Set when the routes are put together.
+    document: OnceLock<Bytes>,
 }
 
 impl App {
+    /// # Errors
+    ///
+    /// A model inside the program that does not fit it.
+    pub fn new(
+        config: Arc<Config>,
+        store: Option<Store>,
+        agent: Option<mpsc::Sender<Call>>,
+        live: Arc<Live>,
+    ) -> anyhow::Result<Self> {
+        let shared = Shared {
+            started: Instant::now(),
+            judge: Judge::new(&config)?,
+            access: Access::default(),
+            document: OnceLock::new(),
+        };
+        let captures = match &store {
+            Some(store) => Some(start_captures(store.clone(), &config, &live)?),
+            None => None,
+        };
+        Ok(Self { config, store, agent, live, captures, shared: Arc::new(shared) })
+    }
+
     /// The store.
     ///
     /// # Errors
@@ -76,4 +159,38 @@ impl App {
             Reply::Refused(why) => Err(Problem::conflict(&why)),
         }
     }
+}
+
+/// Begins to analyse captures that wait; pages hear of it.
+fn start_captures(
+    store: Store,
+    config: &Arc<Config>,
+    live: &Arc<Live>,
+) -> anyhow::Result<Captures> {
+    let (of_store, of_config) = (store.clone(), Arc::clone(config));
+    let find_model = move |hash: Option<&str>| {
+        let Some(hash) = hash else {
+            return shipped::in_use(Kind::Session, Some(&of_store), &of_config);
+        };
+        let model = of_store.read(|connection| shipped::find(connection, hash))?;
+        let model = model.ok_or_else(|| {
+            Problem::field(
+                "model",
+                &format!("model: there is none of the hash `{}`", hash.escape_debug()),
+            )
+        })?;
+        let fits = shipped::check(Kind::Session, &model);
+        fits.map_err(|error| Problem::field("model", &format!("model: {error:#}")))?;
+        Ok(model)
+    };
+    let (of_store, live) = (store.clone(), Arc::clone(live));
+    let tell = move |progress| match progress {
+        Progress::Alerts => live.emit(Event::change(Topic::Alerts, None)),
+        Progress::Of(id) => match of_store.read(|connection| stored::capture(connection, id)) {
+            Ok(Some(capture)) => live.emit(Event::capture(&capture)),
+            Ok(None) => live.emit(Event::change(Topic::Captures, Some(&id.to_string()))),
+            Err(error) => tracing::debug!("failed to look at capture {id}: {error:#}"),
+        },
+    };
+    Captures::start(store, Arc::clone(config), Arc::new(find_model), Arc::new(tell))
 }

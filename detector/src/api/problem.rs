@@ -18,6 +18,15 @@ pub struct Problem {
     /// The field or parameter that is meant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+    /// Which element of an array, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<u64>,
+    /// Which line of the body, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// Seconds after which it may be tried again: told in a header.
+    #[serde(skip)]
+    pub retry_after_secs: Option<u64>,
 }
 
 impl Problem {
@@ -29,14 +38,22 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.to_owned(),
             field: None,
+            index: None,
+            line: None,
+            retry_after_secs: None,
         }
     }
 
     /// A value that makes no sense.
     #[must_use]
     pub fn field(field: &str, detail: &str) -> Self {
-        let field = Some(field.to_owned());
-        Self { field, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail).at(field)
+    }
+
+    /// A request that cannot be read.
+    #[must_use]
+    pub fn malformed(detail: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
     #[must_use]
@@ -48,6 +65,35 @@ impl Problem {
     #[must_use]
     pub fn conflict(detail: &str) -> Self {
         Self::new(StatusCode::CONFLICT, detail)
+    }
+
+    /// Nobody knows who asks.
+    #[must_use]
+    pub fn unauthorized(detail: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, detail)
+    }
+
+    /// Whoever asks may not.
+    #[must_use]
+    pub fn forbidden(detail: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, detail)
+    }
+
+    #[must_use]
+    pub fn too_large(detail: &str) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    }
+
+    #[must_use]
+    pub fn too_many(detail: &str, retry_after_secs: u64) -> Self {
+        let retry_after_secs = Some(retry_after_secs);
+        Self { retry_after_secs, ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
+    }
+
+    /// The same about a field.
+    #[must_use]
+    pub fn at(self, field: &str) -> Self {
+        Self { field: Some(field.to_owned()), ..self }
     }
 }
 
@@ -78,9 +124,17 @@ impl std::error::Error for Problem {}
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
+        let retry_after = self.retry_after_secs;
         let mut response = (status, axum::Json(self)).into_response();
+        let headers = response.headers_mut();
         let kind = HeaderValue::from_static("application/problem+json");
-        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        headers.insert(header::CONTENT_TYPE, kind);
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         response
     }
 }

@@ -1,4 +1,8 @@
 //! Traffic: by the minute, by who sends most, by who sends where, by session.
+#![expect(
+    unused_qualifications,
+    reason = "the macros that describe parameters name their place as our extractor is named"
+)]
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -62,7 +66,8 @@ pub(super) fn step(text: Option<&str>, period: Period) -> Result<u64, Problem> {
         return Ok((length / 300).div_ceil(MINUTE).max(1) * MINUTE);
     };
     if step < MINUTE || step % MINUTE != 0 || length / step > MAX_POINTS {
-        let detail = format!("step: use whole minutes in seconds, and at most {MAX_POINTS} of them");
+        let detail =
+            format!("step: use whole minutes in seconds, and at most {MAX_POINTS} of them");
         return Err(Problem::field("step", &detail));
     }
     Ok(step)

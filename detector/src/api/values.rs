@@ -17,7 +17,7 @@ fn given(text: Option<&str>) -> Option<&str> {
 /// # Errors
 ///
 /// What is no number of 1 to 500.
-pub(super) fn limit(text: Option<&str>) -> Result<usize, Problem> {
+pub(crate) fn limit(text: Option<&str>) -> Result<usize, Problem> {
     let Some(text) = given(text) else { return Ok(LIMIT) };
     let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
     limit.ok_or_else(|| Problem::field("limit", &format!("limit: use 1 to {MAX_LIMIT}")))
@@ -28,7 +28,7 @@ pub(super) fn limit(text: Option<&str>) -> Result<usize, Problem> {
 /// # Errors
 ///
 /// What is none, or out of range.
-pub(super) fn number<T: std::str::FromStr + Bounded>(
+pub(crate) fn number<T: std::str::FromStr + Bounded>(
     field: &str,
     text: Option<&str>,
 ) -> Result<Option<T>, Problem> {
@@ -41,7 +41,7 @@ pub(super) fn number<T: std::str::FromStr + Bounded>(
 }
 
 /// A number with its range in words.
-pub(super) trait Bounded {
+pub(crate) trait Bounded {
     const RANGE: &'static str;
 }
 
@@ -62,7 +62,7 @@ impl Bounded for u64 {
 /// # Errors
 ///
 /// What is none, with what would do.
-pub(super) fn network(field: &str, text: Option<&str>) -> Result<Option<Network>, Problem> {
+pub(crate) fn network(field: &str, text: Option<&str>) -> Result<Option<Network>, Problem> {
     let Some(text) = given(text) else { return Ok(None) };
     text.parse()
         .map(Some)
@@ -74,7 +74,7 @@ pub(super) fn network(field: &str, text: Option<&str>) -> Result<Option<Network>
 /// # Errors
 ///
 /// What is none.
-pub(super) fn time(field: &str, text: Option<&str>) -> Result<Option<u64>, Problem> {
+pub(crate) fn time(field: &str, text: Option<&str>) -> Result<Option<u64>, Problem> {
     let Some(text) = given(text) else { return Ok(None) };
     let wrong = |why: &str| Problem::field(field, &format!("{field}: {why}"));
     let time = text.parse::<Timestamp>().map_err(|error| wrong(&format!("{error:#}")))?;
@@ -82,6 +82,6 @@ pub(super) fn time(field: &str, text: Option<&str>) -> Result<Option<u64>, Probl
     Ok(Some(secs.saturating_mul(1_000_000_000)))
 }
 
-pub(super) fn stale_cursor() -> Problem {
+pub(crate) fn stale_cursor() -> Problem {
     Problem::field("cursor", "cursor: it is none that a page told: begin again without it")
 }

@@ -317,7 +317,7 @@ pub struct Change {
     pub listed: Listed,
 }
 
-fn seconds(text: &str) -> Result<u64, String> {
+pub(super) fn seconds(text: &str) -> Result<u64, String> {
     units::parse_seconds(text).ok_or_else(|| "write 90s, 10m, 2h, 1d or plain seconds".to_owned())
 }
 

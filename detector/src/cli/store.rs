@@ -19,7 +19,9 @@ pub struct Database {
 
 /// Find, read, acknowledge and export alerts
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  detector alerts search --src 10.0.0.0/8 --severity high,critical drop.example")]
+#[command(
+    after_help = "Example:\n  detector alerts search --src 10.0.0.0/8 --severity high,critical drop.example"
+)]
 pub struct Alerts {
     #[command(flatten)]
     pub database: Database,
@@ -39,13 +41,17 @@ pub enum AlertsCommand {
     #[command(after_help = "Example:\n  detector alerts show 00000000000000ab")]
     Show(AlertsShow),
     /// Say that somebody looks after alerts
-    #[command(after_help = "Example:\n  detector alerts ack 00000000000000ab --note \"calling the user\"")]
+    #[command(
+        after_help = "Example:\n  detector alerts ack 00000000000000ab --note \"calling the user\""
+    )]
     Ack(AlertsMark),
     /// Say that alerts are dealt with
     #[command(after_help = "Example:\n  detector alerts close 00000000000000ab")]
     Close(AlertsMark),
     /// Write alerts to standard output
-    #[command(after_help = "Example:\n  detector alerts export --format csv --from 2027-01-01T00:00:00Z")]
+    #[command(
+        after_help = "Example:\n  detector alerts export --format csv --from 2027-01-01T00:00:00Z"
+    )]
     Export(AlertsExport),
 }
 

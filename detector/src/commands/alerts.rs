@@ -146,12 +146,21 @@ fn shown(output: &mut impl Write, detail: &Detail) -> io::Result<()> {
     let lines = [
         ("from", format!("{}{}", alert.src, port(alert.src_port))),
         ("to", format!("{}{}{name}, {}", alert.dst, port(alert.dst_port), alert.protocol)),
-        ("sent", format!("{}, received {}", units::bytes(alert.bytes_out), units::bytes(alert.bytes_in))),
+        (
+            "sent",
+            format!("{}, received {}", units::bytes(alert.bytes_out), units::bytes(alert.bytes_in)),
+        ),
         ("leaked", format!("{} before the alert{leaked}", units::bytes(alert.bytes_leaked))),
-        ("action", format!("{} {}", alert.action, alert.action_note.as_deref().unwrap_or_default())),
+        (
+            "action",
+            format!("{} {}", alert.action, alert.action_note.as_deref().unwrap_or_default()),
+        ),
         ("first seen", alert.first_seen.clone()),
         ("told last", alert.time.clone()),
-        ("model", format!("{} {}, configuration {}", detail.model, detail.model_hash, detail.config_hash)),
+        (
+            "model",
+            format!("{} {}, configuration {}", detail.model, detail.model_hash, detail.config_hash),
+        ),
     ];
     for (what, text) in lines {
         writeln!(output, "{what:<11}{}", clean(&text))?;
@@ -163,7 +172,11 @@ fn shown(output: &mut impl Write, detail: &Detail) -> io::Result<()> {
     writeln!(output, "\ntimeline")?;
     for point in &detail.timeline {
         let sent = units::bytes(point.bytes_out);
-        writeln!(output, "  {}  {:<13}{sent:>9} sent, score {:.2}", point.time, point.what, point.score)?;
+        writeln!(
+            output,
+            "  {}  {:<13}{sent:>9} sent, score {:.2}",
+            point.time, point.what, point.score
+        )?;
     }
     for note in &detail.notes {
         writeln!(output, "\n{} · {}\n  {}", note.time, clean(&note.who), clean(&note.text))?;
@@ -172,8 +185,12 @@ fn shown(output: &mut impl Write, detail: &Detail) -> io::Result<()> {
 }
 
 fn mark(store: &Store, marked: &AlertsMark, marking: Marking) -> anyhow::Result<()> {
-    let ids: Vec<PublicId> =
-        marked.ids.iter().map(|id| id.parse()).collect::<Result<_, _>>().map_err(anyhow::Error::msg)?;
+    let ids: Vec<PublicId> = marked
+        .ids
+        .iter()
+        .map(|id| id.parse())
+        .collect::<Result<_, _>>()
+        .map_err(anyhow::Error::msg)?;
     let (who, note) = (who(), marked.note.clone());
     let changed = store.write(move |connection| {
         let mut changed = 0_u64;

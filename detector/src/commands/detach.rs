@@ -34,7 +34,7 @@ pub fn run(args: &Detach, config: &Config) -> anyhow::Result<()> {
 fn note(config: &Config, detached: &Detached) {
     let uid = Uid::current();
     let name = User::from_uid(uid).ok().flatten().map(|user| user.name);
-    let peer = Peer { uid: uid.as_raw(), pid: std::process::id(), name };
+    let peer = Peer::User { uid: uid.as_raw(), pid: std::process::id(), name };
     AuditLog::open(&config.state_dir).record(&Record {
         time: rfc3339(now_ns()),
         who: peer.to_string(),

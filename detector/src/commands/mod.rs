@@ -27,31 +27,22 @@ pub mod predict;
 pub mod replay;
 mod report;
 pub mod run;
+pub mod serve;
 pub mod status;
 pub mod synth;
+pub mod token;
 pub mod train;
 mod vectors;
 
 use std::io::{self, IsTerminal as _};
-use std::path::Path;
-use std::sync::Arc;
 
-use anyhow::{Context as _, ensure};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::Command;
 use crate::config::{Config, LogFormat};
-use crate::features::Kind;
-use crate::model::Model;
+use crate::shipped::threshold_of;
+pub use crate::shipped::{load_model, model_of};
 use crate::sink::Style;
-
-/// The model that is shipped. After a change of the columns it is made anew, from the root of the
-/// project, by `detector train --data target/lab --data DIR --out detector/models/session.model`,
-/// DIR being a set of labelled captures.
-const SHIPPED_MODEL: &[u8] = include_bytes!("../../models/session.model");
-
-/// The model for records, of synthetic ones alone: `docs/detection.md` says how it is made.
-const SHIPPED_RECORD_MODEL: &[u8] = include_bytes!("../../models/record.model");
 
 /// Runs what the command line names.
 ///
@@ -63,6 +54,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
     start_log(config.log.format);
     match command {
         Command::Run(args) => run::run(args, config),
+        Command::Serve(args) => serve::run(args, config),
         Command::Status(args) => status::run(&args, &config),
         Command::Blocks(args) => blocks::run(args, &config),
         Command::Allow(args) => allow::run(args, &config),
@@ -76,6 +68,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Flows(args) => flows::run(&args, &config),
         Command::Replay(args) => replay::run(&args, &config),
         Command::Db(args) => db::run(&args, &config),
+        Command::Token(args) => token::run(args, config),
         Command::Analyze(args) => analyze::run(&args, &config),
         Command::Train(args) => train::run(&args, &config),
         Command::Evaluate(args) => evaluate::run(&args, &config),
@@ -83,49 +76,6 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Synth(args) => synth::run(&args),
         Command::Doctor(args) => doctor::run(args, config),
     }
-}
-
-/// Loads the model at `path`, else the configured one, else the one inside the program.
-///
-/// # Errors
-///
-/// A model that cannot be read, or is damaged.
-pub fn load_model(path: Option<&Path>, config: &Config) -> anyhow::Result<Arc<Model>> {
-    let model = match path.or(config.model.path.as_deref()) {
-        Some(path) => Model::read(path)?,
-        None => Model::from_bytes(SHIPPED_MODEL)
-            .context("failed to load the model inside the program")?,
-    };
-    Ok(Arc::new(model))
-}
-
-/// Loads the model for this kind of vector: the one at `path`, else the one that is configured (for
-/// sessions), else the one inside the program.
-///
-/// # Errors
-///
-/// A model that cannot be read, is damaged, or is for another schema.
-pub fn model_of(kind: Kind, path: Option<&Path>, config: &Config) -> anyhow::Result<Arc<Model>> {
-    let model = match (kind, path) {
-        (Kind::Session, path) => load_model(path, config)?,
-        (Kind::Record, Some(path)) => Arc::new(Model::read(path)?),
-        (Kind::Record, None) => Model::from_bytes(SHIPPED_RECORD_MODEL)
-            .map(Arc::new)
-            .context("failed to load the record model inside the program")?,
-    };
-    model.check_schema(kind.schema_name(), kind.schema_hash())?;
-    let (columns, expected) = (model.forest.columns(), kind.columns().len());
-    ensure!(
-        columns == expected,
-        "the model reads {columns} columns, this program computes {expected}"
-    );
-    Ok(model)
-}
-
-/// The score from which on a vector is a theft. The configured one is for sessions.
-fn threshold_of(kind: Kind, model: &Model, config: &Config) -> f64 {
-    let configured = if kind == Kind::Session { config.model.threshold } else { None };
-    configured.unwrap_or(model.meta.threshold)
 }
 
 /// Messages go to standard error; RUST_LOG chooses which, as is usual.
@@ -150,9 +100,9 @@ mod tests {
     use super::*;
     use std::borrow::Cow;
 
-    use crate::features::{RECORD_FIELDS, Record, record_vector};
+    use crate::features::{Kind, RECORD_FIELDS, Record, record_vector};
 
-    /// A changed column needs a new model: see [`SHIPPED_MODEL`].
+    /// A changed column needs a new model: see [`crate::shipped`].
     #[test]
     fn the_shipped_models_read_this_programs_columns() {
         for kind in Kind::ALL {

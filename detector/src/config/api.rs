@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 
+/// A request for many blocks or contacts has room.
+const LEAST_BODY: u64 = 64 << 10;
+
 /// The HTTP server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -39,10 +42,25 @@ impl Default for Api {
 }
 
 impl Api {
-    /// Whether what is served leaves this machine only encrypted and to those who have a token.
+    /// Whether only this machine can look.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         self.listen.ip().is_loopback()
+    }
+
+    /// What addresses of it begin with.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.tls_key.is_some() { "https" } else { "http" }
+    }
+
+    /// What links to it begin with, without a slash at the end.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        match &self.base_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("{}://{}", self.scheme(), self.listen),
+        }
     }
 
     pub(super) fn check(&self) -> anyhow::Result<()> {
@@ -56,6 +74,18 @@ impl Api {
              api.tls_certificate and api.tls_key",
             self.listen
         );
+        ensure!(
+            self.max_body_bytes >= LEAST_BODY,
+            "api.max_body_bytes is {}: use at least {LEAST_BODY}",
+            self.max_body_bytes
+        );
+        if let Some(url) = &self.base_url {
+            let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+            ensure!(
+                rest.is_some_and(|rest| !rest.trim_end_matches('/').is_empty()),
+                "api.base_url is `{url}`: write it as https://detector.example"
+            );
+        }
         Ok(())
     }
 }

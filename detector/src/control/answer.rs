@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::protocol::EffectWanted;
 use crate::network::Network;
@@ -71,9 +72,10 @@ pub enum Answer {
 }
 
 /// A block and what it has done.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BlockLine {
     pub number: u32,
+    #[schema(value_type = String, example = "pair 10.0.0.7 192.0.2.1")]
     pub target: Target,
     pub effect: EffectWanted,
     /// It counts and does nothing.
@@ -99,13 +101,16 @@ pub struct BlockLine {
 }
 
 /// What is never blocked, or raises no alert.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AllowLine {
     pub id: String,
     pub kind: AllowKind,
     /// For what is never blocked by its address.
+    #[schema(value_type = Option<String>)]
     pub network: Option<Network>,
+    #[schema(value_type = Option<String>)]
     pub source: Option<Network>,
+    #[schema(value_type = Option<String>)]
     pub destination: Option<Network>,
     pub name: Option<String>,
     pub port: Option<u16>,
@@ -119,7 +124,7 @@ pub struct AllowLine {
 }
 
 /// Where an exception comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AllowKind {
     /// This host's own addresses.
@@ -147,7 +152,7 @@ impl AllowKind {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum AllowEffect {
     #[serde(rename = "never blocked")]
     NeverBlocked,
@@ -166,23 +171,25 @@ impl AllowEffect {
 }
 
 /// How far the agent's own blocks go.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ModeState {
+    #[schema(value_type = ModeName)]
     pub mode: Mode,
     pub since: String,
     pub pending: Option<Reversion>,
 }
 
 /// A mode that ends without a confirmation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reversion {
     pub id: u64,
+    #[schema(value_type = ModeName)]
     pub returns_to: Mode,
     pub in_secs: u64,
 }
 
 /// A change that is undone unless somebody confirms it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Pending {
     pub id: u64,
     /// In words: `mode block`.
@@ -191,9 +198,10 @@ pub struct Pending {
 }
 
 /// Whether a block holds, and how that is known.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct VerifyLine {
     pub number: u32,
+    #[schema(value_type = String, example = "pair 10.0.0.7 192.0.2.1")]
     pub target: Target,
     pub how: VerifiedHow,
     /// None where nothing passed by that would tell.
@@ -203,7 +211,7 @@ pub struct VerifyLine {
     pub text: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum VerifiedHow {
     #[serde(rename = "drop counters")]
     DropCounters,
@@ -225,15 +233,16 @@ impl VerifiedHow {
 }
 
 /// A domain that data leaves through, for a resolver to refuse.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DomainLine {
     pub domain: String,
     pub alert: Option<String>,
 }
 
 /// Whether an address is blocked, and why.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Explanation {
+    #[schema(value_type = String)]
     pub address: IpAddr,
     pub home: bool,
     /// First the answer, then what it follows from.
@@ -244,9 +253,11 @@ pub struct Explanation {
 }
 
 /// What a host may send to a destination, and has sent.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BudgetLine {
+    #[schema(value_type = String)]
     pub home: IpAddr,
+    #[schema(value_type = String)]
     pub destination: IpAddr,
     /// Payload bytes; none: no bound.
     pub limit: Option<u64>,
@@ -260,10 +271,12 @@ pub struct BudgetLine {
 }
 
 /// A session that is alive.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SessionLine {
     /// The end at home; where neither or both are, the one that opened the session.
+    #[schema(value_type = String)]
     pub src: IpAddr,
+    #[schema(value_type = String)]
     pub dst: IpAddr,
     /// The server's.
     pub dst_port: u16,
@@ -282,8 +295,9 @@ pub struct SessionLine {
 }
 
 /// How far a host's baseline is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BaselineLine {
+    #[schema(value_type = String)]
     pub address: IpAddr,
     /// None: it is ready.
     pub days_left: Option<u32>,
@@ -293,7 +307,7 @@ pub struct BaselineLine {
 }
 
 /// An interface of this network namespace.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct InterfaceLine {
     pub name: String,
     pub attached: bool,
@@ -326,7 +340,7 @@ pub struct StatusReply {
 }
 
 /// A table in the kernel: how full it is, and what happens when it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TableUse {
     pub name: String,
     pub used: u64,
@@ -334,4 +348,13 @@ pub struct TableUse {
     /// Memory, when full.
     pub bytes: u64,
     pub when_full: String,
+}
+
+/// How far the agent goes by itself: the words of [`Mode`], for the description of the API.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub enum ModeName {
+    Observe,
+    Simulate,
+    Block,
 }

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use anyhow::{Context as _, bail, ensure};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::answer::Answer;
 use crate::network::Network;
@@ -116,7 +117,7 @@ pub enum SessionOrder {
 }
 
 /// What a block is to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum EffectWanted {
     #[default]
@@ -140,7 +141,11 @@ impl Request {
     }
 
     /// Sees that the values are within their bounds, whatever the agent's policy is.
-    fn check(&self) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// A value out of its bounds, which is named.
+    pub fn check(&self) -> anyhow::Result<()> {
         match self {
             Self::BlocksAdd { effect, reason, ttl_secs, .. } => {
                 check_reason(reason)?;

@@ -50,22 +50,27 @@ pub struct Call {
     pub reply: oneshot::Sender<Reply>,
 }
 
-/// Who asks, as the kernel knows it.
+/// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Peer {
-    pub uid: u32,
-    /// 0 where the process is of a namespace that is not ours to see.
-    pub pid: u32,
-    pub name: Option<String>,
+pub enum Peer {
+    /// Over the socket, as the kernel knows it.
+    User {
+        uid: u32,
+        /// 0 where the process is of a namespace that is not ours to see.
+        pid: u32,
+        name: Option<String>,
+    },
+    /// Over HTTP: the name of the token that was shown.
+    Api { name: String },
 }
 
-/// `uid 0 (root)`.
+/// `uid 0 (root)`, `api laptop`.
 impl fmt::Display for Peer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "uid {}", self.uid)?;
-        match &self.name {
-            Some(name) => write!(formatter, " ({name})"),
-            None => Ok(()),
+        match self {
+            Self::User { uid, name: Some(name), .. } => write!(formatter, "uid {uid} ({name})"),
+            Self::User { uid, name: None, .. } => write!(formatter, "uid {uid}"),
+            Self::Api { name } => write!(formatter, "api {name}"),
         }
     }
 }
@@ -282,5 +287,5 @@ async fn peer(stream: &UnixStream) -> Option<Peer> {
         _ => None,
     };
     let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or_default();
-    Some(Peer { uid, pid, name: user.map(|user| user.name) })
+    Some(Peer::User { uid, pid, name: user.map(|user| user.name) })
 }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::client::{ask, choose};
 use super::protocol::MAX_REQUEST_BYTES;
-use super::{Answer, Call, Reply, Request, SOCKET, Server, socket_path};
+use super::{Answer, Call, Peer, Reply, Request, SOCKET, Server, socket_path};
 
 /// A directory of this test alone.
 struct Scratch(PathBuf);
@@ -66,7 +66,8 @@ fn a_request_reaches_the_agent_with_who_asks() {
     let scratch = Scratch::new("asks");
     let agent = |call: Call| {
         let uid = nix::unistd::Uid::current().as_raw();
-        assert_eq!((call.peer.uid, call.peer.pid), (uid, std::process::id()));
+        let Peer::User { uid: found, pid, .. } = &call.peer else { panic!("{}", call.peer) };
+        assert_eq!((*found, *pid), (uid, std::process::id()));
         assert!(call.peer.to_string().starts_with(&format!("uid {uid}")));
         assert_eq!(call.request, Request::Confirm { id: Some(7) });
         nothing_confirmed(call);

@@ -8,8 +8,11 @@
 pub mod alerts;
 pub mod baselines;
 pub mod captures;
+pub mod counts;
 mod health;
 mod migrations;
+pub mod models;
+pub mod tokens;
 pub mod traffic;
 pub mod upkeep;
 mod writer;
@@ -66,10 +69,13 @@ impl Store {
     /// No file, or one that is no database; a later version.
     pub fn open_existing(path: &Path) -> anyhow::Result<Self> {
         if !path.exists() {
-            bail!("there is no database {}: `detector run` or `detector serve` makes one", path.display());
+            bail!(
+                "there is no database {}: `detector run` or `detector serve` makes one",
+                path.display()
+            );
         }
-        let connection = open_for_writing(path)
-            .with_context(|| format!("failed to open {}", path.display()))?;
+        let connection =
+            open_for_writing(path).with_context(|| format!("failed to open {}", path.display()))?;
         Ok(Self::with(connection, path))
     }
 

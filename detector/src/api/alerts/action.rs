@@ -5,11 +5,11 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::super::App;
 use super::super::caller::Caller;
 use super::super::extract::{Json, Path};
 use super::super::live::{Event, Topic};
 use super::super::problem::Problem;
-use super::super::App;
 use super::{check_note, find, find_key, read_id};
 use crate::control::{AllowLine, Answer, BlockLine, EffectWanted, Pending, Request};
 use crate::features::{record::record_schema_hash, schema_hash};
@@ -87,8 +87,12 @@ pub(super) async fn benign(
     label(&app, &caller, id, &detail, Labelled::Benign, benign.note).await?;
     app.live.emit(Event::change(Topic::Allow, None));
     let text = match &allow {
-        Some(allow) => format!("the alert is closed, and entry {} raises no more: {}", allow.id, allow.reason),
-        None => "the alert is closed; no agent runs here that could leave its like alone".to_owned(),
+        Some(allow) => {
+            format!("the alert is closed, and entry {} raises no more: {}", allow.id, allow.reason)
+        }
+        None => {
+            "the alert is closed; no agent runs here that could leave its like alone".to_owned()
+        }
     };
     Ok(Json(BenignDone { allow, samples: 1, text }))
 }
@@ -139,8 +143,7 @@ async fn label(
     label: Labelled,
     note: Option<String>,
 ) -> Result<(), Problem> {
-    let schema =
-        if detail.alert.origin == "record" { record_schema_hash() } else { schema_hash() };
+    let schema = if detail.alert.origin == "record" { record_schema_hash() } else { schema_hash() };
     let schema = format!("{schema:016x}");
     let who = caller.peer().to_string();
     app.with_store(move |store| {
@@ -236,7 +239,11 @@ fn target(detail: &Detail, what: What) -> Result<Target, Problem> {
     let text = match what {
         What::Pair => format!("pair {} {}", alert.src, alert.dst),
         What::Service => {
-            format!("service {} {}", crate::verdict::alert::endpoint(&octets_of(&alert.dst)?, Some(port()?)), alert.protocol)
+            format!(
+                "service {} {}",
+                crate::verdict::alert::endpoint(&octets_of(&alert.dst)?, Some(port()?)),
+                alert.protocol
+            )
         }
         What::Destination => format!("destination {}", alert.dst),
         What::Host => format!("host {}", alert.src),

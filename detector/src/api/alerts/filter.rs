@@ -14,48 +14,48 @@ use crate::verdict::{ActionTaken, Severity, Technique};
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
-pub(super) struct AlertQuery {
+pub(crate) struct AlertQuery {
     /// Either end: an address or a network such as 10.0.0.0/8
-    address: Option<String>,
+    pub(crate) address: Option<String>,
     /// The host that leaks: an address or a network
-    src: Option<String>,
+    pub(crate) src: Option<String>,
     /// The host that receives: an address or a network
-    dst: Option<String>,
+    pub(crate) dst: Option<String>,
     /// Either end's port
     #[param(value_type = Option<u16>)]
-    port: Option<String>,
+    pub(crate) port: Option<String>,
     #[param(value_type = Option<u16>)]
-    src_port: Option<String>,
+    pub(crate) src_port: Option<String>,
     #[param(value_type = Option<u16>)]
-    dst_port: Option<String>,
+    pub(crate) dst_port: Option<String>,
     /// Lower-case names: tcp,udp
-    protocol: Option<String>,
+    pub(crate) protocol: Option<String>,
     /// A list: bulk_upload,dns_tunnel
-    technique: Option<String>,
+    pub(crate) technique: Option<String>,
     /// A list: low,medium,high,critical
-    severity: Option<String>,
+    pub(crate) severity: Option<String>,
     /// A list: open,acknowledged,closed
-    status: Option<String>,
+    pub(crate) status: Option<String>,
     /// A list: none,simulated,blocked,policed,marked,refused,failed
-    action: Option<String>,
+    pub(crate) action: Option<String>,
     /// A list: live,capture,record
-    origin: Option<String>,
+    pub(crate) origin: Option<String>,
     /// The capture that it was found in
     #[param(value_type = Option<i64>)]
-    capture: Option<String>,
+    pub(crate) capture: Option<String>,
     /// A DNS name, or whole labels of one
-    name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Words, all of which are there; a star at the end stands for any ending
-    q: Option<String>,
+    pub(crate) q: Option<String>,
     /// When it opened, RFC 3339: at this time or later
-    from: Option<String>,
+    pub(crate) from: Option<String>,
     /// At this time or earlier
-    to: Option<String>,
+    pub(crate) to: Option<String>,
     /// 1 to 500
     #[param(value_type = Option<u16>)]
-    limit: Option<String>,
+    pub(crate) limit: Option<String>,
     /// What `next` of the page before said
-    cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
 }
 
 const STATUS: [&str; 3] = ["open", "acknowledged", "closed"];
@@ -64,16 +64,16 @@ const ORIGIN: [&str; 3] = ["live", "capture", "record"];
 const MAX_TEXT_BYTES: usize = 500;
 
 impl AlertQuery {
-    pub(super) fn limit(&self) -> Result<usize, Problem> {
+    pub(crate) fn limit(&self) -> Result<usize, Problem> {
         values::limit(self.limit.as_deref())
     }
 
-    pub(super) fn cursor(&self) -> Result<Option<i64>, Problem> {
+    pub(crate) fn cursor(&self) -> Result<Option<i64>, Problem> {
         let Some(text) = &self.cursor else { return Ok(None) };
         i64::from_str_radix(text, 16).map(Some).map_err(|_| values::stale_cursor())
     }
 
-    pub(super) fn filter(&self) -> Result<Filter, Problem> {
+    pub(crate) fn filter(&self) -> Result<Filter, Problem> {
         let techniques = Technique::ALL.map(Technique::name);
         let severities = Severity::ALL.map(Severity::name);
         let actions = ActionTaken::ALL.map(ActionTaken::name);
@@ -89,7 +89,11 @@ impl AlertQuery {
             dst_port: values::number("dst_port", self.dst_port.as_deref())?,
             protocol: words(self.protocol.as_deref()),
             technique: list("technique", self.technique.as_deref(), &techniques)?,
-            severity: severity.iter().filter_map(rank).filter_map(|rank| rank.try_into().ok()).collect(),
+            severity: severity
+                .iter()
+                .filter_map(rank)
+                .filter_map(|rank| rank.try_into().ok())
+                .collect(),
             status: list("status", self.status.as_deref(), &STATUS)?,
             action: list("action", self.action.as_deref(), &actions)?,
             origin: list("origin", self.origin.as_deref(), &ORIGIN)?,

@@ -1,8 +1,12 @@
 //! Alerts: found, looked at, and what people say and do about them.
+#![expect(
+    unused_qualifications,
+    reason = "the macros that describe parameters name their place as our extractor is named"
+)]
 
 mod action;
-mod filter;
-mod replay;
+pub(crate) mod filter;
+pub(crate) mod replay;
 
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
@@ -18,9 +22,8 @@ use super::problem::Problem;
 use super::{App, Routes};
 use crate::control::{Answer, BlockLine, Request};
 use crate::store::Connection;
-use crate::store::alerts::{self, AlertRow, Detail, Marking, PublicId};
-use crate::store::outbox::{self, Delivery};
 use crate::store::Store;
+use crate::store::alerts::{self, AlertRow, Detail, Marking, PublicId};
 use crate::wall;
 use filter::AlertQuery;
 
@@ -137,12 +140,11 @@ pub(super) fn attachment(name: &str) -> HeaderValue {
         .unwrap_or(HeaderValue::from_static("attachment"))
 }
 
-fn read_all(store: &Store, filter: &alerts::Filter) -> anyhow::Result<Vec<AlertRow>> {
+pub(crate) fn read_all(store: &Store, filter: &alerts::Filter) -> anyhow::Result<Vec<AlertRow>> {
     let mut rows = Vec::new();
     let mut cursor = None;
     while rows.len() < MAX_EXPORTED {
-        let page =
-            store.read(|connection| alerts::search(connection, filter, cursor, AT_ONCE))?;
+        let page = store.read(|connection| alerts::search(connection, filter, cursor, AT_ONCE))?;
         rows.extend(page.rows);
         cursor = page.next;
         if cursor.is_none() {
@@ -152,7 +154,7 @@ fn read_all(store: &Store, filter: &alerts::Filter) -> anyhow::Result<Vec<AlertR
     Ok(rows)
 }
 
-fn as_lines(rows: &[AlertRow]) -> Result<String, Problem> {
+pub(crate) fn as_lines(rows: &[AlertRow]) -> Result<String, Problem> {
     let mut text = String::new();
     for row in rows {
         text.push_str(&serde_json::to_string(row).map_err(anyhow::Error::new)?);
@@ -161,7 +163,7 @@ fn as_lines(rows: &[AlertRow]) -> Result<String, Problem> {
     Ok(text)
 }
 
-fn as_csv(rows: &[AlertRow]) -> String {
+pub(crate) fn as_csv(rows: &[AlertRow]) -> String {
     let mut text = String::from(
         "id,time,first_seen,severity,technique,status,src,src_port,dst,dst_port,protocol,dst_name,domain,\
          score,bytes_out,bytes_in,bytes_leaked,action,headline\n",
@@ -203,8 +205,6 @@ struct AlertDetail {
     detail: Detail,
     /// Those that stand because of it
     blocks: Vec<BlockLine>,
-    /// Who was told of it
-    deliveries: Vec<Delivery>,
 }
 
 /// One alert whole
@@ -218,17 +218,9 @@ async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<AlertDetail>, Problem> {
     let id = read_id(&id)?;
-    let (detail, deliveries) = app
-        .with_store(move |store| {
-            store.read(|connection| {
-                let detail = find(connection, id)?;
-                let deliveries = outbox::of_alert(connection, detail.alert.key)?;
-                Ok((detail, deliveries))
-            })
-        })
-        .await?;
+    let detail = app.with_store(move |store| store.read(|connection| find(connection, id))).await?;
     let blocks = blocks_of(&app, &caller, id).await;
-    Ok(Json(AlertDetail { detail, blocks, deliveries }))
+    Ok(Json(AlertDetail { detail, blocks }))
 }
 
 /// The blocks that stand because of an alert; none where no agent runs.
@@ -270,9 +262,8 @@ fn find_key(connection: &Connection, id: PublicId) -> anyhow::Result<i64> {
 )]
 async fn evidence(State(app): State<App>, Path(id): Path<String>) -> Result<Response, Problem> {
     let id = read_id(&id)?;
-    let bundle = app
-        .with_store(move |store| store.read(|connection| bundle(connection, id)))
-        .await?;
+    let bundle =
+        app.with_store(move |store| store.read(|connection| bundle(connection, id))).await?;
     let name = format!("alert-{id}.json");
     let headers = [(header::CONTENT_DISPOSITION, attachment(&name))];
     Ok((headers, Json(bundle)).into_response())

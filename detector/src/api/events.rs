@@ -1,0 +1,86 @@
+//! What happens, as it happens: server-sent events.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::sse::{Event as Sent, KeepAlive, Sse};
+use axum::response::{IntoResponse as _, Response};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use utoipa_axum::routes;
+
+use super::live::{END, Event, Topic};
+use super::problem::Problem;
+use super::{App, Routes};
+
+/// Events on their way to one page; beyond it they wait with everybody's.
+const ON_THE_WAY: usize = 16;
+/// Something is sent at least so often, so that both ends see that the other is there.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const COME_BACK_SECS: u64 = 10;
+
+pub(super) fn routes() -> Routes {
+    Routes::default().read(routes!(listen))
+}
+
+/// What happens, as it happens
+///
+/// Server-sent events: `status` every second (as GET /api/status), `alert` when one opens, grows or
+/// changes (as GET /api/alerts lists it), `capture` (as GET /api/captures lists it), and `change`
+/// with `{"what": "alerts|blocks|allow|mode|captures|deliveries|models|contacts", "id"}`. Who is too
+/// slow misses some and gets a `change` for everything.
+#[utoipa::path(
+    get, path = "/api/events", tag = "State",
+    responses((status = OK, description = "Events without end", body = String,
+        content_type = "text/event-stream"))
+)]
+async fn listen(State(app): State<App>) -> Result<Response, Problem> {
+    let (events, place) = app.live.listen().ok_or_else(|| {
+        Problem::too_many("too many pages listen already: close some", COME_BACK_SECS)
+    })?;
+    let (sender, receiver) = mpsc::channel(ON_THE_WAY);
+    let first = serde_json::to_string(&*app.live.status());
+    if let Ok(text) = first {
+        // The channel is new and has room.
+        drop(sender.try_send(Ok(Sent::default().event("status").data(text))));
+    }
+    tokio::spawn(forward(events, sender, place));
+    let stream = ReceiverStream::new(receiver);
+    let mut response =
+        Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
+    // A proxy before us must not keep them back.
+    let headers = response.headers_mut();
+    headers.insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// Ends when the page has gone, or the server stops.
+async fn forward(
+    mut events: broadcast::Receiver<Event>,
+    sender: mpsc::Sender<Result<Sent, Infallible>>,
+    place: OwnedSemaphorePermit,
+) {
+    loop {
+        let event = tokio::select! {
+            () = sender.closed() => break,
+            event = events.recv() => event,
+        };
+        let missed = match event {
+            Ok(event) if event.name == END => break,
+            Ok(event) => vec![event],
+            Err(RecvError::Lagged(_)) => {
+                Topic::ALL.into_iter().map(|topic| Event::change(topic, None)).collect()
+            }
+            Err(RecvError::Closed) => break,
+        };
+        for event in missed {
+            let sent = Sent::default().event(event.name).data(&*event.text);
+            if sender.send(Ok(sent)).await.is_err() {
+                return;
+            }
+        }
+    }
+    drop(place);
+}

@@ -1,0 +1,140 @@
+//! The document that describes every route, made from the routes themselves.
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{
+    ComponentsBuilder, ContentBuilder, Info, InfoBuilder, LicenseBuilder, OpenApi, PathItem, Ref,
+    ResponseBuilder, SecurityRequirement,
+};
+use utoipa::{PartialSchema as _, ToSchema as _};
+use utoipa_axum::routes;
+
+use super::problem::Problem;
+use super::{App, Routes};
+use crate::store::tokens::Scope;
+
+const ABOUT: &str = "Reading needs no token on this machine; changes do, and so does everything \
+    beyond it. Tokens come from `detector token create NAME --scope read|respond|admin`; each scope \
+    includes those before. With the browser's cookie a change also needs the header X-CSRF-Token \
+    with what GET /api/session tells. Errors are problems as RFC 9457 has them. Times are RFC 3339 \
+    in UTC, sizes are bytes.";
+
+/// What any route may answer besides what it is for.
+const PROBLEMS: [(&str, &str); 10] = [
+    ("400", "The request cannot be read"),
+    ("401", "There is no token, or it is unknown or has expired"),
+    ("403", "The token's scope is too small, or the request is from another site's page"),
+    ("404", "There is no such thing"),
+    ("409", "It cannot be done as things are, such as without a running agent"),
+    ("413", "The body is too long"),
+    ("415", "The body is of a type that is not taken here"),
+    ("422", "A value makes no sense: the field is named"),
+    ("429", "Too many requests, or too many wrong tokens"),
+    ("503", "The database cannot be used now"),
+];
+
+pub(super) fn routes() -> Routes {
+    Routes::default().read(routes!(document))
+}
+
+/// This document
+#[utoipa::path(
+    get, path = "/api/openapi.json", tag = "Service",
+    responses((status = OK, body = Object, content_type = "application/json"))
+)]
+async fn document(State(app): State<App>) -> impl IntoResponse {
+    let document = app.shared.document.get().cloned().unwrap_or_default();
+    ([(header::CONTENT_TYPE, "application/json")], document)
+}
+
+/// Adds the routes that need a scope.
+pub(super) fn join(document: &mut OpenApi, mut other: OpenApi, scope: Scope) {
+    for item in other.paths.paths.values_mut() {
+        for operation in operations(item) {
+            let needs = format!("Needs the scope {}.", scope.name());
+            let description = operation.description.take();
+            operation.description = Some(match description {
+                Some(text) if !text.is_empty() => format!("{text}\n\n{needs}"),
+                _ => needs,
+            });
+            operation.security = Some(vec![
+                SecurityRequirement::new("token", [scope.name()]),
+                SecurityRequirement::new("login", [scope.name()]),
+            ]);
+        }
+    }
+    document.merge(other);
+}
+
+/// The document as it is served.
+pub(super) fn finish(mut document: OpenApi) -> Bytes {
+    document.info = info();
+    let mut components =
+        document.components.take().unwrap_or_else(|| ComponentsBuilder::new().build());
+    components.schemas.insert(Problem::name().into_owned(), Problem::schema());
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+    components.add_security_scheme("token", SecurityScheme::Http(bearer));
+    let cookie = ApiKey::Cookie(ApiKeyValue::new(super::auth::COOKIE));
+    components.add_security_scheme("login", SecurityScheme::ApiKey(cookie));
+    document.components = Some(components);
+    for (path, item) in &mut document.paths.paths {
+        for (method, operation) in named_operations(item) {
+            // Handlers of different files have the same names.
+            operation.operation_id = Some(operation_id(method, path));
+            add_problems(operation);
+            // Where nothing is said it is looking: free on this machine.
+            operation.security.get_or_insert_with(|| {
+                vec![
+                    SecurityRequirement::default(),
+                    SecurityRequirement::new("token", [Scope::Read.name()]),
+                    SecurityRequirement::new("login", [Scope::Read.name()]),
+                ]
+            });
+        }
+    }
+    // A document of our own types has nothing that JSON cannot hold.
+    document.to_json().map(Bytes::from).unwrap_or_default()
+}
+
+fn info() -> Info {
+    InfoBuilder::new()
+        .title("detector")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(ABOUT))
+        .license(Some(LicenseBuilder::new().name(env!("CARGO_PKG_LICENSE")).build()))
+        .build()
+}
+
+fn add_problems(operation: &mut Operation) {
+    for (status, text) in PROBLEMS {
+        let content =
+            ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name()))).build();
+        let response = ResponseBuilder::new()
+            .description(text)
+            .content("application/problem+json", content)
+            .build();
+        operation.responses.responses.entry(status.to_owned()).or_insert_with(|| response.into());
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    named_operations(item).map(|(_, operation)| operation)
+}
+
+fn named_operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+    let PathItem { get, put, post, delete, patch, .. } = item;
+    [("get", get), ("put", put), ("post", post), ("delete", delete), ("patch", patch)]
+        .into_iter()
+        .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+/// `get_api_alerts_id`.
+fn operation_id(method: &str, path: &str) -> String {
+    let words = path.split(|letter: char| !letter.is_ascii_alphanumeric());
+    let words = words.filter(|word| !word.is_empty());
+    std::iter::once(method).chain(words).collect::<Vec<_>>().join("_")
+}

@@ -1,0 +1,65 @@
+//! `detector serve`: what is stored, the API and the dashboard, without watching anything.
+#![expect(clippy::print_stderr, reason = "where it listens is for people, whatever is logged")]
+
+use std::net::ToSocketAddrs as _;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::api::App;
+use crate::api::live::Live;
+use crate::api::server;
+use crate::cli::serve::Serve;
+use crate::config::Config;
+use crate::store::Store;
+
+/// # Errors
+///
+/// A database that cannot be opened, an address that cannot be listened on.
+pub fn run(args: Serve, mut config: Config) -> anyhow::Result<()> {
+    if let Some(path) = args.db {
+        config.store.path = Some(path);
+    }
+    if let Some(listen) = &args.listen {
+        config.api.listen = resolve(listen)?;
+    }
+    config.check()?;
+    let store = Store::open(&config.database())?;
+    let listener = server::bind(&config.api)?;
+    // Links name the port that the kernel chose.
+    config.api.listen = listener.local_addr().context("failed to ask for the socket's address")?;
+    let app = App::new(Arc::new(config), Some(store), None, Arc::new(Live::default()))?;
+    let handle = server::start(app, listener)?;
+    eprintln!("listening on {}", handle.url());
+    wait()?;
+    drop(handle);
+    Ok(())
+}
+
+/// `localhost:5000`: the first address that the name has, of version 4 where there is one.
+fn resolve(listen: &str) -> anyhow::Result<std::net::SocketAddr> {
+    let found = listen.to_socket_addrs().with_context(|| {
+        format!("failed to find the address `{listen}`: write it as 127.0.0.1:5000")
+    })?;
+    let all: Vec<_> = found.collect();
+    let first = all.iter().find(|address| address.is_ipv4()).or(all.first());
+    first.copied().with_context(|| format!("`{listen}` has no address"))
+}
+
+/// Waits for Ctrl-C, or for a service manager that wants it to end.
+fn wait() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")?;
+    runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt()).context("failed to catch SIGINT")?;
+        let mut terminate = signal(SignalKind::terminate()).context("failed to catch SIGTERM")?;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        Ok(())
+    })
+}

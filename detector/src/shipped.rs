@@ -1,0 +1,118 @@
+//! The models inside the program, and which model is used for what.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+
+use crate::config::Config;
+use crate::features::Kind;
+use crate::model::Model;
+use crate::store::{Connection, Store, models};
+
+/// The model that is shipped. After a change of the columns it is made anew, from the root of the
+/// project, by `detector train --data target/lab --data DIR --out detector/models/session.model`,
+/// DIR being a set of labelled captures.
+const SESSION: &[u8] = include_bytes!("../models/session.model");
+
+/// The model for records, of synthetic ones alone: `docs/detection.md` says how it is made.
+const RECORD: &[u8] = include_bytes!("../models/record.model");
+
+/// The file of the model inside the program for this kind of vector.
+#[must_use]
+pub fn bytes_of(kind: Kind) -> &'static [u8] {
+    match kind {
+        Kind::Session => SESSION,
+        Kind::Record => RECORD,
+    }
+}
+
+/// Loads the model at `path`, else the configured one, else the one inside the program.
+///
+/// # Errors
+///
+/// A model that cannot be read, or is damaged.
+pub fn load_model(path: Option<&Path>, config: &Config) -> anyhow::Result<Arc<Model>> {
+    let model = match path.or(config.model.path.as_deref()) {
+        Some(path) => Model::read(path)?,
+        None => {
+            Model::from_bytes(SESSION).context("failed to load the model inside the program")?
+        }
+    };
+    Ok(Arc::new(model))
+}
+
+/// Loads the model for this kind of vector: the one at `path`, else the one that is configured (for
+/// sessions), else the one inside the program.
+///
+/// # Errors
+///
+/// A model that cannot be read, is damaged, or is for another schema.
+pub fn model_of(kind: Kind, path: Option<&Path>, config: &Config) -> anyhow::Result<Arc<Model>> {
+    let model = match (kind, path) {
+        (Kind::Session, path) => load_model(path, config)?,
+        (Kind::Record, Some(path)) => Arc::new(Model::read(path)?),
+        (Kind::Record, None) => Model::from_bytes(RECORD)
+            .map(Arc::new)
+            .context("failed to load the record model inside the program")?,
+    };
+    check(kind, &model)?;
+    Ok(model)
+}
+
+/// The model of this hash: one inside the program, or one that was added to the database.
+///
+/// # Errors
+///
+/// A database that cannot be read, a model in it that is damaged.
+pub fn find(connection: &Connection, hash: &str) -> anyhow::Result<Option<Arc<Model>>> {
+    for kind in Kind::ALL {
+        let model = Model::from_bytes(bytes_of(kind))?;
+        if model.hash()? == hash {
+            return Ok(Some(Arc::new(model)));
+        }
+    }
+    let Some(file) = models::file(connection, hash)? else { return Ok(None) };
+    Ok(Some(Arc::new(Model::from_bytes(&file)?)))
+}
+
+/// The model that serves a kind of vector: the one that was chosen, else the configured one (for
+/// sessions), else the one inside the program.
+///
+/// # Errors
+///
+/// A database that cannot be read, a model that is damaged or of another schema.
+pub fn in_use(kind: Kind, store: Option<&Store>, config: &Config) -> anyhow::Result<Arc<Model>> {
+    let chosen = store.map(|store| {
+        store.read(|connection| match models::active(connection, kind.schema_name())? {
+            Some(hash) => find(connection, &hash),
+            None => Ok(None),
+        })
+    });
+    match chosen.transpose()?.flatten() {
+        Some(model) => check(kind, &model).map(|()| model),
+        None => model_of(kind, None, config),
+    }
+}
+
+/// Sees that a model reads the vectors that this program computes.
+///
+/// # Errors
+///
+/// Another schema, or another number of columns.
+pub fn check(kind: Kind, model: &Model) -> anyhow::Result<()> {
+    model.check_schema(kind.schema_name(), kind.schema_hash())?;
+    let (columns, expected) = (model.forest.columns(), kind.columns().len());
+    ensure!(
+        columns == expected,
+        "the model reads {columns} columns, this program computes {expected}"
+    );
+    Ok(())
+}
+
+/// The score from which on a vector is a theft. The configured one is for sessions.
+#[must_use]
+pub fn threshold_of(kind: Kind, model: &Model, config: &Config) -> f64 {
+    let configured = if kind == Kind::Session { config.model.threshold } else { None };
+    configured.unwrap_or(model.meta.threshold)
+}

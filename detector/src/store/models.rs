@@ -1,0 +1,85 @@
+//! Models that were added to those inside the program.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+/// A model without its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredModel {
+    pub hash: String,
+    pub schema: String,
+    pub added_ns: u64,
+}
+
+/// All of them, the latest first.
+///
+/// # Errors
+///
+/// A database that cannot be read.
+pub fn models(connection: &Connection) -> anyhow::Result<Vec<StoredModel>> {
+    let mut statement = connection
+        .prepare_cached("SELECT hash, schema, added_ns FROM models ORDER BY added_ns DESC")?;
+    let rows = statement.query_map([], |row| {
+        let added_ns = row.get::<_, i64>(2)?.unsigned_abs();
+        Ok(StoredModel { hash: row.get(0)?, schema: row.get(1)?, added_ns })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The file of a model; none where there is no such.
+///
+/// # Errors
+///
+/// A database that cannot be read.
+pub fn file(connection: &Connection, hash: &str) -> anyhow::Result<Option<Vec<u8>>> {
+    Ok(connection
+        .query_row("SELECT file FROM models WHERE hash = ?", [hash], |row| row.get(0))
+        .optional()?)
+}
+
+/// Adds a model. False where it was there already.
+///
+/// # Errors
+///
+/// A database that cannot be written to.
+pub fn add(
+    connection: &Connection,
+    hash: &str,
+    schema: &str,
+    file: &[u8],
+    now_ns: u64,
+) -> anyhow::Result<bool> {
+    let added = connection.execute(
+        "INSERT OR IGNORE INTO models (hash, schema, added_ns, file) VALUES (?, ?, ?, ?)",
+        params![hash, schema, now_ns as i64, file],
+    )?;
+    Ok(added != 0)
+}
+
+/// The name under which it stands which model serves a schema.
+fn setting(schema: &str) -> String {
+    format!("model.{schema}")
+}
+
+/// The hash of the model that was chosen for a schema; none: the configured or shipped one.
+///
+/// # Errors
+///
+/// A database that cannot be read.
+pub fn active(connection: &Connection, schema: &str) -> anyhow::Result<Option<String>> {
+    Ok(connection
+        .query_row("SELECT value FROM settings WHERE name = ?", [setting(schema)], |row| row.get(0))
+        .optional()?)
+}
+
+/// Chooses the model for a schema.
+///
+/// # Errors
+///
+/// A database that cannot be written to.
+pub fn activate(connection: &Connection, schema: &str, hash: &str) -> anyhow::Result<()> {
+    connection.execute(
+        "INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)",
+        [&setting(schema), hash],
+    )?;
+    Ok(())
+}
