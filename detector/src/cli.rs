@@ -1,7 +1,7 @@
 //! The command line: names, options and their help, nothing else.
 
 pub mod control;
-pub mod store;
+pub mod notify;
 
 use std::path::PathBuf;
 
@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use self::control::{
     Allow, Audit, Blocks, Budgets, Confirm, Detach, Explain, ModeArgs, StatusArgs,
 };
+use self::notify::{Contacts, Notify};
 use crate::response::Mode;
 
 /// Sees every byte that leaves a host, decides whether it is being stolen, and stops it in the
@@ -33,10 +34,8 @@ pub enum Command {
     Budgets(Budgets),
     Audit(Audit),
     Detach(Detach),
-    Alerts(store::Alerts),
-    Flows(store::Flows),
-    Replay(store::Replay),
-    Db(store::Db),
+    Contacts(Contacts),
+    Notify(Notify),
     Analyze(Analyze),
     Train(Train),
     Evaluate(Evaluate),
@@ -306,10 +305,8 @@ impl Command {
             Self::Budgets(budgets) => budgets.reach.config.as_ref(),
             Self::Audit(audit) => audit.config.as_ref(),
             Self::Detach(detach) => detach.config.as_ref(),
-            Self::Alerts(alerts) => alerts.database.config.as_ref(),
-            Self::Flows(flows) => flows.database.config.as_ref(),
-            Self::Replay(replay) => replay.database.config.as_ref(),
-            Self::Db(db) => db.database.config.as_ref(),
+            Self::Contacts(contacts) => contacts.place.config.as_ref(),
+            Self::Notify(notify) => notify.place.config.as_ref(),
             Self::Analyze(analyze) => analyze.config.as_ref(),
             Self::Train(train) => train.config.as_ref(),
             Self::Evaluate(evaluate) => evaluate.config.as_ref(),

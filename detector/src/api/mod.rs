@@ -3,7 +3,9 @@
 //! It asks the agent and the store and decides nothing itself. What a client may do is settled
 //! before a handler runs, by the group that a route stands in.
 
+pub mod contacts;
 pub mod extract;
+pub mod notify;
 pub mod problem;
 mod routes;
 

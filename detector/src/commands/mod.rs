@@ -1,30 +1,27 @@
 //! One file per subcommand; what they share is the configuration and the model.
 
-pub mod alerts;
 pub mod allow;
 pub mod analyze;
 pub mod audit;
 pub mod blocks;
 pub mod budgets;
 pub mod confirm;
+pub mod contacts;
 mod control;
-mod database;
 mod dataset;
-pub mod db;
 pub mod detach;
 pub mod doctor;
 pub mod evaluate;
 #[cfg(test)]
 mod example;
 pub mod explain;
-pub mod flows;
 pub mod labels;
 mod listing;
 pub mod mode;
+pub mod notify;
 mod origins;
 mod out_of_fold;
 pub mod predict;
-pub mod replay;
 mod report;
 pub mod run;
 pub mod status;
@@ -72,10 +69,8 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Budgets(args) => budgets::run(args, &config),
         Command::Audit(args) => audit::run(&args, &config),
         Command::Detach(args) => detach::run(&args, &config),
-        Command::Alerts(args) => alerts::run(args, &config),
-        Command::Flows(args) => flows::run(&args, &config),
-        Command::Replay(args) => replay::run(&args, &config),
-        Command::Db(args) => db::run(&args, &config),
+        Command::Contacts(args) => contacts::run(&args, &config),
+        Command::Notify(args) => notify::run(&args, &config),
         Command::Analyze(args) => analyze::run(&args, &config),
         Command::Train(args) => train::run(&args, &config),
         Command::Evaluate(args) => evaluate::run(&args, &config),

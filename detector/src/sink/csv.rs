@@ -114,7 +114,7 @@ impl<W: Write> Sink for CsvSink<W> {
 
 /// A cell that spreadsheets read as text and not as a formula, and terminals as text, too: names
 /// come from the wire.
-pub(crate) fn quoted(cell: &str) -> String {
+fn quoted(cell: &str) -> String {
     let cell = clean(cell);
     let formula = cell.starts_with(['=', '+', '@'])
         || (cell.starts_with('-') && cell.parse::<f64>().is_err());

@@ -10,7 +10,6 @@ mod summary;
 mod table;
 
 pub use csv::CsvSink;
-pub(crate) use csv::quoted as csv_cell;
 pub use json::JsonSink;
 pub use summary::Summary;
 pub use table::{Style, TableSink};

@@ -8,8 +8,11 @@
 pub mod alerts;
 pub mod baselines;
 pub mod captures;
+pub mod contacts;
 mod health;
 mod migrations;
+pub mod outbox;
+pub mod rules;
 pub mod traffic;
 pub mod upkeep;
 mod writer;
@@ -58,28 +61,6 @@ impl Store {
         Self::try_open(path).with_context(|| format!("failed to open {}", path.display()))
     }
 
-    /// Opens the database at `path`, which is there: for those who only look in while an agent may be
-    /// using it.
-    ///
-    /// # Errors
-    ///
-    /// No file, or one that is no database; a later version.
-    pub fn open_existing(path: &Path) -> anyhow::Result<Self> {
-        if !path.exists() {
-            bail!("there is no database {}: `detector run` or `detector serve` makes one", path.display());
-        }
-        let connection = open_for_writing(path)
-            .with_context(|| format!("failed to open {}", path.display()))?;
-        Ok(Self::with(connection, path))
-    }
-
-    fn with(connection: Connection, path: &Path) -> Self {
-        let health = Health::new(path);
-        let writer = Writer::start(connection, health.clone());
-        let path = path.to_owned();
-        Self { shared: Arc::new(Shared { path, readers: Mutex::default(), writer, health }) }
-    }
-
     fn try_open(path: &Path) -> anyhow::Result<Self> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             fs::create_dir_all(folder)
@@ -93,7 +74,10 @@ impl Store {
             }
             opened => opened?,
         };
-        Ok(Self::with(connection, path))
+        let health = Health::new(path);
+        let writer = Writer::start(connection, health.clone());
+        let path = path.to_owned();
+        Ok(Self { shared: Arc::new(Shared { path, readers: Mutex::default(), writer, health }) })
     }
 
     #[must_use]

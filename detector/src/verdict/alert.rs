@@ -64,16 +64,6 @@ pub enum ActionTaken {
 }
 
 impl ActionTaken {
-    pub const ALL: [Self; 7] = [
-        Self::None,
-        Self::Simulated,
-        Self::Blocked,
-        Self::Policed,
-        Self::Marked,
-        Self::Refused,
-        Self::Failed,
-    ];
-
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

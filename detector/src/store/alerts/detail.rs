@@ -6,8 +6,6 @@ use utoipa::ToSchema;
 
 use super::row::{AlertRow, COLUMNS, PublicId, severity_name};
 use crate::features::Kind;
-use crate::network::Network;
-use crate::store::traffic::{self, Period, SessionFilter, SessionRow};
 use crate::units::rfc3339;
 use crate::verdict::{HeadBytes, Reason};
 
@@ -215,34 +213,6 @@ pub fn evidence(connection: &Connection, key: i64) -> anyhow::Result<Option<Evid
     evidence.reasons = serde_json::from_str(&reasons)?;
     evidence.heads = serde_json::from_str(&heads)?;
     Ok(Some(evidence))
-}
-
-/// What the alert's two hosts carried from an hour before it to an hour after.
-///
-/// # Errors
-///
-/// A database that cannot be read.
-pub fn flows_of(connection: &Connection, key: i64) -> anyhow::Result<Vec<SessionRow>> {
-    const AROUND_SECS: u64 = 3_600;
-    const MOST: usize = 500;
-    let (src, dst, first, last) = connection.query_row(
-        "SELECT src, dst, first_seen_ns, time_ns FROM alerts WHERE key = ?",
-        [key],
-        |row| {
-            let seconds = |time: i64| time.unsigned_abs() / 1_000_000_000;
-            Ok((row.get(0)?, row.get(1)?, seconds(row.get(2)?), seconds(row.get(3)?)))
-        },
-    )?;
-    let filter = SessionFilter {
-        src: Some(Network::of(&src)),
-        dst: Some(Network::of(&dst)),
-        period: Some(Period {
-            from: first.saturating_sub(AROUND_SECS),
-            to: last.saturating_add(AROUND_SECS),
-        }),
-        ..SessionFilter::default()
-    };
-    traffic::sessions(connection, &filter, None, MOST)
 }
 
 fn floats(bytes: &[u8]) -> Vec<f32> {
