@@ -1,6 +1,7 @@
 //! The command line: names, options and their help, nothing else.
 
 pub mod control;
+pub mod notify;
 pub mod serve;
 pub mod store;
 
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use self::control::{
     Allow, Audit, Blocks, Budgets, Confirm, Detach, Explain, ModeArgs, StatusArgs,
 };
+use self::notify::{Contacts, Notify};
 use self::serve::{Serve, TokenArgs};
 use crate::response::Mode;
 
@@ -41,6 +43,8 @@ pub enum Command {
     Replay(store::Replay),
     Db(store::Db),
     Token(TokenArgs),
+    Contacts(Contacts),
+    Notify(Notify),
     Analyze(Analyze),
     Train(Train),
     Evaluate(Evaluate),
@@ -316,6 +320,8 @@ impl Command {
             Self::Replay(replay) => replay.database.config.as_ref(),
             Self::Db(db) => db.database.config.as_ref(),
             Self::Token(token) => token.config.as_ref(),
+            Self::Contacts(contacts) => contacts.place.config.as_ref(),
+            Self::Notify(notify) => notify.place.config.as_ref(),
             Self::Analyze(analyze) => analyze.config.as_ref(),
             Self::Train(train) => train.config.as_ref(),
             Self::Evaluate(evaluate) => evaluate.config.as_ref(),

@@ -433,6 +433,7 @@ impl Config {
         self.check_budget()?;
         self.store.check()?;
         self.api.check()?;
+        self.notify.check()?;
         let ring = self.kernel.ring_buffer_bytes;
         ensure!(
             ring.is_power_of_two() && ring >= MIN_RING_BUFFER_BYTES,

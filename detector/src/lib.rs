@@ -17,6 +17,7 @@ pub mod flow;
 pub mod instance;
 pub mod model;
 pub mod network;
+pub mod notify;
 pub mod response;
 pub mod shipped;
 pub mod sink;

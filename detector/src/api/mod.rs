@@ -7,6 +7,7 @@ pub(crate) mod alerts;
 mod auth;
 pub mod caller;
 mod captures;
+mod contacts;
 mod events;
 pub mod extract;
 mod gate;
@@ -14,6 +15,7 @@ mod hosts;
 mod interfaces;
 mod limits;
 pub mod live;
+mod notify;
 mod openapi;
 mod origin;
 mod patience;
@@ -66,6 +68,8 @@ fn all() -> Routes {
         .and(hosts::routes())
         .and(interfaces::routes())
         .and(captures::routes())
+        .and(contacts::routes())
+        .and(notify::routes())
 }
 
 /// What handlers share.

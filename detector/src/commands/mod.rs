@@ -7,6 +7,7 @@ pub mod audit;
 pub mod blocks;
 pub mod budgets;
 pub mod confirm;
+pub mod contacts;
 mod control;
 mod database;
 mod dataset;
@@ -21,6 +22,7 @@ pub mod flows;
 pub mod labels;
 mod listing;
 pub mod mode;
+pub mod notify;
 mod origins;
 mod out_of_fold;
 pub mod predict;
@@ -69,6 +71,8 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Replay(args) => replay::run(&args, &config),
         Command::Db(args) => db::run(&args, &config),
         Command::Token(args) => token::run(args, config),
+        Command::Contacts(args) => contacts::run(&args, &config),
+        Command::Notify(args) => notify::run(&args, &config),
         Command::Analyze(args) => analyze::run(&args, &config),
         Command::Train(args) => train::run(&args, &config),
         Command::Evaluate(args) => evaluate::run(&args, &config),

@@ -8,10 +8,13 @@
 pub mod alerts;
 pub mod baselines;
 pub mod captures;
+pub mod contacts;
 pub mod counts;
 mod health;
 mod migrations;
 pub mod models;
+pub mod outbox;
+pub mod rules;
 pub mod tokens;
 pub mod traffic;
 pub mod upkeep;

@@ -7,6 +7,7 @@ use crate::verdict::alert::protocol_name;
 use crate::verdict::{Alert, Severity};
 
 use super::detail::{HeadLine, ReasonLine};
+use crate::store::rules::{self, StoredAlert};
 
 /// Where an alert comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,6 +70,7 @@ pub fn insert(connection: &Connection, new: &NewAlert<'_>) -> anyhow::Result<(i6
             Ok((row.get::<_, i64>(0)?, row.get::<_, u8>(1)?))
         })
         .optional()?;
+    let severity = known.map_or(0, |(_, severity)| severity).max(alert.severity.rank());
     let (key, what) = match known {
         Some((key, severity)) => {
             update(connection, key, alert)?;
@@ -83,6 +85,8 @@ pub fn insert(connection: &Connection, new: &NewAlert<'_>) -> anyhow::Result<(i6
     if alert.action != crate::verdict::ActionTaken::None {
         put_point(connection, key, alert, alert.action.name())?;
     }
+    let (technique, src, dst) = (alert.technique.name(), alert.src, alert.dst);
+    rules::enqueue(connection, &StoredAlert { key, severity, technique, src, dst })?;
     Ok((key, known.is_none()))
 }
 

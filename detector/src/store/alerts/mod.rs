@@ -11,6 +11,7 @@ pub use detail::{
     Detail, Evidence, HeadLine, Note, Point, ReasonLine, detail, evidence, flows_of, key_of,
 };
 pub use insert::{NewAlert, Origin, insert, note_action};
+pub(super) use row::COLUMNS;
 pub use row::{AlertRow, PublicId};
 pub use search::{Filter, Found, search};
 

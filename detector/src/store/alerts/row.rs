@@ -102,14 +102,14 @@ pub struct AlertRow {
 }
 
 /// The columns that [`AlertRow::read`] reads, of the table under the name `a`.
-pub(super) const COLUMNS: &str = "a.key, a.id, a.analysis, a.origin, a.capture, a.revision, a.status, \
+pub(in crate::store) const COLUMNS: &str = "a.key, a.id, a.analysis, a.origin, a.capture, a.revision, a.status, \
     a.resolution, a.time_ns, a.first_seen_ns, a.src, a.src_port, a.dst, a.dst_port, a.dst_name, \
     a.domain, a.protocol, a.src_opened, a.technique, a.severity, a.score, a.threshold, a.bytes_out, \
     a.bytes_in, a.packets_out, a.packets_in, a.bytes_leaked, a.bytes_leaked_before_block, a.action, \
     a.action_note, a.headline";
 
 impl AlertRow {
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(in crate::store) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let address = |column| row.get::<_, [u8; 16]>(column).map(|octets| ip(&octets).to_string());
         let time = |column| row.get::<_, i64>(column).map(|time| rfc3339(time.unsigned_abs()));
         let technique: String = row.get(18)?;

@@ -202,8 +202,25 @@ CREATE TABLE pending (
     rule INTEGER NOT NULL REFERENCES rules (id) ON DELETE CASCADE,
     alert INTEGER NOT NULL,
     time_ns INTEGER NOT NULL,
+    -- Not put into a message before then.
+    due_ns INTEGER NOT NULL,
     UNIQUE (rule, alert)
 );
+CREATE INDEX pending_due ON pending (due_ns);
+
+-- What a rule has told of, so that it does not tell the same again too soon.
+CREATE TABLE told (
+    rule INTEGER NOT NULL REFERENCES rules (id) ON DELETE CASCADE,
+    alert INTEGER NOT NULL,
+    src BLOB NOT NULL,
+    dst BLOB NOT NULL,
+    technique TEXT NOT NULL,
+    severity INTEGER NOT NULL,
+    time_ns INTEGER NOT NULL,
+    PRIMARY KEY (rule, alert)
+) WITHOUT ROWID;
+CREATE INDEX told_ends ON told (rule, src, dst, technique, time_ns);
+CREATE INDEX told_time ON told (time_ns);
 
 -- The outbox: each message to one recipient over one channel, and what became of it.
 CREATE TABLE deliveries (
@@ -222,11 +239,21 @@ CREATE TABLE deliveries (
     state TEXT NOT NULL,
     attempts INTEGER NOT NULL,
     next_attempt_ns INTEGER,
-    sent_ns INTEGER,
+    -- The last attempt; of one that was sent, when.
+    tried_ns INTEGER,
+    -- Of the last attempt; none once it was sent.
     error TEXT
 );
+CREATE INDEX deliveries_state ON deliveries (channel, state);
+CREATE INDEX deliveries_tried ON deliveries (channel, tried_ns);
 CREATE INDEX deliveries_due ON deliveries (channel, next_attempt_ns) WHERE state = 'queued';
-CREATE INDEX deliveries_alert ON deliveries (alert);
+-- Every alert that a message tells of.
+CREATE TABLE delivered (
+    alert INTEGER NOT NULL,
+    delivery INTEGER NOT NULL REFERENCES deliveries (id) ON DELETE CASCADE,
+    PRIMARY KEY (alert, delivery)
+) WITHOUT ROWID;
+CREATE INDEX delivered_delivery ON delivered (delivery);
 
 CREATE TABLE tokens (
     id INTEGER PRIMARY KEY,

@@ -1,0 +1,402 @@
+//! Contacts and groups: who may be told.
+#![expect(unused_qualifications, reason = "utoipa's macro writes them")]
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::routes;
+
+use super::extract::{Json, Path, Query};
+use super::problem::Problem;
+use super::{App, Routes};
+use crate::notify::check;
+use crate::store::contacts::{self, Person, Refused};
+
+/// The resource's routes.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::default()
+        .read(routes!(list_contacts))
+        .read(routes!(get_contact))
+        .admin(routes!(add_contact))
+        .admin(routes!(change_contact, remove_contact))
+        .read(routes!(list_groups))
+        .read(routes!(get_group))
+        .admin(routes!(add_group))
+        .admin(routes!(change_group, remove_group))
+}
+
+/// A person.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Contact {
+    pub id: i64,
+    pub forename: String,
+    pub surname: String,
+    pub email: Option<String>,
+    /// E.164, such as `+15550100`.
+    pub phone: Option<String>,
+    /// The ids of the groups.
+    pub groups: Vec<i64>,
+}
+
+impl From<contacts::Contact> for Contact {
+    fn from(contact: contacts::Contact) -> Self {
+        let Person { forename, surname, email, phone } = contact.person;
+        Self { id: contact.id, forename, surname, email, phone, groups: contact.groups }
+    }
+}
+
+/// A person as they are entered.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ContactBody {
+    /// 1 to 100 letters of any script.
+    #[schema(min_length = 1, max_length = 100)]
+    forename: String,
+    #[schema(min_length = 1, max_length = 100)]
+    surname: String,
+    email: Option<String>,
+    phone: Option<String>,
+    /// The ids of the groups; without it they stay as they are.
+    groups: Option<Vec<i64>>,
+}
+
+impl ContactBody {
+    fn person(&self) -> Result<Person, Problem> {
+        let Self { forename, surname, email, phone, .. } = self;
+        let person = Person {
+            forename: forename.clone(),
+            surname: surname.clone(),
+            email: email.clone(),
+            phone: phone.clone(),
+        };
+        Ok(check::person(&person)?)
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Contacts {
+    pub items: Vec<Contact>,
+    pub next: Option<String>,
+}
+
+/// People who are told together.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Group {
+    pub id: i64,
+    pub name: String,
+    /// Without it none of its rules tells anybody.
+    pub alertable: bool,
+    /// The members' ids.
+    pub contacts: Vec<i64>,
+}
+
+impl From<contacts::Group> for Group {
+    fn from(group: contacts::Group) -> Self {
+        let contacts::Group { id, name, alertable, contacts } = group;
+        Self { id, name, alertable, contacts }
+    }
+}
+
+/// A group as it is entered.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GroupBody {
+    #[schema(min_length = 1, max_length = 100)]
+    name: String,
+    alertable: bool,
+    /// The members' ids; without it they stay as they are.
+    contacts: Option<Vec<i64>>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Groups {
+    pub items: Vec<Group>,
+    pub next: Option<String>,
+}
+
+/// What is listed, and from where.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Search {
+    /// Part of a name, an address or a number.
+    q: Option<String>,
+    /// 1 to 500; 50 without it.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+}
+
+/// As many as there are in a list without a limit.
+const PAGE: u32 = 50;
+const LONGEST_PAGE: u32 = 500;
+
+/// The number of rows that are asked for.
+pub(super) fn page(limit: Option<u32>) -> Result<u32, Problem> {
+    let limit = limit.unwrap_or(PAGE);
+    if (1..=LONGEST_PAGE).contains(&limit) {
+        Ok(limit)
+    } else {
+        Err(Problem::field("limit", &format!("{limit} rows: ask for 1 to {LONGEST_PAGE}")))
+    }
+}
+
+/// The id that a page ended with.
+pub(super) fn cursor(text: Option<&str>) -> Result<Option<i64>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    let id = text.parse().ok().filter(|id| *id >= 0);
+    id.map(Some).ok_or_else(|| {
+        Problem::field("cursor", &format!("`{text}` is none: take `next` of the page before"))
+    })
+}
+
+/// One page of what follows `after`, and where the next begins.
+fn paged<T>(
+    all: Vec<T>,
+    after: Option<i64>,
+    limit: u32,
+    id: fn(&T) -> i64,
+) -> (Vec<T>, Option<String>) {
+    let limit = limit as usize;
+    let mut rows: Vec<T> =
+        all.into_iter().filter(|row| after.is_none_or(|after| id(row) > after)).collect();
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows.last().filter(|_| more).map(|row| id(row).to_string());
+    (rows, next)
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match &refused {
+            Refused::Unknown(..) => Self::not_found(&refused.to_string()),
+            Refused::Taken { .. } => {
+                let field = Some("name".to_owned());
+                Self { field, ..Self::conflict(&refused.to_string()) }
+            }
+            Refused::Invalid { field, detail } => Self::field(field, detail),
+        }
+    }
+}
+
+/// A refusal of the store's becomes a problem that names the field; the rest stays an error.
+pub(super) fn refusal(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<Refused>() {
+        Ok(refused) => Problem::from(refused).into(),
+        Err(error) => error,
+    }
+}
+
+/// Everybody who is known
+#[utoipa::path(get, path = "/api/contacts", tag = "people", params(Search),
+    responses((status = 200, body = Contacts), (status = 422, body = Problem)))]
+async fn list_contacts(
+    State(app): State<App>,
+    Query(search): Query<Search>,
+) -> Result<axum::Json<Contacts>, Problem> {
+    let (limit, after) = (page(search.limit)?, cursor(search.cursor.as_deref())?);
+    let all = app.with_store(|store| store.read(contacts::contacts)).await?;
+    // By hand: SQLite knows capital letters of ASCII only.
+    let wanted = search.q.unwrap_or_default().to_lowercase();
+    let found = all.into_iter().filter(|contact| matches(&contact.person, &wanted)).collect();
+    let (rows, next) = paged(found, after, limit, |contact| contact.id);
+    Ok(axum::Json(Contacts { items: rows.into_iter().map(Contact::from).collect(), next }))
+}
+
+/// Whether part of a person is called so.
+fn matches(person: &Person, wanted: &str) -> bool {
+    let Person { forename, surname, email, phone } = person;
+    let full = format!("{forename} {surname}").to_lowercase();
+    full.contains(wanted)
+        || email.as_ref().is_some_and(|email| email.to_lowercase().contains(wanted))
+        || phone.as_ref().is_some_and(|phone| phone.contains(wanted))
+}
+
+/// One contact
+#[utoipa::path(get, path = "/api/contacts/{id}", tag = "people",
+    params(("id" = i64, Path, description = "The contact's id")),
+    responses((status = 200, body = Contact), (status = 404, body = Problem)))]
+async fn get_contact(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+) -> Result<axum::Json<Contact>, Problem> {
+    let found = app
+        .with_store(move |store| store.read(|c| contacts::contact(c, id)).map_err(refusal))
+        .await?;
+    Ok(axum::Json(found.into()))
+}
+
+/// Add a contact
+#[utoipa::path(post, path = "/api/contacts", tag = "people", request_body = ContactBody,
+    responses((status = 201, body = Contact), (status = 422, body = Problem)))]
+async fn add_contact(
+    State(app): State<App>,
+    Json(body): Json<ContactBody>,
+) -> Result<(StatusCode, axum::Json<Contact>), Problem> {
+    let person = body.person()?;
+    let groups = body.groups.unwrap_or_default();
+    let added = app
+        .with_store(move |store| {
+            store.write(move |c| contacts::add_contact(c, &person, &groups)).map_err(refusal)
+        })
+        .await?;
+    Ok((StatusCode::CREATED, axum::Json(added.into())))
+}
+
+/// Change a contact
+#[utoipa::path(put, path = "/api/contacts/{id}", tag = "people", request_body = ContactBody,
+    params(("id" = i64, Path, description = "The contact's id")),
+    responses((status = 200, body = Contact), (status = 404, body = Problem),
+        (status = 422, body = Problem)))]
+async fn change_contact(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    Json(body): Json<ContactBody>,
+) -> Result<axum::Json<Contact>, Problem> {
+    let person = body.person()?;
+    let changed = app
+        .with_store(move |store| {
+            let groups = body.groups;
+            let change = move |c: &_| contacts::change_contact(c, id, &person, groups.as_deref());
+            store.write(change).map_err(refusal)
+        })
+        .await?;
+    Ok(axum::Json(changed.into()))
+}
+
+/// Remove a contact, from all groups too
+#[utoipa::path(delete, path = "/api/contacts/{id}", tag = "people",
+    params(("id" = i64, Path, description = "The contact's id")),
+    responses((status = 204), (status = 404, body = Problem)))]
+async fn remove_contact(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+) -> Result<StatusCode, Problem> {
+    app.with_store(move |store| {
+        store.write(move |c| contacts::remove_contact(c, id)).map_err(refusal)
+    })
+    .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// All groups
+#[utoipa::path(get, path = "/api/groups", tag = "people", params(Search),
+    responses((status = 200, body = Groups), (status = 422, body = Problem)))]
+async fn list_groups(
+    State(app): State<App>,
+    Query(search): Query<Search>,
+) -> Result<axum::Json<Groups>, Problem> {
+    let (limit, after) = (page(search.limit)?, cursor(search.cursor.as_deref())?);
+    let all = app.with_store(|store| store.read(contacts::groups)).await?;
+    let wanted = search.q.unwrap_or_default().to_lowercase();
+    let found =
+        all.into_iter().filter(|group| group.name.to_lowercase().contains(&wanted)).collect();
+    let (rows, next) = paged(found, after, limit, |group| group.id);
+    Ok(axum::Json(Groups { items: rows.into_iter().map(Group::from).collect(), next }))
+}
+
+/// One group
+#[utoipa::path(get, path = "/api/groups/{id}", tag = "people",
+    params(("id" = i64, Path, description = "The group's id")),
+    responses((status = 200, body = Group), (status = 404, body = Problem)))]
+async fn get_group(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+) -> Result<axum::Json<Group>, Problem> {
+    let found = app
+        .with_store(move |store| store.read(|c| contacts::group(c, id)).map_err(refusal))
+        .await?;
+    Ok(axum::Json(found.into()))
+}
+
+/// Add a group
+#[utoipa::path(post, path = "/api/groups", tag = "people", request_body = GroupBody,
+    responses((status = 201, body = Group), (status = 409, body = Problem),
+        (status = 422, body = Problem)))]
+async fn add_group(
+    State(app): State<App>,
+    Json(body): Json<GroupBody>,
+) -> Result<(StatusCode, axum::Json<Group>), Problem> {
+    let name = check::name("name", &body.name)?;
+    let members = body.contacts.unwrap_or_default();
+    let added = app
+        .with_store(move |store| {
+            let add = move |c: &_| contacts::add_group(c, &name, body.alertable, &members);
+            store.write(add).map_err(refusal)
+        })
+        .await?;
+    Ok((StatusCode::CREATED, axum::Json(added.into())))
+}
+
+/// Change a group
+#[utoipa::path(put, path = "/api/groups/{id}", tag = "people", request_body = GroupBody,
+    params(("id" = i64, Path, description = "The group's id")),
+    responses((status = 200, body = Group), (status = 404, body = Problem),
+        (status = 409, body = Problem), (status = 422, body = Problem)))]
+async fn change_group(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    Json(body): Json<GroupBody>,
+) -> Result<axum::Json<Group>, Problem> {
+    let name = check::name("name", &body.name)?;
+    let changed = app
+        .with_store(move |store| {
+            let GroupBody { alertable, contacts: members, .. } = body;
+            let change =
+                move |c: &_| contacts::change_group(c, id, &name, alertable, members.as_deref());
+            store.write(change).map_err(refusal)
+        })
+        .await?;
+    Ok(axum::Json(changed.into()))
+}
+
+/// Remove a group, and its rules; its members stay contacts
+#[utoipa::path(delete, path = "/api/groups/{id}", tag = "people",
+    params(("id" = i64, Path, description = "The group's id")),
+    responses((status = 204), (status = 404, body = Problem)))]
+async fn remove_group(State(app): State<App>, Path(id): Path<i64>) -> Result<StatusCode, Problem> {
+    app.with_store(move |store| {
+        store.write(move |c| contacts::remove_group(c, id)).map_err(refusal)
+    })
+    .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_are_found_by_any_part_in_any_case() {
+        let person = Person {
+            forename: "Zoë".into(),
+            surname: "O'Neill".into(),
+            email: Some("z@example.org".into()),
+            phone: Some("+15550100".into()),
+        };
+        for wanted in ["zoë", "o'neill", "zoë o'n", "example", "5550", ""] {
+            assert!(matches(&person, wanted), "{wanted}");
+        }
+        for wanted in ["%", "_", "' or 1=1", "zoe"] {
+            assert!(!matches(&person, wanted), "{wanted}");
+        }
+    }
+
+    #[test]
+    fn pages_follow_each_other() {
+        let mut after = None;
+        let mut seen = Vec::new();
+        loop {
+            let (rows, next) = paged((1..=5).collect(), after, 2, |id| *id);
+            seen.push(rows);
+            let Some(next) = next else { break };
+            after = cursor(Some(&next)).unwrap();
+        }
+        assert_eq!(seen, [vec![1, 2], vec![3, 4], vec![5]]);
+        assert_eq!(cursor(Some("x")).unwrap_err().field.as_deref(), Some("cursor"));
+        assert_eq!(page(Some(501)).unwrap_err().field.as_deref(), Some("limit"));
+    }
+}

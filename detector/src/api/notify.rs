@@ -1,0 +1,371 @@
+//! Rules, channels and what became of messages.
+#![expect(unused_qualifications, reason = "utoipa's macro writes them")]
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::routes;
+
+use super::contacts::{cursor, page, refusal};
+use super::extract::{Json, Path, Query};
+use super::problem::Problem;
+use super::{App, Routes};
+use crate::network::Network;
+use crate::notify::{channels, check, test};
+use crate::store::outbox::{self, Filter, State as DeliveryState};
+use crate::store::rules::{self, Wish};
+use crate::units;
+
+/// The resource's routes.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::default()
+        .read(routes!(list_rules))
+        .read(routes!(get_rule))
+        .admin(routes!(add_rule))
+        .admin(routes!(change_rule, remove_rule))
+        .read(routes!(list_deliveries))
+        .read(routes!(list_channels))
+        .admin(routes!(send_test))
+}
+
+/// Who is told of which alerts, over which channel.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Rule {
+    pub id: i64,
+    pub name: String,
+    pub enabled: bool,
+    /// None: the channel's own recipients.
+    pub group: Option<i64>,
+    pub channel: String,
+    /// `low`, `medium`, `high` or `critical`.
+    pub min_severity: &'static str,
+    /// Empty: all.
+    pub techniques: Vec<String>,
+    /// Only alerts from or to this address or network.
+    pub host: Option<String>,
+    /// What comes within it goes into one message; 0: each alert has its own.
+    pub digest_secs: u32,
+    /// The same is told again after so long; 0: only once.
+    pub repeat_secs: u32,
+    /// Why it tells nobody as the configuration is now.
+    pub held: Option<String>,
+}
+
+impl Rule {
+    fn new(rule: rules::Rule, app: &App) -> Self {
+        let held = check::why_not_told(&rule.wish, &app.config.notify);
+        let Wish { name, enabled, channel, group, techniques, digest_secs, repeat_secs, .. } =
+            rule.wish;
+        let min_severity = rule.wish.min_severity.name();
+        let host = rule.wish.host.map(|host| host.short());
+        let id = rule.id;
+        Self {
+            id,
+            name,
+            enabled,
+            group,
+            channel,
+            min_severity,
+            techniques,
+            host,
+            digest_secs,
+            repeat_secs,
+            held,
+        }
+    }
+}
+
+/// A rule as it is entered.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RuleBody {
+    #[schema(min_length = 1, max_length = 100)]
+    name: String,
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    enabled: bool,
+    group: Option<i64>,
+    channel: String,
+    /// `low`, `medium`, `high` or `critical`; `low` without it.
+    min_severity: Option<String>,
+    #[serde(default)]
+    techniques: Vec<String>,
+    /// An address or a network, such as `10.0.0.0/24`.
+    host: Option<String>,
+    #[serde(default)]
+    digest_secs: u32,
+    /// An hour without it.
+    #[serde(default = "hour")]
+    #[schema(default = 3_600)]
+    repeat_secs: u32,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn hour() -> u32 {
+    3_600
+}
+
+impl RuleBody {
+    fn wish(self, app: &App) -> Result<Wish, Problem> {
+        let min_severity = check::severity(self.min_severity.as_deref().unwrap_or("low"))?;
+        let host = self.host.as_deref().filter(|host| !host.is_empty());
+        let host = host.map(str::parse::<Network>).transpose();
+        let host = host.map_err(|error| Problem::field("host", &format!("{error:#}")))?;
+        let Self { name, enabled, group, channel, techniques, digest_secs, repeat_secs, .. } = self;
+        let wish = Wish {
+            name,
+            enabled,
+            channel,
+            group,
+            min_severity,
+            techniques,
+            host,
+            digest_secs,
+            repeat_secs,
+        };
+        Ok(check::rule(wish, &app.config.notify)?)
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Rules {
+    pub items: Vec<Rule>,
+    pub next: Option<String>,
+}
+
+/// All rules
+#[utoipa::path(get, path = "/api/rules", tag = "people",
+    responses((status = 200, body = Rules)))]
+async fn list_rules(State(app): State<App>) -> Result<axum::Json<Rules>, Problem> {
+    let all = app.with_store(|store| store.read(rules::rules)).await?;
+    let items = all.into_iter().map(|rule| Rule::new(rule, &app)).collect();
+    Ok(axum::Json(Rules { items, next: None }))
+}
+
+/// One rule
+#[utoipa::path(get, path = "/api/rules/{id}", tag = "people",
+    params(("id" = i64, Path, description = "The rule's id")),
+    responses((status = 200, body = Rule), (status = 404, body = Problem)))]
+async fn get_rule(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+) -> Result<axum::Json<Rule>, Problem> {
+    let found =
+        app.with_store(move |store| store.read(|c| rules::rule(c, id)).map_err(refusal)).await?;
+    Ok(axum::Json(Rule::new(found, &app)))
+}
+
+/// Add a rule
+#[utoipa::path(post, path = "/api/rules", tag = "people", request_body = RuleBody,
+    responses((status = 201, body = Rule), (status = 409, body = Problem),
+        (status = 422, body = Problem)))]
+async fn add_rule(
+    State(app): State<App>,
+    Json(body): Json<RuleBody>,
+) -> Result<(StatusCode, axum::Json<Rule>), Problem> {
+    let wish = body.wish(&app)?;
+    let added = app
+        .with_store(move |store| store.write(move |c| rules::add_rule(c, &wish)).map_err(refusal))
+        .await?;
+    Ok((StatusCode::CREATED, axum::Json(Rule::new(added, &app))))
+}
+
+/// Change a rule
+#[utoipa::path(put, path = "/api/rules/{id}", tag = "people", request_body = RuleBody,
+    params(("id" = i64, Path, description = "The rule's id")),
+    responses((status = 200, body = Rule), (status = 404, body = Problem),
+        (status = 409, body = Problem), (status = 422, body = Problem)))]
+async fn change_rule(
+    State(app): State<App>,
+    Path(id): Path<i64>,
+    Json(body): Json<RuleBody>,
+) -> Result<axum::Json<Rule>, Problem> {
+    let wish = body.wish(&app)?;
+    let changed = app
+        .with_store(move |store| {
+            store.write(move |c| rules::change_rule(c, id, &wish)).map_err(refusal)
+        })
+        .await?;
+    Ok(axum::Json(Rule::new(changed, &app)))
+}
+
+/// Remove a rule, and what it had not told yet
+#[utoipa::path(delete, path = "/api/rules/{id}", tag = "people",
+    params(("id" = i64, Path, description = "The rule's id")),
+    responses((status = 204), (status = 404, body = Problem)))]
+async fn remove_rule(State(app): State<App>, Path(id): Path<i64>) -> Result<StatusCode, Problem> {
+    app.with_store(move |store| store.write(move |c| rules::remove_rule(c, id)).map_err(refusal))
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A message to one recipient, and what became of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Delivery {
+    pub id: i64,
+    pub time: String,
+    pub channel: String,
+    pub recipient: String,
+    /// The first alert that it tells of.
+    pub alert: Option<String>,
+    /// How many alerts it tells of.
+    pub alerts: u64,
+    /// `queued`, `sent`, `failed` or `dropped`.
+    pub state: &'static str,
+    pub attempts: u32,
+    pub next_attempt: Option<String>,
+    pub error: Option<String>,
+    pub subject: String,
+}
+
+impl From<outbox::Delivery> for Delivery {
+    fn from(delivery: outbox::Delivery) -> Self {
+        Self {
+            id: delivery.id,
+            time: units::rfc3339(delivery.time_ns),
+            channel: delivery.channel,
+            recipient: delivery.recipient,
+            alert: delivery.alert,
+            alerts: delivery.alerts,
+            state: delivery.state.name(),
+            attempts: delivery.attempts,
+            next_attempt: delivery.next_attempt_ns.map(units::rfc3339),
+            error: delivery.error,
+            subject: delivery.subject,
+        }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Deliveries {
+    pub items: Vec<Delivery>,
+    pub next: Option<String>,
+}
+
+/// Which messages are listed.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DeliverySearch {
+    /// An alert's id.
+    alert: Option<String>,
+    /// `queued`, `sent`, `failed` or `dropped`.
+    state: Option<String>,
+    channel: Option<String>,
+    /// 1 to 500; 50 without it.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+}
+
+/// What became of messages, newest first
+#[utoipa::path(get, path = "/api/deliveries", tag = "people", params(DeliverySearch),
+    responses((status = 200, body = Deliveries), (status = 422, body = Problem)))]
+async fn list_deliveries(
+    State(app): State<App>,
+    Query(search): Query<DeliverySearch>,
+) -> Result<axum::Json<Deliveries>, Problem> {
+    let (limit, before) = (page(search.limit)?, cursor(search.cursor.as_deref())?);
+    let state = search.state.as_deref().map(|name| {
+        DeliveryState::of(name).ok_or_else(|| {
+            Problem::field("state", &format!("`{name}` is none of queued, sent, failed, dropped"))
+        })
+    });
+    let alert = search.alert.as_deref().map(str::parse);
+    let alert = alert.transpose().map_err(|why: String| Problem::field("alert", &why))?;
+    let channel = search.channel;
+    // One more than is shown tells whether there are more.
+    let filter = Filter { alert, state: state.transpose()?, channel, before, limit: limit + 1 };
+    let mut rows =
+        app.with_store(move |store| store.read(|c| outbox::deliveries(c, &filter))).await?;
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let next = rows.last().filter(|_| more).map(|row| row.id.to_string());
+    Ok(axum::Json(Deliveries { items: rows.into_iter().map(Delivery::from).collect(), next }))
+}
+
+/// A way to people, and how it does.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Channel {
+    pub name: String,
+    /// `email`, `sms`, `webhook`, `slack` or `syslog`.
+    pub kind: &'static str,
+    /// Where it leads, without secrets.
+    pub target: String,
+    /// `ok`, `failing` or `unused`.
+    pub state: &'static str,
+    pub queued: u64,
+    pub sent: u64,
+    pub failed: u64,
+    pub last_error: Option<String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Channels {
+    pub items: Vec<Channel>,
+}
+
+/// The configured channels
+#[utoipa::path(get, path = "/api/channels", tag = "people",
+    responses((status = 200, body = Channels)))]
+async fn list_channels(State(app): State<App>) -> Result<axum::Json<Channels>, Problem> {
+    let tallies = app.with_store(|store| store.read(outbox::tallies)).await?;
+    let states = channels(&app.config.notify, &tallies);
+    let items = states.into_iter().map(|state| Channel {
+        name: state.name,
+        kind: state.kind,
+        target: state.target,
+        state: state.state,
+        queued: state.tally.queued,
+        sent: state.tally.sent,
+        failed: state.tally.failed,
+        last_error: state.tally.error,
+    });
+    Ok(axum::Json(Channels { items: items.collect() }))
+}
+
+/// Where a test message goes.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TestBody {
+    channel: String,
+    /// To whom; without it the channel's own first recipient.
+    to: Option<String>,
+}
+
+/// Send a test message
+///
+/// It goes into the outbox as any other: the answer is what became of it so far, and
+/// `/api/deliveries` tells the rest.
+#[utoipa::path(post, path = "/api/notify/test", tag = "people", request_body = TestBody,
+    responses((status = 201, body = Delivery), (status = 422, body = Problem)))]
+async fn send_test(
+    State(app): State<App>,
+    Json(body): Json<TestBody>,
+) -> Result<(StatusCode, axum::Json<Delivery>), Problem> {
+    let message = test::message(&app.config.notify, &body.channel, body.to.as_deref())?;
+    let queued = app.with_store(move |store| test::queue(store, message)).await?;
+    Ok((StatusCode::CREATED, axum::Json(queued.into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The parameters come from the handlers' own types.
+    #[test]
+    fn the_document_has_the_parameters() {
+        let document = serde_json::to_value(routes().read.into_openapi()).unwrap();
+        let parameters = document["paths"]["/api/deliveries"]["get"]["parameters"].clone();
+        let names: Vec<&str> =
+            parameters.as_array().unwrap().iter().filter_map(|one| one["name"].as_str()).collect();
+        assert_eq!(names, ["alert", "state", "channel", "limit", "cursor"]);
+        assert_eq!(parameters[3]["schema"]["maximum"], 500);
+    }
+}

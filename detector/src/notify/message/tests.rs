@@ -1,0 +1,122 @@
+//! Messages as their readers get them.
+
+use super::super::example::alert;
+use super::*;
+use crate::config::notify::Notify;
+
+const BASE: &str = "https://detector.example/";
+
+fn message(keys: &str, notice: Notice<'_>) -> Message {
+    let text = format!("channels = [{{ name = \"a\", {keys} }}]");
+    let notify: Notify = toml::from_str(&text).unwrap();
+    compose(&notify.channels[0], notice, BASE).remove(0)
+}
+
+fn with(change: impl FnOnce(&mut AlertRow)) -> ToldAlert {
+    let mut alert = alert();
+    change(&mut alert.row);
+    alert
+}
+
+const EMAIL: &str = "kind = \"email\", host = \"h\", from = \"a@b.example\"";
+const SMS: &str = "kind = \"sms\", url = \"http://h\", body = \"{to}{text}\"";
+const WEBHOOK: &str = "kind = \"webhook\", url = \"http://h\"";
+const SLACK: &str = "kind = \"slack\"";
+const SYSLOG: &str = "kind = \"syslog\", address = \"h:514\"";
+
+#[test]
+fn mail_is_read_as_text_and_as_html() {
+    let alerts = [alert()];
+    let mail = message(EMAIL, Notice::Alerts(&alerts));
+    assert_eq!(mail.subject, "[high] 10.0.0.7 sent 48 MB in 40 s to <b>drop</b>.example");
+    let Body::Email { text, html } = mail.body else { panic!("{mail:?}") };
+    let expected = "\
+10.0.0.7 sent 48 MB in 40 s to <b>drop</b>.example
+
+Severity   high (score 0.88)
+From       10.0.0.7:40000
+To         192.0.2.1:443 (<b>drop</b>.example)
+Protocol   tcp
+Technique  bulk upload (T1048)
+Sent       48 MB, 16 kB of it before the alert, 1.2 MB before the block
+Action     blocked
+Time       2027-01-15T08:00:00.000000Z
+
+Why:
+- sent 48 MB, received 300 kB: 160 to 1
+
+https://detector.example/alerts/00000000000000ab
+";
+    assert_eq!(text, expected);
+    assert!(html.contains("&lt;b&gt;drop&lt;/b&gt;.example") && !html.contains("<b>drop"));
+    assert!(html.contains("href=\"https://detector.example/alerts/00000000000000ab\""));
+}
+
+#[test]
+fn names_from_the_wire_stay_on_their_line() {
+    let hostile = "a\r\nBcc: x\u{202e}@evil.example";
+    let alerts = [with(|row| row.headline = hostile.into())];
+    for keys in [EMAIL, SMS, SLACK, SYSLOG] {
+        let Message { subject, body } = message(keys, Notice::Alerts(&alerts));
+        assert!(!subject.contains(['\r', '\n', '\u{202e}']), "{subject:?}");
+        let lines = match body {
+            Body::Email { text, .. } => text.lines().next().unwrap_or_default().to_owned(),
+            Body::Sms { text } | Body::Syslog { text, .. } => text,
+            Body::Slack { text } => text.lines().next().unwrap_or_default().to_owned(),
+            Body::Webhook { json } => json,
+        };
+        assert!(lines.contains("Bcc: x") && !lines.contains(['\r', '\n', '\u{202e}']), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_webhook_gets_the_alert_under_the_names_of_the_api() {
+    let alerts = [alert()];
+    let Body::Webhook { json } = message(WEBHOOK, Notice::Alerts(&alerts)).body else { panic!() };
+    let value: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["id"], "00000000000000ab");
+    assert_eq!(value["severity"], "high");
+    assert_eq!(value["src"], "10.0.0.7");
+    assert_eq!(value["time"], "2027-01-15T08:00:00.000000Z");
+    assert_eq!(value["reasons"][0]["text"], "sent 48 MB, received 300 kB: 160 to 1");
+}
+
+#[test]
+fn syslog_has_its_fields_escaped() {
+    let alerts = [with(|row| {
+        row.dst_name = Some("a\"]\\b".into());
+        row.severity = "critical";
+    })];
+    let message = message(SYSLOG, Notice::Alerts(&alerts));
+    let Body::Syslog { severity, id, elements, text } = message.body else { panic!() };
+    assert_eq!((severity, &*id), (2, "alert"));
+    assert!(elements.starts_with("[alert@32473 id=\"00000000000000ab\" severity=\"critical\""));
+    assert!(elements.contains(r#" dst_name="a\"\]\\b" "#), "{elements}");
+    assert!(text.ends_with("/alerts/00000000000000ab"), "{text}");
+}
+
+#[test]
+fn several_alerts_are_one_message() {
+    let alerts: Vec<ToldAlert> = (0..60).map(|_| alert()).collect();
+    let mail = message(EMAIL, Notice::Alerts(&alerts));
+    assert!(mail.subject.starts_with("[high] 60 alerts: 10.0.0.7 sent"), "{}", mail.subject);
+    let Body::Email { text, html } = mail.body else { panic!() };
+    assert!(text.contains("and 10 more") && html.contains("and 10 more"));
+    assert_eq!(text.matches("[high]").count(), 50);
+    let Body::Webhook { json } = message(WEBHOOK, Notice::Alerts(&alerts)).body else { panic!() };
+    let value: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&value["type"], &value["count"]), (&json!("digest"), &json!(60)));
+    let Body::Syslog { elements, .. } = message(SYSLOG, Notice::Alerts(&alerts)).body else {
+        panic!()
+    };
+    assert_eq!(elements, "[digest@32473 count=\"60\"]");
+    let Body::Sms { text } = message(SMS, Notice::Alerts(&alerts)).body else { panic!() };
+    assert!(text.ends_with("https://detector.example/alerts"), "{text}");
+}
+
+#[test]
+fn a_long_headline_leaves_a_subject_that_is_read() {
+    let alerts = [with(|row| row.headline = "ü".repeat(400))];
+    let subject = message(EMAIL, Notice::Alerts(&alerts)).subject;
+    assert_eq!(subject.chars().count(), SUBJECT_LETTERS + 1);
+}

@@ -1,0 +1,107 @@
+//! Plain text: mail's first form, and lines for syslog.
+
+use super::{Body, LISTED, Notice, alert_link, facts, link, reasons, subject, worst};
+use crate::store::outbox::ToldAlert;
+use crate::verdict::Severity;
+
+/// RFC 5424's name for what is no error.
+const SYSLOG_NOTICE: u8 = 5;
+/// The number that RFC 5612 keeps for examples and documentation: we have none of our own.
+const ENTERPRISE: &str = "32473";
+
+/// Text on one line: no control characters, and none that turn the reading direction.
+pub(super) fn plain(text: &str) -> String {
+    let acts = |letter: char| {
+        letter.is_control()
+            || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
+    };
+    text.chars().map(|letter| if acts(letter) { '\u{fffd}' } else { letter }).collect()
+}
+
+pub(super) fn text(notice: Notice<'_>, base_url: &str) -> String {
+    match notice {
+        Notice::Test => format!(
+            "This is a test: messages of the detector reach you over this channel.\n\n{base_url}\n"
+        ),
+        Notice::Alerts([alert]) => one(alert, base_url),
+        Notice::Alerts(alerts) => several(alerts, notice, base_url),
+    }
+}
+
+fn one(alert: &ToldAlert, base_url: &str) -> String {
+    let mut text = format!("{}\n\n", plain(&alert.row.headline));
+    for (label, value) in facts(alert) {
+        text.push_str(&format!("{label:<10} {}\n", plain(&value)));
+    }
+    text.push_str("\nWhy:\n");
+    for reason in reasons(alert) {
+        text.push_str(&format!("- {}\n", plain(reason)));
+    }
+    text.push_str(&format!("\n{}\n", alert_link(alert, base_url)));
+    text
+}
+
+fn several(alerts: &[ToldAlert], notice: Notice<'_>, base_url: &str) -> String {
+    let mut text = format!("{} alerts\n", alerts.len());
+    for alert in alerts.iter().take(LISTED) {
+        let (severity, headline) = (alert.row.severity, plain(&alert.row.headline));
+        text.push_str(&format!("\n[{severity}] {headline}\n{}\n", alert_link(alert, base_url)));
+    }
+    if let Some(more) = alerts.len().checked_sub(LISTED).filter(|more| *more > 0) {
+        text.push_str(&format!("\nand {more} more\n"));
+    }
+    text.push_str(&format!("\nAll of them: {}\n", link(notice, base_url)));
+    text
+}
+
+pub(super) fn syslog(notice: Notice<'_>, base_url: &str) -> Body {
+    let text = format!("{} {}", subject(notice), link(notice, base_url));
+    match notice {
+        Notice::Test => {
+            Body::Syslog { severity: SYSLOG_NOTICE, id: "test".into(), elements: "-".into(), text }
+        }
+        Notice::Alerts(alerts) => Body::Syslog {
+            severity: syslog_severity(worst(alerts)),
+            id: if alerts.len() == 1 { "alert" } else { "digest" }.into(),
+            elements: elements(alerts),
+            text,
+        },
+    }
+}
+
+/// Notice, warning, error and critical (RFC 5424, section 6.2.1).
+fn syslog_severity(severity: Severity) -> u8 {
+    SYSLOG_NOTICE - severity.rank()
+}
+
+/// Structured data (RFC 5424, section 6.3): the alert's fields, or how many there are.
+fn elements(alerts: &[ToldAlert]) -> String {
+    let [alert] = alerts else {
+        return format!("[digest@{ENTERPRISE} count=\"{}\"]", alerts.len());
+    };
+    let row = &alert.row;
+    let fields = [
+        ("id", Some(row.id.clone())),
+        ("severity", Some(row.severity.to_owned())),
+        ("technique", Some(row.technique.clone())),
+        ("src", Some(row.src.clone())),
+        ("src_port", row.src_port.map(|port| port.to_string())),
+        ("dst", Some(row.dst.clone())),
+        ("dst_port", row.dst_port.map(|port| port.to_string())),
+        ("dst_name", row.domain.clone().or_else(|| row.dst_name.clone())),
+        ("protocol", Some(row.protocol.clone())),
+        ("score", Some(format!("{:.4}", row.score))),
+        ("bytes_out", Some(row.bytes_out.to_string())),
+        ("action", Some(row.action.clone())),
+        ("origin", Some(row.origin.clone())),
+    ];
+    let fields = fields.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let fields: String =
+        fields.map(|(name, value)| format!(" {name}=\"{}\"", escaped(&plain(&value)))).collect();
+    format!("[alert@{ENTERPRISE}{fields}]")
+}
+
+/// Section 6.3.3.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace(']', "\\]")
+}

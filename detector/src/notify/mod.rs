@@ -1,0 +1,119 @@
+//! Telling people: mail, SMS, webhooks, chat and syslog.
+//!
+//! Alerts are noted by the store in the commit that stores them. The worker here makes messages of
+//! them and sends these, each channel in a thread of its own, so that one that fails holds up none
+//! of the others. What is sent, and what is not, stands in the outbox.
+//!
+//! Every message goes out at least once. It goes out twice only where the program, or the
+//! connection, ends between the receiver's taking it and our hearing of that; then mail has the same
+//! Message-ID, and HTTP the same delivery id, both times.
+
+pub mod address;
+mod backoff;
+pub mod check;
+mod email;
+mod gather;
+mod http;
+mod message;
+mod pace;
+mod secret;
+mod send;
+mod slack;
+mod sms;
+mod sms_text;
+mod syslog;
+pub mod test;
+mod webhook;
+mod worker;
+
+use crate::config::notify::{Channel, Encryption, Notify, Transport};
+use crate::store::outbox::Tally;
+
+pub use worker::{Notifier, start};
+
+/// A configured channel and how it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelState {
+    pub name: String,
+    pub kind: &'static str,
+    /// Where it leads, without secrets.
+    pub target: String,
+    /// `ok`, `failing` or `unused`.
+    pub state: &'static str,
+    pub tally: Tally,
+}
+
+/// The configured channels with what the outbox knows of them.
+#[must_use]
+pub fn channels(notify: &Notify, tallies: &[Tally]) -> Vec<ChannelState> {
+    let state = |channel: &Channel| {
+        let known = tallies.iter().find(|tally| tally.channel == channel.name());
+        let tally = known.cloned().unwrap_or_default();
+        let state = match &tally {
+            Tally { error: Some(_), .. } => "failing",
+            Tally { queued: 0, sent: 0, failed: 0, .. } => "unused",
+            _ => "ok",
+        };
+        let (name, kind, target) = (channel.name().to_owned(), channel.kind(), target(channel));
+        ChannelState { name, kind, target, state, tally }
+    };
+    notify.channels.iter().map(state).collect()
+}
+
+/// Where a channel leads. A path may be a secret, a host is none.
+fn target(channel: &Channel) -> String {
+    match channel {
+        Channel::Email(email) => {
+            let encryption = match email.encryption {
+                Encryption::Starttls => "STARTTLS",
+                Encryption::Tls => "TLS",
+                Encryption::None => "not encrypted",
+            };
+            format!("{}:{} ({encryption})", email.host, email::port(email))
+        }
+        Channel::Sms(sms) => http::origin(&sms.url).to_owned(),
+        Channel::Webhook(webhook) => http::origin(&webhook.url).to_owned(),
+        Channel::Slack(slack) => match (&slack.url_file, &slack.url_env) {
+            (Some(file), _) => format!("the address in {}", file.display()),
+            (None, Some(variable)) => format!("the address in ${variable}"),
+            (None, None) => String::new(),
+        },
+        Channel::Syslog(syslog) => {
+            let transport = match syslog.transport {
+                Transport::Udp => "udp",
+                Transport::Tcp => "tcp",
+            };
+            format!("{transport} {}", syslog.address)
+        }
+    }
+}
+
+#[cfg(test)]
+mod example;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_show_no_secrets_and_how_they_do() {
+        let text = r#"
+            channels = [
+                { kind = "webhook", name = "a", url = "https://a.example/secret?x", secret_env = "S" },
+                { kind = "slack", name = "b", url_file = "/etc/b" },
+                { kind = "syslog", name = "c", address = "c.example:514" },
+            ]"#;
+        let notify: Notify = toml::from_str(text).unwrap();
+        let sent = Tally { channel: "a".into(), sent: 3, ..Tally::default() };
+        let error = Some("refused".to_owned());
+        let failing = Tally { channel: "b".into(), queued: 1, error, ..Tally::default() };
+        let states = channels(&notify, &[sent, failing]);
+        let seen: Vec<_> = states.iter().map(|state| (&*state.target, state.state)).collect();
+        let expected = [
+            ("https://a.example", "ok"),
+            ("the address in /etc/b", "failing"),
+            ("udp c.example:514", "unused"),
+        ];
+        assert_eq!(seen, expected);
+    }
+}

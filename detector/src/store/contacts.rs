@@ -1,0 +1,373 @@
+//! People and the groups they are in. What is well formed is settled before it comes here.
+
+use std::fmt;
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+/// A person who may be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contact {
+    pub id: i64,
+    pub person: Person,
+    /// The groups' ids, in rising order.
+    pub groups: Vec<i64>,
+}
+
+/// What is known of a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Person {
+    pub forename: String,
+    pub surname: String,
+    pub email: Option<String>,
+    /// E.164: `+15550100`.
+    pub phone: Option<String>,
+}
+
+/// People who are told together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    pub id: i64,
+    pub name: String,
+    /// Without it none of its rules tells anybody.
+    pub alertable: bool,
+    /// The members' ids, in rising order.
+    pub contacts: Vec<i64>,
+}
+
+/// Why a change is not made. The database is as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// There is no such thing: what, and its id.
+    Unknown(&'static str, i64),
+    /// Another has the name.
+    Taken { what: &'static str, name: String },
+    /// A value that makes no sense.
+    Invalid { field: &'static str, detail: String },
+}
+
+impl Refused {
+    #[must_use]
+    pub fn invalid(field: &'static str, detail: impl Into<String>) -> Self {
+        Self::Invalid { field, detail: detail.into() }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(what, id) => write!(formatter, "there is no {what} {id}"),
+            Self::Taken { what, name } => write!(formatter, "there is a {what} `{name}` already"),
+            Self::Invalid { field, detail } => write!(formatter, "{field}: {detail}"),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// Everybody, in the order in which they were added.
+///
+/// # Errors
+///
+/// A database that cannot be read.
+pub fn contacts(connection: &Connection) -> anyhow::Result<Vec<Contact>> {
+    let mut statement = connection
+        .prepare_cached("SELECT id, forename, surname, email, phone FROM contacts ORDER BY id")?;
+    let rows = statement.query_map([], contact_of)?;
+    let mut contacts: Vec<Contact> = rows.collect::<Result<_, _>>()?;
+    for contact in &mut contacts {
+        contact.groups = groups_of(connection, contact.id)?;
+    }
+    Ok(contacts)
+}
+
+/// One person.
+///
+/// # Errors
+///
+/// [`Refused::Unknown`]; a database that cannot be read.
+pub fn contact(connection: &Connection, id: i64) -> anyhow::Result<Contact> {
+    let found = connection
+        .query_row(
+            "SELECT id, forename, surname, email, phone FROM contacts WHERE id = ?",
+            [id],
+            contact_of,
+        )
+        .optional()?;
+    let mut contact = found.ok_or(Refused::Unknown("contact", id))?;
+    contact.groups = groups_of(connection, id)?;
+    Ok(contact)
+}
+
+fn contact_of(row: &Row<'_>) -> rusqlite::Result<Contact> {
+    let person = Person {
+        forename: row.get(1)?,
+        surname: row.get(2)?,
+        email: row.get(3)?,
+        phone: row.get(4)?,
+    };
+    Ok(Contact { id: row.get(0)?, person, groups: Vec::new() })
+}
+
+fn groups_of(connection: &Connection, contact: i64) -> anyhow::Result<Vec<i64>> {
+    ids(connection, "SELECT group_id FROM members WHERE contact = ? ORDER BY group_id", contact)
+}
+
+fn ids(connection: &Connection, query: &str, of: i64) -> anyhow::Result<Vec<i64>> {
+    let mut statement = connection.prepare_cached(query)?;
+    let rows = statement.query_map([of], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Adds a person, in these groups.
+///
+/// # Errors
+///
+/// A group that does not exist; a database that cannot be written to.
+pub fn add_contact(
+    connection: &Connection,
+    person: &Person,
+    groups: &[i64],
+) -> anyhow::Result<Contact> {
+    let Person { forename, surname, email, phone } = person;
+    connection.execute(
+        "INSERT INTO contacts (forename, surname, email, phone) VALUES (?, ?, ?, ?)",
+        params![forename, surname, email, phone],
+    )?;
+    let id = connection.last_insert_rowid();
+    put_groups(connection, id, groups)?;
+    contact(connection, id)
+}
+
+/// Puts other values in a person's place; `groups` none: those stay.
+///
+/// # Errors
+///
+/// Nobody of this id, a group that does not exist, a database that cannot be written to.
+pub fn change_contact(
+    connection: &Connection,
+    id: i64,
+    person: &Person,
+    groups: Option<&[i64]>,
+) -> anyhow::Result<Contact> {
+    let Person { forename, surname, email, phone } = person;
+    let changed = connection.execute(
+        "UPDATE contacts SET forename = ?, surname = ?, email = ?, phone = ? WHERE id = ?",
+        params![forename, surname, email, phone, id],
+    )?;
+    known(changed, "contact", id)?;
+    if let Some(groups) = groups {
+        put_groups(connection, id, groups)?;
+    }
+    contact(connection, id)
+}
+
+fn put_groups(connection: &Connection, contact: i64, groups: &[i64]) -> anyhow::Result<()> {
+    connection.execute("DELETE FROM members WHERE contact = ?", [contact])?;
+    for group in groups {
+        exists(connection, "groups", *group, "groups")?;
+        add_member(connection, *group, contact)?;
+    }
+    Ok(())
+}
+
+fn put_members(connection: &Connection, group: i64, contacts: &[i64]) -> anyhow::Result<()> {
+    connection.execute("DELETE FROM members WHERE group_id = ?", [group])?;
+    for contact in contacts {
+        exists(connection, "contacts", *contact, "contacts")?;
+        add_member(connection, group, *contact)?;
+    }
+    Ok(())
+}
+
+fn add_member(connection: &Connection, group: i64, contact: i64) -> anyhow::Result<()> {
+    connection.execute("INSERT OR IGNORE INTO members VALUES (?, ?)", [group, contact])?;
+    Ok(())
+}
+
+/// A member that does not exist is the fault of the list it stands in.
+fn exists(
+    connection: &Connection,
+    table: &str,
+    id: i64,
+    field: &'static str,
+) -> anyhow::Result<()> {
+    let query = format!("SELECT 1 FROM {table} WHERE id = ?");
+    let found = connection.prepare_cached(&query)?.exists([id])?;
+    anyhow::ensure!(found, Refused::invalid(field, format!("there is none with the id {id}")));
+    Ok(())
+}
+
+/// Removes a person, from all groups too.
+///
+/// # Errors
+///
+/// Nobody of this id, a database that cannot be written to.
+pub fn remove_contact(connection: &Connection, id: i64) -> anyhow::Result<()> {
+    known(connection.execute("DELETE FROM contacts WHERE id = ?", [id])?, "contact", id)
+}
+
+pub(super) fn known(changed: usize, what: &'static str, id: i64) -> anyhow::Result<()> {
+    anyhow::ensure!(changed != 0, Refused::Unknown(what, id));
+    Ok(())
+}
+
+/// All groups, in the order in which they were added.
+///
+/// # Errors
+///
+/// A database that cannot be read.
+pub fn groups(connection: &Connection) -> anyhow::Result<Vec<Group>> {
+    let mut statement =
+        connection.prepare_cached("SELECT id, name, alertable FROM groups ORDER BY id")?;
+    let rows = statement.query_map([], group_of)?;
+    let mut groups: Vec<Group> = rows.collect::<Result<_, _>>()?;
+    for group in &mut groups {
+        group.contacts = members_of(connection, group.id)?;
+    }
+    Ok(groups)
+}
+
+/// One group.
+///
+/// # Errors
+///
+/// [`Refused::Unknown`]; a database that cannot be read.
+pub fn group(connection: &Connection, id: i64) -> anyhow::Result<Group> {
+    let found = connection
+        .query_row("SELECT id, name, alertable FROM groups WHERE id = ?", [id], group_of)
+        .optional()?;
+    let mut group = found.ok_or(Refused::Unknown("group", id))?;
+    group.contacts = members_of(connection, id)?;
+    Ok(group)
+}
+
+fn group_of(row: &Row<'_>) -> rusqlite::Result<Group> {
+    Ok(Group { id: row.get(0)?, name: row.get(1)?, alertable: row.get(2)?, contacts: Vec::new() })
+}
+
+fn members_of(connection: &Connection, group: i64) -> anyhow::Result<Vec<i64>> {
+    ids(connection, "SELECT contact FROM members WHERE group_id = ? ORDER BY contact", group)
+}
+
+/// Adds a group with these members.
+///
+/// # Errors
+///
+/// A name that is taken, a contact that does not exist, a database that cannot be written to.
+pub fn add_group(
+    connection: &Connection,
+    name: &str,
+    alertable: bool,
+    contacts: &[i64],
+) -> anyhow::Result<Group> {
+    free(connection, "groups", "group", name, None)?;
+    connection
+        .execute("INSERT INTO groups (name, alertable) VALUES (?, ?)", params![name, alertable])?;
+    let id = connection.last_insert_rowid();
+    put_members(connection, id, contacts)?;
+    group(connection, id)
+}
+
+/// Puts other values in a group's place; `contacts` none: its members stay.
+///
+/// # Errors
+///
+/// No group of this id, a name that is taken, a contact that does not exist, a database that cannot
+/// be written to.
+pub fn change_group(
+    connection: &Connection,
+    id: i64,
+    name: &str,
+    alertable: bool,
+    contacts: Option<&[i64]>,
+) -> anyhow::Result<Group> {
+    free(connection, "groups", "group", name, Some(id))?;
+    let changed = connection.execute(
+        "UPDATE groups SET name = ?, alertable = ? WHERE id = ?",
+        params![name, alertable, id],
+    )?;
+    known(changed, "group", id)?;
+    if let Some(contacts) = contacts {
+        put_members(connection, id, contacts)?;
+    }
+    group(connection, id)
+}
+
+/// Removes a group; its members stay contacts, its rules go with it.
+///
+/// # Errors
+///
+/// No group of this id, a database that cannot be written to.
+pub fn remove_group(connection: &Connection, id: i64) -> anyhow::Result<()> {
+    known(connection.execute("DELETE FROM groups WHERE id = ?", [id])?, "group", id)
+}
+
+/// That no other row has the name.
+pub(super) fn free(
+    connection: &Connection,
+    table: &str,
+    what: &'static str,
+    name: &str,
+    own: Option<i64>,
+) -> anyhow::Result<()> {
+    let query = format!("SELECT 1 FROM {table} WHERE name = ? AND id IS NOT ?");
+    let taken = connection.prepare_cached(&query)?.exists(params![name, own])?;
+    anyhow::ensure!(!taken, Refused::Taken { what, name: name.to_owned() });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Store;
+    use super::super::tests::Folder;
+    use super::*;
+
+    fn person(forename: &str, surname: &str) -> Person {
+        Person { forename: forename.into(), surname: surname.into(), email: None, phone: None }
+    }
+
+    #[test]
+    fn people_and_groups_find_each_other() {
+        let folder = Folder::new("contacts");
+        let store = Store::open(&folder.database()).unwrap();
+        let group = store.write(|c| add_group(c, "ops", true, &[])).unwrap();
+        let zoe = person("Zoë", "O'Neill");
+        let stored = zoe.clone();
+        let contact = store.write(move |c| add_contact(c, &stored, &[group.id])).unwrap();
+        assert_eq!((&contact.person, &contact.groups), (&zoe, &vec![group.id]));
+        let groups = store.read(groups).unwrap();
+        assert_eq!(groups[0].contacts, [contact.id]);
+
+        let other = store.write(|c| add_contact(c, &person("A", "B"), &[])).unwrap();
+        let members = [contact.id, other.id, other.id];
+        let changed =
+            store.write(move |c| change_group(c, group.id, "night", false, Some(&members)));
+        let changed = changed.unwrap();
+        assert_eq!((&*changed.name, changed.alertable), ("night", false));
+        assert_eq!(changed.contacts, [contact.id, other.id]);
+        let kept = store.write(move |c| change_contact(c, contact.id, &person("Z", "O"), None));
+        assert_eq!(kept.unwrap().groups, [group.id]);
+
+        store.write(move |c| remove_contact(c, contact.id)).unwrap();
+        assert_eq!(store.read(|c| super::group(c, group.id)).unwrap().contacts, [other.id]);
+        store.write(move |c| remove_group(c, group.id)).unwrap();
+        assert_eq!(store.read(contacts).unwrap()[0].groups, [0; 0]);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_and_changes_nothing() {
+        let folder = Folder::new("contacts-refused");
+        let store = Store::open(&folder.database()).unwrap();
+        let refused = |error: anyhow::Error| error.downcast::<Refused>().unwrap();
+        store.write(|c| add_group(c, "ops", true, &[])).unwrap();
+        let error = store.write(|c| add_group(c, "ops", true, &[])).unwrap_err();
+        assert_eq!(refused(error), Refused::Taken { what: "group", name: "ops".into() });
+        let error = store.write(|c| add_contact(c, &person("A", "B"), &[7])).unwrap_err();
+        assert_eq!(refused(error), Refused::invalid("groups", "there is none with the id 7"));
+        assert!(store.read(contacts).unwrap().is_empty());
+        let error = store.write(|c| remove_contact(c, 7)).unwrap_err();
+        assert_eq!(refused(error), Refused::Unknown("contact", 7));
+        assert_eq!(store.read(|c| group(c, 1)).unwrap().name, "ops");
+        assert!(store.read(|c| group(c, i64::MAX)).is_err());
+    }
+}
