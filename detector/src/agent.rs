@@ -5,6 +5,8 @@
 //! a thread of its own and is dropped, counted, rather than waited for. Nothing here runs per
 //! packet.
 
+mod bulletin;
+mod outlets;
 mod recorder;
 mod requests;
 mod respond;
@@ -25,12 +27,14 @@ use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use crate::api::live::{Event, Live};
 use crate::audit::{AuditLog, Auditor};
 use crate::config::Config;
 use crate::control::server::Call;
 use crate::engine::{Engine, EngineConfig};
 use crate::flow::{Cause, FlowRecord, Observation, TimeBase, Tracker};
 use crate::model::Model;
+use crate::notify::Notifier;
 use crate::response::{Book, Mode};
 use crate::sink::Summary;
 use crate::sink::queue::Queue;
@@ -38,8 +42,10 @@ use crate::source::kernel::interfaces::{Selection, Watcher};
 use crate::source::kernel::{Accounting, Change, KernelSource, News, Start};
 use crate::state::State;
 use crate::status::Status;
-use crate::store::Store;
+use crate::store::alerts::PublicId;
+use crate::store::{Store, alerts};
 use crate::verdict::Alert;
+pub use outlets::Outlets;
 use recorder::{Entry, Recorder};
 use surroundings::Lookout;
 use traffic::Pages;
@@ -78,6 +84,7 @@ pub struct Agent {
     /// None where nothing is stored.
     recorder: Option<Recorder>,
     pages: Pages,
+    live: Arc<Live>,
 }
 
 /// How a run begins and ends.
@@ -96,6 +103,8 @@ pub struct RunOptions {
 struct Rate {
     frames: u64,
     bytes: u64,
+    /// IP bytes out and in.
+    directions: (u64, u64),
 }
 
 impl Agent {
@@ -108,9 +117,9 @@ impl Agent {
         config: &Config,
         model: Arc<Model>,
         options: RunOptions,
-        sink: Queue<Told>,
-        store: Option<Store>,
+        outlets: Outlets,
     ) -> anyhow::Result<Self> {
+        let Outlets { sink, store, live, notifier } = outlets;
         let selection = Selection::new(&config.interfaces)?;
         let model_hash = model.hash()?;
         let engine = Engine::new(
@@ -155,10 +164,12 @@ impl Agent {
             looks: Looks::default(),
             recorder: None,
             pages: Pages::default(),
+            live,
         };
         if let Some(store) = store {
             agent.recall(&store);
-            agent.recorder = Some(traffic::recorder(store, config, &model_hash));
+            let told = told(store.clone(), Arc::clone(&agent.live), notifier);
+            agent.recorder = Some(traffic::recorder(store, config, &model_hash, told));
         }
         // Before a packet is seen: what must not be cut off is not held up for a moment either.
         agent.take_office(config)?;
@@ -210,6 +221,7 @@ impl Agent {
                     self.poll()?;
                     self.record_traffic()?;
                     let status = self.status()?;
+                    self.publish(&status)?;
                     self.sink.offer(Told::Status(status));
                 }
             }
@@ -338,7 +350,7 @@ impl Agent {
             held_packets: totals.held.packets,
             not_told: self.sink.dropped(),
         };
-        self.rate = Rate { frames: totals.frames.packets, bytes: totals.frames.bytes };
+        (self.rate.frames, self.rate.bytes) = (totals.frames.packets, totals.frames.bytes);
         Ok(status)
     }
 
@@ -396,6 +408,28 @@ impl Agent {
         summary.count(counts.left_out());
         summary.count(self.engine.told());
         Ok(summary)
+    }
+}
+
+/// What is done once alerts are stored: pages and the notifier hear of it.
+fn told(
+    store: Store,
+    live: Arc<Live>,
+    notifier: Option<Arc<Notifier>>,
+) -> impl Fn(&[PublicId]) + Send + 'static {
+    move |ids| {
+        if let Some(notifier) = &notifier {
+            notifier.wake();
+        }
+        let rows = store.read(|connection| {
+            ids.iter().map(|id| alerts::find(connection, *id)).collect::<anyhow::Result<Vec<_>>>()
+        });
+        match rows {
+            Ok(rows) => {
+                rows.iter().flatten().for_each(|row| live.emit(Event::alert(row)));
+            }
+            Err(error) => tracing::debug!("pages do not hear of an alert: {error:#}"),
+        }
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) enum Entry {
         carried: Carried,
         page: Box<Page>,
     },
+    /// The alerts that follow were judged by the model of this hash.
+    Model(String),
     /// What was learned about hosts.
     Baselines(Vec<([u8; 16], String)>),
 }
@@ -54,6 +56,7 @@ impl Entry {
             Self::Alert(_) => "alerts",
             Self::Action { .. } => "actions",
             Self::Traffic { .. } => "minutes",
+            Self::Model(_) => "models",
             Self::Baselines(_) => "baselines",
         }
     }
@@ -93,18 +96,18 @@ impl Recorder {
         store: Store,
         marks: Marks,
         retention: Retention,
-        told: impl Fn() + Send + 'static,
+        told: impl Fn(&[PublicId]) + Send + 'static,
     ) -> Self {
         let (entries, waiting) = sync_channel(WAITING);
         let ending = Arc::new(AtomicBool::new(false));
-        let writer = Writing {
-            store: store.clone(),
-            marks: Arc::new(marks),
-            retention,
-            ending: Arc::clone(&ending),
-        };
+        let mut writer =
+            Writing { store: store.clone(), marks, retention, ending: Arc::clone(&ending) };
         let thread = thread::spawn(move || writer.run(&waiting, &told));
         Self { store, entries: Some(entries), ending, thread: Some(thread) }
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Hands something over to be kept, or counts it where there is no room.
@@ -119,13 +122,13 @@ impl Recorder {
 
 struct Writing {
     store: Store,
-    marks: Arc<Marks>,
+    marks: Marks,
     retention: Retention,
     ending: Arc<AtomicBool>,
 }
 
 impl Writing {
-    fn run(&self, waiting: &Receiver<Entry>, told: &impl Fn()) {
+    fn run(&mut self, waiting: &Receiver<Entry>, told: &impl Fn(&[PublicId])) {
         let mut upkeep = Instant::now();
         loop {
             let batch = match waiting.recv_timeout(UPKEEP) {
@@ -138,8 +141,11 @@ impl Writing {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             if !batch.is_empty() {
-                self.write(Arc::new(batch));
-                told();
+                let alerts = alerts_of(&batch);
+                self.write_in_turn(batch);
+                if !alerts.is_empty() {
+                    told(&alerts);
+                }
             }
             if upkeep.elapsed() >= UPKEEP {
                 upkeep = Instant::now();
@@ -148,11 +154,29 @@ impl Writing {
         }
     }
 
+    /// Writes a batch in pieces, each of which was judged by one model.
+    fn write_in_turn(&mut self, batch: Vec<Entry>) {
+        let mut piece = Vec::with_capacity(batch.len());
+        for entry in batch {
+            if let Entry::Model(hash) = entry {
+                self.write(std::mem::take(&mut piece));
+                self.marks.model_hash = hash;
+            } else {
+                piece.push(entry);
+            }
+        }
+        self.write(piece);
+    }
+
     /// Writes a batch, again and again while the store may recover.
-    fn write(&self, batch: Arc<Vec<Entry>>) {
+    fn write(&self, batch: Vec<Entry>) {
+        if batch.is_empty() {
+            return;
+        }
+        let (batch, marks) = (Arc::new(batch), Arc::new(self.marks.clone()));
         let mut tries = 0;
         loop {
-            let (entries, marks) = (Arc::clone(&batch), Arc::clone(&self.marks));
+            let (entries, marks) = (Arc::clone(&batch), Arc::clone(&marks));
             let written = self.store.write(move |connection| {
                 entries.iter().try_for_each(|entry| put(connection, entry, &marks))
             });
@@ -183,6 +207,17 @@ impl Writing {
     }
 }
 
+/// The alerts in a batch, as many as pages can follow.
+fn alerts_of(batch: &[Entry]) -> Vec<PublicId> {
+    const TOLD: usize = 100;
+    let alert = |entry: &Entry| match entry {
+        Entry::Alert(alert) => Some(PublicId { id: alert.id.0, analysis: 0 }),
+        Entry::Action { alert, .. } => Some(PublicId { id: alert.0, analysis: 0 }),
+        Entry::Traffic { .. } | Entry::Model(_) | Entry::Baselines(_) => None,
+    };
+    batch.iter().filter_map(alert).take(TOLD).collect()
+}
+
 fn put(connection: &Connection, entry: &Entry, marks: &Marks) -> anyhow::Result<()> {
     match entry {
         Entry::Alert(alert) => {
@@ -198,6 +233,8 @@ fn put(connection: &Connection, entry: &Entry, marks: &Marks) -> anyhow::Result<
         Entry::Traffic { minute, carried, page } => {
             traffic::add(connection, *minute, carried, page)
         }
+        // It is settled before anything is written.
+        Entry::Model(_) => Ok(()),
         Entry::Baselines(learned) => baselines::keep(connection, wall::now_secs(), learned),
     }
 }

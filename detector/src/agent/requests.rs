@@ -124,6 +124,7 @@ impl Agent {
             Request::Interfaces {} => self.interface_lines(),
             Request::Watch { name } => self.say_interface(name, true),
             Request::Unwatch { name } => self.say_interface(name, false),
+            Request::UseModel { hash } => self.use_model(hash),
         }
     }
 
@@ -484,7 +485,7 @@ impl Agent {
         }
     }
 
-    fn status_reply(&mut self, now_ns: u64) -> anyhow::Result<Answer> {
+    pub(super) fn status_reply(&mut self, now_ns: u64) -> anyhow::Result<Answer> {
         let accounting = self.kernel.accounting()?;
         let totals = &accounting.totals;
         let counters = [

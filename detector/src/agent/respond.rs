@@ -246,6 +246,7 @@ impl Agent {
     pub(super) fn note_changes(&mut self) {
         for change in self.book.take_changes() {
             say(&change);
+            self.say_changed(change.action);
             if let (Some(recorder), Some(alert)) = (&self.recorder, change.alert) {
                 let (time_ns, what) = (wall::now_ns(), change.action);
                 recorder.offer(super::Entry::Action { alert, time_ns, what });

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::Agent;
 use super::recorder::{Entry, Marks, Recorder};
 use crate::config::Config;
+use crate::store::alerts::PublicId;
 use crate::store::traffic::Carried;
 use crate::store::upkeep::Retention;
 use crate::store::{Store, baselines};
@@ -44,7 +45,12 @@ impl Default for Pages {
 }
 
 /// What writes to `store`, with what every alert of this run is stored with.
-pub(super) fn recorder(store: Store, config: &Config, model_hash: &str) -> Recorder {
+pub(super) fn recorder(
+    store: Store,
+    config: &Config,
+    model_hash: &str,
+    told: impl Fn(&[PublicId]) + Send + 'static,
+) -> Recorder {
     let kept = &config.store;
     let retention = Retention {
         max_bytes: kept.max_bytes,
@@ -53,7 +59,7 @@ pub(super) fn recorder(store: Store, config: &Config, model_hash: &str) -> Recor
         minutes_days: kept.minutes_days,
     };
     let marks = Marks { model_hash: model_hash.to_owned(), config_hash: config.hash() };
-    Recorder::start(store, marks, retention, || {})
+    Recorder::start(store, marks, retention, told)
 }
 
 impl Agent {

@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 
+use anyhow::Context as _;
 use foldhash::fast::RandomState;
 
 use super::Agent;
+use super::recorder::{Entry, Recorder};
 use crate::control::{Answer, BaselineLine, InterfaceLine, SessionLine, SessionOrder};
-use crate::features::Learning;
+use crate::features::{Kind, Learning};
 use crate::flow::ledger::home_first;
 use crate::flow::{Session, Side};
 use crate::network::ip;
+use crate::shipped;
 use crate::source::kernel::{Seen, SeenTraffic};
 use crate::units::rfc3339;
 use crate::verdict::alert::protocol_name;
@@ -86,6 +89,21 @@ impl Agent {
     pub(super) fn interface_lines(&mut self) -> anyhow::Result<Answer> {
         let interfaces = self.kernel.seen()?.into_iter().map(interface_line).collect();
         Ok(Answer::Interfaces { interfaces })
+    }
+
+    /// Judges by another model from now on.
+    pub(super) fn use_model(&mut self, hash: &str) -> anyhow::Result<Answer> {
+        let store = self.recorder.as_ref().map(Recorder::store);
+        let store = store.context("nothing is stored here, so there is no other model")?;
+        let found = store.read(|connection| shipped::find(connection, hash))?;
+        let model = found.with_context(|| format!("there is no model {hash}"))?;
+        shipped::check(Kind::Session, &model)?;
+        self.engine.use_model(model)?;
+        if let Some(recorder) = &self.recorder {
+            recorder.offer(Entry::Model(hash.to_owned()));
+        }
+        tracing::info!("judging by the model {hash} from now on");
+        Ok(Answer::Model { hash: hash.to_owned() })
     }
 
     /// Watches an interface, or no longer.

@@ -91,7 +91,10 @@ pub(super) fn table(output: &mut impl Write, answer: &Answer, now_ns: u64) -> io
         Answer::Raised { budget } => budgets::raised(output, budget),
         Answer::Status(status) => status::shown(output, status),
         // Asked for by the API alone, which has a page for each.
-        Answer::Sessions { .. } | Answer::Baselines { .. } | Answer::Interfaces { .. } => Ok(()),
+        Answer::Sessions { .. }
+        | Answer::Baselines { .. }
+        | Answer::Interfaces { .. }
+        | Answer::Model { .. } => Ok(()),
     }
 }
 

@@ -4,24 +4,30 @@
 #![expect(clippy::print_stderr, reason = "the status line is for people at a terminal")]
 
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use anyhow::{Context as _, anyhow};
-use tokio::sync::mpsc::Receiver;
+use tokio::sync::mpsc::Sender;
 
-use super::load_model;
-use crate::agent::{Agent, RunOptions, Stop, Told};
+use crate::agent::{Agent, Outlets, RunOptions, Stop, Told};
+use crate::api::live::Live;
+use crate::api::{App, server};
 use crate::cli::{LiveFormat, Run};
 use crate::config::Config;
 use crate::control::server::{Call, Server};
+use crate::features::Kind;
 use crate::instance::instance_dir;
+use crate::notify;
+use crate::shipped;
 use crate::sink::{JsonSink, Sink, Style, TableSink, queue};
 use crate::status::Status;
 use crate::store::Store;
 
 /// Alerts, records and status lines that wait for a slow reader of standard output.
 const QUEUE_LENGTH: usize = 16_384;
+/// Commands that wait for the agent.
+const CALLS: usize = 16;
 
 /// # Errors
 ///
@@ -34,12 +40,18 @@ pub fn run(args: Run, mut config: Config) -> anyhow::Result<()> {
     if let Some(mode) = args.mode {
         config.mode = mode.into();
     }
-    let model = load_model(None, &config)?;
+    config.check()?;
+    let store = open_store(&config);
+    let model = shipped::in_use(Kind::Session, store.as_ref(), &config)?;
+    let config = Arc::new(config);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("failed to start the runtime")?;
-    let store = open_store(&config);
+    let live = Arc::new(Live::default());
+    let notifier = store
+        .clone()
+        .map(|store| Arc::new(notify::start(store, config.notify.clone(), &config.api.base_url())));
     let (queue, told) = queue::bounded(QUEUE_LENGTH);
     let format = args.format;
     let printer = thread::spawn(move || print(told, format));
@@ -50,10 +62,23 @@ pub fn run(args: Run, mut config: Config) -> anyhow::Result<()> {
             adopt: args.adopt,
             keep_enforcing: args.keep_enforcing,
         };
-        let agent = Agent::start(&config, model, options, queue.clone(), store.clone())?;
-        let calls = listen(&config);
+        let outlets = Outlets {
+            sink: queue.clone(),
+            store: store.clone(),
+            live: Arc::clone(&live),
+            notifier: notifier.clone(),
+        };
+        let agent = Agent::start(&config, model, options, outlets)?;
+        let (calls, received) = tokio::sync::mpsc::channel(CALLS);
+        listen(&config, calls.clone());
+        let served = serve(&config, store, calls, live);
+        if let Some(served) = &served {
+            tracing::info!("the dashboard is at {}", served.url());
+        }
         tracing::info!("mode {}; stop with Ctrl-C", config.mode);
-        agent.run(stop, calls).await
+        let summary = agent.run(stop, received).await;
+        drop(served);
+        summary
     });
     let summary = outcome.map(|summary| queue.offer(Told::Summary(Box::new(summary))));
     drop(queue);
@@ -75,12 +100,32 @@ fn open_store(config: &Config) -> Option<Store> {
 
 /// Where commands come from. Without a socket it watches and blocks all the same, and says that nobody
 /// can give it commands.
-fn listen(config: &Config) -> Receiver<Call> {
+fn listen(config: &Config, calls: Sender<Call>) {
     let server = Server::bind(&instance_dir(&config.runtime_dir), config.control.group.as_deref());
-    server.and_then(Server::start).unwrap_or_else(|error| {
+    if let Err(error) = server.and_then(|server| server.start(calls)) {
         tracing::warn!("no commands can be given while it runs: {error:#}");
-        tokio::sync::mpsc::channel(1).1
-    })
+    }
+}
+
+/// The API and the dashboard. Without them it watches and blocks all the same.
+fn serve(
+    config: &Arc<Config>,
+    store: Option<Store>,
+    calls: Sender<Call>,
+    live: Arc<Live>,
+) -> Option<server::Handle> {
+    if !config.api.enabled {
+        return None;
+    }
+    let served = server::bind(&config.api).and_then(|listener| {
+        let mut config = Config::clone(config);
+        config.api.listen = listener.local_addr()?;
+        let app = App::new(Arc::new(config), store, Some(calls), live)?;
+        server::start(app, listener)
+    });
+    served
+        .inspect_err(|error| tracing::warn!("there is no dashboard while it runs: {error:#}"))
+        .ok()
 }
 
 /// Writes what comes until there is no more to come.

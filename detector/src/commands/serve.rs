@@ -12,6 +12,7 @@ use crate::api::live::Live;
 use crate::api::server;
 use crate::cli::serve::Serve;
 use crate::config::Config;
+use crate::notify;
 use crate::store::Store;
 
 /// # Errors
@@ -29,11 +30,13 @@ pub fn run(args: Serve, mut config: Config) -> anyhow::Result<()> {
     let listener = server::bind(&config.api)?;
     // Links name the port that the kernel chose.
     config.api.listen = listener.local_addr().context("failed to ask for the socket's address")?;
+    let notifier = notify::start(store.clone(), config.notify.clone(), &config.api.base_url());
     let app = App::new(Arc::new(config), Some(store), None, Arc::new(Live::default()))?;
     let handle = server::start(app, listener)?;
     eprintln!("listening on {}", handle.url());
     wait()?;
     drop(handle);
+    drop(notifier);
     Ok(())
 }
 

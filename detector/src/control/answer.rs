@@ -68,6 +68,10 @@ pub enum Answer {
     Interfaces {
         interfaces: Vec<InterfaceLine>,
     },
+    /// The model that judges from now on: its hash.
+    Model {
+        hash: String,
+    },
     Status(StatusReply),
 }
 

@@ -104,6 +104,10 @@ pub enum Request {
     Unwatch {
         name: String,
     },
+    /// Judge by the model of this hash from now on: one in the database, or the shipped one.
+    UseModel {
+        hash: String,
+    },
 }
 
 /// What sessions are put in order by; the highest comes first.
@@ -368,6 +372,7 @@ mod tests {
             r#"{"command":"interfaces"}"#,
             r#"{"command":"watch","name":"eth0"}"#,
             r#"{"command":"unwatch","name":"eth0"}"#,
+            r#"{"command":"use_model","hash":"0123456789abcdef"}"#,
         ] {
             let request = Request::parse(line.as_bytes()).unwrap();
             assert_eq!(serde_json::to_string(&request).unwrap(), line);

@@ -130,18 +130,17 @@ impl Server {
         &self.file.path
     }
 
-    /// Takes requests until the receiver is dropped; then the socket's file is removed. To be called
+    /// Hands requests to `calls` until its receiver is dropped; then the socket's file is removed. To be called
     /// inside the runtime.
     ///
     /// # Errors
     ///
     /// When the runtime cannot watch the socket.
-    pub fn start(self) -> anyhow::Result<mpsc::Receiver<Call>> {
+    pub fn start(self, calls: mpsc::Sender<Call>) -> anyhow::Result<()> {
         let Self { listener, file } = self;
         let listener = UnixListener::from_std(listener).context("failed to watch the socket")?;
-        let (calls, received) = mpsc::channel(CONNECTIONS);
         tokio::spawn(accept(listener, file, calls));
-        Ok(received)
+        Ok(())
     }
 }
 

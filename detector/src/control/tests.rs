@@ -40,7 +40,8 @@ fn with_agent<T: Send + 'static>(
     runtime.block_on(async {
         let server = Server::bind(dir, None).unwrap();
         let path = server.path().to_owned();
-        let mut calls: mpsc::Receiver<Call> = server.start().unwrap();
+        let (sender, mut calls) = mpsc::channel::<Call>(16);
+        server.start(sender).unwrap();
         let clients = tokio::task::spawn_blocking(move || clients(path));
         tokio::pin!(clients);
         loop {

@@ -12,7 +12,7 @@ pub use detail::{
 };
 pub use insert::{NewAlert, Origin, insert, note_action};
 pub(super) use row::COLUMNS;
-pub use row::{AlertRow, PublicId};
+pub use row::{AlertRow, PublicId, find};
 pub use search::{Filter, Found, search};
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use rusqlite::Row;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -150,6 +150,18 @@ impl AlertRow {
             headline: row.get(30)?,
         })
     }
+}
+
+/// An alert in short; none where there is no such.
+///
+/// # Errors
+///
+/// A database that cannot be read.
+pub fn find(connection: &Connection, id: PublicId) -> anyhow::Result<Option<AlertRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM alerts a WHERE a.id = ? AND a.analysis = ?");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let found = statement.query_row(params![id.id as i64, id.analysis], AlertRow::read);
+    Ok(found.optional()?)
 }
 
 /// The name of a severity's rank.

@@ -1,0 +1,121 @@
+//! What the agent says of itself each second, for pages that look on.
+
+use super::Agent;
+use crate::api::live::{Event, Topic};
+use crate::api::status::{Baselines, Coverage, Loss, Rates, SinkState, StatusBody};
+use crate::control::Answer;
+use crate::status::Status;
+use crate::units::rfc3339;
+use crate::wall;
+
+impl Agent {
+    /// Publishes how it is doing; `status` is what was just found.
+    pub(super) fn publish(&mut self, status: &Status) -> anyhow::Result<()> {
+        let now_ns = self.now_ns()?;
+        let Answer::Status(reply) = self.status_reply(now_ns)? else { return Ok(()) };
+        let accounting = self.kernel.accounting()?;
+        let totals = &accounting.totals;
+        let counts = self.tracker.counts();
+        let seconds = self.poll_interval.as_secs_f64();
+        let (sent, received) =
+            std::mem::replace(&mut self.rate.directions, (counts.bytes_out, counts.bytes_in));
+        let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
+        let seen_bytes = totals.frames.bytes;
+        let unaccounted_bytes = accounting.unaccounted_bytes.unsigned_abs();
+        let accounted_bytes = seen_bytes.saturating_sub(unaccounted_bytes);
+        let uptime = self.started.elapsed();
+        let uptime_ns = u64::try_from(uptime.as_nanos()).unwrap_or(u64::MAX);
+        let learning = status.baselines_learning != 0;
+        let left = status.days_left.filter(|_| learning);
+        self.live.publish_status(StatusBody {
+            version: reply.version,
+            mode: Some(reply.mode),
+            capturing: true,
+            started: rfc3339(wall::now_ns().saturating_sub(uptime_ns)),
+            uptime_secs: uptime.as_secs(),
+            rates: Rates {
+                packets: status.packets_per_second,
+                bytes: status.bytes_per_second,
+                bytes_out: rate(counts.bytes_out, sent),
+                bytes_in: rate(counts.bytes_in, received),
+            },
+            flows: status.flows,
+            interfaces: status.interfaces,
+            coverage: Coverage {
+                seen_bytes,
+                accounted_bytes,
+                unaccounted_bytes,
+                ratio: (seen_bytes != 0).then(|| accounted_bytes as f64 / seen_bytes as f64),
+            },
+            loss: self.losses(status),
+            baselines: Baselines {
+                ready: status.baselines_ready,
+                learning: status.baselines_learning,
+                days_left: status.days_left,
+            },
+            blocks: self.book.blocks().count() as u64,
+            pending: reply.pending,
+            tables: reply.tables,
+            sinks: vec![SinkState {
+                name: "standard output".to_owned(),
+                state: if self.sink.dropped() == 0 { "ok" } else { "losing" }.to_owned(),
+                dropped: self.sink.dropped(),
+                ..SinkState::default()
+            }],
+            learning: left.map(|days| format!("learning, ready in {days} days")),
+            ..StatusBody::default()
+        });
+        Ok(())
+    }
+
+    /// What was not seen, kept or told whole, with what that means; what is 0 is left out.
+    fn losses(&self, status: &Status) -> Vec<Loss> {
+        let counts = self.tracker.counts();
+        let known = [
+            (
+                "events_lost",
+                status.events_lost,
+                "events that the ring buffer had no room for: a verdict comes at the next poll",
+            ),
+            (
+                "heads_over_budget",
+                status.heads_refused,
+                "first payloads not looked at: heads.per_second is spent",
+            ),
+            (
+                "overflow_bytes",
+                status.overflow_bytes,
+                "bytes counted by host and not by flow: the flow table was full",
+            ),
+            (
+                "lines_not_written_in_time",
+                status.not_told,
+                "lines that standard output was too slow for",
+            ),
+            (
+                "audit_records_lost",
+                self.audit.failed(),
+                "records that the audit log could not take",
+            ),
+        ];
+        let left_out = counts.left_out().map(|(name, count)| {
+            (name, count, "left out or forgotten to stay within the configured bounds")
+        });
+        known
+            .into_iter()
+            .chain(left_out)
+            .filter(|(_, count, _)| *count != 0)
+            .map(|(name, count, text)| Loss { name: name.to_owned(), count, text: text.to_owned() })
+            .collect()
+    }
+
+    /// Tells pages that something is no longer as it was.
+    pub(super) fn say_changed(&self, action: &str) {
+        let topic = match action {
+            "allowed" | "disallowed" => Topic::Allow,
+            "mode" => Topic::Mode,
+            _ => Topic::Blocks,
+        };
+        self.live.emit(Event::change(topic, None));
+    }
+}

@@ -1,0 +1,19 @@
+//! Where what the agent finds goes: people at a terminal, the store, pages that look on.
+
+use std::sync::Arc;
+
+use super::Told;
+use crate::api::live::Live;
+use crate::notify::Notifier;
+use crate::sink::queue::Queue;
+use crate::store::Store;
+
+/// What a run is given to tell its results to.
+pub struct Outlets {
+    pub sink: Queue<Told>,
+    /// None where nothing is stored.
+    pub store: Option<Store>,
+    pub live: Arc<Live>,
+    /// Woken when alerts were stored.
+    pub notifier: Option<Arc<Notifier>>,
+}
