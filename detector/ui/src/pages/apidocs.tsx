@@ -1,0 +1,1 @@
+export const ApiDocs = (_: Record<string, unknown>) => <h1>ApiDocs</h1>;

@@ -1,0 +1,1 @@
+export const Contacts = (_: Record<string, unknown>) => <h1>Contacts</h1>;

@@ -1,0 +1,1 @@
+export const Flows = (_: Record<string, unknown>) => <h1>Flows</h1>;

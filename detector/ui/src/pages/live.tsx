@@ -1,0 +1,1 @@
+export const Live = (_: Record<string, unknown>) => <h1>Live</h1>;

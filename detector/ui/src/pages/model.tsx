@@ -1,0 +1,1 @@
+export const ModelPage = (_: Record<string, unknown>) => <h1>ModelPage</h1>;
