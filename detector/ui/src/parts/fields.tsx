@@ -14,6 +14,8 @@ interface FieldProps {
   type?: string;
   list?: readonly string[];
   required?: boolean;
+  /** Where the key `/` leads on its page. */
+  search?: boolean;
 }
 
 export function Field(props: FieldProps): JSX.Element {
@@ -30,6 +32,7 @@ export function Field(props: FieldProps): JSX.Element {
         value={value}
         placeholder={props.placeholder}
         required={props.required}
+        data-search={props.search === true || undefined}
         list={list === undefined ? undefined : `${id}-list`}
         autoComplete="off"
         spellcheck={false}
