@@ -1,14 +1,14 @@
 // The pages: a row for each path. What stands behind the second slash is the page's subject.
 import type { JSX } from "preact";
 import { Alerts } from "./pages/alerts/alerts";
-import { ApiDocs } from "./pages/apidocs";
+import { ApiDocs } from "./pages/apidocs/apidocs";
 import { Captures } from "./pages/captures/captures";
 import { Contacts } from "./pages/contacts/contacts";
 import { Flows } from "./pages/flows";
 import { HostPage } from "./pages/host";
 import { Hosts } from "./pages/hosts";
 import { Live } from "./pages/live";
-import { ModelPage } from "./pages/model";
+import { ModelPage } from "./pages/model/model";
 import { Overview } from "./pages/overview/overview";
 import { RecordPage } from "./pages/record";
 import { Response } from "./pages/response/response";

@@ -8,7 +8,7 @@ import { go, queried, withQuery } from "../navigation";
 import { ActionButton, Lacking } from "../parts/action";
 import { Address, Name } from "../parts/address";
 import { StateBadge } from "../parts/badges";
-import { closeDialog, DialogForm, showDialog } from "../parts/dialogs";
+import { DialogForm, showDialog } from "../parts/dialogs";
 import { FilterFields } from "../parts/filterfields";
 import { Empty, Loaded, PageHead, Panel } from "../parts/panels";
 import { Table, type Column } from "../parts/tables";
@@ -80,7 +80,7 @@ function Switch({ of: { name, attached }, reload }: { of: Interface; reload: () 
     notify({ text: `${name} is no longer watched`, undo: () => change("attach") });
   };
   const ask = () => showDialog(
-    <DialogForm title={`Stop watching ${name}`} verb="Stop watching" danger run={() => detach().then(closeDialog)}>
+    <DialogForm title={`Stop watching ${name}`} verb="Stop watching" danger run={detach}>
       <p>
         Until it is started again, nothing that passes {name} is seen, and no block holds there. What
         was seen stays.

@@ -6,10 +6,10 @@ import { notify } from "./toasts";
 
 export const hostPath = (address: string): string => `/hosts/${encodeURIComponent(address)}`;
 
-export async function copy(text: string): Promise<void> {
+export async function copy(text: string, called = text): Promise<void> {
   try {
     await navigator.clipboard.writeText(text);
-    notify({ text: `Copied ${text}` });
+    notify({ text: `Copied ${called}` });
   } catch {
     notify({ text: "The browser does not allow copying here: select the text instead", tone: "bad" });
   }

@@ -73,7 +73,9 @@ interface LoadedProps<T> {
 /** The content once it is there; what was there before stays, dimmed, while it is loaded again. */
 export function Loaded<T>({ from, rows, children }: LoadedProps<T>): JSX.Element {
   const { value, problem, reload } = from;
-  if (problem !== null) return <Failure problem={problem} retry={reload} />;
+  // While the program does not answer, the banner says so and what was last known stays.
+  const unreachable = problem?.status === 0 && value !== null;
+  if (problem !== null && !unreachable) return <Failure problem={problem} retry={reload} />;
   if (value === null) return <Waiting rows={rows} />;
   return <>{children(value)}</>;
 }

@@ -1,1 +1,0 @@
-export const ApiDocs = (_: Record<string, unknown>) => <h1>ApiDocs</h1>;

@@ -1,1 +1,0 @@
-export const ModelPage = (_: Record<string, unknown>) => <h1>ModelPage</h1>;
