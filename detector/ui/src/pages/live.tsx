@@ -9,7 +9,7 @@ import { ActionButton, Lacking } from "../parts/action";
 import { Address, Name } from "../parts/address";
 import { StateBadge } from "../parts/badges";
 import { DialogForm, showDialog } from "../parts/dialogs";
-import { FilterFields } from "../parts/filterfields";
+import { TextField } from "../parts/filterfields";
 import { Empty, Loaded, PageHead, Panel } from "../parts/panels";
 import { Table, type Column } from "../parts/tables";
 import { Time } from "../parts/time";
@@ -126,7 +126,9 @@ function Sessions({ everySecs }: { everySecs?: number }): JSX.Element {
   const noAgent = list.problem?.status === 409;
   return (
     <>
-      <FilterFields fields={[{ name: "find", label: "Show only", example: "address, port, name", search: true }]} problem={null} />
+      <div class="toolbar">
+        <TextField field={{ name: "find", label: "Show only", example: "address, port, name", search: true }} problem={null} />
+      </div>
       <section class="panel">
         {noAgent ? (
           <Empty title="No agent is running here">

@@ -38,7 +38,7 @@ export function Login(): JSX.Element {
             {problem.message} A login link works once; make another with <code>detector token create</code>.
           </p>
         )}
-        <HowToLogin />
+        <HowToLogin here />
         <form onSubmit={submit}>
           <Field label="Token" name="token" type="password" value={token} onValue={setToken} problem={problem} required />
           <button type="submit" class="button primary" disabled={busy}>{busy ? "Logging in …" : "Log in"}</button>

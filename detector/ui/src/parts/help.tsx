@@ -46,7 +46,7 @@ export function LoginHint(): JSX.Element {
   );
 }
 
-export function HowToLogin(): JSX.Element {
+export function HowToLogin({ here = false }: { here?: boolean }): JSX.Element {
   const reads = session.value?.loopback === true;
   return (
     <>
@@ -55,7 +55,7 @@ export function HowToLogin(): JSX.Element {
       <pre class="command">sudo detector token create</pre>
       <p>
         It prints a token and a login link that works once. Open the link in this browser, or{" "}
-        <a href="/login">enter the token</a>. Its scope says what you may do: <b>read</b> to look,{" "}
+        {here ? "enter the token below" : <a href="/login">enter the token</a>}. Its scope says what you may do: <b>read</b> to look,{" "}
         <b>respond</b> to acknowledge and block, <b>admin</b> to change the mode, models and contacts.
       </p>
     </>

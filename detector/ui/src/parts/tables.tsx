@@ -1,4 +1,5 @@
-// Tables: one description of the columns, rows that `j` and `k` move through, and pages.
+// Tables: one description of the columns, rows that `j` and `k` move through, and pages. On a narrow
+// screen a row becomes a card; the roles are written out because that takes them from the elements.
 import type { ComponentChildren, JSX } from "preact";
 import { go, place, withQuery } from "../navigation";
 import { count } from "../words/amounts";
@@ -27,15 +28,17 @@ interface Props<T> {
 export function Table<T>({ label, columns, rows, rowKey, sorted }: Props<T>): JSX.Element {
   return (
     <div class="table-frame">
-      <table class="table" aria-label={label}>
-        <thead>
-          <tr>{columns.map((column) => <Heading key={column.title} column={column} sorted={sorted} />)}</tr>
+      <table class="table" role="table" aria-label={label}>
+        <thead role="rowgroup">
+          <tr role="row">{columns.map((column) => <Heading key={column.title} column={column} sorted={sorted} />)}</tr>
         </thead>
-        <tbody>
+        <tbody role="rowgroup">
           {rows.map((row) => (
-            <tr key={rowKey(row)} data-row tabIndex={-1}>
+            <tr key={rowKey(row)} role="row" data-row tabIndex={-1}>
               {columns.map((column) => (
-                <td key={column.title} class={classOf(column)}>{column.cell(row)}</td>
+                <td key={column.title} role="cell" class={classOf(column)} data-label={column.title}>
+                  {column.cell(row)}
+                </td>
               ))}
             </tr>
           ))}
@@ -50,7 +53,7 @@ function Heading<T>({ column, sorted }: { column: Column<T>; sorted: Props<T>["s
   const active = sort !== undefined && sorted?.by === sort;
   const order = active ? (sorted.down ? "descending" : "ascending") : undefined;
   return (
-    <th scope="col" class={classOf(column)} aria-sort={order}>
+    <th scope="col" role="columnheader" class={classOf(column)} aria-sort={order}>
       {sort === undefined || sorted === undefined ? column.title : (
         <button type="button" class="sort" onClick={() => sorted.onSort(sort)}>
           {column.title}

@@ -154,7 +154,7 @@ function optionsOf(props: Props, width: number, point: (at: number | null) => vo
       zone.value === "utc" ? uPlot.tzDate(new Date(seconds * 1e3), "Etc/UTC") : new Date(seconds * 1e3),
     scales: { y: { range: (_, low, high) => range ?? spread(low, high) } },
     axes: [
-      { ...axis, values: CLOCK_LABELS },
+      { ...axis, size: 40, values: CLOCK_LABELS },
       { ...axis, size: 68, values: (_, marks) => marks.map((mark) => format(mark)) },
     ],
     series: [{}, ...lines.map(seriesOf)],
