@@ -21,7 +21,12 @@ export function App(): JSX.Element | null {
   useEffect(() => {
     if (reading) startEvents();
   }, [reading]);
-  if (problem !== null) return <main class="gate"><Failure problem={problem} retry={load} /></main>;
+  if (problem !== null)
+    return (
+      <main class="gate">
+        <Failure problem={problem} retry={load} />
+      </main>
+    );
   if (session.value === null) return null;
   if (path.value === "/login" || !reading) return <Login />;
   return <Shell />;

@@ -28,7 +28,9 @@ interface Route {
 export const ROUTES: Route[] = [
   { path: "/", title: "Overview", group: "Watch", page: () => <Overview /> },
   {
-    path: "/alerts", title: "Alerts", group: "Watch",
+    path: "/alerts",
+    title: "Alerts",
+    group: "Watch",
     page: () => <Alerts selected={null} />,
     detail: (id) => <Alerts selected={id} />,
   },
@@ -36,7 +38,9 @@ export const ROUTES: Route[] = [
   { path: "/response", title: "Response", group: "Act", page: () => <Response /> },
   { path: "/flows", title: "Flows", group: "Look into", page: () => <Flows /> },
   {
-    path: "/hosts", title: "Hosts", group: "Look into",
+    path: "/hosts",
+    title: "Hosts",
+    group: "Look into",
     page: () => <Hosts />,
     detail: (address) => <HostPage key={address} address={address} />,
   },
@@ -79,7 +83,10 @@ function decoded(text: string): string | null {
 function NotFound(): JSX.Element {
   return (
     <Empty title="There is no such page">
-      <p>Go back to the <a href="/">overview</a>, or search for an address, a name or an alert with <kbd>/</kbd>.</p>
+      <p>
+        Go back to the <a href="/">overview</a>, or search for an address, a name or an alert with{" "}
+        <kbd>/</kbd>.
+      </p>
     </Empty>
   );
 }

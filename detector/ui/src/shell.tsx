@@ -27,7 +27,9 @@ export function Shell(): JSX.Element {
   useEffect(() => setMenu(false), [place.value]);
   return (
     <div class={menu ? "shell menu-open" : "shell"}>
-      <a class="skip" href="#main" onClick={(event) => skip(event, main.current)}>Skip to content</a>
+      <a class="skip" href="#main" onClick={(event) => skip(event, main.current)}>
+        Skip to content
+      </a>
       <header class="topbar">
         <button
           type="button"
@@ -39,7 +41,10 @@ export function Shell(): JSX.Element {
         >
           <Icon name={menu ? "close" : "menu"} />
         </button>
-        <a class="brand" href="/" aria-label="detector: overview"><img src="/icon.svg" alt="" width="22" height="22" /><span class="brand-word">detector</span></a>
+        <a class="brand" href="/" aria-label="detector: overview">
+          <img src="/icon.svg" alt="" width="22" height="22" />
+          <span class="brand-word">detector</span>
+        </a>
         <Topbar />
       </header>
       <Navigation base={matched.base} />
@@ -70,7 +75,9 @@ function Navigation({ base }: { base: string }): JSX.Element {
             >
               {route.title}
               {route.path === "/alerts" && open > 0 && (
-                <span class="nav-count" title={`${open} open`}>{open > 999 ? "999+" : open}</span>
+                <span class="nav-count" title={`${open} open`}>
+                  {open > 999 ? "999+" : open}
+                </span>
               )}
             </a>
           ))}

@@ -97,8 +97,23 @@ export interface AlertDetail extends AlertSummary {
 
 /** Every field that alerts are searched by, in the order in which the filter shows them. */
 export const ALERT_FILTERS = [
-  "q", "address", "src", "dst", "port", "src_port", "dst_port", "protocol", "technique",
-  "severity", "status", "name", "origin", "capture", "action", "from", "to",
+  "q",
+  "address",
+  "src",
+  "dst",
+  "port",
+  "src_port",
+  "dst_port",
+  "protocol",
+  "technique",
+  "severity",
+  "status",
+  "name",
+  "origin",
+  "capture",
+  "action",
+  "from",
+  "to",
 ] as const;
 export type AlertFilter = (typeof ALERT_FILTERS)[number];
 
@@ -139,9 +154,7 @@ export interface BenignWish {
 }
 
 export const markBenign = (id: string, wish: BenignWish) =>
-  post<{ allow: AllowLine | null; samples: number; text: string }>(
-    `${alertPath(id)}/benign`, wish,
-  );
+  post<{ allow: AllowLine | null; samples: number; text: string }>(`${alertPath(id)}/benign`, wish);
 
 export interface BlockWish {
   what: "pair" | "service" | "destination" | "host" | "flow";

@@ -14,8 +14,7 @@ export interface Analysis {
   error: string | null;
 }
 
-export type CaptureState =
-  | "uploading" | "queued" | "analysing" | "done" | "failed" | "cancelled";
+export type CaptureState = "uploading" | "queued" | "analysing" | "done" | "failed" | "cancelled";
 
 export interface Capture {
   id: number;
@@ -49,7 +48,8 @@ export function upload(file: File, onProgress: (sent: number) => void): Upload {
   const done = new Promise<Capture>((resolve, reject) => {
     wire.upload.onprogress = (event) => onProgress(event.loaded);
     wire.onload = () => {
-      if (wire.status >= 200 && wire.status < 300) resolve(JSON.parse(wire.responseText) as Capture);
+      if (wire.status >= 200 && wire.status < 300)
+        resolve(JSON.parse(wire.responseText) as Capture);
       else reject(refused(wire));
     };
     wire.onerror = () =>

@@ -7,7 +7,7 @@ import type { Capture } from "./captures";
 import type { Status } from "./state";
 
 export type Topic =
-  | "blocks" | "allow" | "mode" | "captures" | "contacts" | "deliveries" | "alerts" | "models";
+  "blocks" | "allow" | "mode" | "captures" | "contacts" | "deliveries" | "alerts" | "models";
 
 export type Connection = "connecting" | "live" | "lost";
 
@@ -67,10 +67,12 @@ function open(): void {
   hear("status", (value: Status) => {
     status.value = value;
   });
-  hear("alert", (alert: AlertSummary) => listeners.alert.forEach((listener) => listener(alert)));
+  hear("alert", (alert: AlertSummary) => {
+    listeners.alert.forEach((listener) => listener(alert));
+    changed("alerts");
+  });
   hear("change", ({ what }: { what: Topic }) => changed(what));
-  hear("capture", (capture: Capture) =>
-    listeners.capture.forEach((listener) => listener(capture)));
+  hear("capture", (capture: Capture) => listeners.capture.forEach((listener) => listener(capture)));
 }
 
 function hear<T>(name: string, take: (value: T) => void): void {

@@ -24,7 +24,7 @@ interface Options {
 
 const NO_TOPICS: readonly Topic[] = [];
 /** A burst of changes is one reload. */
-const SETTLE_MS = 300;
+const SETTLE_MS = 400;
 
 /** A path of null loads nothing. */
 export function useResource<T>(path: string | null, options: Options = {}): Resource<T> {
@@ -68,9 +68,12 @@ function useChanges(topics: readonly Topic[], reload: () => void): void {
   useSignalEffect(() => {
     const now = version(topics);
     const first = seen.current === null;
-    if (!first && seen.current !== now) {
-      window.clearTimeout(timer.current);
-      timer.current = window.setTimeout(reload, SETTLE_MS);
+    // Not put off by what comes meanwhile: under a flood of alerts it would never be loaded.
+    if (!first && seen.current !== now && timer.current === 0) {
+      timer.current = window.setTimeout(() => {
+        timer.current = 0;
+        reload();
+      }, SETTLE_MS);
     }
     seen.current = now;
   });

@@ -38,23 +38,34 @@ export function HostPage({ address }: { address: string }): JSX.Element {
         <RangeLinks current={range.name} />
         <BlockHost address={address} home={host.value?.home ?? false} />
       </PageHead>
-      {host.problem !== null ? <Failure problem={host.problem} retry={host.reload} /> : (
+      {host.problem !== null ? (
+        <Failure problem={host.problem} retry={host.reload} />
+      ) : (
         <>
           <section class="panel host-facts">
             {host.value === null ? <Waiting rows={1} /> : <Facts host={host.value} />}
           </section>
           <Panel title="Traffic" class="chart-panel">
-            <Loaded from={host} rows={6}>{(value) => <History host={value} range={range} />}</Loaded>
+            <Loaded from={host} rows={6}>
+              {(value) => <History host={value} range={range} />}
+            </Loaded>
           </Panel>
           <div class="grid two">
-            <Panel title="Who it talks to" aside={<a href={to("/flows", { address })}>Its flows</a>}>
+            <Panel
+              title="Who it talks to"
+              aside={<a href={to("/flows", { address })}>Its flows</a>}
+            >
               <Loaded from={host}>{(value) => <TalkBars talks={value.peers} />}</Loaded>
             </Panel>
             <Panel title="Alerts" aside={<a href={to("/alerts", { address })}>All its alerts</a>}>
               <Loaded from={host}>
-                {(value) => value.alerts.length === 0
-                  ? <Empty title="No alert names this address" />
-                  : <Related alerts={value.alerts} />}
+                {(value) =>
+                  value.alerts.length === 0 ? (
+                    <Empty title="No alert names this address" />
+                  ) : (
+                    <Related alerts={value.alerts} />
+                  )
+                }
               </Loaded>
             </Panel>
           </div>
@@ -69,7 +80,12 @@ function Title({ address }: { address: string }): JSX.Element {
   return (
     <span class="host-title">
       <bdi class="mono">{address}</bdi>
-      <button type="button" class="quiet" aria-label={`Copy ${address}`} onClick={() => void copy(address)}>
+      <button
+        type="button"
+        class="quiet"
+        aria-label={`Copy ${address}`}
+        onClick={() => void copy(address)}
+      >
         <Icon name="copy" />
       </button>
     </span>
@@ -80,13 +96,40 @@ function Facts({ host }: { host: HostDetail }): JSX.Element {
   const { baseline } = host;
   return (
     <dl class="facts panel-body">
-      <div><dt>Where</dt><dd>{host.home ? "at home" : "outside"}</dd></div>
-      <div><dt>Habits</dt><dd><Habits baseline={baseline} /></dd></div>
-      <div><dt>Known receivers</dt><dd>{baseline.receivers} in {plural(baseline.days_seen, "day")}</dd></div>
-      <div><dt>Sent</dt><dd>{bytes(host.bytes_out)}</dd></div>
-      <div><dt>Received</dt><dd>{bytes(host.bytes_in)}</dd></div>
-      <div><dt>Open alerts</dt><dd>{host.alerts_open}</dd></div>
-      <div><dt>Last seen</dt><dd><Time at={host.last_seen} /></dd></div>
+      <div>
+        <dt>Where</dt>
+        <dd>{host.home ? "at home" : "outside"}</dd>
+      </div>
+      <div>
+        <dt>Habits</dt>
+        <dd>
+          <Habits baseline={baseline} />
+        </dd>
+      </div>
+      <div>
+        <dt>Known receivers</dt>
+        <dd>
+          {baseline.receivers} in {plural(baseline.days_seen, "day")}
+        </dd>
+      </div>
+      <div>
+        <dt>Sent</dt>
+        <dd>{bytes(host.bytes_out)}</dd>
+      </div>
+      <div>
+        <dt>Received</dt>
+        <dd>{bytes(host.bytes_in)}</dd>
+      </div>
+      <div>
+        <dt>Open alerts</dt>
+        <dd>{host.alerts_open}</dd>
+      </div>
+      <div>
+        <dt>Last seen</dt>
+        <dd>
+          <Time at={host.last_seen} />
+        </dd>
+      </div>
     </dl>
   );
 }
@@ -99,27 +142,56 @@ function History({ host, range }: { host: HostDetail; range: Range }): JSX.Eleme
     return {
       times: at,
       lines: [
-        { label: "Outbound", tint: "accent", filled: true, values: host.points.map((p) => p.bytes_out / secs) },
-        { label: "Inbound", tint: "second", dashed: true, values: host.points.map((p) => p.bytes_in / secs) },
+        {
+          label: "Outbound",
+          tint: "accent",
+          filled: true,
+          values: host.points.map((p) => p.bytes_out / secs),
+        },
+        {
+          label: "Inbound",
+          tint: "second",
+          dashed: true,
+          values: host.points.map((p) => p.bytes_in / secs),
+        },
       ],
     };
   }, [host, range.step]);
-  if (times.length === 0) return <p class="chart-empty">It neither sent nor received in this time.</p>;
-  return <TimeChart label="Traffic of this host over time" times={times} lines={lines} format={rate} />;
+  if (times.length === 0)
+    return <p class="chart-empty">It neither sent nor received in this time.</p>;
+  return (
+    <TimeChart label="Traffic of this host over time" times={times} lines={lines} format={rate} />
+  );
 }
 
 function Blocked({ address }: { address: string }): JSX.Element {
-  const explained = useResource<Explanation>(`/api/explain/${encodeURIComponent(address)}`, { on: ["blocks", "allow", "mode"] });
+  const explained = useResource<Explanation>(`/api/explain/${encodeURIComponent(address)}`, {
+    on: ["blocks", "allow", "mode"],
+  });
   const { value, problem } = explained;
   return (
     <Panel title="Is it blocked?">
-      {problem?.status === 409 && <Empty title="No agent is running here"><p>Nothing is blocked from here.</p></Empty>}
-      {problem !== null && problem.status !== 409 && <Failure problem={problem} retry={explained.reload} />}
+      {problem?.status === 409 && (
+        <Empty title="No agent is running here">
+          <p>Nothing is blocked from here.</p>
+        </Empty>
+      )}
+      {problem !== null && problem.status !== 409 && (
+        <Failure problem={problem} retry={explained.reload} />
+      )}
       {problem === null && value === null && <Waiting rows={2} />}
       {value !== null && (
         <div class="panel-body stack">
-          <div>{value.sentences.map((sentence) => <p key={sentence}><bdi>{sentence}</bdi></p>)}</div>
-          {value.blocks.length > 0 && <BlockList blocks={value.blocks} changed={explained.reload} />}
+          <div>
+            {value.sentences.map((sentence) => (
+              <p key={sentence}>
+                <bdi>{sentence}</bdi>
+              </p>
+            ))}
+          </div>
+          {value.blocks.length > 0 && (
+            <BlockList blocks={value.blocks} changed={explained.reload} />
+          )}
         </div>
       )}
     </Panel>
@@ -127,7 +199,8 @@ function Blocked({ address }: { address: string }): JSX.Element {
 }
 
 function BlockHost({ address, home }: { address: string; home: boolean }): JSX.Element {
-  const none = status.value !== null && status.value.mode === null ? "No agent is running here." : null;
+  const none =
+    status.value !== null && status.value.mode === null ? "No agent is running here." : null;
   return (
     <ActionButton
       scope="respond"

@@ -18,8 +18,17 @@ const COLUMNS: Column<Host>[] = [
   { title: "Address", cell: (host) => <Address address={host.address} /> },
   { title: "Where", wide: true, cell: (host) => (host.home ? "at home" : "outside") },
   { title: "Habits", cell: (host) => <Habits baseline={host.baseline} /> },
-  { title: "Out", number: true, cell: (host) => <span title={count(host.bytes_out)}>{bytes(host.bytes_out)}</span> },
-  { title: "In", number: true, wide: true, cell: (host) => <span title={count(host.bytes_in)}>{bytes(host.bytes_in)}</span> },
+  {
+    title: "Out",
+    number: true,
+    cell: (host) => <span title={count(host.bytes_out)}>{bytes(host.bytes_out)}</span>,
+  },
+  {
+    title: "In",
+    number: true,
+    wide: true,
+    cell: (host) => <span title={count(host.bytes_in)}>{bytes(host.bytes_in)}</span>,
+  },
   { title: "Open alerts", number: true, cell: (host) => <OpenAlerts host={host} /> },
   { title: "Last seen", wide: true, cell: (host) => <Time at={host.last_seen} /> },
 ];
@@ -27,35 +36,71 @@ const COLUMNS: Column<Host>[] = [
 export function Habits({ baseline }: { baseline: Baseline }): JSX.Element {
   const { state, days_left, receivers, days_seen } = baseline;
   const title = `${plural(receivers, "receiver")} known, ${plural(days_seen, "day")} seen`;
-  if (state === "ready") return <span title={title}><StateBadge tone="good">known</StateBadge></span>;
-  if (state === "none") return <span class="muted" title={title}>none</span>;
+  if (state === "ready")
+    return (
+      <span title={title}>
+        <StateBadge tone="good">known</StateBadge>
+      </span>
+    );
+  if (state === "none")
+    return (
+      <span class="muted" title={title}>
+        none
+      </span>
+    );
   const left = days_left === null ? "learning" : `learning, ${days_left} d left`;
-  return <span title={title}><StateBadge tone="idle">{left}</StateBadge></span>;
+  return (
+    <span title={title}>
+      <StateBadge tone="idle">{left}</StateBadge>
+    </span>
+  );
 }
 
 function OpenAlerts({ host }: { host: Host }): JSX.Element {
   if (host.alerts_open === 0) return <span class="muted">0</span>;
-  return <a href={to("/alerts", { address: host.address, status: "open" })}>{count(host.alerts_open)}</a>;
+  return (
+    <a href={to("/alerts", { address: host.address, status: "open" })}>{count(host.alerts_open)}</a>
+  );
 }
 
 export function Hosts(): JSX.Element {
   const cursor = place.value.query.get("cursor");
-  const list = useResource<Page<Host>>(`/api/hosts${query({ cursor, limit: LIMIT })}`, { everySecs: 60 });
+  const list = useResource<Page<Host>>(`/api/hosts${query({ cursor, limit: LIMIT })}`, {
+    everySecs: 60,
+  });
   return (
     <>
-      <PageHead title="Hosts"><GoTo /></PageHead>
+      <PageHead title="Hosts">
+        <GoTo />
+      </PageHead>
       <section class="panel" aria-busy={list.loading}>
         <Loaded from={list} rows={10}>
-          {(page) => page.items.length === 0 ? (
-            <Empty title="No hosts yet">
-              <p>A host appears here once it has sent or received. Its habits are learned for 28 days.</p>
-            </Empty>
-          ) : (
-            <>
-              <Table label="Hosts" columns={COLUMNS} rows={page.items} rowKey={(host) => host.address} />
-              <Pager next={page.next} shown={page.items.length} total={page.total} exact={page.total_exact} limit={LIMIT} />
-            </>
-          )}
+          {(page) =>
+            page.items.length === 0 ? (
+              <Empty title="No hosts yet">
+                <p>
+                  A host appears here once it has sent or received. Its habits are learned for 28
+                  days.
+                </p>
+              </Empty>
+            ) : (
+              <>
+                <Table
+                  label="Hosts"
+                  columns={COLUMNS}
+                  rows={page.items}
+                  rowKey={(host) => host.address}
+                />
+                <Pager
+                  next={page.next}
+                  shown={page.items.length}
+                  total={page.total}
+                  exact={page.total_exact}
+                  limit={LIMIT}
+                />
+              </>
+            )
+          }
         </Loaded>
       </section>
     </>

@@ -17,7 +17,9 @@ export function Login(): JSX.Element {
     setBusy(true);
     setProblem(null);
     login(secret)
-      .then(() => { if (path.value === "/login") go("/", { replace: true }); })
+      .then(() => {
+        if (path.value === "/login") go("/", { replace: true });
+      })
       .catch((error: unknown) => setProblem(asProblem(error)))
       .finally(() => setBusy(false));
   };
@@ -32,18 +34,33 @@ export function Login(): JSX.Element {
   return (
     <main class="gate">
       <div class="gate-card">
-        <h1><img src="/icon.svg" alt="" width="28" height="28" /> detector</h1>
+        <h1>
+          <img src="/icon.svg" alt="" width="28" height="28" /> detector
+        </h1>
         {problem !== null && (
           <p class="problem" role="alert">
-            {problem.message} A login link works once; make another with <code>detector token create</code>.
+            {problem.message} A login link works once; make another with{" "}
+            <code>detector token create</code>.
           </p>
         )}
         <HowToLogin here />
         <form onSubmit={submit}>
-          <Field label="Token" name="token" type="password" value={token} onValue={setToken} problem={problem} required />
-          <button type="submit" class="button primary" disabled={busy}>{busy ? "Logging in …" : "Log in"}</button>
+          <Field
+            label="Token"
+            name="token"
+            type="password"
+            value={token}
+            onValue={setToken}
+            problem={problem}
+            required
+          />
+          <button type="submit" class="button primary" disabled={busy}>
+            {busy ? "Logging in …" : "Log in"}
+          </button>
           {session.value !== null && scopes.value.has("read") && (
-            <a class="button" href="/">Look without a login</a>
+            <a class="button" href="/">
+              Look without a login
+            </a>
           )}
         </form>
       </div>

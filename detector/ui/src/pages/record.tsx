@@ -29,15 +29,31 @@ interface Input {
 }
 
 const INPUTS: readonly Input[] = [
-  { name: "timestamp", label: "Time", sample: "2024-01-01T12:00:00Z", hint: "RFC 3339, or Unix seconds" },
+  {
+    name: "timestamp",
+    label: "Time",
+    sample: "2024-01-01T12:00:00Z",
+    hint: "RFC 3339, or Unix seconds",
+  },
   { name: "source_ip", label: "Source address", sample: "192.168.1.100" },
   { name: "destination_ip", label: "Destination address", sample: "10.0.0.1" },
   { name: "source_port", label: "Source port", sample: "12345", number: true },
   { name: "destination_port", label: "Destination port", sample: "80", number: true },
-  { name: "protocol", label: "Protocol", sample: "TCP", list: ["TCP", "UDP", "HTTP", "HTTPS", "ICMP"] },
+  {
+    name: "protocol",
+    label: "Protocol",
+    sample: "TCP",
+    list: ["TCP", "UDP", "HTTP", "HTTPS", "ICMP"],
+  },
   { name: "bytes_sent", label: "Bytes sent", sample: "1500", number: true },
   { name: "bytes_received", label: "Bytes received", sample: "500", number: true },
-  { name: "action", label: "Action", sample: "allow", list: ["allow", "deny", "drop"], hint: "what the firewall did" },
+  {
+    name: "action",
+    label: "Action",
+    sample: "allow",
+    list: ["allow", "deny", "drop"],
+    hint: "what the firewall did",
+  },
 ];
 
 const SAMPLE = Object.fromEntries(INPUTS.map(({ name, sample }) => [name, sample]));
@@ -63,7 +79,9 @@ export function RecordPage(): JSX.Element {
   const known = INPUTS.some(({ name }) => name === problem?.field);
   return (
     <>
-      <PageHead title="Check a record"><span class="muted">one line of a firewall's or proxy's log</span></PageHead>
+      <PageHead title="Check a record">
+        <span class="muted">one line of a firewall's or proxy's log</span>
+      </PageHead>
       <div class="grid two">
         <Panel title="Record">
           <form class="panel-body stack" onSubmit={(event) => void check(event)}>
@@ -82,11 +100,29 @@ export function RecordPage(): JSX.Element {
                 />
               ))}
             </div>
-            {problem !== null && !known && <p class="problem" role="alert">{problem.message}</p>}
+            {problem !== null && !known && (
+              <p class="problem" role="alert">
+                {problem.message}
+              </p>
+            )}
             <div class="buttons">
-              <button type="submit" class="button primary" disabled={busy}>{busy ? "Checking …" : "Check"}</button>
-              <button type="button" class="button" onClick={() => setValues(SAMPLE)}>Fill in the sample</button>
-              <button type="button" class="button" onClick={() => { setValues(BLANK); setVerdict(null); setProblem(null); }}>Clear</button>
+              <button type="submit" class="button primary" disabled={busy}>
+                {busy ? "Checking …" : "Check"}
+              </button>
+              <button type="button" class="button" onClick={() => setValues(SAMPLE)}>
+                Fill in the sample
+              </button>
+              <button
+                type="button"
+                class="button"
+                onClick={() => {
+                  setValues(BLANK);
+                  setVerdict(null);
+                  setProblem(null);
+                }}
+              >
+                Clear
+              </button>
             </div>
           </form>
         </Panel>
@@ -119,8 +155,8 @@ function Explained(): JSX.Element {
         addresses or dates: only hours, ports, protocol, amounts and what the firewall did.
       </p>
       <p>
-        To check many at once, send them to <code>POST /predict</code> as an array or as NDJSON, or hand
-        whole logs to <code>detector ingest</code>.
+        To check many at once, send them to <code>POST /predict</code> as an array or as NDJSON, or
+        hand whole logs to <code>detector ingest</code>.
       </p>
     </div>
   );
@@ -132,10 +168,14 @@ function Shown({ verdict }: { verdict: Verdict }): JSX.Element {
   return (
     <div class="stack">
       <p class="verdict">
-        <StateBadge tone={theft ? "bad" : "good"}>{theft ? "looks like theft" : "looks ordinary"}</StateBadge>
+        <StateBadge tone={theft ? "bad" : "good"}>
+          {theft ? "looks like theft" : "looks ordinary"}
+        </StateBadge>
       </p>
       <p>
-        Prediction <b>{verdict.prediction}</b>, probability <b title={String(verdict.probability)}>{score(verdict.probability)}</b>; from {score(limit)} on it counts as theft.
+        Prediction <b>{verdict.prediction}</b>, probability{" "}
+        <b title={String(verdict.probability)}>{score(verdict.probability)}</b>; from {score(limit)}{" "}
+        on it counts as theft.
       </p>
       <Track share={verdict.probability} tone={theft ? "alarm" : ""} />
       {verdict.reasons !== undefined && verdict.reasons.length > 0 && (

@@ -72,7 +72,13 @@ export function Lacking({ scope }: { scope: Scope }): JSX.Element | null {
     <p class="note">
       {reason}{" "}
       {session.value?.authenticated !== true && (
-        <button type="button" class="link" onClick={() => { loginWanted.value = true; }}>
+        <button
+          type="button"
+          class="link"
+          onClick={() => {
+            loginWanted.value = true;
+          }}
+        >
           How to log in
         </button>
       )}

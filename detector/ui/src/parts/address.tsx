@@ -11,7 +11,10 @@ export async function copy(text: string, called = text): Promise<void> {
     await navigator.clipboard.writeText(text);
     notify({ text: `Copied ${called}` });
   } catch {
-    notify({ text: "The browser does not allow copying here: select the text instead", tone: "bad" });
+    notify({
+      text: "The browser does not allow copying here: select the text instead",
+      tone: "bad",
+    });
   }
 }
 
@@ -49,7 +52,8 @@ export function Name({ text, whole = false }: { text: string; whole?: boolean })
   );
 }
 
-const ADDRESS = /^\[?([0-9]+(?:\.[0-9]+){3}|[0-9a-f:]*:[0-9a-f:.]*:[0-9a-f:.]*?)\]?((?::[0-9]+)?)$/i;
+const ADDRESS =
+  /^\[?([0-9]+(?:\.[0-9]+){3}|[0-9a-f:]*:[0-9a-f:.]*:[0-9a-f:.]*?)\]?((?::[0-9]+)?)$/i;
 
 /** Text of the program's own grammar (`pair 10.0.0.7 192.0.2.1`) with its addresses as links. */
 export function Pivots({ text }: { text: string }): JSX.Element {

@@ -12,11 +12,15 @@ export function SeverityBadge({ severity }: { severity: Severity }): JSX.Element
   );
 }
 
-export function StatusBadge({ status, resolution }: {
+export function StatusBadge({
+  status,
+  resolution,
+}: {
   status: AlertState;
   resolution?: string | null;
 }): JSX.Element {
-  const words = resolution === null || resolution === undefined ? status : `${status}: ${resolution}`;
+  const words =
+    resolution === null || resolution === undefined ? status : `${status}: ${resolution}`;
   return <span class={`badge plain status-${status}`}>{words}</span>;
 }
 

@@ -18,13 +18,15 @@ export function Banners(): JSX.Element {
         <div class="banner bad" role="alert">
           <Icon name="critical" />
           <p>
-            <b>Connection lost.</b> What you see may be out of date; trying again. If this stays, see
-            whether detector still runs.
+            <b>Connection lost.</b> What you see may be out of date; trying again. If this stays,
+            see whether detector still runs.
           </p>
         </div>
       )}
       {state?.store.state === "failing" && <StoreBanner store={state.store} />}
-      {state?.pending.map((pending) => <PendingBanner key={pending.id} pending={pending} />)}
+      {state?.pending.map((pending) => (
+        <PendingBanner key={pending.id} pending={pending} />
+      ))}
     </div>
   );
 }
@@ -51,7 +53,8 @@ function StoreBanner({ store }: { store: Store }): JSX.Element {
       <Icon name="critical" />
       <p>
         <b>The store cannot be written.</b> Watching and blocking go on.{" "}
-        {lost.length > 0 && `Not stored: ${lost.map((one) => `${count(one.count)} ${one.name}`).join(", ")}. `}
+        {lost.length > 0 &&
+          `Not stored: ${lost.map((one) => `${count(one.count)} ${one.name}`).join(", ")}. `}
         {store.error}
       </p>
     </div>
@@ -68,9 +71,14 @@ function PendingBanner({ pending }: { pending: Pending }): JSX.Element {
     <div class="banner warning" role="status">
       <Icon name="medium" />
       <p>
-        <b><bdi>{pending.what}</bdi></b> is undone in {duration(pending.in_secs)} unless it is confirmed.
+        <b>
+          <bdi>{pending.what}</bdi>
+        </b>{" "}
+        is undone in {duration(pending.in_secs)} unless it is confirmed.
       </p>
-      <ActionButton scope="respond" look="primary" run={keep}>Keep it</ActionButton>
+      <ActionButton scope="respond" look="primary" run={keep}>
+        Keep it
+      </ActionButton>
     </div>
   );
 }

@@ -1,7 +1,14 @@
 // Blocks: what is cut off, for how long still, what it has stopped, and the way out.
 import type { JSX } from "preact";
 import { changed as tell, status } from "../api/events";
-import { again, placeBlock, releaseBlock, verifyBlock, type BlockLine, type Effect } from "../api/response";
+import {
+  again,
+  placeBlock,
+  releaseBlock,
+  verifyBlock,
+  type BlockLine,
+  type Effect,
+} from "../api/response";
 import { bytes, count, duration, rate } from "../words/amounts";
 import { now } from "../words/times";
 import { ActionButton } from "./action";
@@ -30,7 +37,9 @@ function What({ block }: { block: BlockLine }): JSX.Element {
   return (
     <>
       <Pivots text={block.target} />
-      <p class="hint">{effect(block.effect)}, {block.state}</p>
+      <p class="hint">
+        {effect(block.effect)}, {block.state}
+      </p>
     </>
   );
 }
@@ -52,7 +61,14 @@ function Stopped({ block }: { block: BlockLine }): JSX.Element {
   return (
     <>
       <span title={`${count(block.bytes)} bytes`}>{bytes(block.bytes)}</span>
-      <p class="hint">{count(block.packets)} packets{block.last_hit !== null && <>, <Time at={block.last_hit} /></>}</p>
+      <p class="hint">
+        {count(block.packets)} packets
+        {block.last_hit !== null && (
+          <>
+            , <Time at={block.last_hit} />
+          </>
+        )}
+      </p>
     </>
   );
 }
@@ -64,7 +80,11 @@ function Why({ block }: { block: BlockLine }): JSX.Element {
       <p class="hint">
         by <bdi>{block.by}</bdi>, <Time at={block.placed} />
         {block.times > 1 && `, for the ${block.times}th time`}
-        {block.alert !== null && <>, <a href={`/alerts/${block.alert}`}>alert</a></>}
+        {block.alert !== null && (
+          <>
+            , <a href={`/alerts/${block.alert}`}>alert</a>
+          </>
+        )}
       </p>
     </>
   );
@@ -86,13 +106,23 @@ function Buttons({ block, changed }: { block: BlockLine; changed?: () => void })
   const verify = async () => {
     const { blocks } = await verifyBlock(block.number);
     const line = blocks[0];
-    if (line !== undefined) notify({ text: line.text, tone: line.holds === false ? "bad" : "plain" });
+    if (line !== undefined)
+      notify({ text: line.text, tone: line.holds === false ? "bad" : "plain" });
   };
   const gone = status.value?.mode === null ? "No agent is running here." : null;
   return (
     <span class="buttons end">
-      <ActionButton scope="read" unless={gone} run={verify} label={`See whether ${block.target} holds`}>Verify</ActionButton>
-      <ActionButton scope="respond" unless={gone} run={release} label={`Release ${block.target}`}>Release</ActionButton>
+      <ActionButton
+        scope="read"
+        unless={gone}
+        run={verify}
+        label={`See whether ${block.target} holds`}
+      >
+        Verify
+      </ActionButton>
+      <ActionButton scope="respond" unless={gone} run={release} label={`Release ${block.target}`}>
+        Release
+      </ActionButton>
     </span>
   );
 }

@@ -15,12 +15,27 @@ const TONES: Record<Delivery["state"], Tone> = {
 const COLUMNS: Column<Delivery>[] = [
   { title: "When", cell: (delivery) => <Time at={delivery.time} /> },
   { title: "State", cell: (delivery) => <State delivery={delivery} /> },
-  { title: "To", cell: (delivery) => <><bdi>{delivery.recipient}</bdi><p class="hint">{delivery.channel}</p></> },
+  {
+    title: "To",
+    cell: (delivery) => (
+      <>
+        <bdi>{delivery.recipient}</bdi>
+        <p class="hint">{delivery.channel}</p>
+      </>
+    ),
+  },
   { title: "Subject", wide: true, cell: (delivery) => <Subject delivery={delivery} /> },
 ];
 
 export function Deliveries({ deliveries }: { deliveries: Delivery[] }): JSX.Element {
-  return <Table label="Messages" columns={COLUMNS} rows={deliveries} rowKey={(delivery) => delivery.id} />;
+  return (
+    <Table
+      label="Messages"
+      columns={COLUMNS}
+      rows={deliveries}
+      rowKey={(delivery) => delivery.id}
+    />
+  );
 }
 
 function State({ delivery }: { delivery: Delivery }): JSX.Element {
@@ -30,8 +45,17 @@ function State({ delivery }: { delivery: Delivery }): JSX.Element {
       <StateBadge tone={TONES[state]}>{state}</StateBadge>
       {(attempts > 1 || error !== null) && (
         <p class="hint">
-          {attempts} attempts{error !== null && <>: <bdi>{error}</bdi></>}
-          {state === "queued" && next_attempt !== null && <>; next <Time at={next_attempt} /></>}
+          {attempts} attempts
+          {error !== null && (
+            <>
+              : <bdi>{error}</bdi>
+            </>
+          )}
+          {state === "queued" && next_attempt !== null && (
+            <>
+              ; next <Time at={next_attempt} />
+            </>
+          )}
         </p>
       )}
     </>
@@ -40,5 +64,9 @@ function State({ delivery }: { delivery: Delivery }): JSX.Element {
 
 function Subject({ delivery }: { delivery: Delivery }): JSX.Element {
   if (delivery.alert === null) return <bdi>{delivery.subject}</bdi>;
-  return <a href={`/alerts/${delivery.alert}`}><bdi>{delivery.subject}</bdi></a>;
+  return (
+    <a href={`/alerts/${delivery.alert}`}>
+      <bdi>{delivery.subject}</bdi>
+    </a>
+  );
 }

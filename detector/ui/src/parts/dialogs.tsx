@@ -19,18 +19,34 @@ export const closeDialog = (): void => {
 
 export function DialogHost(): JSX.Element | null {
   const frame = useRef<HTMLDialogElement>(null);
+  /** The dialog was closed from here, not by the browser on Escape. */
+  const ours = useRef(false);
   const content = shown.value;
   useEffect(() => {
     const dialog = frame.current;
     if (dialog === null) return;
     if (content !== null && !dialog.open) dialog.showModal();
-    if (content === null && dialog.open) dialog.close();
+    if (content === null && dialog.open) {
+      ours.current = true;
+      dialog.close();
+    }
   }, [content]);
+  // The event comes late: by then the next dialog may have been asked for.
+  const onClose = () => {
+    if (!ours.current) closeDialog();
+    ours.current = false;
+  };
   const onBackdrop = (event: MouseEvent) => {
     if (event.target === frame.current) closeDialog();
   };
   return (
-    <dialog ref={frame} class="dialog" aria-labelledby="dialog-title" onClose={closeDialog} onMouseDown={onBackdrop}>
+    <dialog
+      ref={frame}
+      class="dialog"
+      aria-labelledby="dialog-title"
+      onClose={onClose}
+      onMouseDown={onBackdrop}
+    >
       {content}
     </dialog>
   );
@@ -69,15 +85,21 @@ interface FormProps extends FrameProps {
 export function DialogForm({ title, children, verb, danger = false, run, onProblem }: FormProps) {
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
-  const submit = async (event: Event) => {
+  const [beside, setBeside] = useState(false);
+  const submit = async (event: SubmitEvent) => {
     event.preventDefault();
+    const inputs = (event.currentTarget as HTMLFormElement).elements;
     setBusy(true);
     try {
       await run();
       closeDialog();
     } catch (error) {
-      setProblem(asProblem(error));
-      onProblem?.(asProblem(error));
+      const found = asProblem(error);
+      setProblem(found);
+      setBeside(
+        onProblem !== undefined && found.field !== null && inputs.namedItem(found.field) !== null,
+      );
+      onProblem?.(found);
     }
     setBusy(false);
   };
@@ -85,9 +107,15 @@ export function DialogForm({ title, children, verb, danger = false, run, onProbl
     <DialogFrame title={title}>
       <form onSubmit={(event) => void submit(event)}>
         <div class="dialog-content">{children}</div>
-        {problem !== null && <p class="problem" role="alert">{problem.message}</p>}
+        {problem !== null && !beside && (
+          <p class="problem" role="alert">
+            {problem.message}
+          </p>
+        )}
         <footer class="dialog-foot">
-          <button type="button" class="button" onClick={closeDialog}>Cancel</button>
+          <button type="button" class="button" onClick={closeDialog}>
+            Cancel
+          </button>
           <button type="submit" class={danger ? "button danger" : "button primary"} disabled={busy}>
             {busy ? "Working …" : verb}
           </button>

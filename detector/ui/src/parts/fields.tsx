@@ -42,7 +42,11 @@ export function Field(props: FieldProps): JSX.Element {
         onInput={(event) => onValue(event.currentTarget.value)}
       />
       {list !== undefined && (
-        <datalist id={`${id}-list`}>{list.map((one) => <option value={one} />)}</datalist>
+        <datalist id={`${id}-list`}>
+          {list.map((one) => (
+            <option value={one} />
+          ))}
+        </datalist>
       )}
       {(wrong !== null || hint !== undefined) && (
         <p id={`${id}-hint`} class={wrong === null ? "hint" : "problem"}>
@@ -79,7 +83,11 @@ export function Select(props: SelectProps): JSX.Element {
         aria-invalid={wrong !== null}
         onChange={(event) => onValue(event.currentTarget.value)}
       >
-        {choices.map(([key, text]) => <option key={key} value={key}>{text}</option>)}
+        {choices.map(([key, text]) => (
+          <option key={key} value={key}>
+            {text}
+          </option>
+        ))}
       </select>
       {wrong !== null && <p class="problem">{wrong.message}</p>}
       {wrong === null && hint !== undefined && <p class="hint">{hint}</p>}

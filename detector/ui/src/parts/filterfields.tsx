@@ -15,18 +15,28 @@ export interface FilterField {
   time?: boolean;
 }
 
-export function FilterFields({ fields, problem }: {
+export function FilterFields({
+  fields,
+  problem,
+}: {
   fields: readonly FilterField[];
   problem: Problem | null;
 }): JSX.Element {
   const set = fields.filter(({ name }) => place.value.query.has(name));
   return (
     <div class="filter-fields">
-      {fields.map((field) => field.time === true
-        ? <TimeField key={field.name} field={field} problem={problem} />
-        : <TextField key={field.name} field={field} problem={problem} />)}
+      {fields.map((field) =>
+        field.time === true ? (
+          <TimeField key={field.name} field={field} problem={problem} />
+        ) : (
+          <TextField key={field.name} field={field} problem={problem} />
+        ),
+      )}
       {set.length > 0 && (
-        <a class="button clear" href={withQuery(Object.fromEntries(set.map(({ name }) => [name, null])))}>
+        <a
+          class="button clear"
+          href={withQuery(Object.fromEntries(set.map(({ name }) => [name, null])))}
+        >
           Clear
         </a>
       )}
@@ -39,7 +49,10 @@ interface Props {
   problem: Problem | null;
 }
 
-export function TextField({ field: { name, label, example, search }, problem }: Props): JSX.Element {
+export function TextField({
+  field: { name, label, example, search },
+  problem,
+}: Props): JSX.Element {
   const given = queried(name);
   const [text, setText] = useState(given);
   useEffect(() => setText(given), [given]);
@@ -47,7 +60,13 @@ export function TextField({ field: { name, label, example, search }, problem }: 
     if (text.trim() !== given) go(withQuery({ [name]: text.trim() }));
   };
   return (
-    <form onSubmit={(event) => { event.preventDefault(); commit(); }} onFocusOut={commit}>
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        commit();
+      }}
+      onFocusOut={commit}
+    >
       <Field
         label={label}
         name={name}

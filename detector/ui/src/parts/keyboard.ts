@@ -39,31 +39,39 @@ function press(key: string, showHelp: () => void): boolean {
     return true;
   }
   switch (key) {
-    case "/": return focusSearch();
-    case "j": return move(1);
-    case "k": return move(-1);
-    case "c": return copyFocused();
-    case "Escape": return leave();
-    case "Enter": return openFocused();
+    case "/":
+      return focusSearch();
+    case "j":
+      return move(1);
+    case "k":
+      return move(-1);
+    case "c":
+      return copyFocused();
+    case "Escape":
+      return leave();
+    case "Enter":
+      return openFocused();
     case "g":
       goSince = Date.now();
       return true;
     case "?":
       showHelp();
       return true;
-    default: return false;
+    default:
+      return false;
   }
 }
 
 const typing = (target: EventTarget | null): boolean =>
-  target instanceof HTMLElement
-  && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName))
-  && !(target instanceof HTMLInputElement && /^(checkbox|radio|button)$/.test(target.type));
+  target instanceof HTMLElement &&
+  (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) &&
+  !(target instanceof HTMLInputElement && /^(checkbox|radio|button)$/.test(target.type));
 
 /** The page's own search, else the one in the head. */
 function focusSearch(): boolean {
-  const search = document.querySelector<HTMLInputElement>("main [data-search]")
-    ?? document.querySelector<HTMLInputElement>("[data-search]");
+  const search =
+    document.querySelector<HTMLInputElement>("main [data-search]") ??
+    document.querySelector<HTMLInputElement>("[data-search]");
   search?.focus();
   search?.select();
   return search !== null;
@@ -71,8 +79,9 @@ function focusSearch(): boolean {
 
 /** Rows are moved through in the order of the document, whichever list they stand in. */
 function move(by: number): boolean {
-  const rows = [...document.querySelectorAll<HTMLElement>("main [data-row]")]
-    .filter((row) => row.offsetParent !== null);
+  const rows = [...document.querySelectorAll<HTMLElement>("main [data-row]")].filter(
+    (row) => row.offsetParent !== null,
+  );
   if (rows.length === 0) return false;
   const current = document.activeElement?.closest<HTMLElement>("[data-row]") ?? null;
   const at = current === null ? -1 : rows.indexOf(current);
@@ -92,15 +101,17 @@ function startOf(rows: HTMLElement[], by: number): number {
 function openFocused(): boolean {
   const row = document.activeElement;
   if (!(row instanceof HTMLElement) || !row.hasAttribute("data-row")) return false;
-  const link = row.querySelector<HTMLElement>("a[data-open]") ?? row.querySelector<HTMLElement>("a");
+  const link =
+    row.querySelector<HTMLElement>("a[data-open]") ?? row.querySelector<HTMLElement>("a");
   link?.click();
   return link !== null;
 }
 
 function copyFocused(): boolean {
   const focused = document.activeElement;
-  const holder = focused?.closest<HTMLElement>("[data-address]")
-    ?? focused?.closest("[data-row]")?.querySelector<HTMLElement>("[data-address]");
+  const holder =
+    focused?.closest<HTMLElement>("[data-address]") ??
+    focused?.closest("[data-row]")?.querySelector<HTMLElement>("[data-address]");
   const address = holder?.dataset["address"];
   if (address === undefined) return false;
   void copy(address);

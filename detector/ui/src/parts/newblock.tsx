@@ -44,7 +44,13 @@ export function NewBlock({ target: given = "" }: { target?: string }): JSX.Eleme
     });
   };
   return (
-    <DialogForm title="Block" verb={`${simulate ? "Count" : "Block"} for ${time}`} danger={!simulate} run={run} onProblem={setProblem}>
+    <DialogForm
+      title="Block"
+      verb={`${simulate ? "Count" : "Block"} for ${time}`}
+      danger={!simulate}
+      run={run}
+      onProblem={setProblem}
+    >
       <Field
         label="What"
         name="target"
@@ -56,21 +62,49 @@ export function NewBlock({ target: given = "" }: { target?: string }): JSX.Eleme
         required
       />
       <div class="form-grid">
-        <Select label="For how long" name="ttl_secs" value={secs} onValue={setSecs} choices={timeChoices(BLOCK_TIMES)} />
+        <Select
+          label="For how long"
+          name="ttl_secs"
+          value={secs}
+          onValue={setSecs}
+          choices={timeChoices(BLOCK_TIMES)}
+        />
         <Select
           label="Effect"
           name="effect"
           value={kind}
           onValue={setKind}
-          choices={[["drop", "drop"], ["police", "hold to a rate"]]}
+          choices={[
+            ["drop", "drop"],
+            ["police", "hold to a rate"],
+          ]}
         />
         {kind === "police" && (
-          <Field label="Bytes a second, outbound" name="bytes_per_second" type="number" value={bound} onValue={setBound} problem={problem} />
+          <Field
+            label="Bytes a second, outbound"
+            name="bytes_per_second"
+            type="number"
+            value={bound}
+            onValue={setBound}
+            problem={problem}
+          />
         )}
       </div>
-      <Field label="Why" name="reason" value={reason} onValue={setReason} problem={problem} placeholder="Who asked for it" required />
+      <Field
+        label="Why"
+        name="reason"
+        value={reason}
+        onValue={setReason}
+        problem={problem}
+        placeholder="Who asked for it"
+        required
+      />
       <Checkbox label="Only count what it would stop" checked={simulate} onValue={setSimulate} />
-      <Checkbox label={`Undo it after ${CONFIRM_SECS} s unless I confirm`} checked={careful} onValue={setCareful} />
+      <Checkbox
+        label={`Undo it after ${CONFIRM_SECS} s unless I confirm`}
+        checked={careful}
+        onValue={setCareful}
+      />
       <p>{consequence(target, time, kind, simulate)}</p>
     </DialogForm>
   );

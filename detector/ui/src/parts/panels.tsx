@@ -25,7 +25,13 @@ export function Panel({ title, aside, children, class: extra = "", id }: PanelPr
   );
 }
 
-export function PageHead({ title, children }: { title: ComponentChildren; children?: ComponentChildren }) {
+export function PageHead({
+  title,
+  children,
+}: {
+  title: ComponentChildren;
+  children?: ComponentChildren;
+}) {
   return (
     <header class="page-head">
       <h1>{title}</h1>
@@ -47,9 +53,13 @@ export function Failure({ problem, retry }: { problem: Problem; retry?: () => vo
   return (
     <div class="empty failure" role="alert">
       <p class="empty-title">{problem.title}</p>
-      <p class="empty-text"><bdi>{problem.detail}</bdi></p>
+      <p class="empty-text">
+        <bdi>{problem.detail}</bdi>
+      </p>
       {retry !== undefined && (
-        <button type="button" class="button" onClick={retry}>Try again</button>
+        <button type="button" class="button" onClick={retry}>
+          Try again
+        </button>
       )}
     </div>
   );
@@ -58,7 +68,9 @@ export function Failure({ problem, retry }: { problem: Problem; retry?: () => vo
 export function Waiting({ rows = 5 }: { rows?: number }): JSX.Element {
   return (
     <div class="waiting" role="status" aria-label="Loading">
-      {Array.from({ length: rows }, (_, row) => <span key={row} class="waiting-row" />)}
+      {Array.from({ length: rows }, (_, row) => (
+        <span key={row} class="waiting-row" />
+      ))}
     </div>
   );
 }

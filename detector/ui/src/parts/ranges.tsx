@@ -25,7 +25,11 @@ export function RangeLinks({ current }: { current: string }): JSX.Element {
   return (
     <nav class="segmented" aria-label="Time range">
       {ORDER.map((name) => (
-        <a key={name} href={withQuery({ range: name })} aria-current={name === current ? "true" : undefined}>
+        <a
+          key={name}
+          href={withQuery({ range: name })}
+          aria-current={name === current ? "true" : undefined}
+        >
           {name.replace(/(\d+)/, "$1 ")}
         </a>
       ))}

@@ -30,13 +30,22 @@ export function Table<T>({ label, columns, rows, rowKey, sorted }: Props<T>): JS
     <div class="table-frame">
       <table class="table" role="table" aria-label={label}>
         <thead role="rowgroup">
-          <tr role="row">{columns.map((column) => <Heading key={column.title} column={column} sorted={sorted} />)}</tr>
+          <tr role="row">
+            {columns.map((column) => (
+              <Heading key={column.title} column={column} sorted={sorted} />
+            ))}
+          </tr>
         </thead>
         <tbody role="rowgroup">
           {rows.map((row) => (
             <tr key={rowKey(row)} role="row" data-row tabIndex={-1}>
               {columns.map((column) => (
-                <td key={column.title} role="cell" class={classOf(column)} data-label={column.title}>
+                <td
+                  key={column.title}
+                  role="cell"
+                  class={classOf(column)}
+                  data-label={column.title}
+                >
                   {column.cell(row)}
                 </td>
               ))}
@@ -54,7 +63,9 @@ function Heading<T>({ column, sorted }: { column: Column<T>; sorted: Props<T>["s
   const order = active ? (sorted.down ? "descending" : "ascending") : undefined;
   return (
     <th scope="col" role="columnheader" class={classOf(column)} aria-sort={order}>
-      {sort === undefined || sorted === undefined ? column.title : (
+      {sort === undefined || sorted === undefined ? (
+        column.title
+      ) : (
         <button type="button" class="sort" onClick={() => sorted.onSort(sort)}>
           {column.title}
           <span aria-hidden="true">{active ? (sorted.down ? " ▾" : " ▴") : ""}</span>
@@ -66,10 +77,17 @@ function Heading<T>({ column, sorted }: { column: Column<T>; sorted: Props<T>["s
 
 const classOf = <T,>({ number, wide, grow }: Column<T>): string =>
   [number === true && "number", wide === true && "wide", grow === true && "grow"]
-    .filter(Boolean).join(" ");
+    .filter(Boolean)
+    .join(" ");
 
 /** Pages of a list behind cursors. The way back is kept in the browser's history. */
-export function Pager({ next, shown, total, exact = true, limit }: {
+export function Pager({
+  next,
+  shown,
+  total,
+  exact = true,
+  limit,
+}: {
   next: string | null;
   shown: number;
   total?: number;
@@ -86,12 +104,16 @@ export function Pager({ next, shown, total, exact = true, limit }: {
     go(withQuery({ cursor: trail.at(-1) ?? null }, true), { trail: trail.slice(0, -1) });
   return (
     <nav class="pager" aria-label="Pages">
-      <button type="button" class="button" disabled={cursor === null} onClick={back}>Newer</button>
+      <button type="button" class="button" disabled={cursor === null} onClick={back}>
+        Newer
+      </button>
       <span class="pager-place">
         {count(first + 1)}–{count(first + shown)}
         {total !== undefined && ` of ${exact ? "" : "about "}${count(total)}`}
       </span>
-      <button type="button" class="button" disabled={next === null} onClick={onward}>Older</button>
+      <button type="button" class="button" disabled={next === null} onClick={onward}>
+        Older
+      </button>
     </nav>
   );
 }

@@ -8,15 +8,26 @@ export interface Tab {
   content: () => JSX.Element;
 }
 
-export function Tabs({ tabs, base }: { tabs: readonly [Tab, ...Tab[]]; base: string }): JSX.Element {
-  const at = Math.max(0, tabs.findIndex((tab) => tab.name === queried("tab")));
+export function Tabs({
+  tabs,
+  base,
+}: {
+  tabs: readonly [Tab, ...Tab[]];
+  base: string;
+}): JSX.Element {
+  const at = Math.max(
+    0,
+    tabs.findIndex((tab) => tab.name === queried("tab")),
+  );
   const current = tabs[at] ?? tabs[0];
   const step = (event: KeyboardEvent) => {
     const by = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
     const next = tabs[at + by];
     if (by === 0 || next === undefined) return;
     go(to(base, { tab: next.name }), { replace: true });
-    (event.currentTarget as HTMLElement).querySelectorAll<HTMLElement>("[role=tab]")[at + by]?.focus();
+    (event.currentTarget as HTMLElement)
+      .querySelectorAll<HTMLElement>("[role=tab]")
+      [at + by]?.focus();
   };
   return (
     <>

@@ -8,7 +8,11 @@ import { Empty } from "./panels";
 
 export function TalkBars({ talks }: { talks: Talk[] }): JSX.Element {
   if (talks.length === 0) {
-    return <Empty title="Nobody yet"><p>Pairs of hosts appear here with the first minute of traffic.</p></Empty>;
+    return (
+      <Empty title="Nobody yet">
+        <p>Pairs of hosts appear here with the first minute of traffic.</p>
+      </Empty>
+    );
   }
   return <RankedBars label="Who sends where" bars={talks.map(toBar)} />;
 }
@@ -18,7 +22,10 @@ const toBar = (talk: Talk) => ({
   label: (
     <>
       <Address address={talk.src} />
-      <span class="muted" aria-label="to"> → </span>
+      <span class="muted" aria-label="to">
+        {" "}
+        →{" "}
+      </span>
       <Address address={talk.dst} port={talk.dst_port} />
       {talk.dst_name !== null && <Name text={talk.dst_name} />}
     </>

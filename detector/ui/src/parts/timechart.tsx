@@ -75,7 +75,13 @@ export function TimeChart(props: Props): JSX.Element {
   );
 }
 
-function Readout({ times, lines, at, format, pointed }: {
+function Readout({
+  times,
+  lines,
+  at,
+  format,
+  pointed,
+}: {
   times: number[];
   lines: Line[];
   at: number;
@@ -91,7 +97,7 @@ function Readout({ times, lines, at, format, pointed }: {
           {line.label} <b>{valueAt(line, at, format)}</b>
         </span>
       ))}
-      <span class="readout-time">{time === undefined ? "" : absolute(time, "minute")}</span>
+      <span class="readout-time">{time === undefined ? "" : absolute(time, "short")}</span>
     </figcaption>
   );
 }
@@ -100,7 +106,10 @@ function Swatch({ line }: { line: Line }): JSX.Element {
   return (
     <svg class="swatch" viewBox="0 0 18 6" aria-hidden="true">
       <line
-        x1="0" x2="18" y1="3" y2="3"
+        x1="0"
+        x2="18"
+        y1="3"
+        y2="3"
         style={{ stroke: `var(--${line.tint})` }}
         stroke-width="3"
         stroke-dasharray={line.dashed === true ? "5 3" : undefined}
@@ -151,7 +160,9 @@ function optionsOf(props: Props, width: number, point: (at: number | null) => vo
     legend: { show: false },
     cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
     tzDate: (seconds) =>
-      zone.value === "utc" ? uPlot.tzDate(new Date(seconds * 1e3), "Etc/UTC") : new Date(seconds * 1e3),
+      zone.value === "utc"
+        ? uPlot.tzDate(new Date(seconds * 1e3), "Etc/UTC")
+        : new Date(seconds * 1e3),
     scales: { y: { range: (_, low, high) => range ?? spread(low, high) } },
     axes: [
       { ...axis, size: 40, values: CLOCK_LABELS },
@@ -183,8 +194,10 @@ const seriesOf = (line: Line): uPlot.Series => ({
 });
 
 // From zero, with a little air; a chart without traffic still has an axis.
-const spread = (_low: number | null, high: number | null): [number, number] =>
-  [0, high === null || high <= 0 ? 1 : high * 1.08];
+const spread = (_low: number | null, high: number | null): [number, number] => [
+  0,
+  high === null || high <= 0 ? 1 : high * 1.08,
+];
 
 function drawLevel(chart: uPlot, level: Props["level"]): void {
   if (level === undefined) return;

@@ -45,7 +45,9 @@ export function Toasts(): JSX.Element {
           <Icon name={toast.tone === "bad" ? "critical" : "good"} />
           <bdi class="toast-text">{toast.text}</bdi>
           {toast.undo !== undefined && (
-            <button type="button" class="button" onClick={() => takeBack(toast)}>Undo</button>
+            <button type="button" class="button" onClick={() => takeBack(toast)}>
+              Undo
+            </button>
           )}
           <button type="button" class="quiet" aria-label="Dismiss" onClick={() => drop(toast.key)}>
             <Icon name="close" />

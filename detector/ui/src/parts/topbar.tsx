@@ -35,7 +35,15 @@ export function Topbar(): JSX.Element {
         >
           <Icon name="theme" />
         </button>
-        <button type="button" class="quiet" onClick={() => showDialog(<Help />)} title="Keys (?)" aria-label="Keys">?</button>
+        <button
+          type="button"
+          class="quiet"
+          onClick={() => showDialog(<Help />)}
+          title="Keys (?)"
+          aria-label="Keys"
+        >
+          ?
+        </button>
         <Who />
       </div>
     </>
@@ -82,16 +90,33 @@ function Mode(): JSX.Element | null {
   const state = status.value;
   if (state === null) return null;
   if (state.mode === null) {
-    return <span class="badge plain" title="Opened without an agent: nothing is captured or blocked here">no agent</span>;
+    return (
+      <span
+        class="badge plain"
+        title="Opened without an agent: nothing is captured or blocked here"
+      >
+        no agent
+      </span>
+    );
   }
-  return <a class={`badge mode-${state.mode}`} href="/response" title="What the agent does by itself">{state.mode}</a>;
+  return (
+    <a class={`badge mode-${state.mode}`} href="/response" title="What the agent does by itself">
+      {state.mode}
+    </a>
+  );
 }
 
 function Who(): JSX.Element {
   const known = session.value;
   if (known?.authenticated !== true) {
     return (
-      <button type="button" class="quiet" onClick={() => { loginWanted.value = true; }}>
+      <button
+        type="button"
+        class="quiet"
+        onClick={() => {
+          loginWanted.value = true;
+        }}
+      >
         Log in
       </button>
     );

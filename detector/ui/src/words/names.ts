@@ -18,7 +18,13 @@ export const TECHNIQUES: Record<string, string> = {
 export const STATUSES = ["open", "acknowledged", "closed"] as const;
 export const ORIGINS = ["live", "capture", "record"] as const;
 export const ACTIONS = [
-  "none", "simulated", "blocked", "policed", "marked", "refused", "failed",
+  "none",
+  "simulated",
+  "blocked",
+  "policed",
+  "marked",
+  "refused",
+  "failed",
 ] as const;
 export const PROTOCOLS = ["tcp", "udp", "icmp", "icmpv6", "sctp"] as const;
 
@@ -34,7 +40,10 @@ export const ACTION_TEXT: Record<string, string> = {
 
 export const MODE_TEXT: Record<Mode, { title: string; text: string }> = {
   observe: { title: "Observing", text: "It tells, and blocks nothing by itself." },
-  simulate: { title: "Simulating", text: "It counts what it would block, and blocks nothing by itself." },
+  simulate: {
+    title: "Simulating",
+    text: "It counts what it would block, and blocks nothing by itself.",
+  },
   block: { title: "Blocking", text: "What its alerts accuse is blocked, for a time." },
 };
 

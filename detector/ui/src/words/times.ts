@@ -17,14 +17,14 @@ export const toggleZone = (): void => {
   zone.value = zone.value === "local" ? "utc" : "local";
 };
 
-type Parts = "full" | "minute" | "day";
+type Parts = "full" | "minute" | "short";
 
 const DAY: Intl.DateTimeFormatOptions = { year: "numeric", month: "short", day: "2-digit" };
 const CLOCK: Intl.DateTimeFormatOptions = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
 const PARTS: Record<Parts, Intl.DateTimeFormatOptions> = {
   full: { ...DAY, ...CLOCK, second: "2-digit" },
   minute: { ...DAY, ...CLOCK },
-  day: DAY,
+  short: { month: "short", day: "2-digit", ...CLOCK },
 };
 
 const formats = new Map<string, Intl.DateTimeFormat>();

@@ -1,9 +1,7 @@
 // What can be done about an alert. Each button says what will happen and for how long, and what is
 // done can be taken back.
 import type { JSX } from "preact";
-import {
-  alertPath, changeAlerts, releaseAlert, replay, type AlertDetail,
-} from "../../api/alerts";
+import { alertPath, changeAlerts, releaseAlert, replay, type AlertDetail } from "../../api/alerts";
 import { changed as tell, status } from "../../api/events";
 import { ActionButton, Lacking } from "../../parts/action";
 import { showDialog } from "../../parts/dialogs";
@@ -27,7 +25,10 @@ export function Actions({ alert, changed }: Props): JSX.Element {
       <Lacking scope="respond" />
       <div class="buttons">
         <StatusButtons alert={alert} changed={changed} />
-        <ActionButton scope="respond" run={() => showDialog(<BenignDialog alert={alert} changed={changed} />)}>
+        <ActionButton
+          scope="respond"
+          run={() => showDialog(<BenignDialog alert={alert} changed={changed} />)}
+        >
           Benign …
         </ActionButton>
         <ActionButton
@@ -39,10 +40,18 @@ export function Actions({ alert, changed }: Props): JSX.Element {
           Block …
         </ActionButton>
         {alert.blocks.length > 0 && (
-          <ActionButton scope="respond" unless={noAgent} run={() => release(alert, changed)}>Release</ActionButton>
+          <ActionButton scope="respond" unless={noAgent} run={() => release(alert, changed)}>
+            Release
+          </ActionButton>
         )}
-        <ActionButton scope="read" run={() => recompute(alert)}>Replay</ActionButton>
-        <a class="button" href={`${alertPath(alert.id)}/evidence`} download={`alert-${alert.id}.json`}>
+        <ActionButton scope="read" run={() => recompute(alert)}>
+          Replay
+        </ActionButton>
+        <a
+          class="button"
+          href={`${alertPath(alert.id)}/evidence`}
+          download={`alert-${alert.id}.json`}
+        >
           Download evidence
         </a>
       </div>
@@ -57,7 +66,11 @@ function StatusButtons({ alert, changed }: Props): JSX.Element {
     changed();
   };
   if (alert.status === "closed") {
-    return <ActionButton scope="respond" run={change("reopen", "open again")}>Reopen</ActionButton>;
+    return (
+      <ActionButton scope="respond" run={change("reopen", "open again")}>
+        Reopen
+      </ActionButton>
+    );
   }
   return (
     <>
@@ -66,7 +79,9 @@ function StatusButtons({ alert, changed }: Props): JSX.Element {
           Acknowledge
         </ActionButton>
       )}
-      <ActionButton scope="respond" run={change("close", "closed")}>Close</ActionButton>
+      <ActionButton scope="respond" run={change("close", "closed")}>
+        Close
+      </ActionButton>
     </>
   );
 }
@@ -80,7 +95,9 @@ async function release(alert: AlertDetail, changed: () => void): Promise<void> {
 
 async function recompute(alert: AlertDetail): Promise<void> {
   const answer = await replay(alert.id);
-  const verdict = answer.identical ? "the same score, bit for bit" : "another score than was stored";
+  const verdict = answer.identical
+    ? "the same score, bit for bit"
+    : "another score than was stored";
   notify({
     text: `Replayed: ${score(answer.score)}, ${verdict}. ${answer.text}`,
     tone: answer.identical ? "plain" : "bad",

@@ -44,7 +44,13 @@ export function Alerts({ selected }: { selected: string | null }): JSX.Element {
             <>
               <AlertList alerts={page.items} selected={selected} reload={refresh} />
               {page.items.length === 0 && <Nothing filtered={activeFilters(query).length > 0} />}
-              <Pager next={page.next} shown={page.items.length} total={page.total} exact={page.total_exact} limit={LIMIT} />
+              <Pager
+                next={page.next}
+                shown={page.items.length}
+                total={page.total}
+                exact={page.total_exact}
+                limit={LIMIT}
+              />
             </>
           )}
         </Loaded>
@@ -57,7 +63,12 @@ export function Alerts({ selected }: { selected: string | null }): JSX.Element {
 function Total({ page }: { page: Page<AlertSummary> | null }): JSX.Element | null {
   if (page?.total === undefined) return null;
   const about = page.total_exact === false ? "about " : "";
-  return <span class="muted">{about}{count(page.total)} found</span>;
+  return (
+    <span class="muted">
+      {about}
+      {count(page.total)} found
+    </span>
+  );
 }
 
 function Exports({ query }: { query: URLSearchParams }): JSX.Element {
@@ -69,15 +80,25 @@ function Exports({ query }: { query: URLSearchParams }): JSX.Element {
   };
   return (
     <span class="buttons">
-      <a class="button" href={path("csv")} download>Export CSV</a>
-      <a class="button" href={path("json")} download>JSON</a>
+      <a class="button" href={path("csv")} download>
+        Export CSV
+      </a>
+      <a class="button" href={path("json")} download>
+        JSON
+      </a>
     </span>
   );
 }
 
 function Nothing({ filtered }: { filtered: boolean }): JSX.Element {
   if (filtered) {
-    return <Empty title="Nothing matches"><p>Take a filter away, or widen the time. <a href="/alerts">Show all alerts</a></p></Empty>;
+    return (
+      <Empty title="Nothing matches">
+        <p>
+          Take a filter away, or widen the time. <a href="/alerts">Show all alerts</a>
+        </p>
+      </Empty>
+    );
   }
   return (
     <Empty title="No alerts yet">
@@ -96,12 +117,19 @@ function Nothing({ filtered }: { filtered: boolean }): JSX.Element {
 function useFresh(list: Resource<Page<AlertSummary>>): { count: number; clear: () => void } {
   const [waiting, setWaiting] = useState<ReadonlySet<string>>(new Set());
   const { value, replace } = list;
-  useEffect(() => onAlert((alert) => {
-    if (value?.items.some((one) => one.id === alert.id) === true) {
-      replace({ ...value, items: value.items.map((one) => (one.id === alert.id ? alert : one)) });
-    } else {
-      setWaiting((known) => new Set(known).add(alert.id));
-    }
-  }), [value, replace]);
+  useEffect(
+    () =>
+      onAlert((alert) => {
+        if (value?.items.some((one) => one.id === alert.id) === true) {
+          replace({
+            ...value,
+            items: value.items.map((one) => (one.id === alert.id ? alert : one)),
+          });
+        } else {
+          setWaiting((known) => new Set(known).add(alert.id));
+        }
+      }),
+    [value, replace],
+  );
   return { count: waiting.size, clear: () => setWaiting(new Set()) };
 }

@@ -13,7 +13,13 @@ import { restore } from "./list";
 
 const DEFAULT_SECS = 2_592_000;
 
-export function BenignDialog({ alert, changed }: { alert: AlertDetail; changed: () => void }): JSX.Element {
+export function BenignDialog({
+  alert,
+  changed,
+}: {
+  alert: AlertDetail;
+  changed: () => void;
+}): JSX.Element {
   const name = alert.domain ?? alert.dst_name;
   const [scope, setScope] = useState<BenignWish["scope"]>("pair");
   const [secs, setSecs] = useState(String(DEFAULT_SECS));
@@ -32,7 +38,10 @@ export function BenignDialog({ alert, changed }: { alert: AlertDetail; changed: 
       note: note.trim() === "" ? undefined : note.trim(),
     });
     tell("allow", "alerts");
-    notify({ text: answer.text, undo: () => takeBack(alert, answer.allow?.id ?? null).then(changed) });
+    notify({
+      text: answer.text,
+      undo: () => takeBack(alert, answer.allow?.id ?? null).then(changed),
+    });
     changed();
   };
   const scopes = BENIGN_SCOPES.filter((one) => one !== "name" || name !== null);
@@ -45,11 +54,23 @@ export function BenignDialog({ alert, changed }: { alert: AlertDetail; changed: 
         onValue={(value) => setScope(value as BenignWish["scope"])}
         choices={scopes.map((one) => [one, words[one]])}
       />
-      <Select label="For how long" name="ttl_secs" value={secs} onValue={setSecs} choices={timeChoices(ALLOW_TIMES)} />
-      <Field label="Why (optional)" name="note" value={note} onValue={setNote} placeholder="The nightly backup" />
+      <Select
+        label="For how long"
+        name="ttl_secs"
+        value={secs}
+        onValue={setSecs}
+        choices={timeChoices(ALLOW_TIMES)}
+      />
+      <Field
+        label="Why (optional)"
+        name="note"
+        value={note}
+        onValue={setNote}
+        placeholder="The nightly backup"
+      />
       <p>
-        The alert is closed. For {time}, <bdi>{words[scope]}</bdi> raises no alert and is not blocked. Its
-        vector is kept as a sample of ordinary traffic, to train the next model with.
+        The alert is closed. For {time}, <bdi>{words[scope]}</bdi> raises no alert and is not
+        blocked. Its vector is kept as a sample of ordinary traffic, to train the next model with.
       </p>
     </DialogForm>
   );

@@ -14,7 +14,13 @@ type What = BlockWish["what"];
 
 const CONFIRM_SECS = 60;
 
-export function BlockDialog({ alert, changed }: { alert: AlertDetail; changed: () => void }): JSX.Element {
+export function BlockDialog({
+  alert,
+  changed,
+}: {
+  alert: AlertDetail;
+  changed: () => void;
+}): JSX.Element {
   const [what, setWhat] = useState<What>("pair");
   const [secs, setSecs] = useState(String(BLOCK_TIMES[0]![0]));
   const [careful, setCareful] = useState(false);
@@ -42,8 +48,17 @@ export function BlockDialog({ alert, changed }: { alert: AlertDetail; changed: (
         onValue={(value) => setWhat(value as What)}
         choices={(Object.keys(words) as What[]).map((key) => [key, words[key].title])}
       />
-      <Select label="For how long" name="ttl_secs" value={secs} onValue={setSecs} choices={timeChoices(BLOCK_TIMES)} />
-      <p><bdi>{words[what].effect}</bdi> The block ends by itself after {time}, also when the agent is gone.</p>
+      <Select
+        label="For how long"
+        name="ttl_secs"
+        value={secs}
+        onValue={setSecs}
+        choices={timeChoices(BLOCK_TIMES)}
+      />
+      <p>
+        <bdi>{words[what].effect}</bdi> The block ends by itself after {time}, also when the agent
+        is gone.
+      </p>
       <Checkbox
         label={`Undo it after ${CONFIRM_SECS} s unless I confirm`}
         checked={careful}

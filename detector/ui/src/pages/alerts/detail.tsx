@@ -17,7 +17,9 @@ import { Heads, Reasons, Timeline, Vector } from "./evidence";
 import { Notes, Related } from "./notes";
 
 export function Detail({ id, changed }: { id: string; changed: () => void }): JSX.Element {
-  const detail = useResource<AlertDetail>(alertPath(id), { on: ["alerts", "blocks", "deliveries"] });
+  const detail = useResource<AlertDetail>(alertPath(id), {
+    on: ["alerts", "blocks", "deliveries"],
+  });
   const after = () => {
     detail.reload();
     changed();
@@ -25,7 +27,11 @@ export function Detail({ id, changed }: { id: string; changed: () => void }): JS
   const search = place.value.query.toString();
   return (
     <article class="alert-detail" aria-label="The selected alert">
-      <a class="quiet back" href={search === "" ? "/alerts" : `/alerts?${search}`} title="Back to the list (Esc)">
+      <a
+        class="quiet back"
+        href={search === "" ? "/alerts" : `/alerts?${search}`}
+        title="Back to the list (Esc)"
+      >
         <Icon name="close" /> Close
       </a>
       <Loaded from={detail} rows={12}>
@@ -44,12 +50,19 @@ export function Detail({ id, changed }: { id: string; changed: () => void }): JS
 function Sentence({ alert }: { alert: AlertDetail }): JSX.Element {
   return (
     <header class="sentence">
-      <h2><bdi>{alert.headline}</bdi></h2>
+      <h2>
+        <bdi>{alert.headline}</bdi>
+      </h2>
       <p class="sentence-facts">
         <SeverityBadge severity={alert.severity} />
         <StatusBadge status={alert.status} resolution={alert.resolution} />
-        <span>score <b>{score(alert.score)}</b> of {score(alert.threshold)} needed</span>
-        <span>{alert.technique_name}{alert.attack_id !== null && <> (ATT&amp;CK {alert.attack_id})</>}</span>
+        <span>
+          score <b>{score(alert.score)}</b> of {score(alert.threshold)} needed
+        </span>
+        <span>
+          {alert.technique_name}
+          {alert.attack_id !== null && <> (ATT&amp;CK {alert.attack_id})</>}
+        </span>
         <Time at={alert.time} />
       </p>
       <p>
@@ -71,16 +84,34 @@ function Evidence({ alert, changed }: { alert: AlertDetail; changed: () => void 
   return (
     <>
       <Reasons alert={alert} />
-      <Panel title="Timeline"><Timeline moments={alert.timeline} /></Panel>
-      <Panel title="Who and what"><Facts alert={alert} /></Panel>
+      <Panel title="Timeline">
+        <Timeline moments={alert.timeline} />
+      </Panel>
+      <Panel title="Who and what">
+        <Facts alert={alert} />
+      </Panel>
       {alert.blocks.length > 0 && (
-        <Panel title="Blocks"><BlockList blocks={alert.blocks} changed={changed} /></Panel>
+        <Panel title="Blocks">
+          <BlockList blocks={alert.blocks} changed={changed} />
+        </Panel>
       )}
-      {alert.heads.length > 0 && <Panel title="First bytes"><Heads heads={alert.heads} /></Panel>}
-      <Panel title="Notes"><Notes alert={alert} changed={changed} /></Panel>
-      {alert.related.length > 0 && <Panel title="Related alerts"><Related alerts={alert.related} /></Panel>}
+      {alert.heads.length > 0 && (
+        <Panel title="First bytes">
+          <Heads heads={alert.heads} />
+        </Panel>
+      )}
+      <Panel title="Notes">
+        <Notes alert={alert} changed={changed} />
+      </Panel>
+      {alert.related.length > 0 && (
+        <Panel title="Related alerts">
+          <Related alerts={alert.related} />
+        </Panel>
+      )}
       {alert.deliveries.length > 0 && (
-        <Panel title="Messages"><Deliveries deliveries={alert.deliveries} /></Panel>
+        <Panel title="Messages">
+          <Deliveries deliveries={alert.deliveries} />
+        </Panel>
       )}
       {alert.vector.length > 0 && <Vector columns={alert.vector} />}
     </>
@@ -90,26 +121,77 @@ function Evidence({ alert, changed }: { alert: AlertDetail; changed: () => void 
 function Facts({ alert }: { alert: AlertDetail }): JSX.Element {
   return (
     <dl class="facts panel-body">
-      <Fact name="Source"><Address address={alert.src} port={alert.src_port} /></Fact>
-      <Fact name="Destination"><Address address={alert.dst} port={alert.dst_port} /></Fact>
+      <Fact name="Source">
+        <Address address={alert.src} port={alert.src_port} />
+      </Fact>
+      <Fact name="Destination">
+        <Address address={alert.dst} port={alert.dst_port} />
+      </Fact>
       <Fact name="Protocol">{alert.protocol}</Fact>
-      {alert.dst_name !== null && <Fact name="Destination's name"><Name text={alert.dst_name} whole /></Fact>}
-      {alert.domain !== null && <Fact name="Domain"><Name text={alert.domain} whole /></Fact>}
-      <Fact name="Opened by"><bdi>{alert.initiator}</bdi></Fact>
-      <Fact name="Sent">{bytes(alert.bytes_out)} in {count(alert.packets_out)} packets</Fact>
-      <Fact name="Received">{bytes(alert.bytes_in)} in {count(alert.packets_in)} packets</Fact>
-      <Fact name="First seen"><Time at={alert.first_seen} exact /></Fact>
-      {alert.seconds_to_detect !== null && <Fact name="Found after">{duration(alert.seconds_to_detect)}</Fact>}
-      <Fact name="Origin">{alert.capture === null ? alert.origin : <a href={`/alerts?capture=${alert.capture}`}>capture {alert.capture}</a>}</Fact>
-      {alert.community_id !== null && <Fact name="Community id"><span class="mono">{alert.community_id}</span></Fact>}
-      {alert.ja4 !== null && <Fact name="JA4"><span class="mono">{alert.ja4}</span></Fact>}
-      {alert.model !== null && <Fact name="Model">{alert.model} <span class="mono muted">{alert.model_hash}</span></Fact>}
-      {alert.config_hash !== null && <Fact name="Configuration"><span class="mono">{alert.config_hash}</span></Fact>}
-      <Fact name="Alert"><span class="mono">{alert.id}</span>, revision {alert.revision}</Fact>
+      {alert.dst_name !== null && (
+        <Fact name="Destination's name">
+          <Name text={alert.dst_name} whole />
+        </Fact>
+      )}
+      {alert.domain !== null && (
+        <Fact name="Domain">
+          <Name text={alert.domain} whole />
+        </Fact>
+      )}
+      <Fact name="Opened by">
+        <bdi>{alert.initiator}</bdi>
+      </Fact>
+      <Fact name="Sent">
+        {bytes(alert.bytes_out)} in {count(alert.packets_out)} packets
+      </Fact>
+      <Fact name="Received">
+        {bytes(alert.bytes_in)} in {count(alert.packets_in)} packets
+      </Fact>
+      <Fact name="First seen">
+        <Time at={alert.first_seen} exact />
+      </Fact>
+      {alert.seconds_to_detect !== null && (
+        <Fact name="Found after">{duration(alert.seconds_to_detect)}</Fact>
+      )}
+      <Fact name="Origin">
+        {alert.capture === null ? (
+          alert.origin
+        ) : (
+          <a href={`/alerts?capture=${alert.capture}`}>capture {alert.capture}</a>
+        )}
+      </Fact>
+      {alert.community_id !== null && (
+        <Fact name="Community id">
+          <span class="mono">{alert.community_id}</span>
+        </Fact>
+      )}
+      {alert.ja4 !== null && (
+        <Fact name="JA4">
+          <span class="mono">{alert.ja4}</span>
+        </Fact>
+      )}
+      {alert.model !== null && (
+        <Fact name="Model">
+          {alert.model} <span class="mono muted">{alert.model_hash}</span>
+        </Fact>
+      )}
+      {alert.config_hash !== null && (
+        <Fact name="Configuration">
+          <span class="mono">{alert.config_hash}</span>
+        </Fact>
+      )}
+      <Fact name="Alert">
+        <span class="mono">{alert.id}</span>, revision {alert.revision}
+      </Fact>
     </dl>
   );
 }
 
 function Fact({ name, children }: { name: string; children: ComponentChildren }): JSX.Element {
-  return <div><dt>{name}</dt><dd>{children}</dd></div>;
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
 }

@@ -16,7 +16,11 @@ export function Reasons({ alert }: { alert: AlertDetail }): JSX.Element {
   return (
     <Panel
       title="Why"
-      aside={columns.length > 0 && <span class="muted">for theft to the right, against it to the left</span>}
+      aside={
+        columns.length > 0 && (
+          <span class="muted">for theft to the right, against it to the left</span>
+        )
+      }
     >
       <div class="panel-body stack">
         {rules.length > 0 && (
@@ -24,7 +28,10 @@ export function Reasons({ alert }: { alert: AlertDetail }): JSX.Element {
             {rules.map((rule) => (
               <li key={rule.feature}>
                 <bdi>{rule.text}</bdi>
-                <span class="muted"> (rule {rule.feature.slice(RULE.length)}, certainty {score(rule.value)})</span>
+                <span class="muted">
+                  {" "}
+                  (rule {rule.feature.slice(RULE.length)}, certainty {score(rule.value)})
+                </span>
               </li>
             ))}
           </ul>
@@ -68,8 +75,12 @@ export function Heads({ heads }: { heads: Head[] }): JSX.Element {
     <div class="panel-body stack">
       {heads.map((head) => (
         <figure key={`${head.direction} ${head.hex}`}>
-          <figcaption class="hint">{head.direction === "out" ? "Sent" : "Received"}, {head.bytes} bytes</figcaption>
-          <pre class="hex" tabIndex={0}>{dump(head.hex)}</pre>
+          <figcaption class="hint">
+            {head.direction === "out" ? "Sent" : "Received"}, {head.bytes} bytes
+          </figcaption>
+          <pre class="hex" tabIndex={0}>
+            {dump(head.hex)}
+          </pre>
         </figure>
       ))}
     </div>
@@ -98,7 +109,9 @@ export function Vector({ columns }: { columns: VectorColumn[] }): JSX.Element {
   const [open, setOpen] = useState(false);
   return (
     <details class="panel" onToggle={(event) => setOpen(event.currentTarget.open)}>
-      <summary class="panel-head"><h2>All {columns.length} columns of the vector</h2></summary>
+      <summary class="panel-head">
+        <h2>All {columns.length} columns of the vector</h2>
+      </summary>
       {open && (
         <dl class="vector panel-body">
           {columns.map((one) => (

@@ -12,10 +12,23 @@ import { ACTIONS, ORIGINS, PROTOCOLS, SEVERITIES, STATUSES, TECHNIQUES } from ".
 import { absolute } from "../../words/times";
 
 const WORDS: Record<AlertFilter, string> = {
-  q: "Words", address: "Address", src: "Source", dst: "Destination", port: "Port",
-  src_port: "Source port", dst_port: "Destination port", protocol: "Protocol",
-  technique: "Technique", severity: "Severity", status: "Status", name: "Name", origin: "Origin",
-  capture: "Capture", action: "Action", from: "From", to: "Until",
+  q: "Words",
+  address: "Address",
+  src: "Source",
+  dst: "Destination",
+  port: "Port",
+  src_port: "Source port",
+  dst_port: "Destination port",
+  protocol: "Protocol",
+  technique: "Technique",
+  severity: "Severity",
+  status: "Status",
+  name: "Name",
+  origin: "Origin",
+  capture: "Capture",
+  action: "Action",
+  from: "From",
+  to: "Until",
 };
 
 const TYPED: readonly [AlertFilter, string][] = [
@@ -57,7 +70,11 @@ export function Filters({ problem }: { problem: Problem | null }): JSX.Element {
         <summary>More fields</summary>
         <div class="form-grid">
           {TYPED.map(([key, example]) => (
-            <TextField key={key} field={{ name: key, label: WORDS[key], example }} problem={problem} />
+            <TextField
+              key={key}
+              field={{ name: key, label: WORDS[key], example }}
+              problem={problem}
+            />
           ))}
           {CHOSEN.map(([key, choices]) => (
             <Select
@@ -148,7 +165,8 @@ function Severities(): JSX.Element {
           aria-pressed={chosen.includes(severity)}
           onClick={() => toggle(severity)}
         >
-          <Icon name={severity} />{severity}
+          <Icon name={severity} />
+          {severity}
         </button>
       ))}
     </div>
@@ -160,13 +178,21 @@ function Active({ keys }: { keys: AlertFilter[] }): JSX.Element {
     <ul class="chips" aria-label="Filters in force">
       {keys.map((key) => (
         <li key={key} class="chip">
-          <span>{WORDS[key]}: <bdi>{shown(key, queried(key))}</bdi></span>
-          <a class="chip-remove" href={withQuery({ [key]: null })} aria-label={`Remove the filter ${WORDS[key]}`}>
+          <span>
+            {WORDS[key]}: <bdi>{shown(key, queried(key))}</bdi>
+          </span>
+          <a
+            class="chip-remove"
+            href={withQuery({ [key]: null })}
+            aria-label={`Remove the filter ${WORDS[key]}`}
+          >
             <Icon name="close" />
           </a>
         </li>
       ))}
-      <li><a href={withQuery(Object.fromEntries(keys.map((key) => [key, null])))}>Clear all</a></li>
+      <li>
+        <a href={withQuery(Object.fromEntries(keys.map((key) => [key, null])))}>Clear all</a>
+      </li>
     </ul>
   );
 }

@@ -31,7 +31,7 @@ export function AlertList({ alerts, selected, reload }: Props): JSX.Element {
   const all = chosen.length === alerts.length && alerts.length > 0;
   return (
     <>
-      <div class="bulk">
+      <div class="bulk" hidden={alerts.length === 0}>
         <label class="checkbox">
           <input
             type="checkbox"
@@ -39,9 +39,19 @@ export function AlertList({ alerts, selected, reload }: Props): JSX.Element {
             indeterminate={chosen.length > 0 && !all}
             onChange={() => setMarked(all ? new Set() : new Set(alerts.map((alert) => alert.id)))}
           />
-          {chosen.length === 0 ? "Select all on this page" : `${plural(chosen.length, "alert")} selected`}
+          {chosen.length === 0
+            ? "Select all on this page"
+            : `${plural(chosen.length, "alert")} selected`}
         </label>
-        {chosen.length > 0 && <Bulk alerts={chosen} done={() => { setMarked(new Set()); reload(); }} />}
+        {chosen.length > 0 && (
+          <Bulk
+            alerts={chosen}
+            done={() => {
+              setMarked(new Set());
+              reload();
+            }}
+          />
+        )}
       </div>
       <ul class="alert-rows" aria-label="Alerts">
         {alerts.map((alert) => (
@@ -59,7 +69,13 @@ export function AlertList({ alerts, selected, reload }: Props): JSX.Element {
   );
 }
 
-function Row({ alert, href, current, marked, mark }: {
+function Row({
+  alert,
+  href,
+  current,
+  marked,
+  mark,
+}: {
   alert: AlertSummary;
   href: string;
   current: boolean;
@@ -75,15 +91,20 @@ function Row({ alert, href, current, marked, mark }: {
         onChange={(event) => mark(event.currentTarget.checked)}
       />
       <div class="alert-row-body">
-        <a class="headline" data-open href={href}><bdi>{alert.headline}</bdi></a>
+        <a class="headline" data-open href={href}>
+          <bdi>{alert.headline}</bdi>
+        </a>
         <div class="alert-row-facts">
           <SeverityBadge severity={alert.severity} />
           <StatusBadge status={alert.status} resolution={alert.resolution} />
           <span>{alert.technique_name}</span>
           <span class="nowrap">{bytes(alert.bytes_out)} out</span>
-          <span class="nowrap" title="Score; an alert from its threshold on">{score(alert.score)}</span>
+          <span class="nowrap" title="Score; an alert from its threshold on">
+            {score(alert.score)}
+          </span>
           <span class="ends">
-            <Address address={alert.src} /><span aria-label="to">→</span> <Address address={alert.dst} />
+            <Address address={alert.src} />
+            <span aria-label="to">→</span> <Address address={alert.dst} />
           </span>
           {alert.action !== "none" && <span>{ACTION_TEXT[alert.action] ?? alert.action}</span>}
           {alert.origin !== "live" && <span class="badge plain">{alert.origin}</span>}
@@ -104,21 +125,27 @@ function Bulk({ alerts, done }: { alerts: AlertSummary[]; done: () => void }): J
   };
   return (
     <span class="buttons">
-      <ActionButton scope="respond" run={() => change("acknowledge", "acknowledged")}>Acknowledge</ActionButton>
-      <ActionButton scope="respond" run={() => change("close", "closed")}>Close</ActionButton>
-      <ActionButton scope="respond" run={() => change("reopen", "opened again")}>Reopen</ActionButton>
+      <ActionButton scope="respond" run={() => change("acknowledge", "acknowledged")}>
+        Acknowledge
+      </ActionButton>
+      <ActionButton scope="respond" run={() => change("close", "closed")}>
+        Close
+      </ActionButton>
+      <ActionButton scope="respond" run={() => change("reopen", "opened again")}>
+        Reopen
+      </ActionButton>
     </span>
   );
 }
 
 /** Gives each alert the status back that it was listed with. */
 export async function restore(alerts: AlertSummary[]): Promise<void> {
-  const with_ = (status: string) =>
+  const were = (status: string) =>
     alerts.filter((alert) => alert.status === status).map((alert) => alert.id);
   const wanted = [
-    ["reopen", with_("open")],
-    ["acknowledge", with_("acknowledged")],
-    ["close", with_("closed")],
+    ["reopen", were("open")],
+    ["acknowledge", were("acknowledged")],
+    ["close", were("closed")],
   ] as const;
   for (const [change, ids] of wanted) if (ids.length > 0) await changeAlerts(change, ids);
 }

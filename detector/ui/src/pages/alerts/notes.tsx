@@ -7,7 +7,13 @@ import { ActionButton } from "../../parts/action";
 import { SeverityBadge } from "../../parts/badges";
 import { Time } from "../../parts/time";
 
-export function Notes({ alert, changed }: { alert: AlertDetail; changed: () => void }): JSX.Element {
+export function Notes({
+  alert,
+  changed,
+}: {
+  alert: AlertDetail;
+  changed: () => void;
+}): JSX.Element {
   const [text, setText] = useState("");
   const add = async () => {
     await addNote(alert.id, text.trim());
@@ -18,8 +24,12 @@ export function Notes({ alert, changed }: { alert: AlertDetail; changed: () => v
     <div class="panel-body stack">
       {alert.notes.map((note) => (
         <div key={`${note.time} ${note.text}`} class="written">
-          <p class="hint"><bdi>{note.who}</bdi>, <Time at={note.time} /></p>
-          <p class="written-text"><bdi>{note.text}</bdi></p>
+          <p class="hint">
+            <bdi>{note.who}</bdi>, <Time at={note.time} />
+          </p>
+          <p class="written-text">
+            <bdi>{note.text}</bdi>
+          </p>
         </div>
       ))}
       <div class="field">
@@ -33,7 +43,11 @@ export function Notes({ alert, changed }: { alert: AlertDetail; changed: () => v
         />
       </div>
       <div class="buttons">
-        <ActionButton scope="respond" unless={text.trim() === "" ? "Write something first." : null} run={add}>
+        <ActionButton
+          scope="respond"
+          unless={text.trim() === "" ? "Write something first." : null}
+          run={add}
+        >
           Add note
         </ActionButton>
       </div>
@@ -48,7 +62,11 @@ export function Related({ alerts }: { alerts: AlertSummary[] }): JSX.Element {
       {alerts.map((alert) => (
         <li key={alert.id} class="alert-brief" data-row tabIndex={-1}>
           <SeverityBadge severity={alert.severity} />
-          <a class="headline" data-open href={`/alerts/${alert.id}${search === "" ? "" : `?${search}`}`}>
+          <a
+            class="headline"
+            data-open
+            href={`/alerts/${alert.id}${search === "" ? "" : `?${search}`}`}
+          >
             <bdi>{alert.headline}</bdi>
           </a>
           <Time at={alert.time} />

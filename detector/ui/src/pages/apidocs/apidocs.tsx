@@ -6,7 +6,14 @@ import { queried } from "../../navigation";
 import { TextField } from "../../parts/filterfields";
 import { Empty, Loaded, PageHead, Panel } from "../../parts/panels";
 import {
-  bounds, byTag, notation, resolve, type Document, type Operation, type Parameter, type Route,
+  bounds,
+  byTag,
+  notation,
+  resolve,
+  type Document,
+  type Operation,
+  type Parameter,
+  type Route,
 } from "./openapi";
 
 export function ApiDocs(): JSX.Element {
@@ -14,9 +21,13 @@ export function ApiDocs(): JSX.Element {
   return (
     <>
       <PageHead title="API">
-        <a class="button" href="/api/openapi.json" download>OpenAPI document</a>
+        <a class="button" href="/api/openapi.json" download>
+          OpenAPI document
+        </a>
       </PageHead>
-      <Loaded from={document} rows={12}>{(value) => <Shown document={value} />}</Loaded>
+      <Loaded from={document} rows={12}>
+        {(value) => <Shown document={value} />}
+      </Loaded>
     </>
   );
 }
@@ -24,23 +35,32 @@ export function ApiDocs(): JSX.Element {
 function Shown({ document }: { document: Document }): JSX.Element {
   const wanted = queried("find").toLowerCase();
   const groups = byTag(document)
-    .map(([tag, routes]): [string, Route[]] => [tag, routes.filter((route) => matches(route, wanted))])
+    .map(([tag, routes]): [string, Route[]] => [
+      tag,
+      routes.filter((route) => matches(route, wanted)),
+    ])
     .filter(([, routes]) => routes.length > 0);
   return (
     <>
       <p class="api-intro">
         {document.info.description !== undefined && <>{document.info.description} </>}
-        Version {document.info.version}. Scripts send <code>Authorization: Bearer TOKEN</code>; a browser's
-        session is a cookie, and its changes carry <code>X-CSRF-Token</code>. Errors are problems as in RFC 9457.
+        Version {document.info.version}. Scripts send <code>Authorization: Bearer TOKEN</code>; a
+        browser's session is a cookie, and its changes carry <code>X-CSRF-Token</code>. Errors are
+        problems as in RFC 9457.
       </p>
       <div class="toolbar">
-        <TextField field={{ name: "find", label: "Find a route", example: "alerts", search: true }} problem={null} />
+        <TextField
+          field={{ name: "find", label: "Find a route", example: "alerts", search: true }}
+          problem={null}
+        />
       </div>
       {groups.length === 0 && <Empty title="No such route" />}
       {groups.map(([tag, routes]) => (
         <Panel key={tag} title={tag}>
           <ul class="routes">
-            {routes.map((route) => <RouteRow key={`${route.method} ${route.path}`} route={route} document={document} />)}
+            {routes.map((route) => (
+              <RouteRow key={`${route.method} ${route.path}`} route={route} document={document} />
+            ))}
           </ul>
         </Panel>
       ))}
@@ -49,10 +69,18 @@ function Shown({ document }: { document: Document }): JSX.Element {
 }
 
 const matches = ({ method, path, operation }: Route, wanted: string): boolean =>
-  wanted === ""
-  || `${method} ${path} ${operation.summary ?? ""} ${operation.description ?? ""}`.toLowerCase().includes(wanted);
+  wanted === "" ||
+  `${method} ${path} ${operation.summary ?? ""} ${operation.description ?? ""}`
+    .toLowerCase()
+    .includes(wanted);
 
-function RouteRow({ route: { method, path, operation }, document }: { route: Route; document: Document }) {
+function RouteRow({
+  route: { method, path, operation },
+  document,
+}: {
+  route: Route;
+  document: Document;
+}) {
   const [open, setOpen] = useState(false);
   return (
     <li class="route">
@@ -86,7 +114,9 @@ function OperationBody({ operation, document }: { operation: Operation; document
         const answer = resolve(document, given);
         return (
           <div key={code} class="route-answer">
-            <p><b>{code}</b> {answer.description}</p>
+            <p>
+              <b>{code}</b> {answer.description}
+            </p>
             <Contents content={answer.content} document={document} />
           </div>
         );
@@ -102,11 +132,23 @@ function Parameters({ parameters, document }: { parameters: Parameter[]; documen
       <dl class="parameters">
         {parameters.map((one) => (
           <div key={`${one.in} ${one.name}`}>
-            <dt><code>{one.name}</code> <span class="muted">{one.in}{one.required === true && ", required"}</span></dt>
+            <dt>
+              <code>{one.name}</code>{" "}
+              <span class="muted">
+                {one.in}
+                {one.required === true && ", required"}
+              </span>
+            </dt>
             <dd>
               {one.schema !== undefined && <code>{notation(document, one.schema)}</code>}{" "}
-              {one.description} <span class="muted">{one.schema !== undefined && bounds(one.schema)}</span>
-              {one.example !== undefined && <> Such as <code>{String(one.example)}</code></>}
+              {one.description}{" "}
+              <span class="muted">{one.schema !== undefined && bounds(one.schema)}</span>
+              {one.example !== undefined && (
+                <>
+                  {" "}
+                  Such as <code>{String(one.example)}</code>
+                </>
+              )}
             </dd>
           </div>
         ))}
@@ -115,7 +157,10 @@ function Parameters({ parameters, document }: { parameters: Parameter[]; documen
   );
 }
 
-function Contents({ content, document }: {
+function Contents({
+  content,
+  document,
+}: {
   content?: Record<string, { schema?: Parameter["schema"]; example?: unknown }>;
   document: Document;
 }): JSX.Element {

@@ -89,11 +89,18 @@ export const refName = (ref: string): string => ref.split("/").at(-1) ?? ref;
 const DEEPEST = 4;
 
 /** A schema as one reads it: names of fields, `?` where they may be absent, and their types. */
-export function notation(document: Document, schema: Schema, depth = 0, open: string[] = []): string {
+export function notation(
+  document: Document,
+  schema: Schema,
+  depth = 0,
+  open: string[] = [],
+): string {
   if (schema.$ref !== undefined) return named(document, schema.$ref, depth, open);
   const several = schema.oneOf ?? schema.anyOf;
-  if (several !== undefined) return several.map((one) => notation(document, one, depth, open)).join(" | ");
-  if (schema.allOf !== undefined) return schema.allOf.map((one) => notation(document, one, depth, open)).join(" & ");
+  if (several !== undefined)
+    return several.map((one) => notation(document, one, depth, open)).join(" | ");
+  if (schema.allOf !== undefined)
+    return schema.allOf.map((one) => notation(document, one, depth, open)).join(" & ");
   if (schema.const !== undefined) return JSON.stringify(schema.const);
   if (schema.enum !== undefined) return schema.enum.map((one) => JSON.stringify(one)).join(" | ");
   if (schema.properties !== undefined) return fields(document, schema, depth, open);
@@ -126,6 +133,7 @@ export function bounds(schema: Schema): string {
   if (schema.minimum !== undefined) parts.push(`from ${schema.minimum}`);
   if (schema.maximum !== undefined) parts.push(`to ${schema.maximum}`);
   if (schema.maxLength !== undefined) parts.push(`at most ${schema.maxLength} characters`);
-  if (schema.default !== undefined && schema.default !== null) parts.push(`otherwise ${String(schema.default)}`);
+  if (schema.default !== undefined && schema.default !== null)
+    parts.push(`otherwise ${String(schema.default)}`);
   return parts.join(", ");
 }

@@ -1,7 +1,13 @@
 // One capture: what it is, how far it has come, what was found in it by which model.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { analyseAgain, cancelCapture, deleteCapture, type Analysis, type Capture } from "../../api/captures";
+import {
+  analyseAgain,
+  cancelCapture,
+  deleteCapture,
+  type Analysis,
+  type Capture,
+} from "../../api/captures";
 import type { Model } from "../../api/models";
 import { to } from "../../navigation";
 import { ActionButton } from "../../parts/action";
@@ -14,7 +20,12 @@ import { notify } from "../../parts/toasts";
 import { bytes, count, duration, percent, plural } from "../../words/amounts";
 
 const TONES: Record<Capture["state"], Tone> = {
-  uploading: "idle", queued: "idle", analysing: "idle", done: "good", failed: "bad", cancelled: "warning",
+  uploading: "idle",
+  queued: "idle",
+  analysing: "idle",
+  done: "good",
+  failed: "bad",
+  cancelled: "warning",
 };
 
 interface Props {
@@ -30,19 +41,44 @@ export function CaptureRow({ capture, models, changed }: Props): JSX.Element {
     <li class="capture" data-row tabIndex={-1}>
       <div class="capture-head">
         <bdi class="capture-name">{name}</bdi>
-        <StateBadge tone={TONES[state]}>{busy && state !== "queued" ? `${state} ${percent(progress)}` : state}</StateBadge>
+        <StateBadge tone={TONES[state]}>
+          {busy && state !== "queued" ? `${state} ${percent(progress)}` : state}
+        </StateBadge>
       </div>
       {busy && (
-        <div role="progressbar" aria-label={`Analysis of ${name}`} aria-valuemin={0} aria-valuemax={100} aria-valuenow={Math.floor(progress * 100)}>
+        <div
+          role="progressbar"
+          aria-label={`Analysis of ${name}`}
+          aria-valuemin={0}
+          aria-valuemax={100}
+          aria-valuenow={Math.floor(progress * 100)}
+        >
           <Track share={progress} />
         </div>
       )}
-      {error !== null && <p class="problem"><bdi>{error}</bdi></p>}
+      {error !== null && (
+        <p class="problem">
+          <bdi>{error}</bdi>
+        </p>
+      )}
       <p class="hint">
         number {id}, {bytes(capture.bytes)}, handed in <Time at={capture.uploaded} />
-        {capture.packets > 0 && <>; {plural(capture.packets, "packet")}, {plural(capture.flows, "flow")}</>}
-        {capture.first_packet !== null && <>, from <Time at={capture.first_packet} exact /></>}
-        {capture.last_packet !== null && <> to <Time at={capture.last_packet} exact /></>}
+        {capture.packets > 0 && (
+          <>
+            ; {plural(capture.packets, "packet")}, {plural(capture.flows, "flow")}
+          </>
+        )}
+        {capture.first_packet !== null && (
+          <>
+            , from <Time at={capture.first_packet} exact />
+          </>
+        )}
+        {capture.last_packet !== null && (
+          <>
+            {" "}
+            to <Time at={capture.last_packet} exact />
+          </>
+        )}
       </p>
       {capture.analyses.length > 0 && <Analyses capture={capture} />}
       <Buttons capture={capture} models={models} changed={changed} busy={busy} />
@@ -57,8 +93,10 @@ function Analyses({ capture }: { capture: Capture }): JSX.Element {
         <li key={analysis.id}>
           <Found analysis={analysis} capture={capture.id} />
           <span class="muted">
-            {" "}by model <span class="mono">{analysis.model}</span>, <Time at={analysis.started} />
-            {analysis.seconds !== null && ` in ${analysis.seconds < 10 ? `${analysis.seconds.toFixed(1)} s` : duration(analysis.seconds)}`}
+            {" "}
+            by model <span class="mono">{analysis.model}</span>, <Time at={analysis.started} />
+            {analysis.seconds !== null &&
+              ` in ${analysis.seconds < 10 ? `${analysis.seconds.toFixed(1)} s` : duration(analysis.seconds)}`}
           </span>
         </li>
       ))}
@@ -67,9 +105,18 @@ function Analyses({ capture }: { capture: Capture }): JSX.Element {
 }
 
 function Found({ analysis, capture }: { analysis: Analysis; capture: number }): JSX.Element {
-  if (analysis.error !== null) return <span class="problem"><bdi>{analysis.error}</bdi></span>;
+  if (analysis.error !== null)
+    return (
+      <span class="problem">
+        <bdi>{analysis.error}</bdi>
+      </span>
+    );
   if (analysis.alerts === 0) return <span>no alert in {count(analysis.flows)} flows</span>;
-  return <a data-open href={to("/alerts", { capture })}>{plural(analysis.alerts, "alert")}</a>;
+  return (
+    <a data-open href={to("/alerts", { capture })}>
+      {plural(analysis.alerts, "alert")}
+    </a>
+  );
 }
 
 function Buttons({ capture, models, changed, busy }: Props & { busy: boolean }): JSX.Element {
@@ -81,19 +128,36 @@ function Buttons({ capture, models, changed, busy }: Props & { busy: boolean }):
   };
   return (
     <div class="buttons">
-      {busy ? <ActionButton scope="respond" run={cancel}>Cancel</ActionButton> : (
-        <ActionButton scope="respond" run={() => showDialog(<AgainDialog capture={capture} models={models} changed={changed} />)}>
+      {busy ? (
+        <ActionButton scope="respond" run={cancel}>
+          Cancel
+        </ActionButton>
+      ) : (
+        <ActionButton
+          scope="respond"
+          run={() =>
+            showDialog(<AgainDialog capture={capture} models={models} changed={changed} />)
+          }
+        >
           Analyse again …
         </ActionButton>
       )}
       {state === "done" && (
         <>
-          <a class="button" href={to("/alerts", { capture: id })}>Its alerts</a>
-          <a class="button" href={`/api/captures/${id}/features`} download={`${name}.csv`}>Features (CSV)</a>
+          <a class="button" href={to("/alerts", { capture: id })}>
+            Its alerts
+          </a>
+          <a class="button" href={`/api/captures/${id}/features`} download={`${name}.csv`}>
+            Features (CSV)
+          </a>
         </>
       )}
       {!busy && (
-        <ActionButton scope="respond" look="danger" run={() => showDialog(<DeleteDialog capture={capture} changed={changed} />)}>
+        <ActionButton
+          scope="respond"
+          look="danger"
+          run={() => showDialog(<DeleteDialog capture={capture} changed={changed} />)}
+        >
           Delete …
         </ActionButton>
       )}
@@ -115,7 +179,10 @@ function AgainDialog({ capture, models, changed }: Props): JSX.Element {
         name="model"
         value={model}
         onValue={setModel}
-        choices={models.map((one) => [one.hash, `${one.name} ${one.hash}${one.active ? " (active)" : ""}`])}
+        choices={models.map((one) => [
+          one.hash,
+          `${one.name} ${one.hash}${one.active ? " (active)" : ""}`,
+        ])}
       />
       <p>The earlier results stay; the new ones stand beside them.</p>
     </DialogForm>
@@ -130,7 +197,10 @@ function DeleteDialog({ capture, changed }: Omit<Props, "models">): JSX.Element 
   };
   return (
     <DialogForm title="Delete the capture" verb="Delete for good" danger run={run}>
-      <p><bdi>{capture.name}</bdi> ({bytes(capture.bytes)}) is removed from the disk. This cannot be taken back: keep the file elsewhere if you may need it.</p>
+      <p>
+        <bdi>{capture.name}</bdi> ({bytes(capture.bytes)}) is removed from the disk. This cannot be
+        taken back: keep the file elsewhere if you may need it.
+      </p>
     </DialogForm>
   );
 }

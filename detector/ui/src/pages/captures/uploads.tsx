@@ -39,17 +39,24 @@ export function DropZone(): JSX.Element {
   return (
     <div
       class={over ? "dropzone over" : "dropzone"}
-      onDragOver={(event) => { event.preventDefault(); setOver(true); }}
+      onDragOver={(event) => {
+        event.preventDefault();
+        setOver(true);
+      }}
       onDragLeave={() => setOver(false)}
       onDrop={drop}
     >
-      <p><b>Drop captures here</b>: pcap or pcapng, also of several gigabytes.</p>
+      <p>
+        <b>Drop captures here</b>: pcap or pcapng, also of several gigabytes.
+      </p>
       <button
         type="button"
         class="button primary"
         aria-disabled={reason !== null}
         title={reason ?? undefined}
-        onClick={() => (reason === null ? picker.current?.click() : notify({ text: reason, tone: "bad" }))}
+        onClick={() =>
+          reason === null ? picker.current?.click() : notify({ text: reason, tone: "bad" })
+        }
       >
         Choose files
       </button>
@@ -74,7 +81,9 @@ export function Uploads(): JSX.Element | null {
   return (
     <section class="panel" aria-label="Uploads">
       <ul class="captures">
-        {sending.value.map((one) => <Row key={one.key} of={one} />)}
+        {sending.value.map((one) => (
+          <Row key={one.key} of={one} />
+        ))}
       </ul>
     </section>
   );
@@ -82,9 +91,18 @@ export function Uploads(): JSX.Element | null {
 
 function Row({ of: one }: { of: Sending }): JSX.Element {
   const share = one.file.size === 0 ? 0 : one.sent / one.file.size;
-  const words = one.state === "failed"
-    ? <span class="problem" role="alert">{one.problem}</span>
-    : <span class="muted">{one.state === "waiting" ? "waits for the one before" : `${bytes(one.sent)} of ${bytes(one.file.size)}, ${percent(share)}`}</span>;
+  const words =
+    one.state === "failed" ? (
+      <span class="problem" role="alert">
+        {one.problem}
+      </span>
+    ) : (
+      <span class="muted">
+        {one.state === "waiting"
+          ? "waits for the one before"
+          : `${bytes(one.sent)} of ${bytes(one.file.size)}, ${percent(share)}`}
+      </span>
+    );
   return (
     <li class="capture">
       <div class="capture-head">
@@ -95,7 +113,13 @@ function Row({ of: one }: { of: Sending }): JSX.Element {
         </button>
       </div>
       {one.state !== "failed" && (
-        <div role="progressbar" aria-label={`Upload of ${one.file.name}`} aria-valuemin={0} aria-valuemax={100} aria-valuenow={Math.floor(share * 100)}>
+        <div
+          role="progressbar"
+          aria-label={`Upload of ${one.file.name}`}
+          aria-valuemin={0}
+          aria-valuemax={100}
+          aria-valuenow={Math.floor(share * 100)}
+        >
           <Track share={share} />
         </div>
       )}
@@ -104,8 +128,13 @@ function Row({ of: one }: { of: Sending }): JSX.Element {
 }
 
 function add(files: File[]): void {
-  const fresh = files.map((file): Sending =>
-    ({ key: ++lastKey, file, state: "waiting", sent: 0, problem: null }));
+  const fresh = files.map((file): Sending => ({
+    key: ++lastKey,
+    file,
+    state: "waiting",
+    sent: 0,
+    problem: null,
+  }));
   sending.value = [...sending.value, ...fresh];
   next();
 }
@@ -127,14 +156,16 @@ function next(): void {
   change(first.key, { state: "sending" });
   const wire = upload(first.file, (sent) => change(first.key, { sent }));
   wires.set(first.key, wire);
-  wire.done.then(
-    (capture) => {
-      drop(first.key);
-      changed("captures");
-      notify({ text: `${capture.name} has arrived and waits to be analysed` });
-    },
-    (error: unknown) => change(first.key, { state: "failed", problem: asProblem(error).message }),
-  ).finally(next);
+  wire.done
+    .then(
+      (capture) => {
+        drop(first.key);
+        changed("captures");
+        notify({ text: `${capture.name} has arrived and waits to be analysed` });
+      },
+      (error: unknown) => change(first.key, { state: "failed", problem: asProblem(error).message }),
+    )
+    .finally(next);
 }
 
 function cancel(key: number): void {

@@ -18,7 +18,15 @@ import { count } from "../../words/amounts";
 const TONES: Record<Channel["state"], Tone> = { ok: "good", failing: "bad", unused: "idle" };
 
 const COLUMNS: Column<Channel>[] = [
-  { title: "Channel", cell: (one) => <><b>{one.name}</b><p class="hint">{one.kind}</p></> },
+  {
+    title: "Channel",
+    cell: (one) => (
+      <>
+        <b>{one.name}</b>
+        <p class="hint">{one.kind}</p>
+      </>
+    ),
+  },
   { title: "State", cell: (one) => <State of={one} /> },
   { title: "Goes to", wide: true, cell: (one) => <bdi>{one.target}</bdi> },
   { title: "Sent", number: true, cell: (one) => count(one.sent) },
@@ -32,9 +40,18 @@ export function Channels(): JSX.Element {
   return (
     <section class="panel">
       <Loaded from={list} rows={3}>
-        {({ items }) => items.length === 0
-          ? <Empty title="No channel is configured"><p>Set up e-mail, SMS, a webhook, Slack or syslog under <code>[notify]</code> in the configuration. Nothing is sent to what is not there.</p></Empty>
-          : <Table label="Channels" columns={COLUMNS} rows={items} rowKey={(one) => one.name} />}
+        {({ items }) =>
+          items.length === 0 ? (
+            <Empty title="No channel is configured">
+              <p>
+                Set up e-mail, SMS, a webhook, Slack or syslog under <code>[notify]</code> in the
+                configuration. Nothing is sent to what is not there.
+              </p>
+            </Empty>
+          ) : (
+            <Table label="Channels" columns={COLUMNS} rows={items} rowKey={(one) => one.name} />
+          )
+        }
       </Loaded>
     </section>
   );
@@ -44,14 +61,24 @@ function State({ of: { state, last_error } }: { of: Channel }): JSX.Element {
   return (
     <>
       <StateBadge tone={TONES[state]}>{state}</StateBadge>
-      {last_error !== null && <p class="hint"><bdi>{last_error}</bdi></p>}
+      {last_error !== null && (
+        <p class="hint">
+          <bdi>{last_error}</bdi>
+        </p>
+      )}
     </>
   );
 }
 
 function Test({ of: channel }: { of: Channel }): JSX.Element {
   const ask = () => showDialog(<TestDialog channel={channel} />);
-  return <span class="buttons end"><ActionButton scope="admin" run={ask} label={`Try ${channel.name}`}>Try …</ActionButton></span>;
+  return (
+    <span class="buttons end">
+      <ActionButton scope="admin" run={ask} label={`Try ${channel.name}`}>
+        Try …
+      </ActionButton>
+    </span>
+  );
 }
 
 function TestDialog({ channel }: { channel: Channel }): JSX.Element {
@@ -61,13 +88,18 @@ function TestDialog({ channel }: { channel: Channel }): JSX.Element {
     const delivery = await testChannel(channel.name, to.trim());
     changed("deliveries");
     notify({
-      text: delivery.error === null ? `Test message ${delivery.state}` : `Test message ${delivery.state}: ${delivery.error}`,
+      text:
+        delivery.error === null
+          ? `Test message ${delivery.state}`
+          : `Test message ${delivery.state}: ${delivery.error}`,
       tone: delivery.state === "failed" || delivery.state === "dropped" ? "bad" : "plain",
     });
   };
   return (
     <DialogForm title={`Try ${channel.name}`} verb="Send one message" run={run}>
-      <p>One message that says it is a test goes to <bdi>{channel.target}</bdi>.</p>
+      <p>
+        One message that says it is a test goes to <bdi>{channel.target}</bdi>.
+      </p>
       {person && (
         <Field
           label={channel.kind === "email" ? "To the address" : "To the number"}

@@ -20,7 +20,9 @@ const TABS: readonly [Tab, ...Tab[]] = [
 export function Contacts(): JSX.Element {
   return (
     <>
-      <PageHead title="Contacts"><Lacking scope="admin" /></PageHead>
+      <PageHead title="Contacts">
+        <Lacking scope="admin" />
+      </PageHead>
       <Tabs tabs={TABS} base="/contacts" />
     </>
   );

@@ -14,10 +14,17 @@ interface Entry {
 }
 
 export const useEntries = <T,>(kind: Kind, search = ""): Resource<Page<T>> =>
-  useResource<Page<T>>(`/api/${kind}?limit=500${search === "" ? "" : `&q=${encodeURIComponent(search)}`}`, { on: ["contacts"] });
+  useResource<Page<T>>(
+    `/api/${kind}?limit=500${search === "" ? "" : `&q=${encodeURIComponent(search)}`}`,
+    { on: ["contacts"] },
+  );
 
 /** Without an id it is new. */
-export async function save<T extends Entry>(kind: Kind, entry: Omit<T, "id">, id: number | null): Promise<void> {
+export async function save<T extends Entry>(
+  kind: Kind,
+  entry: Omit<T, "id">,
+  id: number | null,
+): Promise<void> {
   if (id === null) await post(`/api/${kind}`, entry);
   else await put(`/api/${kind}/${id}`, entry);
   changed("contacts");
@@ -28,7 +35,10 @@ async function discard<T extends Entry>(kind: Kind, entry: T, name: string): Pro
   await remove(`/api/${kind}/${entry.id}`);
   changed("contacts");
   const { id: _, ...rest } = entry;
-  notify({ text: `${name} is removed`, undo: () => post(`/api/${kind}`, rest).then(() => changed("contacts")) });
+  notify({
+    text: `${name} is removed`,
+    undo: () => post(`/api/${kind}`, rest).then(() => changed("contacts")),
+  });
 }
 
 interface ButtonsProps<T> {
@@ -38,11 +48,20 @@ interface ButtonsProps<T> {
   edit: () => void;
 }
 
-export function EntryButtons<T extends Entry>({ kind, entry, name, edit }: ButtonsProps<T>): JSX.Element {
+export function EntryButtons<T extends Entry>({
+  kind,
+  entry,
+  name,
+  edit,
+}: ButtonsProps<T>): JSX.Element {
   return (
     <span class="buttons end">
-      <ActionButton scope="admin" run={edit} label={`Change ${name}`}>Change</ActionButton>
-      <ActionButton scope="admin" run={() => discard(kind, entry, name)} label={`Remove ${name}`}>Remove</ActionButton>
+      <ActionButton scope="admin" run={edit} label={`Change ${name}`}>
+        Change
+      </ActionButton>
+      <ActionButton scope="admin" run={() => discard(kind, entry, name)} label={`Remove ${name}`}>
+        Remove
+      </ActionButton>
     </span>
   );
 }

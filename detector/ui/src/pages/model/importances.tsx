@@ -21,7 +21,9 @@ export function Importances({ importances }: { importances: Importance[] }): JSX
     <div class="panel-body stack">
       <div class="segmented" role="group" aria-label="Sorted by">
         {(["impurity", "permutation"] as const).map((one) => (
-          <button key={one} type="button" aria-pressed={one === by} onClick={() => setBy(one)}>by {one}</button>
+          <button key={one} type="button" aria-pressed={one === by} onClick={() => setBy(one)}>
+            by {one}
+          </button>
         ))}
       </div>
       <ol class="importances">
@@ -38,7 +40,9 @@ export function Importances({ importances }: { importances: Importance[] }): JSX
           </li>
         ))}
       </ol>
-      <p class="hint">Upper bar: impurity, in training. Lower bar: permutation, on what it had not seen.</p>
+      <p class="hint">
+        Upper bar: impurity, in training. Lower bar: permutation, on what it had not seen.
+      </p>
       {sorted.length > FEW && (
         <div class="buttons">
           <button type="button" class="button" onClick={() => setAll(!all)}>

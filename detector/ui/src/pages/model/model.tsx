@@ -21,12 +21,28 @@ export function ModelPage(): JSX.Element {
   const chosen = queried("model") || list.value?.items.find((one) => one.active)?.hash || "";
   return (
     <>
-      <PageHead title="Model"><Lacking scope="admin" /><AddModel /></PageHead>
+      <PageHead title="Model">
+        <Lacking scope="admin" />
+        <AddModel />
+      </PageHead>
       <section class="panel">
         <Loaded from={list} rows={3}>
-          {({ items }) => items.length === 0
-            ? <Empty title="No model"><p>Train one with <code>detector train</code> and add it here.</p></Empty>
-            : <Table label="Models" columns={columnsFor(chosen, items)} rows={items} rowKey={(one) => one.hash} />}
+          {({ items }) =>
+            items.length === 0 ? (
+              <Empty title="No model">
+                <p>
+                  Train one with <code>detector train</code> and add it here.
+                </p>
+              </Empty>
+            ) : (
+              <Table
+                label="Models"
+                columns={columnsFor(chosen, items)}
+                rows={items}
+                rowKey={(one) => one.hash}
+              />
+            )
+          }
         </Loaded>
       </section>
       {chosen !== "" && <Chosen key={chosen} hash={chosen} />}
@@ -35,14 +51,41 @@ export function ModelPage(): JSX.Element {
 }
 
 const columnsFor = (chosen: string, all: Model[]): Column<Model>[] => [
-  { title: "Model", cell: (one) => <a data-open href={withQuery({ model: one.hash })} aria-current={one.hash === chosen ? "true" : undefined}><bdi>{one.name}</bdi></a> },
+  {
+    title: "Model",
+    cell: (one) => (
+      <a
+        data-open
+        href={withQuery({ model: one.hash })}
+        aria-current={one.hash === chosen ? "true" : undefined}
+      >
+        <bdi>{one.name}</bdi>
+      </a>
+    ),
+  },
   { title: "Schema", cell: (one) => one.schema },
   { title: "Hash", wide: true, cell: (one) => <span class="mono">{one.hash}</span> },
   { title: "Trees", number: true, wide: true, cell: (one) => one.trees },
   { title: "Columns", number: true, wide: true, cell: (one) => one.columns },
   { title: "Threshold", number: true, wide: true, cell: (one) => one.threshold },
-  { title: "State", cell: (one) => <StateBadge tone={one.active ? "good" : "idle"}>{one.active ? "in use" : one.shipped ? "shipped" : "stored"}</StateBadge> },
-  { title: "", cell: (one) => !one.active && <Activate model={one} before={all.find((other) => other.active && other.schema === one.schema)} /> },
+  {
+    title: "State",
+    cell: (one) => (
+      <StateBadge tone={one.active ? "good" : "idle"}>
+        {one.active ? "in use" : one.shipped ? "shipped" : "stored"}
+      </StateBadge>
+    ),
+  },
+  {
+    title: "",
+    cell: (one) =>
+      !one.active && (
+        <Activate
+          model={one}
+          before={all.find((other) => other.active && other.schema === one.schema)}
+        />
+      ),
+  },
 ];
 
 function Activate({ model, before }: { model: Model; before?: Model }): JSX.Element {
@@ -52,17 +95,28 @@ function Activate({ model, before }: { model: Model; before?: Model }): JSX.Elem
   };
   const run = async () => {
     await use(model.hash);
-    notify({ text: `${model.name} is in use`, undo: before === undefined ? undefined : () => use(before.hash) });
+    notify({
+      text: `${model.name} is in use`,
+      undo: before === undefined ? undefined : () => use(before.hash),
+    });
   };
-  const ask = () => showDialog(
-    <DialogForm title={`Use ${model.name}`} verb="Use this model" run={run}>
-      <p>
-        From now on, every {model.schema} is judged by {model.name} ({model.hash})
-        {before !== undefined && ` instead of ${before.name} (${before.hash})`}. Alerts that are there stay as they are.
-      </p>
-    </DialogForm>,
+  const ask = () =>
+    showDialog(
+      <DialogForm title={`Use ${model.name}`} verb="Use this model" run={run}>
+        <p>
+          From now on, every {model.schema} is judged by {model.name} ({model.hash})
+          {before !== undefined && ` instead of ${before.name} (${before.hash})`}. Alerts that are
+          there stay as they are.
+        </p>
+      </DialogForm>,
+    );
+  return (
+    <span class="buttons end">
+      <ActionButton scope="admin" run={ask}>
+        Use …
+      </ActionButton>
+    </span>
   );
-  return <span class="buttons end"><ActionButton scope="admin" run={ask}>Use …</ActionButton></span>;
 }
 
 function Chosen({ hash }: { hash: string }): JSX.Element {
@@ -72,8 +126,12 @@ function Chosen({ hash }: { hash: string }): JSX.Element {
       {(model) => (
         <>
           <div class="grid two">
-            <Panel title="What it goes by"><Importances importances={model.importances} /></Panel>
-            <Panel title="How good it is"><Evaluation model={model} /></Panel>
+            <Panel title="What it goes by">
+              <Importances importances={model.importances} />
+            </Panel>
+            <Panel title="How good it is">
+              <Evaluation model={model} />
+            </Panel>
           </div>
           <Panel title="How it was made">
             <div class="panel-body stack">
@@ -97,7 +155,9 @@ function AddModel(): JSX.Element {
   };
   return (
     <>
-      <ActionButton scope="admin" run={() => picker.current?.click()}>Add a model</ActionButton>
+      <ActionButton scope="admin" run={() => picker.current?.click()}>
+        Add a model
+      </ActionButton>
       <input
         ref={picker}
         type="file"

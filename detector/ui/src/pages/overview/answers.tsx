@@ -20,7 +20,12 @@ export function Answers({ state, problem }: { state: Status | null; problem: Pro
   );
 }
 
-const SHAPES: Record<Tone, IconName> = { good: "good", warning: "medium", bad: "critical", idle: "idle" };
+const SHAPES: Record<Tone, IconName> = {
+  good: "good",
+  warning: "medium",
+  bad: "critical",
+  idle: "idle",
+};
 
 interface AnswerProps {
   question: string;
@@ -34,7 +39,10 @@ function Answer({ question, answer, tone, href, children }: AnswerProps): JSX.El
   return (
     <section class={`answer tone-${tone}`} aria-label={question}>
       <h2 class="answer-question">{question}</h2>
-      <a class="answer-word" href={href} data-row><Icon name={SHAPES[tone]} />{answer}</a>
+      <a class="answer-word" href={href} data-row>
+        <Icon name={SHAPES[tone]} />
+        {answer}
+      </a>
       <div class="answer-text">{children}</div>
     </section>
   );
@@ -45,7 +53,10 @@ function Blank({ question }: { question: string }): JSX.Element {
     <section class="answer tone-idle" aria-label={question} aria-busy="true">
       <h2 class="answer-question">{question}</h2>
       <span class="answer-word"> </span>
-      <div class="answer-text"><span class="waiting-row" /><span class="waiting-row" /></div>
+      <div class="answer-text">
+        <span class="waiting-row" />
+        <span class="waiting-row" />
+      </div>
     </section>
   );
 }
@@ -66,9 +77,15 @@ function Leaving({ state }: { state: Status | null }): JSX.Element {
       href={to("/alerts", { status: "open" })}
     >
       <p>
-        {open === 0 ? `${plural(last_24h, "alert")} in 24 h, ${count(acknowledged)} acknowledged.` : <Severities counts={by_severity} />}
+        {open === 0 ? (
+          `${plural(last_24h, "alert")} in 24 h, ${count(acknowledged)} acknowledged.`
+        ) : (
+          <Severities counts={by_severity} />
+        )}
       </p>
-      <p>Going out now: <b>{state.capturing ? rate(state.rates.bytes_out) : "not watched"}</b></p>
+      <p>
+        Going out now: <b>{state.capturing ? rate(state.rates.bytes_out) : "not watched"}</b>
+      </p>
     </Answer>
   );
 }
@@ -78,8 +95,13 @@ function Severities({ counts }: { counts: Status["alerts"]["by_severity"] }): JS
   return (
     <span class="severities">
       {present.map((severity) => (
-        <a key={severity} class={`badge severity-${severity}`} href={to("/alerts", { status: "open", severity })}>
-          <Icon name={severity} />{count(counts[severity])} {severity}
+        <a
+          key={severity}
+          class={`badge severity-${severity}`}
+          href={to("/alerts", { status: "open", severity })}
+        >
+          <Icon name={severity} />
+          {count(counts[severity])} {severity}
         </a>
       ))}
     </span>
@@ -92,24 +114,34 @@ function Seeing({ state }: { state: Status | null }): JSX.Element {
   if (!state.capturing) {
     return (
       <Answer question={question} tone="idle" answer="Not watching" href="/live">
-        <p>No interface is watched here. What is shown comes from the store, captures and records.</p>
-        <p>To watch: <code>detector run --interface eth0</code></p>
+        <p>
+          No interface is watched here. What is shown comes from the store, captures and records.
+        </p>
+        <p>
+          To watch: <code>detector run --interface eth0</code>
+        </p>
       </Answer>
     );
   }
   const { coverage, loss, interfaces, flows } = state;
   const lost = loss.filter((one) => one.count > 0);
   const whole = coverage.unaccounted_bytes === 0 && coverage.ratio >= 1;
-  const tone: Tone = whole && lost.length === 0 ? "good" : coverage.ratio < 0.99 ? "bad" : "warning";
+  const tone: Tone =
+    whole && lost.length === 0 ? "good" : coverage.ratio < 0.99 ? "bad" : "warning";
   return (
     <Answer question={question} tone={tone} answer={`${percent(coverage.ratio)} seen`} href="/live">
       <p>
-        {bytes(coverage.seen_bytes)} on {plural(interfaces, "interface")}, {bytes(coverage.unaccounted_bytes)} unaccounted;{" "}
-        {plural(flows, "flow")} now.
+        {bytes(coverage.seen_bytes)} on {plural(interfaces, "interface")},{" "}
+        {bytes(coverage.unaccounted_bytes)} unaccounted; {plural(flows, "flow")} now.
       </p>
       <p>
-        {lost.length === 0 ? "Nothing lost." : (
-          <a href="/settings" title={lost.map((one) => `${one.text}: ${count(one.count)}`).join("\n")}>
+        {lost.length === 0 ? (
+          "Nothing lost."
+        ) : (
+          <a
+            href="/settings"
+            title={lost.map((one) => `${one.text}: ${count(one.count)}`).join("\n")}
+          >
             Lost: {lost.map((one) => `${count(one.count)} ${one.name}`).join(", ")}
           </a>
         )}
@@ -132,9 +164,18 @@ function BlockingAnswer({ state }: { state: Status | null }): JSX.Element {
   }
   const { title, text } = MODE_TEXT[mode];
   return (
-    <Answer question={question} tone={mode === "block" ? "good" : "idle"} answer={title} href="/response">
+    <Answer
+      question={question}
+      tone={mode === "block" ? "good" : "idle"}
+      answer={title}
+      href="/response"
+    >
       <p>{text}</p>
-      <p>{blocks === 0 ? "No block stands." : `${plural(blocks, "block")} ${blocks === 1 ? "stands" : "stand"}.`}</p>
+      <p>
+        {blocks === 0
+          ? "No block stands."
+          : `${plural(blocks, "block")} ${blocks === 1 ? "stands" : "stand"}.`}
+      </p>
     </Answer>
   );
 }

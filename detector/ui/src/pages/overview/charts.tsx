@@ -24,14 +24,17 @@ function useTraffic(secs: number, step: number): Resource<Traffic> {
 
 export function RateChart({ range, state }: { range: Range; state: Status | null }): JSX.Element {
   const traffic = useTraffic(range.secs, range.step);
-  const now = state === null || !state.capturing ? null : (
-    <span class="live-rates">
-      now <b>{rate(state.rates.bytes_out)}</b> out, <b>{rate(state.rates.bytes_in)}</b> in
-    </span>
-  );
+  const now =
+    state === null || !state.capturing ? null : (
+      <span class="live-rates">
+        now <b>{rate(state.rates.bytes_out)}</b> out, <b>{rate(state.rates.bytes_in)}</b> in
+      </span>
+    );
   return (
     <Panel title="Traffic" aside={now} class="chart-panel">
-      <Loaded from={traffic} rows={6}>{(value) => <Rates traffic={value} />}</Loaded>
+      <Loaded from={traffic} rows={6}>
+        {(value) => <Rates traffic={value} />}
+      </Loaded>
     </Panel>
   );
 }
@@ -42,8 +45,18 @@ function Rates({ traffic }: { traffic: Traffic }): JSX.Element {
     return {
       times: points.map((point) => Date.parse(point.time)),
       lines: [
-        { label: "Outbound", tint: "accent", filled: true, values: points.map((p) => p.bytes_out / step_secs) },
-        { label: "Inbound", tint: "second", dashed: true, values: points.map((p) => p.bytes_in / step_secs) },
+        {
+          label: "Outbound",
+          tint: "accent",
+          filled: true,
+          values: points.map((p) => p.bytes_out / step_secs),
+        },
+        {
+          label: "Inbound",
+          tint: "second",
+          dashed: true,
+          values: points.map((p) => p.bytes_in / step_secs),
+        },
       ],
     };
   }, [traffic]);
@@ -60,7 +73,9 @@ export function ProbabilityChart({ range }: { range: Range }): JSX.Element {
       aside={<span class="muted">{secs === DAY_SECS ? "24 h" : "7 d"}</span>}
       class="chart-panel"
     >
-      <Loaded from={traffic} rows={6}>{(value) => <Probabilities traffic={value} />}</Loaded>
+      <Loaded from={traffic} rows={6}>
+        {(value) => <Probabilities traffic={value} />}
+      </Loaded>
     </Panel>
   );
 }
@@ -72,13 +87,30 @@ function Probabilities({ traffic }: { traffic: Traffic }): JSX.Element {
       times: points.map((point) => Date.parse(point.time)),
       lines: [
         { label: "Highest", tint: "alarm", values: points.map((point) => point.probability_max) },
-        { label: "Mean", tint: "accent", dashed: true, values: points.map((point) => point.probability_mean) },
+        {
+          label: "Mean",
+          tint: "accent",
+          dashed: true,
+          values: points.map((point) => point.probability_mean),
+        },
       ],
       scored: points.reduce((sum, point) => sum + point.scored, 0),
     };
   }, [traffic]);
   if (scored === 0) {
-    return <p class="chart-empty">Nothing has been judged in this time: a session is judged from its seventh packet on.</p>;
+    return (
+      <p class="chart-empty">
+        Nothing has been judged in this time: a session is judged from its seventh packet on.
+      </p>
+    );
   }
-  return <TimeChart label="Threat probability over time" times={times} lines={lines} format={score} range={[0, 1]} />;
+  return (
+    <TimeChart
+      label="Threat probability over time"
+      times={times}
+      lines={lines}
+      format={score}
+      range={[0, 1]}
+    />
+  );
 }

@@ -22,10 +22,7 @@ export function Overview(): JSX.Element {
   const range = rangeOf(queried("range") || "24h");
   // One beginning for all that is shown, moved on once a minute.
   const minute = Math.floor(Date.now() / 60_000);
-  const from = useMemo(
-    () => rfc3339(minute * 60_000 - range.secs * 1_000),
-    [minute, range.secs],
-  );
+  const from = useMemo(() => rfc3339(minute * 60_000 - range.secs * 1_000), [minute, range.secs]);
   return (
     <>
       <PageHead title="Overview">
@@ -40,8 +37,16 @@ export function Overview(): JSX.Element {
       <div class="grid two">
         <OpenAlerts />
         <Talks path={`/api/talks${query({ from, limit: 8 })}`} />
-        <Top title="Top talkers" by="sources" path={`/api/top${query({ by: "sources", from, limit: 8 })}`} />
-        <Top title="Top destinations" by="destinations" path={`/api/top${query({ by: "destinations", from, limit: 8 })}`} />
+        <Top
+          title="Top talkers"
+          by="sources"
+          path={`/api/top${query({ by: "sources", from, limit: 8 })}`}
+        />
+        <Top
+          title="Top destinations"
+          by="destinations"
+          path={`/api/top${query({ by: "destinations", from, limit: 8 })}`}
+        />
       </div>
     </>
   );
@@ -51,5 +56,9 @@ function Learning({ state }: { state: Status | null }): JSX.Element {
   const { ready = 0, learning = 0 } = state?.baselines ?? {};
   const words = state?.learning ?? (ready > 0 ? `${plural(ready, "baseline")} ready` : "");
   const title = `What each host usually does: ${ready} known, ${learning} being learned`;
-  return <span class="muted" title={title}>{words}</span>;
+  return (
+    <span class="muted" title={title}>
+      {words}
+    </span>
+  );
 }

@@ -16,14 +16,27 @@ import { bytes, plural } from "../../words/amounts";
 const EVERY_SECS = 30;
 
 export function OpenAlerts(): JSX.Element {
-  const list = useResource<Page<AlertSummary>>("/api/alerts?status=open&limit=6", { on: ["alerts"], everySecs: EVERY_SECS });
+  const list = useResource<Page<AlertSummary>>("/api/alerts?status=open&limit=6", {
+    on: ["alerts"],
+    everySecs: EVERY_SECS,
+  });
   const all = <a href={to("/alerts", { status: "open" })}>All open alerts</a>;
   return (
     <Panel title="Open alerts" aside={all} class="rank-panel">
       <Loaded from={list} rows={6}>
-        {({ items }) => items.length === 0
-          ? <Empty title="Nothing is open"><p>Alerts appear here as they come, with what speaks for them.</p></Empty>
-          : <ul class="alert-briefs">{items.map((alert) => <Brief key={alert.id} alert={alert} />)}</ul>}
+        {({ items }) =>
+          items.length === 0 ? (
+            <Empty title="Nothing is open">
+              <p>Alerts appear here as they come, with what speaks for them.</p>
+            </Empty>
+          ) : (
+            <ul class="alert-briefs">
+              {items.map((alert) => (
+                <Brief key={alert.id} alert={alert} />
+              ))}
+            </ul>
+          )
+        }
       </Loaded>
     </Panel>
   );
@@ -33,7 +46,9 @@ function Brief({ alert }: { alert: AlertSummary }): JSX.Element {
   return (
     <li class="alert-brief" data-row tabIndex={-1}>
       <SeverityBadge severity={alert.severity} />
-      <a data-open class="headline" href={`/alerts/${alert.id}?status=open`}><bdi>{alert.headline}</bdi></a>
+      <a data-open class="headline" href={`/alerts/${alert.id}?status=open`}>
+        <bdi>{alert.headline}</bdi>
+      </a>
       <Time at={alert.time} />
     </li>
   );
@@ -42,8 +57,14 @@ function Brief({ alert }: { alert: AlertSummary }): JSX.Element {
 export function Talks({ path }: { path: string }): JSX.Element {
   const list = useResource<Page<Talk>>(path, { everySecs: EVERY_SECS });
   return (
-    <Panel title="Who sends where" aside={<span class="muted">by bytes out</span>} class="rank-panel">
-      <Loaded from={list} rows={8}>{({ items }) => <TalkBars talks={items} />}</Loaded>
+    <Panel
+      title="Who sends where"
+      aside={<span class="muted">by bytes out</span>}
+      class="rank-panel"
+    >
+      <Loaded from={list} rows={8}>
+        {({ items }) => <TalkBars talks={items} />}
+      </Loaded>
     </Panel>
   );
 }
@@ -59,9 +80,18 @@ export function Top({ title, by, path }: TopProps): JSX.Element {
   return (
     <Panel title={title} aside={<span class="muted">by bytes out</span>} class="rank-panel">
       <Loaded from={list} rows={8}>
-        {({ items }) => items.length === 0
-          ? <Empty title="Nobody yet"><p>{by === "sources" ? "Hosts" : "Destinations"} appear here with the first minute of traffic.</p></Empty>
-          : <RankedBars label={title} bars={items.map(toBar)} />}
+        {({ items }) =>
+          items.length === 0 ? (
+            <Empty title="Nobody yet">
+              <p>
+                {by === "sources" ? "Hosts" : "Destinations"} appear here with the first minute of
+                traffic.
+              </p>
+            </Empty>
+          ) : (
+            <RankedBars label={title} bars={items.map(toBar)} />
+          )
+        }
       </Loaded>
     </Panel>
   );

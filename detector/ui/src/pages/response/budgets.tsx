@@ -17,16 +17,35 @@ export function Budgets(): JSX.Element {
     { title: "Host", cell: (line) => <Address address={line.home} /> },
     { title: "Destination", cell: (line) => <Address address={line.destination} /> },
     { title: "State", cell: (line) => line.state },
-    { title: "Sent of", number: true, cell: (line) => `${bytes(line.charged)} of ${line.limit === null ? "any" : bytes(line.limit)}` },
+    {
+      title: "Sent of",
+      number: true,
+      cell: (line) =>
+        `${bytes(line.charged)} of ${line.limit === null ? "any" : bytes(line.limit)}`,
+    },
     { title: "Held", number: true, wide: true, cell: (line) => <Held line={line} /> },
     { title: "", cell: (line) => <Raise line={line} done={list.reload} /> },
   ];
   return (
     <Panel title="Byte budgets">
       <Loaded from={list} rows={2}>
-        {({ items }) => items.length === 0
-          ? <Empty title="No budgets"><p>With <code>[budget] bytes</code> set, what a host sends to a new place is held there until it is judged.</p></Empty>
-          : <Table label="Byte budgets" columns={columns} rows={items} rowKey={(line) => `${line.home} ${line.destination}`} />}
+        {({ items }) =>
+          items.length === 0 ? (
+            <Empty title="No budgets">
+              <p>
+                With <code>[budget] bytes</code> set, what a host sends to a new place is held there
+                until it is judged.
+              </p>
+            </Empty>
+          ) : (
+            <Table
+              label="Byte budgets"
+              columns={columns}
+              rows={items}
+              rowKey={(line) => `${line.home} ${line.destination}`}
+            />
+          )
+        }
       </Loaded>
     </Panel>
   );
@@ -34,15 +53,28 @@ export function Budgets(): JSX.Element {
 
 function Held({ line }: { line: BudgetLine }): JSX.Element {
   if (line.held_secs === null) return <span class="muted">no</span>;
-  return <span title={`${count(line.held_packets)} packets`}>{bytes(line.held_bytes)} for {duration(line.held_secs)}</span>;
+  return (
+    <span title={`${count(line.held_packets)} packets`}>
+      {bytes(line.held_bytes)} for {duration(line.held_secs)}
+    </span>
+  );
 }
 
 function Raise({ line, done }: { line: BudgetLine; done: () => void }): JSX.Element | null {
   if (line.limit === null) return null;
   const run = async () => {
     await raiseBudget(line.home, line.destination, null);
-    notify({ text: `${line.home} may send ${line.destination} as much as it wants`, undo: () => raiseBudget(line.home, line.destination, line.limit).then(done) });
+    notify({
+      text: `${line.home} may send ${line.destination} as much as it wants`,
+      undo: () => raiseBudget(line.home, line.destination, line.limit).then(done),
+    });
     done();
   };
-  return <span class="buttons end"><ActionButton scope="respond" run={run}>Let go</ActionButton></span>;
+  return (
+    <span class="buttons end">
+      <ActionButton scope="respond" run={run}>
+        Let go
+      </ActionButton>
+    </span>
+  );
 }

@@ -25,11 +25,15 @@ export function ModePanel(): JSX.Element {
           {(value) => (
             <>
               <div class="modes">
-                {MODES.map((mode) => <Choice key={mode} mode={mode} state={value} />)}
+                {MODES.map((mode) => (
+                  <Choice key={mode} mode={mode} state={value} />
+                ))}
               </div>
               <p class="hint">
-                In this mode since <Time at={value.since} />. Blocks that people place hold in every mode.
-                {value.pending !== null && ` Returns to ${value.pending.returns_to} unless it is confirmed.`}
+                In this mode since <Time at={value.since} />. Blocks that people place hold in every
+                mode.
+                {value.pending !== null &&
+                  ` Returns to ${value.pending.returns_to} unless it is confirmed.`}
               </p>
             </>
           )}
@@ -46,7 +50,9 @@ function Choice({ mode, state }: { mode: Mode; state: ModeState }): JSX.Element 
     <div class={current ? "mode current" : "mode"} aria-current={current ? "true" : undefined}>
       <h3>{title}</h3>
       <p class="hint">{text}</p>
-      {current ? <p class="mode-now">Now</p> : (
+      {current ? (
+        <p class="mode-now">Now</p>
+      ) : (
         <ActionButton
           scope="admin"
           look={mode === "block" ? "danger" : "plain"}
@@ -61,8 +67,10 @@ function Choice({ mode, state }: { mode: Mode; state: ModeState }): JSX.Element 
 
 const CONSEQUENCE: Record<Mode, string> = {
   observe: "Blocks that the agent placed are taken off. Alerts are told as before.",
-  simulate: "The agent's blocks are counted and let pass: you see what blocking would have stopped.",
-  block: "From the next alert on, the agent drops what the alert accuses, for a time and never what must not be cut off. What it has simulated until now counts on and becomes real with the next judgement.",
+  simulate:
+    "The agent's blocks are counted and let pass: you see what blocking would have stopped.",
+  block:
+    "From the next alert on, the agent drops what the alert accuses, for a time and never what must not be cut off. What it has simulated until now counts on and becomes real with the next judgement.",
 };
 
 function ModeDialog({ mode, from }: { mode: Mode; from: Mode }): JSX.Element {
@@ -70,12 +78,24 @@ function ModeDialog({ mode, from }: { mode: Mode; from: Mode }): JSX.Element {
   const run = async () => {
     await setMode(mode, trial ? TRIAL_SECS : undefined);
     changed("mode", "blocks");
-    notify({ text: `The mode is ${mode}`, undo: () => setMode(from).then(() => changed("mode", "blocks")) });
+    notify({
+      text: `The mode is ${mode}`,
+      undo: () => setMode(from).then(() => changed("mode", "blocks")),
+    });
   };
   return (
-    <DialogForm title={`Change the mode to ${mode}`} verb={`Change to ${mode}`} danger={mode === "block"} run={run}>
+    <DialogForm
+      title={`Change the mode to ${mode}`}
+      verb={`Change to ${mode}`}
+      danger={mode === "block"}
+      run={run}
+    >
       <p>{CONSEQUENCE[mode]}</p>
-      <Checkbox label={`Return to ${from} after ${TRIAL_SECS} s unless I confirm`} checked={trial} onValue={setTrial} />
+      <Checkbox
+        label={`Return to ${from} after ${TRIAL_SECS} s unless I confirm`}
+        checked={trial}
+        onValue={setTrial}
+      />
     </DialogForm>
   );
 }

@@ -8,7 +8,7 @@ import { ActionButton, Lacking } from "../../parts/action";
 import { BlockList } from "../../parts/blocks";
 import { DialogForm, showDialog } from "../../parts/dialogs";
 import { NewBlock } from "../../parts/newblock";
-import { Empty, Loaded, PageHead, Panel } from "../../parts/panels";
+import { Empty, Loaded, PageHead, Panel, Waiting } from "../../parts/panels";
 import { notify } from "../../parts/toasts";
 import { plural } from "../../words/amounts";
 import { AllowPanel } from "./allow";
@@ -17,20 +17,28 @@ import { Budgets } from "./budgets";
 import { ModePanel } from "./mode";
 
 export function Response(): JSX.Element {
-  const none = status.value !== null && status.value.mode === null;
+  const state = status.value;
   return (
     <>
-      <PageHead title="Response"><Lacking scope="respond" /></PageHead>
-      {none ? (
+      <PageHead title="Response">
+        <Lacking scope="respond" />
+      </PageHead>
+      {state === null && (
+        <section class="panel">
+          <Waiting rows={8} />
+        </section>
+      )}
+      {state !== null && state.mode === null && (
         <section class="panel">
           <Empty title="No agent is running here">
             <p>
-              This store was opened without one, so there is no mode and nothing can be blocked. Start one with{" "}
-              <code>detector run</code>.
+              This store was opened without one, so there is no mode and nothing can be blocked.
+              Start one with <code>detector run</code>.
             </p>
           </Empty>
         </section>
-      ) : (
+      )}
+      {state !== null && state.mode !== null && (
         <>
           <ModePanel />
           <Blocks />
@@ -44,22 +52,35 @@ export function Response(): JSX.Element {
 }
 
 function Blocks(): JSX.Element {
-  const list: Resource<{ items: BlockLine[] }> = useResource("/api/blocks", { on: ["blocks"], everySecs: 5 });
+  const list: Resource<{ items: BlockLine[] }> = useResource("/api/blocks", {
+    on: ["blocks"],
+    everySecs: 5,
+  });
   const blocks = list.value?.items ?? [];
   const tools = (
     <span class="buttons">
       {blocks.length > 1 && (
-        <ActionButton scope="respond" run={() => showDialog(<Flush blocks={blocks} />)}>Release all …</ActionButton>
+        <ActionButton scope="respond" run={() => showDialog(<Flush blocks={blocks} />)}>
+          Release all …
+        </ActionButton>
       )}
-      <ActionButton scope="respond" look="danger" run={() => showDialog(<NewBlock />)}>Block …</ActionButton>
+      <ActionButton scope="respond" look="danger" run={() => showDialog(<NewBlock />)}>
+        Block …
+      </ActionButton>
     </span>
   );
   return (
     <Panel title="Blocks" aside={tools}>
       <Loaded from={list} rows={3}>
-        {({ items }) => items.length === 0
-          ? <Empty title="Nothing is blocked"><p>Block from an alert, from a host's page, or here. Every block ends by itself.</p></Empty>
-          : <BlockList blocks={items} changed={list.reload} />}
+        {({ items }) =>
+          items.length === 0 ? (
+            <Empty title="Nothing is blocked">
+              <p>Block from an alert, from a host's page, or here. Every block ends by itself.</p>
+            </Empty>
+          ) : (
+            <BlockList blocks={items} changed={list.reload} />
+          )
+        }
       </Loaded>
     </Panel>
   );
@@ -72,8 +93,16 @@ function Flush({ blocks }: { blocks: BlockLine[] }): JSX.Element {
     notify({ text: `${plural(blocks.length, "block")} released`, undo: () => placeAll(blocks) });
   };
   return (
-    <DialogForm title="Release all blocks" verb={`Release ${plural(blocks.length, "block")}`} danger run={run}>
-      <p>What these blocks stop passes again at once. The agent leaves what you released alone for a while.</p>
+    <DialogForm
+      title="Release all blocks"
+      verb={`Release ${plural(blocks.length, "block")}`}
+      danger
+      run={run}
+    >
+      <p>
+        What these blocks stop passes again at once. The agent leaves what you released alone for a
+        while.
+      </p>
     </DialogForm>
   );
 }

@@ -16,7 +16,11 @@ export function Preferences(): JSX.Element {
   );
 }
 
-function Chooser<T extends string>({ label, value, choices }: {
+function Chooser<T extends string>({
+  label,
+  value,
+  choices,
+}: {
   label: string;
   value: Signal<T>;
   choices: readonly T[];
@@ -26,7 +30,14 @@ function Chooser<T extends string>({ label, value, choices }: {
       <span class="muted">{label}</span>
       <span class="segmented" role="group" aria-label={label}>
         {choices.map((one) => (
-          <button key={one} type="button" aria-pressed={value.value === one} onClick={() => { value.value = one; }}>
+          <button
+            key={one}
+            type="button"
+            aria-pressed={value.value === one}
+            onClick={() => {
+              value.value = one;
+            }}
+          >
             {one === "utc" ? "UTC" : one}
           </button>
         ))}

@@ -20,12 +20,17 @@ export function Settings(): JSX.Element {
       <PageHead title="Settings and health">
         {state !== null && (
           <span class="muted">
-            version {state.version}, running for {duration(state.uptime_secs)}, since <Time at={state.started} exact />
+            version {state.version}, running for {duration(state.uptime_secs)}, since{" "}
+            <Time at={state.started} exact />
           </span>
         )}
       </PageHead>
       <Doctor />
-      {state === null ? <section class="panel"><Waiting rows={8} /></section> : (
+      {state === null ? (
+        <section class="panel">
+          <Waiting rows={8} />
+        </section>
+      ) : (
         <>
           <div class="grid two">
             <LossPanel state={state} />
@@ -46,23 +51,37 @@ const TONES: Record<Check["state"], Tone> = { ok: "good", warning: "warning", fa
 
 function Doctor(): JSX.Element {
   const doctor = useResource<{ checks: Check[] }>("/api/doctor");
-  const again = <button type="button" class="button" onClick={doctor.reload}>Look again</button>;
+  const again = (
+    <button type="button" class="button" onClick={doctor.reload}>
+      Look again
+    </button>
+  );
   return (
     <Panel title="Doctor" aside={again}>
       <Loaded from={doctor} rows={4}>
-        {({ checks }) => checks.length === 0 ? <Empty title="Nothing to check" /> : (
-          <ul class="checks">
-            {checks.map((check) => (
-              <li key={check.name} class="check" data-row tabIndex={-1}>
-                <StateBadge tone={TONES[check.state]}>{check.state}</StateBadge>
-                <div>
-                  <p><b>{check.name}</b>: <bdi>{check.text}</bdi></p>
-                  {check.remedy !== null && <p class="hint">What helps: <bdi>{check.remedy}</bdi></p>}
-                </div>
-              </li>
-            ))}
-          </ul>
-        )}
+        {({ checks }) =>
+          checks.length === 0 ? (
+            <Empty title="Nothing to check" />
+          ) : (
+            <ul class="checks">
+              {checks.map((check) => (
+                <li key={check.name} class="check" data-row tabIndex={-1}>
+                  <StateBadge tone={TONES[check.state]}>{check.state}</StateBadge>
+                  <div>
+                    <p>
+                      <b>{check.name}</b>: <bdi>{check.text}</bdi>
+                    </p>
+                    {check.remedy !== null && (
+                      <p class="hint">
+                        What helps: <bdi>{check.remedy}</bdi>
+                      </p>
+                    )}
+                  </div>
+                </li>
+              ))}
+            </ul>
+          )
+        }
       </Loaded>
     </Panel>
   );
@@ -71,9 +90,14 @@ function Doctor(): JSX.Element {
 function Configuration(): JSX.Element {
   const config = useResource<Record<string, unknown>>("/api/config");
   return (
-    <Panel title="Configuration in force" aside={<span class="muted">without secrets; it is changed in the file</span>}>
+    <Panel
+      title="Configuration in force"
+      aside={<span class="muted">without secrets; it is changed in the file</span>}
+    >
       <div class="panel-body">
-        <Loaded from={config} rows={8}>{(value) => <Tree value={value} />}</Loaded>
+        <Loaded from={config} rows={8}>
+          {(value) => <Tree value={value} />}
+        </Loaded>
       </div>
     </Panel>
   );

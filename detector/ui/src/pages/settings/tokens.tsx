@@ -23,19 +23,39 @@ export function Tokens(): JSX.Element | null {
 function TokenList(): JSX.Element {
   const list = useResource<Page<Token>>("/api/tokens");
   const columns: Column<Token>[] = [
-    { title: "Name", cell: (token) => <b><bdi>{token.name}</bdi></b> },
+    {
+      title: "Name",
+      cell: (token) => (
+        <b>
+          <bdi>{token.name}</bdi>
+        </b>
+      ),
+    },
     { title: "Scope", cell: (token) => token.scope },
     { title: "Made", wide: true, cell: (token) => <Time at={token.created} /> },
-    { title: "Ends", cell: (token) => (token.expires === null ? "never" : <Time at={token.expires} />) },
+    {
+      title: "Ends",
+      cell: (token) => (token.expires === null ? "never" : <Time at={token.expires} />),
+    },
     { title: "", cell: (token) => <Revoke token={token} done={list.reload} /> },
   ];
-  const add = <ActionButton scope="admin" run={() => showDialog(<Create done={list.reload} />)}>New token …</ActionButton>;
+  const add = (
+    <ActionButton scope="admin" run={() => showDialog(<Create done={list.reload} />)}>
+      New token …
+    </ActionButton>
+  );
   return (
     <Panel title="Tokens" aside={add}>
       <Loaded from={list} rows={2}>
-        {({ items }) => items.length === 0
-          ? <Empty title="No tokens"><p>A token lets a script or a browser in.</p></Empty>
-          : <Table label="Tokens" columns={columns} rows={items} rowKey={(token) => token.id} />}
+        {({ items }) =>
+          items.length === 0 ? (
+            <Empty title="No tokens">
+              <p>A token lets a script or a browser in.</p>
+            </Empty>
+          ) : (
+            <Table label="Tokens" columns={columns} rows={items} rowKey={(token) => token.id} />
+          )
+        }
       </Loaded>
     </Panel>
   );
@@ -47,12 +67,22 @@ function Revoke({ token, done }: { token: Token; done: () => void }): JSX.Elemen
     notify({ text: `${token.name} no longer opens anything` });
     done();
   };
-  const ask = () => showDialog(
-    <DialogForm title="Revoke the token" verb="Revoke for good" danger run={run}>
-      <p>What uses <bdi>{token.name}</bdi> is refused from now on, and browsers that logged in with it are logged out. This cannot be taken back; a new token can be made.</p>
-    </DialogForm>,
+  const ask = () =>
+    showDialog(
+      <DialogForm title="Revoke the token" verb="Revoke for good" danger run={run}>
+        <p>
+          What uses <bdi>{token.name}</bdi> is refused from now on, and browsers that logged in with
+          it are logged out. This cannot be taken back; a new token can be made.
+        </p>
+      </DialogForm>,
+    );
+  return (
+    <span class="buttons end">
+      <ActionButton scope="admin" run={ask} label={`Revoke ${token.name}`}>
+        Revoke …
+      </ActionButton>
+    </span>
   );
-  return <span class="buttons end"><ActionButton scope="admin" run={ask} label={`Revoke ${token.name}`}>Revoke …</ActionButton></span>;
 }
 
 const FOR_GOOD = "";
@@ -75,9 +105,33 @@ function Create({ done }: { done: () => void }): JSX.Element {
   return (
     <DialogForm title="New token" verb="Make" run={run} onProblem={setProblem}>
       <div class="form-grid">
-        <Field label="Name" name="name" value={name} onValue={setName} problem={problem} placeholder="who or what uses it" required />
-        <Select label="Scope" name="scope" value={scope} onValue={setScope} choices={[["read", "read: look"], ["respond", "respond: and act"], ["admin", "admin: everything"]]} />
-        <Select label="Ends after" name="expires_in_secs" value={secs} onValue={setSecs} choices={[[FOR_GOOD, "never"], ...timeChoices(ALLOW_TIMES)]} />
+        <Field
+          label="Name"
+          name="name"
+          value={name}
+          onValue={setName}
+          problem={problem}
+          placeholder="who or what uses it"
+          required
+        />
+        <Select
+          label="Scope"
+          name="scope"
+          value={scope}
+          onValue={setScope}
+          choices={[
+            ["read", "read: look"],
+            ["respond", "respond: and act"],
+            ["admin", "admin: everything"],
+          ]}
+        />
+        <Select
+          label="Ends after"
+          name="expires_in_secs"
+          value={secs}
+          onValue={setSecs}
+          choices={[[FOR_GOOD, "never"], ...timeChoices(ALLOW_TIMES)]}
+        />
       </div>
     </DialogForm>
   );
@@ -99,8 +153,12 @@ function Created({ token }: { token: NewToken }): JSX.Element {
 function Secret({ label, text }: { label: string; text: string }): JSX.Element {
   return (
     <div class="secret">
-      <pre class="command" aria-label={label}>{text}</pre>
-      <button type="button" class="button" onClick={() => void copy(text, "it")}>Copy</button>
+      <pre class="command" aria-label={label}>
+        {text}
+      </pre>
+      <button type="button" class="button" onClick={() => void copy(text, "it")}>
+        Copy
+      </button>
     </div>
   );
 }
