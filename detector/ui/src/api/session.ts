@@ -1,0 +1,48 @@
+// Who is looking, and what they may do.
+import { computed, signal } from "@preact/signals";
+import { csrf, get, loginWanted, post, request } from "./request";
+
+export type Scope = "read" | "respond" | "admin";
+
+export interface Session {
+  authenticated: boolean;
+  name: string | null;
+  scopes: Scope[];
+  csrf: string | null;
+  loopback: boolean;
+}
+
+export const session = signal<Session | null>(null);
+
+export const scopes = computed(() => new Set<Scope>(session.value?.scopes ?? []));
+
+const may = (scope: Scope): boolean => scopes.value.has(scope);
+
+/** Why something cannot be done, or null where it can. */
+export function lacking(scope: Scope): string | null {
+  if (may(scope)) return null;
+  if (session.value?.authenticated === true) {
+    return `This needs the scope “${scope}”; your login has ${[...scopes.value].join(", ")}.`;
+  }
+  return `This needs a login with the scope “${scope}”.`;
+}
+
+export async function loadSession(): Promise<void> {
+  accept(await get<Session>("/api/session"));
+}
+
+/** A one-time code from a login link, or a token. */
+export async function login(secret: { code: string } | { token: string }): Promise<void> {
+  accept(await post<Session>("/api/session", secret));
+  loginWanted.value = false;
+}
+
+export async function logout(): Promise<void> {
+  await request("DELETE", "/api/session");
+  await loadSession();
+}
+
+function accept(answer: Session): void {
+  csrf.value = answer.csrf;
+  session.value = answer;
+}

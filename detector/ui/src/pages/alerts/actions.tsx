@@ -1,0 +1,105 @@
+// What can be done about an alert. Each button says what will happen and for how long, and what is
+// done can be taken back.
+import type { JSX } from "preact";
+import { alertPath, changeAlerts, releaseAlert, replay, type AlertDetail } from "../../api/alerts";
+import { changed as tell, status } from "../../api/events";
+import { ActionButton, Lacking } from "../../parts/action";
+import { showDialog } from "../../parts/dialogs";
+import { notify } from "../../parts/toasts";
+import { score } from "../../words/amounts";
+import { BenignDialog } from "./benign";
+import { BlockDialog } from "./block";
+import { restore } from "./list";
+
+interface Props {
+  alert: AlertDetail;
+  changed: () => void;
+}
+
+const NO_AGENT = "No agent is running here: nothing can be blocked. Start one with detector run.";
+
+export function Actions({ alert, changed }: Props): JSX.Element {
+  const noAgent = status.value !== null && status.value.mode === null ? NO_AGENT : null;
+  return (
+    <footer class="alert-actions">
+      <Lacking scope="respond" />
+      <div class="buttons">
+        <StatusButtons alert={alert} changed={changed} />
+        <ActionButton
+          scope="respond"
+          run={() => showDialog(<BenignDialog alert={alert} changed={changed} />)}
+        >
+          Benign …
+        </ActionButton>
+        <ActionButton
+          scope="respond"
+          look="danger"
+          unless={noAgent}
+          run={() => showDialog(<BlockDialog alert={alert} changed={changed} />)}
+        >
+          Block …
+        </ActionButton>
+        {alert.blocks.length > 0 && (
+          <ActionButton scope="respond" unless={noAgent} run={() => release(alert, changed)}>
+            Release
+          </ActionButton>
+        )}
+        <ActionButton scope="read" run={() => recompute(alert)}>
+          Replay
+        </ActionButton>
+        <a
+          class="button"
+          href={`${alertPath(alert.id)}/evidence`}
+          download={`alert-${alert.id}.json`}
+        >
+          Download evidence
+        </a>
+      </div>
+    </footer>
+  );
+}
+
+function StatusButtons({ alert, changed }: Props): JSX.Element {
+  const change = (what: "acknowledge" | "close" | "reopen", word: string) => async () => {
+    await changeAlerts(what, [alert.id]);
+    notify({ text: `The alert is ${word}`, undo: () => restore([alert]).then(changed) });
+    changed();
+  };
+  if (alert.status === "closed") {
+    return (
+      <ActionButton scope="respond" run={change("reopen", "open again")}>
+        Reopen
+      </ActionButton>
+    );
+  }
+  return (
+    <>
+      {alert.status === "open" && (
+        <ActionButton scope="respond" look="primary" run={change("acknowledge", "acknowledged")}>
+          Acknowledge
+        </ActionButton>
+      )}
+      <ActionButton scope="respond" run={change("close", "closed")}>
+        Close
+      </ActionButton>
+    </>
+  );
+}
+
+async function release(alert: AlertDetail, changed: () => void): Promise<void> {
+  await releaseAlert(alert.id);
+  tell("blocks");
+  notify({ text: "Released: what was blocked for this alert passes again" });
+  changed();
+}
+
+async function recompute(alert: AlertDetail): Promise<void> {
+  const answer = await replay(alert.id);
+  const verdict = answer.identical
+    ? "the same score, bit for bit"
+    : "another score than was stored";
+  notify({
+    text: `Replayed: ${score(answer.score)}, ${verdict}. ${answer.text}`,
+    tone: answer.identical ? "plain" : "bad",
+  });
+}

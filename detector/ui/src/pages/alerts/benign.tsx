@@ -1,0 +1,83 @@
+// Says that an alert was none: for how much and how long, as an exception that ends by itself.
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import { BENIGN_SCOPES, markBenign, type AlertDetail, type BenignWish } from "../../api/alerts";
+import { changed as tell } from "../../api/events";
+import { disallow } from "../../api/response";
+import { endpoint } from "../../parts/address";
+import { DialogForm } from "../../parts/dialogs";
+import { Field, Select, timeChoices } from "../../parts/fields";
+import { notify } from "../../parts/toasts";
+import { ALLOW_TIMES } from "../../words/names";
+import { restore } from "./list";
+
+const DEFAULT_SECS = 2_592_000;
+
+export function BenignDialog({
+  alert,
+  changed,
+}: {
+  alert: AlertDetail;
+  changed: () => void;
+}): JSX.Element {
+  const name = alert.domain ?? alert.dst_name;
+  const [scope, setScope] = useState<BenignWish["scope"]>("pair");
+  const [secs, setSecs] = useState(String(DEFAULT_SECS));
+  const [note, setNote] = useState("");
+  const time = ALLOW_TIMES.find(([one]) => String(one) === secs)?.[1] ?? `${secs} s`;
+  const words: Record<BenignWish["scope"], string> = {
+    pair: `what ${alert.src} sends to ${alert.dst}`,
+    service: `what anybody sends to ${endpoint(alert.dst, alert.dst_port)}`,
+    destination: `what anybody sends to ${alert.dst}`,
+    name: `what anybody sends to ${name ?? "a name"}`,
+  };
+  const run = async () => {
+    const answer = await markBenign(alert.id, {
+      scope,
+      ttl_secs: Number(secs),
+      note: note.trim() === "" ? undefined : note.trim(),
+    });
+    tell("allow", "alerts");
+    notify({
+      text: answer.text,
+      undo: () => takeBack(alert, answer.allow?.id ?? null).then(changed),
+    });
+    changed();
+  };
+  const scopes = BENIGN_SCOPES.filter((one) => one !== "name" || name !== null);
+  return (
+    <DialogForm title="Benign" verb={`Allow for ${time}`} run={run}>
+      <Select
+        label="What is ordinary"
+        name="scope"
+        value={scope}
+        onValue={(value) => setScope(value as BenignWish["scope"])}
+        choices={scopes.map((one) => [one, words[one]])}
+      />
+      <Select
+        label="For how long"
+        name="ttl_secs"
+        value={secs}
+        onValue={setSecs}
+        choices={timeChoices(ALLOW_TIMES)}
+      />
+      <Field
+        label="Why (optional)"
+        name="note"
+        value={note}
+        onValue={setNote}
+        placeholder="The nightly backup"
+      />
+      <p>
+        The alert is closed. For {time}, <bdi>{words[scope]}</bdi> raises no alert and is not
+        blocked. Its vector is kept as a sample of ordinary traffic, to train the next model with.
+      </p>
+    </DialogForm>
+  );
+}
+
+async function takeBack(alert: AlertDetail, entry: string | null): Promise<void> {
+  if (entry !== null) await disallow(entry);
+  await restore([alert]);
+  tell("allow", "alerts");
+}

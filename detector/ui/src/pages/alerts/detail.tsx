@@ -1,0 +1,197 @@
+// One alert: first a sentence, then what it rests on, and always at hand what can be done about it.
+import type { ComponentChildren, JSX } from "preact";
+import { alertPath, type AlertDetail } from "../../api/alerts";
+import { useResource } from "../../api/resource";
+import { place } from "../../navigation";
+import { Address, Name } from "../../parts/address";
+import { SeverityBadge, StatusBadge } from "../../parts/badges";
+import { BlockList } from "../../parts/blocks";
+import { Deliveries } from "../../parts/deliveries";
+import { Icon } from "../../parts/icons";
+import { Loaded, Panel } from "../../parts/panels";
+import { Time } from "../../parts/time";
+import { bytes, count, duration, score } from "../../words/amounts";
+import { ACTION_TEXT } from "../../words/names";
+import { Actions } from "./actions";
+import { Heads, Reasons, Timeline, Vector } from "./evidence";
+import { Notes, Related } from "./notes";
+
+export function Detail({ id, changed }: { id: string; changed: () => void }): JSX.Element {
+  const detail = useResource<AlertDetail>(alertPath(id), {
+    on: ["alerts", "blocks", "deliveries"],
+  });
+  const after = () => {
+    detail.reload();
+    changed();
+  };
+  const search = place.value.query.toString();
+  return (
+    <article class="alert-detail" aria-label="The selected alert">
+      <a
+        class="quiet back"
+        href={search === "" ? "/alerts" : `/alerts?${search}`}
+        title="Back to the list (Esc)"
+      >
+        <Icon name="close" /> Close
+      </a>
+      <Loaded from={detail} rows={12}>
+        {(alert) => (
+          <>
+            <Sentence alert={alert} />
+            <Evidence alert={alert} changed={after} />
+            <Actions alert={alert} changed={after} />
+          </>
+        )}
+      </Loaded>
+    </article>
+  );
+}
+
+function Sentence({ alert }: { alert: AlertDetail }): JSX.Element {
+  return (
+    <header class="sentence">
+      <h2>
+        <bdi>{alert.headline}</bdi>
+      </h2>
+      <p class="sentence-facts">
+        <SeverityBadge severity={alert.severity} />
+        <StatusBadge status={alert.status} resolution={alert.resolution} />
+        <span>
+          score <b>{score(alert.score)}</b> of {score(alert.threshold)} needed
+        </span>
+        <span>
+          {alert.technique_name}
+          {alert.attack_id !== null && <> (ATT&amp;CK {alert.attack_id})</>}
+        </span>
+        <Time at={alert.time} />
+      </p>
+      <p>
+        <b>{ACTION_TEXT[alert.action] ?? alert.action}.</b>{" "}
+        {alert.action_note !== null && <bdi>{alert.action_note}. </bdi>}
+        {leaked(alert)}
+      </p>
+    </header>
+  );
+}
+
+function leaked(alert: AlertDetail): string {
+  const before = alert.bytes_leaked_before_block;
+  if (before !== null) return `${bytes(before)} had left before it was blocked.`;
+  return `${bytes(alert.bytes_leaked)} left.`;
+}
+
+function Evidence({ alert, changed }: { alert: AlertDetail; changed: () => void }): JSX.Element {
+  return (
+    <>
+      <Reasons alert={alert} />
+      <Panel title="Timeline">
+        <Timeline moments={alert.timeline} />
+      </Panel>
+      <Panel title="Who and what">
+        <Facts alert={alert} />
+      </Panel>
+      {alert.blocks.length > 0 && (
+        <Panel title="Blocks">
+          <BlockList blocks={alert.blocks} changed={changed} />
+        </Panel>
+      )}
+      {alert.heads.length > 0 && (
+        <Panel title="First bytes">
+          <Heads heads={alert.heads} />
+        </Panel>
+      )}
+      <Panel title="Notes">
+        <Notes alert={alert} changed={changed} />
+      </Panel>
+      {alert.related.length > 0 && (
+        <Panel title="Related alerts">
+          <Related alerts={alert.related} />
+        </Panel>
+      )}
+      {alert.deliveries.length > 0 && (
+        <Panel title="Messages">
+          <Deliveries deliveries={alert.deliveries} />
+        </Panel>
+      )}
+      {alert.vector.length > 0 && <Vector columns={alert.vector} />}
+    </>
+  );
+}
+
+function Facts({ alert }: { alert: AlertDetail }): JSX.Element {
+  return (
+    <dl class="facts panel-body">
+      <Fact name="Source">
+        <Address address={alert.src} port={alert.src_port} />
+      </Fact>
+      <Fact name="Destination">
+        <Address address={alert.dst} port={alert.dst_port} />
+      </Fact>
+      <Fact name="Protocol">{alert.protocol}</Fact>
+      {alert.dst_name !== null && (
+        <Fact name="Destination's name">
+          <Name text={alert.dst_name} whole />
+        </Fact>
+      )}
+      {alert.domain !== null && (
+        <Fact name="Domain">
+          <Name text={alert.domain} whole />
+        </Fact>
+      )}
+      <Fact name="Opened by">
+        <bdi>{alert.initiator}</bdi>
+      </Fact>
+      <Fact name="Sent">
+        {bytes(alert.bytes_out)} in {count(alert.packets_out)} packets
+      </Fact>
+      <Fact name="Received">
+        {bytes(alert.bytes_in)} in {count(alert.packets_in)} packets
+      </Fact>
+      <Fact name="First seen">
+        <Time at={alert.first_seen} exact />
+      </Fact>
+      {alert.seconds_to_detect !== null && (
+        <Fact name="Found after">{duration(alert.seconds_to_detect)}</Fact>
+      )}
+      <Fact name="Origin">
+        {alert.capture === null ? (
+          alert.origin
+        ) : (
+          <a href={`/alerts?capture=${alert.capture}`}>capture {alert.capture}</a>
+        )}
+      </Fact>
+      {alert.community_id !== null && (
+        <Fact name="Community id">
+          <span class="mono">{alert.community_id}</span>
+        </Fact>
+      )}
+      {alert.ja4 !== null && (
+        <Fact name="JA4">
+          <span class="mono">{alert.ja4}</span>
+        </Fact>
+      )}
+      {alert.model !== null && (
+        <Fact name="Model">
+          {alert.model} <span class="mono muted">{alert.model_hash}</span>
+        </Fact>
+      )}
+      {alert.config_hash !== null && (
+        <Fact name="Configuration">
+          <span class="mono">{alert.config_hash}</span>
+        </Fact>
+      )}
+      <Fact name="Alert">
+        <span class="mono">{alert.id}</span>, revision {alert.revision}
+      </Fact>
+    </dl>
+  );
+}
+
+function Fact({ name, children }: { name: string; children: ComponentChildren }): JSX.Element {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}

@@ -1,0 +1,206 @@
+// One capture: what it is, how far it has come, what was found in it by which model.
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import {
+  analyseAgain,
+  cancelCapture,
+  deleteCapture,
+  type Analysis,
+  type Capture,
+} from "../../api/captures";
+import type { Model } from "../../api/models";
+import { to } from "../../navigation";
+import { ActionButton } from "../../parts/action";
+import { StateBadge, type Tone } from "../../parts/badges";
+import { Track } from "../../parts/bars";
+import { DialogForm, showDialog } from "../../parts/dialogs";
+import { Select } from "../../parts/fields";
+import { Time } from "../../parts/time";
+import { notify } from "../../parts/toasts";
+import { bytes, count, duration, percent, plural } from "../../words/amounts";
+
+const TONES: Record<Capture["state"], Tone> = {
+  uploading: "idle",
+  queued: "idle",
+  analysing: "idle",
+  done: "good",
+  failed: "bad",
+  cancelled: "warning",
+};
+
+interface Props {
+  capture: Capture;
+  models: Model[];
+  changed: () => void;
+}
+
+export function CaptureRow({ capture, models, changed }: Props): JSX.Element {
+  const { id, name, state, progress, error } = capture;
+  const busy = state === "uploading" || state === "queued" || state === "analysing";
+  return (
+    <li class="capture" data-row tabIndex={-1}>
+      <div class="capture-head">
+        <bdi class="capture-name">{name}</bdi>
+        <StateBadge tone={TONES[state]}>
+          {busy && state !== "queued" ? `${state} ${percent(progress)}` : state}
+        </StateBadge>
+      </div>
+      {busy && (
+        <div
+          role="progressbar"
+          aria-label={`Analysis of ${name}`}
+          aria-valuemin={0}
+          aria-valuemax={100}
+          aria-valuenow={Math.floor(progress * 100)}
+        >
+          <Track share={progress} />
+        </div>
+      )}
+      {error !== null && (
+        <p class="problem">
+          <bdi>{error}</bdi>
+        </p>
+      )}
+      <p class="hint">
+        number {id}, {bytes(capture.bytes)}, handed in <Time at={capture.uploaded} />
+        {capture.packets > 0 && (
+          <>
+            ; {plural(capture.packets, "packet")}, {plural(capture.flows, "flow")}
+          </>
+        )}
+        {capture.first_packet !== null && (
+          <>
+            , from <Time at={capture.first_packet} exact />
+          </>
+        )}
+        {capture.last_packet !== null && (
+          <>
+            {" "}
+            to <Time at={capture.last_packet} exact />
+          </>
+        )}
+      </p>
+      {capture.analyses.length > 0 && <Analyses capture={capture} />}
+      <Buttons capture={capture} models={models} changed={changed} busy={busy} />
+    </li>
+  );
+}
+
+function Analyses({ capture }: { capture: Capture }): JSX.Element {
+  return (
+    <ul class="analyses">
+      {capture.analyses.map((analysis) => (
+        <li key={analysis.id}>
+          <Found analysis={analysis} capture={capture.id} />
+          <span class="muted">
+            {" "}
+            by model <span class="mono">{analysis.model}</span>, <Time at={analysis.started} />
+            {analysis.seconds !== null &&
+              ` in ${analysis.seconds < 10 ? `${analysis.seconds.toFixed(1)} s` : duration(analysis.seconds)}`}
+          </span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function Found({ analysis, capture }: { analysis: Analysis; capture: number }): JSX.Element {
+  if (analysis.error !== null)
+    return (
+      <span class="problem">
+        <bdi>{analysis.error}</bdi>
+      </span>
+    );
+  if (analysis.alerts === 0) return <span>no alert in {count(analysis.flows)} flows</span>;
+  return (
+    <a data-open href={to("/alerts", { capture })}>
+      {plural(analysis.alerts, "alert")}
+    </a>
+  );
+}
+
+function Buttons({ capture, models, changed, busy }: Props & { busy: boolean }): JSX.Element {
+  const { id, name, state } = capture;
+  const cancel = async () => {
+    await cancelCapture(id);
+    notify({ text: `${name} is not analysed further` });
+    changed();
+  };
+  return (
+    <div class="buttons">
+      {busy ? (
+        <ActionButton scope="respond" run={cancel}>
+          Cancel
+        </ActionButton>
+      ) : (
+        <ActionButton
+          scope="respond"
+          run={() =>
+            showDialog(<AgainDialog capture={capture} models={models} changed={changed} />)
+          }
+        >
+          Analyse again …
+        </ActionButton>
+      )}
+      {state === "done" && (
+        <>
+          <a class="button" href={to("/alerts", { capture: id })}>
+            Its alerts
+          </a>
+          <a class="button" href={`/api/captures/${id}/features`} download={`${name}.csv`}>
+            Features (CSV)
+          </a>
+        </>
+      )}
+      {!busy && (
+        <ActionButton
+          scope="respond"
+          look="danger"
+          run={() => showDialog(<DeleteDialog capture={capture} changed={changed} />)}
+        >
+          Delete …
+        </ActionButton>
+      )}
+    </div>
+  );
+}
+
+function AgainDialog({ capture, models, changed }: Props): JSX.Element {
+  const [model, setModel] = useState(models.find((one) => one.active)?.hash ?? "");
+  const run = async () => {
+    await analyseAgain(capture.id, model === "" ? undefined : model);
+    notify({ text: `${capture.name} is analysed again` });
+    changed();
+  };
+  return (
+    <DialogForm title="Analyse again" verb="Analyse" run={run}>
+      <Select
+        label="With the model"
+        name="model"
+        value={model}
+        onValue={setModel}
+        choices={models.map((one) => [
+          one.hash,
+          `${one.name} ${one.hash}${one.active ? " (active)" : ""}`,
+        ])}
+      />
+      <p>The earlier results stay; the new ones stand beside them.</p>
+    </DialogForm>
+  );
+}
+
+function DeleteDialog({ capture, changed }: Omit<Props, "models">): JSX.Element {
+  const run = async () => {
+    await deleteCapture(capture.id);
+    notify({ text: `${capture.name} is deleted` });
+    changed();
+  };
+  return (
+    <DialogForm title="Delete the capture" verb="Delete for good" danger run={run}>
+      <p>
+        <bdi>{capture.name}</bdi> ({bytes(capture.bytes)}) is removed from the disk. This cannot be
+        taken back: keep the file elsewhere if you may need it.
+      </p>
+    </DialogForm>
+  );
+}

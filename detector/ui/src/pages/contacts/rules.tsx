@@ -1,0 +1,229 @@
+// Rules: which alerts are told to which group by which channel, and how often.
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import type { Channel, Group, Rule } from "../../api/people";
+import type { Page, Problem } from "../../api/request";
+import { useResource } from "../../api/resource";
+import { ActionButton } from "../../parts/action";
+import { StateBadge } from "../../parts/badges";
+import { DialogForm, showDialog } from "../../parts/dialogs";
+import { Checkbox, Field, Select, wordsOf, type Choice } from "../../parts/fields";
+import { Empty, Loaded } from "../../parts/panels";
+import { Table, type Column } from "../../parts/tables";
+import { duration } from "../../words/amounts";
+import { SEVERITIES, TECHNIQUES } from "../../words/names";
+import { EntryButtons, save, useEntries } from "./entries";
+
+export function Rules(): JSX.Element {
+  const rules = useEntries<Rule>("rules");
+  const groups = useEntries<Group>("groups").value?.items ?? [];
+  const channels = useResource<Page<Channel>>("/api/channels").value?.items ?? [];
+  const names = new Map(groups.map((group) => [group.id, group.name]));
+  const form = (rule: Rule | null) =>
+    showDialog(<Form rule={rule} groups={groups} channels={channels} />);
+  const columns: Column<Rule>[] = [
+    {
+      title: "Rule",
+      cell: (one) => (
+        <>
+          <b>
+            <bdi>{one.name}</bdi>
+          </b>
+          <p class="hint">{inWords(one)}</p>
+        </>
+      ),
+    },
+    {
+      title: "State",
+      cell: (one) => (
+        <StateBadge tone={one.enabled ? "good" : "idle"}>{one.enabled ? "on" : "off"}</StateBadge>
+      ),
+    },
+    {
+      title: "Told",
+      cell: (one) => (
+        <>
+          <bdi>{one.group === null ? "nobody by name" : (names.get(one.group) ?? one.group)}</bdi>
+          <p class="hint">by {one.channel}</p>
+        </>
+      ),
+    },
+    {
+      title: "",
+      cell: (one) => (
+        <EntryButtons kind="rules" entry={one} name={one.name} edit={() => form(one)} />
+      ),
+    },
+  ];
+  return (
+    <>
+      <div class="toolbar">
+        <ActionButton scope="admin" look="primary" run={() => form(null)}>
+          Add a rule
+        </ActionButton>
+      </div>
+      <section class="panel">
+        <Loaded from={rules} rows={3}>
+          {({ items }) =>
+            items.length === 0 ? (
+              <Empty title="No rules yet">
+                <p>
+                  Without a rule nobody is told. Add one: from which severity on, whom, and by which
+                  channel.
+                </p>
+              </Empty>
+            ) : (
+              <Table label="Rules" columns={columns} rows={items} rowKey={(one) => one.id} />
+            )
+          }
+        </Loaded>
+      </section>
+    </>
+  );
+}
+
+function inWords(rule: Rule): string {
+  const techniques = rule.techniques.map((one) => TECHNIQUES[one] ?? one).join(", ");
+  const parts = [
+    `${rule.min_severity} and above`,
+    techniques === "" ? "any technique" : techniques,
+    rule.host === null ? "any host" : `hosts in ${rule.host}`,
+    rule.digest_secs > 0 ? `gathered over ${duration(rule.digest_secs)}` : "at once",
+    rule.repeat_secs > 0 ? `again after ${duration(rule.repeat_secs)}` : "once",
+  ];
+  return parts.join("; ");
+}
+
+interface FormProps {
+  rule: Rule | null;
+  groups: Group[];
+  channels: Channel[];
+}
+
+const NOBODY = "";
+
+function Form({ rule, groups, channels }: FormProps): JSX.Element {
+  const [values, setValues] = useState({
+    name: rule?.name ?? "",
+    group: String(rule?.group ?? groups[0]?.id ?? NOBODY),
+    channel: rule?.channel ?? channels[0]?.name ?? "",
+    severity: rule?.min_severity ?? "high",
+    host: rule?.host ?? "",
+    digest: String(rule?.digest_secs ?? 0),
+    repeat: String(rule?.repeat_secs ?? 3_600),
+  });
+  const [enabled, setEnabled] = useState(rule?.enabled ?? true);
+  const [techniques, setTechniques] = useState<string[]>(rule?.techniques ?? []);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const set = (key: keyof typeof values) => (value: string) =>
+    setValues((last) => ({ ...last, [key]: value }));
+  const run = () =>
+    save<Rule>(
+      "rules",
+      {
+        name: values.name.trim(),
+        enabled,
+        group: values.group === NOBODY ? null : Number(values.group),
+        channel: values.channel,
+        min_severity: values.severity,
+        techniques,
+        host: values.host.trim() === "" ? null : values.host.trim(),
+        digest_secs: Number(values.digest),
+        repeat_secs: Number(values.repeat),
+      },
+      rule?.id ?? null,
+    );
+  return (
+    <DialogForm
+      title={rule === null ? "Add a rule" : "Change the rule"}
+      verb="Save"
+      run={run}
+      onProblem={setProblem}
+    >
+      <div class="form-grid">
+        <Field
+          label="Name"
+          name="name"
+          value={values.name}
+          onValue={set("name")}
+          problem={problem}
+          required
+        />
+        <Select
+          label="From severity"
+          name="min_severity"
+          value={values.severity}
+          onValue={set("severity")}
+          choices={wordsOf(SEVERITIES)}
+          problem={problem}
+        />
+        <Select
+          label="Group"
+          name="group"
+          value={values.group}
+          onValue={set("group")}
+          choices={groupChoices(groups)}
+          problem={problem}
+        />
+        <Select
+          label="Channel"
+          name="channel"
+          value={values.channel}
+          onValue={set("channel")}
+          choices={channelChoices(channels)}
+          problem={problem}
+        />
+        <Field
+          label="Hosts (optional)"
+          name="host"
+          value={values.host}
+          onValue={set("host")}
+          problem={problem}
+          placeholder="10.0.4.0/24"
+        />
+        <Field
+          label="Gather over, seconds"
+          name="digest_secs"
+          type="number"
+          value={values.digest}
+          onValue={set("digest")}
+          problem={problem}
+          hint="0: at once"
+        />
+        <Field
+          label="Again after, seconds"
+          name="repeat_secs"
+          type="number"
+          value={values.repeat}
+          onValue={set("repeat")}
+          problem={problem}
+          hint="0: once"
+        />
+      </div>
+      <fieldset class="choices">
+        <legend>Techniques (none: any)</legend>
+        {Object.entries(TECHNIQUES).map(([key, text]) => (
+          <Checkbox
+            key={key}
+            label={text}
+            checked={techniques.includes(key)}
+            onValue={(on) =>
+              setTechniques(on ? [...techniques, key] : techniques.filter((one) => one !== key))
+            }
+          />
+        ))}
+      </fieldset>
+      <Checkbox label="In force" checked={enabled} onValue={setEnabled} />
+    </DialogForm>
+  );
+}
+
+const groupChoices = (groups: Group[]): Choice[] => [
+  [NOBODY, "nobody by name (the channel's own target)"],
+  ...groups.map((one): Choice => [String(one.id), one.name]),
+];
+
+const channelChoices = (channels: Channel[]): Choice[] =>
+  channels.length === 0
+    ? [["", "no channel is configured"]]
+    : channels.map((one) => [one.name, `${one.name} (${one.kind})`]);

@@ -1,0 +1,214 @@
+// Everything about one address: what it usually does, what it sends and to whom, its alerts, and
+// whether it is blocked.
+import type { JSX } from "preact";
+import { useMemo } from "preact/hooks";
+import { status } from "../api/events";
+import { query } from "../api/request";
+import { useResource } from "../api/resource";
+import type { Explanation } from "../api/response";
+import type { HostDetail } from "../api/traffic";
+import { queried, to } from "../navigation";
+import { ActionButton } from "../parts/action";
+import { copy } from "../parts/address";
+import { BlockList } from "../parts/blocks";
+import { showDialog } from "../parts/dialogs";
+import { Icon } from "../parts/icons";
+import { Empty, Failure, Loaded, PageHead, Panel, Waiting } from "../parts/panels";
+import { NewBlock } from "../parts/newblock";
+import { rangeOf, RangeLinks, type Range } from "../parts/ranges";
+import { TalkBars } from "../parts/talks";
+import { Time } from "../parts/time";
+import { TimeChart } from "../parts/timechart";
+import { bytes, plural, rate } from "../words/amounts";
+import { rfc3339 } from "../words/times";
+import { Related } from "./alerts/notes";
+import { Habits } from "./hosts";
+
+export function HostPage({ address }: { address: string }): JSX.Element {
+  const range = rangeOf(queried("range"));
+  const minute = Math.floor(Date.now() / 60_000);
+  const from = rfc3339(minute * 60_000 - range.secs * 1_000);
+  const host = useResource<HostDetail>(
+    `/api/hosts/${encodeURIComponent(address)}${query({ from })}`,
+    { on: ["alerts"] },
+  );
+  return (
+    <>
+      <PageHead title={<Title address={address} />}>
+        <RangeLinks current={range.name} />
+        <BlockHost address={address} home={host.value?.home ?? false} />
+      </PageHead>
+      {host.problem !== null ? (
+        <Failure problem={host.problem} retry={host.reload} />
+      ) : (
+        <>
+          <section class="panel host-facts">
+            {host.value === null ? <Waiting rows={1} /> : <Facts host={host.value} />}
+          </section>
+          <Panel title="Traffic" class="chart-panel">
+            <Loaded from={host} rows={6}>
+              {(value) => <History host={value} range={range} />}
+            </Loaded>
+          </Panel>
+          <div class="grid two">
+            <Panel
+              title="Who it talks to"
+              aside={<a href={to("/flows", { address })}>Its flows</a>}
+            >
+              <Loaded from={host}>{(value) => <TalkBars talks={value.peers} />}</Loaded>
+            </Panel>
+            <Panel title="Alerts" aside={<a href={to("/alerts", { address })}>All its alerts</a>}>
+              <Loaded from={host}>
+                {(value) =>
+                  value.alerts.length === 0 ? (
+                    <Empty title="No alert names this address" />
+                  ) : (
+                    <Related alerts={value.alerts} />
+                  )
+                }
+              </Loaded>
+            </Panel>
+          </div>
+          <Blocked address={address} />
+        </>
+      )}
+    </>
+  );
+}
+
+function Title({ address }: { address: string }): JSX.Element {
+  return (
+    <span class="host-title">
+      <bdi class="mono">{address}</bdi>
+      <button
+        type="button"
+        class="quiet"
+        aria-label={`Copy ${address}`}
+        onClick={() => void copy(address)}
+      >
+        <Icon name="copy" />
+      </button>
+    </span>
+  );
+}
+
+function Facts({ host }: { host: HostDetail }): JSX.Element {
+  const { baseline } = host;
+  return (
+    <dl class="facts panel-body">
+      <div>
+        <dt>Where</dt>
+        <dd>{host.home ? "at home" : "outside"}</dd>
+      </div>
+      <div>
+        <dt>Habits</dt>
+        <dd>
+          <Habits baseline={baseline} />
+        </dd>
+      </div>
+      <div>
+        <dt>Known receivers</dt>
+        <dd>
+          {baseline.receivers} in {plural(baseline.days_seen, "day")}
+        </dd>
+      </div>
+      <div>
+        <dt>Sent</dt>
+        <dd>{bytes(host.bytes_out)}</dd>
+      </div>
+      <div>
+        <dt>Received</dt>
+        <dd>{bytes(host.bytes_in)}</dd>
+      </div>
+      <div>
+        <dt>Open alerts</dt>
+        <dd>{host.alerts_open}</dd>
+      </div>
+      <div>
+        <dt>Last seen</dt>
+        <dd>
+          <Time at={host.last_seen} />
+        </dd>
+      </div>
+    </dl>
+  );
+}
+
+function History({ host, range }: { host: HostDetail; range: Range }): JSX.Element {
+  const { times, lines } = useMemo(() => {
+    const at = host.points.map((point) => Date.parse(point.time));
+    // The answer names no step: it is what lies between two points.
+    const secs = at.length > 1 ? (at[1]! - at[0]!) / 1_000 : range.step;
+    return {
+      times: at,
+      lines: [
+        {
+          label: "Outbound",
+          tint: "accent",
+          filled: true,
+          values: host.points.map((p) => p.bytes_out / secs),
+        },
+        {
+          label: "Inbound",
+          tint: "second",
+          dashed: true,
+          values: host.points.map((p) => p.bytes_in / secs),
+        },
+      ],
+    };
+  }, [host, range.step]);
+  if (times.length === 0)
+    return <p class="chart-empty">It neither sent nor received in this time.</p>;
+  return (
+    <TimeChart label="Traffic of this host over time" times={times} lines={lines} format={rate} />
+  );
+}
+
+function Blocked({ address }: { address: string }): JSX.Element {
+  const explained = useResource<Explanation>(`/api/explain/${encodeURIComponent(address)}`, {
+    on: ["blocks", "allow", "mode"],
+  });
+  const { value, problem } = explained;
+  return (
+    <Panel title="Is it blocked?">
+      {problem?.status === 409 && (
+        <Empty title="No agent is running here">
+          <p>Nothing is blocked from here.</p>
+        </Empty>
+      )}
+      {problem !== null && problem.status !== 409 && (
+        <Failure problem={problem} retry={explained.reload} />
+      )}
+      {problem === null && value === null && <Waiting rows={2} />}
+      {value !== null && (
+        <div class="panel-body stack">
+          <div>
+            {value.sentences.map((sentence) => (
+              <p key={sentence}>
+                <bdi>{sentence}</bdi>
+              </p>
+            ))}
+          </div>
+          {value.blocks.length > 0 && (
+            <BlockList blocks={value.blocks} changed={explained.reload} />
+          )}
+        </div>
+      )}
+    </Panel>
+  );
+}
+
+function BlockHost({ address, home }: { address: string; home: boolean }): JSX.Element {
+  const none =
+    status.value !== null && status.value.mode === null ? "No agent is running here." : null;
+  return (
+    <ActionButton
+      scope="respond"
+      look="danger"
+      unless={none}
+      run={() => showDialog(<NewBlock target={`${home ? "host" : "destination"} ${address}`} />)}
+    >
+      Block …
+    </ActionButton>
+  );
+}

@@ -1,0 +1,63 @@
+// How good a model was found when it was made, and how good it is on samples of one's own.
+import type { JSX } from "preact";
+import { useRef, useState } from "preact/hooks";
+import { evaluateModel, type ModelDetail } from "../../api/models";
+import { ActionButton, attempt } from "../../parts/action";
+import { Tree } from "../../parts/tree";
+
+export function Evaluation({ model }: { model: ModelDetail }): JSX.Element {
+  const [report, setReport] = useState<{ of: string; values: Record<string, unknown> } | null>(
+    null,
+  );
+  const picker = useRef<HTMLInputElement>(null);
+  const run = async (csv: File | null) => {
+    setReport({
+      of: csv?.name ?? "the stored samples",
+      values: await evaluateModel(model.hash, csv),
+    });
+  };
+  return (
+    <div class="panel-body stack">
+      {model.validation === null ? (
+        <p class="muted">The model file carries no validation.</p>
+      ) : (
+        <>
+          <h3>When it was made</h3>
+          <Tree value={model.validation} />
+        </>
+      )}
+      <div class="buttons">
+        <ActionButton scope="read" run={() => run(null)}>
+          Evaluate on stored samples
+        </ActionButton>
+        <button type="button" class="button" onClick={() => picker.current?.click()}>
+          Evaluate on a CSV
+        </button>
+        <input
+          ref={picker}
+          type="file"
+          accept=".csv,text/csv"
+          hidden
+          aria-label="Labelled features as CSV"
+          onChange={(event) => {
+            const file = event.currentTarget.files?.[0] ?? null;
+            event.currentTarget.value = "";
+            if (file !== null) void attempt(() => run(file));
+          }}
+        />
+      </div>
+      <p class="hint">
+        Stored samples are alerts that people called benign or confirmed; a CSV has the features and
+        a label.
+      </p>
+      {report !== null && (
+        <div class="stack" aria-live="polite">
+          <h3>
+            On <bdi>{report.of}</bdi>
+          </h3>
+          <Tree value={report.values} />
+        </div>
+      )}
+    </div>
+  );
+}

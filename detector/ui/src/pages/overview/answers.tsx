@@ -1,0 +1,181 @@
+// The three answers, each a word, a sentence and where to go on.
+import type { ComponentChildren, JSX } from "preact";
+import type { Problem } from "../../api/request";
+import type { Status } from "../../api/state";
+import { to } from "../../navigation";
+import type { Tone } from "../../parts/badges";
+import { Icon, type IconName } from "../../parts/icons";
+import { Failure } from "../../parts/panels";
+import { bytes, count, percent, plural, rate } from "../../words/amounts";
+import { MODE_TEXT, SEVERITIES } from "../../words/names";
+
+export function Answers({ state, problem }: { state: Status | null; problem: Problem | null }) {
+  if (problem !== null) return <Failure problem={problem} />;
+  return (
+    <div class="answers">
+      <Leaving state={state} />
+      <Seeing state={state} />
+      <BlockingAnswer state={state} />
+    </div>
+  );
+}
+
+const SHAPES: Record<Tone, IconName> = {
+  good: "good",
+  warning: "medium",
+  bad: "critical",
+  idle: "idle",
+};
+
+interface AnswerProps {
+  question: string;
+  answer: string;
+  tone: Tone;
+  href: string;
+  children: ComponentChildren;
+}
+
+function Answer({ question, answer, tone, href, children }: AnswerProps): JSX.Element {
+  return (
+    <section class={`answer tone-${tone}`} aria-label={question}>
+      <h2 class="answer-question">{question}</h2>
+      <a class="answer-word" href={href} data-row>
+        <Icon name={SHAPES[tone]} />
+        {answer}
+      </a>
+      <div class="answer-text">{children}</div>
+    </section>
+  );
+}
+
+function Blank({ question }: { question: string }): JSX.Element {
+  return (
+    <section class="answer tone-idle" aria-label={question} aria-busy="true">
+      <h2 class="answer-question">{question}</h2>
+      <span class="answer-word"> </span>
+      <div class="answer-text">
+        <span class="waiting-row" />
+        <span class="waiting-row" />
+      </div>
+    </section>
+  );
+}
+
+function Leaving({ state }: { state: Status | null }): JSX.Element {
+  const question = "Is anything leaving?";
+  if (state === null) return <Blank question={question} />;
+  const { open, acknowledged, last_24h, by_severity } = state.alerts;
+  const grave = by_severity.critical + by_severity.high;
+  const calm: Tone = state.capturing ? "good" : "idle";
+  const tone: Tone = open === 0 ? calm : grave > 0 ? "bad" : "warning";
+  const blind = state.capturing ? "Nothing suspicious" : "No alert is open";
+  return (
+    <Answer
+      question={question}
+      tone={tone}
+      answer={open === 0 ? blind : plural(open, "open alert")}
+      href={to("/alerts", { status: "open" })}
+    >
+      <p>
+        {open === 0 ? (
+          `${plural(last_24h, "alert")} in 24 h, ${count(acknowledged)} acknowledged.`
+        ) : (
+          <Severities counts={by_severity} />
+        )}
+      </p>
+      <p>
+        Going out now: <b>{state.capturing ? rate(state.rates.bytes_out) : "not watched"}</b>
+      </p>
+    </Answer>
+  );
+}
+
+function Severities({ counts }: { counts: Status["alerts"]["by_severity"] }): JSX.Element {
+  const present = SEVERITIES.filter((severity) => counts[severity] > 0);
+  return (
+    <span class="severities">
+      {present.map((severity) => (
+        <a
+          key={severity}
+          class={`badge severity-${severity}`}
+          href={to("/alerts", { status: "open", severity })}
+        >
+          <Icon name={severity} />
+          {count(counts[severity])} {severity}
+        </a>
+      ))}
+    </span>
+  );
+}
+
+function Seeing({ state }: { state: Status | null }): JSX.Element {
+  const question = "Are we seeing everything?";
+  if (state === null) return <Blank question={question} />;
+  if (!state.capturing) {
+    return (
+      <Answer question={question} tone="idle" answer="Not watching" href="/live">
+        <p>
+          No interface is watched here. What is shown comes from the store, captures and records.
+        </p>
+        <p>
+          To watch: <code>detector run --interface eth0</code>
+        </p>
+      </Answer>
+    );
+  }
+  const { coverage, loss, interfaces, flows } = state;
+  const lost = loss.filter((one) => one.count > 0);
+  const whole = coverage.unaccounted_bytes === 0 && coverage.ratio >= 1;
+  const tone: Tone =
+    whole && lost.length === 0 ? "good" : coverage.ratio < 0.99 ? "bad" : "warning";
+  return (
+    <Answer question={question} tone={tone} answer={`${percent(coverage.ratio)} seen`} href="/live">
+      <p>
+        {bytes(coverage.seen_bytes)} on {plural(interfaces, "interface")},{" "}
+        {bytes(coverage.unaccounted_bytes)} unaccounted; {plural(flows, "flow")} now.
+      </p>
+      <p>
+        {lost.length === 0 ? (
+          "Nothing lost."
+        ) : (
+          <a
+            href="/settings"
+            title={lost.map((one) => `${one.text}: ${count(one.count)}`).join("\n")}
+          >
+            Lost: {lost.map((one) => `${count(one.count)} ${one.name}`).join(", ")}
+          </a>
+        )}
+      </p>
+    </Answer>
+  );
+}
+
+function BlockingAnswer({ state }: { state: Status | null }): JSX.Element {
+  const question = "Are we blocking?";
+  if (state === null) return <Blank question={question} />;
+  const { mode, blocks } = state;
+  if (mode === null) {
+    return (
+      <Answer question={question} tone="idle" answer="No agent here" href="/response">
+        <p>Nothing can be blocked from here: no agent is running beside this store.</p>
+        <p> </p>
+      </Answer>
+    );
+  }
+  const { title, text } = MODE_TEXT[mode];
+  return (
+    <Answer
+      question={question}
+      tone={mode === "block" ? "good" : "idle"}
+      answer={title}
+      href="/response"
+    >
+      <p>{text}</p>
+      <p>
+        {blocks === 0
+          ? "No block stands."
+          : `${plural(blocks, "block")} ${blocks === 1 ? "stands" : "stand"}.`}
+      </p>
+    </Answer>
+  );
+}

@@ -1,0 +1,101 @@
+// How far the agent's own blocks go. Another mode is asked for twice, and may be had on trial.
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import { changed } from "../../api/events";
+import { useResource } from "../../api/resource";
+import { setMode, type ModeState } from "../../api/response";
+import type { Mode } from "../../api/state";
+import { ActionButton, Lacking } from "../../parts/action";
+import { DialogForm, showDialog } from "../../parts/dialogs";
+import { Checkbox } from "../../parts/fields";
+import { Loaded, Panel } from "../../parts/panels";
+import { Time } from "../../parts/time";
+import { notify } from "../../parts/toasts";
+import { MODE_TEXT } from "../../words/names";
+
+const TRIAL_SECS = 60;
+const MODES: readonly Mode[] = ["observe", "simulate", "block"];
+
+export function ModePanel(): JSX.Element {
+  const state = useResource<ModeState>("/api/mode", { on: ["mode"] });
+  return (
+    <Panel title="Mode" aside={<Lacking scope="admin" />}>
+      <div class="panel-body">
+        <Loaded from={state} rows={2}>
+          {(value) => (
+            <>
+              <div class="modes">
+                {MODES.map((mode) => (
+                  <Choice key={mode} mode={mode} state={value} />
+                ))}
+              </div>
+              <p class="hint">
+                In this mode since <Time at={value.since} />. Blocks that people place hold in every
+                mode.
+                {value.pending !== null &&
+                  ` Returns to ${value.pending.returns_to} unless it is confirmed.`}
+              </p>
+            </>
+          )}
+        </Loaded>
+      </div>
+    </Panel>
+  );
+}
+
+function Choice({ mode, state }: { mode: Mode; state: ModeState }): JSX.Element {
+  const { title, text } = MODE_TEXT[mode];
+  const current = mode === state.mode;
+  return (
+    <div class={current ? "mode current" : "mode"} aria-current={current ? "true" : undefined}>
+      <h3>{title}</h3>
+      <p class="hint">{text}</p>
+      {current ? (
+        <p class="mode-now">Now</p>
+      ) : (
+        <ActionButton
+          scope="admin"
+          look={mode === "block" ? "danger" : "plain"}
+          run={() => showDialog(<ModeDialog mode={mode} from={state.mode} />)}
+        >
+          {mode === "block" ? "Begin to block …" : `Only ${mode} …`}
+        </ActionButton>
+      )}
+    </div>
+  );
+}
+
+const CONSEQUENCE: Record<Mode, string> = {
+  observe: "Blocks that the agent placed are taken off. Alerts are told as before.",
+  simulate:
+    "The agent's blocks are counted and let pass: you see what blocking would have stopped.",
+  block:
+    "From the next alert on, the agent drops what the alert accuses, for a time and never what must not be cut off. What it has simulated until now counts on and becomes real with the next judgement.",
+};
+
+function ModeDialog({ mode, from }: { mode: Mode; from: Mode }): JSX.Element {
+  const [trial, setTrial] = useState(mode === "block");
+  const run = async () => {
+    await setMode(mode, trial ? TRIAL_SECS : undefined);
+    changed("mode", "blocks");
+    notify({
+      text: `The mode is ${mode}`,
+      undo: () => setMode(from).then(() => changed("mode", "blocks")),
+    });
+  };
+  return (
+    <DialogForm
+      title={`Change the mode to ${mode}`}
+      verb={`Change to ${mode}`}
+      danger={mode === "block"}
+      run={run}
+    >
+      <p>{CONSEQUENCE[mode]}</p>
+      <Checkbox
+        label={`Return to ${from} after ${TRIAL_SECS} s unless I confirm`}
+        checked={trial}
+        onValue={setTrial}
+      />
+    </DialogForm>
+  );
+}

@@ -1,0 +1,113 @@
+// What is being done: the mode, what is blocked, what never is, what may be sent unseen, and who
+// changed what.
+import type { JSX } from "preact";
+import { changed, status } from "../../api/events";
+import { useResource, type Resource } from "../../api/resource";
+import { flushBlocks, placeBlock, again, type BlockLine } from "../../api/response";
+import { ActionButton, Lacking } from "../../parts/action";
+import { BlockList } from "../../parts/blocks";
+import { DialogForm, showDialog } from "../../parts/dialogs";
+import { NewBlock } from "../../parts/newblock";
+import { Empty, Loaded, PageHead, Panel, Waiting } from "../../parts/panels";
+import { notify } from "../../parts/toasts";
+import { plural } from "../../words/amounts";
+import { AllowPanel } from "./allow";
+import { Audit } from "./audit";
+import { Budgets } from "./budgets";
+import { ModePanel } from "./mode";
+
+export function Response(): JSX.Element {
+  const state = status.value;
+  return (
+    <>
+      <PageHead title="Response">
+        <Lacking scope="respond" />
+      </PageHead>
+      {state === null && (
+        <section class="panel">
+          <Waiting rows={8} />
+        </section>
+      )}
+      {state !== null && state.mode === null && (
+        <section class="panel">
+          <Empty title="No agent is running here">
+            <p>
+              This store was opened without one, so there is no mode and nothing can be blocked.
+              Start one with <code>detector run</code>.
+            </p>
+          </Empty>
+        </section>
+      )}
+      {state !== null && state.mode !== null && (
+        <>
+          <ModePanel />
+          <Blocks />
+          <AllowPanel />
+          <Budgets />
+        </>
+      )}
+      <Audit />
+    </>
+  );
+}
+
+function Blocks(): JSX.Element {
+  const list: Resource<{ items: BlockLine[] }> = useResource("/api/blocks", {
+    on: ["blocks"],
+    everySecs: 5,
+  });
+  const blocks = list.value?.items ?? [];
+  const tools = (
+    <span class="buttons">
+      {blocks.length > 1 && (
+        <ActionButton scope="respond" run={() => showDialog(<Flush blocks={blocks} />)}>
+          Release all …
+        </ActionButton>
+      )}
+      <ActionButton scope="respond" look="danger" run={() => showDialog(<NewBlock />)}>
+        Block …
+      </ActionButton>
+    </span>
+  );
+  return (
+    <Panel title="Blocks" aside={tools}>
+      <Loaded from={list} rows={3}>
+        {({ items }) =>
+          items.length === 0 ? (
+            <Empty title="Nothing is blocked">
+              <p>Block from an alert, from a host's page, or here. Every block ends by itself.</p>
+            </Empty>
+          ) : (
+            <BlockList blocks={items} changed={list.reload} />
+          )
+        }
+      </Loaded>
+    </Panel>
+  );
+}
+
+function Flush({ blocks }: { blocks: BlockLine[] }): JSX.Element {
+  const run = async () => {
+    await flushBlocks();
+    changed("blocks");
+    notify({ text: `${plural(blocks.length, "block")} released`, undo: () => placeAll(blocks) });
+  };
+  return (
+    <DialogForm
+      title="Release all blocks"
+      verb={`Release ${plural(blocks.length, "block")}`}
+      danger
+      run={run}
+    >
+      <p>
+        What these blocks stop passes again at once. The agent leaves what you released alone for a
+        while.
+      </p>
+    </DialogForm>
+  );
+}
+
+async function placeAll(blocks: BlockLine[]): Promise<void> {
+  for (const block of blocks) await placeBlock(again(block));
+  changed("blocks");
+}

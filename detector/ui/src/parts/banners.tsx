@@ -1,0 +1,84 @@
+// What must not be missed on any page: a lost connection, alerts that cannot be stored, and changes
+// that are undone unless somebody confirms them.
+import type { JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { changed, connection, status } from "../api/events";
+import { confirm } from "../api/response";
+import type { Pending, Store } from "../api/state";
+import { count, duration } from "../words/amounts";
+import { ActionButton } from "./action";
+import { Icon } from "./icons";
+import { notify } from "./toasts";
+
+export function Banners(): JSX.Element {
+  const state = status.value;
+  return (
+    <div class="banners">
+      {useLostFor() && (
+        <div class="banner bad" role="alert">
+          <Icon name="critical" />
+          <p>
+            <b>Connection lost.</b> What you see may be out of date; trying again. If this stays,
+            see whether detector still runs.
+          </p>
+        </div>
+      )}
+      {state?.store.state === "failing" && <StoreBanner store={state.store} />}
+      {state?.pending.map((pending) => (
+        <PendingBanner key={pending.id} pending={pending} />
+      ))}
+    </div>
+  );
+}
+
+/** A moment without connection, as when the page is loaded, is no news. */
+function useLostFor(): boolean {
+  const lost = connection.value === "lost";
+  const [told, setTold] = useState(false);
+  useEffect(() => {
+    if (!lost) {
+      setTold(false);
+      return undefined;
+    }
+    const timer = window.setTimeout(() => setTold(true), 1_500);
+    return () => window.clearTimeout(timer);
+  }, [lost]);
+  return lost && told;
+}
+
+function StoreBanner({ store }: { store: Store }): JSX.Element {
+  const lost = store.not_stored.filter((one) => one.count > 0);
+  return (
+    <div class="banner bad" role="alert">
+      <Icon name="critical" />
+      <p>
+        <b>The store cannot be written.</b> Watching and blocking go on.{" "}
+        {lost.length > 0 &&
+          `Not stored: ${lost.map((one) => `${count(one.count)} ${one.name}`).join(", ")}. `}
+        {store.error}
+      </p>
+    </div>
+  );
+}
+
+function PendingBanner({ pending }: { pending: Pending }): JSX.Element {
+  const keep = async () => {
+    await confirm(pending.id);
+    changed("mode", "blocks", "allow");
+    notify({ text: `Kept: ${pending.what}` });
+  };
+  return (
+    <div class="banner warning" role="status">
+      <Icon name="medium" />
+      <p>
+        <b>
+          <bdi>{pending.what}</bdi>
+        </b>{" "}
+        is undone in {duration(pending.in_secs)} unless it is confirmed.
+      </p>
+      <ActionButton scope="respond" look="primary" run={keep}>
+        Keep it
+      </ActionButton>
+    </div>
+  );
+}

@@ -1,0 +1,63 @@
+// The closed lists of the program, in the words that people see.
+import type { Severity } from "../api/alerts";
+import type { Mode } from "../api/state";
+
+export const SEVERITIES: readonly Severity[] = ["critical", "high", "medium", "low"];
+
+export const TECHNIQUES: Record<string, string> = {
+  dns_tunnel: "DNS tunnel",
+  icmp_tunnel: "ICMP tunnel",
+  clear_upload: "Clear-text upload",
+  beacon_upload: "Beaconing upload",
+  slow_drip: "Slow drip",
+  bulk_upload: "Bulk upload",
+  tunnel: "Tunnel",
+  unknown_exfiltration: "Unknown exfiltration",
+};
+
+export const STATUSES = ["open", "acknowledged", "closed"] as const;
+export const ORIGINS = ["live", "capture", "record"] as const;
+export const ACTIONS = [
+  "none",
+  "simulated",
+  "blocked",
+  "policed",
+  "marked",
+  "refused",
+  "failed",
+] as const;
+export const PROTOCOLS = ["tcp", "udp", "icmp", "icmpv6", "sctp"] as const;
+
+export const ACTION_TEXT: Record<string, string> = {
+  none: "Told only",
+  simulated: "Would have been blocked",
+  blocked: "Blocked",
+  policed: "Held to a rate",
+  marked: "Marked",
+  refused: "Not blocked: refused by policy",
+  failed: "The block could not be placed",
+};
+
+export const MODE_TEXT: Record<Mode, { title: string; text: string }> = {
+  observe: { title: "Observing", text: "It tells, and blocks nothing by itself." },
+  simulate: {
+    title: "Simulating",
+    text: "It counts what it would block, and blocks nothing by itself.",
+  },
+  block: { title: "Blocking", text: "What its alerts accuse is blocked, for a time." },
+};
+
+/** How long a block or an exception may be asked to last. */
+export const BLOCK_TIMES: readonly [number, string][] = [
+  [600, "10 minutes"],
+  [3_600, "1 hour"],
+  [28_800, "8 hours"],
+  [86_400, "1 day"],
+];
+
+export const ALLOW_TIMES: readonly [number, string][] = [
+  [86_400, "1 day"],
+  [604_800, "7 days"],
+  [2_592_000, "30 days"],
+  [31_536_000, "1 year"],
+];
