@@ -8,14 +8,13 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
 use super::extract::{Json, Path, Query};
+use super::live::{Event, Topic};
 use super::problem::Problem;
 use super::{App, Routes};
 use crate::notify::check;
 use crate::store::contacts::{self, Person, Refused};
 
-/// The resource's routes.
-#[must_use]
-pub fn routes() -> Routes {
+pub(super) fn routes() -> Routes {
     Routes::default()
         .read(routes!(list_contacts))
         .read(routes!(get_contact))
@@ -29,15 +28,15 @@ pub fn routes() -> Routes {
 
 /// A person.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Contact {
-    pub id: i64,
-    pub forename: String,
-    pub surname: String,
-    pub email: Option<String>,
+struct Contact {
+    id: i64,
+    forename: String,
+    surname: String,
+    email: Option<String>,
     /// E.164, such as `+15550100`.
-    pub phone: Option<String>,
+    phone: Option<String>,
     /// The ids of the groups.
-    pub groups: Vec<i64>,
+    groups: Vec<i64>,
 }
 
 impl From<contacts::Contact> for Contact {
@@ -50,7 +49,7 @@ impl From<contacts::Contact> for Contact {
 /// A person as they are entered.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ContactBody {
+struct ContactBody {
     /// 1 to 100 letters of any script.
     #[schema(min_length = 1, max_length = 100)]
     forename: String,
@@ -76,20 +75,20 @@ impl ContactBody {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Contacts {
-    pub items: Vec<Contact>,
-    pub next: Option<String>,
+struct Contacts {
+    items: Vec<Contact>,
+    next: Option<String>,
 }
 
 /// People who are told together.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Group {
-    pub id: i64,
-    pub name: String,
+struct Group {
+    id: i64,
+    name: String,
     /// Without it none of its rules tells anybody.
-    pub alertable: bool,
+    alertable: bool,
     /// The members' ids.
-    pub contacts: Vec<i64>,
+    contacts: Vec<i64>,
 }
 
 impl From<contacts::Group> for Group {
@@ -102,7 +101,7 @@ impl From<contacts::Group> for Group {
 /// A group as it is entered.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct GroupBody {
+struct GroupBody {
     #[schema(min_length = 1, max_length = 100)]
     name: String,
     alertable: bool,
@@ -111,16 +110,16 @@ pub struct GroupBody {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Groups {
-    pub items: Vec<Group>,
-    pub next: Option<String>,
+struct Groups {
+    items: Vec<Group>,
+    next: Option<String>,
 }
 
 /// What is listed, and from where.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct Search {
+struct Search {
     /// Part of a name, an address or a number.
     q: Option<String>,
     /// 1 to 500; 50 without it.
@@ -191,19 +190,19 @@ pub(super) fn refusal(error: anyhow::Error) -> anyhow::Error {
 }
 
 /// Everybody who is known
-#[utoipa::path(get, path = "/api/contacts", tag = "people", params(Search),
-    responses((status = 200, body = Contacts), (status = 422, body = Problem)))]
+#[utoipa::path(get, path = "/api/contacts", tag = "People", params(Search),
+    responses((status = 200, body = Contacts), ))]
 async fn list_contacts(
     State(app): State<App>,
     Query(search): Query<Search>,
-) -> Result<axum::Json<Contacts>, Problem> {
+) -> Result<Json<Contacts>, Problem> {
     let (limit, after) = (page(search.limit)?, cursor(search.cursor.as_deref())?);
     let all = app.with_store(|store| store.read(contacts::contacts)).await?;
     // By hand: SQLite knows capital letters of ASCII only.
     let wanted = search.q.unwrap_or_default().to_lowercase();
     let found = all.into_iter().filter(|contact| matches(&contact.person, &wanted)).collect();
     let (rows, next) = paged(found, after, limit, |contact| contact.id);
-    Ok(axum::Json(Contacts { items: rows.into_iter().map(Contact::from).collect(), next }))
+    Ok(Json(Contacts { items: rows.into_iter().map(Contact::from).collect(), next }))
 }
 
 /// Whether part of a person is called so.
@@ -216,26 +215,26 @@ fn matches(person: &Person, wanted: &str) -> bool {
 }
 
 /// One contact
-#[utoipa::path(get, path = "/api/contacts/{id}", tag = "people",
+#[utoipa::path(get, path = "/api/contacts/{id}", tag = "People",
     params(("id" = i64, Path, description = "The contact's id")),
-    responses((status = 200, body = Contact), (status = 404, body = Problem)))]
+    responses((status = 200, body = Contact), ))]
 async fn get_contact(
     State(app): State<App>,
     Path(id): Path<i64>,
-) -> Result<axum::Json<Contact>, Problem> {
+) -> Result<Json<Contact>, Problem> {
     let found = app
         .with_store(move |store| store.read(|c| contacts::contact(c, id)).map_err(refusal))
         .await?;
-    Ok(axum::Json(found.into()))
+    Ok(Json(found.into()))
 }
 
 /// Add a contact
-#[utoipa::path(post, path = "/api/contacts", tag = "people", request_body = ContactBody,
-    responses((status = 201, body = Contact), (status = 422, body = Problem)))]
+#[utoipa::path(post, path = "/api/contacts", tag = "People", request_body = ContactBody,
+    responses((status = 201, body = Contact), ))]
 async fn add_contact(
     State(app): State<App>,
     Json(body): Json<ContactBody>,
-) -> Result<(StatusCode, axum::Json<Contact>), Problem> {
+) -> Result<(StatusCode, Json<Contact>), Problem> {
     let person = body.person()?;
     let groups = body.groups.unwrap_or_default();
     let added = app
@@ -243,19 +242,20 @@ async fn add_contact(
             store.write(move |c| contacts::add_contact(c, &person, &groups)).map_err(refusal)
         })
         .await?;
-    Ok((StatusCode::CREATED, axum::Json(added.into())))
+    app.live.emit(Event::change(Topic::Contacts, None));
+    Ok((StatusCode::CREATED, Json(added.into())))
 }
 
 /// Change a contact
-#[utoipa::path(put, path = "/api/contacts/{id}", tag = "people", request_body = ContactBody,
+#[utoipa::path(put, path = "/api/contacts/{id}", tag = "People", request_body = ContactBody,
     params(("id" = i64, Path, description = "The contact's id")),
-    responses((status = 200, body = Contact), (status = 404, body = Problem),
-        (status = 422, body = Problem)))]
+    responses((status = 200, body = Contact),
+        ))]
 async fn change_contact(
     State(app): State<App>,
     Path(id): Path<i64>,
     Json(body): Json<ContactBody>,
-) -> Result<axum::Json<Contact>, Problem> {
+) -> Result<Json<Contact>, Problem> {
     let person = body.person()?;
     let changed = app
         .with_store(move |store| {
@@ -264,13 +264,14 @@ async fn change_contact(
             store.write(change).map_err(refusal)
         })
         .await?;
-    Ok(axum::Json(changed.into()))
+    app.live.emit(Event::change(Topic::Contacts, None));
+    Ok(Json(changed.into()))
 }
 
 /// Remove a contact, from all groups too
-#[utoipa::path(delete, path = "/api/contacts/{id}", tag = "people",
+#[utoipa::path(delete, path = "/api/contacts/{id}", tag = "People",
     params(("id" = i64, Path, description = "The contact's id")),
-    responses((status = 204), (status = 404, body = Problem)))]
+    responses((status = 204), ))]
 async fn remove_contact(
     State(app): State<App>,
     Path(id): Path<i64>,
@@ -279,47 +280,45 @@ async fn remove_contact(
         store.write(move |c| contacts::remove_contact(c, id)).map_err(refusal)
     })
     .await?;
+    app.live.emit(Event::change(Topic::Contacts, None));
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// All groups
-#[utoipa::path(get, path = "/api/groups", tag = "people", params(Search),
-    responses((status = 200, body = Groups), (status = 422, body = Problem)))]
+#[utoipa::path(get, path = "/api/groups", tag = "People", params(Search),
+    responses((status = 200, body = Groups), ))]
 async fn list_groups(
     State(app): State<App>,
     Query(search): Query<Search>,
-) -> Result<axum::Json<Groups>, Problem> {
+) -> Result<Json<Groups>, Problem> {
     let (limit, after) = (page(search.limit)?, cursor(search.cursor.as_deref())?);
     let all = app.with_store(|store| store.read(contacts::groups)).await?;
     let wanted = search.q.unwrap_or_default().to_lowercase();
     let found =
         all.into_iter().filter(|group| group.name.to_lowercase().contains(&wanted)).collect();
     let (rows, next) = paged(found, after, limit, |group| group.id);
-    Ok(axum::Json(Groups { items: rows.into_iter().map(Group::from).collect(), next }))
+    Ok(Json(Groups { items: rows.into_iter().map(Group::from).collect(), next }))
 }
 
 /// One group
-#[utoipa::path(get, path = "/api/groups/{id}", tag = "people",
+#[utoipa::path(get, path = "/api/groups/{id}", tag = "People",
     params(("id" = i64, Path, description = "The group's id")),
-    responses((status = 200, body = Group), (status = 404, body = Problem)))]
-async fn get_group(
-    State(app): State<App>,
-    Path(id): Path<i64>,
-) -> Result<axum::Json<Group>, Problem> {
+    responses((status = 200, body = Group), ))]
+async fn get_group(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Group>, Problem> {
     let found = app
         .with_store(move |store| store.read(|c| contacts::group(c, id)).map_err(refusal))
         .await?;
-    Ok(axum::Json(found.into()))
+    Ok(Json(found.into()))
 }
 
 /// Add a group
-#[utoipa::path(post, path = "/api/groups", tag = "people", request_body = GroupBody,
-    responses((status = 201, body = Group), (status = 409, body = Problem),
-        (status = 422, body = Problem)))]
+#[utoipa::path(post, path = "/api/groups", tag = "People", request_body = GroupBody,
+    responses((status = 201, body = Group),
+        ))]
 async fn add_group(
     State(app): State<App>,
     Json(body): Json<GroupBody>,
-) -> Result<(StatusCode, axum::Json<Group>), Problem> {
+) -> Result<(StatusCode, Json<Group>), Problem> {
     let name = check::name("name", &body.name)?;
     let members = body.contacts.unwrap_or_default();
     let added = app
@@ -328,19 +327,19 @@ async fn add_group(
             store.write(add).map_err(refusal)
         })
         .await?;
-    Ok((StatusCode::CREATED, axum::Json(added.into())))
+    app.live.emit(Event::change(Topic::Contacts, None));
+    Ok((StatusCode::CREATED, Json(added.into())))
 }
 
 /// Change a group
-#[utoipa::path(put, path = "/api/groups/{id}", tag = "people", request_body = GroupBody,
+#[utoipa::path(put, path = "/api/groups/{id}", tag = "People", request_body = GroupBody,
     params(("id" = i64, Path, description = "The group's id")),
-    responses((status = 200, body = Group), (status = 404, body = Problem),
-        (status = 409, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = Group), ))]
 async fn change_group(
     State(app): State<App>,
     Path(id): Path<i64>,
     Json(body): Json<GroupBody>,
-) -> Result<axum::Json<Group>, Problem> {
+) -> Result<Json<Group>, Problem> {
     let name = check::name("name", &body.name)?;
     let changed = app
         .with_store(move |store| {
@@ -350,18 +349,20 @@ async fn change_group(
             store.write(change).map_err(refusal)
         })
         .await?;
-    Ok(axum::Json(changed.into()))
+    app.live.emit(Event::change(Topic::Contacts, None));
+    Ok(Json(changed.into()))
 }
 
 /// Remove a group, and its rules; its members stay contacts
-#[utoipa::path(delete, path = "/api/groups/{id}", tag = "people",
+#[utoipa::path(delete, path = "/api/groups/{id}", tag = "People",
     params(("id" = i64, Path, description = "The group's id")),
-    responses((status = 204), (status = 404, body = Problem)))]
+    responses((status = 204), ))]
 async fn remove_group(State(app): State<App>, Path(id): Path<i64>) -> Result<StatusCode, Problem> {
     app.with_store(move |store| {
         store.write(move |c| contacts::remove_group(c, id)).map_err(refusal)
     })
     .await?;
+    app.live.emit(Event::change(Topic::Contacts, None));
     Ok(StatusCode::NO_CONTENT)
 }
 

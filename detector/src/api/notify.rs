@@ -9,6 +9,7 @@ use utoipa_axum::routes;
 
 use super::contacts::{cursor, page, refusal};
 use super::extract::{Json, Path, Query};
+use super::live::{Event, Topic};
 use super::problem::Problem;
 use super::{App, Routes};
 use crate::network::Network;
@@ -17,9 +18,7 @@ use crate::store::outbox::{self, Filter, State as DeliveryState};
 use crate::store::rules::{self, Wish};
 use crate::units;
 
-/// The resource's routes.
-#[must_use]
-pub fn routes() -> Routes {
+pub(super) fn routes() -> Routes {
     Routes::default()
         .read(routes!(list_rules))
         .read(routes!(get_rule))
@@ -32,25 +31,25 @@ pub fn routes() -> Routes {
 
 /// Who is told of which alerts, over which channel.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Rule {
-    pub id: i64,
-    pub name: String,
-    pub enabled: bool,
+struct Rule {
+    id: i64,
+    name: String,
+    enabled: bool,
     /// None: the channel's own recipients.
-    pub group: Option<i64>,
-    pub channel: String,
+    group: Option<i64>,
+    channel: String,
     /// `low`, `medium`, `high` or `critical`.
-    pub min_severity: &'static str,
+    min_severity: &'static str,
     /// Empty: all.
-    pub techniques: Vec<String>,
+    techniques: Vec<String>,
     /// Only alerts from or to this address or network.
-    pub host: Option<String>,
+    host: Option<String>,
     /// What comes within it goes into one message; 0: each alert has its own.
-    pub digest_secs: u32,
+    digest_secs: u32,
     /// The same is told again after so long; 0: only once.
-    pub repeat_secs: u32,
+    repeat_secs: u32,
     /// Why it tells nobody as the configuration is now.
-    pub held: Option<String>,
+    held: Option<String>,
 }
 
 impl Rule {
@@ -80,7 +79,7 @@ impl Rule {
 /// A rule as it is entered.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RuleBody {
+struct RuleBody {
     #[schema(min_length = 1, max_length = 100)]
     name: String,
     #[serde(default = "yes")]
@@ -133,94 +132,93 @@ impl RuleBody {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Rules {
-    pub items: Vec<Rule>,
-    pub next: Option<String>,
+struct Rules {
+    items: Vec<Rule>,
+    next: Option<String>,
 }
 
 /// All rules
-#[utoipa::path(get, path = "/api/rules", tag = "people",
+#[utoipa::path(get, path = "/api/rules", tag = "People",
     responses((status = 200, body = Rules)))]
-async fn list_rules(State(app): State<App>) -> Result<axum::Json<Rules>, Problem> {
+async fn list_rules(State(app): State<App>) -> Result<Json<Rules>, Problem> {
     let all = app.with_store(|store| store.read(rules::rules)).await?;
     let items = all.into_iter().map(|rule| Rule::new(rule, &app)).collect();
-    Ok(axum::Json(Rules { items, next: None }))
+    Ok(Json(Rules { items, next: None }))
 }
 
 /// One rule
-#[utoipa::path(get, path = "/api/rules/{id}", tag = "people",
+#[utoipa::path(get, path = "/api/rules/{id}", tag = "People",
     params(("id" = i64, Path, description = "The rule's id")),
-    responses((status = 200, body = Rule), (status = 404, body = Problem)))]
-async fn get_rule(
-    State(app): State<App>,
-    Path(id): Path<i64>,
-) -> Result<axum::Json<Rule>, Problem> {
+    responses((status = 200, body = Rule), ))]
+async fn get_rule(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Rule>, Problem> {
     let found =
         app.with_store(move |store| store.read(|c| rules::rule(c, id)).map_err(refusal)).await?;
-    Ok(axum::Json(Rule::new(found, &app)))
+    Ok(Json(Rule::new(found, &app)))
 }
 
 /// Add a rule
-#[utoipa::path(post, path = "/api/rules", tag = "people", request_body = RuleBody,
-    responses((status = 201, body = Rule), (status = 409, body = Problem),
-        (status = 422, body = Problem)))]
+#[utoipa::path(post, path = "/api/rules", tag = "People", request_body = RuleBody,
+    responses((status = 201, body = Rule),
+        ))]
 async fn add_rule(
     State(app): State<App>,
     Json(body): Json<RuleBody>,
-) -> Result<(StatusCode, axum::Json<Rule>), Problem> {
+) -> Result<(StatusCode, Json<Rule>), Problem> {
     let wish = body.wish(&app)?;
     let added = app
         .with_store(move |store| store.write(move |c| rules::add_rule(c, &wish)).map_err(refusal))
         .await?;
-    Ok((StatusCode::CREATED, axum::Json(Rule::new(added, &app))))
+    app.live.emit(Event::change(Topic::Contacts, None));
+    Ok((StatusCode::CREATED, Json(Rule::new(added, &app))))
 }
 
 /// Change a rule
-#[utoipa::path(put, path = "/api/rules/{id}", tag = "people", request_body = RuleBody,
+#[utoipa::path(put, path = "/api/rules/{id}", tag = "People", request_body = RuleBody,
     params(("id" = i64, Path, description = "The rule's id")),
-    responses((status = 200, body = Rule), (status = 404, body = Problem),
-        (status = 409, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = Rule), ))]
 async fn change_rule(
     State(app): State<App>,
     Path(id): Path<i64>,
     Json(body): Json<RuleBody>,
-) -> Result<axum::Json<Rule>, Problem> {
+) -> Result<Json<Rule>, Problem> {
     let wish = body.wish(&app)?;
     let changed = app
         .with_store(move |store| {
             store.write(move |c| rules::change_rule(c, id, &wish)).map_err(refusal)
         })
         .await?;
-    Ok(axum::Json(Rule::new(changed, &app)))
+    app.live.emit(Event::change(Topic::Contacts, None));
+    Ok(Json(Rule::new(changed, &app)))
 }
 
 /// Remove a rule, and what it had not told yet
-#[utoipa::path(delete, path = "/api/rules/{id}", tag = "people",
+#[utoipa::path(delete, path = "/api/rules/{id}", tag = "People",
     params(("id" = i64, Path, description = "The rule's id")),
-    responses((status = 204), (status = 404, body = Problem)))]
+    responses((status = 204), ))]
 async fn remove_rule(State(app): State<App>, Path(id): Path<i64>) -> Result<StatusCode, Problem> {
     app.with_store(move |store| store.write(move |c| rules::remove_rule(c, id)).map_err(refusal))
         .await?;
+    app.live.emit(Event::change(Topic::Contacts, None));
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// A message to one recipient, and what became of it.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Delivery {
-    pub id: i64,
-    pub time: String,
-    pub channel: String,
-    pub recipient: String,
+struct Delivery {
+    id: i64,
+    time: String,
+    channel: String,
+    recipient: String,
     /// The first alert that it tells of.
-    pub alert: Option<String>,
+    alert: Option<String>,
     /// How many alerts it tells of.
-    pub alerts: u64,
+    alerts: u64,
     /// `queued`, `sent`, `failed` or `dropped`.
-    pub state: &'static str,
-    pub attempts: u32,
-    pub next_attempt: Option<String>,
-    pub error: Option<String>,
-    pub subject: String,
+    state: &'static str,
+    attempts: u32,
+    next_attempt: Option<String>,
+    error: Option<String>,
+    subject: String,
 }
 
 impl From<outbox::Delivery> for Delivery {
@@ -242,16 +240,16 @@ impl From<outbox::Delivery> for Delivery {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Deliveries {
-    pub items: Vec<Delivery>,
-    pub next: Option<String>,
+struct Deliveries {
+    items: Vec<Delivery>,
+    next: Option<String>,
 }
 
 /// Which messages are listed.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct DeliverySearch {
+struct DeliverySearch {
     /// An alert's id.
     alert: Option<String>,
     /// `queued`, `sent`, `failed` or `dropped`.
@@ -265,12 +263,12 @@ pub struct DeliverySearch {
 }
 
 /// What became of messages, newest first
-#[utoipa::path(get, path = "/api/deliveries", tag = "people", params(DeliverySearch),
-    responses((status = 200, body = Deliveries), (status = 422, body = Problem)))]
+#[utoipa::path(get, path = "/api/deliveries", tag = "People", params(DeliverySearch),
+    responses((status = 200, body = Deliveries), ))]
 async fn list_deliveries(
     State(app): State<App>,
     Query(search): Query<DeliverySearch>,
-) -> Result<axum::Json<Deliveries>, Problem> {
+) -> Result<Json<Deliveries>, Problem> {
     let (limit, before) = (page(search.limit)?, cursor(search.cursor.as_deref())?);
     let state = search.state.as_deref().map(|name| {
         DeliveryState::of(name).ok_or_else(|| {
@@ -287,34 +285,34 @@ async fn list_deliveries(
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     let next = rows.last().filter(|_| more).map(|row| row.id.to_string());
-    Ok(axum::Json(Deliveries { items: rows.into_iter().map(Delivery::from).collect(), next }))
+    Ok(Json(Deliveries { items: rows.into_iter().map(Delivery::from).collect(), next }))
 }
 
 /// A way to people, and how it does.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Channel {
-    pub name: String,
+struct Channel {
+    name: String,
     /// `email`, `sms`, `webhook`, `slack` or `syslog`.
-    pub kind: &'static str,
+    kind: &'static str,
     /// Where it leads, without secrets.
-    pub target: String,
+    target: String,
     /// `ok`, `failing` or `unused`.
-    pub state: &'static str,
-    pub queued: u64,
-    pub sent: u64,
-    pub failed: u64,
-    pub last_error: Option<String>,
+    state: &'static str,
+    queued: u64,
+    sent: u64,
+    failed: u64,
+    last_error: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Channels {
-    pub items: Vec<Channel>,
+struct Channels {
+    items: Vec<Channel>,
 }
 
 /// The configured channels
-#[utoipa::path(get, path = "/api/channels", tag = "people",
+#[utoipa::path(get, path = "/api/channels", tag = "People",
     responses((status = 200, body = Channels)))]
-async fn list_channels(State(app): State<App>) -> Result<axum::Json<Channels>, Problem> {
+async fn list_channels(State(app): State<App>) -> Result<Json<Channels>, Problem> {
     let tallies = app.with_store(|store| store.read(outbox::tallies)).await?;
     let states = channels(&app.config.notify, &tallies);
     let items = states.into_iter().map(|state| Channel {
@@ -327,13 +325,13 @@ async fn list_channels(State(app): State<App>) -> Result<axum::Json<Channels>, P
         failed: state.tally.failed,
         last_error: state.tally.error,
     });
-    Ok(axum::Json(Channels { items: items.collect() }))
+    Ok(Json(Channels { items: items.collect() }))
 }
 
 /// Where a test message goes.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct TestBody {
+struct TestBody {
     channel: String,
     /// To whom; without it the channel's own first recipient.
     to: Option<String>,
@@ -343,15 +341,16 @@ pub struct TestBody {
 ///
 /// It goes into the outbox as any other: the answer is what became of it so far, and
 /// `/api/deliveries` tells the rest.
-#[utoipa::path(post, path = "/api/notify/test", tag = "people", request_body = TestBody,
-    responses((status = 201, body = Delivery), (status = 422, body = Problem)))]
+#[utoipa::path(post, path = "/api/notify/test", tag = "People", request_body = TestBody,
+    responses((status = 201, body = Delivery), ))]
 async fn send_test(
     State(app): State<App>,
     Json(body): Json<TestBody>,
-) -> Result<(StatusCode, axum::Json<Delivery>), Problem> {
+) -> Result<(StatusCode, Json<Delivery>), Problem> {
     let message = test::message(&app.config.notify, &body.channel, body.to.as_deref())?;
     let queued = app.with_store(move |store| test::queue(store, message)).await?;
-    Ok((StatusCode::CREATED, axum::Json(queued.into())))
+    app.live.emit(Event::change(Topic::Deliveries, Some(&queued.id.to_string())));
+    Ok((StatusCode::CREATED, Json(queued.into())))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use anyhow::{Context as _, anyhow};
 use tokio::sync::mpsc::Sender;
 
 use crate::agent::{Agent, Outlets, RunOptions, Stop, Told};
-use crate::api::live::Live;
+use crate::api::live::{Event, Live, Topic};
 use crate::api::{App, server};
 use crate::cli::{LiveFormat, Run};
 use crate::config::Config;
@@ -49,9 +49,12 @@ pub fn run(args: Run, mut config: Config) -> anyhow::Result<()> {
         .build()
         .context("failed to start the runtime")?;
     let live = Arc::new(Live::default());
-    let notifier = store
-        .clone()
-        .map(|store| Arc::new(notify::start(store, config.notify.clone(), &config.api.base_url())));
+    let notifier = store.clone().map(|store| {
+        let live = Arc::clone(&live);
+        let hear = Arc::new(move || live.emit(Event::change(Topic::Deliveries, None)));
+        let (notify, base_url) = (config.notify.clone(), config.api.base_url());
+        Arc::new(notify::start(store, notify, &base_url, hear))
+    });
     let (queue, told) = queue::bounded(QUEUE_LENGTH);
     let format = args.format;
     let printer = thread::spawn(move || print(told, format));

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::api::App;
-use crate::api::live::Live;
+use crate::api::live::{Event, Live, Topic};
 use crate::api::server;
 use crate::cli::serve::Serve;
 use crate::config::Config;
@@ -30,8 +30,15 @@ pub fn run(args: Serve, mut config: Config) -> anyhow::Result<()> {
     let listener = server::bind(&config.api)?;
     // Links name the port that the kernel chose.
     config.api.listen = listener.local_addr().context("failed to ask for the socket's address")?;
-    let notifier = notify::start(store.clone(), config.notify.clone(), &config.api.base_url());
-    let app = App::new(Arc::new(config), Some(store), None, Arc::new(Live::default()))?;
+    let live = Arc::new(Live::default());
+    let heard = Arc::clone(&live);
+    let notifier = notify::start(
+        store.clone(),
+        config.notify.clone(),
+        &config.api.base_url(),
+        Arc::new(move || heard.emit(Event::change(Topic::Deliveries, None))),
+    );
+    let app = App::new(Arc::new(config), Some(store), None, live)?;
     let handle = server::start(app, listener)?;
     eprintln!("listening on {}", handle.url());
     wait()?;

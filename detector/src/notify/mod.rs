@@ -29,7 +29,7 @@ mod worker;
 use crate::config::notify::{Channel, Encryption, Notify, Transport};
 use crate::store::outbox::Tally;
 
-pub use worker::{Notifier, start};
+pub use worker::{Hear, Notifier, start};
 
 /// A configured channel and how it does.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -102,17 +102,20 @@ impl Signal {
     }
 }
 
+/// Who is to hear that something became of messages. It must not wait.
+pub type Hear = Arc<dyn Fn() + Send + Sync>;
+
 /// Starts to tell people. `base_url` is what links begin with.
 #[must_use]
-pub fn start(store: Store, notify: Notify, base_url: &str) -> Notifier {
+pub fn start(store: Store, notify: Notify, base_url: &str, hear: Hear) -> Notifier {
     let signal = Arc::new(Signal::default());
     let base_url = base_url.to_owned();
     let own = Arc::clone(&signal);
-    let thread = thread::spawn(move || run(&store, &notify, &base_url, &own));
+    let thread = thread::spawn(move || run(&store, &notify, &base_url, &hear, &own));
     Notifier { signal, thread: Some(thread) }
 }
 
-fn run(store: &Store, notify: &Notify, base_url: &str, signal: &Arc<Signal>) {
+fn run(store: &Store, notify: &Notify, base_url: &str, hear: &Hear, signal: &Arc<Signal>) {
     let Some(lock) = lock(store, signal) else { return };
     let paces: Paces = notify
         .channels
@@ -128,12 +131,12 @@ fn run(store: &Store, notify: &Notify, base_url: &str, signal: &Arc<Signal>) {
         .iter()
         .filter_map(|channel| {
             let pace = Arc::clone(paces.get(channel.name())?);
-            let line = Line::new(store.clone(), channel.clone(), notify, pace);
+            let line = Line::new(store.clone(), channel.clone(), notify, pace, Arc::clone(hear));
             let signal = Arc::clone(signal);
             Some(thread::spawn(move || line.run(&signal)))
         })
         .collect();
-    gather_all(store, notify, base_url, &paces, signal);
+    gather_all(store, notify, base_url, &paces, hear, signal);
     for line in lines {
         if line.join().is_err() {
             tracing::error!("a channel's thread panicked");
@@ -175,7 +178,14 @@ fn try_lock(path: &PathBuf) -> anyhow::Result<Option<File>> {
     }
 }
 
-fn gather_all(store: &Store, notify: &Notify, base_url: &str, paces: &Paces, signal: &Signal) {
+fn gather_all(
+    store: &Store,
+    notify: &Notify,
+    base_url: &str,
+    paces: &Paces,
+    hear: &Hear,
+    signal: &Signal,
+) {
     let (mut seen, mut failing) = (0, false);
     let mut forgotten: Option<Instant> = None;
     while !signal.has_ended() {
@@ -194,6 +204,7 @@ fn gather_all(store: &Store, notify: &Notify, base_url: &str, paces: &Paces, sig
             Ok(any) => {
                 failing = false;
                 if any {
+                    hear();
                     signal.wake();
                 }
             }
@@ -236,6 +247,7 @@ struct Line {
     name: String,
     sender: Sender,
     pace: Arc<Mutex<Pace>>,
+    hear: Hear,
     longest_wait: Duration,
     give_up: Duration,
     /// Attempts in a row that the channel itself was at fault for.
@@ -247,12 +259,19 @@ struct Line {
 }
 
 impl Line {
-    fn new(store: Store, channel: Channel, notify: &Notify, pace: Arc<Mutex<Pace>>) -> Self {
+    fn new(
+        store: Store,
+        channel: Channel,
+        notify: &Notify,
+        pace: Arc<Mutex<Pace>>,
+        hear: Hear,
+    ) -> Self {
         Self {
             store,
             name: channel.name().to_owned(),
             sender: Sender::new(channel, Duration::from_secs(notify.timeout_secs)),
             pace,
+            hear,
             longest_wait: Duration::from_secs(notify.max_wait_secs),
             give_up: Duration::from_secs(notify.give_up_secs),
             failures: 0,
@@ -293,6 +312,7 @@ impl Line {
         let outcome = self.judge(&message, sent);
         self.unrecorded = Some((message.id, outcome, now_ns()));
         self.record()?;
+        (self.hear)();
         Ok(true)
     }
 

@@ -31,6 +31,8 @@ const BASE: &[Need] = &[
     ("ssh", "openssh-client"),
     ("scp", "openssh-client"),
     ("iodined", "iodine"),
+    ("openssl", "openssl"),
+    ("aiosmtpd", "python3-aiosmtpd"),
     // Crates that build C.
     ("cc", "gcc"),
 ];
@@ -45,7 +47,6 @@ const LAB: &[Need] = &[
     ("dig", "bind9-dnsutils"),
     ("restic", "restic"),
     ("git", "git"),
-    ("openssl", "openssl"),
     ("socat", "socat"),
     ("wget", "wget"),
     ("aria2c", "aria2"),
