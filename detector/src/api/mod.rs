@@ -4,17 +4,24 @@
 //! before a handler runs, by the group that a route stands in.
 
 pub(crate) mod alerts;
+mod allow;
+mod asked;
+mod audit;
 mod auth;
+mod blocks;
 pub mod caller;
 mod captures;
 pub mod contacts;
 mod events;
+mod explain;
 pub mod extract;
 mod gate;
 mod hosts;
 mod interfaces;
 mod limits;
 pub mod live;
+mod metrics;
+mod mode;
 pub mod notify;
 mod openapi;
 mod origin;
@@ -51,6 +58,7 @@ use live::{Event, Live, Topic};
 use predict::Judge;
 use problem::Problem;
 
+pub use asked::{parse, parse_opt};
 pub use caller::Caller;
 pub use routes::Routes;
 
@@ -62,6 +70,12 @@ fn all() -> Routes {
         .and(tokens::routes())
         .and(status::routes())
         .and(events::routes())
+        .and(metrics::routes())
+        .and(blocks::routes())
+        .and(allow::routes())
+        .and(mode::routes())
+        .and(explain::routes())
+        .and(audit::routes())
         .and(predict::routes())
         .and(alerts::routes())
         .and(traffic::routes())
@@ -160,6 +174,8 @@ impl App {
         agent.send(Call { request, peer: who, reply }).await.map_err(|_| stopping())?;
         match replied.await.map_err(|_| stopping())? {
             Reply::Done(answer) => Ok(*answer),
+            // The agent's words for what it does not know.
+            Reply::Refused(why) if why.starts_with("there is no ") => Err(Problem::not_found(&why)),
             Reply::Refused(why) => Err(Problem::conflict(&why)),
         }
     }

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
-use super::auth::now_secs;
 use super::caller::Caller;
 use super::extract::{Json, Path};
 use super::problem::Problem;
@@ -16,6 +15,7 @@ use crate::audit::Action;
 use crate::store::Store;
 use crate::store::tokens::{self, PREFIX, Secret, Token};
 use crate::units::rfc3339;
+use crate::wall::now_secs;
 
 pub(super) fn routes() -> Routes {
     Routes::default().admin(routes!(list, create)).admin(routes!(revoke))

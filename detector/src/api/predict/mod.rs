@@ -195,7 +195,7 @@ fn array(judge: &Judge, bytes: &[u8], reasons: bool) -> Result<Response, Problem
     let records: Vec<Fields<'_>> = serde_json::from_slice(bytes).map_err(|error| unread(&error))?;
     check_count(records.len())?;
     let mut row = Vec::with_capacity(16);
-    let verdicts = (0_u64..).zip(&records).map(|(index, fields)| {
+    let verdicts = (0_u32..).zip(&records).map(|(index, fields)| {
         let record = fields.record().map_err(|wrong| problem(wrong, Some(index), None))?;
         Ok(judge.verdict(&record, &mut row, reasons))
     });
@@ -205,7 +205,7 @@ fn array(judge: &Judge, bytes: &[u8], reasons: bool) -> Result<Response, Problem
 
 fn lines(judge: &Judge, bytes: &[u8], reasons: bool) -> Result<Response, Problem> {
     let (mut row, mut output, mut count) = (Vec::with_capacity(16), Vec::new(), 0);
-    for (line, text) in (1_u64..).zip(bytes.split(|byte| *byte == b'\n')) {
+    for (line, text) in (1_u32..).zip(bytes.split(|byte| *byte == b'\n')) {
         if text.trim_ascii().is_empty() {
             continue;
         }
@@ -244,7 +244,7 @@ fn unread(error: &serde_json::Error) -> Problem {
     Problem::malformed(&format!("the body is no JSON: {error}"))
 }
 
-fn problem(Wrong { field, detail }: Wrong, index: Option<u64>, line: Option<u64>) -> Problem {
+fn problem(Wrong { field, detail }: Wrong, index: Option<u32>, line: Option<u32>) -> Problem {
     let place = match (index, line) {
         (Some(index), _) => format!("record {index}: "),
         (_, Some(line)) => format!("line {line}: "),
