@@ -12,6 +12,7 @@ mod blocks;
 pub mod caller;
 mod captures;
 pub mod contacts;
+mod doctor;
 mod events;
 mod explain;
 pub mod extract;
@@ -22,6 +23,7 @@ mod limits;
 pub mod live;
 mod metrics;
 mod mode;
+mod models;
 pub mod notify;
 mod openapi;
 mod origin;
@@ -32,6 +34,7 @@ mod routes;
 pub mod server;
 mod service;
 mod session;
+mod settings;
 pub mod status;
 mod tls;
 mod tokens;
@@ -39,7 +42,7 @@ mod traffic;
 mod ui;
 pub(crate) mod values;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -51,6 +54,7 @@ use crate::config::Config;
 use crate::control::server::{Call, Peer};
 use crate::control::{Answer, Reply, Request};
 use crate::features::Kind;
+use crate::model::Model;
 use crate::shipped;
 use crate::store::{Store, captures as stored};
 use auth::Access;
@@ -76,6 +80,9 @@ fn all() -> Routes {
         .and(mode::routes())
         .and(explain::routes())
         .and(audit::routes())
+        .and(doctor::routes())
+        .and(settings::routes())
+        .and(models::routes())
         .and(predict::routes())
         .and(alerts::routes())
         .and(traffic::routes())
@@ -103,10 +110,21 @@ pub struct App {
 
 struct Shared {
     started: Instant,
-    judge: Judge,
+    judge: RwLock<Judge>,
+    doctor: doctor::Latest,
     access: Access,
     /// Set when the routes are put together.
     document: OnceLock<Bytes>,
+}
+
+impl Shared {
+    fn judge(&self) -> Judge {
+        self.judge.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_judge(&self, model: Arc<Model>, config: &Config) {
+        *self.judge.write().unwrap_or_else(PoisonError::into_inner) = Judge::of(model, config);
+    }
 }
 
 impl App {
@@ -121,7 +139,8 @@ impl App {
     ) -> anyhow::Result<Self> {
         let shared = Shared {
             started: Instant::now(),
-            judge: Judge::new(&config)?,
+            judge: RwLock::new(Judge::new(store.as_ref(), &config)?),
+            doctor: doctor::Latest::default(),
             access: Access::default(),
             document: OnceLock::new(),
         };
