@@ -79,9 +79,9 @@ const MAY_NAME: [(&str, &[&str]); 22] = [
 ];
 
 /// Modules of which the names above and those that know all are made.
-const MODULES: [&str; 27] = [
-    "agent", "analysis", "api", "audit", "cli", "commands", "config", "control", "engine",
-    "features", "flow", "ingest", "instance", "model", "network", "notify", "response", "shipped",
+const MODULES: [&str; 28] = [
+    "agent", "analysis", "api", "audit", "cli", "commands", "config", "control", "doctor",
+    "engine", "features", "flow", "ingest", "instance", "model", "network", "notify", "response", "shipped",
     "sink", "source", "state", "status", "store", "units", "verdict", "wall", "detector",
 ];
 
@@ -194,7 +194,7 @@ const HOMES: [(&str, &[&str]); 11] = [
     ("aya", &["detector/src/source/kernel/"]),
     ("pcap_parser", &["detector/src/source/capture/"]),
     // The sink has a module of this name.
-    ("csv", &["detector/src/commands/", "detector/src/sink/"]),
+    ("csv", &["detector/src/analysis/", "detector/src/commands/", "detector/src/sink/"]),
     ("psl", &["detector/src/flow/registered.rs"]),
     ("clap", &["detector/src/cli", "detector/src/main.rs", "detector/src/commands/"]),
     ("rusqlite", &["detector/src/store/"]),

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, header};
 
@@ -17,6 +17,7 @@ use super::problem::Problem;
 use crate::audit::{Action, AuditLog, Record};
 use crate::store::tokens::{self, Hash, Login, Scope, Token};
 use crate::units::rfc3339;
+use crate::wall::{now_ns, now_secs};
 
 /// The cookie's name.
 pub(super) const COOKIE: &str = "detector_session";
@@ -199,15 +200,4 @@ fn of_login(login: &Login, hash: Hash, headers: &HeaderMap, nobody: Caller) -> C
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Seconds since the epoch.
-pub(super) fn now_secs() -> u64 {
-    now_ns() / 1_000_000_000
-}
-
-/// Nanoseconds since the epoch.
-pub(super) fn now_ns() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -28,14 +28,16 @@ pub(super) struct CookieLogin {
 }
 
 impl Caller {
-    /// As it stands in the audit log.
+    /// As the audit log has it.
     #[must_use]
     pub fn peer(&self) -> Peer {
-        let name = match &self.name {
-            Some(name) => name.to_string(),
-            None => self.from.to_string(),
-        };
-        Peer::Api { name }
+        Peer::Api { name: self.who() }
+    }
+
+    /// The token's name, or the address of who has shown none.
+    #[must_use]
+    pub fn who(&self) -> String {
+        self.name.as_deref().map_or_else(|| self.from.to_string(), str::to_owned)
     }
 
     /// Sees that the caller may do what needs `scope`.

@@ -19,7 +19,7 @@ use super::{App, Routes};
 const ON_THE_WAY: usize = 16;
 /// Something is sent at least so often, so that both ends see that the other is there.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-const COME_BACK_SECS: u64 = 10;
+const COME_BACK_SECS: u32 = 10;
 
 pub(super) fn routes() -> Routes {
     Routes::default().read(routes!(listen))

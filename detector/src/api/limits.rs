@@ -43,7 +43,7 @@ impl Requests {
     /// # Errors
     ///
     /// None is left: the seconds until there is one.
-    pub(super) fn take(&mut self, client: IpAddr, now: Instant) -> Result<(), u64> {
+    pub(super) fn take(&mut self, client: IpAddr, now: Instant) -> Result<(), u32> {
         let Allowance { burst, per_second } = self.allowance;
         if self.left.len() >= MOST_CLIENTS && !self.left.contains_key(&client) {
             self.left.clear();
@@ -53,7 +53,7 @@ impl Requests {
         *left = (*left + gained).min(burst);
         *since = now;
         if *left < 1.0 {
-            return Err(((1.0 - *left) / per_second).ceil().max(1.0) as u64);
+            return Err(((1.0 - *left) / per_second).ceil().max(1.0) as u32);
         }
         *left -= 1.0;
         Ok(())
@@ -70,7 +70,7 @@ impl Failures {
     /// # Errors
     ///
     /// Too many: the seconds until the next is counted anew.
-    pub(super) fn count(&mut self, client: IpAddr, now: Instant) -> Result<(), u64> {
+    pub(super) fn count(&mut self, client: IpAddr, now: Instant) -> Result<(), u32> {
         if self.0.len() >= MOST_CLIENTS && !self.0.contains_key(&client) {
             self.0.clear();
         }
@@ -83,7 +83,8 @@ impl Failures {
         if *count <= FAILURES {
             return Ok(());
         }
-        Err(FAILURE_WINDOW.saturating_sub(passed).as_secs().max(1))
+        let left = FAILURE_WINDOW.saturating_sub(passed).as_secs().max(1);
+        Err(u32::try_from(left).unwrap_or(u32::MAX))
     }
 }
 

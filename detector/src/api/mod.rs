@@ -4,17 +4,26 @@
 //! before a handler runs, by the group that a route stands in.
 
 pub(crate) mod alerts;
+mod allow;
+mod asked;
+mod audit;
 mod auth;
+mod blocks;
 pub mod caller;
 mod captures;
 mod contacts;
+mod doctor;
 mod events;
+mod explain;
 pub mod extract;
 mod gate;
 mod hosts;
 mod interfaces;
 mod limits;
 pub mod live;
+mod metrics;
+mod mode;
+mod models;
 mod notify;
 mod openapi;
 mod origin;
@@ -25,6 +34,7 @@ mod routes;
 pub mod server;
 mod service;
 mod session;
+mod settings;
 pub mod status;
 mod tls;
 mod tokens;
@@ -32,7 +42,7 @@ mod traffic;
 mod ui;
 pub(crate) mod values;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -44,6 +54,7 @@ use crate::config::Config;
 use crate::control::server::{Call, Peer};
 use crate::control::{Answer, Reply, Request};
 use crate::features::Kind;
+use crate::model::Model;
 use crate::shipped;
 use crate::store::{Store, captures as stored};
 use auth::Access;
@@ -51,6 +62,7 @@ use live::{Event, Live, Topic};
 use predict::Judge;
 use problem::Problem;
 
+pub use asked::{parse, parse_opt};
 pub use caller::Caller;
 pub use routes::Routes;
 
@@ -62,6 +74,15 @@ fn all() -> Routes {
         .and(tokens::routes())
         .and(status::routes())
         .and(events::routes())
+        .and(metrics::routes())
+        .and(blocks::routes())
+        .and(allow::routes())
+        .and(mode::routes())
+        .and(explain::routes())
+        .and(audit::routes())
+        .and(doctor::routes())
+        .and(settings::routes())
+        .and(models::routes())
         .and(predict::routes())
         .and(alerts::routes())
         .and(traffic::routes())
@@ -89,10 +110,21 @@ pub struct App {
 
 struct Shared {
     started: Instant,
-    judge: Judge,
+    judge: RwLock<Judge>,
+    doctor: doctor::Latest,
     access: Access,
     /// Set when the routes are put together.
     document: OnceLock<Bytes>,
+}
+
+impl Shared {
+    fn judge(&self) -> Judge {
+        self.judge.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_judge(&self, model: Arc<Model>, config: &Config) {
+        *self.judge.write().unwrap_or_else(PoisonError::into_inner) = Judge::of(model, config);
+    }
 }
 
 impl App {
@@ -107,7 +139,8 @@ impl App {
     ) -> anyhow::Result<Self> {
         let shared = Shared {
             started: Instant::now(),
-            judge: Judge::new(&config)?,
+            judge: RwLock::new(Judge::new(store.as_ref(), &config)?),
+            doctor: doctor::Latest::default(),
             access: Access::default(),
             document: OnceLock::new(),
         };
@@ -160,6 +193,8 @@ impl App {
         agent.send(Call { request, peer: who, reply }).await.map_err(|_| stopping())?;
         match replied.await.map_err(|_| stopping())? {
             Reply::Done(answer) => Ok(*answer),
+            // The agent's words for what it does not know.
+            Reply::Refused(why) if why.starts_with("there is no ") => Err(Problem::not_found(&why)),
             Reply::Refused(why) => Err(Problem::conflict(&why)),
         }
     }

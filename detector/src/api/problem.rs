@@ -20,13 +20,13 @@ pub struct Problem {
     pub field: Option<String>,
     /// Which element of an array, from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub index: Option<u64>,
+    pub index: Option<u32>,
     /// Which line of the body, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<u64>,
+    pub line: Option<u32>,
     /// Seconds after which it may be tried again: told in a header.
     #[serde(skip)]
-    pub retry_after_secs: Option<u64>,
+    pub retry_after_secs: Option<u32>,
 }
 
 impl Problem {
@@ -85,7 +85,7 @@ impl Problem {
     }
 
     #[must_use]
-    pub fn too_many(detail: &str, retry_after_secs: u64) -> Self {
+    pub fn too_many(detail: &str, retry_after_secs: u32) -> Self {
         let retry_after_secs = Some(retry_after_secs);
         Self { retry_after_secs, ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
-use super::auth::{COOKIE, now_secs};
+use super::auth::COOKIE;
 use super::caller::Caller;
 use super::extract::Json;
 use super::problem::Problem;
@@ -18,6 +18,7 @@ use super::{App, Routes};
 use crate::audit::Action;
 use crate::store::Store;
 use crate::store::tokens::{self, LOGIN_SECS, Scope, Secret, Token};
+use crate::wall::now_secs;
 
 pub(super) fn routes() -> Routes {
     Routes::default().read(routes!(whoami, log_in, log_out))

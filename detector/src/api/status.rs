@@ -5,7 +5,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
-use super::auth::now_ns;
 use super::extract::Json;
 use super::problem::Problem;
 use super::{App, Routes};
@@ -13,6 +12,7 @@ use crate::control::{Pending, TableUse};
 use crate::response::Mode;
 use crate::store::counts::{self, Counts};
 use crate::units::rfc3339;
+use crate::wall::now_ns;
 
 pub(super) fn routes() -> Routes {
     Routes::default().read(routes!(show))

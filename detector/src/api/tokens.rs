@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
-use super::auth::now_secs;
 use super::caller::Caller;
 use super::extract::{Json, Path};
 use super::problem::Problem;
@@ -16,6 +15,7 @@ use crate::audit::Action;
 use crate::store::Store;
 use crate::store::tokens::{self, PREFIX, Secret, Token};
 use crate::units::rfc3339;
+use crate::wall::now_secs;
 
 pub(super) fn routes() -> Routes {
     Routes::default().admin(routes!(list, create)).admin(routes!(revoke))
@@ -127,7 +127,7 @@ async fn create(
         })
         .await?;
     let detail = format!("made the token `{}` with the scope {}", token.name, token.scope.name());
-    app.note(who(&caller), Action::Token, detail);
+    app.note(caller.who(), Action::Token, detail);
     let created = CreatedToken {
         about: token.into(),
         token: secret.text,
@@ -152,10 +152,6 @@ async fn revoke(
     let name = app.with_store(work).await?;
     let name = name.ok_or_else(|| Problem::not_found(&format!("there is no token {id}")))?;
     app.forget_known();
-    app.note(who(&caller), Action::Token, format!("revoked the token `{name}`"));
+    app.note(caller.who(), Action::Token, format!("revoked the token `{name}`"));
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn who(caller: &Caller) -> String {
-    caller.name.as_deref().map_or_else(|| caller.from.to_string(), str::to_owned)
 }

@@ -3,6 +3,7 @@
 
 use std::io;
 
+use crate::analysis::vectors::common_kind;
 use crate::cli::{Evaluate, LiveFormat};
 use crate::config::Config;
 use crate::features::Kind;
@@ -13,7 +14,6 @@ use super::origins::Tell;
 use super::out_of_fold::{self, Recipe};
 use super::report::Quality;
 use super::train::{self, DEFAULT_COST, DEFAULT_PRIOR};
-use super::vectors::common_kind;
 use super::{model_of, threshold_of};
 
 /// Parts the data are divided into, as for `detector train`.

@@ -34,7 +34,6 @@ pub mod status;
 pub mod synth;
 pub mod token;
 pub mod train;
-mod vectors;
 
 use std::io::{self, IsTerminal as _};
 

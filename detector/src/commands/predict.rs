@@ -17,8 +17,8 @@ use crate::model::Model;
 use crate::verdict::alert::protocol_name;
 use crate::verdict::score;
 
-use super::vectors::{Vector, VectorFile};
 use super::{model_of, threshold_of};
+use crate::analysis::vectors::{Vector, VectorFile};
 
 /// # Errors
 ///
@@ -133,8 +133,8 @@ fn write_summary(
 
 #[cfg(test)]
 mod tests {
-    use super::super::vectors::Subject;
     use super::*;
+    use crate::analysis::vectors::Subject;
     use crate::model::{RowKey, Schema, Table, TrainConfig, train};
 
     /// A model with one score for everything.

@@ -8,7 +8,7 @@ use crate::cli::Synth;
 use crate::features::RECORD_FIELDS;
 use crate::model::synth::{Profile, records};
 
-use super::vectors::LABEL;
+use crate::analysis::vectors::LABEL;
 
 /// # Errors
 ///

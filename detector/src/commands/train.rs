@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use anyhow::ensure;
 
+use crate::analysis::vectors::common_kind;
 use crate::cli::Train;
 use crate::config::Config;
 use crate::features::Kind;
@@ -14,7 +15,6 @@ use crate::model::{Model, Schema, TrainConfig, train};
 use super::dataset::{ContextUse, Dataset};
 use super::out_of_fold::{self, Recipe};
 use super::report::Quality;
-use super::vectors::common_kind;
 
 /// Share of thefts among the rows a tree draws: far more than there are in life, so that the trees
 /// look at them, and fewer than the rest, so that ordinary traffic is learned in its variety. Records

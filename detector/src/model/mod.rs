@@ -9,6 +9,7 @@ pub mod calibrate;
 pub mod evaluate;
 pub mod file;
 pub mod forest;
+pub mod permute;
 mod random;
 pub mod synth;
 pub mod table;

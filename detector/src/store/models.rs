@@ -83,3 +83,32 @@ pub fn activate(connection: &Connection, schema: &str, hash: &str) -> anyhow::Re
     )?;
     Ok(())
 }
+
+/// A vector that a person has labelled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// A theft.
+    pub label: bool,
+    pub vector: Vec<f32>,
+}
+
+/// The latest labelled vectors of a schema, at most so many.
+///
+/// # Errors
+///
+/// A database that cannot be read.
+pub fn samples(
+    connection: &Connection,
+    schema_hash: &str,
+    most: usize,
+) -> anyhow::Result<Vec<Sample>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT label, vector FROM samples WHERE schema_hash = ?1 ORDER BY id DESC LIMIT ?2",
+    )?;
+    let rows = statement.query_map(params![schema_hash, most as i64], |row| {
+        let bytes: Vec<u8> = row.get(1)?;
+        let vector = bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect();
+        Ok(Sample { label: row.get(0)?, vector })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}

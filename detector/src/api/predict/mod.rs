@@ -22,7 +22,8 @@ use super::{App, Routes};
 use crate::config::Config;
 use crate::features::{Kind, Record, record_vector};
 use crate::model::Model;
-use crate::shipped::{model_of, threshold_of};
+use crate::shipped::{in_use, threshold_of};
+use crate::store::Store;
 use body::{Fields, RecordBody, Wrong};
 use reasons::RecordReason;
 
@@ -48,14 +49,17 @@ pub(super) struct Judge {
 }
 
 impl Judge {
-    /// The one inside the program.
+    /// With the model that was chosen, else the one inside the program.
     ///
     /// # Errors
     ///
     /// A model that does not read what this program computes.
-    pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
-        let model = model_of(Kind::Record, None, config)?;
-        Ok(Self { threshold: threshold_of(Kind::Record, &model, config), model })
+    pub(super) fn new(store: Option<&Store>, config: &Config) -> anyhow::Result<Self> {
+        Ok(Self::of(in_use(Kind::Record, store, config)?, config))
+    }
+
+    pub(super) fn of(model: Arc<Model>, config: &Config) -> Self {
+        Self { threshold: threshold_of(Kind::Record, &model, config), model }
     }
 
     fn verdict(&self, record: &Record, row: &mut Vec<f32>, reasons: bool) -> Prediction {
@@ -134,7 +138,7 @@ async fn predict(
 ) -> Result<Response, Problem> {
     let form = Form::of(&request)?;
     let bytes = Bytes::from_request(request, &()).await?;
-    let judge = app.shared.judge.clone();
+    let judge = app.shared.judge();
     // A record has at least so many bytes.
     if bytes.len() / RECORD_BYTES <= FEW {
         return answer(&judge, &bytes, form, wanted.reasons);
@@ -195,7 +199,7 @@ fn array(judge: &Judge, bytes: &[u8], reasons: bool) -> Result<Response, Problem
     let records: Vec<Fields<'_>> = serde_json::from_slice(bytes).map_err(|error| unread(&error))?;
     check_count(records.len())?;
     let mut row = Vec::with_capacity(16);
-    let verdicts = (0_u64..).zip(&records).map(|(index, fields)| {
+    let verdicts = (0_u32..).zip(&records).map(|(index, fields)| {
         let record = fields.record().map_err(|wrong| problem(wrong, Some(index), None))?;
         Ok(judge.verdict(&record, &mut row, reasons))
     });
@@ -205,7 +209,7 @@ fn array(judge: &Judge, bytes: &[u8], reasons: bool) -> Result<Response, Problem
 
 fn lines(judge: &Judge, bytes: &[u8], reasons: bool) -> Result<Response, Problem> {
     let (mut row, mut output, mut count) = (Vec::with_capacity(16), Vec::new(), 0);
-    for (line, text) in (1_u64..).zip(bytes.split(|byte| *byte == b'\n')) {
+    for (line, text) in (1_u32..).zip(bytes.split(|byte| *byte == b'\n')) {
         if text.trim_ascii().is_empty() {
             continue;
         }
@@ -244,7 +248,7 @@ fn unread(error: &serde_json::Error) -> Problem {
     Problem::malformed(&format!("the body is no JSON: {error}"))
 }
 
-fn problem(Wrong { field, detail }: Wrong, index: Option<u64>, line: Option<u64>) -> Problem {
+fn problem(Wrong { field, detail }: Wrong, index: Option<u32>, line: Option<u32>) -> Problem {
     let place = match (index, line) {
         (Some(index), _) => format!("record {index}: "),
         (_, Some(line)) => format!("line {line}: "),
@@ -269,7 +273,7 @@ mod tests {
     const SAMPLE: &str = r#"{"timestamp":"2024-01-01T12:00:00Z","source_ip":"192.168.1.100","destination_ip":"10.0.0.1","source_port":12345,"destination_port":80,"protocol":"TCP","bytes_sent":1500,"bytes_received":500,"action":"allow"}"#;
 
     fn judge() -> Judge {
-        Judge::new(&Config::default()).unwrap()
+        Judge::new(None, &Config::default()).unwrap()
     }
 
     fn ask(body: &str, form: Form, reasons: bool) -> (u16, String) {

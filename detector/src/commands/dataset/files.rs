@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::super::labels::Origin;
-use super::super::vectors::{Vector, VectorFile};
 use super::{Dataset, Unit, number};
+use crate::analysis::vectors::{Vector, VectorFile};
 use crate::model::RowKey;
 
 /// What files call the two kinds of row: they know of no technique.

@@ -9,7 +9,7 @@ use crate::sink::Style;
 /// What a finding means for `detector run`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Outcome {
+pub enum Outcome {
     Ok,
     /// It works, in a lesser way.
     Warning,
@@ -30,14 +30,14 @@ impl Outcome {
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename = "check", tag = "type")]
-pub(super) struct Check {
+pub struct Check {
     #[serde(rename = "check")]
-    pub(super) subject: String,
+    pub subject: String,
     #[serde(rename = "status")]
-    pub(super) outcome: Outcome,
-    pub(super) finding: String,
+    pub outcome: Outcome,
+    pub finding: String,
     /// What to do about it.
-    pub(super) remedy: Option<String>,
+    pub remedy: Option<String>,
 }
 
 impl Check {
@@ -70,21 +70,31 @@ impl Check {
 
 /// All findings, in the order they are told.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub struct Report {
     checks: Vec<Check>,
 }
 
 impl Report {
+    #[must_use]
+    pub fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+
     pub(super) fn push(&mut self, check: Check) {
         self.checks.push(check);
     }
 
-    pub(super) fn problems(&self) -> usize {
+    #[must_use]
+    pub fn problems(&self) -> usize {
         self.checks.iter().filter(|check| check.outcome == Outcome::Problem).count()
     }
 
     /// One object per finding and line.
-    pub(super) fn write_json(&self, output: &mut impl Write) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// An output that cannot be written to.
+    pub fn write_json(&self, output: &mut impl Write) -> io::Result<()> {
         for check in &self.checks {
             serde_json::to_writer(&mut *output, check)?;
             writeln!(output)?;
@@ -92,7 +102,12 @@ impl Report {
         Ok(())
     }
 
-    pub(super) fn write_table(&self, output: &mut impl Write, style: Style) -> io::Result<()> {
+    /// Aligned, and by word as well as colour.
+    ///
+    /// # Errors
+    ///
+    /// An output that cannot be written to.
+    pub fn write_table(&self, output: &mut impl Write, style: Style) -> io::Result<()> {
         let width = self.checks.iter().map(|check| check.subject.chars().count()).max();
         let width = width.unwrap_or(0);
         for check in &self.checks {

@@ -7,6 +7,7 @@ mod cells;
 mod header;
 
 use std::fs::File;
+use std::io::Read;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -18,44 +19,43 @@ use cells::Cells;
 use header::Header;
 
 /// Whether the row is a theft, where that is known.
-pub(super) const LABEL: &str = "label";
+pub(crate) const LABEL: &str = "label";
 
 /// One row.
 #[derive(Clone, Debug)]
-pub(super) struct Vector {
+pub(crate) struct Vector {
     /// Of the file, from 1.
-    pub(super) line: u64,
-    pub(super) subject: Subject,
+    pub(crate) line: u64,
+    pub(crate) subject: Subject,
     /// What the rules left open of the score, 0 to 1; 1 for a record, on which there are no rules.
-    pub(super) rules: f64,
+    pub(crate) rules: f64,
     /// The host's habit cut the forest's part in the score.
-    pub(super) habit: bool,
-    pub(super) label: Option<bool>,
+    pub(crate) habit: bool,
+    pub(crate) label: Option<bool>,
     /// In the order of the schema.
-    pub(super) values: Vec<f32>,
+    pub(crate) values: Vec<f32>,
 }
 
 /// Whom a row is about.
 #[derive(Clone, Debug)]
-pub(super) struct Subject {
+pub(crate) struct Subject {
     /// The capture, and the session in it; none for a record.
-    pub(super) session: Option<(String, u64)>,
+    pub(crate) session: Option<(String, u64)>,
     /// As the file has it.
-    pub(super) time: String,
-    pub(super) src: IpAddr,
-    pub(super) dst: IpAddr,
-    pub(super) dst_port: u16,
+    pub(crate) time: String,
+    pub(crate) src: IpAddr,
+    pub(crate) dst: IpAddr,
+    pub(crate) dst_port: u16,
     /// As IP numbers it.
-    pub(super) protocol: u8,
+    pub(crate) protocol: u8,
     /// None where the file does not say.
-    pub(super) bytes_out: Option<u64>,
+    pub(crate) bytes_out: Option<u64>,
 }
 
 /// A file that is read row by row.
-#[derive(Debug)]
-pub(super) struct VectorFile {
+pub(crate) struct VectorFile {
     path: PathBuf,
-    reader: Reader<File>,
+    reader: Reader<Box<dyn Read>>,
     header: Header,
     row: ByteRecord,
 }
@@ -64,17 +64,28 @@ impl VectorFile {
     /// # Errors
     ///
     /// A file that cannot be read, or whose header is of neither schema or not whole.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let file =
+            File::open(path).with_context(|| format!("failed to open {}", path.display()))?;
+        Self::read(path, file)
+    }
+
+    /// The same from elsewhere; messages name it `path`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`VectorFile::open`].
+    pub(crate) fn read(path: &Path, input: impl Read + 'static) -> Result<Self> {
         let name = || path.display().to_string();
-        let file = File::open(path).with_context(|| format!("failed to open {}", name()))?;
+        let input: Box<dyn Read> = Box::new(input);
         // Rows of another width are for us to name.
-        let mut reader = ReaderBuilder::new().flexible(true).from_reader(file);
+        let mut reader = ReaderBuilder::new().flexible(true).from_reader(input);
         let header = reader.byte_headers().with_context(|| format!("failed to read {}", name()))?;
         let header = Header::of(header).with_context(|| format!("{}: line 1", name()))?;
         Ok(Self { path: path.to_owned(), reader, header, row: ByteRecord::new() })
     }
 
-    pub(super) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         self.header.kind
     }
 
@@ -83,7 +94,7 @@ impl VectorFile {
     /// # Errors
     ///
     /// A row that is not understood.
-    pub(super) fn next(&mut self) -> Result<Option<Vector>> {
+    pub(crate) fn next(&mut self) -> Result<Option<Vector>> {
         let name = self.path.display();
         let more = self.reader.read_byte_record(&mut self.row);
         if !more.with_context(|| format!("failed to read {name}"))? {
@@ -99,7 +110,7 @@ impl VectorFile {
     /// # Errors
     ///
     /// Those of [`VectorFile::next`], and a row without a label.
-    pub(super) fn next_labelled(&mut self) -> Result<Option<(Vector, bool)>> {
+    pub(crate) fn next_labelled(&mut self) -> Result<Option<(Vector, bool)>> {
         let Some(vector) = self.next()? else { return Ok(None) };
         let label = vector.label.with_context(|| {
             format!("{}: line 1: column {LABEL} is missing", self.path.display())
@@ -113,7 +124,7 @@ impl VectorFile {
 /// # Errors
 ///
 /// Two schemas, or a file of neither.
-pub(super) fn common_kind(paths: &[PathBuf]) -> Result<Kind> {
+pub(crate) fn common_kind(paths: &[PathBuf]) -> Result<Kind> {
     let mut common: Option<(Kind, &Path)> = None;
     for path in paths {
         let kind = if path.is_file() { VectorFile::open(path)?.kind() } else { Kind::Session };

@@ -1,0 +1,195 @@
+//! What the kernel blocks.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::routes;
+
+use super::asked::{parse, unexpected};
+use super::extract::{Json, Path, Query};
+use super::live::{Event, Topic};
+use super::problem::Problem;
+use super::{App, Caller, Routes};
+use crate::control::{Answer, BlockLine, EffectWanted, Pending, Request, VerifyLine};
+
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .read(routes!(list))
+        .read(routes!(verify))
+        .respond(routes!(add))
+        .respond(routes!(remove))
+        .respond(routes!(flush))
+}
+
+#[derive(Serialize, ToSchema)]
+struct BlockList {
+    items: Vec<BlockLine>,
+    /// Always null: all are here
+    next: Option<String>,
+}
+
+/// What to block, and for how long
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewBlock {
+    /// `pair HOME DESTINATION`, `destination ADDRESS[/LENGTH]`, `service ADDRESS:PORT`,
+    /// `host ADDRESS` or `flow PROTOCOL ADDRESS:PORT ADDRESS:PORT`
+    #[schema(example = "pair 10.0.0.7 192.0.2.1")]
+    target: String,
+    /// None: the configured time
+    #[schema(minimum = 1)]
+    ttl_secs: Option<u64>,
+    /// `drop`, `{"police": {"bytes_per_second"}}` or `{"mark": {"dscp"}}`
+    #[serde(default)]
+    effect: EffectWanted,
+    /// Count what it would do and do nothing
+    #[serde(default)]
+    simulate: bool,
+    #[schema(min_length = 1, max_length = 500)]
+    reason: String,
+    /// Undo it unless it is confirmed within this time
+    #[schema(minimum = 1, maximum = 86_400)]
+    confirm_within_secs: Option<u64>,
+}
+
+/// A block that was placed
+#[derive(Serialize, ToSchema)]
+struct Placed {
+    block: BlockLine,
+    pending: Option<Pending>,
+}
+
+/// Blocks that are gone, or will be once it is confirmed, with their last counters
+#[derive(Serialize, ToSchema)]
+struct Removed {
+    blocks: Vec<BlockLine>,
+    pending: Option<Pending>,
+}
+
+/// What every change can have
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Confirmed {
+    /// Undo it unless it is confirmed within this time
+    #[param(minimum = 1, maximum = 86_400)]
+    pub(super) confirm_within_secs: Option<u64>,
+}
+
+/// Whether blocks hold, and how that is known
+#[derive(Serialize, ToSchema)]
+struct VerifyList {
+    items: Vec<VerifyLine>,
+}
+
+/// Every block, what it has stopped and when it ends
+#[utoipa::path(
+    get, path = "/api/blocks", tag = "Response",
+    responses((status = OK, description = "All of them", body = BlockList))
+)]
+async fn list(State(app): State<App>, caller: Caller) -> Result<Json<BlockList>, Problem> {
+    match app.ask(Request::BlocksList {}, caller.peer()).await? {
+        Answer::Blocks { blocks } => Ok(Json(BlockList { items: blocks, next: None })),
+        _ => Err(unexpected()),
+    }
+}
+
+/// Block a target for a while
+///
+/// What must never be cut off is refused.
+#[utoipa::path(
+    post, path = "/api/blocks", tag = "Response", request_body = NewBlock,
+    responses((status = CREATED, description = "It is in force", body = Placed))
+)]
+async fn add(
+    State(app): State<App>,
+    caller: Caller,
+    Json(new): Json<NewBlock>,
+) -> Result<(StatusCode, Json<Placed>), Problem> {
+    let request = Request::BlocksAdd {
+        target: parse("target", &new.target)?,
+        ttl_secs: new.ttl_secs,
+        effect: new.effect,
+        simulate: new.simulate,
+        reason: new.reason,
+        confirm_within_secs: new.confirm_within_secs,
+    };
+    match app.ask_checked(request, &caller).await? {
+        Answer::Placed { block, pending } => {
+            tell(&app, Some(block.number));
+            Ok((StatusCode::CREATED, Json(Placed { block, pending })))
+        }
+        _ => Err(unexpected()),
+    }
+}
+
+/// Remove a block
+///
+/// For a while the agent does not block the same again on its own.
+#[utoipa::path(
+    delete, path = "/api/blocks/{number}", tag = "Response",
+    params(("number" = u32, Path)),
+    responses((status = OK, description = "It is gone", body = Removed))
+)]
+async fn remove(
+    State(app): State<App>,
+    caller: Caller,
+    Path(number): Path<u32>,
+    Query(Confirmed { confirm_within_secs }): Query<Confirmed>,
+) -> Result<Json<Removed>, Problem> {
+    let request = Request::BlocksRemove { target: None, number: Some(number), confirm_within_secs };
+    removed(&app, request, &caller, Some(number)).await
+}
+
+/// Remove every block
+#[utoipa::path(
+    post, path = "/api/blocks/flush", tag = "Response",
+    responses((status = OK, description = "They are gone", body = Removed))
+)]
+async fn flush(
+    State(app): State<App>,
+    caller: Caller,
+    Query(Confirmed { confirm_within_secs }): Query<Confirmed>,
+) -> Result<Json<Removed>, Problem> {
+    removed(&app, Request::BlocksFlush { confirm_within_secs }, &caller, None).await
+}
+
+async fn removed(
+    app: &App,
+    request: Request,
+    caller: &Caller,
+    number: Option<u32>,
+) -> Result<Json<Removed>, Problem> {
+    match app.ask_checked(request, caller).await? {
+        Answer::Removed { blocks, pending } => {
+            tell(app, number);
+            Ok(Json(Removed { blocks, pending }))
+        }
+        _ => Err(unexpected()),
+    }
+}
+
+/// Whether a block holds, and how that is known
+///
+/// From its drop counters, or else by a probe; it changes nothing.
+#[utoipa::path(
+    post, path = "/api/blocks/{number}/verify", tag = "Response", params(("number" = u32, Path)),
+    responses((status = OK, description = "What was found", body = VerifyList))
+)]
+async fn verify(
+    State(app): State<App>,
+    caller: Caller,
+    Path(number): Path<u32>,
+) -> Result<Json<VerifyList>, Problem> {
+    let request = Request::BlocksVerify { target: None, number: Some(number) };
+    match app.ask_checked(request, &caller).await? {
+        Answer::Verified { blocks } => Ok(Json(VerifyList { items: blocks })),
+        _ => Err(unexpected()),
+    }
+}
+
+fn tell(app: &App, number: Option<u32>) {
+    let id = number.map(|number| number.to_string());
+    app.live.emit(Event::change(Topic::Blocks, id.as_deref()));
+}

@@ -1,0 +1,93 @@
+//! Why an address is blocked or not, and what hosts may still send.
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+
+use super::asked::{parse, unexpected};
+use super::extract::{Json, Path};
+use super::live::{Event, Topic};
+use super::problem::Problem;
+use super::{App, Caller, Routes};
+use crate::control::{Answer, BudgetLine, Explanation, Request};
+
+pub(super) fn routes() -> Routes {
+    Routes::default().read(routes!(explain)).read(routes!(budgets)).respond(routes!(raise))
+}
+
+#[derive(Serialize, ToSchema)]
+struct BudgetList {
+    items: Vec<BudgetLine>,
+    /// Budgets that the answer had no room for
+    more: u64,
+    /// Always null
+    next: Option<String>,
+}
+
+/// What a host may send to a destination from now on
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Raise {
+    home: String,
+    destination: String,
+    /// Payload bytes in all, from the beginning; none: no bound
+    bytes: Option<u64>,
+}
+
+/// Whether an address is blocked, why or why not, and by which entry
+#[utoipa::path(
+    get, path = "/api/explain/{address}", tag = "Response",
+    params(("address" = String, Path, example = "192.0.2.1")),
+    responses((status = OK, description = "First the answer, then what it follows from",
+        body = Explanation))
+)]
+async fn explain(
+    State(app): State<App>,
+    caller: Caller,
+    Path(address): Path<String>,
+) -> Result<Json<Explanation>, Problem> {
+    let address = parse("address", &address)?;
+    match app.ask(Request::Explain { address }, caller.peer()).await? {
+        Answer::Explanation(explanation) => Ok(Json(explanation)),
+        _ => Err(unexpected()),
+    }
+}
+
+/// What hosts may still send, what they were charged and what is held back
+#[utoipa::path(
+    get, path = "/api/budgets", tag = "Response",
+    responses((status = OK, description = "Up to 10,000 of them", body = BudgetList))
+)]
+async fn budgets(State(app): State<App>, caller: Caller) -> Result<Json<BudgetList>, Problem> {
+    match app.ask(Request::Budgets {}, caller.peer()).await? {
+        Answer::Budgets { budgets, more } => {
+            Ok(Json(BudgetList { items: budgets, more, next: None }))
+        }
+        _ => Err(unexpected()),
+    }
+}
+
+/// Let a host send more to a destination
+#[utoipa::path(
+    post, path = "/api/budgets/raise", tag = "Response", request_body = Raise,
+    responses((status = OK, description = "As it is now", body = BudgetLine))
+)]
+async fn raise(
+    State(app): State<App>,
+    caller: Caller,
+    Json(wanted): Json<Raise>,
+) -> Result<Json<BudgetLine>, Problem> {
+    let request = Request::BudgetsRaise {
+        home: parse("home", &wanted.home)?,
+        destination: parse("destination", &wanted.destination)?,
+        bytes: wanted.bytes,
+    };
+    match app.ask_checked(request, &caller).await? {
+        Answer::Raised { budget } => {
+            app.live.emit(Event::change(Topic::Blocks, None));
+            Ok(Json(budget))
+        }
+        _ => Err(unexpected()),
+    }
+}

@@ -1,0 +1,199 @@
+//! `POST /api/models/{hash}/evaluate`: how good a model is on labelled rows.
+
+use std::io::Cursor;
+use std::path::Path as FilePath;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::body::Bytes;
+use axum::extract::{FromRequest as _, Request, State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Importance, Known, MOST_SAMPLES, find, importances, labelled};
+use crate::analysis::vectors::VectorFile;
+use crate::api::App;
+use crate::api::extract::{Json, Path};
+use crate::api::problem::Problem;
+use crate::features::Kind;
+use crate::model::evaluate::{by_session, report, roc_auc};
+use crate::model::{Confusion, Model, Rate, Scored};
+use crate::shipped::threshold_of;
+use crate::verdict::score;
+
+/// What errors call the body.
+const BODY: &str = "the body";
+
+/// How good a model is on labelled rows; senders are judged by their highest score
+#[derive(Serialize, ToSchema)]
+pub(super) struct Evaluation {
+    rows: usize,
+    /// Senders of sessions, or records
+    units: usize,
+    /// The score from which on something is a theft
+    threshold: f64,
+    confusion: Counts,
+    /// None without alerts
+    precision: Option<Share>,
+    /// None without thefts
+    recall: Option<Share>,
+    /// None without anything ordinary
+    false_positive_rate: Option<Share>,
+    f1: Option<f64>,
+    accuracy: Option<Share>,
+    /// Area under the precision-recall curve
+    pr_auc: Option<f64>,
+    /// Area under the receiver operating characteristic
+    roc_auc: Option<f64>,
+    importances: Vec<Importance>,
+}
+
+/// Verdicts and truth
+#[derive(Serialize, ToSchema)]
+struct Counts {
+    true_positives: u64,
+    false_positives: u64,
+    true_negatives: u64,
+    false_negatives: u64,
+}
+
+/// A share, its 95 % interval and what it is a share of
+#[derive(Serialize, ToSchema)]
+struct Share {
+    value: f64,
+    low: f64,
+    high: f64,
+    count: u64,
+    total: u64,
+}
+
+impl From<Confusion> for Counts {
+    fn from(confusion: Confusion) -> Self {
+        let Confusion { true_positives, false_positives, true_negatives, false_negatives } =
+            confusion;
+        Self { true_positives, false_positives, true_negatives, false_negatives }
+    }
+}
+
+impl From<Rate> for Share {
+    fn from(Rate { value, low, high, count, total }: Rate) -> Self {
+        Self { value, low, high, count, total }
+    }
+}
+
+/// Rows to measure on.
+#[derive(Default)]
+struct Rows {
+    /// Row after row.
+    values: Vec<f32>,
+    labels: Vec<bool>,
+    scored: Vec<Scored>,
+}
+
+/// Measure a model on labelled rows
+///
+/// The body is a file of comma-separated values with a column `label`: vectors as
+/// `GET /api/captures/{id}/features` gives them, or records. Without a body: the samples that were
+/// labelled here.
+#[utoipa::path(
+    post, path = "/api/models/{hash}/evaluate", tag = "Models", params(("hash" = String, Path)),
+    request_body(content = Option<String>, content_type = "text/csv"),
+    responses((status = OK, description = "What came of it", body = Evaluation))
+)]
+pub(super) async fn evaluate(
+    State(app): State<App>,
+    Path(hash): Path<String>,
+    request: Request,
+) -> Result<Json<Evaluation>, Problem> {
+    let Known { model, kind, .. } = find(&app, &hash).await?;
+    let kind = kind.ok_or_else(|| {
+        Problem::conflict("the model is for other columns than this program computes")
+    })?;
+    let body = Bytes::from_request(request, &()).await?;
+    let judged = Arc::clone(&model);
+    let rows = if body.trim_ascii().is_empty() {
+        app.with_store(move |store| {
+            let (values, labels) = labelled(store, kind)?;
+            Ok(Rows::of_samples(&judged, values, labels))
+        })
+        .await?
+    } else {
+        let work = move || Rows::of_file(&judged, kind, body);
+        let done = tokio::task::spawn_blocking(work).await;
+        done.context("the work on the rows was broken off")??
+    };
+    if rows.labels.is_empty() {
+        return Err(Problem::conflict(
+            "there are no labelled samples: send a file with a column `label`, or mark alerts as \
+             benign or confirmed first",
+        ));
+    }
+    let threshold = threshold_of(kind, &model, &app.config);
+    // As many as it does not take long for, spread over the whole.
+    let (values, labels) = rows.thinned(model.forest.columns());
+    let importances = importances(model, values, labels).await?;
+    Ok(Json(rows.evaluation(threshold, importances)))
+}
+
+impl Rows {
+    /// Each sample by itself: which session it was of is not kept.
+    fn of_samples(model: &Model, values: Vec<f32>, labels: Vec<bool>) -> Self {
+        let rows = values.chunks(model.forest.columns().max(1));
+        let scored = rows.zip(&labels).zip(0..).map(|((row, label), session)| Scored {
+            score: model.probability(model.forest.score(row)),
+            label: *label,
+            session,
+        });
+        Self { scored: scored.collect(), values, labels }
+    }
+
+    fn of_file(model: &Model, kind: Kind, body: Bytes) -> Result<Self, Problem> {
+        let wrong = |error: anyhow::Error| Problem::field("body", &format!("{error:#}"));
+        let mut file = VectorFile::read(FilePath::new(BODY), Cursor::new(body)).map_err(wrong)?;
+        if file.kind() != kind {
+            let (found, wanted) = (file.kind().schema_name(), kind.schema_name());
+            let detail = format!("the rows are of schema {found}, the model is for {wanted}");
+            return Err(Problem::field("body", &detail));
+        }
+        let mut rows = Self::default();
+        let mut senders = std::collections::HashMap::new();
+        while let Some((vector, label)) = file.next_labelled().map_err(wrong)? {
+            let next = senders.len() as u64;
+            // A record is a sender of its own.
+            let sender = (vector.subject.session.clone(), vector.subject.src);
+            let line = sender.0.is_none().then_some(vector.line);
+            let session = *senders.entry((sender, line)).or_insert(next);
+            let forest = model.probability(model.forest.score(&vector.values));
+            let score = score::of_doubt(forest, vector.rules, vector.habit);
+            rows.scored.push(Scored { score, label, session });
+            rows.values.extend_from_slice(&vector.values);
+            rows.labels.push(label);
+        }
+        Ok(rows)
+    }
+
+    fn thinned(&self, width: usize) -> (Vec<f32>, Vec<bool>) {
+        let step = self.labels.len().div_ceil(MOST_SAMPLES).max(1);
+        let rows = self.values.chunks(width.max(1)).step_by(step);
+        (rows.flatten().copied().collect(), self.labels.iter().copied().step_by(step).collect())
+    }
+
+    fn evaluation(self, threshold: f64, importances: Vec<Importance>) -> Evaluation {
+        let units = by_session(&self.scored);
+        let report = report(&self.scored, threshold);
+        Evaluation {
+            rows: self.labels.len(),
+            units: units.len(),
+            threshold,
+            confusion: report.confusion.into(),
+            precision: report.precision.map(Share::from),
+            recall: report.recall.map(Share::from),
+            false_positive_rate: report.false_positive_rate.map(Share::from),
+            f1: report.f1,
+            accuracy: report.accuracy.map(Share::from),
+            pr_auc: report.pr_auc,
+            roc_auc: roc_auc(&units),
+            importances,
+        }
+    }
+}

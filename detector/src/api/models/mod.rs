@@ -1,0 +1,366 @@
+//! The models: those inside the program, those that were added, which one is used, and how good
+//! they are.
+
+mod evaluate;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Request, State};
+use axum::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::UtoipaMethodRouterExt as _;
+use utoipa_axum::routes;
+
+use super::extract::{Json, Path};
+use super::live::{Event, Topic};
+use super::problem::Problem;
+use super::{App, Caller, Routes};
+use crate::audit::Action;
+use crate::config::Config;
+use crate::features::Kind;
+use crate::model::{Model, TrainingSummary, permute};
+use crate::shipped;
+use crate::store::{Store, models};
+use crate::units::rfc3339;
+use crate::wall::now_ns;
+
+/// The longest model, and the longest file to measure one on.
+const MOST_BYTES: usize = 64 << 20;
+/// Labelled samples that a column's worth is measured on.
+pub(super) const MOST_SAMPLES: usize = 1_000;
+
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .read(routes!(list))
+        .read(routes!(show))
+        .read(routes!(evaluate::evaluate).layer(DefaultBodyLimit::max(MOST_BYTES)))
+        .admin(routes!(add).layer(DefaultBodyLimit::max(MOST_BYTES)))
+        .admin(routes!(activate))
+}
+
+/// A model in short
+#[derive(Clone, Serialize, ToSchema)]
+#[schema(as = Model)]
+struct ModelLine {
+    /// Names it: 16 hexadecimal digits
+    hash: String,
+    /// What its vectors are: `session` or `record`
+    schema: String,
+    /// Where it comes from
+    name: String,
+    /// Whether it serves its schema
+    active: bool,
+    /// Whether it is inside the program
+    shipped: bool,
+    columns: usize,
+    trees: usize,
+    /// The probability from which on something is a theft
+    threshold: f64,
+    created_by: String,
+    training: Training,
+}
+
+/// What the trees were grown on
+#[derive(Clone, Serialize, ToSchema)]
+struct Training {
+    rows: usize,
+    positive_rows: usize,
+    sessions: usize,
+    positive_sessions: usize,
+    groups: usize,
+    positive_groups: usize,
+}
+
+impl From<&TrainingSummary> for Training {
+    fn from(summary: &TrainingSummary) -> Self {
+        let TrainingSummary {
+            rows,
+            positive_rows,
+            sessions,
+            positive_sessions,
+            groups,
+            positive_groups,
+        } = *summary;
+        Self { rows, positive_rows, sessions, positive_sessions, groups, positive_groups }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+struct ModelList {
+    items: Vec<ModelLine>,
+    /// Always null: all are here
+    next: Option<String>,
+}
+
+/// A model and what its columns are worth
+#[derive(Serialize, ToSchema)]
+struct ModelDetail {
+    #[serde(flatten)]
+    model: ModelLine,
+    /// The most worth by impurity first
+    importances: Vec<Importance>,
+    /// Out-of-fold figures at the threshold, where there was a validation
+    #[schema(value_type = Option<Object>)]
+    validation: Option<serde_json::Value>,
+    /// What the trees were grown with
+    #[schema(value_type = Object)]
+    config: serde_json::Value,
+}
+
+/// What a column is worth
+#[derive(Clone, Serialize, ToSchema)]
+pub(super) struct Importance {
+    column: String,
+    /// Share of the impurity that it removed in training
+    impurity: f64,
+    /// How much the area under the receiver operating characteristic drops when its values are
+    /// dealt out anew, on labelled samples; none without such of both kinds
+    permutation: Option<f64>,
+}
+
+/// A model that was chosen
+#[derive(Serialize, ToSchema)]
+struct Activated {
+    model: ModelLine,
+    /// From when on it serves, in words
+    text: String,
+}
+
+/// A model with all that is known of it.
+pub(super) struct Known {
+    pub(super) model: Arc<Model>,
+    pub(super) kind: Option<Kind>,
+    line: ModelLine,
+}
+
+/// Every model
+#[utoipa::path(
+    get, path = "/api/models", tag = "Models",
+    responses((status = OK, description = "Those inside the program first", body = ModelList))
+)]
+async fn list(State(app): State<App>) -> Result<Json<ModelList>, Problem> {
+    let known = known(&app).await?;
+    Ok(Json(ModelList { items: known.into_iter().map(|one| one.line).collect(), next: None }))
+}
+
+/// A model, what its columns are worth and how it was validated
+#[utoipa::path(
+    get, path = "/api/models/{hash}", tag = "Models", params(("hash" = String, Path)),
+    responses((status = OK, description = "All of it but the trees", body = ModelDetail))
+)]
+async fn show(
+    State(app): State<App>,
+    Path(hash): Path<String>,
+) -> Result<Json<ModelDetail>, Problem> {
+    let Known { model, kind, line } = find(&app, &hash).await?;
+    let samples = match (&app.store, kind) {
+        (Some(_), Some(kind)) => app.with_store(move |store| labelled(store, kind)).await?,
+        _ => (Vec::new(), Vec::new()),
+    };
+    let importances = importances(Arc::clone(&model), samples.0, samples.1).await?;
+    let value = |value: Result<serde_json::Value, serde_json::Error>| {
+        value.context("failed to write a model's figures")
+    };
+    let validation = model.meta.validation.as_ref().map(serde_json::to_value);
+    Ok(Json(ModelDetail {
+        model: line,
+        importances,
+        validation: validation.map(value).transpose()?,
+        config: value(serde_json::to_value(&model.meta.config))?,
+    }))
+}
+
+/// Add a model that `detector train` has made
+///
+/// The body is the file. It is used once it is activated.
+#[utoipa::path(
+    post, path = "/api/models", tag = "Models",
+    request_body(content = String, content_type = "application/octet-stream"),
+    responses((status = CREATED, description = "It can be activated", body = ModelLine))
+)]
+async fn add(
+    State(app): State<App>,
+    caller: Caller,
+    request: Request,
+) -> Result<(StatusCode, Json<ModelLine>), Problem> {
+    let bytes = Bytes::from_request(request, &()).await?;
+    let model = Model::from_bytes(&bytes)
+        .map_err(|error| Problem::field("body", &format!("the body is no model: {error:#}")))?;
+    let kind = kind_of(&model).ok_or_else(|| {
+        Problem::field("body", "the model is for other columns than this program computes")
+    })?;
+    shipped::check(kind, &model)
+        .map_err(|error| Problem::field("body", &format!("the model cannot be used: {error:#}")))?;
+    let hash = model.hash()?;
+    if known(&app).await?.iter().any(|one| one.line.hash == hash) {
+        return Err(Problem::conflict(&format!("the model {hash} is there already")));
+    }
+    let (now, of) = (now_ns(), hash.clone());
+    app.with_store(move |store| {
+        let add = move |connection: &_| {
+            models::add(connection, &of, kind.schema_name(), &model.to_bytes()?, now)
+        };
+        store.write(add)
+    })
+    .await?;
+    app.note(caller.who(), Action::Model, format!("added the model {hash}"));
+    app.live.emit(Event::change(Topic::Models, Some(&hash)));
+    Ok((StatusCode::CREATED, Json(find(&app, &hash).await?.line)))
+}
+
+/// Use a model from now on
+#[utoipa::path(
+    post, path = "/api/models/{hash}/activate", tag = "Models", params(("hash" = String, Path)),
+    responses((status = OK, description = "It serves its schema", body = Activated))
+)]
+async fn activate(
+    State(app): State<App>,
+    caller: Caller,
+    Path(hash): Path<String>,
+) -> Result<Json<Activated>, Problem> {
+    let Known { model, kind, .. } = find(&app, &hash).await?;
+    let kind = kind.ok_or_else(|| {
+        Problem::conflict("the model is for other columns than this program computes")
+    })?;
+    shipped::check(kind, &model).map_err(|error| Problem::conflict(&format!("{error:#}")))?;
+    let of = hash.clone();
+    app.with_store(move |store| {
+        store.write(move |connection| models::activate(connection, kind.schema_name(), &of))
+    })
+    .await?;
+    let text = app.use_model(kind, model);
+    app.note(caller.who(), Action::Model, format!("activated the model {hash}"));
+    app.live.emit(Event::change(Topic::Models, Some(&hash)));
+    let text = text.to_owned();
+    Ok(Json(Activated { model: find(&app, &hash).await?.line, text }))
+}
+
+impl App {
+    /// Has a model serve where it can be changed while everything runs, and says from when on.
+    fn use_model(&self, kind: Kind, model: Arc<Model>) -> &'static str {
+        match kind {
+            Kind::Record => {
+                self.shared.set_judge(model, &self.config);
+                "records are judged by it from now on"
+            }
+            Kind::Session if self.agent.is_some() => {
+                "captures are judged by it from now on, live traffic from the next start on"
+            }
+            Kind::Session => "captures are judged by it from now on",
+        }
+    }
+}
+
+/// The model of this hash.
+pub(super) async fn find(app: &App, hash: &str) -> Result<Known, Problem> {
+    let found = known(app).await?.into_iter().find(|one| one.line.hash == hash);
+    found.ok_or_else(|| Problem::not_found(&format!("there is no model `{}`", hash.escape_debug())))
+}
+
+/// Every model, those inside the program first.
+async fn known(app: &App) -> Result<Vec<Known>, Problem> {
+    let (store, config) = (app.store.clone(), Arc::clone(&app.config));
+    let work = move || collect(store.as_ref(), &config);
+    let done = tokio::task::spawn_blocking(work).await;
+    Ok(done.context("the work on the models was broken off")??)
+}
+
+fn collect(store: Option<&Store>, config: &Config) -> anyhow::Result<Vec<Known>> {
+    let mut found: Vec<(Arc<Model>, String, bool)> = Vec::new();
+    for kind in Kind::ALL {
+        let model = Model::from_bytes(shipped::bytes_of(kind))?;
+        found.push((Arc::new(model), "inside the program".to_owned(), true));
+    }
+    if let Some(path) = &config.model.path {
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        found.push((shipped::load_model(None, config)?, name, false));
+    }
+    let added = match store {
+        Some(store) => store.read(|connection| {
+            let mut added = Vec::new();
+            for model in models::models(connection)? {
+                added.push((models::file(connection, &model.hash)?, model.added_ns));
+            }
+            Ok(added)
+        })?,
+        None => Vec::new(),
+    };
+    for (file, added_ns) in added.into_iter().filter_map(|(file, added)| Some((file?, added))) {
+        let model = Arc::new(Model::from_bytes(&file)?);
+        found.push((model, format!("added {}", rfc3339(added_ns)), false));
+    }
+    let mut active = Vec::new();
+    for kind in Kind::ALL {
+        active.push(shipped::in_use(kind, store, config)?.hash()?);
+    }
+    let mut known: Vec<Known> = Vec::new();
+    for (model, name, is_shipped) in found {
+        let line = line_of(&model, name, is_shipped, &active)?;
+        if !known.iter().any(|one| one.line.hash == line.hash) {
+            known.push(Known { kind: kind_of(&model), model, line });
+        }
+    }
+    Ok(known)
+}
+
+fn line_of(
+    model: &Model,
+    name: String,
+    shipped: bool,
+    active: &[String],
+) -> anyhow::Result<ModelLine> {
+    let hash = model.hash()?;
+    let meta = &model.meta;
+    Ok(ModelLine {
+        active: active.contains(&hash),
+        hash,
+        schema: meta.schema.name.clone(),
+        name,
+        shipped,
+        columns: model.forest.columns(),
+        trees: model.forest.tree_count(),
+        threshold: meta.threshold,
+        created_by: meta.created_by.clone(),
+        training: (&meta.training).into(),
+    })
+}
+
+fn kind_of(model: &Model) -> Option<Kind> {
+    Kind::ALL.into_iter().find(|kind| kind.schema_name() == model.meta.schema.name)
+}
+
+/// The labelled samples of a schema: values row after row, and labels.
+fn labelled(store: &Store, kind: Kind) -> anyhow::Result<(Vec<f32>, Vec<bool>)> {
+    let schema = format!("{:016x}", kind.schema_hash());
+    let samples = store.read(|connection| models::samples(connection, &schema, MOST_SAMPLES))?;
+    let width = kind.columns().len();
+    let samples = samples.into_iter().filter(|sample| sample.vector.len() == width);
+    let (rows, labels): (Vec<_>, _) = samples.map(|sample| (sample.vector, sample.label)).unzip();
+    Ok((rows.concat(), labels))
+}
+
+/// The columns with what they are worth, the most by impurity first.
+pub(super) async fn importances(
+    model: Arc<Model>,
+    rows: Vec<f32>,
+    labels: Vec<bool>,
+) -> Result<Vec<Importance>, Problem> {
+    let work = move || {
+        let permutation = permute::importances(&model.forest, &rows, &labels);
+        let columns = model.meta.columns.iter().zip(&model.meta.importances).enumerate();
+        let mut all: Vec<Importance> = columns
+            .map(|(at, (column, impurity))| Importance {
+                column: column.clone(),
+                impurity: *impurity,
+                permutation: permutation.as_ref().and_then(|all| all.get(at).copied()),
+            })
+            .collect();
+        all.sort_by(|a, b| b.impurity.total_cmp(&a.impurity));
+        all
+    };
+    let done = tokio::task::spawn_blocking(work).await;
+    Ok(done.context("the work on the model was broken off")?)
+}
