@@ -81,8 +81,9 @@ const MAY_NAME: [(&str, &[&str]); 22] = [
 /// Modules of which the names above and those that know all are made.
 const MODULES: [&str; 28] = [
     "agent", "analysis", "api", "audit", "cli", "commands", "config", "control", "doctor",
-    "engine", "features", "flow", "ingest", "instance", "model", "network", "notify", "response", "shipped",
-    "sink", "source", "state", "status", "store", "units", "verdict", "wall", "detector",
+    "engine", "features", "flow", "ingest", "instance", "model", "network", "notify", "response",
+    "shipped", "sink", "source", "state", "status", "store", "units", "verdict", "wall",
+    "detector",
 ];
 
 fn imports_go_one_way(source: &Source) -> Vec<String> {

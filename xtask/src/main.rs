@@ -14,6 +14,7 @@ mod project;
 mod release;
 mod setup;
 mod test;
+mod ui;
 
 #[derive(Parser)]
 #[command(
@@ -32,6 +33,8 @@ enum Verb {
     Setup(setup::Arguments),
     /// Check style and lints and run every test, those that need root too
     Test,
+    /// Build the dashboard that the agent carries
+    Ui,
     /// Show a theft being told, then stopped, between network namespaces
     Demo,
     /// Measure everything that the project promises figures for
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
         Verb::Setup(arguments) => setup::report(&arguments),
         Verb::Test => test::run(),
+        Verb::Ui => ui::run(),
         Verb::Demo => demo::run(),
         Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Evaluate(arguments) => evaluate::run(&arguments),

@@ -6,10 +6,12 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::project;
+use crate::{project, ui};
 
 /// `cargo build --release`, with what it says shown.
 pub(crate) fn build(arguments: &[&str]) -> Result<()> {
+    // The agent carries it.
+    ui::build_if_needed()?;
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .args(["build", "--release"])

@@ -33,6 +33,10 @@ const BASE: &[Need] = &[
     ("iodined", "iodine"),
     ("openssl", "openssl"),
     ("aiosmtpd", "python3-aiosmtpd"),
+    // The dashboard, and the browser that tries it.
+    ("node", "nodejs"),
+    ("npm", "npm"),
+    ("chromium", "chromium"),
     // Crates that build C.
     ("cc", "gcc"),
 ];

@@ -20,6 +20,7 @@ use super::problem::Problem;
 use super::{App, Caller, Routes};
 use crate::audit::Action;
 use crate::config::Config;
+use crate::control;
 use crate::features::Kind;
 use crate::model::{Model, TrainingSummary, permute};
 use crate::shipped;
@@ -231,7 +232,7 @@ async fn activate(
         store.write(move |connection| models::activate(connection, kind.schema_name(), &of))
     })
     .await?;
-    let text = app.use_model(kind, model);
+    let text = app.use_model(kind, model, &hash, &caller).await?;
     app.note(caller.who(), Action::Model, format!("activated the model {hash}"));
     app.live.emit(Event::change(Topic::Models, Some(&hash)));
     let text = text.to_owned();
@@ -240,17 +241,25 @@ async fn activate(
 
 impl App {
     /// Has a model serve where it can be changed while everything runs, and says from when on.
-    fn use_model(&self, kind: Kind, model: Arc<Model>) -> &'static str {
-        match kind {
+    async fn use_model(
+        &self,
+        kind: Kind,
+        model: Arc<Model>,
+        hash: &str,
+        caller: &Caller,
+    ) -> Result<&'static str, Problem> {
+        Ok(match kind {
             Kind::Record => {
                 self.shared.set_judge(model, &self.config);
                 "records are judged by it from now on"
             }
             Kind::Session if self.agent.is_some() => {
-                "captures are judged by it from now on, live traffic from the next start on"
+                let request = control::Request::UseModel { hash: hash.to_owned() };
+                self.ask(request, caller.peer()).await?;
+                "live traffic and captures are judged by it from now on"
             }
             Kind::Session => "captures are judged by it from now on",
-        }
+        })
     }
 }
 
