@@ -10,8 +10,8 @@ export interface Model {
   columns: number;
   trees: number;
   threshold: number;
-  created_by: string | null;
-  training: Record<string, unknown> | null;
+  created_by: string;
+  training: Record<string, number>;
 }
 
 export interface Importance {
@@ -23,10 +23,11 @@ export interface Importance {
 export interface ModelDetail extends Model {
   importances: Importance[];
   validation: Record<string, unknown> | null;
-  config: Record<string, unknown> | null;
+  config: Record<string, unknown>;
 }
 
-export const activateModel = (hash: string) => post(`/api/models/${hash}/activate`);
+export const activateModel = (hash: string) =>
+  post<{ model: Model; text: string }>(`/api/models/${hash}/activate`);
 
 /** With a labelled CSV, or with the labelled samples that are stored. */
 export const evaluateModel = (hash: string, csv: File | null) =>

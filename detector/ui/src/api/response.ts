@@ -78,9 +78,15 @@ export interface AuditLine {
   time: string;
   who: string;
   action: string;
-  target: string | null;
-  why: string | null;
-  detail: string | null;
+  /** What does not apply is left out. */
+  target?: string;
+  why?: string;
+  alert?: string;
+  ttl_secs?: number;
+  packets?: number;
+  bytes?: number;
+  mode?: string;
+  detail?: string;
 }
 
 export interface BlockRequest {
@@ -101,7 +107,7 @@ export const releaseBlock = (number: number, confirm_within_secs?: number) =>
 export const flushBlocks = () => post("/api/blocks/flush");
 
 export const verifyBlock = (number: number) =>
-  post<{ blocks: VerifyLine[] }>(`/api/blocks/${number}/verify`);
+  post<{ items: VerifyLine[] }>(`/api/blocks/${number}/verify`);
 
 export interface AllowRequest {
   source?: string;

@@ -15,7 +15,7 @@ import { showDialog } from "../parts/dialogs";
 import { Icon } from "../parts/icons";
 import { Empty, Failure, Loaded, PageHead, Panel, Waiting } from "../parts/panels";
 import { NewBlock } from "../parts/newblock";
-import { rangeOf, RangeLinks, type Range } from "../parts/ranges";
+import { rangeOf, RangeLinks } from "../parts/ranges";
 import { TalkBars } from "../parts/talks";
 import { Time } from "../parts/time";
 import { TimeChart } from "../parts/timechart";
@@ -47,7 +47,7 @@ export function HostPage({ address }: { address: string }): JSX.Element {
           </section>
           <Panel title="Traffic" class="chart-panel">
             <Loaded from={host} rows={6}>
-              {(value) => <History host={value} range={range} />}
+              {(value) => <History host={value} />}
             </Loaded>
           </Panel>
           <div class="grid two">
@@ -134,13 +134,11 @@ function Facts({ host }: { host: HostDetail }): JSX.Element {
   );
 }
 
-function History({ host, range }: { host: HostDetail; range: Range }): JSX.Element {
+function History({ host }: { host: HostDetail }): JSX.Element {
   const { times, lines } = useMemo(() => {
-    const at = host.points.map((point) => Date.parse(point.time));
-    // The answer names no step: it is what lies between two points.
-    const secs = at.length > 1 ? (at[1]! - at[0]!) / 1_000 : range.step;
+    const secs = host.step_secs;
     return {
-      times: at,
+      times: host.points.map((point) => Date.parse(point.time)),
       lines: [
         {
           label: "Outbound",
@@ -156,7 +154,7 @@ function History({ host, range }: { host: HostDetail; range: Range }): JSX.Eleme
         },
       ],
     };
-  }, [host, range.step]);
+  }, [host]);
   if (times.length === 0)
     return <p class="chart-empty">It neither sent nor received in this time.</p>;
   return (

@@ -90,13 +90,14 @@ const columnsFor = (chosen: string, all: Model[]): Column<Model>[] => [
 
 function Activate({ model, before }: { model: Model; before?: Model }): JSX.Element {
   const use = async (hash: string) => {
-    await activateModel(hash);
+    const { text } = await activateModel(hash);
     changed("models");
+    return text;
   };
   const run = async () => {
-    await use(model.hash);
+    const text = await use(model.hash);
     notify({
-      text: `${model.name} is in use`,
+      text: `${model.name} is in use: ${text}`,
       undo: before === undefined ? undefined : () => use(before.hash),
     });
   };
@@ -135,8 +136,8 @@ function Chosen({ hash }: { hash: string }): JSX.Element {
           </div>
           <Panel title="How it was made">
             <div class="panel-body stack">
-              <Tree value={{ created_by: model.created_by, ...(model.training ?? {}) }} />
-              {model.config !== null && <Tree value={model.config} />}
+              <Tree value={{ created_by: model.created_by, ...model.training }} />
+              <Tree value={model.config} />
             </div>
           </Panel>
         </>
