@@ -12,7 +12,7 @@ import { Deliveries } from "../../parts/deliveries";
 import { Icon } from "../../parts/icons";
 import { Loaded, Panel } from "../../parts/panels";
 import { Time } from "../../parts/time";
-import { bytes, count, duration, score } from "../../words/amounts";
+import { brief, bytes, count, score } from "../../words/amounts";
 import { ACTION_TEXT } from "../../words/names";
 import { Actions } from "./actions";
 import { Heads, Reasons, Timeline, Vector } from "./evidence";
@@ -159,7 +159,7 @@ function Facts({ alert }: { alert: AlertDetail }): JSX.Element {
       <Fact name="First seen">
         <Time at={alert.first_seen} exact />
       </Fact>
-      <Fact name="Found after">{duration(alert.seconds_to_detect)}</Fact>
+      <Fact name="Found after">{brief(alert.seconds_to_detect)}</Fact>
       <Fact name="Origin">
         {alert.capture === null ? (
           alert.origin

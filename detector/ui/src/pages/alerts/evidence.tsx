@@ -78,8 +78,8 @@ export function Timeline({ moments }: { moments: Moment[] }): JSX.Element {
 export function Heads({ heads }: { heads: Head[] }): JSX.Element {
   return (
     <div class="panel-body stack">
-      {heads.map((head) => (
-        <figure key={`${head.direction} ${head.hex}`}>
+      {heads.map((head, at) => (
+        <figure key={at}>
           <figcaption class="hint">
             {head.direction === "out" ? "Sent" : "Received"}, {head.bytes} bytes
           </figcaption>

@@ -17,7 +17,7 @@ import { DialogForm, showDialog } from "../../parts/dialogs";
 import { Select } from "../../parts/fields";
 import { Time } from "../../parts/time";
 import { notify } from "../../parts/toasts";
-import { bytes, duration, percent, plural } from "../../words/amounts";
+import { brief, bytes, percent, plural } from "../../words/amounts";
 
 const TONES: Record<Capture["state"], Tone> = {
   uploading: "idle",
@@ -101,8 +101,7 @@ function Analyses({ capture }: { capture: Capture }): JSX.Element {
           <span class="muted">
             {" "}
             by model <span class="mono">{analysis.model}</span>, <Time at={analysis.started} />
-            {analysis.seconds !== null &&
-              ` in ${analysis.seconds < 10 ? `${analysis.seconds.toFixed(1)} s` : duration(analysis.seconds)}`}
+            {analysis.seconds !== null && ` in ${brief(analysis.seconds)}`}
           </span>
         </li>
       ))}

@@ -11,7 +11,7 @@ import { TextField } from "../../parts/filterfields";
 import { Empty, Loaded } from "../../parts/panels";
 import { Table, type Column } from "../../parts/tables";
 import { Time } from "../../parts/time";
-import { bytes, count, rate } from "../../words/amounts";
+import { bytes, count, plural, rate } from "../../words/amounts";
 
 const LIMIT = 500;
 const SORTS = ["rate", "bytes_out", "last_seen"] as const;
@@ -29,7 +29,11 @@ const columnsFor = (accused: Accused): Column<LiveSession>[] => [
     wide: true,
     cell: (one) => one.name !== null && <Name text={one.name} />,
   },
-  { title: "Protocol", wide: true, cell: (one) => one.protocol },
+  {
+    title: "Protocol",
+    wide: true,
+    cell: (one) => <span title={plural(one.flows, "flow")}>{one.protocol}</span>,
+  },
   { title: "Alert", cell: (one) => <Accusation alert={accused.get(pair(one))} /> },
   { title: "Rate", number: true, sort: "rate", cell: (one) => rate(one.rate) },
   {
@@ -44,7 +48,6 @@ const columnsFor = (accused: Accused): Column<LiveSession>[] => [
     wide: true,
     cell: (one) => <span title={count(one.bytes_in)}>{bytes(one.bytes_in)}</span>,
   },
-  { title: "Flows", number: true, wide: true, cell: (one) => count(one.flows) },
   {
     title: "Last seen",
     number: true,

@@ -50,6 +50,10 @@ export function ModelPage(): JSX.Element {
   );
 }
 
+/** Those that come with the program have the same name: what they judge tells them apart. */
+const nameOf = (model: Model): string =>
+  model.shipped ? `${model.schema}s, ${model.name}` : model.name;
+
 const columnsFor = (chosen: string, all: Model[]): Column<Model>[] => [
   {
     title: "Model",
@@ -59,7 +63,7 @@ const columnsFor = (chosen: string, all: Model[]): Column<Model>[] => [
         href={withQuery({ model: one.hash })}
         aria-current={one.hash === chosen ? "true" : undefined}
       >
-        <bdi>{one.name}</bdi>
+        <bdi>{nameOf(one)}</bdi>
       </a>
     ),
   },
@@ -128,7 +132,9 @@ function Chosen({ hash }: { hash: string }): JSX.Element {
         <>
           <div class="grid two">
             <Panel title="What it goes by">
-              <Importances importances={model.importances} />
+              <div class="panel-body">
+                <Importances importances={model.importances} />
+              </div>
             </Panel>
             <Panel title="How good it is">
               <Evaluation model={model} />
