@@ -103,6 +103,7 @@ enum ExportFormat {
 struct ExportQuery {
     /// `json`: one object a line. `csv`: a header and rows
     #[serde(default)]
+    #[param(inline)]
     format: ExportFormat,
 }
 
