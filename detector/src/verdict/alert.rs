@@ -202,6 +202,7 @@ impl Alert {
         // A record of a log does not say for how long.
         let over = match self.seconds_to_detect() {
             0.0 => String::new(),
+            seconds if seconds < 0.1 => " in less than 0.1 s".to_owned(),
             seconds => format!(" in {}", units::seconds(seconds)),
         };
         format!("{from} sent {sent}{over} {to}{}", self.technique.clause())
