@@ -107,13 +107,14 @@ fn no_acknowledged_alert_is_lost_by_a_kill() {
     let token = token(&database);
     let (mut acknowledged, mut next) = (Vec::new(), 0);
     for kill in 0..KILLS {
-        let mut served = Served::start(&database);
+        let Served { mut process, address } = Served::start(&database);
         let gone = AtomicBool::new(false);
+        let from = next;
         std::thread::scope(|scope| {
-            let writer = scope.spawn(|| write_until_gone(&served.address, &token, next, &gone));
+            let writer = scope.spawn(|| write_until_gone(&address, &token, from, &gone));
             // Somewhere in the first tenth of a second of writing, elsewhere each time.
             std::thread::sleep(Duration::from_millis(5 + kill * 37 % 95));
-            served.process.kill().unwrap();
+            process.kill().unwrap();
             gone.store(true, Ordering::Relaxed);
             let (numbers, after) = writer.join().unwrap();
             acknowledged.extend(numbers);
@@ -172,7 +173,7 @@ impl Drop for SmallDisk {
 /// Takes what is sent to a port, connection after connection.
 fn listener(topology: &Topology, port: u16) -> Background {
     let port = port.to_string();
-    topology.server.spawn("ncat", ["-4", "-l", "-k", "--recv-only", &port]).unwrap()
+    topology.server().spawn("ncat", ["-4", "-l", "-k", "--recv-only", &port]).unwrap()
 }
 
 fn steal(topology: &Topology, port: u16) {
@@ -195,7 +196,7 @@ fn alerts_told(watch: &Watch) -> usize {
 #[test]
 #[ignore = "needs root"]
 fn a_full_disk_costs_nothing_but_what_could_not_be_stored() {
-    let topology = Topology::new().unwrap();
+    let topology = Topology::simple().unwrap();
     let folders = Scratch::new("watch").unwrap();
     let disk = SmallDisk::mount(&folders.join("state"));
     let database = folders.join("state/detector.db");
