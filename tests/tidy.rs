@@ -72,7 +72,7 @@ const MAY_NAME: [(&str, &[&str]); 22] = [
     ("store", &["features", "flow", "verdict", "wall", "network", "units"]),
     ("notify", &["config", "store", "verdict", "wall", "network", "units"]),
     // A record is judged as it comes, and kept.
-    ("ingest", &["features", "model", "store", "verdict", "wall", "network", "units"]),
+    ("ingest", &["features", "flow", "model", "store", "verdict"]),
     ("config", &["features", "flow", "response", "verdict", "network", "units"]),
     ("cli", &["config", "store", "flow", "response", "network", "units"]),
     ("engine", &["flow", "features", "model", "verdict", "response", "network", "units"]),
@@ -195,7 +195,15 @@ const HOMES: [(&str, &[&str]); 11] = [
     ("aya", &["detector/src/source/kernel/"]),
     ("pcap_parser", &["detector/src/source/capture/"]),
     // The sink has a module of this name.
-    ("csv", &["detector/src/analysis/", "detector/src/commands/", "detector/src/sink/"]),
+    (
+        "csv",
+        &[
+            "detector/src/analysis/",
+            "detector/src/commands/",
+            "detector/src/ingest/",
+            "detector/src/sink/",
+        ],
+    ),
     ("psl", &["detector/src/flow/registered.rs"]),
     ("clap", &["detector/src/cli", "detector/src/main.rs", "detector/src/commands/"]),
     ("rusqlite", &["detector/src/store/"]),

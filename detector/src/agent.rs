@@ -407,6 +407,7 @@ impl Agent {
         ]);
         summary.count(counts.left_out());
         summary.count(self.engine.told());
+        summary.count(self.end_recording());
         Ok(summary)
     }
 }

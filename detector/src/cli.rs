@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use self::control::{
     Allow, Audit, Blocks, Budgets, Confirm, Detach, Explain, ModeArgs, StatusArgs,
 };
-use self::notify::{Contacts, Notify};
+use self::notify::{Contacts, Ingest, Notify};
 use self::serve::{Serve, TokenArgs};
 use crate::response::Mode;
 
@@ -45,6 +45,7 @@ pub enum Command {
     Token(TokenArgs),
     Contacts(Contacts),
     Notify(Notify),
+    Ingest(Ingest),
     Analyze(Analyze),
     Train(Train),
     Evaluate(Evaluate),
@@ -322,6 +323,7 @@ impl Command {
             Self::Token(token) => token.config.as_ref(),
             Self::Contacts(contacts) => contacts.place.config.as_ref(),
             Self::Notify(notify) => notify.place.config.as_ref(),
+            Self::Ingest(ingest) => ingest.place.config.as_ref(),
             Self::Analyze(analyze) => analyze.config.as_ref(),
             Self::Train(train) => train.config.as_ref(),
             Self::Evaluate(evaluate) => evaluate.config.as_ref(),

@@ -15,6 +15,7 @@ pub mod doctor;
 pub mod engine;
 pub mod features;
 pub mod flow;
+pub mod ingest;
 pub mod instance;
 pub mod model;
 pub mod network;

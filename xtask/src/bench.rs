@@ -25,6 +25,8 @@ mod poll;
 #[cfg(feature = "bench")]
 mod single;
 #[cfg(feature = "bench")]
+mod store;
+#[cfg(feature = "bench")]
 mod veth;
 
 use std::path::PathBuf;
@@ -61,6 +63,8 @@ pub(crate) enum Group {
     Analyze,
     /// Scoring
     Forest,
+    /// A database with a million alerts
+    Store,
 }
 
 /// Builds what is measured, and this program in release with the measuring in it, which takes over.
@@ -97,7 +101,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 #[cfg(feature = "bench")]
 fn measure(group: Group, figures: &mut figures::Figures) -> Result<()> {
-    if !matches!(group, Group::Analyze | Group::Forest) {
+    if !matches!(group, Group::Analyze | Group::Forest | Group::Store) {
         detector_tests::require_root()?;
     }
     match group {
@@ -109,5 +113,6 @@ fn measure(group: Group, figures: &mut figures::Figures) -> Result<()> {
         Group::Poll => poll::measure(figures),
         Group::Analyze => analyze::measure(figures),
         Group::Forest => forest::measure(figures),
+        Group::Store => store::measure(figures),
     }
 }

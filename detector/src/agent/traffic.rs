@@ -112,6 +112,21 @@ impl Agent {
         Ok(())
     }
 
+    /// Waits until what was handed over is stored or given up; what was given up, by name.
+    pub(super) fn end_recording(&mut self) -> Vec<(&'static str, u64)> {
+        let Some(recorder) = self.recorder.take() else { return Vec::new() };
+        let store = recorder.store().clone();
+        drop(recorder);
+        let name = |kind: &str| match kind {
+            "alerts" => "alerts_not_stored",
+            "actions" => "actions_not_stored",
+            "minutes" => "minutes_not_stored",
+            _ => "baselines_not_stored",
+        };
+        let state = store.health().state();
+        state.not_stored.iter().map(|(kind, count)| (name(kind), *count)).collect()
+    }
+
     fn write_page(&mut self) -> anyhow::Result<()> {
         self.pages.page = Instant::now();
         let totals = self.kernel.accounting()?;

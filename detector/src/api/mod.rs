@@ -21,6 +21,7 @@ mod hosts;
 mod interfaces;
 mod limits;
 pub mod live;
+mod logs;
 mod metrics;
 mod mode;
 mod models;
@@ -91,6 +92,7 @@ fn all() -> Routes {
         .and(captures::routes())
         .and(contacts::routes())
         .and(notify::routes())
+        .and(logs::routes())
 }
 
 /// What handlers share.

@@ -204,7 +204,7 @@ async fn remove_rule(State(app): State<App>, Path(id): Path<i64>) -> Result<Stat
 
 /// A message to one recipient, and what became of it.
 #[derive(Debug, Serialize, ToSchema)]
-struct Delivery {
+pub(super) struct Delivery {
     id: i64,
     time: String,
     channel: String,

@@ -124,6 +124,7 @@ enum ByName {
 #[into_params(parameter_in = Query)]
 struct TopQuery {
     #[serde(default)]
+    #[param(inline)]
     by: ByName,
     /// 1 to 500
     #[param(value_type = Option<u16>)]
@@ -276,6 +277,7 @@ enum Sort {
 #[into_params(parameter_in = Query)]
 struct SessionQuery {
     #[serde(default)]
+    #[param(inline)]
     sort: Sort,
     /// 1 to 500
     #[param(value_type = Option<u16>)]

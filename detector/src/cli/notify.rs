@@ -1,8 +1,9 @@
-//! The commands about people: who they are, what they are told and whether that worked.
+//! The commands about people: who they are, what they are told and whether that worked; and the one
+//! that takes in logs.
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::control::Listed;
 use crate::network::Network;
@@ -198,6 +199,43 @@ pub struct Deliveries {
     pub limit: u32,
     #[command(flatten)]
     pub listed: Listed,
+}
+
+/// Judge connection logs and keep what comes of it
+///
+/// A firewall's or proxy's records as JSON, NDJSON or CSV (timestamp, source_ip, destination_ip,
+/// source_port, destination_port, protocol, bytes_sent, bytes_received, action), Zeek's conn.log, or
+/// Suricata's EVE, of which the flows are read. Every record enters the history of probabilities at its
+/// own time; one that looks like a theft becomes an alert.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  detector ingest /opt/zeek/logs/current/conn.log")]
+pub struct Ingest {
+    /// Logs to read; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// How the logs are written
+    #[arg(long, value_name = "FORMAT", default_value = "auto")]
+    pub log_format: LogFormat,
+    #[command(flatten)]
+    pub listed: Listed,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// By what stands in them
+    Auto,
+    /// An object or a list of them
+    Json,
+    /// An object a line
+    Ndjson,
+    /// With a header
+    Csv,
+    /// Zeek's conn.log, in its own columns or as JSON
+    Zeek,
+    /// Suricata's EVE
+    Eve,
 }
 
 /// Which database is meant.

@@ -19,6 +19,7 @@ pub mod evaluate;
 mod example;
 pub mod explain;
 pub mod flows;
+pub mod ingest;
 pub mod labels;
 mod listing;
 pub mod mode;
@@ -72,6 +73,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Token(args) => token::run(args, config),
         Command::Contacts(args) => contacts::run(&args, &config),
         Command::Notify(args) => notify::run(&args, &config),
+        Command::Ingest(args) => ingest::run(&args, &config),
         Command::Analyze(args) => analyze::run(&args, &config),
         Command::Train(args) => train::run(&args, &config),
         Command::Evaluate(args) => evaluate::run(&args, &config),

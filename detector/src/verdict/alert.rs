@@ -199,8 +199,13 @@ impl Alert {
             (None, None) => format!("to {}", ip(&self.dst)),
         };
         let sent = units::bytes(self.bytes_out);
-        let over = units::seconds(self.seconds_to_detect());
-        format!("{from} sent {sent} in {over} {to}{}", self.technique.clause())
+        // A record of a log does not say for how long.
+        let over = match self.seconds_to_detect() {
+            0.0 => String::new(),
+            seconds if seconds < 0.1 => " in less than 0.1 s".to_owned(),
+            seconds => format!(" in {}", units::seconds(seconds)),
+        };
+        format!("{from} sent {sent}{over} {to}{}", self.technique.clause())
     }
 }
 

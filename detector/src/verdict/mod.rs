@@ -8,6 +8,7 @@ pub mod allow;
 pub mod evidence;
 mod judge;
 pub mod reasons;
+pub mod record;
 pub mod rules;
 pub mod score;
 pub mod services;

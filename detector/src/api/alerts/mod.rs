@@ -18,12 +18,14 @@ use utoipa_axum::routes;
 use super::caller::Caller;
 use super::extract::{Json, Path, Query};
 use super::live::{Event, Topic};
+use super::notify::Delivery;
 use super::problem::Problem;
 use super::{App, Routes};
 use crate::control::{Answer, BlockLine, Request};
 use crate::store::Connection;
 use crate::store::Store;
 use crate::store::alerts::{self, AlertRow, Detail, Marking, PublicId};
+use crate::store::outbox;
 use crate::wall;
 use filter::AlertQuery;
 
@@ -103,6 +105,7 @@ enum ExportFormat {
 struct ExportQuery {
     /// `json`: one object a line. `csv`: a header and rows
     #[serde(default)]
+    #[param(inline)]
     format: ExportFormat,
 }
 
@@ -205,6 +208,8 @@ struct AlertDetail {
     detail: Detail,
     /// Those that stand because of it
     blocks: Vec<BlockLine>,
+    /// Who was told of it
+    deliveries: Vec<Delivery>,
 }
 
 /// One alert whole
@@ -218,9 +223,20 @@ async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<AlertDetail>, Problem> {
     let id = read_id(&id)?;
-    let detail = app.with_store(move |store| store.read(|connection| find(connection, id))).await?;
+    let (detail, deliveries) = app
+        .with_store(move |store| {
+            store.read(|connection| Ok((find(connection, id)?, deliveries_of(connection, id)?)))
+        })
+        .await?;
     let blocks = blocks_of(&app, &caller, id).await;
-    Ok(Json(AlertDetail { detail, blocks }))
+    Ok(Json(AlertDetail { detail, blocks, deliveries }))
+}
+
+fn deliveries_of(connection: &Connection, id: PublicId) -> anyhow::Result<Vec<Delivery>> {
+    const MOST: u32 = 100;
+    let filter = outbox::Filter { alert: Some(id), limit: MOST, ..outbox::Filter::default() };
+    let found = outbox::deliveries(connection, &filter)?;
+    Ok(found.into_iter().map(Delivery::from).collect())
 }
 
 /// The blocks that stand because of an alert; none where no agent runs.

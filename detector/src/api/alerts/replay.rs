@@ -68,7 +68,7 @@ pub(crate) fn again(connection: &Connection, id: PublicId) -> anyhow::Result<Rep
     let raw_score = model.forest.score(&evidence.vector);
     let is_record = model.meta.schema.name == Kind::Record.schema_name();
     let score = if is_record {
-        raw_score
+        model.probability(raw_score)
     } else {
         score::of_doubt(model.probability(raw_score), evidence.rules, evidence.habit)
     };

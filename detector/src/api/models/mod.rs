@@ -14,13 +14,14 @@ use utoipa::ToSchema;
 use utoipa_axum::router::UtoipaMethodRouterExt as _;
 use utoipa_axum::routes;
 
+use super::asked::unexpected;
 use super::extract::{Json, Path};
 use super::live::{Event, Topic};
 use super::problem::Problem;
 use super::{App, Caller, Routes};
 use crate::audit::Action;
 use crate::config::Config;
-use crate::control;
+use crate::control::{Answer, Request as ControlRequest};
 use crate::features::Kind;
 use crate::model::{Model, TrainingSummary, permute};
 use crate::shipped;
@@ -126,7 +127,7 @@ pub(super) struct Importance {
 #[derive(Serialize, ToSchema)]
 struct Activated {
     model: ModelLine,
-    /// From when on it serves, in words
+    /// What it judges from now on, in words
     text: String,
 }
 
@@ -227,12 +228,20 @@ async fn activate(
         Problem::conflict("the model is for other columns than this program computes")
     })?;
     shipped::check(kind, &model).map_err(|error| Problem::conflict(&format!("{error:#}")))?;
+    let (of, file, now) = (hash.clone(), model.to_bytes()?, now_ns());
+    app.with_store(move |store| {
+        store.write(move |connection| {
+            // One that was configured by its path is found by its hash from now on.
+            models::add(connection, &of, kind.schema_name(), &file, now).map(drop)
+        })
+    })
+    .await?;
+    let text = app.use_model(kind, model, &hash, &caller).await?;
     let of = hash.clone();
     app.with_store(move |store| {
         store.write(move |connection| models::activate(connection, kind.schema_name(), &of))
     })
     .await?;
-    let text = app.use_model(kind, model, &hash, &caller).await?;
     app.note(caller.who(), Action::Model, format!("activated the model {hash}"));
     app.live.emit(Event::change(Topic::Models, Some(&hash)));
     let text = text.to_owned();
@@ -240,7 +249,7 @@ async fn activate(
 }
 
 impl App {
-    /// Has a model serve where it can be changed while everything runs, and says from when on.
+    /// Has a model serve while everything runs, and says what it judges.
     async fn use_model(
         &self,
         kind: Kind,
@@ -248,18 +257,20 @@ impl App {
         hash: &str,
         caller: &Caller,
     ) -> Result<&'static str, Problem> {
-        Ok(match kind {
+        match kind {
             Kind::Record => {
                 self.shared.set_judge(model, &self.config);
-                "records are judged by it from now on"
+                Ok("records are judged by it from now on")
             }
             Kind::Session if self.agent.is_some() => {
-                let request = control::Request::UseModel { hash: hash.to_owned() };
-                self.ask(request, caller.peer()).await?;
-                "live traffic and captures are judged by it from now on"
+                let request = ControlRequest::UseModel { hash: hash.to_owned() };
+                match self.ask_checked(request, caller).await? {
+                    Answer::Model { .. } => Ok("live traffic is judged by it from now on"),
+                    _ => Err(unexpected()),
+                }
             }
-            Kind::Session => "captures are judged by it from now on",
-        })
+            Kind::Session => Ok("captures are judged by it from now on"),
+        }
     }
 }
 

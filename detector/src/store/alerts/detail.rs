@@ -253,7 +253,7 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
 fn timeline(connection: &Connection, key: i64) -> anyhow::Result<Vec<Point>> {
     let mut statement = connection.prepare_cached(
         "SELECT time_ns, what, bytes_out, bytes_in, score, severity FROM alert_points
-         WHERE alert = ? ORDER BY time_ns, what = 'opened' DESC",
+         WHERE alert = ? ORDER BY time_ns, bytes_out, what = 'opened' DESC",
     )?;
     let points = statement.query_map([key], |row| {
         Ok(Point {

@@ -1,0 +1,140 @@
+//! `POST /api/logs`: logs of connections, judged and kept.
+#![expect(
+    unused_qualifications,
+    reason = "the macros that describe parameters name their place as our extractor is named"
+)]
+
+use axum::body::Bytes;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::routes;
+
+use super::extract::{Json, Query};
+use super::live::{Event, Topic};
+use super::problem::Problem;
+use super::{App, Routes};
+use crate::features::Kind;
+use crate::ingest::{Format, Keeper, Unreadable, ingest};
+use crate::shipped;
+
+pub(super) fn routes() -> Routes {
+    Routes::default().respond(routes!(take))
+}
+
+/// How the log is written
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct LogQuery {
+    /// `auto`, `json`, `ndjson`, `csv`, `zeek` or `eve`; without it, what it looks like
+    #[param(value_type = Option<FormatName>)]
+    format: Option<String>,
+}
+
+/// What a log is written in
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "it stands in the document alone")]
+enum FormatName {
+    Auto,
+    Json,
+    Ndjson,
+    Csv,
+    Zeek,
+    Eve,
+}
+
+/// What was read
+#[derive(Serialize, ToSchema)]
+struct LogReport {
+    /// Records that were judged
+    accepted: u64,
+    rejected: u64,
+    /// Events of another kind, connections of another protocol
+    skipped: u64,
+    /// Accepted records that look like a theft
+    alerts: u64,
+    /// The first 100 of those that were rejected
+    errors: Vec<LogError>,
+}
+
+/// What is wrong in a line
+#[derive(Serialize, ToSchema)]
+struct LogError {
+    /// From 1
+    #[schema(minimum = 1)]
+    line: u64,
+    field: Option<String>,
+    detail: String,
+}
+
+/// Judge a log's records, and keep what comes of it
+///
+/// Records of a firewall or proxy as JSON, NDJSON or CSV with the fields of `/predict`, Zeek's
+/// conn.log, or Suricata's EVE, of which the flows are read. A line that is not understood is told,
+/// and the next one read. Every record enters the history of probabilities at its own time; one that
+/// looks like a theft becomes an alert of the origin `record`. Read twice, a log gives the same
+/// alerts.
+#[utoipa::path(
+    post, path = "/api/logs", tag = "Records", params(LogQuery),
+    request_body(content = String, description = "The log", content_type = "application/octet-stream"),
+    responses((status = OK, description = "What was read of it", body = LogReport))
+)]
+async fn take(
+    State(app): State<App>,
+    Query(query): Query<LogQuery>,
+    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+) -> Result<Json<LogReport>, Problem> {
+    let format = format(query.format.as_deref())?;
+    let body = body?;
+    if body.trim_ascii().is_empty() {
+        return Err(Problem::malformed("the body is empty: send a log"));
+    }
+    let config = std::sync::Arc::clone(&app.config);
+    let report = app
+        .with_store(move |store| {
+            let model = shipped::in_use(Kind::Record, Some(store), &config)?;
+            let threshold = shipped::threshold_of(Kind::Record, &model, &config);
+            let mut keeper = Keeper::new(store.clone(), model, threshold, config.hash())?;
+            ingest(&body[..], format, &mut keeper).map_err(unreadable)
+        })
+        .await?;
+    if report.alerts != 0 {
+        app.live.emit(Event::change(Topic::Alerts, None));
+    }
+    let errors = report.errors.into_iter().map(|error| LogError {
+        line: error.line,
+        field: error.field,
+        detail: error.detail,
+    });
+    Ok(Json(LogReport {
+        accepted: report.accepted,
+        rejected: report.rejected,
+        skipped: report.skipped,
+        alerts: report.alerts,
+        errors: errors.collect(),
+    }))
+}
+
+fn format(name: Option<&str>) -> Result<Option<Format>, Problem> {
+    match name {
+        None | Some("" | "auto") => Ok(None),
+        Some(name) => {
+            let known = Format::ALL.into_iter().find(|format| format.name() == name);
+            known.map(Some).ok_or_else(|| {
+                let detail = "format: use auto, json, ndjson, csv, zeek or eve";
+                Problem::field("format", detail)
+            })
+        }
+    }
+}
+
+fn unreadable(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<Unreadable>() {
+        Ok(Unreadable { field: Some(field), detail }) => Problem::field(&field, &detail).into(),
+        Ok(Unreadable { field: None, detail }) => {
+            Problem::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, &detail).into()
+        }
+        Err(error) => error,
+    }
+}

@@ -1,0 +1,178 @@
+//! Logs as other programs write them, with something wrong in each.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::model::Model;
+use crate::store::Store;
+use crate::store::alerts::{Filter, search};
+
+struct Bed {
+    folder: std::path::PathBuf,
+    store: Store,
+}
+
+impl Bed {
+    fn new(name: &str) -> Self {
+        let folder =
+            std::env::temp_dir().join(format!("detector-ingest-{}-{name}", std::process::id()));
+        drop(std::fs::remove_dir_all(&folder));
+        let store = Store::open(&folder.join("detector.db")).unwrap();
+        Self { folder, store }
+    }
+
+    fn ingest(&self, text: &str, format: Option<Format>) -> anyhow::Result<Report> {
+        let model = Arc::new(Model::from_bytes(include_bytes!("../../models/record.model"))?);
+        let threshold = model.meta.threshold;
+        let mut keeper = Keeper::new(self.store.clone(), model, threshold, "c".into())?;
+        ingest(text.as_bytes(), format, &mut keeper)
+    }
+
+    fn count(&self, query: &'static str) -> (u64, u64) {
+        self.store
+            .read(|connection| {
+                Ok(connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)))?)
+            })
+            .unwrap()
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.folder));
+    }
+}
+
+fn numbers(report: &Report) -> (u64, u64, u64, u64) {
+    (report.accepted, report.rejected, report.skipped, report.alerts)
+}
+
+fn errors(report: &Report) -> Vec<(u64, &str)> {
+    report
+        .errors
+        .iter()
+        .map(|error| (error.line, error.field.as_deref().unwrap_or_default()))
+        .collect()
+}
+
+fn object(bytes_sent: &str) -> String {
+    format!(
+        r#"{{"timestamp":"2024-01-01T12:00:00Z","source_ip":"192.168.1.100","destination_ip":"10.0.0.1","source_port":12345,"destination_port":80,"protocol":"TCP","bytes_sent":{bytes_sent},"bytes_received":500,"action":"allow"}}"#
+    )
+}
+
+#[test]
+fn records_as_json_in_every_shape() {
+    let bed = Bed::new("json");
+    let (small, large) = (object("1500"), object("500000"));
+    for (text, expected) in [
+        (small.clone(), (1, 0, 0, 0)),
+        (large.clone(), (1, 0, 0, 1)),
+        (small.replace(',', ",\n"), (1, 0, 0, 0)),
+        (format!("[{small},\n{large}]"), (2, 0, 0, 1)),
+        (format!("\u{feff}\n{small}\n\n{large}\n"), (2, 0, 0, 1)),
+        ("[]".into(), (0, 0, 0, 0)),
+    ] {
+        assert_eq!(numbers(&bed.ingest(&text, None).unwrap()), expected, "{text}");
+    }
+    let wrong = format!("{small}\n{{\"a\n{}\nnull\n{large}", object("-1"));
+    let report = bed.ingest(&wrong, None).unwrap();
+    assert_eq!(numbers(&report), (2, 3, 0, 1));
+    assert_eq!(errors(&report), [(2, ""), (3, "bytes_sent"), (4, "")]);
+    let report = bed.ingest(&format!("[{small},\n{{\"a\": 1}},"), None).unwrap();
+    assert_eq!(errors(&report), [(2, "timestamp"), (2, "")]);
+    assert_eq!(report.errors[0].detail, "timestamp: it is missing");
+}
+
+#[test]
+fn positive_records_become_alerts_once_and_all_enter_the_history() {
+    let bed = Bed::new("alerts");
+    for _ in 0..2 {
+        let text = format!("{}\n{}", object("1500"), object("500000"));
+        bed.ingest(&text, None).unwrap();
+    }
+    let filter = Filter { origin: vec!["record".into()], ..Filter::default() };
+    let found = bed.store.read(|connection| search(connection, &filter, None, 10)).unwrap();
+    let [alert] = found.rows.as_slice() else { panic!("{found:?}") };
+    assert_eq!((&*alert.src, &*alert.dst, alert.dst_port), ("192.168.1.100", "10.0.0.1", Some(80)));
+    assert_eq!(alert.time, "2024-01-01T12:00:00.000000Z");
+    let history = bed.count("SELECT minute, scored FROM probabilities WHERE origin = 'record'");
+    assert_eq!(history, (1_704_110_400, 4));
+}
+
+#[test]
+fn comma_separated_values_by_their_header() {
+    let bed = Bed::new("csv");
+    let header = "id,timestamp,source_ip,destination_ip,source_port,destination_port,protocol,bytes_sent,bytes_received,Action\n";
+    let row = |sent: &str| {
+        format!("1,2024-01-01 12:00:00,192.168.1.100,10.0.0.1,12345,80,TCP,{sent},500,allow\n")
+    };
+    let text = format!("{header}{}{}{}1,x\n", row("1500"), row("500000"), row("x"));
+    let report = bed.ingest(&text, None).unwrap();
+    assert_eq!(numbers(&report), (2, 2, 0, 1));
+    assert_eq!(errors(&report), [(4, "bytes_sent"), (5, "timestamp")]);
+    let error = bed.ingest("a,b\n1,2\n", None).unwrap_err();
+    let unreadable = error.downcast::<Unreadable>().unwrap();
+    assert_eq!(unreadable.field.as_deref(), Some("timestamp"));
+    assert!(bed.ingest("", None).unwrap_err().is::<Unreadable>());
+    assert!(bed.ingest("\u{0}\u{1}\u{2}", None).unwrap_err().is::<Unreadable>());
+}
+
+#[test]
+fn zeeks_connections() {
+    let bed = Bed::new("zeek");
+    let header = "#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n#path\tconn\n\
+        #fields\tts\tuid\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto\tservice\tduration\torig_bytes\tresp_bytes\tconn_state\n\
+        #types\ttime\tstring\taddr\tport\taddr\tport\tenum\tstring\tinterval\tcount\tcount\tstring\n";
+    let row = |proto: &str, sent: &str| {
+        format!(
+            "1704110400.123456\tC1\t192.168.1.100\t12345\t10.0.0.1\t80\t{proto}\t-\t1.0\t{sent}\t500\tSF\n"
+        )
+    };
+    let text = format!(
+        "{header}{}{}{}{}{}a\tb\n#close\t2024-01-01-13-00-00\n",
+        row("tcp", "1500"),
+        row("tcp", "500000"),
+        row("udp", "-"),
+        row("unknown_transport", "1"),
+        row("tcp", "many"),
+    );
+    let report = bed.ingest(&text, None).unwrap();
+    assert_eq!(numbers(&report), (3, 2, 1, 1));
+    assert_eq!(errors(&report), [(12, "orig_bytes"), (13, "")]);
+    let json = r#"{"ts":1704110400.5,"uid":"C1","id.orig_h":"192.168.1.100","id.orig_p":12345,"id.resp_h":"10.0.0.1","id.resp_p":80,"proto":"tcp","orig_bytes":500000,"resp_bytes":500,"conn_state":"SF"}"#;
+    for format in [None, Some(Format::Zeek)] {
+        assert_eq!(numbers(&bed.ingest(json, format).unwrap()), (1, 0, 0, 1));
+    }
+    let error = bed.ingest("#separator \\x09\n#path\tdns\n", None).unwrap_err();
+    assert!(error.to_string().contains("Zeek's dns.log"), "{error}");
+}
+
+#[test]
+fn suricatas_flows() {
+    let bed = Bed::new("eve");
+    let flow = r#"{"timestamp":"2024-01-01T13:10:00.251547+0100","flow_id":1,"event_type":"flow","src_ip":"192.168.1.100","src_port":12345,"dest_ip":"10.0.0.1","dest_port":80,"proto":"TCP","flow":{"pkts_toserver":4,"bytes_toserver":500000,"bytes_toclient":500,"start":"2024-01-01T13:00:00.251547+0100","state":"closed"}}"#;
+    let ping = r#"{"event_type":"flow","src_ip":"fd00::1","dest_ip":"fd00::2","proto":"IPv6-ICMP","icmp_type":128,"flow":{"bytes_toserver":84,"bytes_toclient":84,"start":"2024-01-01T13:00:00+0100"}}"#;
+    let other = r#"{"timestamp":"2024-01-01T13:10:00.251547+0100","event_type":"dns"}"#;
+    let broken = flow.replace("\"bytes_toserver\":500000,", "");
+    let report = bed.ingest(&[flow, other, ping, &broken].join("\n"), None).unwrap();
+    assert_eq!(numbers(&report), (2, 1, 1, 1));
+    assert_eq!(errors(&report), [(4, "flow.bytes_toserver")]);
+    let history = bed.count("SELECT minute, scored FROM probabilities");
+    assert_eq!(history, (1_704_110_400, 2));
+    // Forced, what is none is rejected.
+    let report = bed.ingest(&object("1"), Some(Format::Eve)).unwrap();
+    assert_eq!(errors(&report), [(1, "event_type")]);
+}
+
+#[test]
+fn many_errors_are_counted_and_the_first_told() {
+    let bed = Bed::new("errors");
+    let report = bed.ingest(&"{}\n".repeat(250), None).unwrap();
+    assert_eq!((report.rejected, report.errors.len()), (250, 100));
+    let old = object("1").replace("2024-01-01T12:00:00Z", "1969-12-31T23:59:59Z");
+    let report = bed.ingest(&old, None).unwrap();
+    assert_eq!(errors(&report), [(1, "timestamp")]);
+    let far = object("1").replace("2024-", "9999-");
+    assert_eq!(errors(&bed.ingest(&far, None).unwrap()), [(1, "timestamp")]);
+}
