@@ -1,6 +1,6 @@
 // Alerts, as they are listed and in full.
 import { post, query } from "./request";
-import type { BlockLine, AllowLine } from "./response";
+import type { AllowLine, BlockLine } from "./response";
 import type { Pending } from "./state";
 
 export type Severity = "low" | "medium" | "high" | "critical";
@@ -90,7 +90,6 @@ export interface AlertDetail extends AlertSummary {
   timeline: Moment[];
   heads: Head[];
   related: AlertSummary[];
-  blocks: BlockLine[];
   notes: Note[];
   vector: VectorColumn[];
 }

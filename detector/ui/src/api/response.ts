@@ -130,6 +130,10 @@ export const confirm = (id: number) => post(`/api/confirmations/${id}`);
 export const raiseBudget = (home: string, destination: string, bytes: number | null) =>
   post("/api/budgets/raise", { home, destination, bytes });
 
+/** Whether the block stands because of this alert: by the agent's own judgement, or by hand. */
+export const isBecauseOf = (block: BlockLine, alert: string): boolean =>
+  block.alert === alert || block.reason === `alert ${alert}`;
+
 /** What places the same block again, for undoing a release. */
 export const again = (block: BlockLine): BlockRequest => ({
   target: block.target,

@@ -1,9 +1,11 @@
 // One alert: first a sentence, then what it rests on, and always at hand what can be done about it.
 import type { ComponentChildren, JSX } from "preact";
 import { alertPath, type AlertDetail } from "../../api/alerts";
+import { status } from "../../api/events";
 import type { Delivery } from "../../api/people";
 import { query, type Page } from "../../api/request";
 import { useResource } from "../../api/resource";
+import { isBecauseOf, type BlockLine } from "../../api/response";
 import { place } from "../../navigation";
 import { Address, Name } from "../../parts/address";
 import { SeverityBadge, StatusBadge } from "../../parts/badges";
@@ -19,11 +21,19 @@ import { Heads, Reasons, Timeline, Vector } from "./evidence";
 import { Notes, Related } from "./notes";
 
 export function Detail({ id, changed }: { id: string; changed: () => void }): JSX.Element {
-  const detail = useResource<AlertDetail>(alertPath(id), {
-    on: ["alerts", "blocks"],
-  });
+  const detail = useResource<AlertDetail>(alertPath(id), { on: ["alerts"] });
+  // By themselves, because their counters go on while nothing else changes.
+  const listed = useResource<{ items: BlockLine[] }>(
+    status.value?.mode == null ? null : "/api/blocks",
+    {
+      on: ["blocks"],
+      everySecs: 5,
+    },
+  );
+  const blocks = (listed.value?.items ?? []).filter((block) => isBecauseOf(block, id));
   const after = () => {
     detail.reload();
+    listed.reload();
     changed();
   };
   const search = place.value.query.toString();
@@ -40,8 +50,8 @@ export function Detail({ id, changed }: { id: string; changed: () => void }): JS
         {(alert) => (
           <>
             <Sentence alert={alert} />
-            <Evidence alert={alert} changed={after} />
-            <Actions alert={alert} changed={after} />
+            <Evidence alert={alert} blocks={blocks} changed={after} />
+            <Actions alert={alert} blocked={blocks.length > 0} changed={after} />
           </>
         )}
       </Loaded>
@@ -81,7 +91,13 @@ function leaked(alert: AlertDetail): string {
   return `${bytes(alert.bytes_leaked)} left.`;
 }
 
-function Evidence({ alert, changed }: { alert: AlertDetail; changed: () => void }): JSX.Element {
+interface EvidenceProps {
+  alert: AlertDetail;
+  blocks: BlockLine[];
+  changed: () => void;
+}
+
+function Evidence({ alert, blocks, changed }: EvidenceProps): JSX.Element {
   return (
     <>
       <Reasons alert={alert} />
@@ -91,9 +107,9 @@ function Evidence({ alert, changed }: { alert: AlertDetail; changed: () => void 
       <Panel title="Who and what">
         <Facts alert={alert} />
       </Panel>
-      {alert.blocks.length > 0 && (
+      {blocks.length > 0 && (
         <Panel title="Blocks">
-          <BlockList blocks={alert.blocks} changed={changed} />
+          <BlockList blocks={blocks} changed={changed} />
         </Panel>
       )}
       {alert.heads.length > 0 && (
