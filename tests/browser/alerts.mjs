@@ -162,7 +162,7 @@ export async function blockAndRelease(page, alert) {
   check("and on its page", await counts(line, 1));
   await until(page, () => /[1-9]\d* packets/.test(document.body.innerText));
   await line.getByText("Verify").click();
-  check("it holds", await sees(page, /holds|dropped/));
+  check("it holds", await sees(page, /holds: [1-9]\d* packets? dropped, none passed/));
   await screenshot(page, "blocked", true);
   await visit(page, `/alerts/${alert.id}`);
   await button(detail, "Release").click();

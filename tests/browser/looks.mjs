@@ -134,6 +134,9 @@ export async function preferences(page) {
   await page.evaluate(() => localStorage.clear());
 }
 
+const LOOKS = 15;
+const LOOK_MS = 2_000;
+
 export async function overview(page) {
   await visit(page, "/");
   for (const question of ["Is anything leaving?", "Are we seeing everything?", "Are we blocking?"])
@@ -141,6 +144,11 @@ export async function overview(page) {
   check("open alerts stand on it", await sees(page, /[1-9]\d* open alerts?/));
   check("what is seen", await sees(page, /% seen/));
   const charts = page.locator(".chart");
+  // What a young lab has seen is stored some seconds later.
+  for (let look = 0; look < LOOKS && (await charts.count()) < 2; look += 1) {
+    await page.waitForTimeout(LOOK_MS);
+    await visit(page, "/");
+  }
   check("two charts", (await charts.count()) === 2, String(await charts.count()));
   for (let at = 0; at < (await charts.count()); at += 1) await hover(page, charts.nth(at), at);
   await visit(page, "/");

@@ -106,8 +106,10 @@ export const releaseBlock = (number: number, confirm_within_secs?: number) =>
 
 export const flushBlocks = () => post("/api/blocks/flush");
 
-export const verifyBlock = (number: number) =>
-  post<{ items: VerifyLine[] }>(`/api/blocks/${number}/verify`);
+export async function verifyBlock(number: number): Promise<VerifyLine> {
+  const { items } = await post<{ items: [VerifyLine] }>(`/api/blocks/${number}/verify`);
+  return items[0];
+}
 
 export interface AllowRequest {
   source?: string;

@@ -1,14 +1,7 @@
 // Blocks: what is cut off, for how long still, what it has stopped, and the way out.
 import type { JSX } from "preact";
 import { changed as tell, status } from "../api/events";
-import {
-  again,
-  placeBlock,
-  releaseBlock,
-  verifyBlock,
-  type BlockLine,
-  type Effect,
-} from "../api/response";
+import { again, placeBlock, releaseBlock, type BlockLine, type Effect } from "../api/response";
 import { bytes, count, duration, rate } from "../words/amounts";
 import { now } from "../words/times";
 import { ActionButton } from "./action";
@@ -16,6 +9,7 @@ import { Pivots } from "./address";
 import { Table, type Column } from "./tables";
 import { Time } from "./time";
 import { notify } from "./toasts";
+import { verify } from "./verify";
 
 interface Props {
   blocks: BlockLine[];
@@ -103,19 +97,13 @@ function Buttons({ block, changed }: { block: BlockLine; changed?: () => void })
       undo: () => placeBlock(again(block)).then(refresh),
     });
   };
-  const verify = async () => {
-    const { items } = await verifyBlock(block.number);
-    const line = items[0];
-    if (line !== undefined)
-      notify({ text: line.text, tone: line.holds === false ? "bad" : "plain" });
-  };
   const gone = status.value?.mode === null ? "No agent is running here." : null;
   return (
     <span class="buttons end">
       <ActionButton
         scope="read"
         unless={gone}
-        run={verify}
+        run={() => verify(block)}
         label={`See whether ${block.target} holds`}
       >
         Verify

@@ -6,14 +6,24 @@ type Branch = Record<string, unknown>;
 export function Tree({ value }: { value: Branch }): JSX.Element {
   return (
     <dl class="tree">
-      {Object.entries(value).map(([name, one]) => (
-        <div key={name} class={isBranch(one) ? "branch" : "leaf"}>
-          <dt>{name.replaceAll("_", " ")}</dt>
-          <dd>{isBranch(one) ? <Tree value={one} /> : <bdi>{leaf(one)}</bdi>}</dd>
-        </div>
-      ))}
+      {Object.entries(value).map(([name, one]) => {
+        const inside = branch(one);
+        return (
+          <div key={name} class={inside === null ? "leaf" : "branch"}>
+            <dt>{name.replaceAll("_", " ")}</dt>
+            <dd>{inside === null ? <bdi>{leaf(one)}</bdi> : <Tree value={inside} />}</dd>
+          </div>
+        );
+      })}
     </dl>
   );
+}
+
+/** What has names inside; a list of such is told by their own names, or their places. */
+function branch(value: unknown): Branch | null {
+  if (isBranch(value)) return value;
+  if (!Array.isArray(value) || value.length === 0 || !value.every(isBranch)) return null;
+  return Object.fromEntries(value.map((one, at) => [String(one["name"] ?? at + 1), one]));
 }
 
 const isBranch = (value: unknown): value is Branch =>

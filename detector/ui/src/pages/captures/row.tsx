@@ -57,7 +57,7 @@ export function CaptureRow({ capture, models, changed }: Props): JSX.Element {
           <Track share={progress} />
         </div>
       )}
-      {error !== null && (
+      {error !== null && capture.analyses[0]?.error !== error && (
         <p class="problem">
           <bdi>{error}</bdi>
         </p>

@@ -55,7 +55,9 @@ export function Evaluation({ model }: { model: ModelDetail }): JSX.Element {
             On <bdi>{report.of}</bdi>
           </h3>
           <Report of={report.found} />
-          <Importances importances={report.found.importances} />
+          {report.found.importances.some((one) => one.permutation !== null) && (
+            <Importances importances={report.found.importances} />
+          )}
         </div>
       )}
     </div>
