@@ -27,6 +27,8 @@ mod single;
 #[cfg(feature = "bench")]
 mod store;
 #[cfg(feature = "bench")]
+mod upload;
+#[cfg(feature = "bench")]
 mod veth;
 
 use std::path::PathBuf;
@@ -65,6 +67,8 @@ pub(crate) enum Group {
     Forest,
     /// A database with a million alerts
     Store,
+    /// A capture that is uploaded
+    Upload,
 }
 
 /// Builds what is measured, and this program in release with the measuring in it, which takes over.
@@ -101,7 +105,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 #[cfg(feature = "bench")]
 fn measure(group: Group, figures: &mut figures::Figures) -> Result<()> {
-    if !matches!(group, Group::Analyze | Group::Forest | Group::Store) {
+    if !matches!(group, Group::Analyze | Group::Forest | Group::Store | Group::Upload) {
         detector_tests::require_root()?;
     }
     match group {
@@ -114,5 +118,6 @@ fn measure(group: Group, figures: &mut figures::Figures) -> Result<()> {
         Group::Analyze => analyze::measure(figures),
         Group::Forest => forest::measure(figures),
         Group::Store => store::measure(figures),
+        Group::Upload => upload::measure(figures),
     }
 }

@@ -57,7 +57,12 @@ const TARGETS: [Target; 8] = [
 ];
 
 /// Figures with no place in [`TARGETS`].
-const FURTHER: [Target; 15] = [
+const FURTHER: [Target; 17] = [
+    Target {
+        figure: "upload_packets_per_s",
+        bound: Bound::AtLeast(0.8, "command_line_packets_per_s"),
+    },
+    Target { figure: "page_wait_p99_ms", bound: Bound::Below(200.0) },
     Target { figure: "alert_search_p95_ms", bound: Bound::Below(100.0) },
     Target { figure: "block_leak_bytes_median", bound: Bound::Below(2e6) },
     // The budget of the bench and a super-packet.
