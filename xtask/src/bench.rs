@@ -23,6 +23,8 @@ mod policy;
 #[cfg(feature = "bench")]
 mod poll;
 #[cfg(feature = "bench")]
+mod predict;
+#[cfg(feature = "bench")]
 mod single;
 #[cfg(feature = "bench")]
 mod store;
@@ -65,6 +67,8 @@ pub(crate) enum Group {
     Forest,
     /// A database with a million alerts
     Store,
+    /// Requests to the API
+    Predict,
 }
 
 /// Builds what is measured, and this program in release with the measuring in it, which takes over.
@@ -101,7 +105,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 #[cfg(feature = "bench")]
 fn measure(group: Group, figures: &mut figures::Figures) -> Result<()> {
-    if !matches!(group, Group::Analyze | Group::Forest | Group::Store) {
+    if !matches!(group, Group::Analyze | Group::Forest | Group::Store | Group::Predict) {
         detector_tests::require_root()?;
     }
     match group {
@@ -114,5 +118,6 @@ fn measure(group: Group, figures: &mut figures::Figures) -> Result<()> {
         Group::Analyze => analyze::measure(figures),
         Group::Forest => forest::measure(figures),
         Group::Store => store::measure(figures),
+        Group::Predict => predict::measure(figures),
     }
 }
