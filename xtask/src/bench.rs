@@ -23,6 +23,8 @@ mod policy;
 #[cfg(feature = "bench")]
 mod poll;
 #[cfg(feature = "bench")]
+mod predict;
+#[cfg(feature = "bench")]
 mod single;
 #[cfg(feature = "bench")]
 mod store;
@@ -69,6 +71,8 @@ pub(crate) enum Group {
     Store,
     /// A capture that is uploaded
     Upload,
+    /// Requests to the API
+    Predict,
 }
 
 /// Builds what is measured, and this program in release with the measuring in it, which takes over.
@@ -105,7 +109,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 #[cfg(feature = "bench")]
 fn measure(group: Group, figures: &mut figures::Figures) -> Result<()> {
-    if !matches!(group, Group::Analyze | Group::Forest | Group::Store | Group::Upload) {
+    let plain = [Group::Analyze, Group::Forest, Group::Store, Group::Upload, Group::Predict];
+    if !plain.contains(&group) {
         detector_tests::require_root()?;
     }
     match group {
@@ -119,5 +124,6 @@ fn measure(group: Group, figures: &mut figures::Figures) -> Result<()> {
         Group::Forest => forest::measure(figures),
         Group::Store => store::measure(figures),
         Group::Upload => upload::measure(figures),
+        Group::Predict => predict::measure(figures),
     }
 }

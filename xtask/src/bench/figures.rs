@@ -57,12 +57,17 @@ const TARGETS: [Target; 8] = [
 ];
 
 /// Figures with no place in [`TARGETS`].
-const FURTHER: [Target; 17] = [
+const FURTHER: [Target; 19] = [
     Target {
         figure: "upload_packets_per_s",
         bound: Bound::AtLeast(0.8, "command_line_packets_per_s"),
     },
     Target { figure: "page_wait_p99_ms", bound: Bound::Below(200.0) },
+    Target {
+        figure: "predict_requests_per_s",
+        bound: Bound::AtLeast(0.6, "healthz_requests_per_s"),
+    },
+    Target { figure: "predict_p99_ms", bound: Bound::Below(5.0) },
     Target { figure: "alert_search_p95_ms", bound: Bound::Below(100.0) },
     Target { figure: "block_leak_bytes_median", bound: Bound::Below(2e6) },
     // The budget of the bench and a super-packet.
@@ -207,6 +212,8 @@ fn rounded(value: f64) -> f64 {
 fn shown(name: &str, value: f64) -> String {
     if name.contains("_ns") {
         format!("{value:.1} ns")
+    } else if name.ends_with("_ms") {
+        format!("{value:.2} ms")
     } else if name.ends_with("_mpps") {
         format!("{value:.2} Mpps")
     } else if name.contains("_seconds") && value < 0.1 {
