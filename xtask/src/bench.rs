@@ -109,7 +109,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 #[cfg(feature = "bench")]
 fn measure(group: Group, figures: &mut figures::Figures) -> Result<()> {
-    let plain = [Group::Analyze, Group::Forest, Group::Store, Group::Upload, Group::Predict];
+    let plain = [Group::Analyze, Group::Forest, Group::Store, Group::Predict];
     if !plain.contains(&group) {
         detector_tests::require_root()?;
     }

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use detector_tests::Scratch;
+use detector_tests::{Background, Namespace, Scratch};
 use serde_json::Value;
 
 use super::analyze::{self, PACKETS};
@@ -26,6 +26,7 @@ pub(super) fn measure(figures: &mut Figures) -> Result<()> {
     let scratch = Scratch::new("bench")?;
     let capture = scratch.join("generated.pcap");
     analyze::write(&capture)?;
+    figures.sample("run_idle_rss_mb", idle(&scratch)?);
     let served = Served::start(&scratch)?;
     for _ in 0..ROUNDS {
         let (rate, _) = analyze::analyze(&capture)?;
@@ -38,6 +39,24 @@ pub(super) fn measure(figures: &mut Figures) -> Result<()> {
     }
     figures.quantile("page_wait_ms", 0.99, "page_wait_p99_ms");
     Ok(())
+}
+
+/// Megabytes of an agent with its store and its API that has nothing to do.
+fn idle(scratch: &Scratch) -> Result<f64> {
+    const SETTLED: Duration = Duration::from_secs(5);
+    let namespace = Namespace::new("idle")?;
+    let (run, state) = (scratch.join("run"), scratch.join("state"));
+    let text = format!("runtime_dir = {run:?}\nstate_dir = {state:?}\n");
+    let config = scratch.write("idle.toml", text)?;
+    let mut command = namespace.command(release::program("detector")?);
+    command.args(["run", "--interface", "lo", "--config"]).arg(&config);
+    let agent = Background::start(&mut command)?;
+    agent.wait_for_line("stop with Ctrl-C", Duration::from_secs(20))?;
+    std::thread::sleep(SETTLED);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", agent.id()))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()).context("no VmRSS")?;
+    Ok(kilobytes.parse::<f64>()? / 1_000.0)
 }
 
 struct Served {
