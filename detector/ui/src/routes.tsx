@@ -7,7 +7,7 @@ import { Contacts } from "./pages/contacts/contacts";
 import { Flows } from "./pages/flows";
 import { HostPage } from "./pages/host";
 import { Hosts } from "./pages/hosts";
-import { Live } from "./pages/live";
+import { Live } from "./pages/live/live";
 import { ModelPage } from "./pages/model/model";
 import { Overview } from "./pages/overview/overview";
 import { RecordPage } from "./pages/record";

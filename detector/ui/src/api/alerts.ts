@@ -1,7 +1,6 @@
 // Alerts, as they are listed and in full.
 import { post, query } from "./request";
-import type { BlockLine, AllowLine } from "./response";
-import type { Delivery } from "./people";
+import type { AllowLine, BlockLine } from "./response";
 import type { Pending } from "./state";
 
 export type Severity = "low" | "medium" | "high" | "critical";
@@ -18,16 +17,16 @@ export interface AlertSummary {
   time: string;
   first_seen: string;
   src: string;
-  src_port: number;
-  src_name?: string | null;
+  /** None where the protocol has no ports. */
+  src_port: number | null;
   dst: string;
-  dst_port: number;
+  dst_port: number | null;
   dst_name: string | null;
   domain: string | null;
   protocol: string;
   technique: string;
   technique_name: string;
-  attack_id: string | null;
+  attack_id: string;
   severity: Severity;
   score: number;
   threshold: number;
@@ -36,12 +35,18 @@ export interface AlertSummary {
   bytes_leaked: number;
   bytes_leaked_before_block: number | null;
   action: string;
+  action_note: string | null;
+  packets_out: number;
+  packets_in: number;
+  /** Which end opened the session. */
+  initiator: "src" | "dst";
   headline: string;
 }
 
 export interface Reason {
   feature: string;
-  value: number;
+  /** None where it is no column's. */
+  value: number | null;
   contribution: number;
   text: string;
 }
@@ -70,27 +75,21 @@ export interface Note {
 export interface VectorColumn {
   column: string;
   value: number;
-  text: string;
+  meaning: string;
 }
 
 export interface AlertDetail extends AlertSummary {
   raw_score: number;
-  packets_out: number;
-  packets_in: number;
-  initiator: string;
-  seconds_to_detect: number | null;
-  community_id: string | null;
+  seconds_to_detect: number;
+  community_id: string;
   ja4: string | null;
-  action_note: string | null;
-  model: string | null;
-  model_hash: string | null;
-  config_hash: string | null;
+  model: string;
+  model_hash: string;
+  config_hash: string;
   reasons: Reason[];
   timeline: Moment[];
   heads: Head[];
   related: AlertSummary[];
-  blocks: BlockLine[];
-  deliveries: Delivery[];
   notes: Note[];
   vector: VectorColumn[];
 }
@@ -157,7 +156,7 @@ export const markBenign = (id: string, wish: BenignWish) =>
   post<{ allow: AllowLine | null; samples: number; text: string }>(`${alertPath(id)}/benign`, wish);
 
 export interface BlockWish {
-  what: "pair" | "service" | "destination" | "host" | "flow";
+  what: "pair" | "service" | "destination" | "host";
   ttl_secs: number;
   confirm_within_secs?: number;
 }

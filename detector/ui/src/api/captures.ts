@@ -6,11 +6,14 @@ export interface Analysis {
   id: number;
   model: string;
   started: string;
+  /** None, as all that follows, while it goes on. */
   seconds: number | null;
-  packets: number;
-  bytes: number;
-  flows: number;
-  alerts: number;
+  packets: number | null;
+  bytes: number | null;
+  flows: number | null;
+  alerts: number | null;
+  first_packet: string | null;
+  last_packet: string | null;
   error: string | null;
 }
 
@@ -25,12 +28,8 @@ export interface Capture {
   state: CaptureState;
   progress: number;
   error: string | null;
+  /** The latest first. */
   analyses: Analysis[];
-  packets: number;
-  flows: number;
-  alerts: number;
-  first_packet: string | null;
-  last_packet: string | null;
 }
 
 export const cancelCapture = (id: number) => post(`/api/captures/${id}/cancel`);

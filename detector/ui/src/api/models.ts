@@ -10,8 +10,8 @@ export interface Model {
   columns: number;
   trees: number;
   threshold: number;
-  created_by: string | null;
-  training: Record<string, unknown> | null;
+  created_by: string;
+  training: Record<string, number>;
 }
 
 export interface Importance {
@@ -20,17 +20,51 @@ export interface Importance {
   permutation: number | null;
 }
 
-export interface ModelDetail extends Model {
-  importances: Importance[];
-  validation: Record<string, unknown> | null;
-  config: Record<string, unknown> | null;
+/** A share, the interval that holds it in 95 of 100 cases, and what it is a share of. */
+export interface Share {
+  value: number;
+  low: number;
+  high: number;
+  count: number;
+  total: number;
 }
 
-export const activateModel = (hash: string) => post(`/api/models/${hash}/activate`);
+export interface Figures {
+  threshold: number;
+  confusion: {
+    true_positives: number;
+    false_positives: number;
+    true_negatives: number;
+    false_negatives: number;
+  };
+  /** None, as the others, where there was nothing to count. */
+  precision: Share | null;
+  recall: Share | null;
+  false_positive_rate: Share | null;
+  accuracy: Share | null;
+  f1: number | null;
+  pr_auc: number | null;
+  roc_auc?: number | null;
+  rows?: number;
+  units?: number;
+}
+
+export interface Evaluation extends Figures {
+  importances: Importance[];
+}
+
+export interface ModelDetail extends Model {
+  importances: Importance[];
+  validation: Figures | null;
+  config: Record<string, unknown>;
+}
+
+export const activateModel = (hash: string) =>
+  post<{ model: Model; text: string }>(`/api/models/${hash}/activate`);
 
 /** With a labelled CSV, or with the labelled samples that are stored. */
 export const evaluateModel = (hash: string, csv: File | null) =>
-  request<Record<string, unknown>>("POST", `/api/models/${hash}/evaluate`, {
+  request<Evaluation>("POST", `/api/models/${hash}/evaluate`, {
     raw: { body: csv ?? "", type: "text/csv" },
   });
 

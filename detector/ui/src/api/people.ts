@@ -28,6 +28,8 @@ export interface Rule {
   host: string | null;
   digest_secs: number;
   repeat_secs: number;
+  /** Why it tells nobody as the configuration is now. */
+  held: string | null;
 }
 
 export interface Delivery {
@@ -36,6 +38,8 @@ export interface Delivery {
   channel: string;
   recipient: string;
   alert: string | null;
+  /** How many alerts it tells of. */
+  alerts: number;
   state: "queued" | "sent" | "failed" | "dropped";
   attempts: number;
   next_attempt: string | null;

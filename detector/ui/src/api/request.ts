@@ -36,7 +36,8 @@ export async function request<T>(method: string, path: string, options: Options 
     headers["Content-Type"] = "application/json";
     body = JSON.stringify(options.body);
   }
-  if (method !== "GET" && csrf.value !== null) headers["X-CSRF-Token"] = csrf.value;
+  // Reading needs it too where only some may: the list of tokens.
+  if (csrf.value !== null) headers["X-CSRF-Token"] = csrf.value;
   const response = await reach(path, { method, headers, body, signal: options.signal });
   if (!response.ok) throw await refusal(response, method);
   return (response.status === 204 ? undefined : await parsed(response)) as T;

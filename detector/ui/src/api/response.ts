@@ -78,9 +78,15 @@ export interface AuditLine {
   time: string;
   who: string;
   action: string;
-  target: string | null;
-  why: string | null;
-  detail: string | null;
+  /** What does not apply is left out. */
+  target?: string;
+  why?: string;
+  alert?: string;
+  ttl_secs?: number;
+  packets?: number;
+  bytes?: number;
+  mode?: string;
+  detail?: string;
 }
 
 export interface BlockRequest {
@@ -101,7 +107,7 @@ export const releaseBlock = (number: number, confirm_within_secs?: number) =>
 export const flushBlocks = () => post("/api/blocks/flush");
 
 export const verifyBlock = (number: number) =>
-  post<{ blocks: VerifyLine[] }>(`/api/blocks/${number}/verify`);
+  post<{ items: VerifyLine[] }>(`/api/blocks/${number}/verify`);
 
 export interface AllowRequest {
   source?: string;
@@ -123,6 +129,10 @@ export const confirm = (id: number) => post(`/api/confirmations/${id}`);
 
 export const raiseBudget = (home: string, destination: string, bytes: number | null) =>
   post("/api/budgets/raise", { home, destination, bytes });
+
+/** Whether the block stands because of this alert: by the agent's own judgement, or by hand. */
+export const isBecauseOf = (block: BlockLine, alert: string): boolean =>
+  block.alert === alert || block.reason === `alert ${alert}`;
 
 /** What places the same block again, for undoing a release. */
 export const again = (block: BlockLine): BlockRequest => ({

@@ -53,7 +53,8 @@ export interface Status {
     seen_bytes: number;
     accounted_bytes: number;
     unaccounted_bytes: number;
-    ratio: number;
+    /** None where nothing has been seen yet. */
+    ratio: number | null;
   };
   loss: Loss[];
   baselines: { ready: number; learning: number; days_left: number | null };
@@ -79,11 +80,12 @@ export interface Check {
 }
 
 export interface Token {
-  id: number | string;
+  id: number;
   name: string;
   scope: string;
   created: string;
   expires: string | null;
+  last_used: string | null;
 }
 
 export interface NewToken extends Token {

@@ -50,14 +50,13 @@ export interface FlowLine {
   packets_out: number;
   packets_in: number;
   flows: number;
-  score: number | null;
+  score: number;
 }
 
-export interface LiveSession extends Omit<FlowLine, "start" | "end"> {
+export interface LiveSession extends Omit<FlowLine, "start" | "end" | "score"> {
   rate: number;
   started: string;
   last_seen: string;
-  alert: string | null;
 }
 
 export interface Baseline {
@@ -73,11 +72,13 @@ export interface Host {
   bytes_out: number;
   bytes_in: number;
   alerts_open: number;
+  first_seen: string | null;
   last_seen: string | null;
   baseline: Baseline;
 }
 
 export interface HostDetail extends Host {
+  step_secs: number;
   points: { time: string; bytes_out: number; bytes_in: number }[];
   peers: Talk[];
   alerts: AlertSummary[];
@@ -88,12 +89,13 @@ export interface Interface {
   attached: boolean;
   ingress: string | null;
   egress: string | null;
-  rate_in: number;
-  rate_out: number;
-  frames: number;
-  bytes: number;
-  seen_bytes: number;
+  /** Since it was attached. */
+  frames_in: number;
+  frames_out: number;
+  bytes_in: number;
+  bytes_out: number;
+  /** Of frames that are no IP packet: a part of the above. */
+  skipped_bytes: number;
   unaccounted_bytes: number;
-  coverage: number | null;
-  note: string | null;
+  notes: string[];
 }

@@ -53,7 +53,7 @@ const COLUMNS: Column<FlowLine>[] = [
     wide: true,
     cell: (flow) => duration((Date.parse(flow.end) - Date.parse(flow.start)) / 1_000),
   },
-  { title: "Score", number: true, cell: (flow) => (flow.score === null ? "–" : score(flow.score)) },
+  { title: "Score", number: true, cell: (flow) => score(flow.score) },
 ];
 
 function Amount(of: { bytes: number; packets: number }): JSX.Element {

@@ -18,6 +18,7 @@ import { NewBlock } from "../parts/newblock";
 import { rangeOf, RangeLinks, type Range } from "../parts/ranges";
 import { TalkBars } from "../parts/talks";
 import { Time } from "../parts/time";
+import { secsOf, withGaps, type Span } from "../parts/steps";
 import { TimeChart } from "../parts/timechart";
 import { bytes, plural, rate } from "../words/amounts";
 import { rfc3339 } from "../words/times";
@@ -27,10 +28,11 @@ import { Habits } from "./hosts";
 export function HostPage({ address }: { address: string }): JSX.Element {
   const range = rangeOf(queried("range"));
   const minute = Math.floor(Date.now() / 60_000);
-  const from = rfc3339(minute * 60_000 - range.secs * 1_000);
+  const span: Span = [(minute + 1) * 60_000 - range.secs * 1_000, (minute + 1) * 60_000];
+  const from = rfc3339(span[0]);
   const host = useResource<HostDetail>(
-    `/api/hosts/${encodeURIComponent(address)}${query({ from })}`,
-    { on: ["alerts"] },
+    `/api/hosts/${encodeURIComponent(address)}${query({ from, step: range.step })}`,
+    { on: ["alerts"], everySecs: 60 },
   );
   return (
     <>
@@ -43,11 +45,11 @@ export function HostPage({ address }: { address: string }): JSX.Element {
       ) : (
         <>
           <section class="panel host-facts">
-            {host.value === null ? <Waiting rows={1} /> : <Facts host={host.value} />}
+            {host.value === null ? <Waiting rows={1} /> : <Facts host={host.value} range={range} />}
           </section>
           <Panel title="Traffic" class="chart-panel">
             <Loaded from={host} rows={6}>
-              {(value) => <History host={value} range={range} />}
+              {(value) => <History host={value} span={span} />}
             </Loaded>
           </Panel>
           <div class="grid two">
@@ -92,14 +94,22 @@ function Title({ address }: { address: string }): JSX.Element {
   );
 }
 
-function Facts({ host }: { host: HostDetail }): JSX.Element {
-  const { baseline } = host;
+function Facts({ host, range }: { host: HostDetail; range: Range }): JSX.Element {
   return (
     <dl class="facts panel-body">
       <div>
         <dt>Where</dt>
         <dd>{host.home ? "at home" : "outside"}</dd>
       </div>
+      {host.home ? <AtHome host={host} /> : <Outside host={host} range={range} />}
+    </dl>
+  );
+}
+
+function AtHome({ host }: { host: HostDetail }): JSX.Element {
+  const { baseline } = host;
+  return (
+    <>
       <div>
         <dt>Habits</dt>
         <dd>
@@ -113,11 +123,11 @@ function Facts({ host }: { host: HostDetail }): JSX.Element {
         </dd>
       </div>
       <div>
-        <dt>Sent</dt>
+        <dt>Sent in all</dt>
         <dd>{bytes(host.bytes_out)}</dd>
       </div>
       <div>
-        <dt>Received</dt>
+        <dt>Received in all</dt>
         <dd>{bytes(host.bytes_in)}</dd>
       </div>
       <div>
@@ -130,37 +140,66 @@ function Facts({ host }: { host: HostDetail }): JSX.Element {
           <Time at={host.last_seen} />
         </dd>
       </div>
-    </dl>
+    </>
   );
 }
 
-function History({ host, range }: { host: HostDetail; range: Range }): JSX.Element {
+/** Of hosts outside no totals are kept: what is told is what those at home exchanged with it. */
+function Outside({ host, range }: { host: HostDetail; range: Range }): JSX.Element {
+  const sum = (way: "bytes_out" | "bytes_in") =>
+    host.points.reduce((total, point) => total + point[way], 0);
+  return (
+    <>
+      <div>
+        <dt>It sent, in {range.name}</dt>
+        <dd>{bytes(sum("bytes_out"))}</dd>
+      </div>
+      <div>
+        <dt>It was sent</dt>
+        <dd>{bytes(sum("bytes_in"))}</dd>
+      </div>
+      <div>
+        <dt>Alerts that name it</dt>
+        <dd>{host.alerts.length}</dd>
+      </div>
+    </>
+  );
+}
+
+function History({ host, span }: { host: HostDetail; span: Span }): JSX.Element {
   const { times, lines } = useMemo(() => {
-    const at = host.points.map((point) => Date.parse(point.time));
-    // The answer names no step: it is what lies between two points.
-    const secs = at.length > 1 ? (at[1]! - at[0]!) / 1_000 : range.step;
+    const { points, step_secs } = host;
+    const { times, values } = withGaps(points, step_secs);
+    const rates = (way: "bytes_out" | "bytes_in") =>
+      values.map((point) => point && point[way] / secsOf(point.time, step_secs));
     return {
-      times: at,
+      times,
       lines: [
         {
           label: "Outbound",
           tint: "accent",
           filled: true,
-          values: host.points.map((p) => p.bytes_out / secs),
+          values: rates("bytes_out"),
         },
         {
           label: "Inbound",
           tint: "second",
           dashed: true,
-          values: host.points.map((p) => p.bytes_in / secs),
+          values: rates("bytes_in"),
         },
       ],
     };
-  }, [host, range.step]);
+  }, [host]);
   if (times.length === 0)
     return <p class="chart-empty">It neither sent nor received in this time.</p>;
   return (
-    <TimeChart label="Traffic of this host over time" times={times} lines={lines} format={rate} />
+    <TimeChart
+      label="Traffic of this host over time"
+      times={times}
+      lines={lines}
+      format={rate}
+      span={span}
+    />
   );
 }
 

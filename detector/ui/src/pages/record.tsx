@@ -10,7 +10,7 @@ import { ContributionBars, Track } from "../parts/bars";
 import { Field } from "../parts/fields";
 import { PageHead, Panel } from "../parts/panels";
 import { score } from "../words/amounts";
-import { signed } from "./alerts/evidence";
+import { signed, titled } from "./alerts/evidence";
 
 interface Verdict {
   prediction: 0 | 1;
@@ -187,7 +187,7 @@ function Shown({ verdict }: { verdict: Verdict }): JSX.Element {
               text: reason.text,
               value: reason.contribution,
               amount: signed(reason.contribution),
-              title: `${reason.feature} = ${reason.value}`,
+              title: titled(reason),
             }))}
           />
         </>

@@ -18,8 +18,13 @@ export async function copy(text: string, called = text): Promise<void> {
   }
 }
 
-export function Address({ address, port }: { address: string; port?: number }): JSX.Element {
-  const whole = port === undefined ? address : endpoint(address, port);
+interface AddressProps {
+  address: string;
+  port?: number | null;
+}
+
+export function Address({ address, port = null }: AddressProps): JSX.Element {
+  const whole = endpoint(address, port);
   return (
     <span class="address" data-address={address}>
       <a href={hostPath(address)} title={`Everything about ${address}`}>
@@ -40,8 +45,10 @@ export function Address({ address, port }: { address: string; port?: number }): 
   );
 }
 
-export const endpoint = (address: string, port: number): string =>
-  port === 0 ? address : address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+export function endpoint(address: string, port: number | null): string {
+  if (port === null || port === 0) return address;
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}
 
 /** A name from DNS, TLS or a file: shortened to the room there is, whole in the title. */
 export function Name({ text, whole = false }: { text: string; whole?: boolean }): JSX.Element {
@@ -63,7 +70,7 @@ export function Pivots({ text }: { text: string }): JSX.Element {
         const found = word.includes("/") ? null : ADDRESS.exec(word);
         if (found === null) return <bdi>{word} </bdi>;
         const [, address = word, port = ""] = found;
-        return <Address address={address} port={port === "" ? undefined : Number(port.slice(1))} />;
+        return <Address address={address} port={port === "" ? null : Number(port.slice(1))} />;
       })}
     </span>
   );

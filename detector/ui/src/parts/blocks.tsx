@@ -104,8 +104,8 @@ function Buttons({ block, changed }: { block: BlockLine; changed?: () => void })
     });
   };
   const verify = async () => {
-    const { blocks } = await verifyBlock(block.number);
-    const line = blocks[0];
+    const { items } = await verifyBlock(block.number);
+    const line = items[0];
     if (line !== undefined)
       notify({ text: line.text, tone: line.holds === false ? "bad" : "plain" });
   };

@@ -63,7 +63,7 @@ export function HowToLogin({ here = false }: { here?: boolean }): JSX.Element {
         <p>On this machine anybody may read. Changes need somebody's name, for the audit log.</p>
       )}
       <p>On the machine where detector runs, type:</p>
-      <pre class="command">sudo detector token create</pre>
+      <pre class="command">sudo detector token create laptop --scope admin</pre>
       <p>
         It prints a token and a login link that works once. Open the link in this browser, or{" "}
         {here ? "enter the token below" : <a href="/login">enter the token</a>}. Its scope says what

@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { changed } from "../api/events";
 import type { Problem } from "../api/request";
 import { placeBlock, releaseBlock, type Effect } from "../api/response";
-import { BLOCK_TIMES } from "../words/names";
+import { useBlockTimes } from "./blocktimes";
 import { DialogForm } from "./dialogs";
 import { Checkbox, Field, Select, timeChoices } from "./fields";
 import { notify } from "./toasts";
@@ -20,14 +20,15 @@ const KINDS: Record<string, string> = {
 
 export function NewBlock({ target: given = "" }: { target?: string }): JSX.Element {
   const [target, setTarget] = useState(given);
-  const [secs, setSecs] = useState(String(BLOCK_TIMES[0]![0]));
+  const times = useBlockTimes();
+  const [secs, setSecs] = useState(String(times[0]![0]));
   const [kind, setKind] = useState("drop");
   const [bound, setBound] = useState("65536");
   const [reason, setReason] = useState("");
   const [simulate, setSimulate] = useState(false);
   const [careful, setCareful] = useState(false);
   const [problem, setProblem] = useState<Problem | null>(null);
-  const time = BLOCK_TIMES.find(([one]) => String(one) === secs)?.[1] ?? `${secs} s`;
+  const time = times.find(([one]) => String(one) === secs)?.[1] ?? `${secs} s`;
   const run = async () => {
     const { block } = await placeBlock({
       target: target.trim(),
@@ -67,7 +68,7 @@ export function NewBlock({ target: given = "" }: { target?: string }): JSX.Eleme
           name="ttl_secs"
           value={secs}
           onValue={setSecs}
-          choices={timeChoices(BLOCK_TIMES)}
+          choices={timeChoices(times)}
         />
         <Select
           label="Effect"

@@ -11,7 +11,7 @@ export interface Range {
 
 export const RANGES: readonly [Range, ...Range[]] = [
   { name: "24h", secs: 86_400, step: 300 },
-  { name: "1h", secs: 3_600, step: 10 },
+  { name: "1h", secs: 3_600, step: 60 },
   { name: "6h", secs: 21_600, step: 60 },
   { name: "7d", secs: 604_800, step: 1_800 },
 ];

@@ -6,6 +6,7 @@ import "uplot/dist/uPlot.min.css";
 import type { JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { absolute, zone } from "../words/times";
+import type { Span } from "./steps";
 import { colour, dark } from "./theme";
 
 export interface Line {
@@ -25,6 +26,8 @@ interface Props {
   lines: Line[];
   format: (value: number) => string;
   height?: number;
+  /** What is shown, also where nothing is known of a part of it. */
+  span: Span;
   /** The axis' lowest and highest value; otherwise 0 and what is there. */
   range?: [number, number];
   /** A level to compare with, such as the threshold. */
@@ -56,7 +59,13 @@ export function TimeChart(props: Props): JSX.Element {
     };
   }, [shape, dark.value, zone.value, height, props.level?.value]);
 
-  useEffect(() => chart.current?.setData(points), [points]);
+  const [from, to] = props.span;
+  useEffect(() => {
+    chart.current?.setScale("x", { min: from / 1_000, max: to / 1_000 });
+  }, [from, to, points]);
+
+  // The scale is that of the span, not that of the values.
+  useEffect(() => chart.current?.setData(points, false), [points]);
 
   const at = pointed ?? lastFilled(lines, times.length);
   return (
@@ -147,7 +156,7 @@ const toPoints = (times: number[], lines: Line[]): uPlot.AlignedData => [
 ];
 
 function optionsOf(props: Props, width: number, point: (at: number | null) => void): uPlot.Options {
-  const { lines, height = 180, format, range } = props;
+  const { lines, height = 180, format, range, span } = props;
   const axis = {
     stroke: colour("muted"),
     grid: { stroke: colour("line"), width: 1 },
@@ -163,7 +172,10 @@ function optionsOf(props: Props, width: number, point: (at: number | null) => vo
       zone.value === "utc"
         ? uPlot.tzDate(new Date(seconds * 1e3), "Etc/UTC")
         : new Date(seconds * 1e3),
-    scales: { y: { range: (_, low, high) => range ?? spread(low, high) } },
+    scales: {
+      x: { min: span[0] / 1_000, max: span[1] / 1_000 },
+      y: { range: (_, low, high) => range ?? spread(low, high) },
+    },
     axes: [
       { ...axis, size: 40, values: CLOCK_LABELS },
       { ...axis, size: 68, values: (_, marks) => marks.map((mark) => format(mark)) },
@@ -190,8 +202,15 @@ const seriesOf = (line: Line): uPlot.Series => ({
   width: 1.5,
   dash: line.dashed === true ? [6, 4] : undefined,
   fill: line.filled === true ? colour(`${line.tint}-soft`) : undefined,
-  points: { show: false },
+  points: { show: true, size: 5, filter: alone },
 });
+
+/** A value between two gaps makes no line: it is a dot. */
+function alone(chart: uPlot, series: number): number[] {
+  const values = chart.data[series] ?? [];
+  const none = (at: number) => (values[at] ?? null) === null;
+  return Array.from(values.keys()).filter((at) => !none(at) && none(at - 1) && none(at + 1));
+}
 
 // From zero, with a little air; a chart without traffic still has an axis.
 const spread = (_low: number | null, high: number | null): [number, number] => [

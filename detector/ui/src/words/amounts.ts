@@ -40,6 +40,12 @@ const SPANS: readonly [number, string][] = [
   [1, "s"],
 ];
 
+/** Where fractions of a second matter: `10 ms`, `2.4 s`. */
+export function brief(seconds: number): string {
+  if (seconds < 1) return `${Math.round(seconds * 1_000)} ms`;
+  return seconds < 10 ? `${seconds.toFixed(1)} s` : duration(seconds);
+}
+
 /** At most two units: `2 h 5 min`. */
 export function duration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));

@@ -51,6 +51,7 @@ export const MODE_TEXT: Record<Mode, { title: string; text: string }> = {
 export const BLOCK_TIMES: readonly [number, string][] = [
   [600, "10 minutes"],
   [3_600, "1 hour"],
+  [14_400, "4 hours"],
   [28_800, "8 hours"],
   [86_400, "1 day"],
 ];

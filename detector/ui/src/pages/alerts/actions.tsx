@@ -18,19 +18,13 @@ interface Props {
 
 const NO_AGENT = "No agent is running here: nothing can be blocked. Start one with detector run.";
 
-export function Actions({ alert, changed }: Props): JSX.Element {
+export function Actions({ alert, blocked, changed }: Props & { blocked: boolean }): JSX.Element {
   const noAgent = status.value !== null && status.value.mode === null ? NO_AGENT : null;
   return (
     <footer class="alert-actions">
       <Lacking scope="respond" />
       <div class="buttons">
-        <StatusButtons alert={alert} changed={changed} />
-        <ActionButton
-          scope="respond"
-          run={() => showDialog(<BenignDialog alert={alert} changed={changed} />)}
-        >
-          Benign …
-        </ActionButton>
+        <FirstButton alert={alert} changed={changed} />
         <ActionButton
           scope="respond"
           look="danger"
@@ -39,9 +33,20 @@ export function Actions({ alert, changed }: Props): JSX.Element {
         >
           Block …
         </ActionButton>
-        {alert.blocks.length > 0 && (
+        {blocked && (
           <ActionButton scope="respond" unless={noAgent} run={() => release(alert, changed)}>
             Release
+          </ActionButton>
+        )}
+        <ActionButton
+          scope="respond"
+          run={() => showDialog(<BenignDialog alert={alert} changed={changed} />)}
+        >
+          Benign …
+        </ActionButton>
+        {alert.status !== "closed" && (
+          <ActionButton scope="respond" run={mark(alert, "close", "closed", changed)}>
+            Close
           </ActionButton>
         )}
         <ActionButton scope="read" run={() => recompute(alert)}>
@@ -59,32 +64,42 @@ export function Actions({ alert, changed }: Props): JSX.Element {
   );
 }
 
-function StatusButtons({ alert, changed }: Props): JSX.Element {
-  const change = (what: "acknowledge" | "close" | "reopen", word: string) => async () => {
+/** What comes first: somebody looks after it, or it was closed too early. */
+function FirstButton({ alert, changed }: Props): JSX.Element | null {
+  switch (alert.status) {
+    case "open":
+      return (
+        <ActionButton
+          scope="respond"
+          look="primary"
+          run={mark(alert, "acknowledge", "acknowledged", changed)}
+        >
+          Acknowledge
+        </ActionButton>
+      );
+    case "closed":
+      return (
+        <ActionButton scope="respond" run={mark(alert, "reopen", "open again", changed)}>
+          Reopen
+        </ActionButton>
+      );
+    case "acknowledged":
+      return null;
+  }
+}
+
+const mark =
+  (
+    alert: AlertDetail,
+    what: "acknowledge" | "close" | "reopen",
+    word: string,
+    changed: () => void,
+  ) =>
+  async () => {
     await changeAlerts(what, [alert.id]);
     notify({ text: `The alert is ${word}`, undo: () => restore([alert]).then(changed) });
     changed();
   };
-  if (alert.status === "closed") {
-    return (
-      <ActionButton scope="respond" run={change("reopen", "open again")}>
-        Reopen
-      </ActionButton>
-    );
-  }
-  return (
-    <>
-      {alert.status === "open" && (
-        <ActionButton scope="respond" look="primary" run={change("acknowledge", "acknowledged")}>
-          Acknowledge
-        </ActionButton>
-      )}
-      <ActionButton scope="respond" run={change("close", "closed")}>
-        Close
-      </ActionButton>
-    </>
-  );
-}
 
 async function release(alert: AlertDetail, changed: () => void): Promise<void> {
   await releaseAlert(alert.id);

@@ -44,7 +44,8 @@ export function BenignDialog({
     });
     changed();
   };
-  const scopes = BENIGN_SCOPES.filter((one) => one !== "name" || name !== null);
+  const known = { pair: true, destination: true, name, service: alert.dst_port };
+  const scopes = BENIGN_SCOPES.filter((one) => known[one] !== null);
   return (
     <DialogForm title="Benign" verb={`Allow for ${time}`} run={run}>
       <Select

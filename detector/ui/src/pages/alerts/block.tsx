@@ -7,8 +7,8 @@ import { releaseBlock } from "../../api/response";
 import { endpoint } from "../../parts/address";
 import { DialogForm } from "../../parts/dialogs";
 import { Checkbox, Select, timeChoices } from "../../parts/fields";
+import { useBlockTimes } from "../../parts/blocktimes";
 import { notify } from "../../parts/toasts";
-import { BLOCK_TIMES } from "../../words/names";
 
 type What = BlockWish["what"];
 
@@ -22,10 +22,15 @@ export function BlockDialog({
   changed: () => void;
 }): JSX.Element {
   const [what, setWhat] = useState<What>("pair");
-  const [secs, setSecs] = useState(String(BLOCK_TIMES[0]![0]));
+  const times = useBlockTimes();
+  const [secs, setSecs] = useState(String(times[0]![0]));
   const [careful, setCareful] = useState(false);
   const words = inWords(alert);
-  const time = BLOCK_TIMES.find(([one]) => String(one) === secs)?.[1] ?? `${secs} s`;
+  const time = times.find(([one]) => String(one) === secs)?.[1] ?? `${secs} s`;
+  // What has no ports, such as ICMP, has no service to block.
+  const kinds = (Object.keys(words) as What[]).filter(
+    (key) => key !== "service" || alert.dst_port !== null,
+  );
   const run = async () => {
     const { block } = await blockAlert(alert.id, {
       what,
@@ -46,14 +51,14 @@ export function BlockDialog({
         name="what"
         value={what}
         onValue={(value) => setWhat(value as What)}
-        choices={(Object.keys(words) as What[]).map((key) => [key, words[key].title])}
+        choices={kinds.map((key) => [key, words[key].title])}
       />
       <Select
         label="For how long"
         name="ttl_secs"
         value={secs}
         onValue={setSecs}
-        choices={timeChoices(BLOCK_TIMES)}
+        choices={timeChoices(times)}
       />
       <p>
         <bdi>{words[what].effect}</bdi> The block ends by itself after {time}, also when the agent
@@ -69,15 +74,11 @@ export function BlockDialog({
 }
 
 function inWords(alert: AlertDetail): Record<What, { title: string; effect: string }> {
-  const { src, dst, dst_port: port, protocol } = alert;
+  const { src, dst, dst_port: port } = alert;
   return {
     pair: {
       title: "Everything between the two",
       effect: `Nothing passes between ${src} and ${dst} any more; both keep their other connections.`,
-    },
-    flow: {
-      title: "This connection only",
-      effect: `This ${protocol} connection of ${src} to ${endpoint(dst, port)} is dropped; a new one passes.`,
     },
     service: {
       title: "The destination's port, for everybody",

@@ -1,7 +1,11 @@
 // One alert: first a sentence, then what it rests on, and always at hand what can be done about it.
 import type { ComponentChildren, JSX } from "preact";
 import { alertPath, type AlertDetail } from "../../api/alerts";
+import { status } from "../../api/events";
+import type { Delivery } from "../../api/people";
+import { query, type Page } from "../../api/request";
 import { useResource } from "../../api/resource";
+import { isBecauseOf, type BlockLine } from "../../api/response";
 import { place } from "../../navigation";
 import { Address, Name } from "../../parts/address";
 import { SeverityBadge, StatusBadge } from "../../parts/badges";
@@ -10,18 +14,26 @@ import { Deliveries } from "../../parts/deliveries";
 import { Icon } from "../../parts/icons";
 import { Loaded, Panel } from "../../parts/panels";
 import { Time } from "../../parts/time";
-import { bytes, count, duration, score } from "../../words/amounts";
+import { brief, bytes, count, score } from "../../words/amounts";
 import { ACTION_TEXT } from "../../words/names";
 import { Actions } from "./actions";
 import { Heads, Reasons, Timeline, Vector } from "./evidence";
 import { Notes, Related } from "./notes";
 
 export function Detail({ id, changed }: { id: string; changed: () => void }): JSX.Element {
-  const detail = useResource<AlertDetail>(alertPath(id), {
-    on: ["alerts", "blocks", "deliveries"],
-  });
+  const detail = useResource<AlertDetail>(alertPath(id), { on: ["alerts"] });
+  // By themselves, because their counters go on while nothing else changes.
+  const listed = useResource<{ items: BlockLine[] }>(
+    status.value?.mode == null ? null : "/api/blocks",
+    {
+      on: ["blocks"],
+      everySecs: 5,
+    },
+  );
+  const blocks = (listed.value?.items ?? []).filter((block) => isBecauseOf(block, id));
   const after = () => {
     detail.reload();
+    listed.reload();
     changed();
   };
   const search = place.value.query.toString();
@@ -38,8 +50,8 @@ export function Detail({ id, changed }: { id: string; changed: () => void }): JS
         {(alert) => (
           <>
             <Sentence alert={alert} />
-            <Evidence alert={alert} changed={after} />
-            <Actions alert={alert} changed={after} />
+            <Evidence alert={alert} blocks={blocks} changed={after} />
+            <Actions alert={alert} blocked={blocks.length > 0} changed={after} />
           </>
         )}
       </Loaded>
@@ -60,8 +72,7 @@ function Sentence({ alert }: { alert: AlertDetail }): JSX.Element {
           score <b>{score(alert.score)}</b> of {score(alert.threshold)} needed
         </span>
         <span>
-          {alert.technique_name}
-          {alert.attack_id !== null && <> (ATT&amp;CK {alert.attack_id})</>}
+          {alert.technique_name} (ATT&amp;CK {alert.attack_id})
         </span>
         <Time at={alert.time} />
       </p>
@@ -80,7 +91,13 @@ function leaked(alert: AlertDetail): string {
   return `${bytes(alert.bytes_leaked)} left.`;
 }
 
-function Evidence({ alert, changed }: { alert: AlertDetail; changed: () => void }): JSX.Element {
+interface EvidenceProps {
+  alert: AlertDetail;
+  blocks: BlockLine[];
+  changed: () => void;
+}
+
+function Evidence({ alert, blocks, changed }: EvidenceProps): JSX.Element {
   return (
     <>
       <Reasons alert={alert} />
@@ -90,9 +107,9 @@ function Evidence({ alert, changed }: { alert: AlertDetail; changed: () => void 
       <Panel title="Who and what">
         <Facts alert={alert} />
       </Panel>
-      {alert.blocks.length > 0 && (
+      {blocks.length > 0 && (
         <Panel title="Blocks">
-          <BlockList blocks={alert.blocks} changed={changed} />
+          <BlockList blocks={blocks} changed={changed} />
         </Panel>
       )}
       {alert.heads.length > 0 && (
@@ -108,13 +125,23 @@ function Evidence({ alert, changed }: { alert: AlertDetail; changed: () => void 
           <Related alerts={alert.related} />
         </Panel>
       )}
-      {alert.deliveries.length > 0 && (
-        <Panel title="Messages">
-          <Deliveries deliveries={alert.deliveries} />
-        </Panel>
-      )}
+      <Messages alert={alert.id} />
       {alert.vector.length > 0 && <Vector columns={alert.vector} />}
     </>
+  );
+}
+
+/** What people were told of it. */
+function Messages({ alert }: { alert: string }): JSX.Element | null {
+  const list = useResource<Page<Delivery>>(`/api/deliveries${query({ alert, limit: 100 })}`, {
+    on: ["deliveries"],
+  });
+  const deliveries = list.value?.items ?? [];
+  if (deliveries.length === 0) return null;
+  return (
+    <Panel title="Messages">
+      <Deliveries deliveries={deliveries} />
+    </Panel>
   );
 }
 
@@ -138,9 +165,7 @@ function Facts({ alert }: { alert: AlertDetail }): JSX.Element {
           <Name text={alert.domain} whole />
         </Fact>
       )}
-      <Fact name="Opened by">
-        <bdi>{alert.initiator}</bdi>
-      </Fact>
+      <Fact name="Opened by">{alert.initiator === "src" ? "the source" : "the destination"}</Fact>
       <Fact name="Sent">
         {bytes(alert.bytes_out)} in {count(alert.packets_out)} packets
       </Fact>
@@ -150,9 +175,7 @@ function Facts({ alert }: { alert: AlertDetail }): JSX.Element {
       <Fact name="First seen">
         <Time at={alert.first_seen} exact />
       </Fact>
-      {alert.seconds_to_detect !== null && (
-        <Fact name="Found after">{duration(alert.seconds_to_detect)}</Fact>
-      )}
+      <Fact name="Found after">{brief(alert.seconds_to_detect)}</Fact>
       <Fact name="Origin">
         {alert.capture === null ? (
           alert.origin
@@ -160,26 +183,20 @@ function Facts({ alert }: { alert: AlertDetail }): JSX.Element {
           <a href={`/alerts?capture=${alert.capture}`}>capture {alert.capture}</a>
         )}
       </Fact>
-      {alert.community_id !== null && (
-        <Fact name="Community id">
-          <span class="mono">{alert.community_id}</span>
-        </Fact>
-      )}
+      <Fact name="Community id">
+        <span class="mono">{alert.community_id}</span>
+      </Fact>
       {alert.ja4 !== null && (
         <Fact name="JA4">
           <span class="mono">{alert.ja4}</span>
         </Fact>
       )}
-      {alert.model !== null && (
-        <Fact name="Model">
-          {alert.model} <span class="mono muted">{alert.model_hash}</span>
-        </Fact>
-      )}
-      {alert.config_hash !== null && (
-        <Fact name="Configuration">
-          <span class="mono">{alert.config_hash}</span>
-        </Fact>
-      )}
+      <Fact name="Model">
+        {alert.model} <span class="mono muted">{alert.model_hash}</span>
+      </Fact>
+      <Fact name="Configuration">
+        <span class="mono">{alert.config_hash}</span>
+      </Fact>
       <Fact name="Alert">
         <span class="mono">{alert.id}</span>, revision {alert.revision}
       </Fact>

@@ -1,7 +1,7 @@
 // What an alert rests on: reasons in words and as bars, how it went on, the first bytes, the vector.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { AlertDetail, Head, Moment, VectorColumn } from "../../api/alerts";
+import type { AlertDetail, Head, Moment, Reason, VectorColumn } from "../../api/alerts";
 import { SeverityBadge } from "../../parts/badges";
 import { ContributionBars } from "../../parts/bars";
 import { Panel } from "../../parts/panels";
@@ -30,7 +30,8 @@ export function Reasons({ alert }: { alert: AlertDetail }): JSX.Element {
                 <bdi>{rule.text}</bdi>
                 <span class="muted">
                   {" "}
-                  (rule {rule.feature.slice(RULE.length)}, certainty {score(rule.value)})
+                  (rule {rule.feature.slice(RULE.length)}
+                  {rule.value !== null && `, certainty ${score(rule.value)}`})
                 </span>
               </li>
             ))}
@@ -42,13 +43,17 @@ export function Reasons({ alert }: { alert: AlertDetail }): JSX.Element {
             text: reason.text,
             value: reason.contribution,
             amount: signed(reason.contribution),
-            title: `${reason.feature} = ${reason.value}`,
+            title: titled(reason),
           }))}
         />
       </div>
     </Panel>
   );
 }
+
+/** The column and what it held; a sum of several holds nothing. */
+export const titled = ({ feature, value }: Reason): string =>
+  value === null ? feature : `${feature} = ${value}`;
 
 export const signed = (value: number): string =>
   `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(3)}`;
@@ -73,8 +78,8 @@ export function Timeline({ moments }: { moments: Moment[] }): JSX.Element {
 export function Heads({ heads }: { heads: Head[] }): JSX.Element {
   return (
     <div class="panel-body stack">
-      {heads.map((head) => (
-        <figure key={`${head.direction} ${head.hex}`}>
+      {heads.map((head, at) => (
+        <figure key={at}>
           <figcaption class="hint">
             {head.direction === "out" ? "Sent" : "Received"}, {head.bytes} bytes
           </figcaption>
@@ -118,7 +123,7 @@ export function Vector({ columns }: { columns: VectorColumn[] }): JSX.Element {
             <div key={one.column}>
               <dt class="mono">{one.column}</dt>
               <dd class="number">{one.value}</dd>
-              <dd class="muted">{one.text}</dd>
+              <dd class="muted">{one.meaning}</dd>
             </div>
           ))}
         </dl>

@@ -43,10 +43,7 @@ function Shown({ document }: { document: Document }): JSX.Element {
   return (
     <>
       <p class="api-intro">
-        {document.info.description !== undefined && <>{document.info.description} </>}
-        Version {document.info.version}. Scripts send <code>Authorization: Bearer TOKEN</code>; a
-        browser's session is a cookie, and its changes carry <code>X-CSRF-Token</code>. Errors are
-        problems as in RFC 9457.
+        <Marked text={document.info.description ?? ""} /> Version {document.info.version}.
       </p>
       <div class="toolbar">
         <TextField
@@ -66,6 +63,12 @@ function Shown({ document }: { document: Document }): JSX.Element {
       ))}
     </>
   );
+}
+
+/** What stands between backticks is code. */
+function Marked({ text }: { text: string }): JSX.Element {
+  const parts = text.split("`");
+  return <>{parts.map((part, at) => (at % 2 === 1 ? <code key={at}>{part}</code> : part))}</>;
 }
 
 const matches = ({ method, path, operation }: Route, wanted: string): boolean =>
@@ -88,7 +91,9 @@ function RouteRow({
         <summary data-row>
           <span class={`method ${method}`}>{method.toUpperCase()}</span>
           <code class="route-path">{path}</code>
-          <span class="muted">{operation.summary}</span>
+          <span class="muted">
+            <Marked text={operation.summary ?? ""} />
+          </span>
         </summary>
         {open && <OperationBody operation={operation} document={document} />}
       </details>
@@ -101,7 +106,11 @@ function OperationBody({ operation, document }: { operation: Operation; document
   const body = operation.requestBody;
   return (
     <div class="route-body">
-      {operation.description !== undefined && <p>{operation.description}</p>}
+      {operation.description !== undefined && (
+        <p>
+          <Marked text={operation.description} />
+        </p>
+      )}
       {parameters.length > 0 && <Parameters parameters={parameters} document={document} />}
       {body !== undefined && (
         <>
@@ -141,7 +150,7 @@ function Parameters({ parameters, document }: { parameters: Parameter[]; documen
             </dt>
             <dd>
               {one.schema !== undefined && <code>{notation(document, one.schema)}</code>}{" "}
-              {one.description}{" "}
+              <Marked text={one.description ?? ""} />{" "}
               <span class="muted">{one.schema !== undefined && bounds(one.schema)}</span>
               {one.example !== undefined && (
                 <>

@@ -17,7 +17,7 @@ import { DialogForm, showDialog } from "../../parts/dialogs";
 import { Select } from "../../parts/fields";
 import { Time } from "../../parts/time";
 import { notify } from "../../parts/toasts";
-import { bytes, count, duration, percent, plural } from "../../words/amounts";
+import { brief, bytes, percent, plural } from "../../words/amounts";
 
 const TONES: Record<Capture["state"], Tone> = {
   uploading: "idle",
@@ -37,6 +37,7 @@ interface Props {
 export function CaptureRow({ capture, models, changed }: Props): JSX.Element {
   const { id, name, state, progress, error } = capture;
   const busy = state === "uploading" || state === "queued" || state === "analysing";
+  const whole = capture.analyses.find((one) => one.seconds !== null && one.error === null);
   return (
     <li class="capture" data-row tabIndex={-1}>
       <div class="capture-head">
@@ -63,26 +64,31 @@ export function CaptureRow({ capture, models, changed }: Props): JSX.Element {
       )}
       <p class="hint">
         number {id}, {bytes(capture.bytes)}, handed in <Time at={capture.uploaded} />
-        {capture.packets > 0 && (
-          <>
-            ; {plural(capture.packets, "packet")}, {plural(capture.flows, "flow")}
-          </>
-        )}
-        {capture.first_packet !== null && (
-          <>
-            , from <Time at={capture.first_packet} exact />
-          </>
-        )}
-        {capture.last_packet !== null && (
-          <>
-            {" "}
-            to <Time at={capture.last_packet} exact />
-          </>
-        )}
+        {whole !== undefined && <Span of={whole} />}
       </p>
       {capture.analyses.length > 0 && <Analyses capture={capture} />}
       <Buttons capture={capture} models={models} changed={changed} busy={busy} />
     </li>
+  );
+}
+
+/** How much there is in it, and when that was; every whole analysis finds the same. */
+function Span({ of: { packets, flows, first_packet, last_packet } }: { of: Analysis }) {
+  return (
+    <>
+      ; {plural(packets ?? 0, "packet")}, {plural(flows ?? 0, "flow")}
+      {first_packet !== null && (
+        <>
+          , from <Time at={first_packet} exact />
+        </>
+      )}
+      {last_packet !== null && (
+        <>
+          {" "}
+          to <Time at={last_packet} exact />
+        </>
+      )}
+    </>
   );
 }
 
@@ -95,8 +101,7 @@ function Analyses({ capture }: { capture: Capture }): JSX.Element {
           <span class="muted">
             {" "}
             by model <span class="mono">{analysis.model}</span>, <Time at={analysis.started} />
-            {analysis.seconds !== null &&
-              ` in ${analysis.seconds < 10 ? `${analysis.seconds.toFixed(1)} s` : duration(analysis.seconds)}`}
+            {analysis.seconds !== null && ` in ${brief(analysis.seconds)}`}
           </span>
         </li>
       ))}
@@ -111,7 +116,8 @@ function Found({ analysis, capture }: { analysis: Analysis; capture: number }): 
         <bdi>{analysis.error}</bdi>
       </span>
     );
-  if (analysis.alerts === 0) return <span>no alert in {count(analysis.flows)} flows</span>;
+  if (analysis.alerts === null) return <span>under way</span>;
+  if (analysis.alerts === 0) return <span>no alert in {plural(analysis.flows ?? 0, "flow")}</span>;
   return (
     <a data-open href={to("/alerts", { capture })}>
       {plural(analysis.alerts, "alert")}

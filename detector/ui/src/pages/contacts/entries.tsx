@@ -22,7 +22,7 @@ export const useEntries = <T,>(kind: Kind, search = ""): Resource<Page<T>> =>
 /** Without an id it is new. */
 export async function save<T extends Entry>(
   kind: Kind,
-  entry: Omit<T, "id">,
+  entry: Omit<T, "id" | "held">,
   id: number | null,
 ): Promise<void> {
   if (id === null) await post(`/api/${kind}`, entry);
@@ -34,7 +34,7 @@ export async function save<T extends Entry>(
 async function discard<T extends Entry>(kind: Kind, entry: T, name: string): Promise<void> {
   await remove(`/api/${kind}/${entry.id}`);
   changed("contacts");
-  const { id: _, ...rest } = entry;
+  const rest = { ...entry, id: undefined, held: undefined };
   notify({
     text: `${name} is removed`,
     undo: () => post(`/api/${kind}`, rest).then(() => changed("contacts")),

@@ -35,9 +35,7 @@ export function Rules(): JSX.Element {
     },
     {
       title: "State",
-      cell: (one) => (
-        <StateBadge tone={one.enabled ? "good" : "idle"}>{one.enabled ? "on" : "off"}</StateBadge>
-      ),
+      cell: (one) => <State of={one} />,
     },
     {
       title: "Told",
@@ -78,6 +76,20 @@ export function Rules(): JSX.Element {
           }
         </Loaded>
       </section>
+    </>
+  );
+}
+
+/** A rule that is on and tells nobody says why. */
+function State({ of: { enabled, held } }: { of: Rule }): JSX.Element {
+  if (!enabled) return <StateBadge tone="idle">off</StateBadge>;
+  if (held === null) return <StateBadge tone="good">on</StateBadge>;
+  return (
+    <>
+      <StateBadge tone="warning">held</StateBadge>
+      <p class="hint">
+        <bdi>{held}</bdi>
+      </p>
     </>
   );
 }

@@ -1,19 +1,18 @@
 // How good a model was found when it was made, and how good it is on samples of one's own.
 import type { JSX } from "preact";
 import { useRef, useState } from "preact/hooks";
-import { evaluateModel, type ModelDetail } from "../../api/models";
+import { evaluateModel, type Evaluation as Measured, type ModelDetail } from "../../api/models";
 import { ActionButton, attempt } from "../../parts/action";
-import { Tree } from "../../parts/tree";
+import { Importances } from "./importances";
+import { Report } from "./report";
 
 export function Evaluation({ model }: { model: ModelDetail }): JSX.Element {
-  const [report, setReport] = useState<{ of: string; values: Record<string, unknown> } | null>(
-    null,
-  );
+  const [report, setReport] = useState<{ of: string; found: Measured } | null>(null);
   const picker = useRef<HTMLInputElement>(null);
   const run = async (csv: File | null) => {
     setReport({
       of: csv?.name ?? "the stored samples",
-      values: await evaluateModel(model.hash, csv),
+      found: await evaluateModel(model.hash, csv),
     });
   };
   return (
@@ -23,7 +22,7 @@ export function Evaluation({ model }: { model: ModelDetail }): JSX.Element {
       ) : (
         <>
           <h3>When it was made</h3>
-          <Tree value={model.validation} />
+          <Report of={model.validation} />
         </>
       )}
       <div class="buttons">
@@ -55,7 +54,8 @@ export function Evaluation({ model }: { model: ModelDetail }): JSX.Element {
           <h3>
             On <bdi>{report.of}</bdi>
           </h3>
-          <Tree value={report.values} />
+          <Report of={report.found} />
+          <Importances importances={report.found.importances} />
         </div>
       )}
     </div>

@@ -16,10 +16,11 @@ export function Importances({ importances }: { importances: Importance[] }): JSX
   const sorted = [...importances].sort((a, b) => (b[by] ?? -1) - (a[by] ?? -1));
   const shown = all ? sorted : sorted.slice(0, FEW);
   const most = (key: By) => Math.max(...importances.map((one) => one[key] ?? 0), 1e-12);
+  const measured = importances.some((one) => one.permutation !== null);
   const [mostImpurity, mostPermutation] = [most("impurity"), most("permutation")];
   return (
-    <div class="panel-body stack">
-      <div class="segmented" role="group" aria-label="Sorted by">
+    <div class="stack">
+      <div class="segmented" role="group" aria-label="Sorted by" hidden={!measured}>
         {(["impurity", "permutation"] as const).map((one) => (
           <button key={one} type="button" aria-pressed={one === by} onClick={() => setBy(one)}>
             by {one}
@@ -33,15 +34,19 @@ export function Importances({ importances }: { importances: Importance[] }): JSX
             <span class="importance" title="impurity">
               <Track share={one.impurity / mostImpurity} /> {one.impurity.toFixed(3)}
             </span>
-            <span class="importance" title="permutation">
-              <Track share={(one.permutation ?? 0) / mostPermutation} tone="second" />{" "}
-              {one.permutation === null ? "–" : one.permutation.toFixed(3)}
-            </span>
+            {measured && (
+              <span class="importance" title="permutation">
+                <Track share={(one.permutation ?? 0) / mostPermutation} tone="second" />{" "}
+                {one.permutation?.toFixed(3) ?? "–"}
+              </span>
+            )}
           </li>
         ))}
       </ol>
       <p class="hint">
-        Upper bar: impurity, in training. Lower bar: permutation, on what it had not seen.
+        {measured
+          ? "Upper bar: impurity, in training. Lower bar: permutation, on labelled samples."
+          : "Impurity, in training. What shuffling a column costs (permutation) is measured on labelled samples, of theft and of ordinary traffic: there are none yet."}
       </p>
       {sorted.length > FEW && (
         <div class="buttons">

@@ -50,6 +50,10 @@ export function ModelPage(): JSX.Element {
   );
 }
 
+/** Those that come with the program have the same name: what they judge tells them apart. */
+const nameOf = (model: Model): string =>
+  model.shipped ? `${model.schema}s, ${model.name}` : model.name;
+
 const columnsFor = (chosen: string, all: Model[]): Column<Model>[] => [
   {
     title: "Model",
@@ -59,7 +63,7 @@ const columnsFor = (chosen: string, all: Model[]): Column<Model>[] => [
         href={withQuery({ model: one.hash })}
         aria-current={one.hash === chosen ? "true" : undefined}
       >
-        <bdi>{one.name}</bdi>
+        <bdi>{nameOf(one)}</bdi>
       </a>
     ),
   },
@@ -90,13 +94,14 @@ const columnsFor = (chosen: string, all: Model[]): Column<Model>[] => [
 
 function Activate({ model, before }: { model: Model; before?: Model }): JSX.Element {
   const use = async (hash: string) => {
-    await activateModel(hash);
+    const { text } = await activateModel(hash);
     changed("models");
+    return text;
   };
   const run = async () => {
-    await use(model.hash);
+    const text = await use(model.hash);
     notify({
-      text: `${model.name} is in use`,
+      text: `${model.name} is in use: ${text}`,
       undo: before === undefined ? undefined : () => use(before.hash),
     });
   };
@@ -127,7 +132,9 @@ function Chosen({ hash }: { hash: string }): JSX.Element {
         <>
           <div class="grid two">
             <Panel title="What it goes by">
-              <Importances importances={model.importances} />
+              <div class="panel-body">
+                <Importances importances={model.importances} />
+              </div>
             </Panel>
             <Panel title="How good it is">
               <Evaluation model={model} />
@@ -135,8 +142,8 @@ function Chosen({ hash }: { hash: string }): JSX.Element {
           </div>
           <Panel title="How it was made">
             <div class="panel-body stack">
-              <Tree value={{ created_by: model.created_by, ...(model.training ?? {}) }} />
-              {model.config !== null && <Tree value={model.config} />}
+              <Tree value={{ created_by: model.created_by, ...model.training }} />
+              <Tree value={model.config} />
             </div>
           </Panel>
         </>

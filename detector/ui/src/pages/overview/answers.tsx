@@ -125,11 +125,13 @@ function Seeing({ state }: { state: Status | null }): JSX.Element {
   }
   const { coverage, loss, interfaces, flows } = state;
   const lost = loss.filter((one) => one.count > 0);
-  const whole = coverage.unaccounted_bytes === 0 && coverage.ratio >= 1;
-  const tone: Tone =
-    whole && lost.length === 0 ? "good" : coverage.ratio < 0.99 ? "bad" : "warning";
+  // Before the first frame nothing has been missed.
+  const ratio = coverage.ratio ?? 1;
+  // What passes while the counters are read stands in one of them and not yet in the other.
+  const whole = coverage.unaccounted_bytes <= state.rates.bytes;
+  const tone: Tone = whole && lost.length === 0 ? "good" : ratio < 0.99 ? "bad" : "warning";
   return (
-    <Answer question={question} tone={tone} answer={`${percent(coverage.ratio)} seen`} href="/live">
+    <Answer question={question} tone={tone} answer={`${percent(ratio)} seen`} href="/live">
       <p>
         {bytes(coverage.seen_bytes)} on {plural(interfaces, "interface")},{" "}
         {bytes(coverage.unaccounted_bytes)} unaccounted; {plural(flows, "flow")} now.

@@ -5,25 +5,33 @@ import { useMemo } from "preact/hooks";
 import { query } from "../../api/request";
 import { useResource, type Resource } from "../../api/resource";
 import type { Status } from "../../api/state";
-import type { Traffic } from "../../api/traffic";
+import type { Traffic, TrafficPoint } from "../../api/traffic";
 import { Loaded, Panel } from "../../parts/panels";
 import type { Range } from "../../parts/ranges";
+import { secsOf, withGaps, type Span } from "../../parts/steps";
 import { TimeChart } from "../../parts/timechart";
 import { rate, score } from "../../words/amounts";
 import { rfc3339 } from "../../words/times";
 
 const DAY_SECS = 86_400;
 
-function useTraffic(secs: number, step: number): Resource<Traffic> {
-  const turn = Math.floor(Date.now() / 1_000 / step);
-  const from = rfc3339((turn + 1) * step * 1_000 - secs * 1_000);
-  return useResource<Traffic>(`/api/traffic${query({ from, step })}`, {
-    everySecs: Math.max(10, Math.min(step, 60)),
+const EVERY_SECS = 30;
+
+function useTraffic(secs: number, step: number): { traffic: Resource<Traffic>; span: Span } {
+  const turn = Math.floor(Date.now() / 1_000 / step) + 1;
+  const span = useMemo(
+    (): Span => [(turn * step - secs) * 1_000, turn * step * 1_000],
+    [turn, step, secs],
+  );
+  const from = rfc3339(span[0]);
+  const traffic = useResource<Traffic>(`/api/traffic${query({ from, step })}`, {
+    everySecs: EVERY_SECS,
   });
+  return { traffic, span };
 }
 
 export function RateChart({ range, state }: { range: Range; state: Status | null }): JSX.Element {
-  const traffic = useTraffic(range.secs, range.step);
+  const { traffic, span } = useTraffic(range.secs, range.step);
   const now =
     state === null || !state.capturing ? null : (
       <span class="live-rates">
@@ -33,40 +41,49 @@ export function RateChart({ range, state }: { range: Range; state: Status | null
   return (
     <Panel title="Traffic" aside={now} class="chart-panel">
       <Loaded from={traffic} rows={6}>
-        {(value) => <Rates traffic={value} />}
+        {(value) => <Rates traffic={value} span={span} />}
       </Loaded>
     </Panel>
   );
 }
 
-function Rates({ traffic }: { traffic: Traffic }): JSX.Element {
+interface CurveProps {
+  traffic: Traffic;
+  span: Span;
+}
+
+function Rates({ traffic: { points, step_secs }, span }: CurveProps): JSX.Element {
   const { times, lines } = useMemo(() => {
-    const { points, step_secs } = traffic;
+    const { times, values } = withGaps(points, step_secs);
+    const rates = (bytes: (point: TrafficPoint) => number) =>
+      values.map((point) => point && bytes(point) / secsOf(point.time, step_secs));
     return {
-      times: points.map((point) => Date.parse(point.time)),
+      times,
       lines: [
         {
           label: "Outbound",
           tint: "accent",
           filled: true,
-          values: points.map((p) => p.bytes_out / step_secs),
+          values: rates((point) => point.bytes_out),
         },
         {
           label: "Inbound",
           tint: "second",
           dashed: true,
-          values: points.map((p) => p.bytes_in / step_secs),
+          values: rates((point) => point.bytes_in),
         },
       ],
     };
-  }, [traffic]);
+  }, [points, step_secs]);
   if (times.length === 0) return <p class="chart-empty">No traffic has been seen in this time.</p>;
-  return <TimeChart label="Traffic over time" times={times} lines={lines} format={rate} />;
+  return (
+    <TimeChart label="Traffic over time" times={times} lines={lines} format={rate} span={span} />
+  );
 }
 
 export function ProbabilityChart({ range }: { range: Range }): JSX.Element {
   const secs = Math.max(range.secs, DAY_SECS);
-  const traffic = useTraffic(secs, secs === DAY_SECS ? 300 : range.step);
+  const { traffic, span } = useTraffic(secs, secs === DAY_SECS ? 300 : range.step);
   return (
     <Panel
       title="Threat probability"
@@ -74,29 +91,33 @@ export function ProbabilityChart({ range }: { range: Range }): JSX.Element {
       class="chart-panel"
     >
       <Loaded from={traffic} rows={6}>
-        {(value) => <Probabilities traffic={value} />}
+        {(value) => <Probabilities traffic={value} span={span} />}
       </Loaded>
     </Panel>
   );
 }
 
-function Probabilities({ traffic }: { traffic: Traffic }): JSX.Element {
+function Probabilities({ traffic: { points, step_secs }, span }: CurveProps): JSX.Element {
   const { times, lines, scored } = useMemo(() => {
-    const { points } = traffic;
+    const { times, values } = withGaps(points, step_secs);
     return {
-      times: points.map((point) => Date.parse(point.time)),
+      times,
       lines: [
-        { label: "Highest", tint: "alarm", values: points.map((point) => point.probability_max) },
+        {
+          label: "Highest",
+          tint: "alarm",
+          values: values.map((point) => point && point.probability_max),
+        },
         {
           label: "Mean",
           tint: "accent",
           dashed: true,
-          values: points.map((point) => point.probability_mean),
+          values: values.map((point) => point && point.probability_mean),
         },
       ],
       scored: points.reduce((sum, point) => sum + point.scored, 0),
     };
-  }, [traffic]);
+  }, [points, step_secs]);
   if (scored === 0) {
     return (
       <p class="chart-empty">
@@ -110,6 +131,7 @@ function Probabilities({ traffic }: { traffic: Traffic }): JSX.Element {
       times={times}
       lines={lines}
       format={score}
+      span={span}
       range={[0, 1]}
     />
   );

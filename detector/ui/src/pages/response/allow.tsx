@@ -16,6 +16,15 @@ import { notify } from "../../parts/toasts";
 import { count } from "../../words/amounts";
 import { ALLOW_TIMES } from "../../words/names";
 
+const KINDS: Record<string, string> = {
+  own: "an address of this machine",
+  gateway: "on the way out",
+  resolver: "names are asked for there",
+  administrator: "somebody administers this machine from there",
+  configured: "in the configuration",
+  operator: "entered by a person",
+};
+
 const COLUMNS: Column<AllowLine>[] = [
   { title: "What", cell: (line) => <What line={line} /> },
   { title: "Effect", wide: true, cell: (line) => line.effect },
@@ -24,8 +33,8 @@ const COLUMNS: Column<AllowLine>[] = [
     wide: true,
     cell: (line) => (
       <>
-        <bdi>{line.reason}</bdi>
-        <p class="hint">{line.kind}</p>
+        {line.reason !== line.kind && <bdi>{line.reason}</bdi>}
+        <p class="hint">{KINDS[line.kind] ?? line.kind}</p>
       </>
     ),
   },

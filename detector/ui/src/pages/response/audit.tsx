@@ -7,6 +7,7 @@ import { Pivots } from "../../parts/address";
 import { Empty, Loaded, Panel } from "../../parts/panels";
 import { Table, type Column } from "../../parts/tables";
 import { Time } from "../../parts/time";
+import { bytes, duration, plural } from "../../words/amounts";
 
 const STEP = 20;
 const MOST = 500;
@@ -18,7 +19,8 @@ const COLUMNS: Column<AuditLine>[] = [
     title: "What",
     cell: (line) => (
       <>
-        {line.action} {line.target !== null && <Pivots text={line.target} />}
+        {line.action.replaceAll("_", " ")} {line.mode}{" "}
+        {line.target !== undefined && <Pivots text={line.target} />}
       </>
     ),
   },
@@ -27,16 +29,24 @@ const COLUMNS: Column<AuditLine>[] = [
     wide: true,
     cell: (line) => (
       <>
-        <bdi>{line.why}</bdi>
-        {line.detail !== null && (
-          <p class="hint">
-            <bdi>{line.detail}</bdi>
-          </p>
-        )}
+        <bdi>{line.why}</bdi>{" "}
+        {line.alert !== undefined && <a href={`/alerts/${line.alert}`}>its alert</a>}
+        <p class="hint">
+          <bdi>{more(line)}</bdi>
+        </p>
       </>
     ),
   },
 ];
+
+function more({ detail, ttl_secs, packets, bytes: size }: AuditLine): string {
+  const parts = [
+    detail,
+    ttl_secs !== undefined && `for ${duration(ttl_secs)}`,
+    size !== undefined && `${bytes(size)} in ${plural(packets ?? 0, "packet")} stopped`,
+  ];
+  return parts.filter(Boolean).join("; ");
+}
 
 export function Audit(): JSX.Element {
   const [limit, setLimit] = useState(STEP);

@@ -12,7 +12,7 @@ const LOSS: Column<Loss>[] = [
     title: "Reason",
     cell: (loss) => (
       <>
-        <b>{loss.name}</b>
+        <b>{loss.name.replaceAll("_", " ")}</b>
         <p class="hint">
           <bdi>{loss.text}</bdi>
         </p>
@@ -24,27 +24,21 @@ const LOSS: Column<Loss>[] = [
 
 export function LossPanel({ state: { loss, coverage } }: { state: Status }): JSX.Element {
   const lost = loss.filter((one) => one.count > 0);
-  const none = loss.length - lost.length;
   return (
     <Panel
       title="Loss by reason"
       aside={
         <span class="muted">
-          {percent(coverage.ratio)} of {bytes(coverage.seen_bytes)} seen
+          {percent(coverage.ratio ?? 1)} of {bytes(coverage.seen_bytes)} seen
         </span>
       }
     >
       {lost.length === 0 ? (
         <Empty title="Nothing is lost">
-          <p>
-            {count(coverage.unaccounted_bytes)} bytes unaccounted; {none} reasons are counted.
-          </p>
+          <p>{count(coverage.unaccounted_bytes)} bytes are unaccounted.</p>
         </Empty>
       ) : (
-        <>
-          <Table label="Loss by reason" columns={LOSS} rows={lost} rowKey={(one) => one.name} />
-          <p class="panel-body hint">{none} other reasons are counted and stand at 0.</p>
-        </>
+        <Table label="Loss by reason" columns={LOSS} rows={lost} rowKey={(one) => one.name} />
       )}
     </Panel>
   );
@@ -96,7 +90,7 @@ const SINKS: Column<Sink>[] = [
   {
     title: "State",
     cell: (sink) => (
-      <StateBadge tone={sink.state === "ok" ? "good" : sink.state === "failing" ? "bad" : "idle"}>
+      <StateBadge tone={sink.state === "ok" ? "good" : sink.state === "idle" ? "idle" : "bad"}>
         {sink.state}
       </StateBadge>
     ),

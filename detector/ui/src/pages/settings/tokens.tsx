@@ -32,6 +32,11 @@ function TokenList(): JSX.Element {
       ),
     },
     { title: "Scope", cell: (token) => token.scope },
+    {
+      title: "Last used",
+      wide: true,
+      cell: (token) => (token.last_used === null ? "never" : <Time at={token.last_used} />),
+    },
     { title: "Made", wide: true, cell: (token) => <Time at={token.created} /> },
     {
       title: "Ends",
