@@ -225,8 +225,8 @@ fn a_full_disk_costs_nothing_but_what_could_not_be_stored() {
     assert!(watch.process.wait(START).unwrap().success());
     assert!(started.elapsed() < Duration::from_secs(15), "it waited for a disk that is full");
     let text = watch.process.output();
-    let summary = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let summary = summary.filter(|line| line["type"] == "summary").last().unwrap();
+    let mut lines = text.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let summary = lines.find(|line| line["type"] == "summary").unwrap();
     let missed = summary["counters"]["alerts_not_stored"].as_u64();
     assert!(missed.is_some_and(|missed| missed > 0), "{summary}");
     assert_eq!(summary["unaccounted_bytes"], 0);

@@ -8,6 +8,7 @@ mod background;
 pub mod capture_file;
 pub mod conversation;
 pub mod frames;
+pub mod http;
 mod link;
 mod namespace;
 mod recorder;

@@ -23,9 +23,13 @@ mod policy;
 #[cfg(feature = "bench")]
 mod poll;
 #[cfg(feature = "bench")]
+mod predict;
+#[cfg(feature = "bench")]
 mod single;
 #[cfg(feature = "bench")]
 mod store;
+#[cfg(feature = "bench")]
+mod upload;
 #[cfg(feature = "bench")]
 mod veth;
 
@@ -65,6 +69,10 @@ pub(crate) enum Group {
     Forest,
     /// A database with a million alerts
     Store,
+    /// A capture that is uploaded
+    Upload,
+    /// Requests to the API
+    Predict,
 }
 
 /// Builds what is measured, and this program in release with the measuring in it, which takes over.
@@ -101,7 +109,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 #[cfg(feature = "bench")]
 fn measure(group: Group, figures: &mut figures::Figures) -> Result<()> {
-    if !matches!(group, Group::Analyze | Group::Forest | Group::Store) {
+    let plain = [Group::Analyze, Group::Forest, Group::Store, Group::Predict];
+    if !plain.contains(&group) {
         detector_tests::require_root()?;
     }
     match group {
@@ -114,5 +123,7 @@ fn measure(group: Group, figures: &mut figures::Figures) -> Result<()> {
         Group::Analyze => analyze::measure(figures),
         Group::Forest => forest::measure(figures),
         Group::Store => store::measure(figures),
+        Group::Upload => upload::measure(figures),
+        Group::Predict => predict::measure(figures),
     }
 }

@@ -36,11 +36,12 @@ enum Step {
 
 type Stage = fn(Profile) -> Result<Step>;
 
-const STAGES: [Stage; 4] = [
+const STAGES: [Stage; 5] = [
     |profile| apt::install_missing(profile),
     |_| toolchain::add_rust_source(),
     |_| toolchain::install_bpf_linker(),
-    python::install_packages,
+    |_| python::install_for_tests(),
+    python::install_for_lab,
 ];
 
 /// The verb: one line per step, also where nothing was to do.

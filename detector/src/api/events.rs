@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 
 use super::live::{END, Event, Topic};
 use super::problem::Problem;
-use super::{App, Routes};
+use super::{App, Routes, status};
 
 /// Events on their way to one page; beyond it they wait with everybody's.
 const ON_THE_WAY: usize = 16;
@@ -41,7 +41,7 @@ async fn listen(State(app): State<App>) -> Result<Response, Problem> {
         Problem::too_many("too many pages listen already: close some", COME_BACK_SECS)
     })?;
     let (sender, receiver) = mpsc::channel(ON_THE_WAY);
-    let first = serde_json::to_string(&*app.live.status());
+    let first = serde_json::to_string(&status::current(&app));
     if let Ok(text) = first {
         // The channel is new and has room.
         drop(sender.try_send(Ok(Sent::default().event("status").data(text))));

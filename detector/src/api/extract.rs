@@ -1,6 +1,6 @@
 //! What handlers take from a request. What does not fit is a [`Problem`] that names the field.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::fmt::Display;
 
 use axum::body::Bytes;
@@ -74,9 +74,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let read = axum::extract::Query::<T>::from_request_parts(parts, state).await;
         read.map(|axum::extract::Query(value)| Self(value)).map_err(|rejection| {
-            let source = rejection.source();
-            let error = source.and_then(|source| source.downcast_ref::<QueryError>());
-            match error {
+            match query_error(rejection.source()) {
                 Some(error) => wrong_field(&error.path().to_string(), error.inner()),
                 None => Problem::malformed("the parameters in the address cannot be read"),
             }
@@ -85,6 +83,17 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 }
 
 type QueryError = serde_path_to_error::Error<serde::de::value::Error>;
+
+/// What stands at the bottom of a rejection, below the layers that carry it.
+fn query_error<'a>(mut error: Option<&'a (dyn Error + 'static)>) -> Option<&'a QueryError> {
+    while let Some(found) = error {
+        if let Some(found) = found.downcast_ref() {
+            return Some(found);
+        }
+        error = found.source();
+    }
+    None
+}
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
     type Rejection = Problem;
@@ -186,6 +195,23 @@ mod tests {
         number: u8,
         #[expect(dead_code, reason = "only its type is looked at")]
         inner: Option<Inner>,
+    }
+
+    #[tokio::test]
+    async fn the_parameter_is_named() {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Wanted {
+            #[expect(dead_code, reason = "only its type is looked at")]
+            limit: Option<u8>,
+        }
+        for (address, field) in [("/?limit=x", "limit"), ("/?limit=256", "limit"), ("/?of=1", "of")]
+        {
+            let request = axum::http::Request::builder().uri(address).body(()).unwrap();
+            let (mut parts, ()) = request.into_parts();
+            let problem = Query::<Wanted>::from_request_parts(&mut parts, &()).await.unwrap_err();
+            assert_eq!((problem.status, problem.field.as_deref()), (422, Some(field)), "{address}");
+        }
     }
 
     #[derive(Debug, Deserialize)]

@@ -21,7 +21,7 @@ pub(super) struct Allowance {
 
 impl Allowance {
     /// On this machine: what keeps one program from taking all there is, and no other.
-    pub(super) const LOCAL: Self = Self { burst: 200_000.0, per_second: 100_000.0 };
+    pub(super) const LOCAL: Self = Self { burst: 1_000_000.0, per_second: 500_000.0 };
     /// From elsewhere: several browsers behind one address.
     pub(super) const REMOTE: Self = Self { burst: 1_000.0, per_second: 200.0 };
 }

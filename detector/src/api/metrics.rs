@@ -5,7 +5,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use utoipa_axum::routes;
 
-use super::status::{StatusBody, StoreStateName};
+use super::status::{self, StatusBody, StoreStateName};
 use super::{App, Routes};
 
 pub(super) fn routes() -> Routes {
@@ -20,7 +20,7 @@ pub(super) fn routes() -> Routes {
 )]
 async fn metrics(State(app): State<App>) -> impl IntoResponse {
     let kind = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], text(&app.live.status()))
+    ([(header::CONTENT_TYPE, kind)], text(&status::current(&app)))
 }
 
 /// The lines of a page.

@@ -153,12 +153,16 @@ pub(super) struct Stored {
         body = StatusBody))
 )]
 async fn show(State(app): State<App>) -> Json<StatusBody> {
+    Json(current(&app))
+}
+
+/// The latest, or in the first moment of all what is known without asking.
+pub(super) fn current(app: &App) -> StatusBody {
     let status = app.live.status();
     if status.version.is_empty() {
-        // The first second of all.
-        return Json(without_agent(&app).with_stored(&app, &Stored::default()));
+        return without_agent(app).with_stored(app, &Stored::default());
     }
-    Json(StatusBody::clone(&status))
+    StatusBody::clone(&status)
 }
 
 /// Asks the database.

@@ -170,9 +170,7 @@ impl Judge {
             }
         };
         self.open.insert((session.id, sender), open);
-        let scores = (score, raw_score);
-        let ruled = (joined.rules, habit);
-        let alert = self.alert(&sample, flow, &open, scores, ruled, judgement.technique, &found);
+        let alert = self.alert(&sample, flow, &open, &judgement, raw_score, &found);
         judgement.open = Some(open.id);
         judgement.alert = Some(alert);
         judgement
@@ -211,11 +209,11 @@ impl Judge {
         sample: &Sample<'_>,
         flow: &FlowView,
         open: &Open,
-        (score, raw_score): (f64, f64),
-        (rules, habit): (f64, bool),
-        technique: Technique,
+        judgement: &Judgement,
+        raw_score: f64,
         found: &[(&Rule, Found)],
     ) -> Alert {
+        let Judgement { score, rules, habit, technique, .. } = *judgement;
         let session = sample.session;
         let Ends { src, src_port, dst, dst_port, protocol } =
             Ends::of(session, flow, sample.sender);

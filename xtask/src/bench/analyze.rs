@@ -14,7 +14,7 @@ use super::capture::generate;
 use super::figures::{Figures, ROUNDS};
 use crate::release;
 
-const PACKETS: u64 = 2_000_000;
+pub(super) const PACKETS: u64 = 2_000_000;
 const FLOWS: u64 = 100_000;
 /// How often the memory of the process is asked for; the kernel keeps the highest.
 const SAMPLE: Duration = Duration::from_millis(5);
@@ -33,7 +33,7 @@ pub(super) fn measure(figures: &mut Figures) -> Result<()> {
     Ok(())
 }
 
-fn write(path: &Path) -> Result<()> {
+pub(super) fn write(path: &Path) -> Result<()> {
     let mut output = BufWriter::with_capacity(1 << 20, File::create(path)?);
     generate(PACKETS, FLOWS, 1, &mut output)?;
     Ok(output.flush()?)
@@ -48,7 +48,7 @@ fn read(path: &Path) -> Result<f64> {
 }
 
 /// Packets per second from start to end of the process, and its largest memory.
-fn analyze(path: &Path) -> Result<(f64, f64)> {
+pub(super) fn analyze(path: &Path) -> Result<(f64, f64)> {
     let program = release::program("detector")?;
     let started = Instant::now();
     let mut child = Command::new(&program)

@@ -32,6 +32,7 @@ enum Bound {
     /// By itself, or times the reference.
     AtLeastOr(f64, f64, &'static str),
     Below(f64),
+    Above(f64),
     /// The other figure is above this one by that much at most: nanoseconds beside nanoseconds.
     Within(f64, &'static str),
 }
@@ -57,7 +58,19 @@ const TARGETS: [Target; 8] = [
 ];
 
 /// Figures with no place in [`TARGETS`].
-const FURTHER: [Target; 15] = [
+const FURTHER: [Target; 21] = [
+    Target { figure: "alert_insert_per_s", bound: Bound::Above(20_000.0) },
+    Target { figure: "run_idle_rss_mb", bound: Bound::Below(120.0) },
+    Target {
+        figure: "upload_packets_per_s",
+        bound: Bound::AtLeast(0.8, "command_line_packets_per_s"),
+    },
+    Target { figure: "page_wait_p99_ms", bound: Bound::Below(200.0) },
+    Target {
+        figure: "predict_requests_per_s",
+        bound: Bound::AtLeast(0.6, "healthz_requests_per_s"),
+    },
+    Target { figure: "predict_p99_ms", bound: Bound::Below(5.0) },
     Target { figure: "alert_search_p95_ms", bound: Bound::Below(100.0) },
     Target { figure: "block_leak_bytes_median", bound: Bound::Below(2e6) },
     // The budget of the bench and a super-packet.
@@ -144,6 +157,11 @@ impl Figures {
                 let verdict = verdict(1.0 - share, 1.0 / share);
                 (beside(name), format!("at least {wanted} or {least} ×: {verdict}"))
             }
+            Bound::Above(least) => {
+                let wanted = shown(target.figure, least);
+                let verdict = verdict(least - value, least / value);
+                (String::new(), format!("above {wanted}: {verdict}"))
+            }
             Bound::Below(most) => {
                 let wanted = shown(target.figure, most);
                 (String::new(), format!("below {wanted}: {}", verdict(value - most, value / most)))
@@ -202,6 +220,8 @@ fn rounded(value: f64) -> f64 {
 fn shown(name: &str, value: f64) -> String {
     if name.contains("_ns") {
         format!("{value:.1} ns")
+    } else if name.ends_with("_ms") {
+        format!("{value:.2} ms")
     } else if name.ends_with("_mpps") {
         format!("{value:.2} Mpps")
     } else if name.contains("_seconds") && value < 0.1 {
