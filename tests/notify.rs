@@ -193,9 +193,7 @@ fn growth_is_not_told_and_a_rise_and_a_flood_are_told_once() {
     // It grew; and another session between the same two hosts looks the same.
     bed.alert_of(&Alert { revision: 2, bytes_out: 96_000_000, ..alert(1) });
     bed.alert_of(&Alert { src: alert(1).src, ..alert(2) });
-    for number in 10..210 {
-        bed.alert(number);
-    }
+    bed.alerts_of((10..210).map(alert).collect());
     let messages = wait_for(&receivers, "hook", 2, PROMISED);
     thread::sleep(Duration::from_secs(2));
     let told: Vec<Value> = received(&receivers, "hook");

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use detector::analysis::features::PACKET_FIELDS;
 use detector::features::COLUMNS;
 use detector_tests::capture_file::{ETHERNET, pcap};
 use detector_tests::{Scratch, frames};
@@ -219,7 +220,7 @@ fn data_that_nothing_can_be_learned_from_is_named() {
 fn session_header() -> String {
     let columns: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
     let before = "file,session,time,src,dst,dst_port,protocol_name,score,rules,habit";
-    format!("{before},{}\n", columns.join(","))
+    format!("{before},{},{}\n", PACKET_FIELDS.join(","), columns.join(","))
 }
 
 /// Several senders: uploads of different sizes, in both directions.

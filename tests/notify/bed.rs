@@ -111,16 +111,18 @@ impl Bed {
     }
 
     pub(crate) fn alert_of(&self, alert: &Alert) {
-        let alert = alert.clone();
+        self.alerts_of(vec![alert.clone()]);
+    }
+
+    /// Several that are stored together, as a flood of them is.
+    pub(crate) fn alerts_of(&self, flood: Vec<Alert>) {
         self.store
             .write(move |connection| {
-                let new = NewAlert {
-                    alert: &alert,
-                    origin: Origin::Live,
-                    model_hash: "",
-                    config_hash: "",
-                };
-                alerts::insert(connection, &new)
+                flood.iter().try_for_each(|alert| {
+                    let origin = Origin::Live;
+                    let new = NewAlert { alert, origin, model_hash: "", config_hash: "" };
+                    alerts::insert(connection, &new).map(drop)
+                })
             })
             .unwrap();
     }
