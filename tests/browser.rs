@@ -54,9 +54,8 @@ impl Lab {
         for receiver in [V4, PANEL.1, V6] {
             watch.process.wait_for_line(&format!("\"{receiver}\""), START).unwrap();
         }
-        let _traffic = [("trickle", "20000"), ("drizzle", "4000")].map(|(verb, rate)| {
-            client.spawn("python3", ["-c", TRAFFIC, verb, V4, rate]).unwrap()
-        });
+        let _traffic = [("trickle", "20000"), ("drizzle", "4000")]
+            .map(|(verb, rate)| client.spawn("python3", ["-c", TRAFFIC, verb, V4, rate]).unwrap());
         Self { topology, sink, watch, _traffic, later: None, scratch }
     }
 
