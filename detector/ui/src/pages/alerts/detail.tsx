@@ -88,7 +88,8 @@ function Sentence({ alert }: { alert: AlertDetail }): JSX.Element {
 function leaked(alert: AlertDetail): string {
   const before = alert.bytes_leaked_before_block;
   if (before !== null) return `${bytes(before)} had left before it was blocked.`;
-  return `${bytes(alert.bytes_leaked)} left.`;
+  const noticed = `${bytes(alert.bytes_leaked)} of it before it was noticed`;
+  return `${bytes(alert.bytes_out)} left, ${noticed}.`;
 }
 
 interface EvidenceProps {

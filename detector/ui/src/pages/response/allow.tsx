@@ -78,7 +78,7 @@ function What({ line }: { line: AllowLine }): JSX.Element {
   const { network, source, destination, name, port } = line;
   return (
     <span class="pivots">
-      {network !== null && <Pivots text={bare(network)} />}
+      {network !== null && network !== destination && <Pivots text={bare(network)} />}
       {source !== null && (
         <>
           from <Pivots text={bare(source)} />
