@@ -10,7 +10,7 @@ use super::super::caller::Caller;
 use super::super::extract::{Json, Path};
 use super::super::live::{Event, Topic};
 use super::super::problem::Problem;
-use super::{check_note, find, find_key, read_id};
+use super::{check_note, find, find_key, is_because_of, read_id};
 use crate::control::{AllowLine, Answer, BlockLine, EffectWanted, Pending, Request};
 use crate::features::{record::record_schema_hash, schema_hash};
 use crate::network::{Network, octets};
@@ -277,10 +277,8 @@ pub(super) async fn release(
     let Answer::Blocks { blocks } = app.ask(Request::BlocksList {}, caller.peer()).await? else {
         return Err(Problem::conflict("the agent answered something else"));
     };
-    let (text, reason) = (id.to_string(), format!("alert {id}"));
-    let ours = |block: &BlockLine| block.alert.as_ref() == Some(&text) || block.reason == reason;
     let mut released = Vec::new();
-    for block in blocks.into_iter().filter(ours) {
+    for block in blocks.into_iter().filter(|block| is_because_of(block, id)) {
         let request = Request::BlocksRemove {
             target: None,
             number: Some(block.number),

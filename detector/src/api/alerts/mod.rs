@@ -244,13 +244,17 @@ async fn blocks_of(app: &App, caller: &Caller, id: PublicId) -> Vec<BlockLine> {
     if id.analysis != 0 {
         return Vec::new();
     }
-    let text = id.to_string();
     match app.ask(Request::BlocksList {}, caller.peer()).await {
         Ok(Answer::Blocks { blocks }) => {
-            blocks.into_iter().filter(|block| block.alert.as_ref() == Some(&text)).collect()
+            blocks.into_iter().filter(|block| is_because_of(block, id)).collect()
         }
         _ => Vec::new(),
     }
+}
+
+/// Whether a block was placed because of an alert: by the agent, or by a person who looked at it.
+fn is_because_of(block: &BlockLine, id: PublicId) -> bool {
+    block.alert.as_ref() == Some(&id.to_string()) || block.reason == format!("alert {id}")
 }
 
 fn read_id(text: &str) -> Result<PublicId, Problem> {
