@@ -188,7 +188,15 @@ export async function comesByItself(page) {
   check("the list says so", await sees(page, /new or changed alerts?: show/));
   await page.getByText(/new or changed alerts?: show/).click();
   await settled(page);
-  check("and shows it", (await page.locator(".alert-row").count()) > before);
+  const shown = until(
+    page,
+    (before) => document.querySelectorAll(".alert-row").length > before,
+    before,
+  ).then(
+    () => true,
+    () => false,
+  );
+  check("and shows it", await shown);
 }
 
 /** Several at once, and one that was none. */
