@@ -185,14 +185,25 @@ impl Writing {
             let kind = Failure::of(&error);
             let hopeless = matches!(kind, Failure::Damaged | Failure::Other);
             let last = tries >= LAST_TRIES && self.ending.load(Ordering::Relaxed);
-            if hopeless || last {
-                tracing::error!("{} things could not be stored: {error:#}", batch.len());
-                for entry in batch.iter() {
-                    self.store.health().give_up(entry.kind(), 1);
+            if kind == Failure::Other && batch.len() > 1 {
+                // One of them is refused for what it is: the others shall not go with it.
+                match Arc::try_unwrap(batch) {
+                    Ok(entries) => entries.into_iter().for_each(|entry| self.write(vec![entry])),
+                    Err(batch) => self.give_up(&batch, &error),
                 }
                 return;
             }
+            if hopeless || last {
+                return self.give_up(&batch, &error);
+            }
             thread::sleep(PAUSE);
+        }
+    }
+
+    fn give_up(&self, entries: &[Entry], error: &anyhow::Error) {
+        tracing::error!("{} things could not be stored: {error:#}", entries.len());
+        for entry in entries {
+            self.store.health().give_up(entry.kind(), 1);
         }
     }
 

@@ -29,6 +29,8 @@ pub(super) struct Pages {
     baselines_ns: u64,
     /// Hosts whose baselines are to be written.
     due: VecDeque<[u8; 16]>,
+    /// Sessions that were written down together, without their addresses.
+    joined: u64,
 }
 
 impl Default for Pages {
@@ -40,6 +42,7 @@ impl Default for Pages {
             baselines: now,
             baselines_ns: 0,
             due: VecDeque::new(),
+            joined: 0,
         }
     }
 }
@@ -121,10 +124,14 @@ impl Agent {
             "alerts" => "alerts_not_stored",
             "actions" => "actions_not_stored",
             "minutes" => "minutes_not_stored",
-            _ => "baselines_not_stored",
+            "baselines" => "baselines_not_stored",
+            "sessions for room" => "sessions_forgotten_for_room",
+            "alerts for room" => "alerts_forgotten_for_room",
+            _ => "others_not_stored",
         };
         let state = store.health().state();
-        state.not_stored.iter().map(|(kind, count)| (name(kind), *count)).collect()
+        let given_up = state.not_stored.iter().map(|(kind, count)| (name(kind), *count));
+        given_up.chain([("sessions_recorded_together", self.pages.joined)]).collect()
     }
 
     fn write_page(&mut self) -> anyhow::Result<()> {
@@ -149,6 +156,7 @@ impl Agent {
             alerts: now.alerts.saturating_sub(before.alerts),
         };
         let page = Box::new(self.engine.take_page());
+        self.pages.joined += page.joined;
         let minute = self.now_ns()? / SECOND_NS / MINUTE * MINUTE;
         self.keep(Entry::Traffic { minute, carried, page });
         Ok(())

@@ -44,7 +44,7 @@ impl Store {
     ///
     /// A database that cannot be written to.
     pub fn keep_within(&self, retention: Retention, now: u64) -> anyhow::Result<Forgotten> {
-        self.write(move |connection| {
+        let (forgotten, for_room) = self.write(move |connection| {
             let mut forgotten = Forgotten {
                 joined: join_minutes(connection, before(now, retention.minutes_days))?,
                 ..Forgotten::default()
@@ -54,14 +54,21 @@ impl Store {
             forgotten.minutes = forget_minutes(connection, oldest)?;
             let oldest_ns = before(now, retention.alerts_days).saturating_mul(1_000_000_000);
             forgotten.alerts = forget_alerts(connection, Some(oldest_ns))?;
+            let mut for_room = Forgotten::default();
             if used_bytes(connection)? > retention.max_bytes {
-                forgotten.sessions += forget_sessions(connection, u64::MAX >> 1)?;
-                if forgotten.sessions == 0 {
-                    forgotten.alerts += forget_alerts(connection, None)?;
+                for_room.sessions = forget_sessions(connection, u64::MAX >> 1)?;
+                if for_room.sessions == 0 {
+                    for_room.alerts = forget_alerts(connection, None)?;
                 }
             }
-            Ok(forgotten)
-        })
+            forgotten.sessions += for_room.sessions;
+            forgotten.alerts += for_room.alerts;
+            Ok((forgotten, for_room))
+        })?;
+        // What had its full time is over; what had not is a loss, and counted as one.
+        self.health().give_up("sessions for room", for_room.sessions);
+        self.health().give_up("alerts for room", for_room.alerts);
+        Ok(forgotten)
     }
 
     /// Copies the database, as it is at one moment, to a new file.
@@ -273,6 +280,7 @@ mod tests {
         let tight = Retention { max_bytes: 1, ..RETENTION };
         assert_eq!(store.keep_within(tight, NOW).unwrap().sessions, 1);
         assert_eq!(sum(&store).0, 0);
+        assert_eq!(store.health().state().not_stored.get("sessions for room"), Some(&1));
     }
 
     #[test]
