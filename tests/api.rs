@@ -7,6 +7,8 @@ mod bed;
 mod document;
 #[path = "api/input.rs"]
 mod input;
+#[path = "api/judged.rs"]
+mod judged;
 #[path = "api/login.rs"]
 mod login;
 #[path = "api/rights.rs"]

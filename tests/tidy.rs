@@ -69,7 +69,7 @@ const MAY_NAME: [(&str, &[&str]); 22] = [
     ("audit", &["response", "network", "units"]),
     ("state", &["network", "units"]),
     ("sink", &["flow", "response", "verdict", "network", "units"]),
-    ("store", &["features", "flow", "verdict", "wall", "network", "units"]),
+    ("store", &["audit", "features", "flow", "verdict", "wall", "network", "units"]),
     ("notify", &["config", "store", "verdict", "wall", "network", "units"]),
     // A record is judged as it comes, and kept.
     ("ingest", &["features", "flow", "model", "store", "verdict"]),

@@ -88,6 +88,8 @@ pub enum Action {
     Login,
     /// A model was added or chosen.
     Model,
+    /// A person said how far they are with an alert, or what it was.
+    Alert,
     /// Written by another version.
     #[default]
     #[serde(other)]
@@ -127,6 +129,7 @@ impl Action {
             Self::Token => "token",
             Self::Login => "login",
             Self::Model => "model",
+            Self::Alert => "alert",
             Self::Other => "other",
         }
     }
@@ -316,13 +319,48 @@ pub fn read(dir: &Path, since: Option<&str>, limit: Option<usize>) -> anyhow::Re
     })
 }
 
+/// Records of a part of the log.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Part {
+    pub history: History,
+    /// Where the next part begins, in bytes.
+    pub end: u64,
+    /// There is no other line yet.
+    pub is_last: bool,
+}
+
+/// Reads whole lines of the log at `path` from the byte `start` on, `most` at most.
+///
+/// # Errors
+///
+/// A log that is not there or cannot be read.
+pub fn read_part(path: &Path, start: u64, most: usize) -> io::Result<Part> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(start))?;
+    let mut reader = BufReader::new(file);
+    let mut part = Part { end: start, ..Part::default() };
+    let mut line = Vec::new();
+    for _ in 0..most {
+        let read = next_line(&mut reader, &mut line)?;
+        if !read.ended {
+            return Ok(Part { is_last: true, ..part });
+        }
+        part.end += read.bytes;
+        match parse(&line) {
+            Ok(record) => part.history.records.push(record),
+            Err(_) => part.history.damaged += u64::from(!line.is_empty()),
+        }
+    }
+    Ok(part)
+}
+
 fn select(file: File, since: Option<&str>, limit: Option<usize>) -> io::Result<History> {
     let most = limit.unwrap_or(usize::MAX);
     let mut reader = BufReader::new(file);
     let mut kept = VecDeque::new();
     let mut damaged = 0;
     let mut line = Vec::new();
-    while next_line(&mut reader, &mut line)? {
+    while next_line(&mut reader, &mut line)?.bytes != 0 {
         if line.is_empty() {
             continue;
         }
@@ -347,18 +385,28 @@ fn parse(line: &[u8]) -> anyhow::Result<Record> {
     Ok(record)
 }
 
+/// A line that was read.
+#[derive(Clone, Copy, Debug, Default)]
+struct Line {
+    /// With its end; 0: there was none.
+    bytes: u64,
+    /// Else it may be written to yet.
+    ended: bool,
+}
+
 /// Reads one line without its end; of an overlong one only so much is kept as shows that it is no
-/// record. Whether there was one.
-fn next_line(reader: &mut impl io::BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+/// record.
+fn next_line(reader: &mut impl io::BufRead, line: &mut Vec<u8>) -> io::Result<Line> {
     line.clear();
     let mut part = Vec::new();
-    let mut any = false;
+    let mut read = Line::default();
     loop {
         part.clear();
-        if reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut part)? == 0 {
-            return Ok(any);
+        let bytes = reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut part)?;
+        if bytes == 0 {
+            return Ok(read);
         }
-        any = true;
+        read.bytes += bytes as u64;
         let ended = part.last() == Some(&b'\n');
         if ended {
             part.pop();
@@ -367,7 +415,7 @@ fn next_line(reader: &mut impl io::BufRead, line: &mut Vec<u8>) -> io::Result<bo
             line.extend_from_slice(&part);
         }
         if ended {
-            return Ok(true);
+            return Ok(Line { ended, ..read });
         }
     }
 }

@@ -118,7 +118,8 @@ pub struct Analyze {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector train --data target/lab --out session.model")]
 pub struct Train {
-    /// Directory with manifest.json, or labelled CSV file; may be repeated
+    /// Directory with manifest.json, labelled CSV file, or database with alerts that people have called
+    /// benign or a theft; may be repeated
     #[arg(long, required = true, value_name = "PATH", num_args = 1..)]
     pub data: Vec<PathBuf>,
     /// File the model is written to
@@ -165,7 +166,8 @@ pub struct Train {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector evaluate --data target/lab --format json")]
 pub struct Evaluate {
-    /// Directory with manifest.json, or labelled CSV file; may be repeated
+    /// Directory with manifest.json, labelled CSV file, or database with alerts that people have called
+    /// benign or a theft; may be repeated
     #[arg(long, required = true, value_name = "PATH", num_args = 1..)]
     pub data: Vec<PathBuf>,
     /// Name every theft that was missed and every false alert

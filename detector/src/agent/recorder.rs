@@ -3,6 +3,7 @@
 //! The agent never waits for a disk. What the store cannot take is tried again while there is room
 //! to keep it; what there is no room for is counted and told.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -96,12 +97,18 @@ impl Recorder {
         store: Store,
         marks: Marks,
         retention: Retention,
+        state_dir: PathBuf,
         told: impl Fn(&[PublicId]) + Send + 'static,
     ) -> Self {
         let (entries, waiting) = sync_channel(WAITING);
         let ending = Arc::new(AtomicBool::new(false));
-        let mut writer =
-            Writing { store: store.clone(), marks, retention, ending: Arc::clone(&ending) };
+        let mut writer = Writing {
+            store: store.clone(),
+            marks,
+            retention,
+            ending: Arc::clone(&ending),
+            state_dir,
+        };
         let thread = thread::spawn(move || writer.run(&waiting, &told));
         Self { store, entries: Some(entries), ending, thread: Some(thread) }
     }
@@ -125,6 +132,8 @@ struct Writing {
     marks: Marks,
     retention: Retention,
     ending: Arc<AtomicBool>,
+    /// Where the audit log is.
+    state_dir: PathBuf,
 }
 
 impl Writing {
@@ -149,7 +158,7 @@ impl Writing {
             }
             if upkeep.elapsed() >= UPKEEP {
                 upkeep = Instant::now();
-                self.keep_within();
+                self.look_after();
             }
         }
     }
@@ -207,7 +216,10 @@ impl Writing {
         }
     }
 
-    fn keep_within(&self) {
+    fn look_after(&self) {
+        if let Err(error) = self.store.follow_audit(&self.state_dir) {
+            tracing::debug!("the audit log cannot be searched whole: {error:#}");
+        }
         match self.store.keep_within(self.retention, wall::now_secs()) {
             Ok(forgotten) if forgotten.alerts != 0 => {
                 tracing::info!("{} old alerts were forgotten", forgotten.alerts);

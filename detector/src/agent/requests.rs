@@ -601,6 +601,7 @@ fn kind(kind: &ExceptionKind) -> AllowKind {
         ExceptionKind::Gateway => AllowKind::Gateway,
         ExceptionKind::Resolver => AllowKind::Resolver,
         ExceptionKind::Administrator => AllowKind::Administrator,
+        ExceptionKind::Messages => AllowKind::Messages,
         ExceptionKind::Configured => AllowKind::Configured,
         ExceptionKind::Allowed(_) => AllowKind::Operator,
     }

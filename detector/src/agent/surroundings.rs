@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::network::{Network, ip};
+use crate::network::{Network, ip, octets};
+use crate::notify::servers::{self, Servers};
 use crate::response::book::ExceptionKind;
 use crate::source::host;
 
@@ -26,6 +28,8 @@ pub(super) struct Lookout {
     /// When each was last connected.
     administrators: BTreeMap<[u8; 16], u64>,
     slow: Surroundings,
+    /// What messages go to, when it changes.
+    servers: Receiver<Servers>,
     looks: u64,
     last: Surroundings,
     /// Complaints made, so that each is made once.
@@ -56,6 +60,7 @@ impl Lookout {
                 .unwrap_or(u64::MAX),
             administrators: BTreeMap::new(),
             slow: Vec::new(),
+            servers: servers::watch(&config.notify),
             looks: 0,
             last: Vec::new(),
             told: Vec::new(),
@@ -68,6 +73,9 @@ impl Lookout {
             self.look_slowly();
         }
         self.looks += 1;
+        if let Ok(servers) = self.servers.try_recv() {
+            self.spare_servers(&servers);
+        }
         match host::admin_peers(&self.admin_ports) {
             Ok(peers) => {
                 for peer in peers {
@@ -110,6 +118,13 @@ impl Lookout {
                 Err(error) => self.complain(format!("{error:#}")),
             }
         }
+    }
+
+    fn spare_servers(&mut self, servers: &Servers) {
+        self.slow.retain(|(_, known, _)| *known != ExceptionKind::Messages);
+        self.slow.extend(servers.iter().map(|(address, channels)| {
+            (Network::of(&octets(*address)), ExceptionKind::Messages, channels.clone())
+        }));
     }
 
     /// What was seen last could not be spared: it is news again at the next look.

@@ -62,7 +62,7 @@ pub(super) fn recorder(
         minutes_days: kept.minutes_days,
     };
     let marks = Marks { model_hash: model_hash.to_owned(), config_hash: config.hash() };
-    Recorder::start(store, marks, retention, told)
+    Recorder::start(store, marks, retention, config.state_dir.clone(), told)
 }
 
 impl Agent {

@@ -15,6 +15,8 @@ use anyhow::{Context as _, Result, ensure};
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
 use crate::features::Kind;
+use crate::store::models::samples;
+use crate::store::{Store, is_database};
 use cells::Cells;
 use header::Header;
 
@@ -119,7 +121,8 @@ impl VectorFile {
     }
 }
 
-/// The schema that everything at `paths` is in: captures, which directories hold, and files.
+/// The schema that everything at `paths` is in: captures, which directories hold, files, and
+/// databases.
 ///
 /// # Errors
 ///
@@ -127,6 +130,10 @@ impl VectorFile {
 pub(crate) fn common_kind(paths: &[PathBuf]) -> Result<Kind> {
     let mut common: Option<(Kind, &Path)> = None;
     for path in paths {
+        // A database may hold vectors of both.
+        if is_database(path) {
+            continue;
+        }
         let kind = if path.is_file() { VectorFile::open(path)?.kind() } else { Kind::Session };
         let (first, other) = *common.get_or_insert((kind, path));
         ensure!(
@@ -138,5 +145,26 @@ pub(crate) fn common_kind(paths: &[PathBuf]) -> Result<Kind> {
             kind.schema_name()
         );
     }
-    Ok(common.map_or(Kind::Session, |(kind, _)| kind))
+    match common {
+        Some((kind, _)) => Ok(kind),
+        None => kind_of_samples(paths),
+    }
+}
+
+/// The schema of what people have labelled in databases: that of sessions, unless there are records
+/// only.
+fn kind_of_samples(databases: &[PathBuf]) -> Result<Kind> {
+    let mut records = false;
+    for path in databases {
+        let store = Store::open_existing(path)?;
+        let any = |kind: Kind| {
+            let schema = format!("{:016x}", kind.schema_hash());
+            store.read(|connection| Ok(!samples(connection, &schema, 1)?.is_empty()))
+        };
+        if any(Kind::Session)? {
+            return Ok(Kind::Session);
+        }
+        records |= any(Kind::Record)?;
+    }
+    Ok(if records { Kind::Record } else { Kind::Session })
 }

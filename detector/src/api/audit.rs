@@ -5,10 +5,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
+use super::contacts::{cursor, page};
 use super::extract::{Json, Query};
 use super::problem::Problem;
-use super::{App, Routes};
-use crate::audit::{FILE, read};
+use super::{App, Routes, values};
+use crate::audit::Action;
+use crate::store::audit::{Entry, Filter, damaged, search};
+use crate::units::rfc3339;
 
 pub(super) fn routes() -> Routes {
     Routes::default().read(routes!(list))
@@ -18,9 +21,19 @@ pub(super) fn routes() -> Routes {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
-    /// The latest so many
-    #[param(minimum = 1, maximum = 500, default = 50)]
-    limit: Option<usize>,
+    /// A part of the record, as it stands
+    q: Option<String>,
+    /// Such as `placed`, `allowed` or `alert`
+    action: Option<String>,
+    /// What was done because of this alert, or about it
+    alert: Option<String>,
+    /// Not before this time
+    from: Option<String>,
+    /// 1 to 500; 50 without it
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+    /// `next` of the page before
+    cursor: Option<String>,
 }
 
 /// A change of policy; what does not apply is left out
@@ -78,7 +91,7 @@ struct AuditList {
     items: Vec<AuditRecord>,
     /// Lines of the log that are no records
     damaged: u64,
-    /// Always null
+    /// Where the next page begins; null at the end
     next: Option<String>,
 }
 
@@ -89,19 +102,44 @@ struct AuditList {
 )]
 async fn list(
     State(app): State<App>,
-    Query(Wanted { limit }): Query<Wanted>,
+    Query(wanted): Query<Wanted>,
 ) -> Result<Json<AuditList>, Problem> {
-    let limit = limit.unwrap_or(50);
-    if !(1..=500).contains(&limit) {
-        return Err(Problem::field("limit", "limit: use 1 to 500"));
-    }
+    let (limit, before) = (page(wanted.limit)?, cursor(wanted.cursor.as_deref())?);
+    let filter = wanted.filter()?;
     let dir = app.config.state_dir.clone();
-    let work = move || {
-        // Before the first change there is no log.
-        if dir.join(FILE).exists() { read(&dir, None, Some(limit)) } else { Ok(Default::default()) }
-    };
-    let done = tokio::task::spawn_blocking(work).await;
-    let history = done.map_err(anyhow::Error::new)??;
-    let items = history.records.into_iter().rev().map(AuditRecord::from).collect();
-    Ok(Json(AuditList { items, damaged: history.damaged, next: None }))
+    let (entries, damaged) = app
+        .with_store(move |store| {
+            store.follow_audit(&dir)?;
+            store.read(|connection| {
+                Ok((search(connection, &filter, before, limit)?, damaged(connection)?))
+            })
+        })
+        .await?;
+    let is_full = entries.len() == limit as usize;
+    let next = entries.last().filter(|_| is_full).map(|entry| entry.key.to_string());
+    let items = entries.into_iter().map(|Entry { record, .. }| record.into()).collect();
+    Ok(Json(AuditList { items, damaged, next }))
+}
+
+impl Wanted {
+    fn filter(self) -> Result<Filter, Problem> {
+        let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+        let action = match given(self.action) {
+            Some(name) => Some(action(&name)?.name().to_owned()),
+            None => None,
+        };
+        let since = values::time("from", self.from.as_deref())?.map(rfc3339);
+        Ok(Filter { action, alert: given(self.alert), text: given(self.q), since })
+    }
+}
+
+/// As the log has it, or as a list tells it.
+fn action(name: &str) -> Result<Action, Problem> {
+    match Action::of(&name.replace(' ', "_")) {
+        Action::Other => {
+            let detail = format!("action: `{}` is none that is written down", name.escape_debug());
+            Err(Problem::field("action", &detail))
+        }
+        action => Ok(action),
+    }
 }

@@ -165,23 +165,35 @@ impl App {
             return Problem::too_many("too many wrong tokens and codes from here", seconds);
         }
         tracing::warn!("{from} was not let in: {what}");
-        self.note(from.to_string(), Action::Refused, format!("not let in: {what}"));
+        self.note(&from.to_string(), Action::Refused, format!("not let in: {what}"));
         Problem::unauthorized(
             "the token or code is unknown or has expired: `detector token create` makes another",
         )
     }
 
     /// Writes to the audit log, away from the tasks that serve others.
-    pub(super) fn note(&self, who: String, action: Action, detail: String) {
+    pub(super) fn note(&self, who: &str, action: Action, detail: String) {
+        self.note_all(vec![record(who, action, detail)]);
+    }
+
+    /// As [`Self::note`], for several.
+    pub(super) fn note_all(&self, records: Vec<Record>) {
         let dir = self.config.state_dir.clone();
-        let record = Record {
-            time: rfc3339(now_ns()),
-            who: format!("api {who}"),
-            action,
-            detail: Some(detail),
-            ..Record::default()
-        };
-        tokio::task::spawn_blocking(move || AuditLog::open(&dir).record(&record));
+        tokio::task::spawn_blocking(move || {
+            let mut log = AuditLog::open(&dir);
+            records.iter().for_each(|record| log.record(record));
+        });
+    }
+}
+
+/// What the caller of this name has done just now.
+pub(super) fn record(who: &str, action: Action, detail: String) -> Record {
+    Record {
+        time: rfc3339(now_ns()),
+        who: format!("api {who}"),
+        action,
+        detail: Some(detail),
+        ..Record::default()
     }
 }
 

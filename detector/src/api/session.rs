@@ -137,7 +137,7 @@ async fn log_in(
         let what = if is_code { "a login code that is none" } else { "a token that is none" };
         return Err(app.note_failure(caller.from, what));
     };
-    app.note(token.name.clone(), Action::Login, format!("logged in from {}", caller.from));
+    app.note(&token.name, Action::Login, format!("logged in from {}", caller.from));
     let body = session(&app, Some(token.name), Some(token.scope), Some(csrf));
     let cookie = set_cookie(&app, &cookie.text, LOGIN_SECS)?;
     Ok(([(header::SET_COOKIE, cookie)], Json(body)).into_response())

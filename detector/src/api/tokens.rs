@@ -127,7 +127,7 @@ async fn create(
         })
         .await?;
     let detail = format!("made the token `{}` with the scope {}", token.name, token.scope.name());
-    app.note(caller.who(), Action::Token, detail);
+    app.note(&caller.who(), Action::Token, detail);
     let created = CreatedToken {
         about: token.into(),
         token: secret.text,
@@ -152,6 +152,6 @@ async fn revoke(
     let name = app.with_store(work).await?;
     let name = name.ok_or_else(|| Problem::not_found(&format!("there is no token {id}")))?;
     app.forget_known();
-    app.note(caller.who(), Action::Token, format!("revoked the token `{name}`"));
+    app.note(&caller.who(), Action::Token, format!("revoked the token `{name}`"));
     Ok(StatusCode::NO_CONTENT)
 }

@@ -4,10 +4,12 @@ use std::io::{self, BufWriter, Write};
 
 use anyhow::Context as _;
 
-use super::database::{open, who};
+use super::audited::{record, who, write_down};
+use super::database::open;
 use super::listing::{Column, Listing, ago, json};
 use crate::api::alerts::filter::AlertQuery;
 use crate::api::alerts::{as_csv, as_lines, read_all};
+use crate::audit::{Action, Record};
 use crate::cli::store::{Alerts, AlertsCommand, AlertsMark, Page, Wanted};
 use crate::cli::{Format, LiveFormat};
 use crate::config::Config;
@@ -34,8 +36,8 @@ pub fn run(args: Alerts, config: &Config) -> anyhow::Result<()> {
             }
             Ok(output.flush()?)
         }
-        AlertsCommand::Ack(marked) => mark(&store, &marked, Marking::Acknowledged),
-        AlertsCommand::Close(marked) => mark(&store, &marked, Marking::Closed),
+        AlertsCommand::Ack(marked) => mark(&store, config, &marked, Marking::Acknowledged),
+        AlertsCommand::Close(marked) => mark(&store, config, &marked, Marking::Closed),
         AlertsCommand::Export(export) => {
             let filter = query(export.wanted, Vec::new(), None).filter()?;
             let rows = read_all(&store, &filter)?;
@@ -184,7 +186,12 @@ fn shown(output: &mut impl Write, detail: &Detail) -> io::Result<()> {
     Ok(())
 }
 
-fn mark(store: &Store, marked: &AlertsMark, marking: Marking) -> anyhow::Result<()> {
+fn mark(
+    store: &Store,
+    config: &Config,
+    marked: &AlertsMark,
+    marking: Marking,
+) -> anyhow::Result<()> {
     let ids: Vec<PublicId> = marked
         .ids
         .iter()
@@ -193,18 +200,24 @@ fn mark(store: &Store, marked: &AlertsMark, marking: Marking) -> anyhow::Result<
         .map_err(anyhow::Error::msg)?;
     let (who, note) = (who(), marked.note.clone());
     let changed = store.write(move |connection| {
-        let mut changed = 0_u64;
+        let mut changed = Vec::new();
         for id in ids {
             let key = alerts::key_of(connection, id)?
                 .with_context(|| format!("there is no alert {id}: nothing was changed"))?;
             let now_ns = wall::now_ns();
-            changed += u64::from(alerts::mark(connection, key, marking, &who, now_ns)?);
+            if alerts::mark(connection, key, marking, now_ns)? {
+                changed.push(id.to_string());
+            }
             if let Some(note) = &note {
                 alerts::add_note(connection, key, &who, note, now_ns)?;
             }
         }
         Ok(changed)
     })?;
-    writeln!(io::stdout().lock(), "{changed} alerts {}", marking.name())?;
+    writeln!(io::stdout().lock(), "{} alerts {}", changed.len(), marking.name())?;
+    let records = changed
+        .into_iter()
+        .map(|id| Record { alert: Some(id), ..record(Action::Alert, marking.name().to_owned()) });
+    write_down(config, records);
     Ok(())
 }

@@ -19,12 +19,3 @@ pub(super) fn path(database: &Database, config: &Config) -> PathBuf {
 pub(super) fn open(database: &Database, config: &Config) -> anyhow::Result<Store> {
     Store::open_existing(&path(database, config))
 }
-
-/// Who asks, as it stands in notes.
-pub(super) fn who() -> String {
-    let uid = nix::unistd::getuid();
-    match nix::unistd::User::from_uid(uid) {
-        Ok(Some(user)) => format!("uid {uid} ({})", user.name),
-        _ => format!("uid {uid}"),
-    }
-}

@@ -142,7 +142,7 @@ impl Dataset {
         }
         for (number, file) in files.into_iter().enumerate() {
             tell(captures.len() + number, sources, &file.display().to_string());
-            dataset.add_file(file)?;
+            dataset.add_file(kind, file)?;
         }
         Ok(dataset)
     }

@@ -3,17 +3,14 @@
 use std::io::{self, Write};
 
 use anyhow::Context as _;
-use nix::unistd::{Uid, User};
 
+use super::audited::{record, write_down};
 use super::listing::counted;
-use crate::audit::{Action, AuditLog, Record};
+use crate::audit::Action;
 use crate::cli::LiveFormat;
 use crate::cli::control::Detach;
 use crate::config::Config;
-use crate::control::Peer;
 use crate::source::kernel::{Detached, detach_all};
-use crate::units::rfc3339;
-use crate::wall::now_ns;
 
 /// # Errors
 ///
@@ -21,27 +18,13 @@ use crate::wall::now_ns;
 pub fn run(args: &Detach, config: &Config) -> anyhow::Result<()> {
     let detached = detach_all(&config.runtime_dir)?;
     if detached != Detached::default() {
-        note(config, &detached);
+        write_down(config, [record(Action::Detached, sentence(&detached))]);
     }
     let text = match args.listed.format {
         LiveFormat::Table => sentence(&detached),
         LiveFormat::Json => json(&detached),
     };
     writeln!(io::stdout(), "{text}").context("failed to write what was removed")
-}
-
-/// Blocks that end early are a change of policy as any other.
-fn note(config: &Config, detached: &Detached) {
-    let uid = Uid::current();
-    let name = User::from_uid(uid).ok().flatten().map(|user| user.name);
-    let peer = Peer::User { uid: uid.as_raw(), pid: std::process::id(), name };
-    AuditLog::open(&config.state_dir).record(&Record {
-        time: rfc3339(now_ns()),
-        who: peer.to_string(),
-        action: Action::Detached,
-        detail: Some(sentence(detached)),
-        ..Record::default()
-    });
 }
 
 fn sentence(detached: &Detached) -> String {

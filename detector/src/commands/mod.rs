@@ -4,6 +4,7 @@ pub mod alerts;
 pub mod allow;
 pub mod analyze;
 pub mod audit;
+mod audited;
 pub mod blocks;
 pub mod budgets;
 pub mod confirm;

@@ -3,14 +3,13 @@
 use std::io::{self, BufWriter, Write};
 
 use anyhow::{Context as _, bail};
-use nix::unistd::{Uid, User};
 
+use super::audited::{record, write_down};
 use super::listing::{Column, Listing, ago, json, short_time};
-use crate::audit::{Action, AuditLog, Record};
+use crate::audit::Action;
 use crate::cli::LiveFormat;
 use crate::cli::serve::{TokenArgs, TokenCommand, TokenCreate};
 use crate::config::Config;
-use crate::control::Peer;
 use crate::store::Store;
 use crate::store::tokens::{self, PREFIX, Secret, Token};
 use crate::units::rfc3339;
@@ -37,7 +36,7 @@ pub fn run(args: TokenArgs, mut config: Config) -> anyhow::Result<()> {
         }
         TokenCommand::Revoke(revoke) => {
             let name = take_back(&store, &revoke.token)?;
-            note(&config, format!("revoked the token `{name}`"));
+            write_down(&config, [record(Action::Token, format!("revoked the token `{name}`"))]);
             writeln!(output, "the token {name} is none any more").context("failed to say so")?;
         }
     }
@@ -59,7 +58,13 @@ fn make(
         tokens::add_code(connection, &code_hash, token.id, now)?;
         Ok(token)
     })?;
-    note(config, format!("made the token `{}` with the scope {}", token.name, scope.name()));
+    write_down(
+        config,
+        [record(
+            Action::Token,
+            format!("made the token `{}` with the scope {}", token.name, scope.name()),
+        )],
+    );
     let link = format!("{}/login#code={}", config.api.base_url(), code.text);
     match create.listed.format {
         LiveFormat::Json => {
@@ -133,19 +138,6 @@ fn object(token: &Token) -> serde_json::Value {
 
 fn time(seconds: u64) -> String {
     rfc3339(seconds.saturating_mul(1_000_000_000))
-}
-
-fn note(config: &Config, detail: String) {
-    let uid = Uid::current();
-    let name = User::from_uid(uid).ok().flatten().map(|user| user.name);
-    let peer = Peer::User { uid: uid.as_raw(), pid: std::process::id(), name };
-    AuditLog::open(&config.state_dir).record(&Record {
-        time: rfc3339(now_ns()),
-        who: peer.to_string(),
-        action: Action::Token,
-        detail: Some(detail),
-        ..Record::default()
-    });
 }
 
 #[cfg(test)]

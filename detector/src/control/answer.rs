@@ -137,6 +137,8 @@ pub enum AllowKind {
     Resolver,
     /// The other end of a live administrative connection.
     Administrator,
+    /// A server that messages go to.
+    Messages,
     Configured,
     /// Added at run time.
     Operator,
@@ -150,6 +152,7 @@ impl AllowKind {
             Self::Gateway => "gateway",
             Self::Resolver => "resolver",
             Self::Administrator => "administrator",
+            Self::Messages => "messages",
             Self::Configured => "configured",
             Self::Operator => "operator",
         }

@@ -18,6 +18,7 @@ mod message;
 mod pace;
 mod secret;
 mod send;
+pub mod servers;
 mod slack;
 mod sms;
 mod sms_text;

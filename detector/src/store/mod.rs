@@ -6,6 +6,7 @@
 //! error for whoever asked, is counted by reason, and never stops anything else.
 
 pub mod alerts;
+pub mod audit;
 pub mod baselines;
 pub mod captures;
 pub mod contacts;
@@ -21,6 +22,7 @@ pub mod upkeep;
 mod writer;
 
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -157,6 +159,14 @@ impl Store {
     fn lock_readers(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
         self.shared.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the file is a database of SQLite, by what it begins with (its file format, section 1.3).
+#[must_use]
+pub fn is_database(path: &Path) -> bool {
+    let mut first = [0; 16];
+    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut first));
+    read.is_ok() && first == *b"SQLite format 3\0"
 }
 
 fn read_once<T>(

@@ -1,6 +1,10 @@
 //! Models that were added to those inside the program.
 
+use std::net::IpAddr;
+
 use rusqlite::{Connection, OptionalExtension as _, params};
+
+use crate::network::ip;
 
 /// A model without its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,9 +91,27 @@ pub fn activate(connection: &Connection, schema: &str, hash: &str) -> anyhow::Re
 /// A vector that a person has labelled.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
+    pub id: u64,
     /// A theft.
     pub label: bool,
     pub vector: Vec<f32>,
+    /// None where the alert was forgotten since.
+    pub alert: Option<SampleAlert>,
+}
+
+/// The alert that a sample is of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SampleAlert {
+    pub src: IpAddr,
+    pub dst: IpAddr,
+    pub dst_port: u16,
+    /// As alerts name it.
+    pub protocol: String,
+    /// IP bytes.
+    pub bytes_out: u64,
+    /// What the rules left open of the score, and whether it was a habit of the host.
+    pub rules: f64,
+    pub habit: bool,
 }
 
 /// The latest labelled vectors of a schema, at most so many.
@@ -103,12 +125,28 @@ pub fn samples(
     most: usize,
 ) -> anyhow::Result<Vec<Sample>> {
     let mut statement = connection.prepare_cached(
-        "SELECT label, vector FROM samples WHERE schema_hash = ?1 ORDER BY id DESC LIMIT ?2",
+        "SELECT samples.id, label, samples.vector, src, dst, dst_port, protocol, bytes_out, rules, habit
+         FROM samples
+         LEFT JOIN alerts ON alerts.key = samples.alert
+         LEFT JOIN alert_evidence AS evidence ON evidence.key = samples.alert
+         WHERE schema_hash = ?1 ORDER BY samples.id DESC LIMIT ?2",
     )?;
     let rows = statement.query_map(params![schema_hash, most as i64], |row| {
-        let bytes: Vec<u8> = row.get(1)?;
+        let bytes: Vec<u8> = row.get(2)?;
         let vector = bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect();
-        Ok(Sample { label: row.get(0)?, vector })
+        let alert = match row.get::<_, Option<[u8; 16]>>(3)? {
+            Some(src) => Some(SampleAlert {
+                src: ip(&src),
+                dst: ip(&row.get(4)?),
+                dst_port: row.get::<_, Option<u16>>(5)?.unwrap_or(0),
+                protocol: row.get(6)?,
+                bytes_out: row.get(7)?,
+                rules: row.get::<_, Option<f64>>(8)?.unwrap_or(1.0),
+                habit: row.get::<_, Option<bool>>(9)?.unwrap_or(false),
+            }),
+            None => None,
+        };
+        Ok(Sample { id: row.get(0)?, label: row.get(1)?, vector, alert })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::App;
+use super::super::auth::record;
 use super::super::caller::Caller;
 use super::super::extract::{Json, Path};
 use super::super::live::{Event, Topic};
 use super::super::problem::Problem;
 use super::{check_note, find, find_key, is_because_of, read_id};
+use crate::audit::{Action, Record};
 use crate::control::{AllowLine, Answer, BlockLine, EffectWanted, Pending, Request};
 use crate::features::{record::record_schema_hash, schema_hash};
 use crate::network::{Network, octets};
@@ -158,6 +160,8 @@ async fn label(
     })
     .await?;
     app.live.emit(Event::change(Topic::Alerts, Some(&id.to_string())));
+    let said = record(&caller.who(), Action::Alert, format!("closed, {}", label.name()));
+    app.note_all(vec![Record { alert: Some(id.to_string()), ..said }]);
     Ok(())
 }
 

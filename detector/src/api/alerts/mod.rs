@@ -15,12 +15,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
+use super::auth::record;
 use super::caller::Caller;
 use super::extract::{Json, Path, Query};
 use super::live::{Event, Topic};
 use super::notify::Delivery;
 use super::problem::Problem;
 use super::{App, Routes};
+use crate::audit::{Action, Record};
 use crate::control::{Answer, BlockLine, Request};
 use crate::store::Connection;
 use crate::store::Store;
@@ -383,11 +385,13 @@ async fn mark(
     let changed = app
         .with_store(move |store| {
             store.write(move |connection| {
-                let mut changed = 0;
+                let mut changed = Vec::new();
                 for id in ids {
                     let key = find_key(connection, id)?;
                     let now_ns = wall::now_ns();
-                    changed += u64::from(alerts::mark(connection, key, marking, &who, now_ns)?);
+                    if alerts::mark(connection, key, marking, now_ns)? {
+                        changed.push(id);
+                    }
                     if let Some(note) = &note {
                         alerts::add_note(connection, key, &who, note, now_ns)?;
                     }
@@ -397,7 +401,12 @@ async fn mark(
         })
         .await?;
     app.live.emit(Event::change(Topic::Alerts, None));
-    Ok(Json(Changed { changed }))
+    let records = changed.iter().map(|id| Record {
+        alert: Some(id.to_string()),
+        ..record(&caller.who(), Action::Alert, marking.name().to_owned())
+    });
+    app.note_all(records.collect());
+    Ok(Json(Changed { changed: changed.len() as u64 }))
 }
 
 /// What a person has to say

@@ -208,7 +208,7 @@ async fn add(
         store.write(add)
     })
     .await?;
-    app.note(caller.who(), Action::Model, format!("added the model {hash}"));
+    app.note(&caller.who(), Action::Model, format!("added the model {hash}"));
     app.live.emit(Event::change(Topic::Models, Some(&hash)));
     Ok((StatusCode::CREATED, Json(find(&app, &hash).await?.line)))
 }
@@ -242,7 +242,7 @@ async fn activate(
         store.write(move |connection| models::activate(connection, kind.schema_name(), &of))
     })
     .await?;
-    app.note(caller.who(), Action::Model, format!("activated the model {hash}"));
+    app.note(&caller.who(), Action::Model, format!("activated the model {hash}"));
     app.live.emit(Event::change(Topic::Models, Some(&hash)));
     let text = text.to_owned();
     Ok(Json(Activated { model: find(&app, &hash).await?.line, text }))

@@ -1,13 +1,18 @@
-//! Labelled files of vectors and records as rows to learn from.
+//! Labelled files of vectors and records, and what people have labelled in a database, as rows to
+//! learn from.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
 
 use super::super::labels::Origin;
 use super::{Dataset, Unit, number};
-use crate::analysis::vectors::{Vector, VectorFile};
+use crate::analysis::vectors::{Subject, Vector, VectorFile};
+use crate::features::Kind;
 use crate::model::RowKey;
+use crate::store::models::{Sample, samples};
+use crate::store::{Store, is_database};
+use crate::verdict::alert::protocol_name;
 
 /// What files call the two kinds of row: they know of no technique.
 const THEFT: &str = "theft";
@@ -20,10 +25,27 @@ impl Dataset {
     /// # Errors
     ///
     /// A file that cannot be read, a row that is not understood or has no label.
-    pub(super) fn add_file(&mut self, path: &Path) -> anyhow::Result<()> {
+    pub(super) fn add_file(&mut self, kind: Kind, path: &Path) -> anyhow::Result<()> {
+        if is_database(path) {
+            return self.add_database(kind, path);
+        }
         let mut file = VectorFile::open(path)?;
         let mut senders = Senders::new();
         while let Some((vector, label)) = file.next_labelled()? {
+            self.add_vector(path, &vector, label, &mut senders)?;
+        }
+        Ok(())
+    }
+
+    /// The vectors of one schema that people have called a theft or benign.
+    fn add_database(&mut self, kind: Kind, path: &Path) -> anyhow::Result<()> {
+        let store = Store::open_existing(path)?;
+        let schema = format!("{:016x}", kind.schema_hash());
+        let labelled = store.read(|connection| samples(connection, &schema, usize::MAX))?;
+        let mut senders = Senders::new();
+        for sample in labelled {
+            let label = sample.label;
+            let vector = vector_of(kind, path, sample);
             self.add_vector(path, &vector, label, &mut senders)?;
         }
         Ok(())
@@ -87,4 +109,34 @@ impl Dataset {
         unit.technique = THEFT.to_owned();
         self.thefts.push((Origin::File, THEFT.to_owned()));
     }
+}
+
+/// A sample as a row of a file. Of a forgotten alert the vector is all there is.
+fn vector_of(kind: Kind, path: &Path, sample: Sample) -> Vector {
+    let nobody = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    let alert = sample.alert;
+    let (src, dst) = alert.as_ref().map_or((nobody, nobody), |alert| (alert.src, alert.dst));
+    // What one host did resembles the rest of it.
+    let capture = format!("{} {src}", path.display());
+    Vector {
+        line: sample.id,
+        subject: Subject {
+            session: (kind == Kind::Session).then_some((capture, sample.id)),
+            time: String::new(),
+            src,
+            dst,
+            dst_port: alert.as_ref().map_or(0, |alert| alert.dst_port),
+            protocol: alert.as_ref().map_or(0, |alert| number_of(&alert.protocol)),
+            bytes_out: alert.as_ref().map(|alert| alert.bytes_out),
+        },
+        rules: alert.as_ref().map_or(1.0, |alert| alert.rules),
+        habit: alert.is_some_and(|alert| alert.habit),
+        label: Some(sample.label),
+        values: sample.vector,
+    }
+}
+
+/// The protocol of this name.
+fn number_of(name: &str) -> u8 {
+    (0..=u8::MAX).find(|number| protocol_name(*number) == name).unwrap_or(0)
 }

@@ -19,6 +19,8 @@ pub enum ExceptionKind {
     Resolver,
     /// The other end of an administrative connection.
     Administrator,
+    /// A server that messages go to.
+    Messages,
     /// `block.never_block`.
     Configured,
     /// Allowed at run time or by the configuration's `allow`; with the entry's id.
@@ -34,6 +36,7 @@ impl ExceptionKind {
             Self::Gateway => "gateway",
             Self::Resolver => "resolver",
             Self::Administrator => "administrator",
+            Self::Messages => "messages",
             Self::Configured => "configured",
             Self::Allowed(_) => "operator",
         }
@@ -46,6 +49,7 @@ impl ExceptionKind {
             Self::Gateway => "a gateway of this host",
             Self::Resolver => "a resolver of this host",
             Self::Administrator => "the other end of an administrative connection to this host",
+            Self::Messages => "a server that this host's messages go to",
             Self::Configured => "in never_block",
             Self::Allowed(_) => "allowed",
         }

@@ -47,7 +47,6 @@ pub fn mark(
     connection: &Connection,
     key: i64,
     marking: Marking,
-    who: &str,
     time_ns: u64,
 ) -> anyhow::Result<bool> {
     let changed = connection
@@ -55,7 +54,6 @@ pub fn mark(
         .execute(params![marking.name(), key])?;
     if changed != 0 {
         super::note_action(connection, key, time_ns, marking.name())?;
-        tracing::debug!("an alert was marked {} by {who}", marking.name());
     }
     Ok(changed != 0)
 }
@@ -73,7 +71,7 @@ pub fn resolve(
     who: &str,
     time_ns: u64,
 ) -> anyhow::Result<()> {
-    mark(connection, key, Marking::Closed, who, time_ns)?;
+    mark(connection, key, Marking::Closed, time_ns)?;
     connection
         .execute("UPDATE alerts SET resolution = ? WHERE key = ?", params![label.name(), key])?;
     connection.execute(

@@ -52,9 +52,7 @@ fn an_alert_that_grew_keeps_its_place_and_what_was_said_of_it() {
     let store = Store::open(&folder.database()).unwrap();
     let first = numbered(5);
     let (key, _) = put(&store, &first, Origin::Live);
-    store
-        .write(move |connection| mark(connection, key, Marking::Acknowledged, "root", 9_000_000))
-        .unwrap();
+    store.write(move |connection| mark(connection, key, Marking::Acknowledged, 9_000_000)).unwrap();
     let grown = Alert { revision: 2, time_ns: 7_000_000, bytes_out: 99, ..first };
     assert_eq!(put(&store, &grown, Origin::Live), (key, false));
     let id = PublicId { id: 5, analysis: 0 };

@@ -21,6 +21,7 @@ const KINDS: Record<string, string> = {
   gateway: "on the way out",
   resolver: "names are asked for there",
   administrator: "somebody administers this machine from there",
+  messages: "messages about alerts go there",
   configured: "in the configuration",
   operator: "entered by a person",
 };

@@ -1,16 +1,17 @@
 // Who changed what, and why.
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { query, type Page } from "../../api/request";
 import { useResource } from "../../api/resource";
 import type { AuditLine } from "../../api/response";
+import { place, queried } from "../../navigation";
 import { Pivots } from "../../parts/address";
+import { FilterFields, type FilterField } from "../../parts/filterfields";
 import { Empty, Loaded, Panel } from "../../parts/panels";
-import { Table, type Column } from "../../parts/tables";
+import { Pager, Table, type Column } from "../../parts/tables";
 import { Time } from "../../parts/time";
 import { bytes, duration, plural } from "../../words/amounts";
 
-const STEP = 20;
-const MOST = 500;
+const LIMIT = 20;
 
 const COLUMNS: Column<AuditLine>[] = [
   { title: "When", cell: (line) => <Time at={line.time} /> },
@@ -48,18 +49,25 @@ function more({ detail, ttl_secs, packets, bytes: size }: AuditLine): string {
   return parts.filter(Boolean).join("; ");
 }
 
+const FIELDS: readonly FilterField[] = [{ name: "q", label: "In the record", example: "10.0.0.7" }];
+
 export function Audit(): JSX.Element {
-  const [limit, setLimit] = useState(STEP);
-  const list = useResource<{ items: AuditLine[] }>(`/api/audit?limit=${limit}`, {
-    on: ["blocks", "allow", "mode"],
+  const q = queried("q");
+  const cursor = place.value.query.get("cursor");
+  const list = useResource<Page<AuditLine>>(`/api/audit${query({ q, cursor, limit: LIMIT })}`, {
+    on: ["alerts", "blocks", "allow", "mode"],
   });
   return (
     <Panel title="Who changed what">
+      <FilterFields fields={FIELDS} problem={list.problem} />
       <Loaded from={list} rows={5}>
-        {({ items }) =>
+        {({ items, next }) =>
           items.length === 0 ? (
-            <Empty title="Nothing has been changed yet">
-              <p>Every block, release, exception and change of mode is written down here.</p>
+            <Empty title={q === "" ? "Nothing has been changed yet" : "No record has that in it"}>
+              <p>
+                Every block, release, exception, change of mode and judgement of an alert is written
+                down here.
+              </p>
             </Empty>
           ) : (
             <>
@@ -69,17 +77,7 @@ export function Audit(): JSX.Element {
                 rows={items}
                 rowKey={(line) => items.indexOf(line)}
               />
-              {items.length >= limit && limit < MOST && (
-                <div class="pager">
-                  <button
-                    type="button"
-                    class="button"
-                    onClick={() => setLimit(Math.min(MOST, limit * 5))}
-                  >
-                    Show more
-                  </button>
-                </div>
-              )}
+              <Pager next={next} shown={items.length} limit={LIMIT} />
             </>
           )
         }
