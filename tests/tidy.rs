@@ -79,10 +79,10 @@ const MAY_NAME: [(&str, &[&str]); 22] = [
 ];
 
 /// Modules of which the names above and those that know all are made.
-const MODULES: [&str; 28] = [
+const MODULES: [&str; 29] = [
     "agent", "analysis", "api", "audit", "cli", "commands", "config", "control", "doctor",
     "engine", "features", "flow", "ingest", "instance", "model", "network", "notify", "response",
-    "shipped", "sink", "source", "state", "status", "store", "units", "verdict", "wall",
+    "shipped", "sink", "source", "state", "status", "store", "units", "verdict", "verify", "wall",
     "detector",
 ];
 

@@ -29,4 +29,5 @@ pub mod status;
 pub mod store;
 pub mod units;
 pub mod verdict;
+pub mod verify;
 pub mod wall;

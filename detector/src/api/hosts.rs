@@ -21,7 +21,8 @@ use super::{App, Routes};
 use crate::control::{Answer, BaselineLine, Request};
 use crate::network::{Network, ip, octets};
 use crate::store::alerts::{self, AlertRow, Filter};
-use crate::store::traffic::{self, HostPoint, HostRow, Talk};
+use crate::store::traffic::hosts::{self, HostPoint, HostRow};
+use crate::store::traffic::{self, Talk};
 
 pub(super) fn routes() -> Routes {
     Routes::default().read(routes!(list)).read(routes!(show))
@@ -134,7 +135,7 @@ async fn list(
 ) -> Result<Json<HostList>, Problem> {
     let limit = values::limit(limit.as_deref())?;
     let rows = app
-        .with_store(move |store| store.read(|connection| traffic::hosts(connection, None, limit)))
+        .with_store(move |store| store.read(|connection| hosts::hosts(connection, None, limit)))
         .await?;
     let baselines = baselines(&app, &caller).await;
     let items = rows.into_iter().map(|row| Host::of(row, &baselines)).collect();
@@ -186,8 +187,8 @@ async fn show(
             store.read(|connection| {
                 let filter = Filter { address: Some(Network::of(&host)), ..Filter::default() };
                 Ok((
-                    traffic::hosts(connection, Some(host), 1)?.pop(),
-                    traffic::host_points(connection, host, period, step_secs)?,
+                    hosts::host(connection, host)?,
+                    hosts::host_points(connection, host, period, step_secs)?,
                     traffic::talks(connection, period, Some(host), SHOWN)?,
                     alerts::search(connection, &filter, None, SHOWN)?.rows,
                 ))

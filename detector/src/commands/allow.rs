@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::control::{show, waiting};
-use super::listing::{Column, Listing, counted, short_time};
+use super::listing::{Column, Listing, short_time};
 use crate::cli::control::{Allow, AllowCommand};
 use crate::config::Config;
 use crate::control::{AllowLine, Answer, Request};
@@ -99,7 +99,7 @@ pub(super) fn changed(output: &mut impl Write, answer: &Answer) -> io::Result<()
                 entry.id,
                 covers(entry),
                 entry.effect.name(),
-                counted(*released, "block")
+                units::counted(*released, "block")
             )?;
             pending
         }
@@ -108,8 +108,8 @@ pub(super) fn changed(output: &mut impl Write, answer: &Answer) -> io::Result<()
                 output,
                 "no longer allowed: {}, after {} and {}",
                 covers(entry),
-                counted(entry.hits, "hit"),
-                counted(entry.sessions, "session")
+                units::counted(entry.hits, "hit"),
+                units::counted(entry.sessions, "session")
             )?;
             pending
         }

@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Write};
 
 use anyhow::{Context as _, bail};
 
-use super::listing::{Column, Listing, counted, json, short_time};
+use super::listing::{Column, Listing, json, short_time};
 use crate::audit::{History, Record, read};
 use crate::cli::LiveFormat;
 use crate::cli::control::Audit;
@@ -22,7 +22,7 @@ pub fn run(args: &Audit, config: &Config) -> anyhow::Result<()> {
     let since = args.since.as_deref().map(|text| since(text, now_ns())).transpose()?;
     let History { records, damaged } = read(&config.state_dir, since.as_deref(), args.limit)?;
     if damaged != 0 {
-        tracing::warn!("{} of the log skipped: damaged", counted(damaged, "line"));
+        tracing::warn!("{} of the log skipped: damaged", units::counted(damaged, "line"));
     }
     let mut output = BufWriter::new(io::stdout().lock());
     match args.listed.format {

@@ -1,20 +1,20 @@
 //! `detector blocks`: what the kernel blocks, what it has stopped, and whether it holds.
 
 pub(super) mod rpz;
-mod verify;
 
 use std::io::{self, BufWriter, Write};
 
 use anyhow::{Context as _, bail};
 
 use super::control::{ask, present, show, waiting};
-use super::listing::{Column, Listing, ago, counted, json, left};
+use super::listing::{Column, Listing, ago, json, left};
 use crate::cli::control::{Blocks, BlocksAdd, BlocksCommand, BlocksVerify, ExportFormat, Reach};
 use crate::config::Config;
 use crate::control::{Answer, BlockLine, EffectWanted, Pending, Request, VerifyLine};
 use crate::network::Network;
 use crate::response::Target;
 use crate::units;
+use crate::verify::verify;
 use crate::wall::now_ns;
 
 /// # Errors
@@ -82,7 +82,7 @@ fn run_verify(reach: &Reach, config: &Config, args: &BlocksVerify) -> anyhow::Re
         [] => (None, None),
         words => named(words)?,
     };
-    let blocks = verify::run(reach, config, &Request::BlocksVerify { target, number })?;
+    let blocks = verify(target, number, &mut |request| ask(reach, config, &request))?;
     present(&Answer::Verified { blocks }, args.listed)
 }
 
@@ -96,7 +96,7 @@ fn run_export(reach: &Reach, config: &Config, format: ExportFormat) -> anyhow::R
         ExportFormat::Json => json(&mut output, &domains),
         ExportFormat::Rpz => rpz::write(&mut output, &domains, now_ns()).map(|refused| {
             if refused != 0 {
-                tracing::warn!("{} left out: no valid DNS name", counted(refused, "domain"));
+                tracing::warn!("{} left out: no valid DNS name", units::counted(refused, "domain"));
             }
         }),
     }
@@ -202,7 +202,7 @@ pub(super) fn removed(
             "block {} ended: {}, after {} and {}",
             block.number,
             block.target,
-            counted(block.packets, "packet"),
+            units::counted(block.packets, "packet"),
             units::bytes(block.bytes)
         )?;
     }

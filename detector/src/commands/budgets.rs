@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::control::show;
-use super::listing::{Column, Listing, counted};
+use super::listing::{Column, Listing};
 use crate::cli::control::{Budgets, BudgetsCommand};
 use crate::config::Config;
 use crate::control::{BudgetLine, Request};
@@ -57,7 +57,7 @@ pub(super) fn list(output: &mut impl Write, budgets: &[BudgetLine], more: u64) -
     }
     listing.write(output)?;
     if more != 0 {
-        writeln!(output, "and {} more", counted(more, "budget"))?;
+        writeln!(output, "and {} more", units::counted(more, "budget"))?;
     }
     Ok(())
 }

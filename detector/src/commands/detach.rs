@@ -5,12 +5,12 @@ use std::io::{self, Write};
 use anyhow::Context as _;
 
 use super::audited::{record, write_down};
-use super::listing::counted;
 use crate::audit::Action;
 use crate::cli::LiveFormat;
 use crate::cli::control::Detach;
 use crate::config::Config;
 use crate::source::kernel::{Detached, detach_all};
+use crate::units;
 
 /// # Errors
 ///
@@ -32,8 +32,8 @@ fn sentence(detached: &Detached) -> String {
     if *detached == Detached::default() {
         return "nothing was attached".to_owned();
     }
-    let programs = counted(links + filters, "program");
-    format!("removed {programs} and {}", counted(blocks, "block"))
+    let programs = units::counted(links + filters, "program");
+    format!("removed {programs} and {}", units::counted(blocks, "block"))
 }
 
 fn json(detached: &Detached) -> String {

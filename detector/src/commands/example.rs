@@ -11,7 +11,7 @@ pub(super) fn text(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String
     String::from_utf8(bytes).unwrap()
 }
 
-pub(super) fn block() -> BlockLine {
+pub(crate) fn block() -> BlockLine {
     let placed_ns = 1_800_000_000_000_000_000;
     BlockLine {
         number: 4,

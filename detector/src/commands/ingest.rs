@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::contacts::open;
-use super::listing::{self, counted};
+use super::listing;
 use crate::cli::LiveFormat;
 use crate::cli::notify::{Ingest, LogFormat};
 use crate::config::Config;
@@ -16,6 +16,7 @@ use crate::features::Kind;
 use crate::ingest::{Format, Keeper, Report, ingest};
 use crate::shipped;
 use crate::sink::clean;
+use crate::units;
 
 /// # Errors
 ///
@@ -73,8 +74,8 @@ fn write(output: &mut impl Write, path: &Path, report: &Report) -> io::Result<()
         output,
         "{}: {} taken in, {rejected} rejected, {skipped} skipped; {}",
         path.display(),
-        counted(*accepted, "record"),
-        counted(*alerts, "alert")
+        units::counted(*accepted, "record"),
+        units::counted(*alerts, "alert")
     )?;
     for error in errors {
         writeln!(output, "  line {}: {}", error.line, clean(&error.detail))?;

@@ -95,11 +95,6 @@ pub(super) fn short_time(time: &str) -> String {
     time.chars().take(19).map(|letter| if letter == 'T' { ' ' } else { letter }).collect()
 }
 
-/// `1 block`, `2 blocks`.
-pub(super) fn counted(count: u64, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

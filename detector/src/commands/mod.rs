@@ -17,7 +17,7 @@ pub mod detach;
 pub mod doctor;
 pub mod evaluate;
 #[cfg(test)]
-mod example;
+pub(crate) mod example;
 pub mod explain;
 pub mod flows;
 pub mod ingest;

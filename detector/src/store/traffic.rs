@@ -2,6 +2,8 @@
 //!
 //! What is written is added to what stands there, so that a minute may be written in pieces.
 
+pub mod hosts;
+
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 use serde::Serialize;
@@ -475,85 +477,6 @@ impl Cursor {
     }
 }
 
-/// A host and what it carried in all.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HostRow {
-    pub address: [u8; 16],
-    pub home: bool,
-    pub first_seen: String,
-    pub last_seen: String,
-    pub bytes_out: u64,
-    pub bytes_in: u64,
-    pub alerts_open: u64,
-}
-
-/// Hosts at home, those that sent the most first; or the one that is named.
-///
-/// # Errors
-///
-/// A database that cannot be read.
-pub fn hosts(
-    connection: &Connection,
-    one: Option<[u8; 16]>,
-    limit: usize,
-) -> anyhow::Result<Vec<HostRow>> {
-    let sql = format!(
-        "SELECT address, home, first_seen, last_seen, bytes_out, bytes_in,
-                (SELECT count(*) FROM (SELECT 1 FROM alerts a WHERE a.src = hosts.address
-                    AND +a.status = 'open' LIMIT 1000))
-         FROM hosts {} ORDER BY bytes_out DESC LIMIT {limit}",
-        if one.is_some() { "WHERE address = ?" } else { "" }
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let values = one.map(|address| Value::Blob(address.to_vec()));
-    let rows = statement.query_map(params_from_iter(values), |row| {
-        Ok(HostRow {
-            address: row.get(0)?,
-            home: row.get(1)?,
-            first_seen: time(row.get(2)?),
-            last_seen: time(row.get(3)?),
-            bytes_out: row.get(4)?,
-            bytes_in: row.get(5)?,
-            alerts_open: row.get(6)?,
-        })
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-/// What a host sent and received in one step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct HostPoint {
-    pub time: String,
-    pub bytes_out: u64,
-    pub bytes_in: u64,
-}
-
-/// A host's traffic in steps.
-///
-/// # Errors
-///
-/// A database that cannot be read.
-pub fn host_points(
-    connection: &Connection,
-    host: [u8; 16],
-    period: Period,
-    step_secs: u64,
-) -> anyhow::Result<Vec<HostPoint>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT step, sum(sent), sum(received) FROM (
-            SELECT start / ?4 * ?4 AS step, bytes_out AS sent, bytes_in AS received FROM sessions
-            WHERE src = ?1 AND start >= ?2 AND start < ?3
-            UNION ALL
-            SELECT start / ?4 * ?4, bytes_in, bytes_out FROM sessions
-            WHERE dst = ?1 AND start >= ?2 AND start < ?3)
-         GROUP BY step ORDER BY step",
-    )?;
-    let points = statement.query_map(params![host, period.from, period.to, step_secs], |row| {
-        Ok(HostPoint { time: time(row.get(0)?), bytes_out: row.get(1)?, bytes_in: row.get(2)? })
-    })?;
-    Ok(points.collect::<rusqlite::Result<_>>()?)
-}
-
 /// When the last minute was written; none where there is none.
 ///
 /// # Errors
@@ -655,11 +578,21 @@ mod tests {
         let host = Some(octets([192, 0, 2, 1].into()));
         let talks = store.read(|connection| talks(connection, ALL, host, 10)).unwrap();
         assert_eq!((talks.len(), talks[0].bytes_out), (1, 100));
-        let hosts = store.read(|connection| hosts(connection, None, 10)).unwrap();
-        assert_eq!((hosts.len(), hosts[0].bytes_out, hosts[0].bytes_in), (1, 600, 30));
+        let home = store.read(|connection| hosts::hosts(connection, None, 10)).unwrap();
+        assert_eq!((home.len(), home[0].bytes_out, home[0].bytes_in), (1, 600, 30));
         let points =
-            store.read(|connection| host_points(connection, octets(HOST.into()), ALL, 60)).unwrap();
-        assert_eq!(points.iter().map(|point| point.bytes_out).collect::<Vec<_>>(), [100, 500]);
+            |connection: &Connection| hosts::host_points(connection, octets(HOST.into()), ALL, 60);
+        let sent: Vec<u64> =
+            store.read(points).unwrap().iter().map(|point| point.bytes_out).collect();
+        assert_eq!(sent, [100, 500]);
+        // What one outside received is what was sent to it.
+        let outside = |last| {
+            let host = octets([192, 0, 2, last].into());
+            let row = store.read(|connection| hosts::host(connection, host)).unwrap()?;
+            Some((row.home, row.bytes_out, row.bytes_in, row.first_seen))
+        };
+        assert_eq!(outside(1), Some((false, 20, 100, time(60))));
+        assert_eq!(outside(9), None);
     }
 
     #[test]

@@ -1,20 +1,22 @@
 //! Everything that is known of one alert.
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::row::{AlertRow, COLUMNS, PublicId, severity_name};
+use super::search::{Filter, search};
+use super::span::key_of;
 use crate::features::Kind;
-use crate::network::Network;
+use crate::network::{Network, octets};
 use crate::store::traffic::{self, Period, SessionFilter, SessionRow};
 use crate::units::rfc3339;
 use crate::verdict::{HeadBytes, Reason};
 
 /// Alerts that are shown beside one.
-const RELATED: u32 = 10;
+const RELATED: usize = 10;
 /// How near in time they must be: a day.
-const RELATED_NS: i64 = 86_400_000_000_000;
+const RELATED_NS: u64 = 86_400_000_000_000;
 
 /// One part of what speaks for an alert.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -124,18 +126,6 @@ pub struct Evidence {
     pub heads: Vec<HeadLine>,
 }
 
-/// The key of an alert.
-///
-/// # Errors
-///
-/// A database that cannot be read.
-pub fn key_of(connection: &Connection, id: PublicId) -> anyhow::Result<Option<i64>> {
-    Ok(connection
-        .prepare_cached("SELECT key FROM alerts WHERE id = ? AND analysis = ?")?
-        .query_row(params![id.id as i64, id.analysis], |row| row.get(0))
-        .optional()?)
-}
-
 /// An alert whole; none where there is no such alert.
 ///
 /// # Errors
@@ -144,7 +134,7 @@ pub fn key_of(connection: &Connection, id: PublicId) -> anyhow::Result<Option<i6
 pub fn detail(connection: &Connection, id: PublicId) -> anyhow::Result<Option<Detail>> {
     let sql = format!(
         "SELECT {COLUMNS}, a.raw_score, a.time_ns - a.first_seen_ns, a.community_id, a.ja4
-         FROM alerts a WHERE a.id = ? AND a.analysis = ?"
+         FROM alerts a WHERE a.key = ?"
     );
     let read = |row: &rusqlite::Row<'_>| {
         Ok((
@@ -155,11 +145,11 @@ pub fn detail(connection: &Connection, id: PublicId) -> anyhow::Result<Option<De
             row.get::<_, Option<String>>(34)?,
         ))
     };
-    let found = connection.query_row(&sql, params![id.id as i64, id.analysis], read).optional()?;
+    let Some(key) = key_of(connection, id)? else { return Ok(None) };
+    let found = connection.query_row(&sql, [key], read).optional()?;
     let Some((alert, raw_score, seconds_to_detect, community_id, ja4)) = found else {
         return Ok(None);
     };
-    let key = alert.key;
     let Some(evidence) = evidence(connection, key)? else { return Ok(None) };
     Ok(Some(Detail {
         raw_score,
@@ -280,22 +270,25 @@ fn notes(connection: &Connection, key: i64) -> anyhow::Result<Vec<Note>> {
 
 /// Others of the same sender or receiver, about the same time.
 fn related(connection: &Connection, alert: &AlertRow) -> anyhow::Result<Vec<AlertRow>> {
-    let near = |column: &str| {
-        format!(
-            "SELECT key FROM (SELECT b.key FROM alerts b JOIN alerts own ON own.key = ?1
-             WHERE b.{column} = own.{column} AND b.key <> ?1
-               AND b.key BETWEEN ?1 - {RELATED_NS} AND ?1 + {RELATED_NS}
-             ORDER BY b.key DESC LIMIT {RELATED})"
-        )
+    let near = Filter {
+        from_ns: Some(alert.key.cast_unsigned().saturating_sub(RELATED_NS)),
+        to_ns: Some(alert.key.cast_unsigned() + RELATED_NS),
+        ..Filter::default()
     };
-    let sql = format!(
-        "SELECT {COLUMNS} FROM alerts a WHERE a.key IN ({} UNION {}) ORDER BY a.key DESC LIMIT {RELATED}",
-        near("src"),
-        near("dst")
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map([alert.key], AlertRow::read)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let end = |text: &str| text.parse().map(|address| Network::of(&octets(address))).ok();
+    let ends = [
+        Filter { src: end(&alert.src), ..near.clone() },
+        Filter { dst: end(&alert.dst), ..near.clone() },
+    ];
+    let mut rows = Vec::new();
+    for filter in ends {
+        rows.append(&mut search(connection, &filter, None, RELATED + 1)?.rows);
+    }
+    rows.sort_by_key(|row| std::cmp::Reverse(row.key));
+    rows.dedup_by_key(|row| row.key);
+    rows.retain(|row| row.key != alert.key);
+    rows.truncate(RELATED);
+    Ok(rows)
 }
 
 /// The vector with its columns' names, those of the schema that fits its length.

@@ -1,12 +1,14 @@
 //! Taking alerts in: new ones, and those that grew.
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 
 use crate::network::ip;
 use crate::verdict::alert::protocol_name;
 use crate::verdict::{Alert, Severity};
 
 use super::detail::{HeadLine, ReasonLine};
+use super::row::PublicId;
+use super::span;
 use crate::store::rules::{self, StoredAlert};
 
 /// Where an alert comes from.
@@ -64,12 +66,11 @@ pub struct NewAlert<'a> {
 /// A database that cannot be written to.
 pub fn insert(connection: &Connection, new: &NewAlert<'_>) -> anyhow::Result<(i64, bool)> {
     let NewAlert { alert, origin, .. } = *new;
-    let known = connection
-        .prepare_cached("SELECT key, severity FROM alerts WHERE id = ? AND analysis = ?")?
-        .query_row(params![alert.id.0 as i64, origin.analysis()], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, u8>(1)?))
-        })
-        .optional()?;
+    let id = PublicId { id: alert.id.0, analysis: origin.analysis() };
+    let known = match span::key_near(connection, id, alert.first_seen_ns)? {
+        Some(key) => Some((key, severity_of(connection, key)?)),
+        None => None,
+    };
     let severity = known.map_or(0, |(_, severity)| severity).max(alert.severity.rank());
     let (key, what) = match known {
         Some((key, severity)) => {
@@ -88,6 +89,11 @@ pub fn insert(connection: &Connection, new: &NewAlert<'_>) -> anyhow::Result<(i6
     let (technique, src, dst) = (alert.technique.name(), alert.src, alert.dst);
     rules::enqueue(connection, &StoredAlert { key, severity, technique, src, dst })?;
     Ok((key, known.is_none()))
+}
+
+fn severity_of(connection: &Connection, key: i64) -> anyhow::Result<u8> {
+    let mut statement = connection.prepare_cached("SELECT severity FROM alerts WHERE key = ?")?;
+    Ok(statement.query_row([key], |row| row.get(0))?)
 }
 
 /// Notes in an alert's timeline what was done about it later: `released`, for example.

@@ -5,15 +5,15 @@ mod detail;
 mod insert;
 mod row;
 mod search;
+mod span;
 
 pub use change::{Labelled, Marking, add_note, mark, resolve};
-pub use detail::{
-    Detail, Evidence, HeadLine, Note, Point, ReasonLine, detail, evidence, flows_of, key_of,
-};
+pub use detail::{Detail, Evidence, HeadLine, Note, Point, ReasonLine, detail, evidence, flows_of};
 pub use insert::{NewAlert, Origin, insert, note_action};
 pub(super) use row::COLUMNS;
 pub use row::{AlertRow, PublicId, find};
 pub use search::{Filter, Found, search};
+pub use span::key_of;
 
 #[cfg(test)]
 mod tests;

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::span::key_of;
 use crate::network::ip;
 use crate::units::rfc3339;
 use crate::verdict::{Severity, Technique};
@@ -158,10 +159,10 @@ impl AlertRow {
 ///
 /// A database that cannot be read.
 pub fn find(connection: &Connection, id: PublicId) -> anyhow::Result<Option<AlertRow>> {
-    let sql = format!("SELECT {COLUMNS} FROM alerts a WHERE a.id = ? AND a.analysis = ?");
+    let Some(key) = key_of(connection, id)? else { return Ok(None) };
+    let sql = format!("SELECT {COLUMNS} FROM alerts a WHERE a.key = ?");
     let mut statement = connection.prepare_cached(&sql)?;
-    let found = statement.query_row(params![id.id as i64, id.analysis], AlertRow::read);
-    Ok(found.optional()?)
+    Ok(statement.query_row([key], AlertRow::read).optional()?)
 }
 
 /// The name of a severity's rank.

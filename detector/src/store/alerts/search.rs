@@ -2,19 +2,22 @@
 //!
 //! The order is that of the key, which every index ends in, so a page of a field that many share is
 //! the end of its index. Where a field has few, those few are looked at, whatever else is asked for.
-//! What is searched for is always a literal.
+//! Fields with about as many values as there are alerts are found span by span (migrations/2.sql). What
+//! is searched for is always a literal.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::row::{AlertRow, COLUMNS};
+use super::span;
 use crate::network::Network;
 
 /// So many or fewer are few.
 const FEW: usize = 2_000;
 /// Counting ends here: that there are more is enough to know.
 const COUNTED: usize = 10_000;
-const COUNTED_TOGETHER: usize = 1_000;
+/// Where each must be looked at.
+const COUNTED_TOGETHER: usize = 500;
 
 /// What is searched for; what is none or empty says nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -69,25 +72,94 @@ impl Clause {
     }
 }
 
-/// One thing that is asked for.
+/// An alternative that one index finds.
+#[derive(Clone, Debug)]
+struct Branch {
+    clause: Clause,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Its index is in the order of keys.
+    Ordered,
+    /// Its index begins with the span.
+    Spanned,
+    /// The index of words, which is in the order of keys.
+    Words,
+}
+
+/// Columns whose indices begin with the span.
+const SPANNED: [&str; 3] = ["src", "dst", "src_port"];
+
+impl Branch {
+    fn column(column: &str, comparison: &str, values: Vec<Value>) -> Self {
+        let clause = Clause::new(format!("a.{column} {comparison}"), values);
+        let kind = if SPANNED.contains(&column) { Kind::Spanned } else { Kind::Ordered };
+        Self { clause, kind }
+    }
+
+    /// The newest keys, `most` at most.
+    fn keys(&self, connection: &Connection, most: usize) -> anyhow::Result<Vec<i64>> {
+        let Clause { sql, values } = &self.clause;
+        let mut keys = Vec::new();
+        if self.kind != Kind::Spanned {
+            let sql = match self.kind {
+                Kind::Words => "SELECT rowid FROM alert_words WHERE alert_words MATCH ?".to_owned(),
+                _ => format!("SELECT a.key FROM alerts a WHERE {sql} ORDER BY a.key DESC"),
+            };
+            let mut statement = connection.prepare_cached(&format!("{sql} LIMIT {most}"))?;
+            let mut rows = statement.query(params_from_iter(values))?;
+            while let Some(row) = rows.next()? {
+                keys.push(row.get(0)?);
+            }
+            return Ok(keys);
+        }
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT a.key FROM alerts a WHERE {sql} AND {} = ? LIMIT ?",
+            span::of("a.key")
+        ))?;
+        for span in span::all(connection)? {
+            let left = (most - keys.len()) as i64;
+            let values = values.iter().cloned().chain([span.into(), left.into()]);
+            let mut rows = statement.query(params_from_iter(values))?;
+            while let Some(row) = rows.next()? {
+                keys.push(row.get(0)?);
+            }
+            if keys.len() == most {
+                break;
+            }
+        }
+        Ok(keys)
+    }
+
+    /// How many there are, up to `most`.
+    fn count(&self, connection: &Connection, most: usize) -> anyhow::Result<usize> {
+        let Clause { sql, values } = &self.clause;
+        match self.kind {
+            Kind::Ordered => {
+                count(connection, &format!("SELECT 1 FROM alerts a WHERE {sql}"), values, most)
+            }
+            Kind::Spanned | Kind::Words => Ok(self.keys(connection, most)?.len()),
+        }
+    }
+}
+
+/// One thing that is asked for: any of its alternatives.
 #[derive(Debug)]
 struct Condition {
-    /// Its alternatives, each of one index.
-    branches: Vec<Clause>,
-    /// Within each alternative the index is in the order of keys.
-    ordered: bool,
-    words: bool,
+    branches: Vec<Branch>,
 }
 
 impl Condition {
     fn any_of(column: &str, values: impl IntoIterator<Item = Value>) -> Self {
-        let branch = |value| Clause::new(format!("a.{column} = ?"), vec![value]);
-        Self { branches: values.into_iter().map(branch).collect(), ordered: true, words: false }
+        let branch = |value| Branch::column(column, "= ?", vec![value]);
+        Self { branches: values.into_iter().map(branch).collect() }
     }
 
     fn either(columns: &[&str], value: &Value) -> Self {
-        let branch = |column: &&str| Clause::new(format!("a.{column} = ?"), vec![value.clone()]);
-        Self { branches: columns.iter().map(branch).collect(), ordered: true, words: false }
+        let branch = |column: &&str| Branch::column(column, "= ?", vec![value.clone()]);
+        Self { branches: columns.iter().map(branch).collect() }
     }
 
     fn address(columns: &[&str], network: &Network) -> Self {
@@ -96,46 +168,44 @@ impl Condition {
             return Self::either(columns, &Value::Blob(first.to_vec()));
         }
         let bounds = vec![Value::Blob(first.to_vec()), Value::Blob(last.to_vec())];
-        let branch =
-            |column: &&str| Clause::new(format!("a.{column} BETWEEN ? AND ?"), bounds.clone());
-        Self { branches: columns.iter().map(branch).collect(), ordered: false, words: false }
+        let branch = |column: &&str| Branch::column(column, "BETWEEN ? AND ?", bounds.clone());
+        Self { branches: columns.iter().map(branch).collect() }
     }
 
     fn words(expression: String) -> Self {
         let sql =
             "EXISTS (SELECT 1 FROM alert_words w WHERE w.alert_words MATCH ? AND w.rowid = a.key)";
-        let branch = Clause::new(sql, vec![Value::Text(expression)]);
-        Self { branches: vec![branch], ordered: false, words: true }
+        let clause = Clause::new(sql, vec![Value::Text(expression)]);
+        Self { branches: vec![Branch { clause, kind: Kind::Words }] }
+    }
+
+    fn is(&self, kind: Kind) -> bool {
+        self.branches.iter().all(|branch| branch.kind == kind)
     }
 
     /// All alternatives as one condition on a row.
     fn filter(&self) -> Clause {
-        let sql: Vec<&str> = self.branches.iter().map(|branch| branch.sql.as_str()).collect();
-        let values = self.branches.iter().flat_map(|branch| branch.values.clone()).collect();
-        Clause::new(format!("({})", sql.join(" OR ")), values)
+        let sql: Vec<&str> = self.branches.iter().map(|each| each.clause.sql.as_str()).collect();
+        Clause::new(format!("({})", sql.join(" OR ")), self.values())
     }
 
-    /// Keys of one alternative.
-    fn keys(&self, branch: &Clause) -> Clause {
-        if self.words {
-            let sql = "SELECT rowid AS key FROM alert_words WHERE alert_words MATCH ?";
-            return Clause::new(sql, branch.values.clone());
-        }
-        let sql = format!("SELECT a.key AS key FROM alerts a WHERE {}", branch.sql);
-        Clause::new(sql, branch.values.clone())
+    fn values(&self) -> Vec<Value> {
+        self.branches.iter().flat_map(|branch| branch.clause.values.clone()).collect()
     }
 
-    /// How many rows meet it, up to `most` and one for each alternative.
-    fn count(&self, connection: &Connection, most: usize) -> anyhow::Result<usize> {
-        let mut sum = 0;
+    /// The keys of all that meet it, where they are few.
+    fn few(&self, connection: &Connection) -> anyhow::Result<Option<Vec<i64>>> {
+        let mut keys = Vec::new();
         for branch in &self.branches {
-            let Clause { sql, values } = self.keys(branch);
-            sum += count(connection, &sql, &values, most + 1)?;
-            if sum > most {
-                break;
+            keys.append(&mut branch.keys(connection, FEW + 1)?);
+            if keys.len() > FEW {
+                return Ok(None);
             }
         }
-        Ok(sum)
+        // Both ends may be the same.
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(Some(keys))
     }
 }
 
@@ -190,14 +260,21 @@ fn total(
     times: &[Clause],
 ) -> anyhow::Result<(usize, bool)> {
     let alone = conditions.len() <= 1 && times.is_empty();
-    let most = if alone { COUNTED } else { COUNTED_TOGETHER };
-    let counted = match conditions {
-        [condition] if alone && condition.branches.len() == 1 => {
-            condition.count(connection, most)?
+    let (most, counted) = match (conditions, plan) {
+        ([_], Plan::Few(_, keys)) if alone => (FEW, keys.len()),
+        ([Condition { branches }], _) if alone && branches.len() == 1 => {
+            (COUNTED, branches[0].count(connection, COUNTED + 1)?)
         }
+        ([], _) if alone => (COUNTED, count(connection, "SELECT 1 FROM alerts", &[], COUNTED + 1)?),
         _ => {
-            let Clause { sql, values } = plan.keys(conditions, times, most + 1);
-            count(connection, &format!("SELECT 1 FROM ({sql})"), &values, most + 1)?
+            let Clause { sql, values } = plan.keys(conditions, times, COUNTED_TOGETHER + 1);
+            let counted = count(
+                connection,
+                &format!("SELECT 1 FROM ({sql})"),
+                &values,
+                COUNTED_TOGETHER + 1,
+            )?;
+            (COUNTED_TOGETHER, counted)
         }
     };
     Ok((counted.min(most), counted <= most))
@@ -206,8 +283,8 @@ fn total(
 /// Where to begin.
 #[derive(Debug)]
 enum Plan {
-    /// With the few that meet this condition.
-    Few(usize),
+    /// With the few that meet this condition, whose keys are known.
+    Few(usize, Vec<i64>),
     /// With the words' own index, which is in the order of keys.
     Words(usize),
     /// With the indices of this condition's alternatives, from their ends.
@@ -218,78 +295,73 @@ enum Plan {
 
 impl Plan {
     fn choose(connection: &Connection, conditions: &[Condition]) -> anyhow::Result<Self> {
-        let mut fewest: Option<(usize, usize)> = None;
+        let mut fewest: Option<(Vec<i64>, usize)> = None;
         for (index, condition) in conditions.iter().enumerate() {
-            let count = condition.count(connection, FEW)?;
-            if count <= FEW && fewest.is_none_or(|(least, _)| count < least) {
-                fewest = Some((count, index));
+            if let Some(keys) = condition.few(connection)?
+                && fewest.as_ref().is_none_or(|(least, _)| keys.len() < least.len())
+            {
+                fewest = Some((keys, index));
             }
         }
-        if let Some((_, index)) = fewest {
-            return Ok(Self::Few(index));
+        if let Some((keys, index)) = fewest {
+            return Ok(Self::Few(index, keys));
         }
-        let find = |wanted: fn(&Condition) -> bool| conditions.iter().position(wanted);
-        Ok(find(|condition| condition.words)
+        let find = |kind| conditions.iter().position(|condition| condition.is(kind));
+        Ok(find(Kind::Words)
             .map(Self::Words)
-            .or_else(|| find(|condition| condition.ordered).map(Self::Ordered))
+            .or_else(|| find(Kind::Ordered).map(Self::Ordered))
             .unwrap_or(Self::Newest))
     }
 
     /// Keys of the newest `limit` that meet all, within `bounds`.
     fn keys(&self, conditions: &[Condition], bounds: &[Clause], limit: usize) -> Clause {
         let first = match self {
-            Self::Few(index) | Self::Words(index) | Self::Ordered(index) => Some(*index),
+            Self::Few(index, _) | Self::Words(index) | Self::Ordered(index) => Some(*index),
             Self::Newest => None,
         };
         let others = conditions.iter().enumerate().filter(|(index, _)| Some(*index) != first);
         let mut rest: Vec<Clause> = others.map(|(_, condition)| condition.filter()).collect();
         rest.extend_from_slice(bounds);
         let rest = all(&rest);
-        let Some(condition) = first.and_then(|index| conditions.get(index)) else {
-            let sql = format!("SELECT a.key FROM alerts a WHERE {}", rest.sql);
-            return newest(Clause::new(sql, rest.values), limit);
-        };
-        match self {
-            Self::Words(_) => {
+        let condition = first.and_then(|index| conditions.get(index));
+        match (self, condition) {
+            (Self::Words(_), Some(condition)) => {
                 // The bounds are given to the index itself, which can begin there.
                 let sql = format!(
                     "SELECT w.rowid AS key FROM alert_words w CROSS JOIN alerts a ON a.key = w.rowid
                      WHERE w.alert_words MATCH ? AND {} ORDER BY w.rowid DESC LIMIT {limit}",
                     rest.sql.replace("a.key <", "w.rowid <").replace("a.key >", "w.rowid >")
                 );
-                let mut values: Vec<Value> =
-                    condition.branches.iter().flat_map(|branch| branch.values.clone()).collect();
+                let mut values = condition.values();
                 values.extend(rest.values);
                 Clause::new(sql, values)
             }
-            Self::Few(_) => {
-                let mut values = Vec::new();
-                let mut keys = Vec::new();
-                for branch in &condition.branches {
-                    let Clause { sql, values: own } = condition.keys(branch);
-                    keys.push(sql);
-                    values.extend(own);
-                }
+            (Self::Few(_, keys), _) => {
                 let sql = format!(
-                    "SELECT a.key FROM ({}) f CROSS JOIN alerts a ON a.key = f.key WHERE {}",
-                    keys.join(" UNION "),
+                    "SELECT a.key FROM json_each(?) f CROSS JOIN alerts a ON a.key = f.value WHERE {}",
                     rest.sql
                 );
+                let list: Vec<String> = keys.iter().map(i64::to_string).collect();
+                let mut values = vec![Value::Text(format!("[{}]", list.join(",")))];
                 values.extend(rest.values);
                 newest(Clause::new(sql, values), limit)
             }
-            Self::Ordered(_) | Self::Newest => {
+            (Self::Ordered(_), Some(condition)) => {
                 let mut values = Vec::new();
                 let mut parts = Vec::new();
-                for branch in &condition.branches {
+                for Branch { clause, .. } in &condition.branches {
                     let sql =
-                        format!("SELECT a.key FROM alerts a WHERE {} AND {}", branch.sql, rest.sql);
-                    let part = newest(Clause::new(sql, branch.values.clone()), limit);
+                        format!("SELECT a.key FROM alerts a WHERE {} AND {}", clause.sql, rest.sql);
+                    let part = newest(Clause::new(sql, clause.values.clone()), limit);
                     values.extend(part.values);
                     values.extend(rest.values.clone());
                     parts.push(format!("SELECT key FROM ({})", part.sql));
                 }
                 newest(Clause::new(parts.join(" UNION "), values), limit)
+            }
+            (Self::Newest | Self::Words(_) | Self::Ordered(_), _) => {
+                let sql = format!("SELECT a.key FROM alerts a WHERE {}", rest.sql);
+                newest(Clause::new(sql, rest.values), limit)
             }
         }
     }

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use crate::store::alerts::PublicId;
+use crate::store::alerts::{PublicId, key_of};
 use crate::store::contacts::Refused;
 
 /// Where a message stands.
@@ -93,15 +93,18 @@ pub fn deliveries(connection: &Connection, filter: &Filter) -> anyhow::Result<Ve
          WHERE (?1 IS NULL OR d.state = ?1) AND (?2 IS NULL OR d.channel = ?2)
              AND (?3 IS NULL OR d.id < ?3)
              AND (?4 IS NULL OR d.id IN (
-                 SELECT delivery FROM delivered JOIN alerts ON alerts.key = delivered.alert
-                 WHERE alerts.id = ?4 AND alerts.analysis = ?5))
-         ORDER BY d.id DESC LIMIT ?6"
+                 SELECT delivery FROM delivered WHERE delivered.alert = ?4))
+         ORDER BY d.id DESC LIMIT ?5"
     );
     let mut statement = connection.prepare_cached(&query)?;
-    let (id, analysis) = filter.alert.map(|alert| (alert.id.cast_signed(), alert.analysis)).unzip();
+    let alert = match filter.alert {
+        // No alert has the key 0.
+        Some(id) => Some(key_of(connection, id)?.unwrap_or(0)),
+        None => None,
+    };
     let state = filter.state.map(State::name);
     let rows = statement
-        .query_map(params![state, filter.channel, filter.before, id, analysis, filter.limit], of)?;
+        .query_map(params![state, filter.channel, filter.before, alert, filter.limit], of)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

@@ -101,7 +101,7 @@ function Buttons({ block, changed }: { block: BlockLine; changed?: () => void })
   return (
     <span class="buttons end">
       <ActionButton
-        scope="read"
+        scope="respond"
         unless={gone}
         run={() => verify(block)}
         label={`See whether ${block.target} holds`}

@@ -11,14 +11,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use super::super::control::ask;
-use super::super::listing::counted;
-use crate::cli::control::Reach;
-use crate::config::Config;
 use crate::control::{Answer, BlockLine, EffectWanted, Request, VerifiedHow, VerifyLine};
 use crate::network::ip;
 use crate::response::Target;
 use crate::source::host::own_addresses;
+use crate::units::counted;
 
 /// How long traffic is watched, and how long a probe may take to come by.
 const WATCH: Duration = Duration::from_millis(500);
@@ -26,28 +23,36 @@ const WATCH: Duration = Duration::from_millis(500);
 const PROBES: u32 = 3;
 /// Readings until a packet that was being counted has been counted whole.
 const READINGS: usize = 4;
+/// What an agent of another version does.
+const OTHER: &str = "the detector answers something else: restart it after an upgrade";
 /// Where a datagram does nothing (RFC 863).
 const DISCARD: u16 = 9;
 
-/// Looks at the blocks that `request` names.
+/// Asks the agent; an error where it refuses or is not there.
+type Ask<'a> = dyn FnMut(Request) -> anyhow::Result<Answer> + 'a;
+
+/// Looks at the block of this number, or at those on `target`, or at all. Takes a second: not for an
+/// asynchronous task.
 ///
 /// # Errors
 ///
-/// No agent, no such block.
-pub(super) fn run(
-    reach: &Reach,
-    config: &Config,
-    request: &Request,
+/// Those of `ask`; no such block.
+pub fn verify(
+    target: Option<Target>,
+    number: Option<u32>,
+    ask: &mut Ask<'_>,
 ) -> anyhow::Result<Vec<VerifyLine>> {
-    let Answer::Blocks { blocks } = ask(reach, config, &Request::BlocksList {})? else {
-        bail!("the detector answers something else: restart it after an upgrade");
+    let Answer::Blocks { blocks } = ask(Request::BlocksList {})? else { bail!(OTHER) };
+    let mut read = || match ask(Request::BlocksVerify { target, number })? {
+        Answer::Verified { blocks } => Ok(blocks),
+        _ => bail!(OTHER),
     };
-    let before = read(reach, config, request)?;
+    let before = read()?;
     if before.is_empty() {
         return Ok(before);
     }
     sleep(WATCH);
-    let mut after = read(reach, config, request)?;
+    let mut after = read()?;
     let own = own_addresses().unwrap_or_default();
     let probed: BTreeSet<u32> = before
         .iter()
@@ -58,26 +63,19 @@ pub(super) fn run(
         .collect();
     if !probed.is_empty() {
         sleep(WATCH);
-        after = read(reach, config, request)?;
+        after = read()?;
     }
     for _ in 1..READINGS {
         let settled = !before.iter().any(|line| matches!(seen(line, &after), Some((_, 1..))));
         if settled {
             break;
         }
-        after = least(after, &read(reach, config, request)?);
+        after = least(after, &read()?);
     }
     Ok(before
         .iter()
         .map(|line| judge(line, &after, &blocks, probed.contains(&line.number)))
         .collect())
-}
-
-fn read(reach: &Reach, config: &Config, request: &Request) -> anyhow::Result<Vec<VerifyLine>> {
-    match ask(reach, config, request)? {
-        Answer::Verified { blocks } => Ok(blocks),
-        _ => bail!("the detector answers something else: restart it after an upgrade"),
-    }
 }
 
 fn block_of<'a>(blocks: &'a [BlockLine], line: &VerifyLine) -> Option<&'a BlockLine> {
