@@ -5,6 +5,8 @@
 //! median is told. Times of different runs do not compare: other programs use the machine, too.
 
 #[cfg(feature = "bench")]
+mod agent;
+#[cfg(feature = "bench")]
 mod analyze;
 #[cfg(any(feature = "bench", test))]
 mod capture;
@@ -73,6 +75,8 @@ pub(crate) enum Group {
     Upload,
     /// Requests to the API
     Predict,
+    /// What the agent itself costs under a million flows
+    Agent,
 }
 
 /// Builds what is measured, and this program in release with the measuring in it, which takes over.
@@ -125,5 +129,6 @@ fn measure(group: Group, figures: &mut figures::Figures) -> Result<()> {
         Group::Store => store::measure(figures),
         Group::Upload => upload::measure(figures),
         Group::Predict => predict::measure(figures),
+        Group::Agent => agent::measure(figures),
     }
 }

@@ -10,9 +10,11 @@ mod bench;
 mod demo;
 mod evaluate;
 mod lab;
+mod load;
 mod project;
 mod release;
 mod setup;
+mod soak;
 mod test;
 mod ui;
 
@@ -39,6 +41,8 @@ enum Verb {
     Demo,
     /// Measure everything that the project promises figures for
     Bench(bench::Arguments),
+    /// Watch the agent's memory for a while among flows that come and go
+    Soak(soak::Arguments),
     /// Tell how good detection is on captures that the model has not seen
     Evaluate(evaluate::Arguments),
     /// Record real tools at work, stealing and benign, with labels
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
         Verb::Ui => ui::run(),
         Verb::Demo => demo::run(),
         Verb::Bench(arguments) => bench::run(&arguments),
+        Verb::Soak(arguments) => soak::run(&arguments),
         Verb::Evaluate(arguments) => evaluate::run(&arguments),
         Verb::Lab(arguments) => lab::run(&arguments),
     };
