@@ -17,8 +17,10 @@ use crate::response::Target;
 use crate::source::host::own_addresses;
 use crate::units::counted;
 
-/// How long traffic is watched, and how long a probe may take to come by.
+/// How long traffic is watched at a time, and how long a probe may take to come by.
 const WATCH: Duration = Duration::from_millis(500);
+/// How often more where nothing has come by.
+const LOOKS: u32 = 5;
 /// Packets of one probe: one may wait for the next hop's address in vain.
 const PROBES: u32 = 3;
 /// Readings until a packet that was being counted has been counted whole.
@@ -31,8 +33,8 @@ const DISCARD: u16 = 9;
 /// Asks the agent; an error where it refuses or is not there.
 type Ask<'a> = dyn FnMut(Request) -> anyhow::Result<Answer> + 'a;
 
-/// Looks at the block of this number, or at those on `target`, or at all. Takes a second: not for an
-/// asynchronous task.
+/// Looks at the block of this number, or at those on `target`, or at all. Takes up to three seconds:
+/// not for an asynchronous task.
 ///
 /// # Errors
 ///
@@ -61,7 +63,11 @@ pub fn verify(
         .filter(|line| way(&line.target, &own).is_some_and(|way| way.probe().is_ok()))
         .map(|line| line.number)
         .collect();
-    if !probed.is_empty() {
+    // A connection that is cut off tries again after longer and longer whiles.
+    for _ in 0..LOOKS {
+        if !before.iter().any(|line| seen(line, &after) == Some((0, 0))) {
+            break;
+        }
         sleep(WATCH);
         after = read()?;
     }

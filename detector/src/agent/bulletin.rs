@@ -59,6 +59,7 @@ impl Agent {
             sinks: vec![SinkState {
                 name: "standard output".to_owned(),
                 state: if self.sink.dropped() == 0 { "ok" } else { "losing" }.to_owned(),
+                sent: self.sink.taken(),
                 dropped: self.sink.dropped(),
                 ..SinkState::default()
             }],

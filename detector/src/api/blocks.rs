@@ -174,7 +174,7 @@ async fn removed(
 
 /// Whether a block holds, and how that is known
 ///
-/// From its counters within a second, or else by a probe; it changes nothing.
+/// From its counters within three seconds, or else by a probe; it changes nothing.
 #[utoipa::path(
     post, path = "/api/blocks/{number}/verify", tag = "Response", params(("number" = u32, Path)),
     responses((status = OK, description = "What was found", body = VerifyList))

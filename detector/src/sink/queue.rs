@@ -8,12 +8,14 @@ use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 #[derive(Debug)]
 pub struct Queue<T> {
     sender: SyncSender<T>,
+    taken: Arc<AtomicU64>,
     dropped: Arc<AtomicU64>,
 }
 
 impl<T> Clone for Queue<T> {
     fn clone(&self) -> Self {
-        Self { sender: self.sender.clone(), dropped: Arc::clone(&self.dropped) }
+        let (taken, dropped) = (Arc::clone(&self.taken), Arc::clone(&self.dropped));
+        Self { sender: self.sender.clone(), taken, dropped }
     }
 }
 
@@ -22,17 +24,23 @@ impl<T> Clone for Queue<T> {
 #[must_use]
 pub fn bounded<T>(capacity: usize) -> (Queue<T>, Receiver<T>) {
     let (sender, receiver) = mpsc::sync_channel(capacity);
-    (Queue { sender, dropped: Arc::default() }, receiver)
+    (Queue { sender, taken: Arc::default(), dropped: Arc::default() }, receiver)
 }
 
 impl<T> Queue<T> {
     /// Gives an item, or counts it as dropped where the queue is full or nobody takes any more.
     pub fn offer(&self, item: T) {
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
-            self.sender.try_send(item)
-        {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        let count = match self.sender.try_send(item) {
+            Ok(()) => &self.taken,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => &self.dropped,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Items that there was room for.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
     }
 
     /// Items that were not taken.
@@ -52,7 +60,7 @@ mod tests {
         for item in 0..5 {
             queue.offer(item);
         }
-        assert_eq!(queue.dropped(), 3);
+        assert_eq!((queue.taken(), queue.dropped()), (2, 3));
         let counting = queue.clone();
         drop(queue);
         drop(counting);

@@ -1,4 +1,4 @@
-// Whether a block holds: the server looks for a second, and says what came of it.
+// Whether a block holds: the server looks for up to three seconds, and says what came of it.
 import { verifyBlock, type BlockLine } from "../api/response";
 import { notify } from "./toasts";
 
