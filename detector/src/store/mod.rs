@@ -197,6 +197,8 @@ fn open_for_writing(path: &Path) -> anyhow::Result<Connection> {
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
+    // What savepoints keep needs no disk.
+    connection.pragma_update(None, "temp_store", "memory")?;
     connection.pragma_update(None, "cache_size", WRITER_CACHE)?;
     migrations::migrate(&mut connection)?;
     Ok(connection)

@@ -124,6 +124,14 @@ fn commit(connection: &Connection, batch: &mut [Box<dyn Work>]) -> anyhow::Resul
 }
 
 fn run_all(connection: &Connection, batch: &mut [Box<dyn Work>]) -> anyhow::Result<()> {
+    // A savepoint keeps a copy of every page that is changed: where there is one piece of work, the
+    // transaction is its savepoint.
+    if let [work] = batch {
+        if !work.run(connection) {
+            connection.execute_batch("ROLLBACK; BEGIN IMMEDIATE")?;
+        }
+        return Ok(());
+    }
     for work in batch {
         connection.execute_batch("SAVEPOINT work")?;
         if !work.run(connection) {

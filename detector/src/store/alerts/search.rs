@@ -18,6 +18,8 @@ const FEW: usize = 2_000;
 const COUNTED: usize = 10_000;
 /// Where each must be looked at.
 const COUNTED_TOGETHER: usize = 500;
+/// Where each must be looked up among words.
+const COUNTED_WORDS: usize = 100;
 
 /// What is searched for; what is none or empty says nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -267,14 +269,10 @@ fn total(
         }
         ([], _) if alone => (COUNTED, count(connection, "SELECT 1 FROM alerts", &[], COUNTED + 1)?),
         _ => {
-            let Clause { sql, values } = plan.keys(conditions, times, COUNTED_TOGETHER + 1);
-            let counted = count(
-                connection,
-                &format!("SELECT 1 FROM ({sql})"),
-                &values,
-                COUNTED_TOGETHER + 1,
-            )?;
-            (COUNTED_TOGETHER, counted)
+            let words = conditions.iter().any(|condition| condition.is(Kind::Words));
+            let most = if words { COUNTED_WORDS } else { COUNTED_TOGETHER };
+            let Clause { sql, values } = plan.keys(conditions, times, most + 1);
+            (most, count(connection, &format!("SELECT 1 FROM ({sql})"), &values, most + 1)?)
         }
     };
     Ok((counted.min(most), counted <= most))

@@ -12,6 +12,10 @@ use super::PublicId;
 /// made of it.
 const BITS: u32 = 42;
 
+/// As far as that which is accused turns out to have begun earlier: five minutes, after which an idle
+/// connection is another.
+const MOVED_NS: i64 = 300_000_000_000;
+
 /// The span of a column of times, as the indices have it.
 pub(super) fn of(column: &str) -> String {
     format!("{column} >> {BITS}")
@@ -72,8 +76,9 @@ pub(super) fn key_near(
     id: PublicId,
     first_seen_ns: u64,
 ) -> anyhow::Result<Option<i64>> {
-    let span = first_seen_ns.cast_signed() >> BITS;
-    for span in [span, span + 1, span - 1] {
+    let first_seen_ns = first_seen_ns.cast_signed();
+    let (from, to) = (first_seen_ns - MOVED_NS, first_seen_ns.saturating_add(MOVED_NS));
+    for span in (from >> BITS)..=(to >> BITS) {
         if let Some(key) = key_in(connection, id, span)? {
             return Ok(Some(key));
         }
