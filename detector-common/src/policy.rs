@@ -314,16 +314,6 @@ pub struct BudgetKey {
 const _: () = assert!(size_of::<BudgetKey>() == 32);
 
 impl BudgetKey {
-    /// The budget that packets in `direction` draw on, which come from a home host.
-    #[inline(always)]
-    #[must_use]
-    pub fn of(key: &FlowKey, direction: Direction) -> Self {
-        match direction {
-            Direction::FromLow => Self { home: key.low, destination: key.high },
-            Direction::FromHigh => Self { home: key.high, destination: key.low },
-        }
-    }
-
     /// A key and the limit behind it, as they stand in memory.
     #[inline(always)]
     #[must_use]
