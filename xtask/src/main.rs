@@ -15,6 +15,7 @@ mod release;
 mod setup;
 mod test;
 mod ui;
+mod vm_test;
 
 #[derive(Parser)]
 #[command(
@@ -33,6 +34,8 @@ enum Verb {
     Setup(setup::Arguments),
     /// Check style and lints and run every test, those that need root too
     Test,
+    /// Run the programs under every supported kernel, in virtual machines
+    VmTest(vm_test::Arguments),
     /// Build the dashboard that the agent carries
     Ui,
     /// Show a theft being told, then stopped, between network namespaces
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
         Verb::Setup(arguments) => setup::report(&arguments),
         Verb::Test => test::run(),
+        Verb::VmTest(arguments) => vm_test::run(&arguments),
         Verb::Ui => ui::run(),
         Verb::Demo => demo::run(),
         Verb::Bench(arguments) => bench::run(&arguments),
