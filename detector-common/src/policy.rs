@@ -4,7 +4,7 @@
 //! number. The agent writes entries and never their counters ([`Hits`]), the kernel the other way
 //! round, so that neither overwrites what the other has counted.
 
-use crate::flow::{Address, Direction, FlowKey, long};
+use crate::flow::{Address, FlowKey, long};
 use crate::frame::Word;
 use crate::parse::protocol;
 

@@ -1,9 +1,9 @@
-//! Each way to see received packets, and both at tc, with traffic over it.
+//! The ways to see packets that agents do not take by themselves, and what a killed one leaves.
 
 use detector_tests::run_checked;
 use detector_tests::watch::{HOME, Watch, detector};
 
-use crate::Outcome;
+use crate::Told;
 use crate::stage::{CLIENT, Stage, V4, assert_stream, features, how, traffic, watch_client};
 
 const STREAM: u64 = 300_001;
@@ -18,65 +18,54 @@ fn watched(stage: &Stage, kernel: &str) -> String {
     how
 }
 
-pub(crate) fn native() -> Outcome {
-    let how = watched(&Stage::new(), "xdp = \"native\"");
-    assert!(how.starts_with("ingress native XDP"), "{how}");
-    Outcome::pass()
-}
-
-pub(crate) fn generic() -> Outcome {
+pub(crate) fn generic(told: &mut Told) {
     let how = watched(&Stage::new(), "xdp = \"generic\"");
     assert!(how.starts_with("ingress generic XDP"), "{how}");
-    Outcome::pass()
+    told.pass("XDP generic");
 }
 
 /// An MTU above one page.
-pub(crate) fn fragments() -> Outcome {
+pub(crate) fn fragments(told: &mut Told) {
     let how = watched(&Stage::of_mtu(9_000), "xdp = \"native\"");
     if features().fragments {
         assert!(how.starts_with("ingress native XDP with fragments"), "{how}");
-        return Outcome::pass();
+        return told.pass("fragments");
     }
-    let at_tc = ["ingress tc clsact", "ingress tcx"].iter().any(|start| how.starts_with(start));
-    assert!(at_tc, "{how}");
-    Outcome::NotHere(
-        "XDP takes frames of one buffer only: at an MTU above a page received packets are seen at tc, \
-         below it by native XDP"
-            .to_owned(),
-    )
+    assert!(how.starts_with("ingress tc clsact"), "{how}");
+    told.not_here(
+        "fragments",
+        "plain XDP, which takes frames of one buffer: at an MTU above a page received packets are seen \
+         at tc",
+    );
 }
 
-/// What is attached at tc, and what becomes of it when the agent is killed.
-pub(crate) fn tc() -> Outcome {
-    let stage = Stage::new();
-    let how = watched(&stage, "xdp = \"tc\"");
+/// What is attached when the agent is killed is taken over or taken off by the next, and by
+/// `detector detach`.
+pub(crate) fn killed(told: &mut Told) {
     if features().tcx {
-        assert_eq!(how, "ingress tcx, egress tcx");
-        return Outcome::Pass("tcx".to_owned());
+        return told.pass_as("killed at tc", "pinned");
     }
-    assert_eq!(how, "ingress tc clsact, egress tc clsact");
+    let stage = Stage::new();
     let client = stage.client();
     let filters = || -> usize {
         let side = |side| client.run("tc", ["filter", "show", "dev", CLIENT, side]).unwrap();
         ["ingress", "egress"].map(|name| side(name).matches("direct-action").count()).iter().sum()
     };
-    assert_eq!(filters(), 0, "after a stop");
     let config = format!("{HOME}[kernel]\nxdp = \"tc\"\n");
     let folders = Watch::start(client, &[CLIENT], &[], &config).kill();
     assert_eq!(filters(), 2, "after a kill");
-    let again = Watch::start_in(folders, client, &[CLIENT], &[], &config);
-    let said = again.process.output();
-    assert!(said.contains("replaced a tc filter left by an earlier run"), "{said}");
-    assert_eq!(filters(), 2, "after a restart");
-    let folders = again.kill();
     // Another way to see received packets: the filter for that is in the way.
-    let other = Watch::start_in(folders, client, &[CLIENT], &[], HOME);
+    let again = Watch::start_in(folders, client, &[CLIENT], &[], HOME);
+    let said = again.process.output();
+    for expected in ["replaced a tc filter left by", "removed a tc filter left by"] {
+        assert!(said.contains(expected), "no {expected:?} in {said}");
+    }
     assert_eq!(filters(), 1, "after a restart with native XDP");
-    let folders = other.kill();
+    let folders = again.kill();
     let mut detach = client.command(detector());
     detach.args(["detach", "--config"]).arg(folders.join("detector.toml"));
     let said = run_checked(&mut detach).unwrap();
     assert!(said.starts_with("removed 2 programs"), "{said}");
     assert_eq!(filters(), 0, "after detach");
-    Outcome::Pass("clsact".to_owned())
+    told.pass_as("killed at tc", "replaced");
 }

@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 use detector::config::Config;
 use detector::source::kernel::interfaces::Selection;
 use detector::source::kernel::{KernelSource, News, Start};
-use detector_tests::watch::{HOME, Watch, number};
-use detector_tests::{Background, Namespace, Scratch};
+use detector_tests::watch::{HOME, Report, Watch, number};
+use detector_tests::{Namespace, Scratch};
 use serde_json::Value;
 
-use crate::Outcome;
+use crate::Told;
 use crate::stage::{
-    CLIENT, INNER, Stage, V4, V6, add_device, assert_stream, sink, traffic, watch_client,
+    CLIENT, INNER, Stage, V4, V6, add_device, assert_stream, features, how, sink, traffic,
 };
 
 /// The first bytes of a flow and its checkpoints come by themselves, without any map being read.
-pub(crate) fn events() -> Outcome {
+pub(crate) fn events(told: &mut Told) {
     let stage = Stage::new();
     let folders = Scratch::new("events").unwrap();
     let config = Config {
@@ -49,7 +49,7 @@ pub(crate) fn events() -> Outcome {
         })
         .unwrap();
     assert!(checkpoints >= 2 && heads >= 1, "{checkpoints} checkpoints, {heads} heads");
-    Outcome::pass()
+    told.pass("events");
 }
 
 /// Frames and bytes that a device has sent, as the kernel itself counts them.
@@ -60,108 +60,126 @@ fn sent(namespace: &Namespace, device: &str) -> (u64, u64) {
     (number(sent, "packets"), number(sent, "bytes"))
 }
 
-/// The hooks' totals against the kernel's own counters at both ends of a wire on which each frame is
-/// one. Towards a device with native XDP veth counts a frame without its Ethernet header of 14 bytes;
-/// everywhere else with it.
-pub(crate) fn accounting() -> Outcome {
-    for (xdp, left_out) in [("tc", 0), ("native", 14)] {
-        let stage = Stage::of_wire_size();
-        let (client, gateway) = (stage.client(), stage.gateway());
-        let counters = || (sent(client, CLIENT), sent(gateway, INNER));
-        let mut last = String::new();
-        let agreed = (0..3).any(|_| {
-            stage.quiet();
-            let before = counters();
-            let watch = watch_client(&stage, &format!("xdp = \"{xdp}\""));
-            let attached = counters();
-            for server in [V4, V6] {
-                traffic(client, &["stream", server, "100000"]);
-                // Larger than the wire takes: in fragments.
-                traffic(client, &["datagrams", server, "20", "4000"]);
+/// Streams and large datagrams of both families with the hooks' totals held against the kernel's own
+/// counters at both ends of a wire on which each frame is one. Towards a device with native XDP veth
+/// counts a frame without its Ethernet header of 14 bytes: `left_out`.
+fn exact(stage: &Stage, xdp: &str, left_out: u64) -> (String, Report) {
+    let (client, gateway) = (stage.client(), stage.gateway());
+    let counters = || (sent(client, CLIENT), sent(gateway, INNER));
+    // A neighbour may speak by itself while programs are put on or taken off.
+    for _ in 0..3 {
+        stage.quiet();
+        let before = counters();
+        let config = format!("{HOME}[kernel]\nxdp = \"{xdp}\"\n[decapsulation]\nvxlan = true\n");
+        let watch = Watch::start(client, &[CLIENT], &[], &config);
+        let how = how(&watch, CLIENT);
+        let attached = counters();
+        for server in [V4, V6] {
+            traffic(client, &["stream", server, "100000"]);
+            // Larger than the wire takes: in fragments.
+            traffic(client, &["datagrams", server, "20", "4000"]);
+        }
+        for server in [TAGGED, TUNNELLED] {
+            if stage.reaches(server) {
+                traffic(client, &["stream", server, "50000"]);
             }
-            stage.quiet();
-            let after = counters();
-            let report = watch.stop();
-            if attached != before || counters() != after {
-                last = "a neighbour spoke by itself each time".to_owned();
-                return false;
-            }
-            let ((near_frames, near_bytes), (far_frames, far_bytes)) = after;
-            let far = far_frames - before.1.0;
-            let frames = near_frames - before.0.0 + far;
-            let bytes = near_bytes - before.0.1 + far_bytes - before.1.1 + left_out * far;
-            report.assert_all_accounted();
-            let summary = report.summary();
-            let counted = (number(summary, "packets"), number(summary, "bytes"));
-            assert_eq!(counted, (frames, bytes), "{xdp}: {summary}");
-            true
-        });
-        assert!(agreed, "{xdp}: {last}");
+        }
+        stage.quiet();
+        let after = counters();
+        let report = watch.stop();
+        if attached != before || counters() != after {
+            continue;
+        }
+        let ((near_frames, near_bytes), (far_frames, far_bytes)) = after;
+        let far = far_frames - before.1.0;
+        let frames = near_frames - before.0.0 + far;
+        let bytes = near_bytes - before.0.1 + far_bytes - before.1.1 + left_out * far;
+        report.assert_all_accounted();
+        let summary = report.summary();
+        let counted = (number(summary, "packets"), number(summary, "bytes"));
+        assert_eq!(counted, (frames, bytes), "{how}: {summary}");
+        return (how, report);
     }
-    Outcome::pass()
+    panic!("the wire was never quiet");
 }
 
-pub(crate) fn ipv6() -> Outcome {
-    let stage = Stage::new();
-    let watch = watch_client(&stage, "");
-    traffic(stage.client(), &["stream", V6, "200000"]);
-    traffic(stage.client(), &["datagrams", V6, "20", "4000"]);
-    stage.quiet();
-    let report = watch.stop();
-    assert_stream(&report, V6, 200_000);
+const TAGGED: &str = "198.51.100.201";
+const TUNNELLED: &str = "198.51.100.202";
+
+/// Tags go in the frames, where the kernel's own counters count them, too.
+fn stage_with_tags() -> Stage {
+    let stage = Stage::of_wire_size();
+    for (end, device) in [(stage.client(), CLIENT), (stage.gateway(), INNER)] {
+        end.run("ethtool", ["-K", device, "txvlan", "off", "rxvlan", "off"]).unwrap();
+    }
+    stage
+}
+
+/// Native XDP, and everything that passes it.
+pub(crate) fn native(told: &mut Told) {
+    let stage = stage_with_tags();
+    let tag = |device: &str| format!("link {device} name tag0 type vlan id 7");
+    let tagged = beyond(&stage, "tag0", TAGGED, [&tag(CLIENT), &tag(INNER)]);
+    let tunnel = |there: &str, device: &str| {
+        format!("tunnel0 type vxlan id 7 remote {there} dstport 4789 dev {device}")
+    };
+    let words = [tunnel("10.66.1.1", CLIENT), tunnel("10.66.1.10", INNER)];
+    let opened = beyond(&stage, "tunnel0", TUNNELLED, words.each_ref());
+    let _sink = sink(stage.gateway());
+    let (how, report) = exact(&stage, "native", 14);
+    assert!(how.starts_with("ingress native XDP"), "{how}");
+    told.pass("XDP native");
+    told.pass("accounting");
+    assert_stream(&report, V4, 100_000);
+    assert_stream(&report, V6, 100_000);
     assert_eq!(report.sum("udp", V6, "payload_out"), 80_000, "{}", report.text);
-    Outcome::pass()
+    told.pass("IPv6");
+    for (made, server, capability) in
+        [(tagged, TAGGED, "VLAN"), (opened, TUNNELLED, "VXLAN opened")]
+    {
+        match made {
+            Ok(()) => {
+                assert_stream(&report, server, 50_000);
+                told.pass(capability);
+            }
+            Err(why) => told.not_here(capability, &why),
+        }
+    }
+}
+
+/// The same at tc in both directions.
+pub(crate) fn at_tc(told: &mut Told) {
+    let stage = stage_with_tags();
+    let tag = |device: &str| format!("link {device} name tag0 type vlan id 7");
+    let tagged = beyond(&stage, "tag0", TAGGED, [&tag(CLIENT), &tag(INNER)]);
+    let _sink = sink(stage.gateway());
+    let (how, report) = exact(&stage, "tc", 0);
+    let way = if features().tcx { "tcx" } else { "tc clsact" };
+    assert_eq!(how, format!("ingress {way}, egress {way}"));
+    told.pass_as("tc", way.trim_start_matches("tc "));
+    told.pass("accounting at tc");
+    match tagged {
+        Ok(()) => {
+            assert_stream(&report, TAGGED, 50_000);
+            told.pass("VLAN at tc");
+        }
+        Err(why) => told.not_here("VLAN at tc", &why),
+    }
 }
 
 /// A pair of devices of a kind on both ends of the wire, and an address beyond it that is reached by
 /// them alone.
-fn beyond(stage: &Stage, client: &str, gateway: &str) -> Result<Background, Outcome> {
+fn beyond(stage: &Stage, device: &str, address: &str, words: [&String; 2]) -> Result<(), String> {
     let (near, far) = (stage.client(), stage.gateway());
-    add_device(near, &format!("name over0 {client}"))?;
-    add_device(far, &format!("name over0 {gateway}"))?;
-    near.ip("address add 10.66.1.200/32 dev over0").unwrap();
-    far.ip("address add 198.51.100.200/32 dev over0").unwrap();
-    near.ip("link set over0 up").unwrap();
-    far.ip("link set over0 up").unwrap();
-    near.ip("route add 198.51.100.200/32 dev over0 src 10.66.1.200").unwrap();
-    far.ip("route add 10.66.1.200/32 dev over0 src 198.51.100.200").unwrap();
-    Ok(sink(far))
-}
-
-const BEYOND: &str = "198.51.100.200";
-
-/// Tagged frames are seen on the device below, as packets like others.
-pub(crate) fn vlan() -> Outcome {
-    let stage = Stage::new();
-    let tagged = |device: &str| format!("link {device} type vlan id 7");
-    let _sink = match beyond(&stage, &tagged(CLIENT), &tagged(INNER)) {
-        Ok(sink) => sink,
-        Err(outcome) => return outcome,
-    };
-    for kernel in ["xdp = \"native\"", "xdp = \"tc\""] {
-        let watch = watch_client(&stage, kernel);
-        traffic(stage.client(), &["stream", BEYOND, "100000"]);
-        stage.quiet();
-        assert_stream(&watch.stop(), BEYOND, 100_000);
+    for (end, words) in [near, far].into_iter().zip(words) {
+        add_device(end, words)?;
     }
-    Outcome::pass()
-}
-
-/// A tunnel that the kernel itself makes, opened by the programs on the device below it.
-pub(crate) fn vxlan() -> Outcome {
-    let stage = Stage::new();
-    let tunnel = |there: &str, device: &str| {
-        format!("type vxlan id 7 remote {there} dstport 4789 dev {device}")
-    };
-    let (near, far) = (tunnel("10.66.1.1", CLIENT), tunnel("10.66.1.10", INNER));
-    let _sink = match beyond(&stage, &near, &far) {
-        Ok(sink) => sink,
-        Err(outcome) => return outcome,
-    };
-    let config = format!("{HOME}[decapsulation]\nvxlan = true\n");
-    let watch = Watch::start(stage.client(), &[CLIENT], &[], &config);
-    traffic(stage.client(), &["stream", BEYOND, "100000"]);
-    stage.quiet();
-    assert_stream(&watch.stop(), BEYOND, 100_000);
-    Outcome::pass()
+    let own = address.replace("198.51.100", "10.66.1");
+    near.ip(&format!("address add {own}/32 dev {device}")).unwrap();
+    far.ip(&format!("address add {address}/32 dev {device}")).unwrap();
+    near.ip(&format!("link set {device} up")).unwrap();
+    far.ip(&format!("link set {device} up")).unwrap();
+    near.ip(&format!("route add {address}/32 dev {device} src {own}")).unwrap();
+    far.ip(&format!("route add {own}/32 dev {device} src {address}")).unwrap();
+    Ok(())
 }

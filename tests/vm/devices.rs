@@ -1,14 +1,14 @@
-//! Devices that the kernel makes itself: watched as they are, with what goes through them.
+//! Devices that the kernel makes itself, all of them watched by one agent, and what goes through them.
 
-use detector_tests::watch::{HOME, START, Watch};
-use detector_tests::{Namespace, Veth, VethEnd, wait_for_tcp_listener};
+use std::path::Path;
 
-use crate::Outcome;
+use detector_tests::watch::{HOME, Watch};
+use detector_tests::{Namespace, Scratch, Veth, VethEnd};
+
+use crate::Told;
 use crate::stage::{add_device, assert_stream, how, sink, traffic};
 
-const STREAM: u64 = 100_000;
-/// The far end inside of what the device makes.
-const FAR: &str = "198.51.100.2";
+const STREAM: u64 = 50_000;
 
 /// Two hosts on a wire.
 struct Wire {
@@ -24,94 +24,98 @@ impl Wire {
         Self { near, far }
     }
 
-    /// Makes a device at each end.
-    fn add(&self, words: [&str; 2]) -> Result<(), Outcome> {
-        add_device(&self.near, &format!("over0 {}", words[0]))?;
-        add_device(&self.far, &format!("over0 {}", words[1]))
+    /// A device of a kind at each end.
+    fn add(&self, device: &str, words: [&str; 2]) -> Result<(), String> {
+        add_device(&self.near, &format!("{device} {}", words[0]))?;
+        add_device(&self.far, &format!("{device} {}", words[1]))
     }
 
-    /// Gives both ends of a device their addresses and takes them up.
-    fn address(&self, device: &str) {
-        for (end, own, other) in [(&self.near, "10.66.1.10", FAR), (&self.far, FAR, "10.66.1.10")] {
+    /// Gives both ends of a device their addresses, with `number` at their end, and takes them up.
+    fn address(&self, device: &str, number: u8) {
+        let (near, far) = (format!("10.66.1.{number}"), far_address(number));
+        for (end, own, other) in [(&self.near, &near, &far), (&self.far, &far, &near)] {
             end.ip(&format!("address add {own}/32 dev {device}")).unwrap();
             end.ip(&format!("link set {device} up")).unwrap();
             end.ip(&format!("route add {other}/32 dev {device} src {own}")).unwrap();
         }
     }
 
-    /// A stream through the near end's device, which is watched; returns how it was.
-    fn stream_through(&self, device: &str) -> Outcome {
-        let _sink = sink(&self.far);
-        wait_for_tcp_listener(&self.far, 9_000, START).unwrap();
-        let watch = Watch::start(&self.near, &[device], &[], HOME);
-        let how = how(&watch, device);
-        traffic(&self.near, &["stream", FAR, &STREAM.to_string()]);
-        let report = watch.stop();
-        assert_stream(&report, FAR, STREAM);
-        let ingress = how.trim_start_matches("ingress ").split(',').next().unwrap_or_default();
-        Outcome::Pass(ingress.to_owned())
+    fn wireguard(&self, device: &str) -> Result<(), String> {
+        self.add(device, ["type wireguard"; 2])?;
+        let folders = Scratch::new("keys").unwrap();
+        let set = |end: &Namespace, name: &str| {
+            let key = folders.write(name, end.run("wg", ["genkey"]).unwrap()).unwrap();
+            let key: &Path = &key;
+            let key = key.to_str().unwrap();
+            end.run("wg", ["set", device, "listen-port", "51820", "private-key", key]).unwrap();
+            end.run("wg", ["show", device, "public-key"]).unwrap().trim().to_owned()
+        };
+        let (near, far) = (set(&self.near, "near"), set(&self.far, "far"));
+        for (end, peer, endpoint) in
+            [(&self.near, far, "192.0.2.2:51820"), (&self.far, near, "192.0.2.1:51820")]
+        {
+            let to =
+                ["set", device, "peer", &peer, "endpoint", endpoint, "allowed-ips", "0.0.0.0/0"];
+            end.run("wg", to).unwrap();
+        }
+        Ok(())
+    }
+
+    /// A bridge at each end, with a wire of its own for a port.
+    fn bridge(&self, device: &str) -> Result<(), String> {
+        self.add(device, ["type bridge"; 2])?;
+        let (near, far) = (VethEnd::new(&self.near, "port0"), VethEnd::new(&self.far, "port0"));
+        Veth::new(near, far).create().unwrap();
+        for end in [&self.near, &self.far] {
+            end.ip(&format!("link set port0 master {device}")).unwrap();
+        }
+        Ok(())
+    }
+
+    fn vxlan(&self, device: &str) -> Result<(), String> {
+        let to = |other| format!("type vxlan id 7 remote {other} dstport 4789 dev wire0");
+        self.add(device, [&to("192.0.2.2"), &to("192.0.2.1")])
+    }
+
+    fn gre(&self, device: &str) -> Result<(), String> {
+        let to = |own, other| format!("type gre local {own} remote {other} ttl 64");
+        self.add(device, [&to("192.0.2.1", "192.0.2.2"), &to("192.0.2.2", "192.0.2.1")])
     }
 }
 
-/// Its packets begin with their IP header.
-pub(crate) fn wireguard() -> Outcome {
-    let wire = Wire::new();
-    if let Err(outcome) = wire.add(["type wireguard"; 2]) {
-        return outcome;
-    }
-    let keys = |namespace: &Namespace| namespace.run("wg", ["genkey"]).unwrap();
-    let folders = detector_tests::Scratch::new("keys").unwrap();
-    let (near, far) = (keys(&wire.near), keys(&wire.far));
-    let near = folders.write("near", near).unwrap();
-    let far = folders.write("far", far).unwrap();
-    let set = |end: &Namespace, key: &std::path::Path| {
-        let key = key.to_str().unwrap();
-        end.run("wg", ["set", "over0", "listen-port", "51820", "private-key", key]).unwrap();
-        end.run("wg", ["show", "over0", "public-key"]).unwrap().trim().to_owned()
-    };
-    let (near_key, far_key) = (set(&wire.near, &near), set(&wire.far, &far));
-    for (end, peer, endpoint) in
-        [(&wire.near, far_key, "192.0.2.2:51820"), (&wire.far, near_key, "192.0.2.1:51820")]
-    {
-        let peer =
-            ["set", "over0", "peer", &peer, "endpoint", endpoint, "allowed-ips", "0.0.0.0/0"];
-        end.run("wg", peer).unwrap();
-    }
-    wire.address("over0");
-    wire.stream_through("over0")
+fn far_address(number: u8) -> String {
+    format!("198.51.100.{number}")
 }
 
-pub(crate) fn bridge() -> Outcome {
+pub(crate) fn all(told: &mut Told) {
     let wire = Wire::new();
-    if let Err(outcome) = wire.add(["type bridge"; 2]) {
-        return outcome;
+    let made = [
+        ("WireGuard device", "over1", wire.wireguard("over1")),
+        ("bridge device", "over2", wire.bridge("over2")),
+        ("VXLAN device", "over3", wire.vxlan("over3")),
+        ("GRE device", "over4", wire.gre("over4")),
+    ];
+    let _sink = sink(&wire.far);
+    for (number, (_, device, _)) in (1..).zip(&made).filter(|(_, (.., made))| made.is_ok()) {
+        wire.address(device, number);
     }
-    for end in [&wire.near, &wire.far] {
-        end.ip("link set wire0 master over0").unwrap();
+    let watch = Watch::start(&wire.near, &["over*"], &[], HOME);
+    for (number, _) in (1..).zip(&made).filter(|(_, (.., made))| made.is_ok()) {
+        traffic(&wire.near, &["stream", &far_address(number), &STREAM.to_string()]);
     }
-    wire.address("over0");
-    wire.stream_through("over0")
-}
-
-pub(crate) fn vxlan() -> Outcome {
-    let wire = Wire::new();
-    let to = |other| format!("type vxlan id 7 remote {other} dstport 4789 dev wire0");
-    if let Err(outcome) =
-        wire.add(["192.0.2.2", "192.0.2.1"].map(to).each_ref().map(String::as_str))
-    {
-        return outcome;
+    let ways: Vec<String> = made
+        .iter()
+        .map(|(_, device, made)| made.as_ref().map_or(String::new(), |()| how(&watch, device)))
+        .collect();
+    let report = watch.stop();
+    for ((number, (capability, _, made)), way) in (1..).zip(made).zip(ways) {
+        match made {
+            Ok(()) => {
+                assert_stream(&report, &far_address(number), STREAM);
+                let ingress = way.trim_start_matches("ingress ").split(',').next();
+                told.pass_as(capability, ingress.unwrap_or_default());
+            }
+            Err(why) => told.not_here(capability, &why),
+        }
     }
-    wire.address("over0");
-    wire.stream_through("over0")
-}
-
-pub(crate) fn gre() -> Outcome {
-    let wire = Wire::new();
-    let ends = [("192.0.2.1", "192.0.2.2"), ("192.0.2.2", "192.0.2.1")];
-    let to = |(own, other)| format!("type gre local {own} remote {other} ttl 64");
-    if let Err(outcome) = wire.add(ends.map(to).each_ref().map(String::as_str)) {
-        return outcome;
-    }
-    wire.address("over0");
-    wire.stream_through("over0")
 }

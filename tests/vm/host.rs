@@ -8,7 +8,7 @@ use detector_tests::watch::{HOME, START, Watch, detector, number};
 use detector_tests::{Namespace, Scratch, run_checked};
 use serde_json::Value;
 
-use crate::Outcome;
+use crate::Told;
 use crate::stage::{CLIENT, INNER, Stage, V4, features, spawn, traffic};
 
 const GROUP: &str = "/sys/fs/cgroup/detector";
@@ -48,8 +48,21 @@ impl Drop for Group {
     }
 }
 
+pub(crate) fn memory(told: &mut Told) {
+    enough();
+    if features().memory_by_group {
+        too_little();
+        return told.pass("memory limit");
+    }
+    told.not_here(
+        "memory limit",
+        "the agent's own memory is limited and that of the maps is not, which this kernel counts \
+         against RLIMIT_MEMLOCK: the agent raises that",
+    );
+}
+
 /// Within a limit that has room for the maps it works as without.
-pub(crate) fn memory_enough() -> Outcome {
+fn enough() {
     let stage = Stage::new();
     let group = Group::new(192 << 20);
     let config = format!("{HOME}[kernel]\nmax_flows = 16384\n");
@@ -60,18 +73,10 @@ pub(crate) fn memory_enough() -> Outcome {
     let report = watch.stop();
     report.assert_all_accounted();
     assert!(report.sum("tcp", V4, "payload_out") >= 300_000, "{}", report.text);
-    Outcome::pass()
 }
 
 /// Maps that do not fit are one clear line, and nothing is killed.
-pub(crate) fn memory_too_little() -> Outcome {
-    if !features().memory_by_group {
-        return Outcome::NotHere(
-            "maps are not counted by control groups: only RLIMIT_MEMLOCK limits them, which the agent \
-             raises"
-                .to_owned(),
-        );
-    }
+fn too_little() {
     let namespace = Namespace::new("small").unwrap();
     let group = Group::new(96 << 20);
     let folders = Scratch::new("small").unwrap();
@@ -86,7 +91,6 @@ pub(crate) fn memory_too_little() -> Outcome {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(said.contains("lower kernel.max_flows"), "{said}");
     assert_eq!(group.kills(), 0, "{said}");
-    Outcome::pass()
 }
 
 /// Moves the wall clock; whoever counts by it is an hour off from then on.
@@ -97,7 +101,7 @@ fn move_clock(seconds: i64) {
 }
 
 /// An hour forward, two back: no flow ends by it, no block ends or stays, no rate leaps.
-pub(crate) fn clock_step() -> Outcome {
+pub(crate) fn clock_step(told: &mut Told) {
     const TTL: Duration = Duration::from_secs(12);
     const OTHER: &str = "198.51.100.10";
     let stage = Stage::new();
@@ -133,5 +137,5 @@ pub(crate) fn clock_step() -> Outcome {
     let flows: Vec<&Value> = flows.collect();
     assert_eq!(flows.len(), 1, "{}", report.text);
     assert!(number(flows[0], "packets_out") > 20, "{}", flows[0]);
-    Outcome::pass()
+    told.pass("clock moved by an hour");
 }

@@ -6,7 +6,7 @@ use detector_tests::watch::{HOME, START, Watch, number};
 use detector_tests::{Background, Namespace, Veth, VethEnd, poll_until};
 use serde_json::Value;
 
-use crate::Outcome;
+use crate::Told;
 use crate::stage::{CLIENT, INNER, Stage, V4, spawn, traffic, watch_client};
 
 /// Frames that the queueing discipline of a device has thrown away.
@@ -25,7 +25,7 @@ fn hexadecimal_address(namespace: &Namespace, device: &str) -> String {
 
 /// Packets are lost, late and out of order in both directions: each observer has what passed it, and
 /// the difference is what the wire lost.
-pub(crate) fn netem() -> Outcome {
+pub(crate) fn netem(told: &mut Told) {
     let stage = Stage::of_wire_size();
     let (client, gateway) = (stage.client(), stage.gateway());
     // No question for an address may be among what is lost.
@@ -62,12 +62,12 @@ pub(crate) fn netem() -> Outcome {
     let again = far.sum("tcp", V4, "retransmitted_out");
     assert!(far.sum("tcp", V4, "payload_out") >= STREAM, "{}", far.text);
     assert!(near.sum("tcp", V4, "retransmitted_out") + again > 0, "{}", near.text);
-    Outcome::pass()
+    told.pass("netem: loss, delay, reordering");
 }
 
 /// The kernel's own generator floods the wire with flows of one packet, past the queues; the table is
 /// full soon, and nothing is lost from sight.
-pub(crate) fn pktgen() -> Outcome {
+pub(crate) fn pktgen(told: &mut Told) {
     const FRAMES: u64 = 30_000;
     let stage = Stage::new();
     let (client, gateway) = (stage.client(), stage.gateway());
@@ -116,7 +116,7 @@ pub(crate) fn pktgen() -> Outcome {
     let seen = number(summary, "packets");
     assert!(seen >= passed && seen < passed + 50, "{seen} of {passed} seen: {summary}");
     assert!(number(summary, "overflow_bytes") > 0, "{summary}");
-    Outcome::pass()
+    told.pass("pktgen flood");
 }
 
 /// Frames that the client's device has handed over.
@@ -126,118 +126,108 @@ fn native_sent(client: &Namespace) -> u64 {
     number(&links[0]["stats64"]["tx"], "packets")
 }
 
-/// A wire whose near end can be taken elsewhere.
-struct Wire {
+/// Three wires of one host, whose ends are called otherwise, taken elsewhere, and taken away while
+/// they carry traffic.
+struct Wires {
     near: Namespace,
     far: Namespace,
 }
 
-impl Wire {
+impl Wires {
     fn new() -> Self {
-        let wire =
+        let wires =
             Self { near: Namespace::new("near").unwrap(), far: Namespace::new("far").unwrap() };
-        wire.join();
-        wire
+        (0..3).for_each(|number| wires.join(number));
+        wires
     }
 
-    fn join(&self) {
-        let near = VethEnd::new(&self.near, "lan0").address("10.66.1.10/24");
-        let far = VethEnd::new(&self.far, "wan0").address("10.66.1.1/24");
+    fn join(&self, number: u8) {
+        let (near, far) = (format!("lan{number}"), format!("wan{number}"));
+        let near = VethEnd::new(&self.near, &near).address(&format!("10.66.1{number}.10/24"));
+        let far = VethEnd::new(&self.far, &far).address(&format!("{}/24", other_end(number)));
         Veth::new(near, far).create().unwrap();
     }
 
-    fn watch(&self, names: &str) -> Watch {
-        let watch = Watch::start(&self.near, &[names], &[], HOME);
-        watch.process.wait_for_line("watching lan0", START).unwrap();
-        watch
-    }
-
-    /// Datagrams that nobody takes, without an end.
-    fn load(&self) -> Background {
-        let load = spawn(&self.near, &["drizzle", "10.66.1.1", "40000"]);
+    /// Datagrams that nobody takes, until it is dropped.
+    fn load(&self, number: u8) -> Background {
+        let load = spawn(&self.near, &["drizzle", &other_end(number), "40000"]);
         load.wait_for_line("port ", START).unwrap();
         std::thread::sleep(Duration::from_millis(300));
         load
     }
+
+    fn send(&self, number: u8) {
+        traffic(&self.near, &["datagrams", &other_end(number), "25", "100"]);
+    }
 }
 
-fn sent(watch: Watch) -> u64 {
-    let report = watch.stop();
-    report.assert_all_accounted();
-    report.sum("udp", "10.66.1.1", "packets_out")
+fn other_end(number: u8) -> String {
+    format!("10.66.1{number}.1")
 }
 
-/// By its pattern it is still meant: it stays watched, and nothing is counted twice or missed.
-pub(crate) fn renamed() -> Outcome {
-    let wire = Wire::new();
-    let watch = wire.watch("lan*");
-    let mut load = wire.load();
-    // Some kernels rename only what is down.
-    wire.near.ip("link set lan0 down").unwrap();
-    wire.near.ip("link set lan0 name lan7").unwrap();
-    wire.near.ip("link set lan7 up").unwrap();
-    std::thread::sleep(Duration::from_millis(1_500));
-    load.kill().unwrap();
-    let before = native(&wire.near, "lan7");
-    traffic(&wire.near, &["datagrams", "10.66.1.1", "25", "100"]);
-    assert!(native(&wire.near, "lan7") >= before + 25);
-    let said = watch.process.output();
-    assert!(!said.contains("went away"), "{said}");
-    let text = watch.ask(&wire.near, &["status", "--format", "json"]);
-    assert!(text.contains("lan7") && !text.contains("lan0"), "{text}");
-    let report = watch.stop();
-    report.assert_all_accounted();
-    let of_last: u64 = report
-        .of("flow")
-        .filter(|flow| flow["protocol"] == "udp" && number(flow, "payload_out") == 2_500)
-        .map(|flow| number(flow, "packets_out"))
-        .sum();
-    assert_eq!(of_last, 25, "{}", report.text);
-    Outcome::pass()
-}
-
-fn native(namespace: &Namespace, device: &str) -> u64 {
-    let text = namespace.ip(&format!("-j -s link show dev {device}")).unwrap();
-    let links: Value = serde_json::from_str(&text).unwrap();
-    number(&links[0]["stats64"]["tx"], "packets")
-}
-
-/// What goes to another namespace is let go, with its programs.
-pub(crate) fn moved() -> Outcome {
-    let wire = Wire::new();
-    let watch = wire.watch("lan0");
-    let mut load = wire.load();
-    let other = Namespace::new("other").unwrap();
-    wire.near.ip(&format!("link set lan0 netns {}", other.name())).unwrap();
-    watch.process.wait_for_line("lan0 went away", START).unwrap();
-    load.kill().unwrap();
-    let programs = || {
-        let link = other.ip("-details link show dev lan0").unwrap();
-        let filters = ["ingress", "egress"]
-            .map(|side| other.run("tc", ["filter", "show", "dev", "lan0", side]).unwrap());
-        link.matches("prog/xdp").count() + filters.concat().matches("bpf").count()
+pub(crate) fn changes(told: &mut Told) {
+    let wires = Wires::new();
+    let config = "home_networks = [\"10.66.0.0/16\"]\n";
+    let watch = Watch::start(&wires.near, &["lan*"], &[], config);
+    let wait = |what: &str| {
+        watch.process.wait_for_line(what, START).unwrap();
     };
-    poll_until(START, || (programs() == 0).then_some(())).unwrap();
-    assert!(sent(watch) > 0);
-    Outcome::pass()
-}
+    // By its pattern it is still meant. Some kernels rename only what is down.
+    let load = wires.load(0);
+    for words in ["link set lan0 down", "link set lan0 name lan7", "link set lan7 up"] {
+        wires.near.ip(words).unwrap();
+    }
+    wait("lan0 is called lan7 now");
+    drop(load);
+    wires.send(0);
+    let status = watch.ask(&wires.near, &["status", "--format", "json"]);
+    assert!(status.contains("lan7") && !status.contains("lan0"), "{status}");
+    assert!(!watch.process.output().contains("lan0 went away"), "{}", watch.process.output());
 
-/// Taken away under traffic and made again: it is watched again.
-pub(crate) fn taken_away() -> Outcome {
-    let wire = Wire::new();
-    let watch = wire.watch("lan0");
-    let mut load = wire.load();
-    wire.near.ip("link delete lan0").unwrap();
-    watch.process.wait_for_line("lan0 went away", START).unwrap();
-    load.kill().unwrap();
+    // What goes to another namespace is let go, with its programs.
+    let load = wires.load(1);
+    let other = Namespace::new("other").unwrap();
+    wires.near.ip(&format!("link set lan1 netns {}", other.name())).unwrap();
+    wait("lan1 went away");
+    drop(load);
+    poll_until(START, || (programs(&other, "lan1") == 0).then_some(())).unwrap();
+
+    // What is taken away and made again is watched again.
+    let load = wires.load(2);
+    wires.near.ip("link delete lan2").unwrap();
+    wait("lan2 went away");
+    drop(load);
     let seen = watch.process.output().lines().count();
-    wire.join();
+    wires.join(2);
     poll_until(START, || {
         let text = watch.process.output();
-        text.lines().skip(seen).any(|line| line.contains("watching lan0")).then_some(())
+        text.lines().skip(seen).any(|line| line.contains("watching lan2")).then_some(())
     })
     .unwrap();
-    traffic(&wire.near, &["datagrams", "10.66.1.1", "25", "100"]);
-    assert!(sent(watch) > 25);
-    Outcome::pass()
+    wires.send(2);
+
+    let report = watch.stop();
+    report.assert_all_accounted();
+    let last = |wire: u8| -> u64 {
+        let there = other_end(wire);
+        report
+            .of("flow")
+            .filter(|flow| flow["dst"] == there && number(flow, "payload_out") == 2_500)
+            .map(|flow| number(flow, "packets_out"))
+            .sum()
+    };
+    assert_eq!(last(0), 25, "{}", report.text);
+    told.pass("interface renamed");
+    assert!(report.sum("udp", &other_end(1), "packets_out") > 0, "{}", report.text);
+    told.pass("interface moved away");
+    assert_eq!(last(2), 25, "{}", report.text);
+    told.pass("interface taken away");
+}
+
+/// Programs that are on a device of another namespace, as tools see them.
+fn programs(namespace: &Namespace, device: &str) -> usize {
+    let link = namespace.ip(&format!("-details link show dev {device}")).unwrap();
+    let filters = ["ingress", "egress"]
+        .map(|side| namespace.run("tc", ["filter", "show", "dev", device, side]).unwrap());
+    link.matches("prog/xdp").count() + filters.concat().matches("direct-action").count()
 }

@@ -12,14 +12,14 @@ use detector_tests::{Background, Scratch, run_checked};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::Value;
 
-use crate::Outcome;
-use crate::stage::{CLIENT, Stage, features, how, watch_client};
+use crate::Told;
+use crate::stage::{CLIENT, Stage, features};
 
 /// The limit of the issue's own; the kernel's is twice as much.
 const MOST_INSTRUCTIONS: u32 = 500_000;
 
 /// The object with all tunnels opened, which is the most the verifier ever sees of it.
-pub(crate) fn object() -> Outcome {
+pub(crate) fn object(told: &mut Told) {
     let decapsulation = Decapsulation { vxlan: true, gre: true, gtp_u: true };
     let config = ObjectConfig { max_flows: 64, decapsulation, ..ObjectConfig::default() };
     let mut object = Object::load(&config).unwrap();
@@ -40,8 +40,7 @@ pub(crate) fn object() -> Outcome {
         println!("@verified\t{}\t{count}", name.trim_end_matches("_fetch"));
         assert!(count < MOST_INSTRUCTIONS, "{name}: {count} instructions");
     }
-    let variant = if features().fetching_additions { "" } else { "budgets to one packet" };
-    Outcome::Pass(variant.to_owned())
+    told.pass("object loads");
 }
 
 /// Instructions that the verifier walked through.
@@ -66,16 +65,19 @@ fn verified(object: &mut Object, name: &str) -> u32 {
 fn from_the_log(object: &mut Object, name: &str) -> u32 {
     let limit = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     // Each new descriptor has the lowest number that is free.
-    let free = std::fs::File::open("/dev/null").unwrap().as_raw_fd() as u64;
+    let close = || {
+        let free = std::fs::File::open("/dev/null").unwrap().as_raw_fd() as u64;
+        setrlimit(Resource::RLIMIT_NOFILE, free, limit.1).unwrap();
+    };
     let refused = if name.starts_with("xdp") {
         let program = xdp(&mut object.ebpf, name).unwrap();
         program.unload().unwrap();
-        setrlimit(Resource::RLIMIT_NOFILE, free, limit.1).unwrap();
+        close();
         program.load()
     } else {
         let program = classifier(&mut object.ebpf, name).unwrap();
         program.unload().unwrap();
-        setrlimit(Resource::RLIMIT_NOFILE, free, limit.1).unwrap();
+        close();
         program.load()
     };
     setrlimit(Resource::RLIMIT_NOFILE, limit.0, limit.1).unwrap();
@@ -88,7 +90,7 @@ fn from_the_log(object: &mut Object, name: &str) -> u32 {
 }
 
 /// Every row of `detector doctor` is one that `detector run` agrees with.
-pub(crate) fn doctor() -> Outcome {
+pub(crate) fn doctor(told: &mut Told) {
     let mut command = std::process::Command::new(detector());
     let said = run_checked(command.args(["doctor", "--format", "json", "--interface", "lo"]));
     let said = said.unwrap();
@@ -112,18 +114,15 @@ pub(crate) fn doctor() -> Outcome {
         let text = finding["finding"].as_str().unwrap();
         assert!(text.contains(expected), "{row}: {text}");
     }
-    Outcome::pass()
+    told.pass("doctor");
 }
 
 /// An agent that is told another kernel's release does what it does without.
-pub(crate) fn release_name() -> Outcome {
+pub(crate) fn release_name(told: &mut Told) {
+    let known = features();
+    let ingress = if known.fragments { "native XDP with fragments" } else { "native XDP" };
+    let egress = if known.tcx { "tcx" } else { "tc clsact" };
     let stage = Stage::new();
-    let usual = {
-        let watch = watch_client(&stage, "");
-        let usual = how(&watch, CLIENT);
-        watch.stop();
-        usual
-    };
     let folders = Scratch::new("release").unwrap();
     let (run, state) = (folders.join("run"), folders.join("state"));
     let text = format!("runtime_dir = {run:?}\nstate_dir = {state:?}\n{HOME}");
@@ -136,14 +135,16 @@ pub(crate) fn release_name() -> Outcome {
     let said = agent.output();
     agent.terminate().unwrap();
     assert!(agent.wait(START).unwrap().success(), "{}", agent.output());
-    assert!(said.contains(&format!("watching {CLIENT}: {usual}")), "{usual:?}: {said}");
-    Outcome::pass()
+    let expected = format!("watching {CLIENT}: ingress {ingress}, egress {egress}");
+    assert!(said.contains(&expected), "no {expected:?} in {said}");
+    told.pass("release name of another kernel");
 }
 
 /// Those that would tell which process a connection belongs to: the kernel takes programs of their
 /// kinds. The agent loads none of them yet.
-pub(crate) fn cgroup_hooks() -> Outcome {
+pub(crate) fn cgroup_hooks(told: &mut Told) {
     use aya::sys::is_program_supported;
+    const CAPABILITY: &str = "cgroup attribution hooks";
     for (kind, name) in [
         (ProgramType::CgroupSockAddr, "connect and sendmsg"),
         (ProgramType::CgroupSock, "sock_create"),
@@ -152,10 +153,11 @@ pub(crate) fn cgroup_hooks() -> Outcome {
         match is_program_supported(kind) {
             Ok(true) => {}
             Ok(false) => {
-                return Outcome::NotHere(format!("the kernel takes no program at {name}"));
+                told.not_here(CAPABILITY, &format!("the kernel takes no program at {name}"));
+                return;
             }
             Err(error) => panic!("{name}: {error}"),
         }
     }
-    Outcome::pass()
+    told.pass(CAPABILITY);
 }

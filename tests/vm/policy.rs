@@ -2,47 +2,50 @@
 
 use std::time::{Duration, Instant};
 
-use detector_tests::poll_until;
 use detector_tests::watch::{HOME, START, Watch, number};
+use detector_tests::{Namespace, poll_until};
 use serde_json::Value;
 
-use crate::Outcome;
-use crate::stage::{CLIENT, INNER, Stage, V4, V6, how, spawn};
+use crate::Told;
+use crate::stage::{CLIENT, INNER, Stage, V4, V6, spawn};
 
 const OTHER: &str = "198.51.100.10";
 
-/// On received packets at the gateway, on sent ones at the client, of both families.
-pub(crate) fn drop_holds() -> Outcome {
+/// On received packets at the gateway, on sent ones at the client, of both families; by word and by
+/// itself.
+pub(crate) fn blocks(told: &mut Told) {
     let stage = Stage::new();
-    let mut ways = Vec::new();
-    for (place, device) in [(stage.gateway(), INNER), (stage.client(), CLIENT)] {
-        let watch = Watch::start(place, &[device], &[], HOME);
-        ways.push(how(&watch, device));
-        for server in [V4, V6] {
-            assert!(stage.answers(server), "{server} before the block");
-            watch.ask(place, &["blocks", "add", "destination", server, "--ttl", "1h"]);
-            assert!(!stage.answers(server), "{server} at {device}: the block does not hold");
-        }
-        assert!(stage.answers(OTHER), "{device}: another place is blocked, too");
-        for block in blocks(&watch, place) {
-            assert!(number(&block, "packets") > 0, "{block}");
-        }
-        watch.stop().assert_all_accounted();
-    }
-    Outcome::pass()
-}
-
-fn blocks(watch: &Watch, place: &detector_tests::Namespace) -> Vec<Value> {
-    let list = watch.ask(place, &["blocks", "list", "--format", "json"]);
-    list.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-/// A flow in progress stands still and goes on, by word and by itself.
-pub(crate) fn block_and_release() -> Outcome {
-    const TTL: Duration = Duration::from_secs(5);
-    let stage = Stage::new();
-    let gateway = stage.gateway();
+    let (client, gateway) = (stage.client(), stage.gateway());
+    let watch = Watch::start(client, &[CLIENT], &[], HOME);
+    holds(&stage, &watch, client);
+    watch.stop().assert_all_accounted();
     let watch = Watch::start(gateway, &[INNER], &[], HOME);
+    holds(&stage, &watch, gateway);
+    told.pass("policy drop");
+    lets_go(&stage, &watch);
+    watch.stop().assert_all_accounted();
+    told.pass("block and release");
+}
+
+fn holds(stage: &Stage, watch: &Watch, place: &Namespace) {
+    for server in [V4, V6] {
+        assert!(stage.answers(server), "{server} before the block");
+        watch.ask(place, &["blocks", "add", "destination", server, "--ttl", "1h"]);
+        assert!(!stage.answers(server), "{server}: the block does not hold in {}", place.name());
+    }
+    assert!(stage.answers(OTHER), "another place is blocked, too, in {}", place.name());
+    let list = watch.ask(place, &["blocks", "list", "--format", "json"]);
+    for line in list.lines() {
+        let block: Value = serde_json::from_str(line).unwrap();
+        assert!(number(&block, "packets") > 0, "{block}");
+    }
+    watch.ask(place, &["blocks", "flush"]);
+}
+
+/// A flow in progress stands still and goes on.
+fn lets_go(stage: &Stage, watch: &Watch) {
+    const TTL: Duration = Duration::from_secs(5);
+    let gateway = stage.gateway();
     let rain = spawn(stage.client(), &["drizzle", V4, "20000"]);
     rain.wait_for_line("port ", START).unwrap();
     stage.grows("datagrams ", START);
@@ -63,12 +66,10 @@ pub(crate) fn block_and_release() -> Outcome {
     assert!(stands(), "the second block does not hold");
     stage.grows("datagrams ", TTL * 3);
     assert!(placed.elapsed() >= TTL, "it ended after {:?}", placed.elapsed());
-    watch.stop().assert_all_accounted();
-    Outcome::pass()
 }
 
 /// Killed under load and started again: what the last agent has counted is what the peer has.
-pub(crate) fn adoption() -> Outcome {
+pub(crate) fn adoption(told: &mut Told) {
     let stage = Stage::new();
     let client = stage.client();
     let mut watch = Watch::start(client, &[CLIENT], &[], HOME);
@@ -77,13 +78,11 @@ pub(crate) fn adoption() -> Outcome {
     let mut load =
         [spawn(client, &["trickle", V4, "400000"]), spawn(client, &["drizzle", V6, "20000"])];
     stage.grows("datagrams ", START);
-    for _ in 0..2 {
-        std::thread::sleep(Duration::from_millis(500));
-        let folders = watch.kill();
-        assert!(!stage.answers(OTHER), "the block does not hold without the agent");
-        watch = Watch::start_in(folders, client, &[CLIENT], &["--adopt"], HOME);
-        assert!(!stage.answers(OTHER), "the block does not hold any more");
-    }
+    std::thread::sleep(Duration::from_millis(500));
+    let folders = watch.kill();
+    assert!(!stage.answers(OTHER), "the block does not hold without the agent");
+    watch = Watch::start_in(folders, client, &[CLIENT], &["--adopt"], HOME);
+    assert!(!stage.answers(OTHER), "the block does not hold any more");
     std::thread::sleep(Duration::from_millis(500));
     for sender in &mut load {
         sender.kill().unwrap();
@@ -100,5 +99,5 @@ pub(crate) fn adoption() -> Outcome {
     assert_eq!(far_flows, near_flows, "{}\n{}", near.text, far.text);
     assert!(near.sum("tcp", V4, "payload_out") > 100_000, "{}", near.text);
     assert!(near.sum("tcp", OTHER, "dropped_out") > 0, "{}", near.text);
-    Outcome::pass()
+    told.pass("adoption after a restart");
 }

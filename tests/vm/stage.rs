@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::Outcome;
 use detector::source::kernel::features::Features;
 use detector_tests::watch::{HOME, Report, START, Watch, number, wait_until_quiet};
 use detector_tests::{Background, Namespace, ServerSpec, Topology, poll_until};
@@ -65,6 +64,11 @@ impl Stage {
             .unwrap_or_else(|error| panic!("{prefix:?} stands at {before}: {error:#}"));
     }
 
+    /// Whether the client has a route of its own to an address.
+    pub(crate) fn reaches(&self, address: &str) -> bool {
+        !self.client().ip(&format!("route show {address}")).unwrap().is_empty()
+    }
+
     pub(crate) fn answers(&self, host: &str) -> bool {
         traffic(self.client(), &["call", host]).contains("answered")
     }
@@ -90,14 +94,14 @@ pub(crate) fn sink(namespace: &Namespace) -> Background {
     sink
 }
 
-/// Makes a device of a kind that not every build has.
-pub(crate) fn add_device(namespace: &Namespace, words: &str) -> Result<(), Outcome> {
+/// Makes a device of a kind that not every build has; the reason where this one has it not.
+pub(crate) fn add_device(namespace: &Namespace, words: &str) -> Result<(), String> {
     let Err(error) = namespace.ip(&format!("link add {words}")) else { return Ok(()) };
     let text = error.to_string();
     let kinds = ["Unknown device type", "not supported"];
     assert!(kinds.iter().any(|kind| text.contains(kind)), "{text}");
-    let kind = words.split(" type ").nth(1).and_then(|rest| rest.split(' ').next());
-    Err(Outcome::NotHere(format!("this build has no devices of type {}", kind.unwrap_or(words))))
+    let kind = words.split("type ").nth(1).and_then(|rest| rest.split(' ').next());
+    Err(format!("this build has no devices of type {}", kind.unwrap_or(words)))
 }
 
 /// What this kernel says it can do.

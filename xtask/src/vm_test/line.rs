@@ -29,7 +29,7 @@ pub(super) const LINES: [Line; 6] = [
 ];
 
 /// The oldest and the newest: between them lies every way in which kernels differ.
-pub(super) const BOTH_ENDS: [&str; 2] = ["5.10", "7"];
+pub(crate) const BOTH_ENDS: [&str; 2] = ["5.10", "7"];
 
 impl fmt::Display for Line {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
