@@ -472,7 +472,9 @@ fn ipv4<F: Frame>(frame: &F, offset: usize, packet: &mut Packet) -> Result<(), S
     packet.fragment = fragment;
     packet.identification = identification;
     let end = offset + ip_len as usize;
-    let ports = transport(frame, protocol, offset + header_len, end, packet);
+    // Before Linux 6.8 the verifier goes on where a length of 0 holds a header of 20, of which it
+    // then knows nothing ("math between pkt pointer and register with unbounded min value").
+    let ports = transport(frame, protocol, frame.forget(offset + header_len), end, packet);
     (packet.key, packet.direction) =
         FlowKey::canonical(Address::mapped(source), Address::mapped(destination), ports, protocol);
     // A TCP header may claim more than the packet holds.

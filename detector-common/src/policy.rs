@@ -4,7 +4,7 @@
 //! number. The agent writes entries and never their counters ([`Hits`]), the kernel the other way
 //! round, so that neither overwrites what the other has counted.
 
-use crate::flow::{Address, Direction, FlowKey, long};
+use crate::flow::{Address, FlowKey, long};
 use crate::frame::Word;
 use crate::parse::protocol;
 
@@ -314,16 +314,6 @@ pub struct BudgetKey {
 const _: () = assert!(size_of::<BudgetKey>() == 32);
 
 impl BudgetKey {
-    /// The budget that packets in `direction` draw on, which come from a home host.
-    #[inline(always)]
-    #[must_use]
-    pub fn of(key: &FlowKey, direction: Direction) -> Self {
-        match direction {
-            Direction::FromLow => Self { home: key.low, destination: key.high },
-            Direction::FromHigh => Self { home: key.high, destination: key.low },
-        }
-    }
-
     /// A key and the limit behind it, as they stand in memory.
     #[inline(always)]
     #[must_use]

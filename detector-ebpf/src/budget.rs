@@ -1,6 +1,8 @@
 //! What a host may send to a destination before somebody has looked at it, kept and enforced here
 //! so that it holds while the agent is stopped.
 
+use core::mem::offset_of;
+
 use aya_ebpf::bindings::BPF_NOEXIST;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap};
@@ -24,6 +26,22 @@ static BUDGETS: HashMap<BudgetKey, Budget> = HashMap::with_max_entries(65_536, 0
 #[map]
 static BUDGET_RULES: Array<u64> = Array::with_max_entries(RULES, 0);
 
+/// The budget that packets in `direction` draw on, which come from a home host.
+///
+/// The addresses are found by arithmetic. A branch would decide where in the key each of them is
+/// written, and the verifier of Linux 5.15 does not see that either way both places are: "invalid
+/// indirect read from stack".
+#[inline(always)]
+fn budget_of(key: &FlowKey, direction: Direction) -> BudgetKey {
+    const { assert!(offset_of!(FlowKey, low) == 0 && offset_of!(FlowKey, high) == 16) };
+    let direction = direction as u8;
+    // SAFETY: a local variable. The compiler, which knows its two values, would make a branch of it.
+    let home = usize::from(unsafe { core::ptr::read_volatile(&raw const direction) } & 1);
+    let addresses = core::ptr::from_ref(key).cast::<[u8; 16]>();
+    // SAFETY: a key begins with its two addresses.
+    unsafe { BudgetKey { home: *addresses.add(home), destination: *addresses.add(home ^ 1) } }
+}
+
 /// A budget as it is when somebody sends for the first time.
 #[inline(always)]
 fn fresh(limit: u64, now: u64) -> Budget {
@@ -35,7 +53,7 @@ fn fresh(limit: u64, now: u64) -> Budget {
 pub(crate) fn open(key: &FlowKey, home: u8, clock: &Clock, totals: &mut Totals) -> bool {
     let outbound =
         if home == FlowCounters::HOME_LOW { Direction::FromLow } else { Direction::FromHigh };
-    let budget = BudgetKey::of(key, outbound);
+    let budget = budget_of(key, outbound);
     let (_, port) = key.destination(outbound);
     let class = home_class(&budget);
     let ports = PortClass::of(key.protocol, port);
@@ -62,7 +80,7 @@ const EEXIST: i32 = -17;
 /// Charges an outbound packet with payload to its budget. False where it is held.
 #[inline(never)]
 pub(crate) fn charge<V: Variant>(packet: &Packet, now: u64, totals: &mut Totals) -> bool {
-    let key = BudgetKey::of(&packet.key, packet.direction);
+    let key = budget_of(&packet.key, packet.direction);
     let Some(budget) = BUDGETS.get_ptr_mut(&key) else { return true };
     // SAFETY: a value of a preallocated map stays in place; what has several writers is added to
     // atomically.

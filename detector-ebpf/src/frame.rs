@@ -45,6 +45,15 @@ fn through(word: *mut u32, offset: usize) -> usize {
     }
 }
 
+/// A head's length as the verifier believes it: from 1 to [`HEAD_BYTES`]. Before Linux 6.8 a comparison
+/// with 0 teaches it nothing, and a helper that might be asked for 0 bytes is refused ("invalid access
+/// to memory, mem_size=576 off=64 size=0", 5.10 to 6.1).
+#[inline(always)]
+fn bounded(word: *mut u32, length: u32) -> u32 {
+    const { assert!(HEAD_BYTES.is_power_of_two()) };
+    (through(word, length as usize - 1) & (HEAD_BYTES - 1)) as u32 + 1
+}
+
 /// Reads a `T`, which is bytes, between two packet pointers.
 #[inline(always)]
 fn linear<T: Copy>(start: usize, end: usize, offset: usize) -> Option<T> {
@@ -236,6 +245,7 @@ impl Payload for XdpFragmentsFrame {
 
     #[inline(always)]
     fn copy(&self, offset: u32, length: u32, head: *mut [u8; HEAD_BYTES]) -> u32 {
+        let length = bounded(self.word, length);
         // SAFETY: `length` is at most HEAD_BYTES, the size of the record's array.
         let result =
             unsafe { bpf_xdp_load_bytes(self.context.cast(), offset, head.cast(), length) };
@@ -350,6 +360,7 @@ impl Payload for SkbFrame {
 
     #[inline(always)]
     fn copy(&self, offset: u32, length: u32, head: *mut [u8; HEAD_BYTES]) -> u32 {
+        let length = bounded(self.word, length);
         // SAFETY: `length` is at most HEAD_BYTES, the size of the record's array.
         let result = unsafe { bpf_skb_load_bytes(self.skb.cast(), offset, head.cast(), length) };
         if result == 0 { length } else { 0 }

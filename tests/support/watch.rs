@@ -12,8 +12,8 @@ use crate::{Background, Namespace, Scratch, poll_until, run_checked};
 
 /// A script with the traffic that tests ask for by a verb.
 pub const TRAFFIC: &str = include_str!("traffic.py");
-/// Longer than a start ever takes.
-pub const START: Duration = Duration::from_secs(20);
+/// Longer than a start ever takes, also on an emulated processor.
+pub const START: Duration = Duration::from_secs(60);
 /// The networks of [`crate::Topology`]'s client.
 pub const HOME: &str = "home_networks = [\"10.66.1.0/24\", \"fd66:1::/64\"]\n";
 

@@ -17,6 +17,7 @@ mod setup;
 mod soak;
 mod test;
 mod ui;
+mod vm_test;
 
 #[derive(Parser)]
 #[command(
@@ -35,6 +36,8 @@ enum Verb {
     Setup(setup::Arguments),
     /// Check style and lints and run every test, those that need root too
     Test,
+    /// Run the programs under every supported kernel, in virtual machines
+    VmTest(vm_test::Arguments),
     /// Build the dashboard that the agent carries
     Ui,
     /// Show a theft being told, then stopped, between network namespaces
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
         Verb::Setup(arguments) => setup::report(&arguments),
         Verb::Test => test::run(),
+        Verb::VmTest(arguments) => vm_test::run(&arguments),
         Verb::Ui => ui::run(),
         Verb::Demo => demo::run(),
         Verb::Bench(arguments) => bench::run(&arguments),

@@ -10,6 +10,7 @@ mod toolchain;
 use anyhow::Result;
 use clap::ValueEnum;
 
+pub(crate) use apt::find;
 pub(crate) use python::interpreter as python;
 
 /// What the machine will be used for.
@@ -17,6 +18,8 @@ pub(crate) use python::interpreter as python;
 pub(crate) enum Profile {
     /// Build, demo, tests and bench
     Base,
+    /// Base, and what starts other kernels
+    Vm,
     /// Base, and the tools that the lab records
     Lab,
 }

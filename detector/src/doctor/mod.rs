@@ -4,6 +4,7 @@
 //! touched. What cannot be read without privileges is said so, and the rest is told.
 
 mod check;
+mod features;
 mod machine;
 mod network;
 

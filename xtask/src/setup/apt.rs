@@ -41,6 +41,16 @@ const BASE: &[Need] = &[
     ("cc", "gcc"),
 ];
 
+/// What starts other kernels in virtual machines, and what they carry, besides.
+const VM: &[Need] = &[
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("busybox", "busybox-static"),
+    ("wg", "wireguard-tools"),
+    ("xz", "xz-utils"),
+    ("zstd", "zstd"),
+    ("strip", "binutils"),
+];
+
 /// What the lab records at work, besides.
 const LAB: &[Need] = &[
     ("sftp", "openssh-client"),
@@ -77,6 +87,7 @@ const SYSTEM_FOLDERS: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 pub(super) fn install_missing(profile: Profile) -> Result<Step> {
     let needs = match profile {
         Profile::Base => BASE.to_vec(),
+        Profile::Vm => [BASE, VM].concat(),
         Profile::Lab => [BASE, LAB].concat(),
     };
     let missing: Vec<Need> =
@@ -111,7 +122,7 @@ pub(super) fn install_missing(profile: Profile) -> Result<Step> {
 }
 
 /// The first file of that name that somebody may execute.
-fn find(command: &str) -> Option<PathBuf> {
+pub(crate) fn find(command: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(SYSTEM_FOLDERS.map(PathBuf::from));
     let executable = |file: &PathBuf| {

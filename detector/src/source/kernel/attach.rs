@@ -1,8 +1,9 @@
 //! Putting the programs on an interface, and saying how and why so.
 //!
 //! A link goes with this process, or is held by a pin and taken over by the next: its program is
-//! then replaced in one step, so that no packet passes unseen. Clsact filters of kernels before 6.6
-//! are neither: they stay when this process is killed, and are removed at the next start, by name.
+//! then replaced in one step, so that no packet passes unseen. Clsact filters of kernels without tcx
+//! are neither: they stay when this process is killed, and the next replaces them in one step, too, or
+//! takes them off; they are known by their place among the filters.
 
 use std::error::Error;
 use std::fmt;
@@ -11,10 +12,8 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
 use anyhow::{Context as _, anyhow};
-use aya::programs::links::{FdLink, LinkOrder, PinnedLink};
-use aya::programs::tc::{
-    NlOptions, SchedClassifierLink, TcError, TcHandle, qdisc_add_clsact, qdisc_detach_program,
-};
+use aya::programs::links::{FdLink, Link as _, LinkOrder, PinnedLink};
+use aya::programs::tc::{NlOptions, SchedClassifierLink, TcError, TcHandle, qdisc_add_clsact};
 use aya::programs::xdp::XdpLink;
 use aya::programs::{
     SchedClassifier, TcAttachType, Xdp as XdpProgram, XdpMode, tc::TcAttachOptions,
@@ -85,7 +84,8 @@ struct Placed {
     link: Option<Link>,
 }
 
-/// Our place among clsact filters, and our name on them: what the next start removes.
+/// Our place among clsact filters: by it the next start knows them. A name would not do, as others
+/// name their programs alike.
 const CLSACT_PRIORITY: u16 = 61_000;
 const CLSACT_HANDLE: TcHandle = TcHandle::new(0, 1);
 
@@ -101,7 +101,6 @@ pub(super) fn attach(
     pins: &Pins,
 ) -> anyhow::Result<Attached> {
     let claim = claim(interface)?;
-    remove_leftovers(interface);
     // The two modes of XDP exclude each other.
     match wanted {
         Xdp::Native => pins.take_off(interface.index, &without(Hook::Generic))?,
@@ -110,6 +109,10 @@ pub(super) fn attach(
     }
     let mut reasons = Vec::new();
     let ingress = ingress(object, interface, wanted, pins, &mut reasons)?;
+    if ingress.attachment != Attachment::Clsact && !object.features.tcx {
+        // It would count the same packets.
+        remove_leftover(interface, TcAttachType::Ingress);
+    }
     let egress = attach_tc(object, interface, TcAttachType::Egress, pins)?;
     let kept: Vec<Hook> = [&ingress, &egress].iter().filter_map(|placed| placed.hook).collect();
     pins.take_off(interface.index, &kept)?;
@@ -293,7 +296,7 @@ fn update_tc(program: &mut SchedClassifier, link: FdLink) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// tcx where the kernel has it (6.6), else a clsact filter. The kernel is asked, not its version.
+/// tcx where the kernel has it, else a clsact filter.
 fn attach_tc(
     object: &mut Object,
     interface: &Interface,
@@ -304,32 +307,55 @@ fn attach_tc(
         TcAttachType::Ingress => (object.programs.tc_ingress, Hook::Ingress),
         _ => (object.programs.tc_egress, Hook::Egress),
     };
+    let tcx = object.features.tcx;
     let program = classifier(&mut object.ebpf, name)?;
-    let replaced = replace(pins, interface, hook, |link| update_tc(program, link))?.is_some();
-    if replaced {
-        return Ok(Placed { attachment: Attachment::Tcx, hook: Some(hook), link: None });
+    if !tcx {
+        let link = attach_clsact(program, interface, side)?;
+        return Ok(Placed { attachment: Attachment::Clsact, hook: None, link: Some(link) });
+    }
+    let placed = |link| Placed { attachment: Attachment::Tcx, hook: Some(hook), link };
+    if replace(pins, interface, hook, |link| update_tc(program, link))?.is_some() {
+        return Ok(placed(None));
     }
     let program = classifier(&mut object.ebpf, name)?;
-    let tcx = TcAttachOptions::TcxOrder(LinkOrder::first());
-    let (id, attachment) = match program.attach_with_options(&interface.name, side, tcx) {
-        Ok(id) => (id, Attachment::Tcx),
-        // What kernels before 6.6 say to a link type they do not know.
-        Err(error) if has_number(&error, libc::EINVAL) => {
-            add_clsact(interface)?;
+    let id = program
+        .attach_with_options(&interface.name, side, TcAttachOptions::TcxOrder(LinkOrder::first()))
+        .map_err(|error| explain(anyhow!(error), interface))?;
+    Ok(placed(Some(Link::Tc(program.take_link(id)?))))
+}
+
+/// Puts a filter in the place of one that was left, in one step, or makes one.
+fn attach_clsact(
+    program: &mut SchedClassifier,
+    interface: &Interface,
+    side: TcAttachType,
+) -> anyhow::Result<Link> {
+    add_clsact(interface)?;
+    let replaced = program.attach_to_link(filter(interface, side)?);
+    let id = match replaced {
+        Ok(id) => {
+            tracing::info!("{}: replaced a tc filter left by an earlier run", interface.name);
+            id
+        }
+        Err(error) => {
+            tracing::trace!("there was no filter to replace: {error}");
             let options = NlOptions {
                 priority: CLSACT_PRIORITY,
                 handle: CLSACT_HANDLE,
                 ..NlOptions::default()
             };
-            let id = program
+            program
                 .attach_with_options(&interface.name, side, TcAttachOptions::Netlink(options))
-                .map_err(|error| explain(anyhow!(error), interface))?;
-            (id, Attachment::Clsact)
+                .map_err(|error| explain(anyhow!(error), interface))?
         }
-        Err(error) => return Err(explain(anyhow!(error), interface)),
     };
-    let link = Some(Link::Tc(program.take_link(id)?));
-    Ok(Placed { attachment, hook: (attachment == Attachment::Tcx).then_some(hook), link })
+    Ok(Link::Tc(program.take_link(id)?))
+}
+
+/// Our place among the filters of one side of an interface, whether one is there or not.
+fn filter(interface: &Interface, side: TcAttachType) -> anyhow::Result<SchedClassifierLink> {
+    SchedClassifierLink::attached(&interface.name, side, CLSACT_PRIORITY, CLSACT_HANDLE, None)
+        .with_context(|| format!("{} went away", interface.name))
 }
 
 fn add_clsact(interface: &Interface) -> anyhow::Result<()> {
@@ -345,17 +371,16 @@ fn add_clsact(interface: &Interface) -> anyhow::Result<()> {
 /// Removes the clsact filters that an agent which was killed left on a kernel without tcx, and says
 /// how many there were.
 pub fn remove_leftovers(interface: &Interface) -> u64 {
-    let mut removed = 0;
-    for programs in [Programs::FETCH, Programs::PLAIN] {
-        for (side, name) in [
-            (TcAttachType::Ingress, programs.tc_ingress),
-            (TcAttachType::Egress, programs.tc_egress),
-        ] {
-            if qdisc_detach_program(&interface.name, side, name).is_ok() {
-                tracing::info!("{}: removed {name} left by an earlier run", interface.name);
-                removed += 1;
-            }
-        }
+    [TcAttachType::Ingress, TcAttachType::Egress]
+        .into_iter()
+        .map(|side| u64::from(remove_leftover(interface, side)))
+        .sum()
+}
+
+fn remove_leftover(interface: &Interface, side: TcAttachType) -> bool {
+    let removed = filter(interface, side).is_ok_and(|link| link.detach().is_ok());
+    if removed {
+        tracing::info!("{}: removed a tc filter left by an earlier run", interface.name);
     }
     removed
 }

@@ -7,11 +7,13 @@ pub mod attach;
 pub mod batch;
 pub mod clock;
 mod events;
+pub mod features;
 pub mod interfaces;
 mod memory;
 pub mod object;
 mod pins;
 mod policy;
+mod probe;
 mod refusal;
 mod sys;
 mod walk;
@@ -91,6 +93,7 @@ impl KernelSource {
             Err(error)
         })?;
         let mut object = Object::load_pinned(&sizes, pins.folder(), &MAPS)?;
+        tracing::info!("{}", object.features);
         pins.seal()?;
         if config.kernel.pin
             && let Err(error) = pins.check()

@@ -6,16 +6,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
 use aya::maps::{Array, MapData};
 use aya::programs::{ProgramError, SchedClassifier, TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel, include_bytes_aligned};
 use detector_common::abi::{Control, Interface, MAX_INTERFACES, PointTotals, map, program};
 use detector_common::parse::Decapsulation;
-use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use nix::time::{ClockId, clock_gettime};
 
 use super::clock::{KernelClock, read_clock};
+use super::features::Features;
 use super::refusal::{explain_load, first_line};
 use crate::config::Config;
 
@@ -124,6 +124,7 @@ impl Programs {
 pub struct Object {
     pub ebpf: Ebpf,
     pub clock: KernelClock,
+    pub features: Features,
     /// Those that this kernel takes.
     pub programs: Programs,
 }
@@ -154,7 +155,11 @@ impl Object {
         pins: Option<&Path>,
         names: &[&str],
     ) -> anyhow::Result<Self> {
-        raise_memlock();
+        let features = Features::ask().map_err(explain_load)?;
+        ensure!(
+            features.batches,
+            "this kernel does not read maps in batches: Linux 5.10 or later is needed"
+        );
         let bits = config.decapsulation.bits();
         let mut loader = EbpfLoader::new();
         loader
@@ -173,9 +178,9 @@ impl Object {
         for name in OWN_PROGRAMS {
             load_classifier(&mut ebpf, name)?;
         }
-        let programs = load_tc(&mut ebpf)?;
+        let programs = load_tc(&mut ebpf, features)?;
         let clock = read_clock(&mut ebpf)?;
-        let mut object = Self { ebpf, clock, programs };
+        let mut object = Self { ebpf, clock, features, programs };
         let control = Control {
             // Flows that were left by another agent remember a lower one: what they remember was
             // decided by other rules.
@@ -188,19 +193,24 @@ impl Object {
         Ok(object)
     }
 
-    /// Loads the XDP program that takes frames of several buffers; where this kernel has none (it
-    /// came with 5.18), the plain one. Returns which, and the reason for the lesser choice.
+    /// Loads the XDP program that takes frames of several buffers; where this kernel has none, the
+    /// plain one. Returns which, and the reason for the lesser choice.
     ///
     /// # Errors
     ///
     /// A kernel that takes neither.
     pub fn load_xdp(&mut self) -> anyhow::Result<(&'static str, Option<String>)> {
-        let name = self.programs.xdp_frags;
-        let refused = match xdp(&mut self.ebpf, name)?.load() {
-            Ok(()) | Err(ProgramError::AlreadyLoaded) => return Ok((name, None)),
-            Err(error) => format!("this kernel takes no XDP on fragments: {}", first_line(&error)),
+        let refused = if self.features.fragments {
+            let name = self.programs.xdp_frags;
+            match xdp(&mut self.ebpf, name)?.load() {
+                Ok(()) | Err(ProgramError::AlreadyLoaded) => return Ok((name, None)),
+                Err(error) => first_line(&error),
+            }
+        } else {
+            "it came with Linux 5.18".to_owned()
         };
         self.load_plain_xdp()?;
+        let refused = format!("this kernel takes no XDP on fragments: {refused}");
         Ok((self.programs.xdp, Some(refused)))
     }
 
@@ -341,32 +351,20 @@ fn load_classifier(ebpf: &mut Ebpf, name: &str) -> anyhow::Result<()> {
 }
 
 /// Loads the tc programs in the variant that this kernel takes, and says which that is.
-fn load_tc(ebpf: &mut Ebpf) -> anyhow::Result<Programs> {
-    let programs = match classifier(ebpf, Programs::FETCH.tc_ingress)?.load() {
-        Ok(()) => Programs::FETCH,
-        // What the verifier says to an instruction it does not know.
-        Err(error) if load_number(&error) == Some(libc::EINVAL) => {
-            tracing::info!(
-                "this kernel has no atomic addition that returns (Linux 5.12): budgets are exact to \
-                 one packet for each processor"
-            );
-            load_classifier(ebpf, Programs::PLAIN.tc_ingress)?;
-            Programs::PLAIN
-        }
-        Err(error) => {
-            return Err(explain_load(anyhow!(error)))
-                .with_context(|| format!("failed to load program {}", Programs::FETCH.tc_ingress));
-        }
+fn load_tc(ebpf: &mut Ebpf, features: Features) -> anyhow::Result<Programs> {
+    let programs = if features.fetching_additions {
+        Programs::FETCH
+    } else {
+        tracing::info!(
+            "this kernel has no atomic addition that returns (Linux 5.12): budgets are exact to one \
+             packet for each processor"
+        );
+        Programs::PLAIN
     };
-    load_classifier(ebpf, programs.tc_egress)?;
-    Ok(programs)
-}
-
-fn load_number(error: &ProgramError) -> Option<i32> {
-    match error {
-        ProgramError::LoadError { io_error, .. } => io_error.raw_os_error(),
-        _ => None,
+    for name in [programs.tc_ingress, programs.tc_egress] {
+        load_classifier(ebpf, name)?;
     }
+    Ok(programs)
 }
 
 /// Since boot, suspended time among them: it never goes back.
@@ -422,14 +420,6 @@ pub fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut Xdp> {
         .with_context(|| format!("the BPF object has no program {name}"))?
         .try_into()
         .context("failed to use the BPF object: an XDP program is of another type")
-}
-
-/// Below Linux 5.11 maps count against this limit, which is 64 KiB by default; later it does no
-/// harm.
-fn raise_memlock() {
-    if let Err(error) = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY) {
-        tracing::debug!("failed to raise RLIMIT_MEMLOCK: {error}");
-    }
 }
 
 const _: () = assert!(MAX_INTERFACES <= u16::MAX as u32 / 2);

@@ -170,7 +170,12 @@ impl KernelSource {
         self.set_home(&home)?;
         self.home = home;
         for interface in wanted {
-            if self.slots.watched.contains_key(&interface.index) {
+            if let Some(watched) = self.slots.watched.get_mut(&interface.index) {
+                let (known, now) = (&watched.interface.name, &interface.name);
+                if known != now {
+                    tracing::info!("{known} is called {now} now");
+                }
+                watched.interface = interface;
                 continue;
             }
             let name = interface.name.clone();

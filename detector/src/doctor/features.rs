@@ -1,0 +1,125 @@
+//! What this kernel says it can do, a row for each, and what follows from it for people.
+
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+
+use super::check::{Check, Report};
+use crate::source::kernel::features::Features;
+use crate::units;
+
+/// Asks the kernel. `raises`: whether this process may raise its limits.
+pub(super) fn examine(raises: bool, report: &mut Report) {
+    // Asking may raise it: it is read first.
+    let limit = getrlimit(Resource::RLIMIT_MEMLOCK).ok().map(|(soft, _hard)| soft);
+    match Features::ask() {
+        Ok(known) => {
+            report.push(locked_memory(known.memory_by_group, limit, raises));
+            rows(known, report);
+        }
+        Err(error) => report.push(Check::problem(
+            "features",
+            format!("{error:#}"),
+            "run as root, or with the capabilities above",
+        )),
+    }
+}
+
+/// `limit`: none where it cannot be read. `raises`: whether the agent may raise it.
+fn locked_memory(by_group: bool, limit: Option<u64>, raises: bool) -> Check {
+    const SUBJECT: &str = "memlock";
+    let Some(limit) = limit else {
+        return Check::warning(SUBJECT, "the limit cannot be read", "run `ulimit -l` to know");
+    };
+    let unlimited = limit == RLIM_INFINITY;
+    let told = if unlimited { "no limit".to_owned() } else { units::bytes(limit) };
+    if by_group {
+        Check::ok(SUBJECT, format!("{told}; this kernel counts maps by control group"))
+    } else if unlimited || raises {
+        Check::ok(SUBJECT, format!("{told}; maps count against it, it is raised at start"))
+    } else {
+        Check::problem(
+            SUBJECT,
+            format!("{told}: this kernel, like all below 5.11, counts maps against it"),
+            "run as root, or with LimitMEMLOCK=infinity",
+        )
+    }
+}
+
+/// What the kernel says it can do, and what follows from that.
+fn rows(known: Features, report: &mut Report) {
+    let says = |subject: &'static str, there: bool, with: &str, without: &str| {
+        Check::ok(subject, if there { with } else { without })
+    };
+    report.push(says(
+        "fragments",
+        known.fragments,
+        "yes: native XDP at any MTU",
+        "no: native XDP on frames of one buffer; at an MTU above a page received packets are seen \
+         at tc",
+    ));
+    report.push(says(
+        "tc",
+        known.tcx,
+        "tcx: what the agent attaches is pinned, and goes when it stops",
+        "clsact: its filters outlive an agent that is killed, until the next start replaces them or \
+         `detector detach` removes them",
+    ));
+    report.push(if known.batches {
+        Check::ok("batches", "yes: maps are read thousands of entries a call")
+    } else {
+        Check::problem("batches", "no: maps cannot be read", "use Linux 5.10 or later")
+    });
+    report.push(says(
+        "additions",
+        known.fetching_additions,
+        "return the old value: budgets are exact",
+        "return nothing: budgets are exact to one packet for each processor",
+    ));
+    report.push(says(
+        "coarse clock",
+        known.coarse_clock,
+        "yes, and not needed: times are in ticks, which cost less",
+        "no, and not needed: times are in ticks",
+    ));
+    report.push(says(
+        "live frames",
+        known.live_frames,
+        "yes: benchmarks send from the kernel itself",
+        "no: benchmarks of packet rates do not run here",
+    ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::Outcome;
+    use super::*;
+
+    #[test]
+    fn locked_memory_matters_where_maps_count_against_it() {
+        let check = |by_group, limit, raises, outcome, words: &str| {
+            let check = locked_memory(by_group, limit, raises);
+            assert_eq!(check.outcome, outcome, "{}", check.finding);
+            assert!(check.finding.contains(words), "{}", check.finding);
+        };
+        check(true, Some(65_536), false, Outcome::Ok, "by control group");
+        check(false, Some(65_536), true, Outcome::Ok, "raised at start");
+        check(false, Some(RLIM_INFINITY), false, Outcome::Ok, "no limit");
+        check(false, Some(65_536), false, Outcome::Problem, "below 5.11");
+        check(false, None, true, Outcome::Warning, "cannot be read");
+    }
+
+    #[test]
+    fn every_feature_has_its_row() {
+        let report = |known| {
+            let mut report = Report::default();
+            rows(known, &mut report);
+            report
+        };
+        let none = report(Features::default());
+        assert_eq!(none.problems(), 1, "batches are needed");
+        let told: Vec<&str> = none.checks().iter().map(|check| check.finding.as_str()).collect();
+        assert!(told[1].contains("outlive") && told[1].contains("detach"), "{told:?}");
+        let some = report(Features { batches: true, tcx: true, ..Features::default() });
+        assert_eq!(some.problems(), 0);
+        assert!(some.checks()[1].finding.starts_with("tcx"));
+    }
+}

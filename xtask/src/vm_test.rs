@@ -1,0 +1,214 @@
+//! `cargo xtask vm-test`: the one BPF object and the released agent under every kernel line that is
+//! supported, each in a virtual machine of its own, and the table that comes of it.
+//!
+//! A kernel that cannot be had, or started, is told in its column and fails the run: nothing is left
+//! out in silence.
+
+#![expect(clippy::print_stdout, reason = "the table is what the verb is for")]
+
+mod archive;
+mod boot;
+mod cpio;
+mod initramfs;
+mod kernel;
+mod line;
+mod modules;
+mod results;
+mod table;
+mod version;
+
+use std::collections::VecDeque;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::setup::{self, Profile};
+use crate::{project, release};
+use archive::Archive;
+use initramfs::Contents;
+use kernel::Kernel;
+pub(crate) use line::BOTH_ENDS;
+use line::{LINES, Line, Source};
+use results::Results;
+use table::Column;
+
+#[derive(clap::Args, Debug, Default)]
+pub(crate) struct Arguments {
+    /// Only these kernel lines, such as 5.10,7
+    #[arg(long, value_name = "LINE", value_delimiter = ',')]
+    kernel: Vec<String>,
+    /// Only scenarios whose name contains this
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
+    /// Run this agent, and build none
+    #[arg(long, value_name = "FILE")]
+    agent: Option<PathBuf>,
+}
+
+/// As many machines as run at a time: a second one makes use of a second processor.
+const AT_A_TIME: usize = 2;
+const PAGE: &str = "docs/kernels.md";
+
+/// The two kernels of `cargo xtask test`: the oldest and the newest.
+pub(crate) fn both_ends() -> Result<()> {
+    let kernel = BOTH_ENDS.map(str::to_owned).to_vec();
+    run(&Arguments { kernel, ..Arguments::default() })
+}
+
+/// The verb.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let lines = line::chosen(&arguments.kernel)?;
+    ensure!(
+        env::consts::ARCH == "x86_64",
+        "kernels for virtual machines are fetched for x86_64, and this is {}",
+        env::consts::ARCH
+    );
+    setup::run(Profile::Vm)?;
+    let folder = work_folder()?;
+    let contents = build(arguments.agent.as_deref(), &folder)?;
+    let columns = run_all(&lines, &contents, &folder, &arguments.only)?;
+    print!("{}", table::text(&columns));
+    // Also where something failed: the page says what was found.
+    if lines.len() == LINES.len() && arguments.only.is_empty() {
+        archive::write(&project::root().join(PAGE), &table::page(&columns))?;
+        println!("{PAGE} is written");
+    }
+    let complaints = table::complaints(&columns);
+    if !complaints.is_empty() {
+        bail!("{} of what was asked failed:\n  {}", complaints.len(), complaints.join("\n  "));
+    }
+    Ok(())
+}
+
+/// Beside what is built, and gone with it.
+fn work_folder() -> Result<PathBuf> {
+    let folder = release::program("vm-test")?;
+    archive::create(&folder)?;
+    Ok(folder)
+}
+
+/// Our own programs, and what they need to run elsewhere.
+fn build(agent: Option<&Path>, folder: &Path) -> Result<Contents> {
+    let agent = match agent {
+        Some(agent) => agent.to_owned(),
+        None => {
+            release::build(&["--package", "detector"])?;
+            release::program("detector")?
+        }
+    };
+    Contents::gather(&agent, &build_scenarios()?, folder)
+}
+
+/// Builds tests/vm.rs and returns where cargo put it.
+fn build_scenarios() -> Result<PathBuf> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["test", "--no-run", "--package", "detector-tests", "--test", "vm"])
+        .args(["--message-format", "json-render-diagnostics"])
+        .current_dir(project::root())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("failed to start cargo")?;
+    ensure!(output.status.success(), "failed to build the scenarios: see above");
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let mut executables = messages.lines().filter_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        let ours = message["target"]["name"] == "vm";
+        ours.then(|| message["executable"].as_str().map(PathBuf::from))?
+    });
+    executables.next_back().context("cargo does not say where the scenarios are")
+}
+
+/// Fetches one after the other, as apt does, and runs two at a time, in the order of the lines.
+fn run_all(
+    lines: &[&'static Line],
+    contents: &Contents,
+    folder: &Path,
+    only: &str,
+) -> Result<Vec<Column>> {
+    let archives = Archives::default();
+    let queue: Mutex<VecDeque<&'static Line>> = Mutex::new(lines.iter().copied().collect());
+    let done: Mutex<Vec<Column>> = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..AT_A_TIME.min(lines.len()) {
+            scope.spawn(|| {
+                // A function of its own, so that the lock is let go before the machine starts.
+                let next = || lock(&queue).pop_front();
+                while let Some(line) = next() {
+                    let column = run_one(line, &archives, contents, folder, only);
+                    lock(&done).push(column);
+                }
+            });
+        }
+    });
+    let mut columns = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    columns.sort_by_key(|column| LINES.iter().position(|line| line == column.line));
+    ensure!(columns.len() == lines.len(), "a kernel was not run");
+    Ok(columns)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn run_one(
+    line: &'static Line,
+    archives: &Archives,
+    contents: &Contents,
+    folder: &Path,
+    only: &str,
+) -> Column {
+    let started = Instant::now();
+    let results = archives.fetch(line).and_then(|kernel| {
+        let Kernel { package, version, .. } = &kernel;
+        println!("{line}: {package} {version} is there after {:.0?}", started.elapsed());
+        let archive = folder.join(format!("{}.cpio", line.name));
+        contents.write(&kernel, only, &archive)?;
+        let said = boot::run(&kernel, &archive, &folder.join(format!("{}.log", line.name)));
+        fs::remove_file(&archive).context("failed to remove an archive")?;
+        let results = Results::read(&said?);
+        ensure!(!results.cells.is_empty(), "no scenario was run, see {}.log", line.name);
+        Ok(results)
+    });
+    let outcome = match &results {
+        Ok(results) => {
+            let (cells, failed) = (results.cells.len(), results.failures());
+            format!("{cells} scenarios, {failed} failed, {}", results.release)
+        }
+        Err(error) => format!("{error:#}"),
+    };
+    println!("{line}: {outcome} ({:.0?})", started.elapsed());
+    Column { line, results: results.map_err(|error| format!("{error:#}")) }
+}
+
+/// The archives that are asked, opened when they are.
+#[derive(Debug, Default)]
+struct Archives(Mutex<Opened>);
+
+#[derive(Debug, Default)]
+struct Opened {
+    debian: Option<Archive>,
+    ubuntu: Option<Archive>,
+}
+
+impl Archives {
+    fn fetch(&self, line: &Line) -> Result<Kernel> {
+        let mut opened = lock(&self.0);
+        let Opened { debian, ubuntu } = &mut *opened;
+        let debian = match debian {
+            Some(archive) => archive,
+            None => debian.insert(Archive::debian()?),
+        };
+        let archive = match (line.source, ubuntu) {
+            (Source::Debian, _) => debian,
+            (Source::Ubuntu, Some(archive)) => archive,
+            (Source::Ubuntu, ubuntu) => ubuntu.insert(Archive::ubuntu(debian)?),
+        };
+        Kernel::fetch(line, archive)
+    }
+}
