@@ -88,6 +88,8 @@ pub enum Action {
     Login,
     /// A model was added or chosen.
     Model,
+    /// The configuration was read anew.
+    Reloaded,
     /// Written by another version.
     #[default]
     #[serde(other)]
@@ -127,6 +129,7 @@ impl Action {
             Self::Token => "token",
             Self::Login => "login",
             Self::Model => "model",
+            Self::Reloaded => "reloaded",
             Self::Other => "other",
         }
     }

@@ -27,7 +27,8 @@ pub(super) struct Lookout {
     administrators: BTreeMap<[u8; 16], u64>,
     slow: Surroundings,
     looks: u64,
-    last: Surroundings,
+    /// None: whatever is seen next is news.
+    last: Option<Surroundings>,
     /// Complaints made, so that each is made once.
     told: Vec<String>,
 }
@@ -57,8 +58,19 @@ impl Lookout {
             administrators: BTreeMap::new(),
             slow: Vec::new(),
             looks: 0,
-            last: Vec::new(),
+            last: None,
             told: Vec::new(),
+        }
+    }
+
+    /// The same outlook under another configuration: what was seen stays seen.
+    pub(super) fn reconfigured(&self, config: &Config) -> Self {
+        Self {
+            administrators: self.administrators.clone(),
+            slow: self.slow.clone(),
+            looks: self.looks,
+            told: self.told.clone(),
+            ..Self::new(config)
         }
     }
 
@@ -84,10 +96,10 @@ impl Lookout {
             let why = format!("connected to port {}", list(&self.admin_ports));
             (Network::of(address), ExceptionKind::Administrator, why)
         }));
-        if all == self.last {
+        if self.last.as_ref() == Some(&all) {
             return None;
         }
-        self.last.clone_from(&all);
+        self.last = Some(all.clone());
         Some(all)
     }
 
@@ -114,7 +126,7 @@ impl Lookout {
 
     /// What was seen last could not be spared: it is news again at the next look.
     pub(super) fn again(&mut self) {
-        self.last.clear();
+        self.last = None;
     }
 
     /// Says what keeps something from being spared, once.

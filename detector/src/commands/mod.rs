@@ -27,6 +27,7 @@ pub mod notify;
 mod origins;
 mod out_of_fold;
 pub mod predict;
+pub mod reload;
 pub mod replay;
 mod report;
 pub mod run;
@@ -52,9 +53,15 @@ use crate::sink::Style;
 ///
 /// Whatever makes the command fail, for people to read.
 pub fn run(command: Command) -> anyhow::Result<()> {
+    // The file that is to be read anew may be broken, and its agent is asked all the same.
+    if let Command::Reload(args) = &command {
+        start_log(LogFormat::Text);
+        return reload::run(args);
+    }
     let config = Config::load(command.config().map(AsRef::as_ref))?;
     start_log(config.log.format);
     match command {
+        Command::Reload(args) => reload::run(&args),
         Command::Run(args) => run::run(args, config),
         Command::Serve(args) => serve::run(args, config),
         Command::Status(args) => status::run(&args, &config),

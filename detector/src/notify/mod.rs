@@ -21,6 +21,7 @@ mod send;
 mod slack;
 mod sms;
 mod sms_text;
+mod switch;
 mod syslog;
 pub mod test;
 mod webhook;
@@ -29,6 +30,7 @@ mod worker;
 use crate::config::notify::{Channel, Encryption, Notify, Transport};
 use crate::store::outbox::Tally;
 
+pub use switch::Switch;
 pub use worker::{Hear, Notifier, start};
 
 /// A configured channel and how it does.

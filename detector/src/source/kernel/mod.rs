@@ -12,6 +12,7 @@ mod memory;
 pub mod object;
 mod pins;
 mod policy;
+mod reconfigure;
 mod refusal;
 mod sys;
 mod walk;
