@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use detector_tests::watch::{HOME, Report, START, detector, sink};
@@ -26,6 +26,20 @@ fn folders() -> Scratch {
 fn limited(topology: &Topology, folders: &Scratch, limiter: &[&str]) -> Background {
     let mut command = topology.client.command(limiter[0]);
     command.args(&limiter[1..]).arg(detector());
+    run(command, folders)
+}
+
+/// Starts an agent in a memory group. It is entered outside of the namespace, which has a /sys of its
+/// own.
+fn grouped(topology: &Topology, folders: &Scratch, group: &MemoryGroup) -> Background {
+    let enter = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", group.0.display());
+    let mut command = Command::new("sh");
+    command.args(["-c", &enter, "sh", "ip", "netns", "exec", topology.client.name()]);
+    command.arg(detector());
+    run(command, folders)
+}
+
+fn run(mut command: Command, folders: &Scratch) -> Background {
     command.args(["run", "--format", "json", "--interface", DEVICE, "--config"]);
     Background::start(command.arg(folders.join("detector.toml"))).unwrap()
 }
@@ -204,9 +218,8 @@ fn a_memory_group_that_is_too_small_ends_the_agent_only() {
     let (mut refused, mut killed, mut worked) = (Vec::new(), Vec::new(), Vec::new());
     for megabytes in [8, 24, 48, 96, 400] {
         let group = MemoryGroup::new(megabytes).expect("no memory controller of either version");
-        let enter = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", group.0.display());
         let folders = folders();
-        let mut process = limited(&topology, &folders, &["sh", "-c", &enter, "sh"]);
+        let mut process = grouped(&topology, &folders, &group);
         match begun(&mut process) {
             Some(status) if status.code().is_some() => {
                 ended_clearly(status, &process.output(), "memory group");

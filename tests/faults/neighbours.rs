@@ -9,7 +9,7 @@ use detector_tests::watch::{HOME, Watch, detector, sink, traffic, wait_until_qui
 use detector_tests::{Namespace, Topology, run_checked};
 use nix::net::if_::if_nametoindex;
 
-use crate::ground::{DEVICE, PROMPT, SERVER, spawn, until_told};
+use crate::ground::{DEVICE, PROMPT, SERVER, spawn, steal, until_told};
 use crate::kills::eprintln_figures;
 use crate::programs::programs_on;
 
@@ -97,11 +97,10 @@ fn what_others_attached_is_left_alone() {
     assert_eq!(programs_on(client, DEVICE), before, "after a refusal");
 
     let config = format!("{HOME}[kernel]\nxdp = \"tc\"\n");
-    let watch = Watch::start(client, &[DEVICE], &["--mode", "block"], &config);
+    let watch = Watch::start(client, &[DEVICE], &[], &config);
     traffic(client, &["stream", "203.0.113.77", "300000"]);
-    let theft = spawn(client, &["stream", "2001:db8::10", "400000000"]);
+    steal(&topology, "2001:db8::10");
     until_told(&watch.process, "2001:db8::10", PROMPT);
-    drop(theft);
     wait_until_quiet(client, DEVICE);
     let report = watch.stop();
     report.assert_all_accounted();

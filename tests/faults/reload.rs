@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use detector::features::{COLUMNS, SCHEMA_NAME, schema_hash};
 use detector::model::{Model, RowKey, Schema, Table, TrainConfig, train};
-use detector_tests::watch::{HOME, Watch, detector, sink, wait_until_quiet};
+use detector_tests::watch::{HOME, Watch, detector, sink, traffic, wait_until_quiet};
 use detector_tests::{Namespace, Scratch, Topology, poll_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -118,6 +118,7 @@ fn garbage_is_named_and_changes_nothing() {
     assert!(mode.contains("\"mode\":\"block\""), "{mode}");
     let reloaded = bed.reload(client, HOME);
     assert_eq!(reloaded["changed"], serde_json::json!([]), "{reloaded}");
+    traffic(client, &["call", SERVER]);
     bed.watch.stop().assert_all_accounted();
     eprintln_figures(&format!(
         "{} kinds of garbage refused twice each, mode kept",

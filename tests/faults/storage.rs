@@ -53,6 +53,7 @@ fn an_unmounted_bpf_file_system_takes_nothing_off() {
         assert!(answers(&topology, SERVER));
         let next = Watch::start_in(folders, client, &[DEVICE], &["--adopt"], HOME);
         assert!(next.process.output().contains("there is nothing to take over"));
+        assert!(answers(&topology, SERVER));
         next.stop().assert_all_accounted();
         eprintln_figures(&format!(
             "own mount namespace {own_mounts}: told {verdict:?} after the upload, 0 unaccounted"
@@ -132,7 +133,8 @@ fn full_disks_cost_lines_and_nothing_else() {
     assert!(!answers(&topology, BLOCKED), "a full disk keeps it from blocking");
     ask(&["allow", "add", "192.0.2.9", "--reason", "a full disk"]);
     let theft = spawn(client, &["stream", SERVER, "400000000"]);
-    poll_until(PROMPT, || ask(&["blocks", "list"]).contains(SERVER).then_some(())).unwrap();
+    poll_until(PROMPT, || ask(&["blocks", "list"]).contains(SERVER).then_some(()))
+        .unwrap_or_else(|error| panic!("{error}: {}", ask(&["status"])));
     drop(theft);
     assert!(process.is_running());
     let lost = || {

@@ -98,7 +98,9 @@ fn start_log(format: LogFormat) {
         .with_env_filter(filter)
         .with_writer(io::stderr)
         .with_ansi(style == Style::Color)
-        .with_target(false);
+        .with_target(false)
+        // It would be said where it cannot be written, with a panic where that is a full disk.
+        .log_internal_errors(false);
     let started = match format {
         LogFormat::Text => builder.without_time().try_init(),
         LogFormat::Json => builder.json().try_init(),

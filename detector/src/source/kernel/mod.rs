@@ -93,6 +93,7 @@ impl KernelSource {
         })?;
         let mut object = Object::load_pinned(&sizes, pins.folder(), &MAPS)?;
         pins.seal()?;
+        object.clock.base = pins.time_base(object.clock.base)?;
         if config.kernel.pin
             && let Err(error) = pins.check()
         {
