@@ -8,6 +8,7 @@
 mod bulletin;
 mod outlets;
 mod recorder;
+mod reload;
 mod requests;
 mod respond;
 mod surroundings;
@@ -34,7 +35,7 @@ use crate::control::server::Call;
 use crate::engine::{Engine, EngineConfig};
 use crate::flow::{Cause, FlowRecord, Observation, TimeBase, Tracker};
 use crate::model::Model;
-use crate::notify::Notifier;
+use crate::notify::Switch;
 use crate::response::{Book, Mode};
 use crate::sink::Summary;
 use crate::sink::queue::Queue;
@@ -47,6 +48,7 @@ use crate::store::{Store, alerts};
 use crate::verdict::Alert;
 pub use outlets::Outlets;
 use recorder::{Entry, Recorder};
+pub use reload::Reloads;
 use surroundings::Lookout;
 use traffic::Pages;
 use views::Looks;
@@ -85,6 +87,7 @@ pub struct Agent {
     recorder: Option<Recorder>,
     pages: Pages,
     live: Arc<Live>,
+    reloads: Reloads,
 }
 
 /// How a run begins and ends.
@@ -119,9 +122,10 @@ impl Agent {
         options: RunOptions,
         outlets: Outlets,
     ) -> anyhow::Result<Self> {
-        let Outlets { sink, store, live, notifier } = outlets;
+        let Outlets { sink, store, live, notifier, mut reloads } = outlets;
         let selection = Selection::new(&config.interfaces)?;
         let model_hash = model.hash()?;
+        reloads.begin(&model_hash, notifier.clone());
         let engine = Engine::new(
             model,
             EngineConfig {
@@ -165,6 +169,7 @@ impl Agent {
             recorder: None,
             pages: Pages::default(),
             live,
+            reloads,
         };
         if let Some(store) = store {
             agent.recall(&store);
@@ -207,15 +212,16 @@ impl Agent {
     /// A data plane that cannot be read any more. It is taken off all the same.
     pub async fn run(
         mut self,
-        stop: Stop,
+        signals: Signals,
         calls: tokio::sync::mpsc::Receiver<Call>,
     ) -> anyhow::Result<Summary> {
-        let mut wakeups = Wakeups::new(&self.kernel, self.poll_interval, stop, calls)?;
+        let mut wakeups = Wakeups::new(&self.kernel, self.poll_interval, signals, calls)?;
         loop {
             match wakeups.next().await? {
                 Wakeup::Stop => break,
                 Wakeup::News => self.take_news()?,
                 Wakeup::Call(call) => self.answer(*call),
+                Wakeup::Reload => self.reload_by_signal(),
                 Wakeup::Interfaces => self.rescan()?,
                 Wakeup::Poll => {
                     self.poll()?;
@@ -416,7 +422,7 @@ impl Agent {
 fn told(
     store: Store,
     live: Arc<Live>,
-    notifier: Option<Arc<Notifier>>,
+    notifier: Option<Switch>,
 ) -> impl Fn(&[PublicId]) + Send + 'static {
     move |ids| {
         if let Some(notifier) = &notifier {
@@ -460,19 +466,20 @@ fn tell(change: &Change) {
 struct Wakeups {
     events: AsyncFd<OwnedFd>,
     watcher: AsyncFd<Watcher>,
-    stop: Stop,
+    signals: Signals,
     poll: Interval,
     calls: tokio::sync::mpsc::Receiver<Call>,
 }
 
-/// The signals that end a run. Listened to before anything is attached, so that one that comes
-/// while the kernel checks the programs is heeded as soon as they run.
-pub struct Stop {
+/// The signals that end a run, or ask for a reload. Listened to before anything is attached, so that
+/// one that comes while the kernel checks the programs is heeded as soon as they run.
+pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Signal,
 }
 
-impl Stop {
+impl Signals {
     /// Starts listening. Needs a runtime.
     ///
     /// # Errors
@@ -482,12 +489,14 @@ impl Stop {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt()).context("failed to listen for signals")?,
             terminate: signal(SignalKind::terminate()).context("failed to listen for signals")?,
+            hangup: signal(SignalKind::hangup()).context("failed to listen for signals")?,
         })
     }
 }
 
 enum Wakeup {
     Stop,
+    Reload,
     News,
     Interfaces,
     Poll,
@@ -503,7 +512,7 @@ impl Wakeups {
     fn new(
         kernel: &KernelSource,
         poll_interval: Duration,
-        stop: Stop,
+        signals: Signals,
         calls: tokio::sync::mpsc::Receiver<Call>,
     ) -> anyhow::Result<Self> {
         let events = kernel.events_fd()?;
@@ -512,7 +521,7 @@ impl Wakeups {
         Ok(Self {
             events: AsyncFd::new(events).context("failed to wait for events")?,
             watcher: AsyncFd::new(Watcher::new()?).context("failed to wait for interfaces")?,
-            stop,
+            signals,
             poll,
             calls,
         })
@@ -522,8 +531,9 @@ impl Wakeups {
     async fn next(&mut self) -> anyhow::Result<Wakeup> {
         tokio::select! {
             biased;
-            _ = self.stop.interrupt.recv() => Ok(Wakeup::Stop),
-            _ = self.stop.terminate.recv() => Ok(Wakeup::Stop),
+            _ = self.signals.interrupt.recv() => Ok(Wakeup::Stop),
+            _ = self.signals.terminate.recv() => Ok(Wakeup::Stop),
+            _ = self.signals.hangup.recv() => Ok(Wakeup::Reload),
             ready = self.events.readable() => {
                 // Cleared before reading: an event that comes meanwhile wakes again.
                 clear(ready)?;

@@ -90,6 +90,8 @@ pub enum Action {
     Model,
     /// A person said how far they are with an alert, or what it was.
     Alert,
+    /// The configuration was read anew.
+    Reloaded,
     /// Written by another version.
     #[default]
     #[serde(other)]
@@ -130,6 +132,7 @@ impl Action {
             Self::Login => "login",
             Self::Model => "model",
             Self::Alert => "alert",
+            Self::Reloaded => "reloaded",
             Self::Other => "other",
         }
     }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use self::control::{
-    Allow, Audit, Blocks, Budgets, Confirm, Detach, Explain, ModeArgs, StatusArgs,
+    Allow, Audit, Blocks, Budgets, Confirm, Detach, Explain, ModeArgs, ReloadArgs, StatusArgs,
 };
 use self::notify::{Contacts, Ingest, Notify};
 use self::serve::{Serve, TokenArgs};
@@ -37,6 +37,7 @@ pub enum Command {
     Explain(Explain),
     Budgets(Budgets),
     Audit(Audit),
+    Reload(ReloadArgs),
     Detach(Detach),
     Alerts(store::Alerts),
     Flows(store::Flows),
@@ -317,6 +318,7 @@ impl Command {
             Self::Explain(explain) => explain.reach.config.as_ref(),
             Self::Budgets(budgets) => budgets.reach.config.as_ref(),
             Self::Audit(audit) => audit.config.as_ref(),
+            Self::Reload(reload) => reload.reach.config.as_ref(),
             Self::Detach(detach) => detach.config.as_ref(),
             Self::Alerts(alerts) => alerts.database.config.as_ref(),
             Self::Flows(flows) => flows.database.config.as_ref(),

@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod notify;
+pub mod reload;
 pub mod store;
 
 use std::fs;
@@ -607,8 +608,20 @@ fn explain(text: &str, error: &toml::de::Error) -> String {
                 .map_or(String::new(), |near| format!(", did you mean `{near}`?"));
             format!("{place}there is no key `{key}`{hint}")
         }
-        None => format!("{place}{message}"),
+        None => match error.span().and_then(|span| key_at(text, span.start)) {
+            Some(key) => format!("{place}{key}: {message}"),
+            None => format!("{place}{message}"),
+        },
     }
+}
+
+/// The key of the line at an offset, where that is one.
+fn key_at(text: &str, offset: usize) -> Option<&str> {
+    let start = text.get(..offset)?.rfind('\n').map_or(0, |end| end + 1);
+    let (key, _) = text[start..].lines().next()?.split_once('=')?;
+    let key = key.trim();
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-.".contains(letter);
+    (!key.is_empty() && key.chars().all(plain)).then_some(key)
 }
 
 /// The key and its possible spellings in serde's "unknown field `a`, expected one of `b`, `c`".
@@ -691,7 +704,9 @@ mod tests {
         check("[kernel]\nring_buffer_bytes = 5000", "power of two");
         check("[session]\nwindow_secs = 0", "session.window_secs is 0");
         check("[model]\nthreshold = 2.0", "between 0 and 1");
-        check("interfaces = \"eth0\"", "line 1");
+        check("interfaces = \"eth0\"", "line 1: interfaces: invalid type");
+        check("[block]\nttl_secs = \"long\"", "line 2: ttl_secs: invalid type");
+        check("\u{1}\u{2}garbage", "line 1: ");
     }
 
     #[test]

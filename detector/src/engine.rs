@@ -150,6 +150,18 @@ impl Engine {
         self.judge.use_model(model, self.config.threshold)
     }
 
+    /// Alerts from this score on, none for the model's own, and hands out judgements where there are
+    /// budgets. For the model that is given with it, see [`Engine::use_model`].
+    pub fn reconfigure(&mut self, threshold: Option<f64>, budgets: bool) {
+        (self.config.threshold, self.config.budgets) = (threshold, budgets);
+    }
+
+    /// The model that judges.
+    #[must_use]
+    pub fn model(&self) -> Arc<Model> {
+        self.judge.model()
+    }
+
     /// Takes what sessions carried, and how they scored, since the last call.
     pub fn take_page(&mut self) -> Page {
         self.ledger.take()

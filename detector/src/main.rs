@@ -2,9 +2,8 @@
 //!
 //! 0 is success, alerts or not; 1 is a failure; 2 is a command line that makes no sense. A reader
 //! that closes the pipe has seen enough: success.
-#![expect(clippy::print_stderr, reason = "the one place that reports a failure to people")]
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -20,7 +19,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("detector: {error:#}");
+            // Where that cannot be written, the exit code says it.
+            drop(writeln!(io::stderr(), "detector: {error:#}"));
             ExitCode::from(FAILURE)
         }
     }

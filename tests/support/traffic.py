@@ -6,7 +6,7 @@ datagrams HOST N  send N datagrams of 1000 bytes
 trickle HOST RATE [N]   send RATE bytes a second over TCP for ever, over N connections
 drizzle HOST RATE       the same in datagrams of 200 bytes
 call HOST         open a connection and close it, tell whether there was one
-flood DEVICE N    send N frames, each of a flow of its own
+flood DEVICE N [HOSTS]  send N frames, each of a flow of its own; from so many addresses, 10.66.1.100 and on
 frames DEVICE     send frames given on standard input, one a line, in hexadecimal
 timed DEVICE      the same at their times: each line starts with microseconds
 """
@@ -123,14 +123,18 @@ def packet_socket(device):
     return raw
 
 
-def flood(device, count):
+def flood(device, count, hosts=""):
     raw = packet_socket(device)
+    began = time.monotonic()
     ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 128, 1, 0, 64, 17, 0,
                      bytes([10, 66, 1, 10]), bytes([203, 0, 113, 200]))
     frame = bytearray(b"\x02\x66\x01\x00\x00\x01\x02\x66\x01\x00\x00\x0a\x08\x00" + ip + bytes(108))
     for number in range(int(count)):
         struct.pack_into("!HHHH", frame, 34, number % 60000 + 1000, 2000 + number // 60000, 108, 0)
+        if hosts:
+            frame[29] = 100 + number % int(hosts)
         deliver(raw, frame)
+    print(f"rate {int(int(count) / (time.monotonic() - began))}", flush=True)
 
 
 def deliver(raw, frame):

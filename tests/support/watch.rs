@@ -48,10 +48,27 @@ impl Watch {
         arguments: &[&str],
         config: &str,
     ) -> Self {
+        Self::start_by(
+            &|program| namespace.command(program),
+            folders,
+            interfaces,
+            arguments,
+            config,
+        )
+    }
+
+    /// The same by a command of the caller's, which is given the program.
+    pub fn start_by(
+        command: &dyn Fn(PathBuf) -> Command,
+        folders: Scratch,
+        interfaces: &[&str],
+        arguments: &[&str],
+        config: &str,
+    ) -> Self {
         let (run, state) = (folders.join("run"), folders.join("state"));
         let keys = format!("runtime_dir = {run:?}\nstate_dir = {state:?}\n");
         let config = folders.write("detector.toml", keys + config).unwrap();
-        let mut command = namespace.command(detector());
+        let mut command = command(detector());
         command.args(["run", "--format", "json", "--flows", "--config"]).arg(&config);
         command.args(arguments).arg("--interface").args(interfaces);
         let process = Background::start(&mut command).unwrap();

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Told;
+use super::{Reloads, Told};
 use crate::api::live::Live;
-use crate::notify::Notifier;
+use crate::notify::Switch;
 use crate::sink::queue::Queue;
 use crate::store::Store;
 
@@ -15,5 +15,6 @@ pub struct Outlets {
     pub store: Option<Store>,
     pub live: Arc<Live>,
     /// Woken when alerts were stored.
-    pub notifier: Option<Arc<Notifier>>,
+    pub notifier: Option<Switch>,
+    pub reloads: Reloads,
 }

@@ -47,6 +47,12 @@ pub(super) enum Entry {
     },
     /// The alerts that follow were judged by the model of this hash.
     Model(String),
+    /// The alerts that follow were judged by the configuration of this hash, and all is kept for so
+    /// long from now on.
+    Settings {
+        config_hash: String,
+        retention: Retention,
+    },
     /// What was learned about hosts.
     Baselines(Vec<([u8; 16], String)>),
 }
@@ -58,6 +64,7 @@ impl Entry {
             Self::Action { .. } => "actions",
             Self::Traffic { .. } => "minutes",
             Self::Model(_) => "models",
+            Self::Settings { .. } => "settings",
             Self::Baselines(_) => "baselines",
         }
     }
@@ -163,15 +170,21 @@ impl Writing {
         }
     }
 
-    /// Writes a batch in pieces, each of which was judged by one model.
+    /// Writes a batch in pieces, each of which was judged by one model and one configuration.
     fn write_in_turn(&mut self, batch: Vec<Entry>) {
         let mut piece = Vec::with_capacity(batch.len());
         for entry in batch {
-            if let Entry::Model(hash) = entry {
-                self.write(std::mem::take(&mut piece));
-                self.marks.model_hash = hash;
-            } else {
-                piece.push(entry);
+            match entry {
+                Entry::Model(hash) => {
+                    self.write(std::mem::take(&mut piece));
+                    self.marks.model_hash = hash;
+                }
+                Entry::Settings { config_hash, retention } => {
+                    self.write(std::mem::take(&mut piece));
+                    self.marks.config_hash = config_hash;
+                    self.retention = retention;
+                }
+                entry => piece.push(entry),
             }
         }
         self.write(piece);
@@ -236,7 +249,9 @@ fn alerts_of(batch: &[Entry]) -> Vec<PublicId> {
     let alert = |entry: &Entry| match entry {
         Entry::Alert(alert) => Some(PublicId { id: alert.id.0, analysis: 0 }),
         Entry::Action { alert, .. } => Some(PublicId { id: alert.0, analysis: 0 }),
-        Entry::Traffic { .. } | Entry::Model(_) | Entry::Baselines(_) => None,
+        Entry::Traffic { .. } | Entry::Model(_) | Entry::Settings { .. } | Entry::Baselines(_) => {
+            None
+        }
     };
     batch.iter().filter_map(alert).take(TOLD).collect()
 }
@@ -257,7 +272,7 @@ fn put(connection: &Connection, entry: &Entry, marks: &Marks) -> anyhow::Result<
             traffic::add(connection, *minute, carried, page)
         }
         // It is settled before anything is written.
-        Entry::Model(_) => Ok(()),
+        Entry::Model(_) | Entry::Settings { .. } => Ok(()),
         Entry::Baselines(learned) => baselines::keep(connection, wall::now_secs(), learned),
     }
 }

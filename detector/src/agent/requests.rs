@@ -125,6 +125,7 @@ impl Agent {
             Request::Watch { name } => self.say_interface(name, true),
             Request::Unwatch { name } => self.say_interface(name, false),
             Request::UseModel { hash } => self.use_model(hash),
+            Request::Reload {} => self.reload(who),
         }
     }
 

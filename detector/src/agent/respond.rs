@@ -94,7 +94,7 @@ impl Agent {
     }
 
     /// Looks for what must not be cut off and spares it.
-    fn look_around(&mut self, now_ns: u64) -> anyhow::Result<()> {
+    pub(super) fn look_around(&mut self, now_ns: u64) -> anyhow::Result<()> {
         let Some(surroundings) = self.lookout.look(now_ns) else { return Ok(()) };
         let spared = self.book.set_surroundings(&surroundings, now_ns, &mut self.kernel);
         if spared.is_err() {
@@ -272,7 +272,7 @@ impl Agent {
         }
     }
 
-    fn record(&mut self, change: Change) {
+    pub(super) fn record(&mut self, change: Change) {
         self.audit.record(Record {
             time: rfc3339(wall::now_ns()),
             who: change.who,

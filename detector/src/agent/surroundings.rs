@@ -31,7 +31,8 @@ pub(super) struct Lookout {
     /// What messages go to, when it changes.
     servers: Receiver<Servers>,
     looks: u64,
-    last: Surroundings,
+    /// None: whatever is seen next is news.
+    last: Option<Surroundings>,
     /// Complaints made, so that each is made once.
     told: Vec<String>,
 }
@@ -62,8 +63,19 @@ impl Lookout {
             slow: Vec::new(),
             servers: servers::watch(&config.notify),
             looks: 0,
-            last: Vec::new(),
+            last: None,
             told: Vec::new(),
+        }
+    }
+
+    /// The same outlook under another configuration: what was seen stays seen.
+    pub(super) fn reconfigured(&self, config: &Config) -> Self {
+        Self {
+            administrators: self.administrators.clone(),
+            slow: self.slow.clone(),
+            looks: self.looks,
+            told: self.told.clone(),
+            ..Self::new(config)
         }
     }
 
@@ -92,10 +104,10 @@ impl Lookout {
             let why = format!("connected to port {}", list(&self.admin_ports));
             (Network::of(address), ExceptionKind::Administrator, why)
         }));
-        if all == self.last {
+        if self.last.as_ref() == Some(&all) {
             return None;
         }
-        self.last.clone_from(&all);
+        self.last = Some(all.clone());
         Some(all)
     }
 
@@ -129,7 +141,7 @@ impl Lookout {
 
     /// What was seen last could not be spared: it is news again at the next look.
     pub(super) fn again(&mut self) {
-        self.last.clear();
+        self.last = None;
     }
 
     /// Says what keeps something from being spared, once.

@@ -47,6 +47,17 @@ impl Default for Pages {
     }
 }
 
+/// For how long, and how much, is kept.
+pub(super) fn retention(config: &Config) -> Retention {
+    let kept = &config.store;
+    Retention {
+        max_bytes: kept.max_bytes,
+        alerts_days: kept.alerts_days,
+        traffic_days: kept.traffic_days,
+        minutes_days: kept.minutes_days,
+    }
+}
+
 /// What writes to `store`, with what every alert of this run is stored with.
 pub(super) fn recorder(
     store: Store,
@@ -54,13 +65,7 @@ pub(super) fn recorder(
     model_hash: &str,
     told: impl Fn(&[PublicId]) + Send + 'static,
 ) -> Recorder {
-    let kept = &config.store;
-    let retention = Retention {
-        max_bytes: kept.max_bytes,
-        alerts_days: kept.alerts_days,
-        traffic_days: kept.traffic_days,
-        minutes_days: kept.minutes_days,
-    };
+    let retention = retention(config);
     let marks = Marks { model_hash: model_hash.to_owned(), config_hash: config.hash() };
     Recorder::start(store, marks, retention, config.state_dir.clone(), told)
 }

@@ -99,6 +99,7 @@ impl Agent {
         let model = found.with_context(|| format!("there is no model {hash}"))?;
         shipped::check(Kind::Session, &model)?;
         self.engine.use_model(model)?;
+        self.reloads.model_serves(hash);
         if let Some(recorder) = &self.recorder {
             recorder.offer(Entry::Model(hash.to_owned()));
         }

@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail};
 
 use super::capture_file::Reading;
 use super::job::{self, Target};
-use crate::config::Config;
+use crate::config::reload::Current;
 use crate::model::Model;
 use crate::store::Store;
 use crate::store::alerts::Origin;
@@ -45,7 +45,7 @@ pub struct Captures {
 
 struct Shared {
     store: Store,
-    config: Arc<Config>,
+    config: Current,
     folder: PathBuf,
     tell: Tell,
     find_model: FindModel,
@@ -88,7 +88,7 @@ impl Captures {
     /// A folder that cannot be made, a store that cannot be written to.
     pub fn start(
         store: Store,
-        config: Arc<Config>,
+        config: Current,
         find_model: FindModel,
         tell: Tell,
     ) -> anyhow::Result<Self> {
@@ -215,7 +215,7 @@ impl Captures {
     /// A store that cannot be read.
     pub fn room(&self) -> anyhow::Result<u64> {
         let used = self.shared.store.read(captures::total_bytes)?;
-        Ok(self.shared.config.store.captures_max_bytes.saturating_sub(used))
+        Ok(self.shared.config.get().store.captures_max_bytes.saturating_sub(used))
     }
 
     /// A capture with how far it is.
@@ -239,7 +239,7 @@ impl Captures {
         output: impl std::io::Write,
     ) -> anyhow::Result<()> {
         let model = (self.shared.find_model)(None)?;
-        job::write_features(&self.file(id), name, &self.shared.config, model, output)
+        job::write_features(&self.file(id), name, &self.shared.config.get(), model, output)
     }
 
     fn file(&self, id: i64) -> PathBuf {
@@ -318,6 +318,7 @@ impl Captures {
         reading: &Arc<Reading>,
     ) -> anyhow::Result<Option<String>> {
         let Shared { store, config, tell, find_model, .. } = &*self.shared;
+        let config = &config.get();
         let model = find_model(model)?;
         let model_hash: Arc<str> = model.hash()?.into();
         let hash = Arc::clone(&model_hash);

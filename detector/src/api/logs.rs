@@ -90,7 +90,7 @@ async fn take(
     if body.trim_ascii().is_empty() {
         return Err(Problem::malformed("the body is empty: send a log"));
     }
-    let config = std::sync::Arc::clone(&app.config);
+    let config = app.current.get();
     let report = app
         .with_store(move |store| {
             let model = shipped::in_use(Kind::Record, Some(store), &config)?;

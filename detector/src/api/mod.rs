@@ -52,6 +52,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::analysis::{Captures, Progress};
 use crate::config::Config;
+use crate::config::reload::Current;
 use crate::control::server::{Call, Peer};
 use crate::control::{Answer, Reply, Request};
 use crate::features::Kind;
@@ -98,7 +99,10 @@ fn all() -> Routes {
 /// What handlers share.
 #[derive(Clone)]
 pub struct App {
+    /// As it was at the start: what the server itself stands on.
     pub config: Arc<Config>,
+    /// As it is in force now.
+    pub current: Current,
     /// None where the database could not be opened.
     pub store: Option<Store>,
     /// None where no agent runs in this process.
@@ -135,6 +139,7 @@ impl App {
     /// A model inside the program that does not fit it.
     pub fn new(
         config: Arc<Config>,
+        current: Current,
         store: Option<Store>,
         agent: Option<mpsc::Sender<Call>>,
         live: Arc<Live>,
@@ -147,10 +152,10 @@ impl App {
             document: OnceLock::new(),
         };
         let captures = match &store {
-            Some(store) => Some(start_captures(store.clone(), &config, &live)?),
+            Some(store) => Some(start_captures(store.clone(), &current, &live)?),
             None => None,
         };
-        Ok(Self { config, store, agent, live, captures, shared: Arc::new(shared) })
+        Ok(Self { config, current, store, agent, live, captures, shared: Arc::new(shared) })
     }
 
     /// The store.
@@ -203,15 +208,11 @@ impl App {
 }
 
 /// Begins to analyse captures that wait; pages hear of it.
-fn start_captures(
-    store: Store,
-    config: &Arc<Config>,
-    live: &Arc<Live>,
-) -> anyhow::Result<Captures> {
-    let (of_store, of_config) = (store.clone(), Arc::clone(config));
+fn start_captures(store: Store, config: &Current, live: &Arc<Live>) -> anyhow::Result<Captures> {
+    let (of_store, of_config) = (store.clone(), config.clone());
     let find_model = move |hash: Option<&str>| {
         let Some(hash) = hash else {
-            return shipped::in_use(Kind::Session, Some(&of_store), &of_config);
+            return shipped::in_use(Kind::Session, Some(&of_store), &of_config.get());
         };
         let model = of_store.read(|connection| shipped::find(connection, hash))?;
         let model = model.ok_or_else(|| {
@@ -233,5 +234,5 @@ fn start_captures(
             Err(error) => tracing::debug!("failed to look at capture {id}: {error:#}"),
         },
     };
-    Captures::start(store, Arc::clone(config), Arc::new(find_model), Arc::new(tell))
+    Captures::start(store, config.clone(), Arc::new(find_model), Arc::new(tell))
 }

@@ -54,7 +54,7 @@ struct Rule {
 
 impl Rule {
     fn new(rule: rules::Rule, app: &App) -> Self {
-        let held = check::why_not_told(&rule.wish, &app.config.notify);
+        let held = check::why_not_told(&rule.wish, &app.current.get().notify);
         let Wish { name, enabled, channel, group, techniques, digest_secs, repeat_secs, .. } =
             rule.wish;
         let min_severity = rule.wish.min_severity.name();
@@ -127,7 +127,7 @@ impl RuleBody {
             digest_secs,
             repeat_secs,
         };
-        Ok(check::rule(wish, &app.config.notify)?)
+        Ok(check::rule(wish, &app.current.get().notify)?)
     }
 }
 
@@ -314,7 +314,7 @@ struct Channels {
     responses((status = 200, body = Channels)))]
 async fn list_channels(State(app): State<App>) -> Result<Json<Channels>, Problem> {
     let tallies = app.with_store(|store| store.read(outbox::tallies)).await?;
-    let states = channels(&app.config.notify, &tallies);
+    let states = channels(&app.current.get().notify, &tallies);
     let items = states.into_iter().map(|state| Channel {
         name: state.name,
         kind: state.kind,
@@ -347,7 +347,7 @@ async fn send_test(
     State(app): State<App>,
     Json(body): Json<TestBody>,
 ) -> Result<(StatusCode, Json<Delivery>), Problem> {
-    let message = test::message(&app.config.notify, &body.channel, body.to.as_deref())?;
+    let message = test::message(&app.current.get().notify, &body.channel, body.to.as_deref())?;
     let queued = app.with_store(move |store| test::queue(store, message)).await?;
     app.live.emit(Event::change(Topic::Deliveries, Some(&queued.id.to_string())));
     Ok((StatusCode::CREATED, Json(queued.into())))

@@ -8,6 +8,7 @@ use utoipa_axum::routes;
 use super::extract::Json;
 use super::problem::Problem;
 use super::{App, Routes};
+use crate::config::Config;
 
 /// Where secrets are named, and not told: a file's path and a variable's name are none.
 const TOLD: [&str; 2] = ["_file", "_env"];
@@ -25,8 +26,8 @@ pub(super) fn routes() -> Routes {
     responses((status = OK, description = "Every key, as the file has them", body = Object))
 )]
 async fn show(State(app): State<App>) -> Result<Json<Value>, Problem> {
-    let mut value =
-        serde_json::to_value(&*app.config).context("failed to write the configuration")?;
+    let config = Config { api: app.config.api.clone(), ..Config::clone(&app.current.get()) };
+    let mut value = serde_json::to_value(config).context("failed to write the configuration")?;
     if let Some(notify) = value.get_mut("notify") {
         hide(notify);
     }

@@ -256,6 +256,19 @@ pub struct StatusArgs {
     pub listed: Listed,
 }
 
+/// Read the configuration, the model and the allowlist anew
+///
+/// Everything is checked before anything changes; what is wrong is named, and what was in force stays
+/// so. Keys that need a restart keep their value and are named. SIGHUP does the same.
+#[derive(Args, Debug)]
+#[command(after_help = "Example:\n  detector reload")]
+pub struct ReloadArgs {
+    #[command(flatten)]
+    pub reach: Reach,
+    #[command(flatten)]
+    pub listed: Listed,
+}
+
 /// Show who changed what is blocked and allowed, when and why
 ///
 /// Reads the log itself: no agent needs to run.

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use anyhow::Context as _;
 
 use super::listing::json;
-use super::{allow, blocks, budgets, explain, mode, status};
+use super::{allow, blocks, budgets, explain, mode, reload, status};
 use crate::cli::LiveFormat;
 use crate::cli::control::{Listed, Reach};
 use crate::config::Config;
@@ -90,6 +90,7 @@ pub(super) fn table(output: &mut impl Write, answer: &Answer, now_ns: u64) -> io
         Answer::Budgets { budgets, more } => budgets::list(output, budgets, *more),
         Answer::Raised { budget } => budgets::raised(output, budget),
         Answer::Status(status) => status::shown(output, status),
+        Answer::Reloaded(reloaded) => reload::shown(output, reloaded),
         // Asked for by the API alone, which has a page for each.
         Answer::Sessions { .. }
         | Answer::Baselines { .. }

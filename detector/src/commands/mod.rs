@@ -28,6 +28,7 @@ pub mod notify;
 mod origins;
 mod out_of_fold;
 pub mod predict;
+pub mod reload;
 pub mod replay;
 mod report;
 pub mod run;
@@ -53,9 +54,15 @@ use crate::sink::Style;
 ///
 /// Whatever makes the command fail, for people to read.
 pub fn run(command: Command) -> anyhow::Result<()> {
+    // The file that is to be read anew may be broken, and its agent is asked all the same.
+    if let Command::Reload(args) = &command {
+        start_log(LogFormat::Text);
+        return reload::run(args);
+    }
     let config = Config::load(command.config().map(AsRef::as_ref))?;
     start_log(config.log.format);
     match command {
+        Command::Reload(args) => reload::run(&args),
         Command::Run(args) => run::run(args, config),
         Command::Serve(args) => serve::run(args, config),
         Command::Status(args) => status::run(&args, &config),
@@ -92,7 +99,9 @@ fn start_log(format: LogFormat) {
         .with_env_filter(filter)
         .with_writer(io::stderr)
         .with_ansi(style == Style::Color)
-        .with_target(false);
+        .with_target(false)
+        // It would be said where it cannot be written, with a panic where that is a full disk.
+        .log_internal_errors(false);
     let started = match format {
         LogFormat::Text => builder.without_time().try_init(),
         LogFormat::Json => builder.json().try_init(),

@@ -10,11 +10,12 @@ use std::thread;
 use anyhow::{Context as _, anyhow};
 use tokio::sync::mpsc::Sender;
 
-use crate::agent::{Agent, Outlets, RunOptions, Stop, Told};
+use crate::agent::{Agent, Outlets, Reloads, RunOptions, Signals, Told};
 use crate::api::live::{Event, Live, Topic};
 use crate::api::{App, server};
 use crate::cli::{LiveFormat, Run};
 use crate::config::Config;
+use crate::config::reload::{Current, Given};
 use crate::control::server::{Call, Server};
 use crate::features::Kind;
 use crate::instance::instance_dir;
@@ -33,17 +34,13 @@ const CALLS: usize = 16;
 ///
 /// Whatever keeps a named interface from being watched, with the remedy; a data plane that cannot
 /// be read; an output that cannot be written to.
-pub fn run(args: Run, mut config: Config) -> anyhow::Result<()> {
-    if !args.interface.is_empty() {
-        config.interfaces = args.interface;
-    }
-    if let Some(mode) = args.mode {
-        config.mode = mode.into();
-    }
-    config.check()?;
+pub fn run(args: Run, config: Config) -> anyhow::Result<()> {
+    let given = Given::new(args.config, args.interface, args.mode.map(Into::into));
+    let config = given.over(config)?;
     let store = open_store(&config);
     let model = shipped::in_use(Kind::Session, store.as_ref(), &config)?;
     let config = Arc::new(config);
+    let current = Current::new(Arc::clone(&config));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -53,13 +50,13 @@ pub fn run(args: Run, mut config: Config) -> anyhow::Result<()> {
         let live = Arc::clone(&live);
         let hear = Arc::new(move || live.emit(Event::change(Topic::Deliveries, None)));
         let (notify, base_url) = (config.notify.clone(), config.api.base_url());
-        Arc::new(notify::start(store, notify, &base_url, hear))
+        notify::Switch::start(store, notify, &base_url, hear)
     });
     let (queue, told) = queue::bounded(QUEUE_LENGTH);
     let format = args.format;
     let printer = thread::spawn(move || print(told, format));
     let outcome = runtime.block_on(async {
-        let stop = Stop::new()?;
+        let signals = Signals::new()?;
         let options = RunOptions {
             flows: args.flows,
             adopt: args.adopt,
@@ -70,16 +67,17 @@ pub fn run(args: Run, mut config: Config) -> anyhow::Result<()> {
             store: store.clone(),
             live: Arc::clone(&live),
             notifier: notifier.clone(),
+            reloads: Reloads::new(given, current.clone()),
         };
         let agent = Agent::start(&config, model, options, outlets)?;
         let (calls, received) = tokio::sync::mpsc::channel(CALLS);
         listen(&config, calls.clone());
-        let served = serve(&config, store, calls, live);
+        let served = serve(&config, current, store, calls, live);
         if let Some(served) = &served {
             tracing::info!("the dashboard is at {}", served.url());
         }
         tracing::info!("mode {}; stop with Ctrl-C", config.mode);
-        let summary = agent.run(stop, received).await;
+        let summary = agent.run(signals, received).await;
         drop(served);
         summary
     });
@@ -113,6 +111,7 @@ fn listen(config: &Config, calls: Sender<Call>) {
 /// The API and the dashboard. Without them it watches and blocks all the same.
 fn serve(
     config: &Arc<Config>,
+    current: Current,
     store: Option<Store>,
     calls: Sender<Call>,
     live: Arc<Live>,
@@ -123,7 +122,7 @@ fn serve(
     let served = server::bind(&config.api).and_then(|listener| {
         let mut config = Config::clone(config);
         config.api.listen = listener.local_addr()?;
-        let app = App::new(Arc::new(config), store, Some(calls), live)?;
+        let app = App::new(Arc::new(config), current, store, Some(calls), live)?;
         server::start(app, listener)
     });
     served
@@ -131,7 +130,8 @@ fn serve(
         .ok()
 }
 
-/// Writes what comes until there is no more to come.
+/// Writes what comes until there is no more to come. A line that finds the disk full is lost, said
+/// once and told at the end; those after it are tried. Nothing more is written once nobody reads.
 fn print(told: mpsc::Receiver<Told>, format: LiveFormat) -> io::Result<()> {
     let stdout = io::stdout();
     let style = Style::choose(stdout.is_terminal(), std::env::var_os("NO_COLOR").as_deref());
@@ -141,26 +141,36 @@ fn print(told: mpsc::Receiver<Told>, format: LiveFormat) -> io::Result<()> {
         LiveFormat::Table => Box::new(TableSink::new(output, style)),
     };
     let mut line = StatusLine::new();
+    let mut failed = None;
     for item in told {
-        match item {
-            Told::Status(status) => {
-                line.show(&status);
-                continue;
-            }
-            Told::Alert(alert) => {
-                line.clear();
-                sink.alert(&alert)?;
-            }
-            Told::Flow(record) => sink.flow(&record)?,
-            Told::Summary(summary) => {
-                line.clear();
-                sink.summary(&summary)?;
-            }
+        if let Told::Status(status) = &item {
+            line.show(status);
+            continue;
         }
-        // What people wait for must not stand in a buffer.
-        sink.flush()?;
+        if matches!(item, Told::Alert(_) | Told::Summary(_)) {
+            line.clear();
+        }
+        let Err(error) = put(&mut *sink, &item) else { continue };
+        if failed.is_none() {
+            tracing::error!("results cannot be written to standard output: {error}");
+        }
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Err(error);
+        }
+        failed = Some(error);
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
+}
+
+fn put(sink: &mut dyn Sink, item: &Told) -> io::Result<()> {
+    match item {
+        Told::Status(_) => return Ok(()),
+        Told::Alert(alert) => sink.alert(alert)?,
+        Told::Flow(record) => sink.flow(record)?,
+        Told::Summary(summary) => sink.summary(summary)?,
+    }
+    // What people wait for must not stand in a buffer.
+    sink.flush()
 }
 
 /// The line at the bottom of a terminal that is written over every second.

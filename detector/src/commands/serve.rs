@@ -12,6 +12,7 @@ use crate::api::live::{Event, Live, Topic};
 use crate::api::server;
 use crate::cli::serve::Serve;
 use crate::config::Config;
+use crate::config::reload::Current;
 use crate::notify;
 use crate::store::Store;
 
@@ -38,7 +39,9 @@ pub fn run(args: Serve, mut config: Config) -> anyhow::Result<()> {
         &config.api.base_url(),
         Arc::new(move || heard.emit(Event::change(Topic::Deliveries, None))),
     );
-    let app = App::new(Arc::new(config), Some(store), None, live)?;
+    let config = Arc::new(config);
+    let current = Current::new(Arc::clone(&config));
+    let app = App::new(config, current, Some(store), None, live)?;
     let handle = server::start(app, listener)?;
     eprintln!("listening on {}", handle.url());
     wait()?;

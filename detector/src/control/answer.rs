@@ -73,6 +73,31 @@ pub enum Answer {
         hash: String,
     },
     Status(StatusReply),
+    Reloaded(Reloaded),
+}
+
+/// What a refusal to reload begins with.
+pub const NOT_RELOADED: &str = "nothing was reloaded, what was in force stays so";
+
+/// What came of reading the configuration anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// Which file was read.
+    pub file: String,
+    /// Keys that took effect, as `section.key`.
+    pub changed: Vec<String>,
+    /// Keys whose new value waits for a restart.
+    pub needs_restart: Vec<KeptKey>,
+    /// The model that judges from now on, where that is another: its hash.
+    pub model: Option<String>,
+}
+
+/// A key that kept its value.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptKey {
+    pub key: String,
+    /// The value in force, as JSON.
+    pub kept: String,
 }
 
 /// A block and what it has done.

@@ -9,8 +9,8 @@ pub mod server;
 
 pub use answer::{
     AllowEffect, AllowKind, AllowLine, Answer, BaselineLine, BlockLine, BudgetLine, DomainLine,
-    Explanation, InterfaceLine, ModeName, ModeState, Pending, Reversion, SessionLine, StatusReply,
-    TableUse, VerifiedHow, VerifyLine,
+    Explanation, InterfaceLine, KeptKey, ModeName, ModeState, Pending, Reloaded, Reversion,
+    SessionLine, StatusReply, TableUse, VerifiedHow, VerifyLine,
 };
 pub use protocol::{EffectWanted, Reply, Request, SessionOrder};
 pub use server::{Call, Peer, Server};

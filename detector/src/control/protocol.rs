@@ -108,6 +108,8 @@ pub enum Request {
     UseModel {
         hash: String,
     },
+    /// Read the configuration, the model and the allowlist anew.
+    Reload {},
 }
 
 /// What sessions are put in order by; the highest comes first.
@@ -373,6 +375,7 @@ mod tests {
             r#"{"command":"watch","name":"eth0"}"#,
             r#"{"command":"unwatch","name":"eth0"}"#,
             r#"{"command":"use_model","hash":"0123456789abcdef"}"#,
+            r#"{"command":"reload"}"#,
         ] {
             let request = Request::parse(line.as_bytes()).unwrap();
             assert_eq!(serde_json::to_string(&request).unwrap(), line);

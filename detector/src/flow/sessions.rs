@@ -109,25 +109,31 @@ impl SessionTable {
         Some(handle)
     }
 
-    /// The session of what a home host carried outside of flows.
+    /// The session of what a home host carried outside of flows. Where it went is known of what it
+    /// sent alone.
     pub(crate) fn attach_overflow(
         &mut self,
         flow: FlowView,
-        client_home: bool,
+        outbound: bool,
         peer: OverflowPeer,
         names: &Names,
         visitor: &mut impl Visitor,
     ) -> Option<Handle> {
         let opening = Opening {
             key: SessionKey { client: flow.key.source(flow.initiator).0, ..SessionKey::default() },
-            client_home,
+            client_home: outbound,
             server_home: false,
             flow,
             first_seen_ns: flow.last_seen_ns,
             overflow: Some(peer),
         };
         let handle = self.find_or_open(opening, flow.last_seen_ns, names, visitor)?;
-        self.sessions.get_mut(handle)?.session.overflow = Some(peer);
+        if outbound {
+            let entry = self.sessions.get_mut(handle)?;
+            entry.session.overflow = Some(peer);
+            // What came in may have opened it, which says nothing about who is home.
+            entry.learn_home(true, false);
+        }
         Some(handle)
     }
 
@@ -225,7 +231,11 @@ impl SessionTable {
         visitor: &mut impl Visitor,
     ) {
         if let Some(entry) = self.sessions.get_mut(handle) {
-            entry.flow = flow;
+            if up.packets != 0 {
+                entry.flow = flow;
+            } else {
+                entry.flow.last_seen_ns = entry.flow.last_seen_ns.max(flow.last_seen_ns);
+            }
             entry.carry(up, down, flow.last_seen_ns, visitor);
         }
     }

@@ -366,6 +366,36 @@ fn overflow_is_a_session_of_its_host() {
     assert_eq!(session.overflow.map(|peer| peer.port), Some(443));
 }
 
+/// What came in says where it went to: to the host itself. It may be heard of first.
+#[test]
+fn what_overflowed_inbound_hides_no_sender() {
+    let mut scene = Scene::new(TrackerConfig::default());
+    let host = key(1, 0, 0);
+    for (outbound, peer, bytes) in
+        [(0, host.low, 2_000), (1, host.high, 20_000), (0, host.low, 4_000), (1, host.high, 70_000)]
+    {
+        let key = OverflowKey { address: host.low, outbound, reserved: 0 };
+        let counters = OverflowCounters {
+            packets: bytes / 1_000,
+            ip_bytes: bytes,
+            last_seen: ticks(1),
+            peer,
+            peer_port: 443_u16.to_be_bytes(),
+            protocol: protocol::TCP,
+            ..OverflowCounters::default()
+        };
+        let overflow = Observation::Overflow { key: &key, counters: &counters, now: ticks(1) };
+        scene.tracker.observe(&overflow, &BASE, &mut scene.notes);
+    }
+    let bytes = SessionCheckpoint::Bytes { sender: Side::Client };
+    assert_eq!(scene.causes(), [bytes, bytes]);
+    scene.tracker.finish(&mut scene.notes);
+    let session = &scene.notes.sessions[0];
+    assert!(session.client_home);
+    assert_eq!((session.up.ip_bytes, session.down.ip_bytes), (70_000, 4_000));
+    assert_eq!(session.overflow.map(|peer| peer.address), Some(host.high));
+}
+
 #[test]
 fn time_may_start_again() {
     let mut scene = Scene::new(TrackerConfig::default());

@@ -22,6 +22,7 @@ pub mod servers;
 mod slack;
 mod sms;
 mod sms_text;
+mod switch;
 mod syslog;
 pub mod test;
 mod webhook;
@@ -30,6 +31,7 @@ mod worker;
 use crate::config::notify::{Channel, Encryption, Notify, Transport};
 use crate::store::outbox::Tally;
 
+pub use switch::Switch;
 pub use worker::{Hear, Notifier, start};
 
 /// A configured channel and how it does.

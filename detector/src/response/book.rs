@@ -192,6 +192,12 @@ impl Book {
         &self.policy
     }
 
+    /// Decides by another policy from now on; the home networks stay as they are. What stands, stands.
+    pub fn set_policy(&mut self, policy: Policy) {
+        let home = std::mem::take(&mut self.policy.home);
+        self.policy = Policy { home, ..policy };
+    }
+
     /// The networks that may not be blocked as a whole, as they are now.
     pub fn set_home(&mut self, home: Vec<Network>) {
         self.policy.home = home;

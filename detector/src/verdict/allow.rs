@@ -146,6 +146,23 @@ impl AllowList {
         Ok(&self.entries[self.entries.len() - 1])
     }
 
+    /// Puts the entries of a configuration in the place of the last one's. Those added at run time
+    /// stay, and so do the hits of entries that stand in both.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`AllowList::new`]; everything stays as it was then.
+    pub fn reconfigure(&mut self, entries: &[Entry]) -> Result<(), String> {
+        let Self { entries: mut configured } = Self::new(entries)?;
+        for allowed in &mut configured {
+            let same = |known: &&Allowed| !known.at_run_time && known.entry == allowed.entry;
+            allowed.hits = self.entries.iter().find(same).map_or(0, |known| known.hits);
+        }
+        configured.extend(self.entries.drain(..).filter(|allowed| allowed.at_run_time));
+        self.entries = configured;
+        Ok(())
+    }
+
     /// Takes out an entry.
     pub fn remove(&mut self, id: &str) -> Option<Allowed> {
         let place = self.entries.iter().position(|allowed| allowed.id == id)?;
@@ -237,6 +254,20 @@ mod tests {
         };
         check("lookup.example", true);
         check("backup.example", false);
+    }
+
+    #[test]
+    fn another_configuration_leaves_what_was_added_at_run_time() {
+        let (backup, scan) = (entry("port = 22\nreason = 'b'"), entry("port = 443\nreason = 's'"));
+        let mut list = AllowList::new(&[scan.clone(), backup.clone()]).unwrap();
+        list.add("o1".to_owned(), scan.clone(), true).unwrap();
+        list.hit(1);
+        list.hit(2);
+        assert!(list.reconfigure(&[backup.clone(), Entry::default()]).is_err());
+        assert_eq!(list.entries().count(), 3);
+        list.reconfigure(&[backup]).unwrap();
+        let seen: Vec<_> = list.entries().map(|allowed| (&*allowed.id, allowed.hits)).collect();
+        assert_eq!(seen, [("c1", 1), ("o1", 1)]);
     }
 
     #[test]

@@ -99,6 +99,11 @@ impl Judge {
     }
 
     #[must_use]
+    pub fn model(&self) -> Arc<Model> {
+        Arc::clone(&self.model)
+    }
+
+    #[must_use]
     pub fn threshold(&self) -> f64 {
         self.threshold
     }

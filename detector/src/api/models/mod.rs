@@ -282,7 +282,7 @@ pub(super) async fn find(app: &App, hash: &str) -> Result<Known, Problem> {
 
 /// Every model, those inside the program first.
 async fn known(app: &App) -> Result<Vec<Known>, Problem> {
-    let (store, config) = (app.store.clone(), Arc::clone(&app.config));
+    let (store, config) = (app.store.clone(), app.current.get());
     let work = move || collect(store.as_ref(), &config);
     let done = tokio::task::spawn_blocking(work).await;
     Ok(done.context("the work on the models was broken off")??)

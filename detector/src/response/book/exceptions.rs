@@ -189,6 +189,17 @@ impl Book {
         Ok(())
     }
 
+    /// Takes these entries of the allowlist out of the sources. Networks that no other source names go
+    /// with the next call of [`Book::set_surroundings`], which may name them anew: so none is without
+    /// its exception in between.
+    pub fn forget_allowed(&mut self, meant: impl Fn(&str) -> bool) {
+        for placed in self.exceptions.placed.values_mut() {
+            placed
+                .sources
+                .retain(|source| !matches!(&source.kind, ExceptionKind::Allowed(id) if meant(id)));
+        }
+    }
+
     /// Gives a network its sources; none take the exception out.
     pub(super) fn set_sources(
         &mut self,

@@ -14,6 +14,7 @@ pub mod object;
 mod pins;
 mod policy;
 mod probe;
+mod reconfigure;
 mod refusal;
 mod sys;
 mod walk;
@@ -95,6 +96,7 @@ impl KernelSource {
         let mut object = Object::load_pinned(&sizes, pins.folder(), &MAPS)?;
         tracing::info!("{}", object.features);
         pins.seal()?;
+        object.clock.base = pins.time_base(object.clock.base)?;
         if config.kernel.pin
             && let Err(error) = pins.check()
         {

@@ -45,6 +45,14 @@ pub(super) const RULES: &[Rule] = &[
         find: large_upload,
     },
     Rule {
+        name: "overflow_upload",
+        meaning: "while the flow table is full a host sends far more than it receives, in whatever flows",
+        source: "of what has no flow only its bytes are known, so that neither the forest nor a rule about shapes can speak; a full table is itself no ordinary state, and what fills it may be there to hide an upload",
+        may_block: true,
+        excused_by_habit: false,
+        find: overflow_upload,
+    },
+    Rule {
         name: "beacon_upload",
         meaning: "connections begin as regularly as a clock, and each time more goes out than comes back",
         source: "the interval measures of RITA v5 (deviation and Bowley's skew); polling carries nothing out and receives more than it sends",
@@ -65,6 +73,10 @@ const DATAGRAM_BYTES: u64 = 256 << 10;
 const DATAGRAM_FULL: u64 = 700;
 const NAMELESS_BYTES: u64 = 64 << 10;
 const LARGE_BYTES: u64 = 2 << 20;
+/// Requests and acknowledgements of an ordinary host stay below it until the table has room again.
+const OVERFLOW_BYTES: u64 = 256 << 10;
+/// Sent over received: whoever fetches what others offer receives more than it sends.
+const OVERFLOW_RATIO: u64 = 4;
 const BEACON_INTERVALS: u64 = 8;
 const BEACON_DEVIATION: f64 = 0.25;
 const BEACON_SKEW: f64 = 0.5;
@@ -183,6 +195,16 @@ fn large_upload(sample: &Sample<'_>) -> Option<Found> {
     Some(Found { certainty, technique: Technique::BulkUpload, text })
 }
 
+fn overflow_upload(sample: &Sample<'_>) -> Option<Found> {
+    let (sent, received) = (sample.sent.payload_bytes, sample.received.payload_bytes);
+    let overflow = sample.session.overflow.is_some() && sample.sender == Side::Client;
+    if !overflow || sent < OVERFLOW_BYTES || sent < received.saturating_mul(OVERFLOW_RATIO) {
+        return None;
+    }
+    let text = format!("{} while the flow table was full", volumes(sample));
+    Some(Found { certainty: 0.8, technique: Technique::BulkUpload, text })
+}
+
 fn beacon_upload(sample: &Sample<'_>) -> Option<Found> {
     let session = sample.session;
     let (sent, received) = (sample.sent.payload_bytes, sample.received.payload_bytes);
@@ -242,6 +264,7 @@ mod tests {
     use super::*;
     use crate::features::{Context, example};
     use crate::flow::head::Protocol;
+    use crate::flow::session::OverflowPeer;
     use crate::flow::{Session, SessionKey};
 
     fn session(number: u8, port: u16, sent: u64, received: u64) -> Session {
@@ -265,6 +288,25 @@ mod tests {
     fn check(find: fn(&Sample<'_>) -> Option<Found>, session: &Session, expected: Option<f64>) {
         let found = find(&Sample::new(session, Side::Client, 0)).map(|found| found.certainty);
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn an_upload_without_a_flow_is_told_by_its_bytes() {
+        let check = |sent, received, overflow: bool, expected: bool| {
+            let mut session = session(0, 0, sent, received);
+            let peer = OverflowPeer { address: [9; 16], port: 443, protocol: protocol::TCP };
+            session.overflow = overflow.then_some(peer);
+            let sample = Sample::new(&session, Side::Client, 1_000_000_000);
+            assert_eq!(
+                overflow_upload(&sample).is_some(),
+                expected,
+                "{sent} {received} {overflow}"
+            );
+        };
+        check(300_000, 10_000, true, true);
+        check(300_000, 10_000, false, false);
+        check(300_000, 100_000, true, false);
+        check(200_000, 0, true, false);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! named after the ABI version is made last and marks it as complete.
 
 mod abi;
+mod epoch;
 mod lock;
 mod place;
 
@@ -21,6 +22,7 @@ use detector_common::abi::map;
 use super::object::ObjectConfig;
 use super::{attach, interfaces, sys};
 use crate::config::Config;
+use crate::flow::TimeBase;
 use crate::instance;
 pub(super) use abi::MAPS;
 use lock::{Lock, Taken};
@@ -170,6 +172,11 @@ impl Pins {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The time base that every agent of these pins goes by.
+    pub(super) fn time_base(&self, found: TimeBase) -> anyhow::Result<TimeBase> {
+        self.folder().map_or(Ok(found), |folder| epoch::keep(folder, found))
     }
 
     /// The pin of a link, where there is one.

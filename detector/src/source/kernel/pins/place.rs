@@ -50,15 +50,15 @@ pub(super) fn make(runtime_dir: &Path) -> anyhow::Result<PathBuf> {
             let outside = seen_from(process, &own);
             mount_outside(process, &own).map(|()| held(outside)).or_else(|error| {
                 tracing::warn!("{error:#}: what is pinned goes with this mount namespace");
-                mount_here(&own).map(|()| own)
+                mount_here(&own).map(|()| held(own))
             })
         }
-        None => mount_here(&own).map(|()| own),
+        None => mount_here(&own).map(|()| held(own)),
     };
     mounted.or_else(|error| {
         let shared = Path::new(SHARED).join("detector");
         if is_bpf(Path::new(SHARED)) && fs::create_dir_all(&shared).is_ok() {
-            Ok(shared)
+            Ok(held(shared))
         } else {
             Err(error)
         }
@@ -71,7 +71,7 @@ fn seen_from(process: u32, path: &Path) -> PathBuf {
 }
 
 /// The same directory through a descriptor that is kept open: the process through which we see it
-/// may end before we do.
+/// may end before we do, and whoever unmounts the file system would take the programs off with it.
 fn held(path: PathBuf) -> PathBuf {
     match fs::File::open(&path) {
         Ok(directory) => PathBuf::from(format!("/proc/self/fd/{}", directory.into_raw_fd())),

@@ -1,0 +1,200 @@
+//! Reading the configuration, the model and the allowlist anew, without a packet going uncounted:
+//! the kernel's programs stay where they are.
+//!
+//! Everything is read and checked before anything is changed. What fails all the same while it takes
+//! effect, as a table that is full, brings back what was in force. What a command said at run time
+//! (the mode, exceptions, interfaces, a model that was chosen) holds until the file says something
+//! else about it than it did before.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use super::{Agent, Entry, traffic};
+use crate::config::Config;
+use crate::config::reload::{Current, Given, Reload};
+use crate::control::answer::NOT_RELOADED;
+use crate::control::{Answer, KeptKey, Reloaded};
+use crate::features::Kind;
+use crate::model::Model;
+use crate::notify::Switch;
+use crate::response::{Change, Mode};
+use crate::shipped;
+
+/// Whose change a signal is.
+const SIGNAL: &str = "SIGHUP";
+
+/// What a reload starts from.
+pub struct Reloads {
+    given: Given,
+    current: Current,
+    /// The model that judges.
+    model_hash: String,
+    notifier: Option<Switch>,
+}
+
+impl Reloads {
+    /// `current` is what was read at the start; it is replaced by what is read later.
+    #[must_use]
+    pub fn new(given: Given, current: Current) -> Self {
+        Self { given, current, model_hash: String::new(), notifier: None }
+    }
+
+    pub(super) fn begin(&mut self, model_hash: &str, notifier: Option<Switch>) {
+        self.model_serves(model_hash);
+        self.notifier = notifier;
+    }
+
+    /// Another model judges from now on.
+    pub(super) fn model_serves(&mut self, hash: &str) {
+        hash.clone_into(&mut self.model_hash);
+    }
+}
+
+/// What was read, and fits.
+struct Fresh {
+    reload: Reload,
+    /// With its hash, where it is another than the one that judges.
+    model: Option<(Arc<Model>, String)>,
+}
+
+impl Agent {
+    /// Reads everything anew because of a signal: what comes of it is in the log.
+    pub(super) fn reload_by_signal(&mut self) {
+        if let Err(error) = self.reload(SIGNAL) {
+            tracing::error!("{error:#}");
+            self.record(Change {
+                action: "refused",
+                who: SIGNAL.to_owned(),
+                why: format!("{error:#}"),
+                ..Change::default()
+            });
+        }
+        self.note_changes();
+    }
+
+    /// Reads everything anew.
+    ///
+    /// # Errors
+    ///
+    /// Whatever cannot be used, with its file, line and key: everything is as before then.
+    pub(super) fn reload(&mut self, who: &str) -> anyhow::Result<Answer> {
+        let old = self.reloads.current.get();
+        let reloaded = self.read_anew(&old).and_then(|fresh| self.put_in_force(&old, fresh, who));
+        let reloaded = reloaded.context(NOT_RELOADED)?;
+        self.tell_reloaded(&reloaded, who);
+        Ok(Answer::Reloaded(reloaded))
+    }
+
+    fn read_anew(&self, old: &Config) -> anyhow::Result<Fresh> {
+        let reload = Reload::of(old, &self.reloads.given.read()?);
+        reload.config.check()?;
+        // Looked at also where another, chosen one serves: the next start may need it.
+        shipped::model_of(Kind::Session, None, &reload.config)?;
+        let store = self.recorder.as_ref().map(super::Recorder::store);
+        let model = shipped::in_use(Kind::Session, store, &reload.config)?;
+        let hash = model.hash()?;
+        let model = (hash != self.reloads.model_hash).then_some((model, hash));
+        Ok(Fresh { reload, model })
+    }
+
+    fn put_in_force(&mut self, old: &Config, fresh: Fresh, who: &str) -> anyhow::Result<Reloaded> {
+        let Fresh { reload: Reload { config, changed, needs_restart }, model } = fresh;
+        // A command's mode holds where the file has not changed its mind.
+        let mode = Some(config.mode).filter(|mode| *mode != old.mode);
+        let done = self.reconfigure(&config).and_then(|()| self.follow_mode(mode, who));
+        if let Err(error) = done {
+            if let Err(worse) = self.reconfigure(old) {
+                tracing::error!("failed to go back to what was in force: {worse:#}");
+            }
+            return Err(error);
+        }
+        if old.model.threshold != config.model.threshold || model.is_some() {
+            let judging =
+                model.as_ref().map_or_else(|| self.engine.model(), |(model, _)| Arc::clone(model));
+            self.engine.use_model(judging)?;
+        }
+        let model = model.map(|(_, hash)| hash);
+        if let Some(hash) = &model {
+            self.reloads.model_serves(hash);
+        }
+        if let Some(recorder) = &self.recorder {
+            if let Some(hash) = &model {
+                recorder.offer(Entry::Model(hash.clone()));
+            }
+            recorder.offer(Entry::Settings {
+                config_hash: config.hash(),
+                retention: traffic::retention(&config),
+            });
+        }
+        if let Some(notifier) =
+            self.reloads.notifier.as_ref().filter(|_| old.notify != config.notify)
+        {
+            notifier.change(config.notify.clone());
+        }
+        self.reloads.current.set(Arc::new(config));
+        Ok(Reloaded {
+            file: self.reloads.given.file().display().to_string(),
+            changed,
+            needs_restart: needs_restart
+                .into_iter()
+                .map(|kept| KeptKey { key: kept.key, kept: kept.value })
+                .collect(),
+            model,
+        })
+    }
+
+    /// Has a configuration decide, but for the model and the mode.
+    fn reconfigure(&mut self, config: &Config) -> anyhow::Result<()> {
+        let now_ns = self.now_ns()?;
+        for change in self.kernel.reconfigure(config)? {
+            super::tell(&change);
+        }
+        self.book.set_policy(config.policy());
+        self.book.set_home(self.kernel.home().to_vec());
+        self.max_budgets = config.has_budgets().then(|| config.budget.max_entries.get() as usize);
+        self.lookout = self.lookout.reconfigured(config);
+        self.engine.allow_mut().reconfigure(&config.allow).map_err(anyhow::Error::msg)?;
+        let allow = self.engine.allow();
+        let at_run_time =
+            |id: &str| allow.entries().any(|known| known.id == id && known.at_run_time);
+        self.book.forget_allowed(|id| !at_run_time(id));
+        self.look_around(now_ns)?;
+        self.engine.reconfigure(config.model.threshold, config.has_budgets());
+        Ok(())
+    }
+
+    fn follow_mode(&mut self, mode: Option<Mode>, who: &str) -> anyhow::Result<()> {
+        let Some(mode) = mode.filter(|mode| *mode != self.book.mode()) else { return Ok(()) };
+        let now_ns = self.now_ns()?;
+        self.book.set_mode(mode, who, None, now_ns, &mut self.kernel)?;
+        self.mode_changed();
+        Ok(())
+    }
+
+    fn tell_reloaded(&mut self, reloaded: &Reloaded, who: &str) {
+        let Reloaded { file, changed, needs_restart, model } = reloaded;
+        let changed = if changed.is_empty() { "nothing".to_owned() } else { changed.join(", ") };
+        tracing::info!("{file} was read anew by {who}; changed: {changed}");
+        for KeptKey { key, kept } in needs_restart {
+            tracing::warn!("{key} needs a restart: {kept} is kept");
+        }
+        if let Some(hash) = model {
+            tracing::info!("judging by the model {hash} from now on");
+        }
+        let waiting: Vec<&str> = needs_restart.iter().map(|kept| &*kept.key).collect();
+        let mut detail = format!("{file}; changed: {changed}");
+        if !waiting.is_empty() {
+            detail += &format!("; needs a restart: {}", waiting.join(", "));
+        }
+        if let Some(hash) = model {
+            detail += &format!("; model {hash}");
+        }
+        self.record(Change {
+            action: "reloaded",
+            who: who.to_owned(),
+            detail: Some(detail),
+            ..Change::default()
+        });
+    }
+}

@@ -1,0 +1,91 @@
+//! `detector reload`: has the running agent read its configuration, model and allowlist anew.
+//!
+//! Which agent is meant stands in a file that may be the very one that is broken: that much is read
+//! from it all the same, so that the agent says what is wrong, and notes it.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::control::show;
+use crate::cli::control::ReloadArgs;
+use crate::config::reload::runtime_dir_of_broken;
+use crate::config::{Config, DEFAULT_PATH};
+use crate::control::answer::NOT_RELOADED;
+use crate::control::{KeptKey, Reloaded, Request};
+
+/// # Errors
+///
+/// A configuration that cannot be used, as the agent says it; no agent; an output that cannot be
+/// written.
+pub fn run(args: &ReloadArgs) -> anyhow::Result<()> {
+    let named = args.reach.config.as_deref();
+    let config = match Config::load(named) {
+        Ok(config) => config,
+        Err(error) => {
+            let config = meant(named.unwrap_or(Path::new(DEFAULT_PATH)));
+            return match show(&args.reach, &config, &Request::Reload {}, args.listed) {
+                // No agent answers: the file is what there is to say something about.
+                Err(said) if !said.to_string().contains(NOT_RELOADED) => Err(error),
+                answered => answered,
+            };
+        }
+    };
+    show(&args.reach, &config, &Request::Reload {}, args.listed)
+}
+
+/// Where to find the agent of a file that has something wrong with it.
+fn meant(path: &Path) -> Config {
+    let text = fs::read(path).unwrap_or_default();
+    let mut config = Config::default();
+    if let Some(runtime_dir) = runtime_dir_of_broken(&String::from_utf8_lossy(&text)) {
+        config.runtime_dir = runtime_dir;
+    }
+    config
+}
+
+pub(super) fn shown(output: &mut impl Write, reloaded: &Reloaded) -> io::Result<()> {
+    let Reloaded { file, changed, needs_restart, model } = reloaded;
+    if changed.is_empty() && model.is_none() {
+        writeln!(output, "{file} was read, and changes nothing that can change while it runs")?;
+    } else {
+        writeln!(output, "{file} is in force")?;
+    }
+    for key in changed {
+        writeln!(output, "  {key} changed")?;
+    }
+    if let Some(hash) = model {
+        writeln!(output, "  judging by the model {hash} from now on")?;
+    }
+    for KeptKey { key, kept } in needs_restart {
+        writeln!(output, "  {key} needs a restart: {kept} is kept")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::example::text;
+
+    #[test]
+    fn what_changed_and_what_could_not_is_named() {
+        let mut reloaded = Reloaded {
+            file: "/etc/detector/detector.toml".into(),
+            changed: vec!["allow".into(), "block.ttl_secs".into()],
+            needs_restart: vec![KeptKey { key: "kernel.max_flows".into(), kept: "1024".into() }],
+            model: Some("0123abcd".into()),
+        };
+        let expected = "\
+/etc/detector/detector.toml is in force
+  allow changed
+  block.ttl_secs changed
+  judging by the model 0123abcd from now on
+  kernel.max_flows needs a restart: 1024 is kept
+";
+        assert_eq!(text(|output| shown(output, &reloaded)), expected);
+        (reloaded.changed, reloaded.model) = (Vec::new(), None);
+        let said = text(|output| shown(output, &reloaded));
+        assert!(said.contains("changes nothing") && said.contains("max_flows needs a restart"));
+    }
+}
