@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use crate::config::Config;
@@ -29,7 +28,7 @@ pub(super) struct Lookout {
     administrators: BTreeMap<[u8; 16], u64>,
     slow: Surroundings,
     /// What messages go to, when it changes.
-    servers: Receiver<Servers>,
+    servers: servers::Watch,
     looks: u64,
     /// None: whatever is seen next is news.
     last: Option<Surroundings>,
@@ -61,7 +60,7 @@ impl Lookout {
                 .unwrap_or(u64::MAX),
             administrators: BTreeMap::new(),
             slow: Vec::new(),
-            servers: servers::watch(&config.notify),
+            servers: servers::Watch::start(&config.notify),
             looks: 0,
             last: None,
             told: Vec::new(),
@@ -85,7 +84,7 @@ impl Lookout {
             self.look_slowly();
         }
         self.looks += 1;
-        if let Ok(servers) = self.servers.try_recv() {
+        if let Some(servers) = self.servers.news() {
             self.spare_servers(&servers);
         }
         match host::admin_peers(&self.admin_ports) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, ToSocketAddrs as _};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -18,24 +19,39 @@ const LOOK: Duration = Duration::from_secs(60);
 /// Addresses with the channels that lead to them.
 pub type Servers = BTreeMap<IpAddr, String>;
 
-/// Looks up the servers of all channels in a thread of its own, since a resolver may take its time,
-/// and tells when they change. Where there is no channel, nothing is told and no thread started.
-#[must_use]
-pub fn watch(notify: &Notify) -> Receiver<Servers> {
-    let (found, servers) = sync_channel(1);
-    if !notify.channels.is_empty() {
-        let channels = notify.channels.clone();
-        thread::spawn(move || look(&channels, &found));
-    }
-    servers
+/// Who looks up the servers of all channels, in a thread of its own, since a resolver may take its
+/// time. Dropped, it ends at the next look.
+#[derive(Debug)]
+pub struct Watch {
+    found: Receiver<Servers>,
+    _alive: Arc<()>,
 }
 
-/// Until nobody listens any more.
-fn look(channels: &[Channel], found: &SyncSender<Servers>) {
+impl Watch {
+    /// Where there is no channel, nothing is found and no thread started.
+    #[must_use]
+    pub fn start(notify: &Notify) -> Self {
+        let (tell, found) = sync_channel(1);
+        let alive = Arc::new(());
+        if !notify.channels.is_empty() {
+            let (channels, wanted) = (notify.channels.clone(), Arc::downgrade(&alive));
+            thread::spawn(move || look(&channels, &tell, &wanted));
+        }
+        Self { found, _alive: alive }
+    }
+
+    /// What was found since the last call, where it is not the same.
+    #[must_use]
+    pub fn news(&self) -> Option<Servers> {
+        self.found.try_recv().ok()
+    }
+}
+
+fn look(channels: &[Channel], tell: &SyncSender<Servers>, wanted: &Weak<()>) {
     let mut known: BTreeMap<&str, Vec<IpAddr>> = BTreeMap::new();
     let mut failing: Vec<&str> = Vec::new();
     let mut told = Servers::new();
-    loop {
+    while wanted.strong_count() != 0 {
         for channel in channels {
             let name = channel.name();
             match addresses(channel) {
@@ -60,7 +76,7 @@ fn look(channels: &[Channel], found: &SyncSender<Servers>) {
             }
         }
         if servers != told {
-            if found.send(servers.clone()).is_err() {
+            if tell.send(servers.clone()).is_err() {
                 return;
             }
             told = servers;
@@ -128,7 +144,7 @@ mod tests {
             file.display()
         );
         let notify: Notify = toml::from_str(&text).unwrap();
-        let servers = watch(&notify).recv().unwrap();
+        let servers = Watch::start(&notify).found.recv().unwrap();
         std::fs::remove_file(&file).unwrap();
         let expected = [
             ("192.0.2.1", "mail, same"),
