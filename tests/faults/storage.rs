@@ -132,6 +132,10 @@ fn full_disks_cost_lines_and_nothing_else() {
     ask(&["blocks", "add", &format!("destination {BLOCKED}"), "--ttl", "10m"]);
     assert!(!answers(&topology, BLOCKED), "a full disk keeps it from blocking");
     ask(&["allow", "add", "192.0.2.9", "--reason", "a full disk"]);
+    // The last page of the log had room for some.
+    for host in 20..30 {
+        ask(&["blocks", "add", &format!("192.0.2.{host}"), "--reason", &"r".repeat(500)]);
+    }
     let theft = spawn(client, &["stream", SERVER, "400000000"]);
     poll_until(PROMPT, || ask(&["blocks", "list"]).contains(SERVER).then_some(()))
         .unwrap_or_else(|error| panic!("{error}: {}", ask(&["status"])));
