@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod demo;
 mod evaluate;
+mod fuzz;
 mod lab;
 mod project;
 mod release;
@@ -33,6 +34,8 @@ enum Verb {
     Setup(setup::Arguments),
     /// Check style and lints and run every test, those that need root too
     Test,
+    /// Feed hostile bytes to everything that reads bytes
+    Fuzz(fuzz::Arguments),
     /// Build the dashboard that the agent carries
     Ui,
     /// Show a theft being told, then stopped, between network namespaces
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
         Verb::Setup(arguments) => setup::report(&arguments),
         Verb::Test => test::run(),
+        Verb::Fuzz(arguments) => fuzz::run(&arguments),
         Verb::Ui => ui::run(),
         Verb::Demo => demo::run(),
         Verb::Bench(arguments) => bench::run(&arguments),

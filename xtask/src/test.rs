@@ -34,6 +34,7 @@ pub(crate) fn run() -> Result<()> {
     // One at a time: they count what a device carries and measure how fast a block stands.
     let ignored = ["test", "--no-fail-fast", "--", "--ignored", "--test-threads=1"];
     tally.tests(&ignored)?;
+    tally.check(&["xtask", "fuzz"])?;
     println!("{} passed, {} failed", tally.passed, tally.failed);
     if tally.failed != 0 {
         bail!("{} of {} failed", tally.failed, tally.passed + tally.failed);

@@ -39,6 +39,8 @@ const BASE: &[Need] = &[
     ("chromium", "chromium"),
     // Crates that build C.
     ("cc", "gcc"),
+    // The fuzzer's engine.
+    ("c++", "g++"),
 ];
 
 /// What the lab records at work, besides.
