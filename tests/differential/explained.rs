@@ -45,12 +45,12 @@ pub(crate) const REASONS: &[Reason] = &[
     Reason {
         name: "a version that contradicts the link layer: we skip it, they go by the version",
         fields: &[Field::Packet],
-        applies: |case, _| case.ours == Err(Skip::BadVersion),
-    },
-    Reason {
-        name: "MACsec that is not encrypted: they look inside, for us it is not IP",
-        fields: &[Field::Packet],
-        applies: |case, theirs| case.ours == Err(Skip::NotIp) && theirs.macsec,
+        applies: |case, theirs| {
+            // An IPv6 header would be longer than what is there.
+            let short = case.frame.bytes.len() < theirs.view.ip_offset as usize + 40;
+            case.ours == Err(Skip::BadVersion)
+                || case.ours == Err(Skip::TruncatedIp) && !theirs.is_v6 && short
+        },
     },
     Reason {
         // The fields that a flow is made of stand in the first 20 bytes.

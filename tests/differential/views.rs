@@ -3,13 +3,10 @@
 use std::net::Ipv4Addr;
 
 use detector_common::frame::{Captured, LinkType};
-use detector_common::parse::{Decapsulation, Fragment, Packet, Skip, parse};
+use detector_common::parse::{Decapsulation, Fragment, Packet, Skip, parse, protocol};
 use etherparse::err::Layer;
 use etherparse::err::packet::SliceError;
-use etherparse::{
-    EtherType, Ipv6ExtensionSlice, LaxIpv6Slice, LaxLinkExtSlice, LaxNetSlice, LaxSlicedPacket,
-    TransportSlice,
-};
+use etherparse::{EtherType, LaxIpv6Slice, LaxNetSlice, LaxSlicedPacket, TransportSlice};
 
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +80,6 @@ pub(crate) struct Theirs {
     pub(crate) extensions: usize,
     /// What the IPv4 header, or the fixed IPv6 header, says that follows.
     pub(crate) next: u8,
-    pub(crate) macsec: bool,
 }
 
 /// One frame as both see it.
@@ -144,18 +140,19 @@ fn theirs(link: LinkType, bytes: &[u8]) -> Option<Theirs> {
         }
         LaxNetSlice::Ipv6(v6) => {
             let header = v6.header();
+            let extensions = extensions(v6);
             Theirs {
                 view: View {
                     addresses: [header.source(), header.destination()],
                     protocol: v6.payload().ip_number.0,
                     ip_bytes: u32::from(header.payload_length()) + 40,
                     ip_offset: offset_in(bytes, header.slice()),
-                    fragment: fragment(v6),
+                    fragment: fragment(&extensions),
                     ..View::default()
                 },
                 is_v6: true,
                 header_bytes: 40,
-                extensions: v6.extensions().clone().into_iter().count(),
+                extensions: extensions.len(),
                 next: header.next_header().0,
                 ..Theirs::default()
             }
@@ -169,7 +166,6 @@ fn theirs(link: LinkType, bytes: &[u8]) -> Option<Theirs> {
     }
     let headers = payload_at - read.view.ip_offset;
     read.view.payload_bytes = read.view.ip_bytes.saturating_sub(headers);
-    read.macsec = lax.link_exts.iter().any(|one| matches!(one, LaxLinkExtSlice::Macsec(_)));
     read.stopped = lax.stop_err;
     Some(read)
 }
@@ -187,15 +183,35 @@ fn kind(later: bool, more: bool) -> u32 {
     }
 }
 
+/// The extension headers that they walked: number and bytes of each. By hand, because their own
+/// iterator (0.21) does not stop where the walk stopped at a fault, and reads beyond the end.
+fn extensions(v6: &LaxIpv6Slice<'_>) -> Vec<(u8, Vec<u8>)> {
+    let mut rest = v6.extensions().slice();
+    let mut number = v6.header().next_header().0;
+    let mut walked = Vec::new();
+    while let [next, length, ..] = *rest {
+        let size = match number {
+            protocol::FRAGMENT => 8,
+            protocol::AUTHENTICATION => (usize::from(length) + 2) * 4,
+            _ => (usize::from(length) + 1) * 8,
+        };
+        let (header, after) = rest.split_at(size.min(rest.len()));
+        walked.push((number, header.to_vec()));
+        (number, rest) = (next, after);
+    }
+    walked
+}
+
 /// The last of the fragment headers that say anything.
-fn fragment(v6: &LaxIpv6Slice<'_>) -> (u32, u32) {
+fn fragment(extensions: &[(u8, Vec<u8>)]) -> (u32, u32) {
     let mut found = (Fragment::None as u32, 0);
-    for extension in v6.extensions().clone() {
-        if let Ipv6ExtensionSlice::Fragment(header) = extension
-            && header.is_fragmenting_payload()
-        {
-            let later = header.fragment_offset().value() != 0;
-            found = (kind(later, header.more_fragments()), header.identification());
+    for (number, header) in extensions {
+        if let (&protocol::FRAGMENT, &[_, _, high, low, a, b, c, d]) = (number, &header[..]) {
+            let place = u16::from_be_bytes([high, low]);
+            let (later, more) = (place & 0xfff8 != 0, place & 1 != 0);
+            if later || more {
+                found = (kind(later, more), u32::from_be_bytes([a, b, c, d]));
+            }
         }
     }
     found

@@ -29,8 +29,10 @@ const SAMPLE_ROUND: u64 = 25_000;
 const BULK_ROUND: u64 = 5_000_000;
 /// Frames between two comparisons of the sums.
 const CHUNK: u64 = 100_000;
-/// Live frames of one mutant: what the kernel hands over at once.
-const COPIES: u32 = 64;
+/// Live frames handed over at once, and of one mutant: making ready for a run costs as much as thousands
+/// of frames.
+const BATCH: u32 = 64;
+const COPIES: u32 = 4_096;
 
 fn frames() -> u64 {
     let asked = env::var("MUTANT_FRAMES").ok().and_then(|count| count.parse().ok());
@@ -250,7 +252,7 @@ fn mutants_count_alike_as_live_frames() {
                     TestRunOptions {
                         data_in: Some(bytes),
                         repeat: COPIES,
-                        attrs: TestRunAttrs::new().xdp_live_frames(COPIES),
+                        attrs: TestRunAttrs::new().xdp_live_frames(BATCH),
                         ..TestRunOptions::new()
                     },
                 );
