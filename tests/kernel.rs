@@ -16,6 +16,8 @@ mod budgets;
 mod events;
 #[path = "kernel/loaded.rs"]
 mod loaded;
+#[path = "kernel/mutants.rs"]
+mod mutants;
 #[path = "kernel/random.rs"]
 mod random;
 #[path = "kernel/rates.rs"]
@@ -25,7 +27,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bed::{Kernel, PROGRAMS, SHORTEST, count, home, point, small, takes};
 use detector::source::kernel::object::ObjectConfig;
-use detector_common::abi::{FRAGMENT_SECONDS, FragmentKey, FragmentPorts, Totals, map, program};
+use detector_common::abi::{
+    FRAGMENT_SECONDS, FragmentKey, FragmentPorts, MAX_FRAGMENTS, Totals, map, program,
+};
 use detector_common::flow::{Clock, FlowCounters, FlowKey, Plain, Recorded};
 use detector_common::frame::{Captured, Frame, LinkType, Segmentation, Word};
 use detector_common::parse::{Decapsulation, Fragment, Packet, parse, skipped_frames};
@@ -123,12 +127,22 @@ impl Host {
             let ports = FragmentPorts { seen, source_port, destination_port, reserved: 0 };
             assert_eq!(table.get(&key, 0).unwrap(), ports);
             self.fragments.insert(key, ports);
-        } else if let Some(ports) = self.fragments.get(&key) {
+        } else if let Some(ports) = self.fragments.get(&key)
+            && self.remembers(&key, kernel)
+        {
             packet.key =
                 packet.key.with_ports(packet.direction, ports.source_port, ports.destination_port);
         } else {
             self.totals.fragments_unknown += count(packet.segments, packet.ip_bytes);
         }
+    }
+
+    /// The kernel's table of first fragments forgets the oldest, and nothing before it is nearly full.
+    fn remembers(&self, key: &FragmentKey, kernel: &mut Kernel) -> bool {
+        let known = kernel.hash::<FragmentKey, FragmentPorts>(map::FRAGMENTS).get(key, 0).is_ok();
+        let full = self.fragments.len() as u32 > MAX_FRAGMENTS / 2;
+        assert!(known || full, "{key:?} was forgotten among {}", self.fragments.len());
+        known
     }
 }
 

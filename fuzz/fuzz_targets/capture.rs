@@ -2,55 +2,8 @@
 //! stay unaccounted, no value may be infinite.
 #![no_main]
 
-use detector::features::{COLUMNS, Sample, vector};
-use detector::flow::{
-    FlowRecord, FlowView, Session, SessionCheckpoint, Side, Tracker, TrackerConfig, Visitor,
-};
-use detector::source::capture::{CaptureConfig, CaptureSource};
-use detector::verdict::rules;
+use detector_common::parse::Decapsulation;
+use detector_fuzz::judged;
 use libfuzzer_sys::fuzz_target;
 
-/// Tables so small that a short input fills them.
-const MAX_FLOWS: u32 = 8;
-
-#[derive(Default)]
-struct Check {
-    row: Vec<f32>,
-}
-
-impl Visitor for Check {
-    fn judge(&mut self, session: &Session, _: &FlowView, _: SessionCheckpoint, now_ns: u64) {
-        for sender in [Side::Client, Side::Server] {
-            self.row.clear();
-            let sample = Sample::new(session, sender, now_ns);
-            vector(&sample, &mut self.row);
-            assert_eq!(self.row.len(), COLUMNS.len());
-            for (column, value) in COLUMNS.iter().zip(&self.row) {
-                assert!(value.is_finite(), "{} is {value}", column.name);
-            }
-            for (rule, found) in rules::find(&sample) {
-                assert!((0.0..=1.0).contains(&found.certainty), "{}: {found:?}", rule.name);
-            }
-        }
-    }
-
-    fn flow_record(&mut self, record: &FlowRecord) {
-        assert!(!record.community_id().is_empty());
-    }
-
-    fn session_ended(&mut self, _: &Session) {}
-}
-
-fuzz_target!(|data: &[u8]| {
-    let config = CaptureConfig { max_flows: MAX_FLOWS, ..CaptureConfig::default() };
-    let mut tracker = Tracker::new(&TrackerConfig {
-        max_flows: MAX_FLOWS,
-        max_sessions: MAX_FLOWS / 2,
-        max_domains: MAX_FLOWS,
-        max_names: MAX_FLOWS,
-        ..TrackerConfig::default()
-    });
-    let summary = CaptureSource::new(config).run(data, &mut tracker, &mut Check::default());
-    assert_eq!((summary.unaccounted_packets, summary.unaccounted_bytes), (0, 0), "{summary:?}");
-    assert!(tracker.is_empty());
-});
+fuzz_target!(|data: &[u8]| judged::read(data, Decapsulation::default()));

@@ -164,7 +164,7 @@ impl Kernel {
         self.test_run(program, options)
     }
 
-    fn test_run(&mut self, program: &str, options: TestRunOptions<'_>) -> u32 {
+    pub(crate) fn test_run(&mut self, program: &str, options: TestRunOptions<'_>) -> u32 {
         self.ready(program);
         let ebpf = &mut self.object.ebpf;
         let result = if is_xdp(program) {

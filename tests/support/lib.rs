@@ -10,6 +10,7 @@ pub mod conversation;
 pub mod frames;
 pub mod http;
 mod link;
+pub mod mutants;
 mod namespace;
 mod recorder;
 pub mod scenes;

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod demo;
 mod evaluate;
+mod fuzz;
 mod lab;
 mod load;
 mod project;
@@ -38,6 +39,8 @@ enum Verb {
     Test,
     /// Run the programs under every supported kernel, in virtual machines
     VmTest(vm_test::Arguments),
+    /// Feed hostile bytes to everything that reads bytes
+    Fuzz(fuzz::Arguments),
     /// Build the dashboard that the agent carries
     Ui,
     /// Show a theft being told, then stopped, between network namespaces
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Verb::Setup(arguments) => setup::report(&arguments),
         Verb::Test => test::run(),
         Verb::VmTest(arguments) => vm_test::run(&arguments),
+        Verb::Fuzz(arguments) => fuzz::run(&arguments),
         Verb::Ui => ui::run(),
         Verb::Demo => demo::run(),
         Verb::Bench(arguments) => bench::run(&arguments),

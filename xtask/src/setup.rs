@@ -12,6 +12,7 @@ use clap::ValueEnum;
 
 pub(crate) use apt::find;
 pub(crate) use python::interpreter as python;
+pub(crate) use toolchain::tools;
 
 /// What the machine will be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -39,10 +40,11 @@ enum Step {
 
 type Stage = fn(Profile) -> Result<Step>;
 
-const STAGES: [Stage; 5] = [
+const STAGES: [Stage; 6] = [
     |profile| apt::install_missing(profile),
     |_| toolchain::add_rust_source(),
     |_| toolchain::install_bpf_linker(),
+    |_| toolchain::install_cargo_fuzz(),
     |_| python::install_for_tests(),
     python::install_for_lab,
 ];

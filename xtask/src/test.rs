@@ -35,6 +35,7 @@ pub(crate) fn run() -> Result<()> {
     let ignored = ["test", "--no-fail-fast", "--", "--ignored", "--test-threads=1"];
     tally.tests(&ignored)?;
     tally.kernels();
+    tally.check(&["xtask", "fuzz"])?;
     println!("{} passed, {} failed", tally.passed, tally.failed);
     if tally.failed != 0 {
         bail!("{} of {} failed", tally.failed, tally.passed + tally.failed);

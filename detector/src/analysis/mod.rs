@@ -7,6 +7,6 @@ pub mod features;
 mod job;
 mod queue;
 pub mod recordings;
-pub(crate) mod vectors;
+pub mod vectors;
 
 pub use queue::{Captures, Progress, Upload};

@@ -25,37 +25,37 @@ pub(crate) const LABEL: &str = "label";
 
 /// One row.
 #[derive(Clone, Debug)]
-pub(crate) struct Vector {
+pub struct Vector {
     /// Of the file, from 1.
-    pub(crate) line: u64,
-    pub(crate) subject: Subject,
+    pub line: u64,
+    pub subject: Subject,
     /// What the rules left open of the score, 0 to 1; 1 for a record, on which there are no rules.
-    pub(crate) rules: f64,
+    pub rules: f64,
     /// The host's habit cut the forest's part in the score.
-    pub(crate) habit: bool,
-    pub(crate) label: Option<bool>,
+    pub habit: bool,
+    pub label: Option<bool>,
     /// In the order of the schema.
-    pub(crate) values: Vec<f32>,
+    pub values: Vec<f32>,
 }
 
 /// Whom a row is about.
 #[derive(Clone, Debug)]
-pub(crate) struct Subject {
+pub struct Subject {
     /// The capture, and the session in it; none for a record.
-    pub(crate) session: Option<(String, u64)>,
+    pub session: Option<(String, u64)>,
     /// As the file has it.
-    pub(crate) time: String,
-    pub(crate) src: IpAddr,
-    pub(crate) dst: IpAddr,
-    pub(crate) dst_port: u16,
+    pub time: String,
+    pub src: IpAddr,
+    pub dst: IpAddr,
+    pub dst_port: u16,
     /// As IP numbers it.
-    pub(crate) protocol: u8,
+    pub protocol: u8,
     /// None where the file does not say.
-    pub(crate) bytes_out: Option<u64>,
+    pub bytes_out: Option<u64>,
 }
 
 /// A file that is read row by row.
-pub(crate) struct VectorFile {
+pub struct VectorFile {
     path: PathBuf,
     reader: Reader<Box<dyn Read>>,
     header: Header,
@@ -66,7 +66,7 @@ impl VectorFile {
     /// # Errors
     ///
     /// A file that cannot be read, or whose header is of neither schema or not whole.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
+    pub fn open(path: &Path) -> Result<Self> {
         let file =
             File::open(path).with_context(|| format!("failed to open {}", path.display()))?;
         Self::read(path, file)
@@ -77,7 +77,7 @@ impl VectorFile {
     /// # Errors
     ///
     /// Those of [`VectorFile::open`].
-    pub(crate) fn read(path: &Path, input: impl Read + 'static) -> Result<Self> {
+    pub fn read(path: &Path, input: impl Read + 'static) -> Result<Self> {
         let name = || path.display().to_string();
         let input: Box<dyn Read> = Box::new(input);
         // Rows of another width are for us to name.
@@ -87,7 +87,7 @@ impl VectorFile {
         Ok(Self { path: path.to_owned(), reader, header, row: ByteRecord::new() })
     }
 
-    pub(crate) fn kind(&self) -> Kind {
+    pub fn kind(&self) -> Kind {
         self.header.kind
     }
 
@@ -96,7 +96,7 @@ impl VectorFile {
     /// # Errors
     ///
     /// A row that is not understood.
-    pub(crate) fn next(&mut self) -> Result<Option<Vector>> {
+    pub fn next(&mut self) -> Result<Option<Vector>> {
         let name = self.path.display();
         let more = self.reader.read_byte_record(&mut self.row);
         if !more.with_context(|| format!("failed to read {name}"))? {

@@ -21,6 +21,8 @@ pub use keep::Keeper;
 pub use reading::{Format, LineError, Report, Unreadable};
 use reading::{Found, Reading};
 
+use crate::features::Record;
+
 /// What is looked at to tell a format.
 const PEEKED: usize = 64 << 10;
 
@@ -31,16 +33,34 @@ const PEEKED: usize = 64 << 10;
 /// [`Unreadable`], where the whole makes no sense; an input that cannot be read, a database that
 /// cannot be written to.
 pub fn ingest(
-    mut input: impl BufRead,
+    input: impl BufRead,
     format: Option<Format>,
     keeper: &mut Keeper,
+) -> anyhow::Result<Report> {
+    let read = records(input, format, &mut |record: &Record| keeper.take(record));
+    // What was read before it went wrong counts all the same.
+    let kept = keeper.finish();
+    let report = read?;
+    kept?;
+    Ok(report)
+}
+
+/// Reads a log and hands each record to `judge`, which says whether it looks like a theft.
+///
+/// # Errors
+///
+/// [`Unreadable`], where the whole makes no sense; an input that cannot be read; those of `judge`.
+pub fn records(
+    mut input: impl BufRead,
+    format: Option<Format>,
+    judge: &mut impl FnMut(&Record) -> anyhow::Result<bool>,
 ) -> anyhow::Result<Report> {
     let mut report = Report::default();
     let mut take = |found: Found| -> anyhow::Result<()> {
         match found.reading {
             Ok(Reading::Record(record)) => {
                 report.accepted += 1;
-                report.alerts += u64::from(keeper.take(&record)?);
+                report.alerts += u64::from(judge(&record)?);
             }
             Ok(Reading::Skipped) => report.skipped += 1,
             Err(wrong) => report.reject(found.line, wrong),
@@ -51,17 +71,13 @@ pub fn ingest(
         Some(format) => format,
         None => detect(&mut input)?,
     };
-    let read = match format {
-        Format::Csv => csv_rows::read(input, &mut take),
-        Format::Zeek if !starts_with(&mut input, b"{")? => zeek::read(input, &mut take),
+    match format {
+        Format::Csv => csv_rows::read(input, &mut take)?,
+        Format::Zeek if !starts_with(&mut input, b"{")? => zeek::read(input, &mut take)?,
         Format::Json | Format::Ndjson | Format::Zeek | Format::Eve => {
-            json::read(input, format, &mut take)
+            json::read(input, format, &mut take)?;
         }
-    };
-    // What was read before it went wrong counts all the same.
-    let kept = keeper.finish();
-    read?;
-    kept?;
+    }
     Ok(report)
 }
 

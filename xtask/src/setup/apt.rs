@@ -39,6 +39,8 @@ const BASE: &[Need] = &[
     ("chromium", "chromium"),
     // Crates that build C.
     ("cc", "gcc"),
+    // The fuzzer's engine.
+    ("c++", "g++"),
 ];
 
 /// What starts other kernels in virtual machines, and what they carry, besides.

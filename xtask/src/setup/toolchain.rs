@@ -1,5 +1,6 @@
-//! The two things beyond the plain toolchain that the BPF object needs: the sources of `core`, and a
-//! linker that writes BPF. The linker goes into the project's own folder, never into the user's.
+//! What is needed beyond the plain toolchain: for the BPF object the sources of `core` and a linker that
+//! writes BPF, and for the fuzz targets the program that builds them. Programs go into the project's own
+//! folder, never into the user's.
 
 #![expect(clippy::print_stdout, reason = "setup says what it does")]
 
@@ -15,7 +16,10 @@ use crate::project;
 /// As in rust-toolchain.toml.
 const TOOLCHAIN: &str = "1.95.0";
 /// The last one that loads the compiler's own LLVM; later ones want a libLLVM to link against.
-const BPF_LINKER: &str = "0.10.4";
+const BPF_LINKER: Tool = Tool { name: "bpf-linker", version: "0.10.4", asked: &["--version"] };
+/// Builds the fuzz targets.
+const CARGO_FUZZ: Tool =
+    Tool { name: "cargo-fuzz", version: "0.13.2", asked: &["fuzz", "--version"] };
 
 pub(super) fn add_rust_source() -> Result<Step> {
     let what = format!("rust-src of toolchain {TOOLCHAIN}");
@@ -51,71 +55,82 @@ fn rust_source_is_there() -> bool {
 }
 
 pub(super) fn install_bpf_linker() -> Result<Step> {
-    let what = format!("bpf-linker {BPF_LINKER} in .tools/bin");
-    if installed_bpf_linker().is_some_and(|version| version == BPF_LINKER) {
-        return Ok(Step::AlreadyThere(what));
-    }
-    println!("building {what} from source with cargo; this takes a few minutes, once");
-    let build = tools().join("build");
-    let status = cargo_install(&build).status().context(
-        "failed to start cargo; install rustup and the toolchain that rust-toolchain.toml names",
-    )?;
-    if !status.success() {
-        bail!(
-            "cargo install bpf-linker ended with {status}, its own message is above; run `cargo xtask setup` again, it goes on where it stopped"
-        );
-    }
-    if installed_bpf_linker().as_deref() != Some(BPF_LINKER) {
-        bail!(
-            "{} does not answer with version {BPF_LINKER}; remove .tools and run `cargo xtask setup` again",
-            linker().display()
-        );
-    }
-    // 300 MB of intermediate files, of no use once the program is there.
-    fs::remove_dir_all(&build).ok();
-    Ok(Step::Done(format!("built {what}")))
+    BPF_LINKER.install()
 }
 
-fn cargo_install(build: &Path) -> Command {
-    let mut command = Command::new("cargo");
-    command.current_dir(project::root());
-    command.args([
-        "install",
-        "--quiet",
-        "bpf-linker",
-        "--version",
-        BPF_LINKER,
-        "--locked",
-        "--force",
-        "--root",
-    ]);
-    command.arg(tools()).arg("--target-dir").arg(build);
-    // What the caller's build is set to (another target, flags for it, a shared target folder) must
-    // not reach the build of a host program.
-    for variable in [
-        "CARGO_TARGET_DIR",
-        "CARGO_BUILD_TARGET",
-        "CARGO_BUILD_TARGET_DIR",
-        "CARGO_ENCODED_RUSTFLAGS",
-        "RUSTFLAGS",
-        "RUSTC_WRAPPER",
-    ] {
-        command.env_remove(variable);
+pub(super) fn install_cargo_fuzz() -> Result<Step> {
+    CARGO_FUZZ.install()
+}
+
+/// A program that cargo builds from source into the project's own folder.
+struct Tool {
+    name: &'static str,
+    version: &'static str,
+    /// What it answers with its version to.
+    asked: &'static [&'static str],
+}
+
+impl Tool {
+    fn install(&self) -> Result<Step> {
+        let Self { name, version, .. } = self;
+        let what = format!("{name} {version} in .tools/bin");
+        if self.installed().as_deref() == Some(version) {
+            return Ok(Step::AlreadyThere(what));
+        }
+        println!("building {what} from source with cargo; this takes a few minutes, once");
+        let build = tools().join("build");
+        let status = self.cargo_install(&build).status().context(
+            "failed to start cargo; install rustup and the toolchain that rust-toolchain.toml names",
+        )?;
+        if !status.success() {
+            bail!(
+                "cargo install {name} ended with {status}, its own message is above; run `cargo xtask setup` again, it goes on where it stopped"
+            );
+        }
+        if self.installed().as_deref() != Some(version) {
+            bail!(
+                "{} does not answer with version {version}; remove .tools and run `cargo xtask setup` again",
+                self.path().display()
+            );
+        }
+        // Hundreds of megabytes of intermediate files, of no use once the program is there.
+        fs::remove_dir_all(&build).ok();
+        Ok(Step::Done(format!("built {what}")))
     }
-    command
+
+    fn cargo_install(&self, build: &Path) -> Command {
+        let mut command = Command::new("cargo");
+        command.current_dir(project::root());
+        command.args(["install", "--quiet", self.name, "--version", self.version]);
+        command.args(["--locked", "--force", "--root"]);
+        command.arg(tools()).arg("--target-dir").arg(build);
+        // What the caller's build is set to (another target, flags for it, a shared target folder)
+        // must not reach the build of a host program.
+        for variable in [
+            "CARGO_TARGET_DIR",
+            "CARGO_BUILD_TARGET",
+            "CARGO_BUILD_TARGET_DIR",
+            "CARGO_ENCODED_RUSTFLAGS",
+            "RUSTFLAGS",
+            "RUSTC_WRAPPER",
+        ] {
+            command.env_remove(variable);
+        }
+        command
+    }
+
+    /// The version that the installed program answers with.
+    fn installed(&self) -> Option<String> {
+        let output = Command::new(self.path()).args(self.asked).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        text.split_whitespace().nth(1).map(str::to_owned)
+    }
+
+    fn path(&self) -> PathBuf {
+        tools().join("bin").join(self.name)
+    }
 }
 
-/// The version that the installed linker answers with.
-fn installed_bpf_linker() -> Option<String> {
-    let output = Command::new(linker()).arg("--version").output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    text.split_whitespace().nth(1).map(str::to_owned)
-}
-
-fn linker() -> PathBuf {
-    tools().join("bin/bpf-linker")
-}
-
-pub(super) fn tools() -> PathBuf {
+pub(crate) fn tools() -> PathBuf {
     project::root().join(".tools")
 }

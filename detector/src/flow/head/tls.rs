@@ -38,7 +38,9 @@ impl<'a> ClientHello<'a> {
         }
         let _version = record.u16()?;
         let length = record.u16()?;
-        let mut hello = Cursor::new(record.take_available(usize::from(length)));
+        let available = record.take_available(usize::from(length));
+        let is_whole = available.len() == usize::from(length);
+        let mut hello = Cursor::new(available);
         if hello.u8()? != HANDSHAKE_CLIENT_HELLO {
             return None;
         }
@@ -48,7 +50,12 @@ impl<'a> ClientHello<'a> {
         let _session_id = hello.vector8()?;
         let cipher_suites = hello.vector16()?;
         let _compression = hello.vector8()?;
-        let extensions_bytes = hello.u16().map_or(0, usize::from);
+        // Before TLS 1.3 there need not be any; of a record that was cut nobody knows.
+        let extensions_bytes = match hello.u16() {
+            Some(length) => usize::from(length),
+            None if is_whole => 0,
+            None => return None,
+        };
         let extensions = hello.take_available(extensions_bytes);
         Some(Self { legacy_version, cipher_suites, extensions, extensions_bytes })
     }
@@ -151,6 +158,20 @@ mod tests {
         for end in 0..hello.len() {
             assert_eq!(server_name(&hello[..end]), None, "cut at {end}");
         }
+    }
+
+    /// A fingerprint of a hello without extensions would be another client's.
+    #[test]
+    fn a_hello_cut_before_its_extensions_is_none() {
+        let hello = example::client_hello(&[0x1301], &[]);
+        for end in 0..hello.len() {
+            assert!(ClientHello::decode(&hello[..end]).is_none(), "cut at {end}");
+        }
+        assert!(ClientHello::decode(&hello).is_some());
+        // Before TLS 1.3 a client may have none to send.
+        let mut short = hello[..hello.len() - 2].to_vec();
+        short[4] -= 2;
+        assert!(ClientHello::decode(&short).is_some_and(|hello| hello.names_all_extensions()));
     }
 
     #[test]

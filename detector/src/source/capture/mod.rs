@@ -20,7 +20,7 @@ use std::io::Read;
 
 use detector_common::abi::Count;
 use detector_common::flow::{Checkpoint, FlowKey};
-use detector_common::frame::Captured;
+use detector_common::frame::{Captured, LinkType};
 use detector_common::parse::Decapsulation;
 use detector_common::policy::Prefix;
 
@@ -102,6 +102,25 @@ pub fn read_only(reader: impl Read) -> Result<u64, CaptureError> {
         packets += u64::from(std::hint::black_box(&record).wire_len != 0);
     }
     Ok(packets)
+}
+
+/// Hands each packet of a capture to `take`, as it lies there, and does nothing else with it. Packets
+/// of links that are not supported are left out.
+///
+/// # Errors
+///
+/// Where the capture is damaged.
+pub fn each_frame(
+    reader: impl Read,
+    mut take: impl FnMut(LinkType, &Captured<'_>),
+) -> Result<(), CaptureError> {
+    let mut records = Records::open(reader)?;
+    while let Some(record) = records.next()? {
+        if let Some(link) = record.link {
+            take(link, &Captured { bytes: record.bytes, wire_len: record.wire_len });
+        }
+    }
+    Ok(())
 }
 
 /// One capture being read.

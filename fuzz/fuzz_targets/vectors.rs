@@ -1,0 +1,37 @@
+//! Arbitrary bytes as a file of vectors or records: every row has the schema's width and finite values,
+//! and is told by its line.
+#![no_main]
+
+use std::io::Cursor;
+use std::path::Path;
+
+use detector::analysis::vectors::VectorFile;
+use detector::features::{Kind, RECORD_COLUMNS};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(mut file) = VectorFile::read(Path::new("input"), Cursor::new(data.to_vec())) else {
+        return;
+    };
+    let width = match file.kind() {
+        Kind::Session => Kind::Session.columns().len(),
+        Kind::Record => RECORD_COLUMNS.len(),
+    };
+    let mut latest = 1;
+    loop {
+        match file.next() {
+            Ok(Some(vector)) => {
+                assert_eq!(vector.values.len(), width);
+                assert!(vector.values.iter().all(|value| value.is_finite()), "{vector:?}");
+                assert!((0.0..=1.0).contains(&vector.rules));
+                assert!(vector.line >= latest, "line {} after {latest}", vector.line);
+                latest = vector.line;
+            }
+            Ok(None) => return,
+            // It names the line.
+            Err(error) => {
+                return assert!(format!("{error:#}").contains("input: line "), "{error:#}");
+            }
+        }
+    }
+});

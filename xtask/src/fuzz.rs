@@ -1,0 +1,255 @@
+//! `cargo xtask fuzz`: hostile bytes for everything that reads bytes, two targets at a time, and mutated
+//! frames for the loaded programs. What is found stays in fuzz/artifacts and fails the run.
+
+#![expect(clippy::print_stdout, reason = "what ran and what came of it is for people")]
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use detector_tests::require_root;
+
+use crate::project;
+use crate::setup::{self, Profile, tools};
+
+/// Every processor of the smallest machine that tests run on.
+const TOGETHER: usize = 2;
+/// A multiple of what the largest reader may hold; an input that makes one hold more is a finding.
+const MEMORY_MB: u32 = 2_048;
+/// An input that takes longer is a finding.
+const SLOWEST_SECS: u32 = 10;
+/// The longest input tried: a few packets, a page of configuration, a small model.
+const LONGEST_BYTES: u32 = 8_192;
+const TRIPLE: &str = "x86_64-unknown-linux-gnu";
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// How long each target runs
+    #[arg(long, default_value_t = 60, value_name = "N")]
+    seconds: u64,
+    /// Instead of all of that, send so many mutated frames through the loaded programs (root)
+    #[arg(long, value_name = "N", conflicts_with = "targets")]
+    frames: Option<u64>,
+    /// Targets in fuzz/fuzz_targets [default: all]
+    targets: Vec<String>,
+}
+
+/// What one target came to.
+struct Outcome {
+    target: String,
+    executions: u64,
+    per_second: u64,
+    /// Edges of the program that inputs have reached.
+    coverage: u64,
+    /// The inputs that broke it, or why it did not run.
+    findings: Vec<String>,
+}
+
+/// The verb.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    setup::run(Profile::Base)?;
+    if let Some(frames) = arguments.frames {
+        return mutated_frames(frames);
+    }
+    let known = targets()?;
+    for target in &arguments.targets {
+        ensure!(known.contains(target), "there is no target {target}: use {}", known.join(", "));
+    }
+    let chosen = if arguments.targets.is_empty() { known } else { arguments.targets.clone() };
+    build(&chosen)?;
+    println!("{} targets, {} s each, {TOGETHER} at a time", chosen.len(), arguments.seconds);
+    println!("{:10} {:>12} {:>9} {:>9}  findings", "target", "executions", "a second", "coverage");
+    let queue = Mutex::new(VecDeque::from(chosen));
+    let outcomes = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..TOGETHER {
+            scope.spawn(|| work(&queue, &outcomes, arguments.seconds));
+        }
+    });
+    let outcomes = outcomes.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    report(&outcomes)
+}
+
+/// The targets that there are: a file each.
+fn targets() -> Result<Vec<String>> {
+    let folder = folder().join("fuzz_targets");
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&folder).with_context(|| format!("no {}", folder.display()))? {
+        let path = entry?.path();
+        names.extend(path.file_stem().map(|name| name.to_string_lossy().into_owned()));
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn folder() -> PathBuf {
+    project::root().join("fuzz")
+}
+
+/// One target, or all of them at once: they share everything but their last file.
+fn build(chosen: &[String]) -> Result<()> {
+    let mut command = Command::new(tools().join("bin/cargo-fuzz"));
+    command.args(["fuzz", "build", "--release", "--target", TRIPLE, "--target-dir"]);
+    command.arg(built());
+    if let [target] = chosen {
+        command.arg(target);
+    }
+    // Instrumentation is for nightly compilers unless this says otherwise.
+    command.env("RUSTC_BOOTSTRAP", "1").current_dir(project::root());
+    for variable in ["CARGO_TARGET_DIR", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
+        command.env_remove(variable);
+    }
+    let status = command.status().context("failed to start cargo-fuzz")?;
+    ensure!(status.success(), "failed to build the fuzz targets: see above");
+    Ok(())
+}
+
+fn built() -> PathBuf {
+    folder().join("target")
+}
+
+fn work(queue: &Mutex<VecDeque<String>>, outcomes: &Mutex<Vec<Outcome>>, seconds: u64) {
+    loop {
+        let next = queue.lock().ok().and_then(|mut queue| queue.pop_front());
+        let Some(target) = next else { return };
+        let outcome = fuzz(&target, seconds).unwrap_or_else(|error| Outcome {
+            target,
+            executions: 0,
+            per_second: 0,
+            coverage: 0,
+            findings: vec![format!("{error:#}")],
+        });
+        outcome.print();
+        if let Ok(mut outcomes) = outcomes.lock() {
+            outcomes.push(outcome);
+        }
+    }
+}
+
+fn fuzz(target: &str, seconds: u64) -> Result<Outcome> {
+    let (corpus, artifacts) = (folder().join("corpus").join(target), artifacts(target));
+    for folder in [&corpus, &artifacts] {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("failed to make {}", folder.display()))?;
+    }
+    let before = files(&artifacts)?;
+    let log = folder().join("corpus").join(format!("{target}.log"));
+    let output =
+        File::create(&log).with_context(|| format!("failed to write {}", log.display()))?;
+    let status = Command::new(built().join(TRIPLE).join("release").join(target))
+        .arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-artifact_prefix={}/", artifacts.display()))
+        .arg(format!("-rss_limit_mb={MEMORY_MB}"))
+        .arg(format!("-timeout={SLOWEST_SECS}"))
+        .arg(format!("-max_len={LONGEST_BYTES}"))
+        .arg("-print_final_stats=1")
+        .arg(&corpus)
+        .arg(folder().join("seeds").join(target))
+        .stdout(output.try_clone()?)
+        .stderr(output)
+        .status()
+        .with_context(|| format!("failed to start {target}"))?;
+    let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+    let mut findings = files(&artifacts)?;
+    findings.retain(|file| !before.contains(file));
+    if !status.success() && findings.is_empty() {
+        findings.push(format!("it ended with {status}: see {}", log.display()));
+    }
+    Ok(Outcome {
+        target: target.to_owned(),
+        executions: stat(&text, "number_of_executed_units"),
+        per_second: stat(&text, "average_exec_per_sec"),
+        coverage: coverage(&text),
+        findings,
+    })
+}
+
+fn artifacts(target: &str) -> PathBuf {
+    folder().join("artifacts").join(target)
+}
+
+fn files(folder: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(folder)?;
+    entries.map(|entry| Ok(entry?.path().display().to_string())).collect()
+}
+
+/// A line such as `stat::number_of_executed_units: 123`.
+fn stat(log: &str, name: &str) -> u64 {
+    let prefix = format!("stat::{name}:");
+    let values = log.lines().filter_map(|line| line.strip_prefix(&prefix)?.trim().parse().ok());
+    values.last().unwrap_or(0)
+}
+
+/// The last `cov: 123` of the progress lines.
+fn coverage(log: &str) -> u64 {
+    let values = log.lines().filter_map(|line| {
+        let (_, rest) = line.split_once(" cov: ")?;
+        rest.split(' ').next()?.parse().ok()
+    });
+    values.last().unwrap_or(0)
+}
+
+impl Outcome {
+    fn print(&self) {
+        let Self { target, executions, per_second, coverage, findings } = self;
+        let found = findings.len();
+        println!("{target:10} {executions:>12} {per_second:>9} {coverage:>9}  {found}");
+    }
+}
+
+fn report(outcomes: &[Outcome]) -> Result<()> {
+    let executions: u64 = outcomes.iter().map(|outcome| outcome.executions).sum();
+    let broken: Vec<&Outcome> =
+        outcomes.iter().filter(|outcome| !outcome.findings.is_empty()).collect();
+    println!("{executions} executions, {} of {} targets broke", broken.len(), outcomes.len());
+    for outcome in &broken {
+        for finding in &outcome.findings {
+            println!("{}: {finding}", outcome.target);
+        }
+    }
+    if let Some(first) = broken.first() {
+        let program = built().join(TRIPLE).join("release").join(&first.target);
+        bail!(
+            "{} of {} targets broke: run {} with the file to see how, and make a test of it",
+            broken.len(),
+            outcomes.len(),
+            program.display()
+        );
+    }
+    Ok(())
+}
+
+/// Frames through the loaded programs: the test of it, at full length.
+fn mutated_frames(frames: u64) -> Result<()> {
+    require_root().context("programs can be loaded by root only")?;
+    let status = Command::new("cargo")
+        .args(["test", "--release", "--package", "detector-tests", "--test", "kernel", "--"])
+        .args(["--ignored", "--nocapture", "--test-threads=1", "mutants::"])
+        .env("MUTANT_FRAMES", frames.to_string())
+        .current_dir(project::root())
+        .status()
+        .context("failed to start cargo")?;
+    ensure!(status.success(), "the programs and the host disagree: see above");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{coverage, stat};
+
+    #[test]
+    fn figures_are_read_from_the_log() {
+        let log = "#2\tINITED cov: 10 ft: 11 corp: 1/1b exec/s: 0 rss: 30Mb\n\
+                   #900\tNEW    cov: 345 ft: 400 corp: 5/9b lim: 4 exec/s: 0\n\
+                   stat::number_of_executed_units: 12345\n\
+                   stat::average_exec_per_sec:     617\n";
+        assert_eq!(stat(log, "number_of_executed_units"), 12_345);
+        assert_eq!(stat(log, "average_exec_per_sec"), 617);
+        assert_eq!(coverage(log), 345);
+        assert_eq!((stat("", "peak_rss_mb"), coverage("")), (0, 0));
+    }
+}
