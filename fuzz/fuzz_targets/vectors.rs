@@ -19,7 +19,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let mut latest = 1;
     loop {
-        match file.next() {
+        match file.read_next() {
             Ok(Some(vector)) => {
                 assert_eq!(vector.values.len(), width);
                 assert!(vector.values.iter().all(|value| value.is_finite()), "{vector:?}");

@@ -62,7 +62,11 @@ fn rounds(what: &str, frames: u64, round: impl Fn(u64) -> u64 + Sync) {
 
 /// Every other round with every tunnel open.
 fn tunnels(round: u64) -> Decapsulation {
-    if round / PROGRAMS.len() as u64 % 2 == 0 { Decapsulation::default() } else { ALL_TUNNELS }
+    if (round / PROGRAMS.len() as u64).is_multiple_of(2) {
+        Decapsulation::default()
+    } else {
+        ALL_TUNNELS
+    }
 }
 
 fn program_of(round: u64) -> &'static str {

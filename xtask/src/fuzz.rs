@@ -180,17 +180,17 @@ fn files(folder: &Path) -> Result<Vec<String>> {
 /// A line such as `stat::number_of_executed_units: 123`.
 fn stat(log: &str, name: &str) -> u64 {
     let prefix = format!("stat::{name}:");
-    let values = log.lines().filter_map(|line| line.strip_prefix(&prefix)?.trim().parse().ok());
-    values.last().unwrap_or(0)
+    let mut values = log.lines().filter_map(|line| line.strip_prefix(&prefix)?.trim().parse().ok());
+    values.next_back().unwrap_or(0)
 }
 
 /// The last `cov: 123` of the progress lines.
 fn coverage(log: &str) -> u64 {
-    let values = log.lines().filter_map(|line| {
+    let mut values = log.lines().filter_map(|line| {
         let (_, rest) = line.split_once(" cov: ")?;
         rest.split(' ').next()?.parse().ok()
     });
-    values.last().unwrap_or(0)
+    values.next_back().unwrap_or(0)
 }
 
 impl Outcome {

@@ -1,5 +1,5 @@
-//! `cargo xtask test`: style, lints, every test, those that need root between network namespaces, and
-//! the scenarios under two other kernels. Never leaves a part out without saying so: without root it fails.
+//! `cargo xtask test`: style, lints, every test, and those that need root between network
+//! namespaces. Never leaves a part out without saying so: without root it fails.
 
 #![expect(clippy::print_stdout, reason = "what ran and what came of it is for people")]
 
@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use detector_tests::{remove_leftovers, remove_stale_scratch, require_root};
 
 use crate::setup::{self, Profile};
-use crate::{project, release, vm_test};
+use crate::{project, release};
 
 /// What ran, and what of it went wrong. A check without tests counts as one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,8 +34,6 @@ pub(crate) fn run() -> Result<()> {
     // One at a time: they count what a device carries and measure how fast a block stands.
     let ignored = ["test", "--no-fail-fast", "--", "--ignored", "--test-threads=1"];
     tally.tests(&ignored)?;
-    tally.kernels();
-    tally.check(&["xtask", "fuzz"])?;
     println!("{} passed, {} failed", tally.passed, tally.failed);
     if tally.failed != 0 {
         bail!("{} of {} failed", tally.failed, tally.passed + tally.failed);
@@ -53,18 +51,6 @@ impl Tally {
             self.failed += 1;
         }
         Ok(())
-    }
-
-    /// The oldest and the newest kernel; what the agent is was built before.
-    fn kernels(&mut self) {
-        println!("cargo xtask vm-test --kernel {}", vm_test::BOTH_ENDS.join(","));
-        match vm_test::both_ends() {
-            Ok(()) => self.passed += 1,
-            Err(error) => {
-                println!("{error:#}");
-                self.failed += 1;
-            }
-        }
     }
 
     /// `cargo test`, whose output is shown as it comes and added up.

@@ -32,7 +32,6 @@ use crate::{project, release};
 use archive::Archive;
 use initramfs::Contents;
 use kernel::Kernel;
-pub(crate) use line::BOTH_ENDS;
 use line::{LINES, Line, Source};
 use results::Results;
 use table::Column;
@@ -53,12 +52,6 @@ pub(crate) struct Arguments {
 /// As many machines as run at a time: a second one makes use of a second processor.
 const AT_A_TIME: usize = 2;
 const PAGE: &str = "docs/kernels.md";
-
-/// The two kernels of `cargo xtask test`: the oldest and the newest.
-pub(crate) fn both_ends() -> Result<()> {
-    let kernel = BOTH_ENDS.map(str::to_owned).to_vec();
-    run(&Arguments { kernel, ..Arguments::default() })
-}
 
 /// The verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {

@@ -96,7 +96,7 @@ impl VectorFile {
     /// # Errors
     ///
     /// A row that is not understood.
-    pub fn next(&mut self) -> Result<Option<Vector>> {
+    pub fn read_next(&mut self) -> Result<Option<Vector>> {
         let name = self.path.display();
         let more = self.reader.read_byte_record(&mut self.row);
         if !more.with_context(|| format!("failed to read {name}"))? {
@@ -111,9 +111,9 @@ impl VectorFile {
     ///
     /// # Errors
     ///
-    /// Those of [`VectorFile::next`], and a row without a label.
+    /// Those of [`VectorFile::read_next`], and a row without a label.
     pub(crate) fn next_labelled(&mut self) -> Result<Option<(Vector, bool)>> {
-        let Some(vector) = self.next()? else { return Ok(None) };
+        let Some(vector) = self.read_next()? else { return Ok(None) };
         let label = vector.label.with_context(|| {
             format!("{}: line 1: column {LABEL} is missing", self.path.display())
         })?;

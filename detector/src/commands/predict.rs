@@ -31,7 +31,7 @@ pub fn run(args: &Predict, config: &Config) -> anyhow::Result<()> {
     let mut output = BufWriter::new(io::stdout().lock());
     let (mut rows, mut positives) = (0_u64, 0_u64);
     write_header(&mut output, args.format)?;
-    while let Some(vector) = file.next()? {
+    while let Some(vector) = file.read_next()? {
         let verdict = judge.judge(&vector);
         rows += 1;
         positives += u64::from(verdict.theft);

@@ -28,9 +28,6 @@ pub(super) const LINES: [Line; 6] = [
     Line { name: "7", source: Source::Debian },
 ];
 
-/// The oldest and the newest: between them lies every way in which kernels differ.
-pub(crate) const BOTH_ENDS: [&str; 2] = ["5.10", "7"];
-
 impl fmt::Display for Line {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Linux {}", self.name)
