@@ -108,10 +108,21 @@ impl Told {
     }
 
     fn tell(&mut self, capability: &'static str, verdict: &str, text: &str) {
-        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = abridged(&text.split_whitespace().collect::<Vec<_>>().join(" "));
         println!("@cell\t{capability}\t{verdict}\t{text}");
         self.0.push(capability);
     }
+}
+
+/// Both ends of what is too long for a table: reports of agents are, and what differs comes last.
+fn abridged(text: &str) -> String {
+    const END: usize = 300;
+    let letters: Vec<char> = text.chars().collect();
+    if letters.len() <= 2 * END {
+        return text.to_owned();
+    }
+    let (first, last) = (&letters[..END], &letters[letters.len() - END..]);
+    first.iter().chain(&[' ', '…', ' ']).chain(last).collect()
 }
 
 /// What the last panic said, and where.

@@ -57,7 +57,7 @@ pub(crate) fn netem(told: &mut Told) {
     };
     let gone = packets(&near, "packets_out") - packets(&far, "packets_out");
     let back = packets(&far, "packets_in") - packets(&near, "packets_in");
-    assert_eq!((gone, back), lost, "{}\n{}", near.text, far.text);
+    assert_eq!((gone, back), lost, "packets that did not arrive, and frames thrown away");
     assert!(lost.0 > 5, "the wire was not bad: {lost:?}");
     let again = far.sum("tcp", V4, "retransmitted_out");
     assert!(far.sum("tcp", V4, "payload_out") >= STREAM, "{}", far.text);
@@ -79,8 +79,11 @@ pub(crate) fn pktgen(told: &mut Told) {
     let generated = client
         .enter(|| {
             let tell = |file: &str, words: &str| {
-                std::fs::write(format!("/proc/net/pktgen/{file}"), format!("{words}\n"))
-                    .unwrap_or_else(|error| panic!("pktgen {file}: {words}: {error}"));
+                std::fs::write(
+                    format!("/proc/thread-self/net/pktgen/{file}"),
+                    format!("{words}\n"),
+                )
+                .unwrap_or_else(|error| panic!("pktgen {file}: {words}: {error}"));
             };
             tell("kpktgend_0", "rem_device_all");
             tell("kpktgend_0", &format!("add_device {CLIENT}"));
@@ -100,7 +103,8 @@ pub(crate) fn pktgen(told: &mut Told) {
                 tell(CLIENT, words);
             }
             tell("pgctrl", "start");
-            let said = std::fs::read_to_string(format!("/proc/net/pktgen/{CLIENT}")).unwrap();
+            let said =
+                std::fs::read_to_string(format!("/proc/thread-self/net/pktgen/{CLIENT}")).unwrap();
             tell("kpktgend_0", "rem_device_all");
             said
         })

@@ -201,7 +201,8 @@ fn debian_mirrors() -> Result<(String, String)> {
     Ok((ending("/debian")?, ending("/debian-security")?))
 }
 
-/// What a script of debootstrap takes where it is told no mirror.
+/// What a script of debootstrap takes where it is told no mirror. Without a PATH it finds no program to
+/// ask, and so nobody on the network, whether the release is still supported, and takes it to be.
 fn default_mirror(script: &Path) -> Result<String> {
     const ASK: &str = "default_mirror() { mirror=$1; }
         for word in mirror_style download_style finddebs_style variants keyring doing_variant; do
@@ -211,8 +212,8 @@ fn default_mirror(script: &Path) -> Result<String> {
         . \"$1\"
         echo \"$mirror\"";
     let suite = script.file_name().unwrap_or_default();
-    let mut command = Command::new("sh");
-    command.args(["-c", ASK, "sh"]).arg(script).arg(suite);
+    let mut command = Command::new("/bin/sh");
+    command.env("PATH", "").args(["-c", ASK, "sh"]).arg(script).arg(suite);
     let mirror = run_checked(&mut command)?.trim().to_owned();
     ensure!(!mirror.is_empty(), "{} names no mirror", script.display());
     Ok(mirror)

@@ -11,7 +11,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use anyhow::{Context as _, bail};
 use detector_common::frame::LinkType;
 use nix::ifaddrs::getifaddrs;
-use nix::net::if_::InterfaceFlags;
+use nix::net::if_::{InterfaceFlags, if_nametoindex};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket,
 };
@@ -43,7 +43,21 @@ pub fn list() -> anyhow::Result<BTreeMap<String, Interface>> {
     let mut interfaces: BTreeMap<String, Interface> = BTreeMap::new();
     let addresses = getifaddrs().context("failed to list the interfaces")?;
     for entry in addresses {
-        let Some(address) = entry.address else { continue };
+        let Some(address) = entry.address else {
+            // A device without a hardware address (WireGuard, tun) is told without any, and before
+            // its networks; its packets begin with their IP header.
+            let name = entry.interface_name;
+            if let Ok(index) = if_nametoindex(name.as_str()) {
+                interfaces.entry(name.clone()).or_insert(Interface {
+                    name,
+                    index,
+                    link: LinkType::Raw,
+                    loopback: false,
+                    networks: Vec::new(),
+                });
+            }
+            continue;
+        };
         if let Some(link) = address.as_link_addr() {
             let interface = Interface {
                 name: entry.interface_name.clone(),
