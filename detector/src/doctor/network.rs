@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use detector_common::frame::LinkType;
 
@@ -110,7 +110,13 @@ fn device_type(uevent: &str) -> Option<&str> {
 fn examine_interface(interface: &Interface, wanted: Xdp, sockets: &str) -> Check {
     let traits = Traits::read(&interface.name);
     let finding = describe(interface, &traits, wanted);
-    if is_claimed(sockets, interface.index) {
+    if let Some(inode) = claim(sockets, interface.index) {
+        if is_own(inode) {
+            return Check::ok(
+                interface.name.clone(),
+                format!("{finding}; this detector watches it"),
+            );
+        }
         Check::problem(
             interface.name.clone(),
             format!("{finding}; another detector watches it"),
@@ -153,10 +159,24 @@ fn plan(link: LinkType, mtu: Option<u32>, wanted: Xdp) -> &'static str {
     }
 }
 
-/// Whether a running agent holds the interface's name among the abstract sockets.
-fn is_claimed(sockets: &str, index: u32) -> bool {
+/// The inode of the abstract socket that a running agent has the interface's name with; the last
+/// columns of /proc/net/unix are inode and path.
+fn claim(sockets: &str, index: u32) -> Option<u64> {
     let name = format!("@detector/{index}");
-    sockets.lines().any(|line| line.split_whitespace().last() == Some(name.as_str()))
+    sockets.lines().find_map(|line| {
+        let mut columns = line.split_whitespace().rev();
+        columns.next().filter(|path| *path == name)?;
+        columns.next()?.parse().ok()
+    })
+}
+
+/// Whether this very process has the socket of that inode: it is the agent.
+fn is_own(inode: u64) -> bool {
+    let socket = format!("socket:[{inode}]");
+    let is_it =
+        |path: PathBuf| fs::read_link(path).is_ok_and(|target| target == Path::new(&socket));
+    let descriptors = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    descriptors.map(|entry| entry.path()).any(is_it)
 }
 
 fn home(config: &Config, meant: &[&Interface]) -> Check {
@@ -233,10 +253,23 @@ mod tests {
     fn another_agent_is_found_by_its_socket() {
         let sockets = "Num RefCount Protocol Flags Type St Inode Path\n\
                        0000: 00000002 00000000 00010000 0001 01 10 @detector/7\n";
-        assert!(is_claimed(sockets, 7));
-        assert!(!is_claimed(sockets, 70));
+        assert_eq!((claim(sockets, 7), claim(sockets, 70)), (Some(10), None));
         let check = examine_interface(&interface(LinkType::Ethernet, &[]), Xdp::Native, sockets);
         assert_eq!(check.outcome, Outcome::Problem);
+    }
+
+    #[test]
+    fn an_agent_that_looks_at_its_own_interface_is_no_other() {
+        use std::os::linux::net::SocketAddrExt as _;
+        use std::os::unix::net::{SocketAddr, UnixListener};
+
+        let own = Interface { index: std::process::id(), ..interface(LinkType::Ethernet, &[]) };
+        let name = SocketAddr::from_abstract_name(format!("detector/{}", own.index)).unwrap();
+        let _claim = UnixListener::bind_addr(&name).unwrap();
+        let sockets = fs::read_to_string("/proc/net/unix").unwrap();
+        let check = examine_interface(&own, Xdp::Native, &sockets);
+        assert!(check.finding.ends_with("this detector watches it"), "{}", check.finding);
+        assert_eq!(check.outcome, Outcome::Ok);
     }
 
     #[test]
