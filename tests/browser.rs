@@ -15,6 +15,8 @@ use detector_tests::{Background, Recorder, Scratch, Topology, poll_until, run_ch
 
 const V4: &str = "203.0.113.10";
 const V6: &str = "2001:db8::10";
+/// Where messages go.
+const MESSAGES: &str = "203.0.113.60";
 /// Where the stealer sends to, and what it calls the place.
 const PANEL: (&str, &str) = ("203.0.113.22", "files.drop.thief.example");
 const UPLOAD: &str = include_str!("browser/upload.py");
@@ -36,9 +38,10 @@ impl Lab {
     fn new() -> Self {
         let topology = Topology::simple().unwrap();
         let sink = sink(topology.server());
-        // What is sent to be read by people goes to the same sink: it takes datagrams, too.
+        // What is sent to be read by people goes to the same sink: it takes datagrams, too. Its address
+        // is never blocked, so it is not one that is stolen to.
         let channel = format!(
-            "[[notify.channels]]\nkind = \"syslog\"\nname = \"siem\"\naddress = \"{V4}:9000\"\ntransport = \"udp\"\n"
+            "[[notify.channels]]\nkind = \"syslog\"\nname = \"siem\"\naddress = \"{MESSAGES}:9000\"\ntransport = \"udp\"\n"
         );
         let config = format!("{HOME}{channel}");
         let watch = Watch::start(&topology.gateway, &[Topology::GATEWAY_INNER], &[], &config);
