@@ -232,6 +232,10 @@ fn shown(name: &str, value: f64) -> String {
         format!("{:.1} kB", value / 1e3)
     } else if name.ends_with("_mb") {
         format!("{value:.0} MB")
+    } else if name.ends_with("_cores") {
+        format!("{value:.2} cores")
+    } else if name.ends_with("_lost") {
+        format!("{value:.0}")
     } else if value >= 1e6 {
         format!("{:.2} M/s", value / 1e6)
     } else {
