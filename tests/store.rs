@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -13,7 +12,7 @@ use std::time::{Duration, Instant};
 use detector::store::alerts::{Filter, search};
 use detector::store::{Store, upkeep};
 use detector_tests::watch::{HOME, START, Watch, detector};
-use detector_tests::{Background, Scratch, Topology, poll_until, run_checked};
+use detector_tests::{Background, Scratch, SmallDisk, Topology, poll_until, run_checked};
 use serde_json::Value;
 
 const KILLS: u64 = 50;
@@ -143,33 +142,6 @@ fn senders(store: &Store) -> BTreeSet<String> {
     }
 }
 
-/// A small file system of its own.
-struct SmallDisk(std::path::PathBuf);
-
-impl SmallDisk {
-    fn mount(path: &Path) -> Self {
-        fs::create_dir_all(path).unwrap();
-        let size = ["-t", "tmpfs", "-o", "size=4m", "tmpfs"];
-        run_checked(Command::new("mount").args(size).arg(path)).unwrap();
-        Self(path.to_owned())
-    }
-
-    fn fill(&self) {
-        let mut file = fs::File::create(self.0.join("filler")).unwrap();
-        while file.write_all(&[0; 4_096]).is_ok() {}
-    }
-
-    fn free(&self) {
-        fs::remove_file(self.0.join("filler")).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        drop(run_checked(Command::new("umount").arg("-l").arg(&self.0)));
-    }
-}
-
 /// Takes what is sent to a port, connection after connection.
 fn listener(topology: &Topology, port: u16) -> Background {
     let port = port.to_string();
@@ -198,12 +170,12 @@ fn alerts_told(watch: &Watch) -> usize {
 fn a_full_disk_costs_nothing_but_what_could_not_be_stored() {
     let topology = Topology::simple().unwrap();
     let folders = Scratch::new("watch").unwrap();
-    let disk = SmallDisk::mount(&folders.join("state"));
+    let disk = SmallDisk::mount(&folders.join("state")).unwrap();
     let database = folders.join("state/detector.db");
     let _sinks = [listener(&topology, 4_001), listener(&topology, 4_002)];
     let device = [Topology::CLIENT_INTERFACE];
     let mut watch = Watch::start_in(folders, &topology.client, &device, &[], HOME);
-    disk.fill();
+    disk.fill().unwrap();
     steal(&topology, 4_001);
     // It is told all the same.
     poll_until(START, || (alerts_told(&watch) == 1).then_some(())).unwrap();
@@ -215,9 +187,9 @@ fn a_full_disk_costs_nothing_but_what_could_not_be_stored() {
     };
     watch.process.wait_for_line("the database cannot be written to (disk full)", START).unwrap();
     // What could not be stored then is stored now.
-    disk.free();
+    disk.free().unwrap();
     poll_until(START, || written(1)).unwrap();
-    disk.fill();
+    disk.fill().unwrap();
     steal(&topology, 4_002);
     poll_until(START, || (alerts_told(&watch) == 2).then_some(())).unwrap();
     let started = Instant::now();
@@ -230,7 +202,7 @@ fn a_full_disk_costs_nothing_but_what_could_not_be_stored() {
     let missed = summary["counters"]["alerts_not_stored"].as_u64();
     assert!(missed.is_some_and(|missed| missed > 0), "{summary}");
     assert_eq!(summary["unaccounted_bytes"], 0);
-    disk.free();
+    disk.free().unwrap();
     poll_until(START, || written(1)).unwrap();
     let folders = watch.kill();
     drop(disk);

@@ -1,13 +1,12 @@
 //! File systems that are taken away or full under the agent.
 
 use std::fs;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use detector_tests::watch::{HOME, Report, START, Watch, detector, sink, wait_until_quiet};
-use detector_tests::{Background, Scratch, Topology, poll_until, run_checked};
+use detector_tests::{Background, Scratch, SmallDisk, Topology, poll_until, run_checked};
 
 use crate::ground::{DEVICE, PROMPT, SERVER, answers, counter, spawn, steal, until_told};
 use crate::kills::eprintln_figures;
@@ -74,29 +73,6 @@ fn started(folders: Scratch, topology: &Topology, own_mounts: bool) -> Watch {
     Watch::start_by(&enter, folders, &[DEVICE], &[], HOME)
 }
 
-/// A small file system of its own.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(path: &Path) -> Self {
-        fs::create_dir_all(path).unwrap();
-        let size = ["-t", "tmpfs", "-o", "size=4m", "tmpfs"];
-        run_checked(Command::new("mount").args(size).arg(path)).unwrap();
-        Self(path.to_owned())
-    }
-
-    fn fill(&self) {
-        let mut file = fs::File::create(self.0.join("filler")).unwrap();
-        while file.write_all(&[0; 512]).is_ok() {}
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        drop(run_checked(Command::new("umount").arg("-l").arg(&self.0)));
-    }
-}
-
 /// Everything that it writes to is full: audit log, state, both outputs. It watches and blocks, counts
 /// what it could not write and says so, and writes again once there is room. Alerts lost 0: what was
 /// not written is in the database of another disk.
@@ -109,7 +85,7 @@ fn full_disks_cost_lines_and_nothing_else() {
     let folders = Scratch::new("watch").unwrap();
     let (run, state) = (folders.join("run"), folders.join("state"));
     let database = folders.join("elsewhere.db");
-    let disk = SmallDisk::mount(&state);
+    let disk = SmallDisk::mount(&state).unwrap();
     let keys = format!(
         "runtime_dir = {run:?}\nstate_dir = {state:?}\n{HOME}[store]\npath = {database:?}\n"
     );
@@ -123,7 +99,7 @@ fn full_disks_cost_lines_and_nothing_else() {
     let mut process = Background::start(command.arg(&config)).unwrap();
     let said = |text: &str| fs::read_to_string(&log).is_ok_and(|log| log.contains(text));
     poll_until(START, || said("stop with Ctrl-C").then_some(())).unwrap();
-    disk.fill();
+    disk.fill().unwrap();
 
     let ask = |arguments: &[&str]| {
         let mut command = client.command(detector());
@@ -149,7 +125,7 @@ fn full_disks_cost_lines_and_nothing_else() {
     assert!(lost() >= 3, "{} audit records are said to be lost", lost());
 
     // There is room again: what comes now is written.
-    fs::remove_file(state.join("filler")).unwrap();
+    disk.free().unwrap();
     let before = lost();
     ask(&["allow", "add", "192.0.2.10", "--reason", "there is room"]);
     assert_eq!(lost(), before);

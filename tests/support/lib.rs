@@ -7,6 +7,7 @@
 mod background;
 pub mod capture_file;
 pub mod conversation;
+mod disk;
 pub mod frames;
 pub mod http;
 mod link;
@@ -20,6 +21,7 @@ mod wait;
 pub mod watch;
 
 pub use background::Background;
+pub use disk::SmallDisk;
 pub use link::{Veth, VethEnd};
 pub use namespace::{Namespace, remove_leftovers, require_root, run_checked};
 pub use recorder::{Recorder, Recording};

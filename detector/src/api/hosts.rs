@@ -62,6 +62,7 @@ struct Host {
     /// IP bytes in all
     bytes_out: u64,
     bytes_in: u64,
+    /// Of the newest 10,000 that are open
     alerts_open: u64,
     baseline: Baseline,
 }

@@ -28,12 +28,16 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Where there is no channel, nothing is found and no thread started.
+    /// What is found first is news, also where it is nothing: servers of an earlier configuration are
+    /// forgotten by it. Where there is no channel, no thread is started.
     #[must_use]
     pub fn start(notify: &Notify) -> Self {
         let (tell, found) = sync_channel(1);
         let alive = Arc::new(());
-        if !notify.channels.is_empty() {
+        if notify.channels.is_empty() {
+            // There is room for one.
+            drop(tell.try_send(Servers::new()));
+        } else {
             let (channels, wanted) = (notify.channels.clone(), Arc::downgrade(&alive));
             thread::spawn(move || look(&channels, &tell, &wanted));
         }
@@ -50,7 +54,7 @@ impl Watch {
 fn look(channels: &[Channel], tell: &SyncSender<Servers>, wanted: &Weak<()>) {
     let mut known: BTreeMap<&str, Vec<IpAddr>> = BTreeMap::new();
     let mut failing: Vec<&str> = Vec::new();
-    let mut told = Servers::new();
+    let mut told = None;
     while wanted.strong_count() != 0 {
         for channel in channels {
             let name = channel.name();
@@ -75,11 +79,11 @@ fn look(channels: &[Channel], tell: &SyncSender<Servers>, wanted: &Weak<()>) {
                 *names = format!("{names}{comma}{name}");
             }
         }
-        if servers != told {
+        if told.as_ref() != Some(&servers) {
             if tell.send(servers.clone()).is_err() {
                 return;
             }
-            told = servers;
+            told = Some(servers);
         }
         thread::sleep(LOOK);
     }
@@ -156,6 +160,12 @@ mod tests {
         let seen: Vec<(String, &str)> =
             servers.iter().map(|(address, names)| (address.to_string(), &**names)).collect();
         assert_eq!(seen, expected.map(|(address, names)| (address.to_owned(), names)));
+    }
+
+    #[test]
+    fn that_there_are_none_any_more_is_news() {
+        let watch = Watch::start(&Notify::default());
+        assert_eq!((watch.news(), watch.news()), (Some(Servers::new()), None));
     }
 
     #[test]

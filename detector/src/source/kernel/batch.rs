@@ -7,20 +7,23 @@ use std::os::fd::{AsFd as _, AsRawFd as _, RawFd};
 use aya::Pod;
 use aya::maps::MapData;
 
+use super::sys::bpf;
+
 /// `BPF_MAP_LOOKUP_BATCH` of `enum bpf_cmd` in include/uapi/linux/bpf.h (Linux 5.6).
-const BPF_MAP_LOOKUP_BATCH: libc::c_long = 24;
+pub(super) const BPF_MAP_LOOKUP_BATCH: libc::c_long = 24;
 
 /// The `batch` part of `union bpf_attr`.
+#[derive(Default)]
 #[repr(C)]
-struct BatchAttributes {
-    in_batch: u64,
-    out_batch: u64,
-    keys: u64,
-    values: u64,
-    count: u32,
-    map_fd: u32,
-    elem_flags: u64,
-    flags: u64,
+pub(super) struct BatchAttributes {
+    pub(super) in_batch: u64,
+    pub(super) out_batch: u64,
+    pub(super) keys: u64,
+    pub(super) values: u64,
+    pub(super) count: u32,
+    pub(super) map_fd: u32,
+    pub(super) elem_flags: u64,
+    pub(super) flags: u64,
 }
 
 /// Entries asked for in one call: large enough that the call costs nothing, small enough that
@@ -104,26 +107,16 @@ impl<K: Pod + Default, V: Pod + Default> BatchReader<K, V> {
             values: self.values.as_mut_ptr() as u64,
             count: u32::try_from(capacity).unwrap_or(u32::MAX),
             map_fd: u32::try_from(self.map_fd).unwrap_or(u32::MAX),
-            elem_flags: 0,
-            flags: 0,
+            ..BatchAttributes::default()
         };
         // SAFETY: the attributes are as `union bpf_attr` wants them; keys and values point to
         // `capacity` entries of the sizes that [`BatchReader::new`] compared with the map's, and
         // the places to four bytes each, which is what a hash map writes.
-        let result = unsafe {
-            libc::syscall(
-                libc::SYS_bpf,
-                BPF_MAP_LOOKUP_BATCH,
-                &raw mut attributes,
-                size_of::<BatchAttributes>(),
-            )
-        };
-        let error = io::Error::last_os_error();
-        match (result, error.raw_os_error()) {
-            (0, _) => {}
+        match unsafe { bpf(BPF_MAP_LOOKUP_BATCH, &mut attributes) } {
+            Ok(_) => {}
             // The last entries have been read.
-            (_, Some(libc::ENOENT)) => self.finished = true,
-            _ => return Err(error),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => self.finished = true,
+            Err(error) => return Err(error),
         }
         self.place = next_place;
         Ok(attributes.count as usize)

@@ -2,13 +2,15 @@
 //! thing that needs it and lets it go; no interface is touched.
 
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use super::batch::{BPF_MAP_LOOKUP_BATCH, BatchAttributes};
+use super::sys::{bpf, number, open};
 
 // Of `enum bpf_cmd` in include/uapi/linux/bpf.h.
 const BPF_MAP_CREATE: libc::c_long = 0;
 const BPF_PROG_LOAD: libc::c_long = 5;
 const BPF_PROG_TEST_RUN: libc::c_long = 10;
-const BPF_MAP_LOOKUP_BATCH: libc::c_long = 24;
 const BPF_LINK_CREATE: libc::c_long = 28;
 
 const BPF_MAP_TYPE_HASH: u32 = 1;
@@ -53,20 +55,6 @@ struct MapAttributes {
     value_size: u32,
     max_entries: u32,
     flags: u32,
-}
-
-/// The part for reading many entries.
-#[derive(Default)]
-#[repr(C)]
-struct BatchAttributes {
-    in_batch: u64,
-    out_batch: u64,
-    keys: u64,
-    values: u64,
-    count: u32,
-    map_fd: u32,
-    element_flags: u64,
-    flags: u64,
 }
 
 /// The part for a link to an interface.
@@ -114,7 +102,7 @@ pub(super) fn fragments() -> io::Result<bool> {
 pub(super) fn tcx() -> io::Result<bool> {
     let program = load(BPF_PROG_TYPE_SCHED_CLS, 0, &returning(-1))?;
     let mut attributes = LinkAttributes {
-        program_fd: number(&program),
+        program_fd: number(program.as_fd()),
         interface: NOWHERE,
         attach_type: BPF_TCX_INGRESS,
         ..LinkAttributes::default()
@@ -143,7 +131,7 @@ pub(super) fn batches() -> io::Result<bool> {
         keys: (&raw mut key) as u64,
         values: (&raw mut value) as u64,
         count: 1,
-        map_fd: number(&map),
+        map_fd: number(map.as_fd()),
         ..BatchAttributes::default()
     };
     // SAFETY: the place, one key and one value of four bytes each, as the map has them.
@@ -175,7 +163,7 @@ pub(super) fn coarse_clock() -> io::Result<bool> {
 pub(super) fn live_frames() -> io::Result<bool> {
     let program = load(BPF_PROG_TYPE_XDP, 0, &returning(1))?;
     let mut attributes = RunAttributes {
-        program_fd: number(&program),
+        program_fd: number(program.as_fd()),
         size_in: FRAME.len() as u32,
         frame_in: FRAME.as_ptr() as u64,
         repeat: 1,
@@ -222,34 +210,6 @@ fn load(kind: u32, flags: u32, instructions: &[u64]) -> io::Result<OwnedFd> {
     // SAFETY: as many instructions as is said, and a text that ends with a zero byte; both are only
     // read.
     unsafe { open(BPF_PROG_LOAD, &mut attributes) }
-}
-
-fn number(fd: &OwnedFd) -> u32 {
-    u32::try_from(fd.as_fd().as_raw_fd()).unwrap_or(u32::MAX)
-}
-
-/// # Safety
-///
-/// As for [`bpf`]; the command returns a new descriptor.
-unsafe fn open<T>(command: libc::c_long, attributes: &mut T) -> io::Result<OwnedFd> {
-    // SAFETY: the caller vouches for the attributes.
-    let fd = unsafe { bpf(command, attributes) }?;
-    let fd = i32::try_from(fd).map_err(io::Error::other)?;
-    // SAFETY: the kernel has just handed it out, to nobody else.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// # Safety
-///
-/// `attributes` must be what the command takes, and every address in it that of memory which the
-/// kernel may read or write as the command does.
-unsafe fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<libc::c_long> {
-    // SAFETY: the caller vouches for what the attributes point to; they themselves are as long as
-    // is said.
-    let result = unsafe {
-        libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attributes), size_of::<T>())
-    };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
 #[cfg(test)]

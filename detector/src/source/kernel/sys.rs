@@ -58,7 +58,7 @@ struct LinkInfo {
 ///
 /// `attributes` must be what the command takes, and every address in it that of memory which the
 /// kernel may read or write as the command does.
-unsafe fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<libc::c_long> {
+pub(super) unsafe fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<libc::c_long> {
     // SAFETY: the caller vouches for what the attributes point to; they themselves are as long as
     // is said.
     let result = unsafe {
@@ -67,7 +67,20 @@ unsafe fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<libc::
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-fn number(fd: BorrowedFd<'_>) -> u32 {
+/// The same with a command that returns a new descriptor.
+///
+/// # Safety
+///
+/// As for [`bpf`].
+pub(super) unsafe fn open<T>(command: libc::c_long, attributes: &mut T) -> io::Result<OwnedFd> {
+    // SAFETY: the caller vouches for the attributes.
+    let fd = unsafe { bpf(command, attributes) }?;
+    let fd = i32::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just handed it out, to nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+pub(super) fn number(fd: BorrowedFd<'_>) -> u32 {
     u32::try_from(fd.as_raw_fd()).unwrap_or(u32::MAX)
 }
 
