@@ -190,6 +190,8 @@ fn beyond(stage: &Stage, device: &str, address: &str, words: [&String; 2]) -> Re
     let (near, far) = (stage.client(), stage.gateway());
     for (end, words) in [near, far].into_iter().zip(words) {
         add_device(end, words)?;
+        // Or it asks for routers over the wire, for a minute and longer.
+        end.sysctl(&format!("net.ipv6.conf.{device}.disable_ipv6"), "1").unwrap();
     }
     let own = address.replace("198.51.100", "10.66.1");
     near.ip(&format!("address add {own}/32 dev {device}")).unwrap();

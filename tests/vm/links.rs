@@ -36,6 +36,9 @@ pub(crate) fn netem(told: &mut Told) {
         end.ip(&format!("neighbour replace {other} lladdr {peer} dev {device} nud permanent"))
             .unwrap();
     }
+    // The discipline counts what it throws away in buffers, which TCP makes of many packets also where
+    // the device does not divide them.
+    client.ip(&format!("link set dev {CLIENT} gso_max_segs 1")).unwrap();
     let bad = "root netem limit 10000 delay 5ms 5ms loss 5% reorder 25%";
     for (end, device) in [(client, CLIENT), (gateway, INNER)] {
         let words = format!("qdisc add dev {device} {bad}");

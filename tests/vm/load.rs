@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::Told;
 use crate::stage::{CLIENT, Stage, features};
 
-/// The limit of the issue's own; the kernel's is twice as much.
+/// Half of what the kernel's limit is: room for what is still to come.
 const MOST_INSTRUCTIONS: u32 = 500_000;
 
 /// The object with all tunnels opened, which is the most the verifier ever sees of it.

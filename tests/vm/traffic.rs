@@ -1,7 +1,7 @@
 //! Traffic of known size, sent and taken by this very program: in a virtual machine there is no other.
 
 use std::collections::HashMap;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -85,7 +85,10 @@ fn sender(host: &str) -> UdpSocket {
 fn datagrams(host: &str, count: usize, size: usize) {
     let udp = sender(host);
     for _ in 0..count {
-        udp.send(&CHUNK[..size]).unwrap();
+        // That nobody takes them is said at the next one, which is not sent then.
+        while let Err(error) = udp.send(&CHUNK[..size]) {
+            assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{error}");
+        }
         // A slow machine must not drop them at the socket.
         std::thread::sleep(Duration::from_millis(1));
     }

@@ -12,10 +12,11 @@ mount -t tmpfs tmpfs /run
 mount -t bpf bpf /sys/fs/bpf
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 for module in /modules/*.ko; do
-    insmod "$module" || echo "@module ${module##*/} does not load"
+    insmod "$module" || printf '@cell\t%s\tFAIL\tdoes not load\n' "${module##*/}"
 done
 ip link set lo up
-printf '@release\t%s\n' "$(uname -r)"
+# What the firmware wrote last may have no end of line.
+printf '\n@release\t%s\n' "$(uname -r)"
 DETECTOR_BIN=/usr/bin/detector scenarios --virtual-machine "$(cat /etc/filter)"
 echo "@end"
 poweroff -f
