@@ -5,6 +5,7 @@
 //! a thread of its own and is dropped, counted, rather than waited for. Nothing here runs per
 //! packet.
 
+mod answers;
 mod bulletin;
 mod outlets;
 mod recorder;

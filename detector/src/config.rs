@@ -5,7 +5,10 @@
 //! environment.
 
 pub mod api;
+mod check;
+mod defaults;
 pub mod notify;
+mod refusal;
 pub mod reload;
 pub mod store;
 
@@ -14,9 +17,8 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use detector_common::parse::Decapsulation;
-use detector_common::policy::HOME_CLASSES;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -25,7 +27,6 @@ use crate::flow::{self, TrackerConfig};
 use crate::network::Network;
 use crate::response::policy::{ActionRule, Policy};
 use crate::response::{ActionKind, Mode};
-use crate::verdict::AllowList;
 use crate::verdict::allow::Entry;
 
 /// Read when it exists and no other file is named.
@@ -239,138 +240,6 @@ pub enum LogFormat {
     Json,
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            interfaces: Vec::new(),
-            home_networks: Vec::new(),
-            mode: Mode::default(),
-            runtime_dir: "/run/detector".into(),
-            state_dir: "/var/lib/detector".into(),
-            block: Block::default(),
-            budget: Budget::default(),
-            control: Control::default(),
-            kernel: Kernel::default(),
-            heads: Heads::default(),
-            decapsulation: Tunnels::default(),
-            timeouts: Timeouts::default(),
-            session: Session::default(),
-            model: ModelChoice::default(),
-            baseline: Baseline::default(),
-            allow: Vec::new(),
-            store: store::Store::default(),
-            api: api::Api::default(),
-            notify: notify::Notify::default(),
-            log: Log::default(),
-        }
-    }
-}
-
-impl Default for Block {
-    fn default() -> Self {
-        Self {
-            action: ActionKind::DropSession,
-            rules: Vec::new(),
-            ttl_secs: 600,
-            max_ttl_secs: 14_400,
-            released_secs: 3_600,
-            never_block: Vec::new(),
-            resolvers: Vec::new(),
-            admin_ports: vec![22],
-            admin_grace_secs: 300,
-            max_blocks: at_least_one(65_536),
-            max_prefixes: at_least_one(16_384),
-            max_exceptions: at_least_one(4_096),
-        }
-    }
-}
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self {
-            bytes: 0,
-            rules: Vec::new(),
-            raise_below: 0.1,
-            hold_secs: 30,
-            then: HoldEnd::Open,
-            window_secs: 86_400,
-            max_entries: at_least_one(65_536),
-        }
-    }
-}
-
-impl Default for Kernel {
-    fn default() -> Self {
-        Self {
-            xdp: Xdp::Native,
-            max_flows: at_least_one(262_144),
-            max_overflow_entries: at_least_one(4_096),
-            ring_buffer_bytes: 8 << 20,
-            poll_interval_ms: 1_000,
-            print_memory: true,
-            pin: true,
-        }
-    }
-}
-
-impl Default for Heads {
-    fn default() -> Self {
-        Self { enabled: true, per_second: 5_000 }
-    }
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        let flow::Timeouts {
-            tcp_idle_secs,
-            tcp_closed_secs,
-            udp_idle_secs,
-            icmp_idle_secs,
-            other_idle_secs,
-            active_secs,
-        } = flow::Timeouts::default();
-        Self {
-            active_secs,
-            tcp_idle_secs,
-            tcp_closed_secs,
-            udp_idle_secs,
-            icmp_idle_secs,
-            other_idle_secs,
-        }
-    }
-}
-
-impl Default for Session {
-    fn default() -> Self {
-        let TrackerConfig { session_window_secs, max_sessions, max_domains, max_names, .. } =
-            TrackerConfig::default();
-        Self {
-            window_secs: session_window_secs,
-            max_sessions: at_least_one(max_sessions),
-            max_domains: at_least_one(max_domains),
-            max_names: at_least_one(max_names),
-        }
-    }
-}
-
-impl Default for Baseline {
-    fn default() -> Self {
-        let HistoryConfig { learning_days, max_hosts, max_receivers } = HistoryConfig::default();
-        Self {
-            learning_days: at_least_one(learning_days),
-            max_hosts: at_least_one(max_hosts),
-            max_receivers: at_least_one(max_receivers),
-        }
-    }
-}
-
-const fn at_least_one(number: u32) -> NonZeroU32 {
-    match NonZeroU32::new(number) {
-        Some(number) => number,
-        None => NonZeroU32::MIN,
-    }
-}
-
 /// Memory of one entry of the kernel's flow map: 48 bytes of the kernel's own, key and value.
 pub const FLOW_ENTRY_BYTES: u64 = 48
     + size_of::<detector_common::FlowKey>() as u64
@@ -402,111 +271,16 @@ impl Config {
     pub fn parse(text: &str) -> anyhow::Result<Self> {
         let config: Self = match toml::from_str(text) {
             Ok(config) => config,
-            Err(error) => bail!("{}", explain(text, &error)),
+            Err(error) => bail!("{}", refusal::explain(text, &error)),
         };
         config.check()?;
         Ok(config)
-    }
-
-    /// Sees that the values can be used together.
-    ///
-    /// # Errors
-    ///
-    /// The first key whose value cannot be used, with what would do.
-    pub fn check(&self) -> anyhow::Result<()> {
-        let block = &self.block;
-        ensure!(block.ttl_secs > 0, "block.ttl_secs is 0: a block needs an end, use at least 1");
-        ensure!(
-            block.max_ttl_secs <= MAX_BLOCK_TTL_SECS,
-            "block.max_ttl_secs is {}: at most {MAX_BLOCK_TTL_SECS}, a day",
-            block.max_ttl_secs
-        );
-        ensure!(
-            block.ttl_secs <= block.max_ttl_secs,
-            "block.ttl_secs is {}: at most block.max_ttl_secs, which is {}",
-            block.ttl_secs,
-            block.max_ttl_secs
-        );
-        for (index, rule) in block.rules.iter().enumerate() {
-            let checked = rule.check(block.max_ttl_secs);
-            checked.with_context(|| format!("block.rules has a wrong entry {}", index + 1))?;
-        }
-        self.check_budget()?;
-        self.store.check()?;
-        self.api.check()?;
-        self.notify.check()?;
-        let ring = self.kernel.ring_buffer_bytes;
-        ensure!(
-            ring.is_power_of_two() && ring >= MIN_RING_BUFFER_BYTES,
-            "kernel.ring_buffer_bytes is {ring}: use a power of two of at least {MIN_RING_BUFFER_BYTES}"
-        );
-        let poll = self.kernel.poll_interval_ms;
-        ensure!(
-            (10..=60_000).contains(&poll),
-            "kernel.poll_interval_ms is {poll}: use 10 to 60000"
-        );
-        AllowList::new(&self.allow).map_err(anyhow::Error::msg)?;
-        for (key, seconds) in self.durations() {
-            ensure!(seconds > 0, "{key} is 0: use at least 1");
-        }
-        if let Some(threshold) = self.model.threshold {
-            ensure!(
-                (0.0..=1.0).contains(&threshold),
-                "model.threshold is {threshold}: a score is between 0 and 1"
-            );
-        }
-        ensure!(
-            self.interfaces.iter().all(|name| !name.is_empty()),
-            "interfaces has an empty name"
-        );
-        Ok(())
-    }
-
-    fn check_budget(&self) -> anyhow::Result<()> {
-        let budget = &self.budget;
-        ensure!(
-            (0.0..=1.0).contains(&budget.raise_below),
-            "budget.raise_below is {}: a score is between 0 and 1",
-            budget.raise_below
-        );
-        ensure!(
-            (1..=MAX_BLOCK_TTL_SECS).contains(&budget.hold_secs),
-            "budget.hold_secs is {}: use 1 to {MAX_BLOCK_TTL_SECS}",
-            budget.hold_secs
-        );
-        ensure!(budget.window_secs > 0, "budget.window_secs is 0: use at least 1");
-        let homes = budget.rules.iter().filter_map(|rule| rule.home.as_ref());
-        let mut distinct: Vec<&Network> = Vec::new();
-        for home in homes {
-            if !distinct.contains(&home) {
-                distinct.push(home);
-            }
-        }
-        ensure!(
-            distinct.len() < HOME_CLASSES as usize,
-            "budget.rules names {} home networks: at most {} can be told apart",
-            distinct.len(),
-            HOME_CLASSES - 1
-        );
-        Ok(())
     }
 
     /// Whether any host is given a budget.
     #[must_use]
     pub fn has_budgets(&self) -> bool {
         self.budget.bytes != 0 || self.budget.rules.iter().any(|rule| rule.bytes != 0)
-    }
-
-    fn durations(&self) -> [(&'static str, u64); 7] {
-        [
-            ("timeouts.active_secs", self.timeouts.active_secs),
-            ("timeouts.tcp_idle_secs", self.timeouts.tcp_idle_secs),
-            ("timeouts.udp_idle_secs", self.timeouts.udp_idle_secs),
-            ("timeouts.icmp_idle_secs", self.timeouts.icmp_idle_secs),
-            ("timeouts.other_idle_secs", self.timeouts.other_idle_secs),
-            ("timeouts.tcp_closed_secs", self.timeouts.tcp_closed_secs),
-            ("session.window_secs", self.session.window_secs),
-        ]
     }
 
     /// Names the configuration: the first 64 bits of the SHA-256 of it as JSON, in hexadecimal digits.
@@ -592,66 +366,6 @@ impl Config {
 
 /// A block never lasts longer than a day.
 pub const MAX_BLOCK_TTL_SECS: u64 = 86_400;
-/// One page: what the kernel asks of a ring buffer.
-const MIN_RING_BUFFER_BYTES: u32 = 4_096;
-
-/// The parser's message on one line, with the line it is about and, for an unknown key, the nearest
-/// known one.
-fn explain(text: &str, error: &toml::de::Error) -> String {
-    let message = error.message().trim().replace('\n', " ");
-    let line =
-        error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-    let place = line.map_or(String::new(), |line| format!("line {line}: "));
-    match unknown_key(&message) {
-        Some((key, known)) => {
-            let hint = nearest(key, &known)
-                .map_or(String::new(), |near| format!(", did you mean `{near}`?"));
-            format!("{place}there is no key `{key}`{hint}")
-        }
-        None => match error.span().and_then(|span| key_at(text, span.start)) {
-            Some(key) => format!("{place}{key}: {message}"),
-            None => format!("{place}{message}"),
-        },
-    }
-}
-
-/// The key of the line at an offset, where that is one.
-fn key_at(text: &str, offset: usize) -> Option<&str> {
-    let start = text.get(..offset)?.rfind('\n').map_or(0, |end| end + 1);
-    let (key, _) = text[start..].lines().next()?.split_once('=')?;
-    let key = key.trim();
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-.".contains(letter);
-    (!key.is_empty() && key.chars().all(plain)).then_some(key)
-}
-
-/// The key and its possible spellings in serde's "unknown field `a`, expected one of `b`, `c`".
-fn unknown_key(message: &str) -> Option<(&str, Vec<&str>)> {
-    let mut quoted = message.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2);
-    Some((quoted.next()?, quoted.collect()))
-}
-
-fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
-    let (distance, near) =
-        known.iter().map(|candidate| (edit_distance(key, candidate), *candidate)).min()?;
-    (distance <= 1 + key.len() / 3).then_some(near)
-}
-
-/// Levenshtein's distance.
-fn edit_distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (from, a) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = from + 1;
-        for (to, b) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != *b);
-            diagonal = row[to + 1];
-            row[to + 1] = replaced.min(diagonal + 1).min(row[to] + 1);
-        }
-    }
-    row[right.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

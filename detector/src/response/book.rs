@@ -5,7 +5,9 @@
 
 mod budgets;
 mod exceptions;
+mod explain;
 mod operator;
+mod pending;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +21,8 @@ use detector_common::policy::{BudgetKey, Hits};
 
 pub use budgets::Standpoint;
 pub use exceptions::{ExceptionKind, Spared};
-pub use operator::{Add, AllowSettled, Pending, Placed};
+pub use operator::{Add, Placed};
+pub use pending::{AllowSettled, Pending};
 
 use super::enforcer::{Effect, Enforcer, EntryNumber, Order, Span};
 use super::policy::{ActionKind, Mode, Policy, Wish};

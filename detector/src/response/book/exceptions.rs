@@ -68,6 +68,11 @@ impl Spared {
     fn full(&self) -> bool {
         self.kind != ExceptionKind::Own
     }
+
+    /// Whether it comes from this allowlist entry.
+    pub(super) fn is_entry(&self, id: &str) -> bool {
+        matches!(&self.kind, ExceptionKind::Allowed(own) if own == id)
+    }
 }
 
 #[derive(Clone, Debug)]

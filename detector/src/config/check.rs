@@ -1,0 +1,108 @@
+//! What values make no sense, each with what would do.
+
+use anyhow::{Context as _, ensure};
+use detector_common::policy::HOME_CLASSES;
+
+use super::{Config, MAX_BLOCK_TTL_SECS};
+use crate::network::Network;
+use crate::verdict::AllowList;
+
+/// One page: what the kernel asks of a ring buffer.
+const MIN_RING_BUFFER_BYTES: u32 = 4_096;
+
+impl Config {
+    /// Sees that the values can be used together.
+    ///
+    /// # Errors
+    ///
+    /// The first key whose value cannot be used, with what would do.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let block = &self.block;
+        ensure!(block.ttl_secs > 0, "block.ttl_secs is 0: a block needs an end, use at least 1");
+        ensure!(
+            block.max_ttl_secs <= MAX_BLOCK_TTL_SECS,
+            "block.max_ttl_secs is {}: at most {MAX_BLOCK_TTL_SECS}, a day",
+            block.max_ttl_secs
+        );
+        ensure!(
+            block.ttl_secs <= block.max_ttl_secs,
+            "block.ttl_secs is {}: at most block.max_ttl_secs, which is {}",
+            block.ttl_secs,
+            block.max_ttl_secs
+        );
+        for (index, rule) in block.rules.iter().enumerate() {
+            let checked = rule.check(block.max_ttl_secs);
+            checked.with_context(|| format!("block.rules has a wrong entry {}", index + 1))?;
+        }
+        self.check_budget()?;
+        self.store.check()?;
+        self.api.check()?;
+        self.notify.check()?;
+        let ring = self.kernel.ring_buffer_bytes;
+        ensure!(
+            ring.is_power_of_two() && ring >= MIN_RING_BUFFER_BYTES,
+            "kernel.ring_buffer_bytes is {ring}: use a power of two of at least {MIN_RING_BUFFER_BYTES}"
+        );
+        let poll = self.kernel.poll_interval_ms;
+        ensure!(
+            (10..=60_000).contains(&poll),
+            "kernel.poll_interval_ms is {poll}: use 10 to 60000"
+        );
+        AllowList::new(&self.allow).map_err(anyhow::Error::msg)?;
+        for (key, seconds) in self.durations() {
+            ensure!(seconds > 0, "{key} is 0: use at least 1");
+        }
+        if let Some(threshold) = self.model.threshold {
+            ensure!(
+                (0.0..=1.0).contains(&threshold),
+                "model.threshold is {threshold}: a score is between 0 and 1"
+            );
+        }
+        ensure!(
+            self.interfaces.iter().all(|name| !name.is_empty()),
+            "interfaces has an empty name"
+        );
+        Ok(())
+    }
+
+    fn check_budget(&self) -> anyhow::Result<()> {
+        let budget = &self.budget;
+        ensure!(
+            (0.0..=1.0).contains(&budget.raise_below),
+            "budget.raise_below is {}: a score is between 0 and 1",
+            budget.raise_below
+        );
+        ensure!(
+            (1..=MAX_BLOCK_TTL_SECS).contains(&budget.hold_secs),
+            "budget.hold_secs is {}: use 1 to {MAX_BLOCK_TTL_SECS}",
+            budget.hold_secs
+        );
+        ensure!(budget.window_secs > 0, "budget.window_secs is 0: use at least 1");
+        let homes = budget.rules.iter().filter_map(|rule| rule.home.as_ref());
+        let mut distinct: Vec<&Network> = Vec::new();
+        for home in homes {
+            if !distinct.contains(&home) {
+                distinct.push(home);
+            }
+        }
+        ensure!(
+            distinct.len() < HOME_CLASSES as usize,
+            "budget.rules names {} home networks: at most {} can be told apart",
+            distinct.len(),
+            HOME_CLASSES - 1
+        );
+        Ok(())
+    }
+
+    fn durations(&self) -> [(&'static str, u64); 7] {
+        [
+            ("timeouts.active_secs", self.timeouts.active_secs),
+            ("timeouts.tcp_idle_secs", self.timeouts.tcp_idle_secs),
+            ("timeouts.udp_idle_secs", self.timeouts.udp_idle_secs),
+            ("timeouts.icmp_idle_secs", self.timeouts.icmp_idle_secs),
+            ("timeouts.other_idle_secs", self.timeouts.other_idle_secs),
+            ("timeouts.tcp_closed_secs", self.timeouts.tcp_closed_secs),
+            ("session.window_secs", self.session.window_secs),
+        ]
+    }
+}

@@ -1,0 +1,54 @@
+//! Why traffic of an address is blocked, or is not.
+
+use super::{Book, SECOND, Standing};
+use crate::network::ip;
+use crate::response::policy::Mode;
+
+impl Book {
+    /// In words, the answer first: whether traffic of an address is blocked, and why or why not.
+    #[must_use]
+    pub fn explain(&self, address: &[u8; 16], now_ns: u64) -> Vec<String> {
+        let name = ip(address);
+        let mut sentences = Vec::new();
+        let meant = self.blocks().filter(|(_, block)| block.order.target.concerns(address));
+        for (number, standing) in meant {
+            let Standing { order, by, why, .. } = standing;
+            let state = if !order.span.holds(now_ns) {
+                "is suspended"
+            } else if order.simulated || (order.by_agent && self.mode != Mode::Block) {
+                "only counts"
+            } else {
+                "is in force"
+            };
+            sentences.push(format!("block {number} ({}) {state}: by {by}, {why}", order.target));
+        }
+        let blocked = sentences.iter().any(|sentence| sentence.contains("is in force"));
+        for (network, number, source) in self.exceptions() {
+            if network.contains(address) && source.span.holds(now_ns) {
+                let what = source.kind.name();
+                sentences.push(format!(
+                    "exception {number} ({}) spares it: {what}, {}",
+                    network.short(),
+                    if source.why.is_empty() { "by construction" } else { &source.why }
+                ));
+            }
+        }
+        for ((src, dst), until_ns) in self.releases() {
+            if (src == address || dst == address) && until_ns > now_ns {
+                let minutes = (until_ns - now_ns).div_ceil(60 * SECOND);
+                sentences.push(format!(
+                    "{} to {} was released by a person: the agent leaves it alone for {minutes} min",
+                    ip(src),
+                    ip(dst)
+                ));
+            }
+        }
+        let answer = if blocked {
+            format!("{name} is blocked, in part or whole")
+        } else {
+            format!("{name} is not blocked: no block in force covers it")
+        };
+        sentences.insert(0, answer);
+        sentences
+    }
+}

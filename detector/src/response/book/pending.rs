@@ -1,0 +1,283 @@
+//! Changes that return to what was unless somebody confirms them.
+//!
+//! Each is put to the enforcer with the time at which the old state returns by itself, so that it returns
+//! when the agent is gone, too. Here the book follows.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+
+use super::exceptions::ALWAYS;
+use super::{AGENT, Book, Change};
+use crate::network::Network;
+use crate::response::enforcer::{Enforcer, EntryNumber, Span};
+use crate::response::policy::Mode;
+
+/// Changes that wait for confirmation at once.
+const MAX_PENDING: usize = 1_024;
+
+/// A change that returns to what was unless it is confirmed.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    pub what: String,
+    pub who: String,
+    pub until_ns: u64,
+    pub(super) change: Undo,
+}
+
+/// How to go back, and what to do when there is no going back any more.
+#[derive(Clone, Debug)]
+pub(super) enum Undo {
+    Mode {
+        old: Mode,
+    },
+    /// Was placed, and ends.
+    Placed(EntryNumber),
+    /// Were suspended, and come back.
+    Suspended(Vec<EntryNumber>),
+    /// Was allowed under this id, with the span it has if it is confirmed, and the blocks that it
+    /// suspended.
+    Allowed {
+        network: Option<Network>,
+        id: String,
+        span: Span,
+        suspended: Vec<EntryNumber>,
+    },
+    /// Was disallowed, and comes back.
+    Disallowed {
+        network: Option<Network>,
+        id: String,
+    },
+}
+
+impl Pending {
+    /// Leaves a block out that has ended. True where nothing else is left to wait for.
+    pub(super) fn forget(&mut self, number: EntryNumber) -> bool {
+        match &mut self.change {
+            Undo::Placed(placed) => *placed == number,
+            Undo::Suspended(numbers) => {
+                numbers.retain(|suspended| *suspended != number);
+                numbers.is_empty()
+            }
+            Undo::Allowed { suspended, .. } => {
+                suspended.retain(|suspended| *suspended != number);
+                false
+            }
+            Undo::Mode { .. } | Undo::Disallowed { .. } => false,
+        }
+    }
+}
+
+/// What became of an allowlist entry whose confirmation came or did not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AllowSettled {
+    /// The entry stays, for good or until its own end.
+    Stays { id: String, until_ns: u64 },
+    /// The entry goes.
+    Goes(String),
+}
+
+impl Book {
+    pub(super) fn room_for_pending(&self, confirm: Option<Duration>) -> anyhow::Result<()> {
+        let Some(within) = confirm else { return Ok(()) };
+        ensure!(!within.is_zero(), "the time to confirm within is 0: use at least 1 s");
+        ensure!(
+            within <= self.policy.max_ttl,
+            "the time to confirm within is {} s: at most {} s",
+            within.as_secs(),
+            self.policy.max_ttl.as_secs()
+        );
+        ensure!(
+            self.pending.len() < MAX_PENDING,
+            "{MAX_PENDING} changes wait for confirmation: confirm some with `detector confirm`"
+        );
+        Ok(())
+    }
+
+    pub(super) fn wait(&mut self, what: String, who: &str, until_ns: u64, change: Undo) -> u64 {
+        self.last_pending += 1;
+        let pending = Pending { what, who: who.to_owned(), until_ns, change };
+        self.pending.insert(self.last_pending, pending);
+        self.last_pending
+    }
+
+    /// Changes that wait for confirmation.
+    pub fn pending(&self) -> impl Iterator<Item = (u64, &Pending)> {
+        self.pending.iter().map(|(id, pending)| (*id, pending))
+    }
+
+    /// The mode that returns unless it is confirmed: id, when, and which.
+    #[must_use]
+    pub fn pending_mode(&self) -> Option<(u64, u64, Mode)> {
+        self.pending.iter().find_map(|(id, pending)| match pending.change {
+            Undo::Mode { old } => Some((*id, pending.until_ns, old)),
+            _ => None,
+        })
+    }
+
+    /// Whether an allowlist entry was added and waits for its confirmation.
+    #[must_use]
+    pub fn is_allow_pending(&self, entry: &str) -> bool {
+        self.pending
+            .values()
+            .any(|pending| matches!(&pending.change, Undo::Allowed { id, .. } if id == entry))
+    }
+
+    /// Confirms one change, or all. Returns which, and what it means for allowlist entries.
+    ///
+    /// # Errors
+    ///
+    /// Nothing waits under that number.
+    pub fn confirm(
+        &mut self,
+        id: Option<u64>,
+        who: &str,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<(Vec<String>, Vec<AllowSettled>)> {
+        let ids: Vec<u64> = match id {
+            Some(id) => {
+                ensure!(
+                    self.pending.contains_key(&id),
+                    "no change {id} waits for confirmation: it was confirmed or has returned already"
+                );
+                vec![id]
+            }
+            None => self.pending.keys().copied().collect(),
+        };
+        let mut confirmed = Vec::new();
+        let mut settled = Vec::new();
+        for id in ids {
+            let Some(pending) = self.pending.remove(&id) else { continue };
+            settled.extend(self.keep(&pending, who, now_ns, enforcer)?);
+            self.changes.push(Change {
+                action: "confirmed",
+                who: who.to_owned(),
+                why: pending.what.clone(),
+                ..Change::default()
+            });
+            confirmed.push(pending.what);
+        }
+        enforcer.commit()?;
+        Ok((confirmed, settled))
+    }
+
+    fn keep(
+        &mut self,
+        pending: &Pending,
+        who: &str,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<Option<AllowSettled>> {
+        match &pending.change {
+            Undo::Mode { .. } => enforcer.set_mode(self.mode, None)?,
+            Undo::Placed(number) => {
+                if let Some(standing) = self.blocks.get_mut(number) {
+                    standing.order.span.until_ns = standing.until_ns;
+                    standing.pending = None;
+                    enforcer.change(*number, &standing.order)?;
+                }
+            }
+            Undo::Suspended(numbers) => self.let_go(numbers, "released", who, now_ns, enforcer)?,
+            Undo::Allowed { network, id, span, suspended } => {
+                if let Some(network) = network {
+                    let mut sources = self.sources(network);
+                    for source in sources.iter_mut().filter(|source| source.is_entry(id)) {
+                        source.span = *span;
+                    }
+                    self.set_sources(*network, sources, now_ns, enforcer)?;
+                }
+                self.let_go(suspended, "released", who, now_ns, enforcer)?;
+                return Ok(Some(AllowSettled::Stays { id: id.clone(), until_ns: span.until_ns }));
+            }
+            Undo::Disallowed { network, id } => {
+                if let Some(network) = network {
+                    let mut sources = self.sources(network);
+                    sources.retain(|source| !source.is_entry(id));
+                    self.set_sources(*network, sources, now_ns, enforcer)?;
+                }
+                return Ok(Some(AllowSettled::Goes(id.clone())));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns to the old state what nobody confirmed in time. The enforcer has done so already.
+    pub(super) fn revert_unconfirmed(
+        &mut self,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<()> {
+        let over: Vec<u64> = self
+            .pending
+            .iter()
+            .filter(|(_, pending)| pending.until_ns <= now_ns)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in &over {
+            let Some(pending) = self.pending.remove(id) else { continue };
+            self.revert(&pending, now_ns, enforcer)?;
+            self.changes.push(Change {
+                action: "reverted",
+                who: pending.who,
+                why: format!("{}: not confirmed in time", pending.what),
+                ..Change::default()
+            });
+        }
+        if over.is_empty() { Ok(()) } else { enforcer.commit() }
+    }
+
+    fn revert(
+        &mut self,
+        pending: &Pending,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<()> {
+        match &pending.change {
+            Undo::Mode { old } => {
+                enforcer.set_mode(*old, None)?;
+                (self.mode, self.mode_since_ns) = (*old, now_ns);
+            }
+            Undo::Placed(number) => {
+                if let Some(standing) = self.blocks.get_mut(number) {
+                    standing.pending = None;
+                }
+                self.end(*number, "expired", AGENT, now_ns, enforcer)?;
+            }
+            Undo::Suspended(numbers) => self.resume(numbers, enforcer)?,
+            Undo::Allowed { network, id, suspended, .. } => {
+                if let Some(network) = network {
+                    let mut sources = self.sources(network);
+                    sources.retain(|source| !source.is_entry(id));
+                    self.set_sources(*network, sources, now_ns, enforcer)?;
+                }
+                self.resume(suspended, enforcer)?;
+            }
+            Undo::Disallowed { network, id } => {
+                if let Some(network) = network {
+                    let mut sources = self.sources(network);
+                    for source in sources.iter_mut().filter(|source| source.is_entry(id)) {
+                        source.span.from_ns = ALWAYS.from_ns;
+                    }
+                    self.set_sources(*network, sources, now_ns, enforcer)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn resume(
+        &mut self,
+        numbers: &[EntryNumber],
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<()> {
+        for number in numbers {
+            if let Some(standing) = self.blocks.get_mut(number) {
+                standing.order.span.from_ns = 0;
+                standing.pending = None;
+                enforcer.change(*number, &standing.order)?;
+            }
+        }
+        Ok(())
+    }
+}
