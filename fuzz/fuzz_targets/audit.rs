@@ -9,11 +9,9 @@ use std::sync::LazyLock;
 use detector::audit::{self, Record};
 use libfuzzer_sys::fuzz_target;
 
-/// A folder of this process, in memory where the machine has such a place.
+/// A folder of this process; the verb gives it one that it removes.
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-    let memory = Path::new("/dev/shm");
-    let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-    let folder = base.join(format!("detector-fuzz-{}", std::process::id()));
+    let folder = std::env::temp_dir().join(format!("detector-fuzz-{}", std::process::id()));
     fs::create_dir_all(&folder).expect("a folder for the log");
     folder
 });

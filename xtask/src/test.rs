@@ -1,5 +1,6 @@
-//! `cargo xtask test`: style, lints, every test, and those that need root between network
-//! namespaces. Never leaves a part out without saying so: without root it fails.
+//! `cargo xtask test`: style, lints, every test, those that need root between network namespaces, the
+//! oldest and the newest kernel in virtual machines, and hostile bytes for a minute a target. Never
+//! leaves a part out without saying so: without root it fails.
 
 #![expect(clippy::print_stdout, reason = "what ran and what came of it is for people")]
 
@@ -34,6 +35,8 @@ pub(crate) fn run() -> Result<()> {
     // One at a time: they count what a device carries and measure how fast a block stands.
     let ignored = ["test", "--no-fail-fast", "--", "--ignored", "--test-threads=1"];
     tally.tests(&ignored)?;
+    tally.check(&["xtask", "vm-test", "--kernel", "5.10,7"])?;
+    tally.check(&["xtask", "fuzz"])?;
     println!("{} passed, {} failed", tally.passed, tally.failed);
     if tally.failed != 0 {
         bail!("{} of {} failed", tally.failed, tally.passed + tally.failed);
