@@ -31,6 +31,9 @@ pub(crate) struct Arguments {
     /// How long each target runs
     #[arg(long, default_value_t = 60, value_name = "N")]
     seconds: u64,
+    /// Where chance begins, so that a run can be had again; 0 for somewhere else each time
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seed: u32,
     /// Instead of all of that, send so many mutated frames through the loaded programs (root)
     #[arg(long, value_name = "N", conflicts_with = "targets")]
     frames: Option<u64>,
@@ -67,7 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let outcomes = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..TOGETHER {
-            scope.spawn(|| work(&queue, &outcomes, arguments.seconds));
+            scope.spawn(|| work(&queue, &outcomes, arguments));
         }
     });
     let outcomes = outcomes.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -116,11 +119,11 @@ fn built() -> PathBuf {
     folder().join("target")
 }
 
-fn work(queue: &Mutex<VecDeque<String>>, outcomes: &Mutex<Vec<Outcome>>, seconds: u64) {
+fn work(queue: &Mutex<VecDeque<String>>, outcomes: &Mutex<Vec<Outcome>>, arguments: &Arguments) {
     loop {
         let next = queue.lock().ok().and_then(|mut queue| queue.pop_front());
         let Some(target) = next else { return };
-        let outcome = fuzz(&target, seconds).unwrap_or_else(|error| Outcome {
+        let outcome = fuzz(&target, arguments).unwrap_or_else(|error| Outcome {
             target,
             executions: 0,
             per_second: 0,
@@ -134,7 +137,7 @@ fn work(queue: &Mutex<VecDeque<String>>, outcomes: &Mutex<Vec<Outcome>>, seconds
     }
 }
 
-fn fuzz(target: &str, seconds: u64) -> Result<Outcome> {
+fn fuzz(target: &str, arguments: &Arguments) -> Result<Outcome> {
     let (corpus, artifacts) = (folder().join("corpus").join(target), artifacts(target));
     for folder in [&corpus, &artifacts] {
         fs::create_dir_all(folder)
@@ -147,7 +150,8 @@ fn fuzz(target: &str, seconds: u64) -> Result<Outcome> {
     let scratch = Scratch::new("fuzz")?;
     let status = Command::new(built().join(TRIPLE).join("release").join(target))
         .env("TMPDIR", scratch.path())
-        .arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-max_total_time={}", arguments.seconds))
+        .arg(format!("-seed={}", arguments.seed))
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
         .arg(format!("-rss_limit_mb={MEMORY_MB}"))
         .arg(format!("-timeout={SLOWEST_SECS}"))

@@ -59,7 +59,9 @@ export function Audit(): JSX.Element {
   });
   return (
     <Panel title="Who changed what">
-      <FilterFields fields={FIELDS} problem={list.problem} />
+      <div class="panel-body">
+        <FilterFields fields={FIELDS} problem={list.problem} />
+      </div>
       <Loaded from={list} rows={5}>
         {({ items, next }) =>
           items.length === 0 ? (
