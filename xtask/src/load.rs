@@ -50,8 +50,8 @@ impl Cost {
 }
 
 impl Load {
-    /// Starts an agent that has room for `max_flows`.
-    pub(crate) fn start(max_flows: u32) -> Result<Self> {
+    /// Starts an agent that has room for `max_flows`, with these sections in its configuration.
+    pub(crate) fn start(max_flows: u32, sections: &str) -> Result<Self> {
         let (host, nobody) = (Namespace::new("load")?, Namespace::new("nobody")?);
         let near = VethEnd::new(&host, DEVICE).address("10.66.1.10/24");
         Veth::new(near, VethEnd::new(&nobody, "nobody0").mac("02:00:00:00:66:01")).create()?;
@@ -63,7 +63,7 @@ impl Load {
             "detector.toml",
             format!(
                 "runtime_dir = {run:?}\nstate_dir = {state:?}\nhome_networks = [\"10.66.1.0/24\"]\n\
-                 [kernel]\nmax_flows = {max_flows}\n"
+                 [kernel]\nmax_flows = {max_flows}\n{sections}"
             ),
         )?;
         let mut command = host.command(release::program("detector")?);

@@ -15,13 +15,16 @@ use crate::setup::{self, Profile};
 
 /// How much more there may be at the end.
 const GROWTH: f64 = 0.05;
-/// From when on it is compared: flows idle for a minute are gone by then, and others have come.
+/// From when on it is compared: flows idle for a minute, and sessions idle for another, are gone by then,
+/// and others have come.
 const SETTLED: Duration = Duration::from_secs(300);
+const CONFIG: &str = "[session]\nwindow_secs = 60\n";
 const LOOK: Duration = Duration::from_secs(10);
 const MAX_FLOWS: u32 = 262_144;
-/// Flows at a time, and how many of them others take the place of in each round.
+/// Flows at a time, each a session of its own, and how many of them others take the place of in each
+/// round: a thousand a second, where four rounds take one.
 const LIVE: u32 = 50_000;
-const FRESH: u32 = 5_000;
+const FRESH: u32 = 250;
 /// Letters of the plot's longest line.
 const WIDTH: f64 = 50.0;
 
@@ -37,7 +40,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     require_root()?;
     setup::run(Profile::Base)?;
     release::build(&["--package", "detector"])?;
-    let load = Load::start(MAX_FLOWS)?;
+    let load = Load::start(MAX_FLOWS, CONFIG)?;
     let length = Duration::from_secs(arguments.minutes * 60);
     let samples = load.while_sending(
         |round| {

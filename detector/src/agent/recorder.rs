@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -20,6 +20,8 @@ use crate::wall;
 
 /// Things that may wait for the disk: alerts take about 4 kB each.
 const WAITING: usize = 4_096;
+/// Lines of pages that may wait for the disk: four pages of the most sessions, some 40 MB.
+const LINES_WAITING: usize = 4 * 65_536;
 /// Things that are written together.
 const TOGETHER: usize = 1_024;
 /// How long a store that does not take anything is left alone.
@@ -68,6 +70,13 @@ impl Entry {
             Self::Baselines(_) => "baselines",
         }
     }
+
+    fn lines(&self) -> usize {
+        match self {
+            Self::Traffic { page, .. } => page.lines.len(),
+            _ => 0,
+        }
+    }
 }
 
 /// What every alert of this run is stored with.
@@ -81,6 +90,8 @@ pub(super) struct Marks {
 #[derive(Debug)]
 pub(super) struct Recorder {
     store: Store,
+    /// Lines of the pages that it was given and that are not written yet.
+    lines: Arc<AtomicUsize>,
     /// Taken at the end: that is how the thread learns of it when it waits.
     entries: Option<SyncSender<Entry>>,
     /// That is how it learns of it while it tries to write.
@@ -109,26 +120,35 @@ impl Recorder {
     ) -> Self {
         let (entries, waiting) = sync_channel(WAITING);
         let ending = Arc::new(AtomicBool::new(false));
+        let lines = Arc::new(AtomicUsize::new(0));
         let mut writer = Writing {
             store: store.clone(),
             marks,
             retention,
+            lines: Arc::clone(&lines),
             ending: Arc::clone(&ending),
             state_dir,
         };
         let thread = thread::spawn(move || writer.run(&waiting, &told));
-        Self { store, entries: Some(entries), ending, thread: Some(thread) }
+        Self { store, lines, entries: Some(entries), ending, thread: Some(thread) }
     }
 
     pub(super) fn store(&self) -> &Store {
         &self.store
     }
 
+    /// Whether a page of so many lines may wait with the others.
+    pub(super) fn has_room_for(&self, lines: usize) -> bool {
+        self.lines.load(Ordering::Relaxed) + lines <= LINES_WAITING
+    }
+
     /// Hands something over to be kept, or counts it where there is no room.
     pub(super) fn offer(&self, entry: Entry) {
-        let kind = entry.kind();
+        let (kind, lines) = (entry.kind(), entry.lines());
+        self.lines.fetch_add(lines, Ordering::Relaxed);
         let taken = self.entries.as_ref().is_some_and(|entries| entries.try_send(entry).is_ok());
         if !taken {
+            self.lines.fetch_sub(lines, Ordering::Relaxed);
             self.store.health().give_up(kind, 1);
         }
     }
@@ -138,6 +158,7 @@ struct Writing {
     store: Store,
     marks: Marks,
     retention: Retention,
+    lines: Arc<AtomicUsize>,
     ending: Arc<AtomicBool>,
     /// Where the audit log is.
     state_dir: PathBuf,
@@ -158,7 +179,9 @@ impl Writing {
             };
             if !batch.is_empty() {
                 let alerts = alerts_of(&batch);
+                let lines = batch.iter().map(Entry::lines).sum();
                 self.write_in_turn(batch);
+                self.lines.fetch_sub(lines, Ordering::Relaxed);
                 if !alerts.is_empty() {
                     told(&alerts);
                 }

@@ -160,7 +160,10 @@ impl Agent {
             unaccounted_bytes: now.unaccounted_bytes.saturating_sub(before.unaccounted_bytes),
             alerts: now.alerts.saturating_sub(before.alerts),
         };
-        let page = Box::new(self.engine.take_page());
+        let mut page = Box::new(self.engine.take_page());
+        if self.recorder.as_ref().is_some_and(|recorder| !recorder.has_room_for(page.lines.len())) {
+            page.join();
+        }
         self.pages.joined += page.joined;
         let minute = self.now_ns()? / SECOND_NS / MINUTE * MINUTE;
         self.keep(Entry::Traffic { minute, carried, page });

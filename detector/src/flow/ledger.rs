@@ -58,6 +58,24 @@ pub struct Page {
     pub joined: u64,
 }
 
+impl Page {
+    /// Adds all sessions up in the line without addresses, where there is no room to tell them apart.
+    pub fn join(&mut self) {
+        let Self { lines, joined, .. } = self;
+        let mut all = Line::default();
+        for (ends, line) in std::mem::take(lines) {
+            *joined += u64::from(ends != Ends::default());
+            all.bytes_out += line.bytes_out;
+            all.bytes_in += line.bytes_in;
+            all.packets_out += line.packets_out;
+            all.packets_in += line.packets_in;
+            all.flows = all.flows.max(line.flows);
+            all.score = all.score.max(line.score);
+        }
+        lines.insert(Ends::default(), all);
+    }
+}
+
 /// What was carried when it was last looked at.
 #[derive(Clone, Copy, Debug, Default)]
 struct Mark {
@@ -184,6 +202,20 @@ mod tests {
         ledger.ended(&session);
         assert_eq!((out, back), (900, 80));
         assert!(ledger.marks.is_empty());
+    }
+
+    #[test]
+    fn a_page_that_finds_no_room_keeps_what_was_carried() {
+        let line =
+            Line { bytes_out: 100, bytes_in: 10, packets_out: 2, packets_in: 1, ..Line::default() };
+        let ends = |dst_port| Ends { dst_port, ..Ends::default() };
+        let lines = [0, 80, 443].map(|port| (ends(port), line.clone()));
+        let mut page = Page { lines: lines.into_iter().collect(), joined: 5, ..Page::default() };
+        page.join();
+        let carried = Line { bytes_out: 300, bytes_in: 30, packets_out: 6, packets_in: 3, ..line };
+        assert_eq!(page.lines.get(&Ends::default()), Some(&carried));
+        // The line without addresses was no session of its own.
+        assert_eq!((page.lines.len(), page.joined), (1, 7));
     }
 
     #[test]

@@ -29,7 +29,7 @@ const CASES: [Case; 3] = [
 
 pub(super) fn measure(figures: &mut Figures) -> Result<()> {
     for case in &CASES {
-        let load = Load::start(MAX_FLOWS)?;
+        let load = Load::start(MAX_FLOWS, "")?;
         load.while_sending(|_| 0..case.flows.max(1), || observe(&load, case, figures))?;
         load.stop()?;
     }
