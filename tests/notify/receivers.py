@@ -13,7 +13,9 @@ address = ("127.0.0.1", port)
 
 
 def tell(**fields):
-    print(json.dumps(fields), flush=True)
+    # One write for each line: what two threads print at once gets mixed up.
+    sys.stdout.write(json.dumps(fields) + "\n")
+    sys.stdout.flush()
 
 
 def tls():

@@ -35,11 +35,17 @@ def sink():
         threading.Thread(target=take_stream, args=(tcp.accept()[0],), daemon=True).start()
 
 
+def say(text):
+    # One write for each line: what two threads print at once gets mixed up.
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
 def take_datagrams(udp):
     size = 0
     while True:
         size += len(udp.recv(65536))
-        print(f"datagrams {size}", flush=True)
+        say(f"datagrams {size}")
 
 
 def take_stream(stream):
@@ -50,7 +56,7 @@ def take_stream(stream):
             size += len(data)
             with lock:
                 sums[there] = sums.get(there, 0) + len(data)
-                print(f"at {there} sum {sums[there]}\ntotal {size}", flush=True)
+                say(f"at {there} sum {sums[there]}\ntotal {size}")
         stream.sendall(b"x" * 5000)
     except OSError:
         pass

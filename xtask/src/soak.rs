@@ -21,10 +21,10 @@ const SETTLED: Duration = Duration::from_secs(300);
 const CONFIG: &str = "[session]\nwindow_secs = 60\n";
 const LOOK: Duration = Duration::from_secs(10);
 const MAX_FLOWS: u32 = 262_144;
-/// Flows at a time, each a session of its own, and how many of them others take the place of in each
-/// round: a thousand a second, where four rounds take one.
+/// Flows at a time, each a session of its own, and how many of them others take the place of in a second:
+/// by the clock, so that a machine that has become faster has no more of them.
 const LIVE: u32 = 50_000;
-const FRESH: u32 = 250;
+const FRESH: u64 = 1_000;
 /// Letters of the plot's longest line.
 const WIDTH: f64 = 50.0;
 
@@ -42,10 +42,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     release::build(&["--package", "detector"])?;
     let load = Load::start(MAX_FLOWS, CONFIG)?;
     let length = Duration::from_secs(arguments.minutes * 60);
+    let started = Instant::now();
     let samples = load.while_sending(
-        |round| {
+        |_| {
             // A window that moves on over a million numbers.
-            let first = (round as u32).wrapping_mul(FRESH) % 1_000_000;
+            let first = (started.elapsed().as_millis() as u64 * FRESH / 1_000 % 1_000_000) as u32;
             first..first + LIVE
         },
         || watch(&load, length),
