@@ -18,6 +18,8 @@ const START: Duration = Duration::from_secs(60);
 /// Ports of one receiver: more flows have more receivers.
 const PORTS: u32 = 50_000;
 const FIRST_PORT: u32 = 10_000;
+/// As many as there are.
+const FLOWS: u32 = 1_000_000;
 const PAYLOAD: [u8; 64] = [0; 64];
 /// Kernel ticks a second that /proc tells times in (USER_HZ of proc(5)).
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -147,8 +149,9 @@ impl Load {
     }
 }
 
-/// Where a flow of this number leads.
+/// Where a flow of this number leads: the first again after the last.
 fn receiver(flow: u32) -> SocketAddrV4 {
+    let flow = flow % FLOWS;
     let address = Ipv4Addr::from(u32::from(Ipv4Addr::new(203, 0, 113, 1)) + flow / PORTS);
     let port = FIRST_PORT + flow % PORTS;
     SocketAddrV4::new(address, u16::try_from(port).unwrap_or(u16::MAX))

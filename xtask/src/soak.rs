@@ -45,8 +45,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let started = Instant::now();
     let samples = load.while_sending(
         |_| {
-            // A window that moves on over a million numbers.
-            let first = (started.elapsed().as_millis() as u64 * FRESH / 1_000 % 1_000_000) as u32;
+            // Goes round by itself.
+            let first = (started.elapsed().as_millis() as u64 * FRESH / 1_000) as u32;
             first..first + LIVE
         },
         || watch(&load, length),

@@ -52,7 +52,8 @@ pub struct Scores {
 /// Everything since the last taking.
 #[derive(Debug, Default)]
 pub struct Page {
-    pub lines: HashMap<Ends, Line, RandomState>,
+    /// One for any two ends.
+    pub lines: Vec<(Ends, Line)>,
     pub scores: Scores,
     /// Sessions that had no room, together in the line without addresses.
     pub joined: u64,
@@ -72,7 +73,7 @@ impl Page {
             all.flows = all.flows.max(line.flows);
             all.score = all.score.max(line.score);
         }
-        lines.insert(Ends::default(), all);
+        lines.push((Ends::default(), all));
     }
 }
 
@@ -87,13 +88,16 @@ struct Mark {
 #[derive(Debug, Default)]
 pub struct Ledger {
     marks: HashMap<u64, Mark, RandomState>,
-    page: Page,
+    /// Stays as large as it had to be: a page that grew anew each minute would leave holes in the heap.
+    lines: HashMap<Ends, Line, RandomState>,
+    scores: Scores,
+    joined: u64,
 }
 
 impl Ledger {
     /// A session was judged, with this score for one of its senders.
     pub fn judged(&mut self, session: &Session, score: f64) {
-        let scores = &mut self.page.scores;
+        let scores = &mut self.scores;
         scores.count += 1;
         scores.total += score;
         scores.highest = scores.highest.max(score);
@@ -110,7 +114,11 @@ impl Ledger {
 
     /// Takes the page and begins a new one.
     pub fn take(&mut self) -> Page {
-        std::mem::take(&mut self.page)
+        Page {
+            lines: self.lines.drain().collect(),
+            scores: std::mem::take(&mut self.scores),
+            joined: std::mem::take(&mut self.joined),
+        }
     }
 
     fn note(&mut self, session: &Session) -> Option<&mut Line> {
@@ -122,12 +130,11 @@ impl Ledger {
         let now = Mark { up: counted(&session.up), down: counted(&session.down) };
         let before = self.marks.insert(session.id, now).unwrap_or_default();
         let (mut ends, home_side) = home_first(session);
-        let page = &mut self.page;
-        if page.lines.len() >= MAX_LINES && !page.lines.contains_key(&ends) {
-            page.joined += 1;
+        if self.lines.len() >= MAX_LINES && !self.lines.contains_key(&ends) {
+            self.joined += 1;
             ends = Ends::default();
         }
-        let line = page.lines.entry(ends).or_default();
+        let line = self.lines.entry(ends).or_default();
         let since = |now: (u64, u64), before: (u64, u64)| {
             (now.0.saturating_sub(before.0), now.1.saturating_sub(before.1))
         };
@@ -196,8 +203,8 @@ mod tests {
             ledger.judged(&session, 0.25);
             let page = ledger.take();
             assert_eq!((page.lines.len(), page.scores.count), (1, 1));
-            out += page.lines.values().map(|line| line.bytes_out).sum::<u64>();
-            back += page.lines.values().map(|line| line.bytes_in).sum::<u64>();
+            out += page.lines.iter().map(|(_, line)| line.bytes_out).sum::<u64>();
+            back += page.lines.iter().map(|(_, line)| line.bytes_in).sum::<u64>();
         }
         ledger.ended(&session);
         assert_eq!((out, back), (900, 80));
@@ -213,9 +220,9 @@ mod tests {
         let mut page = Page { lines: lines.into_iter().collect(), joined: 5, ..Page::default() };
         page.join();
         let carried = Line { bytes_out: 300, bytes_in: 30, packets_out: 6, packets_in: 3, ..line };
-        assert_eq!(page.lines.get(&Ends::default()), Some(&carried));
+        assert_eq!(page.lines, [(Ends::default(), carried)]);
         // The line without addresses was no session of its own.
-        assert_eq!((page.lines.len(), page.joined), (1, 7));
+        assert_eq!(page.joined, 7);
     }
 
     #[test]
@@ -226,7 +233,7 @@ mod tests {
             carry(&mut session, 100, 10);
             ledger.judged(&session, 0.5);
             let page = ledger.take();
-            let (ends, line) = page.lines.iter().next().unwrap();
+            let (ends, line) = page.lines.first().unwrap();
             assert_eq!((ends.src, line.bytes_out), (octets(src.into()), bytes_out));
             assert_eq!(ends.dst_port, 443);
         };
