@@ -19,9 +19,25 @@ const DEBIAN_KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// Lists are asked for anew when they are older.
 const FRESH: Duration = Duration::from_secs(12 * 3_600);
 
+/// What lists, or a package that is unpacked, may take for a while: apt waits for ever for a reader of
+/// lists that found no room.
+const ROOM_MB: u64 = 1_024;
+
 /// Where kernels are kept from one run to the next.
 pub(super) fn store() -> PathBuf {
     crate::project::root().join(".tools/kernels")
+}
+
+fn ensure_room(folder: &Path) -> Result<()> {
+    let told = run_checked(Command::new("df").args(["--output=avail", "-BM"]).arg(folder))?;
+    let free = told.lines().last().and_then(|line| line.trim().strip_suffix('M')?.parse().ok());
+    let free: u64 = free.with_context(|| format!("df does not tell what is free: {told}"))?;
+    ensure!(
+        free >= ROOM_MB,
+        "{} has {free} MB free, and fetching a kernel takes up to {ROOM_MB} MB: make room there",
+        folder.display()
+    );
+    Ok(())
 }
 
 /// One distribution's packages.
@@ -93,6 +109,7 @@ impl Archive {
         write(&archive.root.join("status"), "")?;
         let known = fs::read_to_string(&list).is_ok_and(|known| known == sources);
         if !(known && is_fresh(&fetched)) {
+            ensure_room(&archive.root)?;
             write(&list, sources)?;
             archive.apt("apt-get", &["update"]).context("failed to read the package lists")?;
             write(&fetched, "")?;
@@ -125,6 +142,7 @@ impl Archive {
     /// Fetches a package, which apt compares with the signed list, and unpacks it into a folder.
     pub(super) fn unpack(&self, package: &Package, folder: &Path) -> Result<()> {
         create(folder)?;
+        ensure_room(folder)?;
         let fetched = self.root.join("fetching");
         if fetched.exists() {
             remove(&fetched)?;
