@@ -18,7 +18,7 @@ const START: Duration = Duration::from_secs(60);
 /// Ports of one receiver: more flows have more receivers.
 const PORTS: u32 = 50_000;
 const FIRST_PORT: u32 = 10_000;
-/// As many as there are.
+/// Different flows that there are: the most that are sent at a time.
 const FLOWS: u32 = 1_000_000;
 const PAYLOAD: [u8; 64] = [0; 64];
 /// Kernel ticks a second that /proc tells times in (USER_HZ of proc(5)).
@@ -130,13 +130,20 @@ impl Load {
     }
 
     /// What the agent says of itself.
-    pub(crate) fn status(&self) -> Result<Value> {
+    fn status(&self) -> Result<Value> {
         let mut command = self.host.command(release::program("detector")?);
         command.args(["status", "--format", "json", "--config"]);
         let output = command.arg(self.scratch.join("detector.toml")).output()?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8_lossy(&output.stdout);
         Ok(serde_json::from_str(text.lines().next().unwrap_or_default())?)
+    }
+
+    /// One of the counters in that.
+    pub(crate) fn count(&self, name: &str) -> Result<u64> {
+        let status = self.status()?;
+        let count = status["counters"][name].as_u64();
+        count.with_context(|| format!("no {name}: {status}"))
     }
 
     /// Stops the agent, which must account for every byte, and returns its last words.

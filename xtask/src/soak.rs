@@ -51,11 +51,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         },
         || watch(&load, length),
     )?;
-    let status = load.status()?;
+    let (live, lost) = (load.count("flows")?, load.count("events_lost")?);
     load.stop()?;
+    // Memory that nothing was in would not grow either.
+    ensure!(live >= u64::from(LIVE), "{live} flows of {LIVE} are live");
     let map_mb = samples.costs.last().map_or(0.0, |(_, cost)| cost.map_mb);
-    let lost = &status["counters"]["events_lost"];
-    println!("{} packets sent, {lost} events lost, {map_mb:.0} MB of maps", samples.sent);
+    let sent = samples.sent;
+    println!("{sent} packets sent, {live} flows live, {lost} events lost, {map_mb:.0} MB of maps");
     judge(&samples)
 }
 

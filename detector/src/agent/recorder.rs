@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::flow::ledger::Page;
+use crate::flow::ledger::{MAX_LINES, Page};
 use crate::store::alerts::{NewAlert, Origin, PublicId};
 use crate::store::traffic::Carried;
 use crate::store::upkeep::Retention;
@@ -21,7 +21,7 @@ use crate::wall;
 /// Things that may wait for the disk: alerts take about 4 kB each.
 const WAITING: usize = 4_096;
 /// Lines of pages that may wait for the disk: four pages of the most sessions, some 40 MB.
-const LINES_WAITING: usize = 4 * 65_536;
+const LINES_WAITING: usize = 4 * MAX_LINES;
 /// Things that are written together.
 const TOGETHER: usize = 1_024;
 /// How long a store that does not take anything is left alone.

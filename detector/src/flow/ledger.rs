@@ -12,7 +12,7 @@ use foldhash::fast::RandomState;
 use super::{Session, Side, Volume};
 
 /// Sessions told apart between two takings.
-const MAX_LINES: usize = 65_536;
+pub const MAX_LINES: usize = 65_536;
 
 /// A session's two ends, the one at home first; where neither or both are, the one that opened it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -84,7 +84,8 @@ struct Mark {
     down: (u64, u64),
 }
 
-/// What the sessions carry, page by page. Its memory is bounded by the sessions that are alive.
+/// What the sessions carry, page by page. Its memory is bounded by the sessions that are alive and by
+/// [`MAX_LINES`].
 #[derive(Debug, Default)]
 pub struct Ledger {
     marks: HashMap<u64, Mark, RandomState>,
@@ -129,12 +130,10 @@ impl Ledger {
         let counted = |volume: &Volume| (volume.ip_bytes, volume.packets);
         let now = Mark { up: counted(&session.up), down: counted(&session.down) };
         let before = self.marks.insert(session.id, now).unwrap_or_default();
-        let (mut ends, home_side) = home_first(session);
-        if self.lines.len() >= MAX_LINES && !self.lines.contains_key(&ends) {
-            self.joined += 1;
-            ends = Ends::default();
-        }
-        let line = self.lines.entry(ends).or_default();
+        let (ends, home_side) = home_first(session);
+        let told_apart = self.lines.len() < MAX_LINES || self.lines.contains_key(&ends);
+        self.joined += u64::from(!told_apart);
+        let line = self.lines.entry(if told_apart { ends } else { Ends::default() }).or_default();
         let since = |now: (u64, u64), before: (u64, u64)| {
             (now.0.saturating_sub(before.0), now.1.saturating_sub(before.1))
         };
@@ -146,6 +145,10 @@ impl Ledger {
         line.bytes_in += back.0;
         line.packets_in += back.1;
         line.flows = line.flows.max(session.flows);
+        if !told_apart {
+            // It is of many hosts: none's home, and nobody's name.
+            return Some(line);
+        }
         let homes = (session.client_home, session.server_home);
         (line.src_home, line.dst_home) = if client_first { homes } else { (homes.1, homes.0) };
         let name = if client_first { &session.name } else { &session.client_name };
@@ -212,12 +215,41 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_room_is_of_no_host() {
+        let mut ledger = Ledger::default();
+        let sessions = MAX_LINES as u32 + 2;
+        for number in 0..sessions {
+            let mut session = session(true, false);
+            session.id = u64::from(number);
+            session.key.client = octets(number.to_be_bytes().into());
+            session.name = Some("a.example".into());
+            carry(&mut session, 100, 10);
+            ledger.judged(&session, 0.5);
+        }
+        let page = ledger.take();
+        assert_eq!(page.joined, 2);
+        assert_eq!(
+            page.lines.iter().map(|(_, line)| line.bytes_out).sum::<u64>(),
+            100 * u64::from(sessions)
+        );
+        let mut joined = page.lines.iter().filter(|(ends, _)| *ends == Ends::default());
+        let (_, joined) = joined.next().unwrap();
+        let expected =
+            Line { bytes_out: 200, bytes_in: 20, packets_out: 2, packets_in: 2, ..joined.clone() };
+        assert_eq!(*joined, expected);
+        assert_eq!(
+            (joined.name.as_deref(), joined.src_home, joined.dst_home),
+            (None, false, false)
+        );
+    }
+
+    #[test]
     fn a_page_that_finds_no_room_keeps_what_was_carried() {
         let line =
             Line { bytes_out: 100, bytes_in: 10, packets_out: 2, packets_in: 1, ..Line::default() };
         let ends = |dst_port| Ends { dst_port, ..Ends::default() };
         let lines = [0, 80, 443].map(|port| (ends(port), line.clone()));
-        let mut page = Page { lines: lines.into_iter().collect(), joined: 5, ..Page::default() };
+        let mut page = Page { lines: lines.into(), joined: 5, ..Page::default() };
         page.join();
         let carried = Line { bytes_out: 300, bytes_in: 30, packets_out: 6, packets_in: 3, ..line };
         assert_eq!(page.lines, [(Ends::default(), carried)]);

@@ -42,7 +42,7 @@ impl Wheel {
         for step in 0..steps {
             if let Some(entries) = self.buckets.get_mut(bucket(self.now_secs + step)) {
                 // Its room goes back: in each bucket of the ring, it would add up.
-                due.append(&mut std::mem::take(entries));
+                due.extend(std::mem::take(entries));
             }
         }
         self.now_secs = now_secs + 1;
@@ -84,6 +84,7 @@ mod tests {
         check(&mut wheel, 1_000_000_001, &[0]);
         check(&mut wheel, 1_000_000_002, &[]);
         check(&mut wheel, 1_000_000_010, &[3, 5]);
+        assert!(wheel.buckets.iter().all(|entries| entries.capacity() == 0), "room is kept");
     }
 
     #[test]

@@ -526,7 +526,7 @@ mod tests {
             ..Line::default()
         };
         let scores = Scores { count: 1, highest: score, total: score };
-        Page { lines: [(ends, line)].into_iter().collect(), scores, joined: 0 }
+        Page { lines: vec![(ends, line)], scores, joined: 0 }
     }
 
     fn filled(folder: &Folder) -> Store {

@@ -237,7 +237,7 @@ mod tests {
         store
             .write(move |connection| {
                 let line = Line { bytes_out, src_home: true, ..Line::default() };
-                let lines = [(Ends::default(), line)].into_iter().collect();
+                let lines = vec![(Ends::default(), line)];
                 let page = Page { lines, ..Page::default() };
                 traffic::add(connection, minute, &Carried::default(), &page)
             })

@@ -4,7 +4,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::figures::Figures;
 use crate::load::Load;
@@ -54,12 +54,8 @@ fn observe(load: &Load, case: &Case, figures: &mut Figures) -> Result<()> {
             figures.sample("map_memory_mb", after.map_mb);
         }
     }
-    let status = load.status()?;
-    let count = |name: &str| {
-        let count = status["counters"][name].as_u64();
-        count.with_context(|| format!("no {name}: {status}"))
-    };
-    ensure!(count("flows")? >= u64::from(case.flows), "some flows are not live: {status}");
-    figures.sample("events_lost", count("events_lost")? as f64);
+    let live = load.count("flows")?;
+    ensure!(live >= u64::from(case.flows), "{live} flows of {} are live", case.flows);
+    figures.sample("events_lost", load.count("events_lost")? as f64);
     Ok(())
 }

@@ -19,9 +19,9 @@ const DEBIAN_KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// Lists are asked for anew when they are older.
 const FRESH: Duration = Duration::from_secs(12 * 3_600);
 
-/// What lists, or a package that is unpacked, may take for a while: apt waits for ever for a reader of
-/// lists that found no room.
-const ROOM_MB: u64 = 1_024;
+/// Twice what the lists of both archives and a package while it is unpacked took (223 MB). Without room,
+/// apt does not fail: it waits for ever.
+const ROOM_MB: u64 = 512;
 
 /// Where kernels are kept from one run to the next.
 pub(super) fn store() -> PathBuf {
@@ -29,12 +29,12 @@ pub(super) fn store() -> PathBuf {
 }
 
 fn ensure_room(folder: &Path) -> Result<()> {
-    let told = run_checked(Command::new("df").args(["--output=avail", "-BM"]).arg(folder))?;
-    let free = told.lines().last().and_then(|line| line.trim().strip_suffix('M')?.parse().ok());
+    let told = run_checked(Command::new("df").args(["--output=avail", "-BMB"]).arg(folder))?;
+    let free = told.lines().last().and_then(|line| line.trim().strip_suffix("MB")?.parse().ok());
     let free: u64 = free.with_context(|| format!("df does not tell what is free: {told}"))?;
     ensure!(
         free >= ROOM_MB,
-        "{} has {free} MB free, and fetching a kernel takes up to {ROOM_MB} MB: make room there",
+        "{} has {free} MB free, and a kernel is fetched where there are {ROOM_MB} MB: make room there",
         folder.display()
     );
     Ok(())
