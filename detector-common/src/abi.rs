@@ -506,7 +506,7 @@ mod pod {
         OverflowKey, PointTotals, Totals,
     };
     use crate::flow::{FlowCounters, FlowKey};
-    use crate::policy::{Budget, BudgetKey, Entry, Hits, Prefix, TargetKey};
+    use crate::policy::{Budget, BudgetKey, Entry, EntryCounters, Prefix, TargetKey};
 
     macro_rules! pod {
         ($($type:ty),+ $(,)?) => {$(
@@ -522,7 +522,7 @@ mod pod {
         Control,
         Count,
         Entry,
-        Hits,
+        EntryCounters,
         TargetKey,
         FlowCounters,
         FlowKey,

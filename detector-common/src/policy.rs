@@ -1,7 +1,7 @@
 //! What the agent asks of the kernel about traffic, and how a flow remembers the answer.
 //!
 //! Every block and every exception is an [`Entry`], found through its [`TargetKey`] or [`Prefix`] by a
-//! number. The agent writes entries and never their counters ([`Hits`]), the kernel the other way
+//! number. The agent writes entries and never their counters ([`EntryCounters`]), the kernel the other way
 //! round, so that neither overwrites what the other has counted.
 
 use crate::flow::{Address, FlowKey, long};
@@ -170,7 +170,7 @@ impl Mode {
 /// What an entry has done. Written by the kernel only, and only ever growing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
-pub struct Hits {
+pub struct EntryCounters {
     /// Packets and IP bytes dropped or marked, or that would have been. For an exception: decisions
     /// in which it spared a flow (`bytes` stays 0).
     pub packets: u64,
@@ -188,7 +188,7 @@ pub struct Hits {
     pub reserved: u64,
 }
 
-const _: () = assert!(size_of::<Hits>() == 64);
+const _: () = assert!(size_of::<EntryCounters>() == 64);
 
 /// What an entry in BLOCKS is about, other than a prefix.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -12,8 +12,8 @@ use detector_common::frame::{Frame, LinkType};
 use detector_common::parse::{Decapsulation, Fragment, Packet, parse, skipped_frames};
 use detector_common::policy::{Cached, Decision};
 
-use crate::decide::Question;
-use crate::enforce::{Answer, enforce};
+use crate::decide::PolicyLookup;
+use crate::enforce::{Verdict, enforce};
 use crate::frame::{Context, Payload};
 use crate::stats::{self, Point, Variant, Xadd, count};
 use crate::{decide, events};
@@ -33,7 +33,7 @@ static OVERFLOW: HashMap<OverflowKey, OverflowCounters> = HashMap::with_max_entr
 static FRAGMENTS: LruHashMap<FragmentKey, FragmentPorts> =
     LruHashMap::with_max_entries(MAX_FRAGMENTS, 0);
 
-/// Values too large for the stack of 512 bytes, see [`NEW`] and [`STRANGER`].
+/// Values too large for the stack of 512 bytes, see [`NEW`] and [`NO_FLOW`].
 #[map]
 static TEMPLATE: PerCpuArray<FlowCounters> = PerCpuArray::with_max_entries(2, 0);
 
@@ -41,7 +41,7 @@ static TEMPLATE: PerCpuArray<FlowCounters> = PerCpuArray::with_max_entries(2, 0)
 /// given anew.
 const NEW: u32 = 0;
 /// The place of the flow of a packet that has none.
-const STRANGER: u32 = 1;
+const NO_FLOW: u32 = 1;
 
 /// One entry: packets and IP bytes of all flows that were deleted. Added to by the program that
 /// deletes, so that an agent which is killed meanwhile leaves neither without the other.
@@ -109,8 +109,8 @@ fn packet_seen<V: Variant, F: Payload>(
         fragment(packet, &clock, totals);
     }
     let generation = control.generation;
-    let Some((flow, passes)) = known::<V>(packet, control, generation, &clock, totals) else {
-        return unflowed::<V>(packet, generation, &clock, totals).decision();
+    let Some((flow, passes)) = lookup_flow::<V>(packet, control, generation, &clock, totals) else {
+        return enforce_without_flow::<V>(packet, generation, &clock, totals).decision();
     };
     let counted = match flow.record::<Xadd>(packet, point, &clock) {
         Recorded::Counted(counted) => {
@@ -134,7 +134,7 @@ fn packet_seen<V: Variant, F: Payload>(
     if passes {
         return Decision::Pass;
     }
-    match Question::about(&clock, generation, counted) {
+    match PolicyLookup::about(&clock, generation, counted) {
         Some(question) => enforce::<V>(packet, flow, question, totals).decision(),
         None => Decision::Pass,
     }
@@ -143,7 +143,7 @@ fn packet_seen<V: Variant, F: Payload>(
 /// The packet's flow and whether it simply passes. A packet that has no flow, or one that is being
 /// deleted, is accounted without.
 #[inline(always)]
-fn known<V: Variant>(
+fn lookup_flow<V: Variant>(
     packet: &Packet,
     control: &mut Control,
     generation: u64,
@@ -280,20 +280,20 @@ fn overflow(packet: &Packet, clock: &Clock, totals: &mut Totals) {
 
 /// Decides on a packet that no flow keeps a decision for: blocks and budgets hold all the same.
 #[inline(never)]
-fn unflowed<V: Variant>(
+fn enforce_without_flow<V: Variant>(
     packet: &Packet,
     generation: u64,
     clock: &Clock,
     totals: &mut Totals,
-) -> Answer {
+) -> Verdict {
     if !V::POLICY {
-        return Answer::PASS;
+        return Verdict::PASS;
     }
-    let Some(stranger) = template(STRANGER) else { return Answer::PASS };
-    let Some(question) = Question::about(clock, generation, true) else { return Answer::PASS };
+    let Some(no_flow) = template(NO_FLOW) else { return Verdict::PASS };
+    let Some(lookup) = PolicyLookup::about(clock, generation, true) else { return Verdict::PASS };
     let home = decide::home(&packet.key);
-    stranger.open(home, undecided(generation), 0, packet.direction as u8);
-    enforce::<V>(packet, stranger, question, totals)
+    no_flow.open(home, undecided(generation), 0, packet.direction as u8);
+    enforce::<V>(packet, no_flow, lookup, totals)
 }
 
 /// The flow whose key is next in the frame. The agent runs a program once per key on one frame of

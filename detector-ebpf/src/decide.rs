@@ -13,7 +13,7 @@ use detector_common::policy::{
 };
 
 use crate::budget;
-use crate::hits;
+use crate::entry_stats;
 use crate::stats;
 
 type Prefixes = LpmTrie<[u8; 16], u32>;
@@ -43,7 +43,7 @@ static HOME: Prefixes = LpmTrie::with_max_entries(1_024, BPF_F_NO_PREALLOC);
 
 /// One entry: the question being answered, too large for the stack of 512 bytes.
 #[map]
-static QUESTION: PerCpuArray<Question> = PerCpuArray::with_max_entries(1, 0);
+static QUESTION: PerCpuArray<PolicyLookup> = PerCpuArray::with_max_entries(1, 0);
 
 const MAX_BLOCKS: u32 = 65_536;
 const MAX_PREFIXES: u32 = 16_384;
@@ -60,7 +60,7 @@ const NAMED: u32 = 2;
 /// What is asked about a packet and its flow, and what is known so far. In a map because the
 /// verifier does not follow what is in a map: all ways through one lookup are one before the next.
 #[repr(C)]
-pub(crate) struct Question {
+pub(crate) struct PolicyLookup {
     target: TargetKey,
     pub(crate) clock: Clock,
     /// Read before the maps are.
@@ -92,7 +92,7 @@ struct Best {
     number: u32,
 }
 
-const _: () = assert!(core::mem::offset_of!(Question, prefix) % 8 == 4);
+const _: () = assert!(core::mem::offset_of!(PolicyLookup, prefix) % 8 == 4);
 
 const NOTHING: Best = Best { rank: 0, number: 0 };
 
@@ -105,7 +105,7 @@ impl Best {
     }
 }
 
-impl Question {
+impl PolicyLookup {
     /// Begins to ask.
     #[inline(always)]
     pub(crate) fn about(
@@ -176,7 +176,7 @@ pub(crate) fn home(key: &FlowKey) -> u8 {
 /// Exceptions come before any block in effect and after them in time: they cost a lookup or more
 /// for each end, and most flows have nothing to be spared from.
 #[inline(never)]
-pub(crate) fn decide(question: &mut Question, key: &FlowKey, home: u8, totals: &mut Totals) {
+pub(crate) fn decide(question: &mut PolicyLookup, key: &FlowKey, home: u8, totals: &mut Totals) {
     let control = stats::control();
     let now = question.clock.now;
     question.mode = control.mode_at(now);
@@ -213,7 +213,7 @@ pub(crate) fn decide(question: &mut Question, key: &FlowKey, home: u8, totals: &
 
 /// Finds what covers the flow.
 #[inline(never)]
-fn candidates(question: &mut Question, key: &FlowKey, home: u8, targets: u32) {
+fn candidates(question: &mut PolicyLookup, key: &FlowKey, home: u8, targets: u32) {
     let asked = |kind: u8| targets & 1 << kind != 0;
     let low_home = home & FlowCounters::HOME_LOW != 0;
     let high_home = home & FlowCounters::HOME_HIGH != 0;
@@ -256,7 +256,7 @@ fn candidates(question: &mut Question, key: &FlowKey, home: u8, targets: u32) {
 /// Looks for a block on the question's target. `place`: the higher, the closer the kind describes
 /// the flow.
 #[inline(never)]
-fn block(question: &mut Question, end: u32, place: u32) {
+fn block(question: &mut PolicyLookup, end: u32, place: u32) {
     // SAFETY: the number is copied at once; a concurrent delete leaves its memory in place.
     let Some(number) = (unsafe { BLOCKS.get(&question.target) }) else { return };
     let number = *number;
@@ -268,7 +268,7 @@ fn block(question: &mut Question, end: u32, place: u32) {
 /// Weighs every prefix around an address: the longest may be weaker than a shorter one, or not in
 /// force.
 #[inline(never)]
-fn nested(question: &mut Question, key: &FlowKey, end: u32, place: u32) {
+fn nested(question: &mut PolicyLookup, key: &FlowKey, end: u32, place: u32) {
     question.look_around(key, end);
     for _ in 0..MAX_NESTED {
         let Some(number) = longest(&PREFIXES, &question.prefix) else { return };
@@ -284,7 +284,7 @@ fn nested(question: &mut Question, key: &FlowKey, end: u32, place: u32) {
 /// Takes an entry that covers the flow for one of its ends, if it is stronger than what that end
 /// has.
 #[inline(never)]
-fn weigh(question: &mut Question, entry: &Entry, number: u32, end: u32, place: u32) {
+fn weigh(question: &mut PolicyLookup, entry: &Entry, number: u32, end: u32, place: u32) {
     let now = question.clock.now;
     if entry.not_before > now {
         question.recheck_at(entry.not_before);
@@ -312,7 +312,7 @@ fn weigh(question: &mut Question, entry: &Entry, number: u32, end: u32, place: u
 
 /// Finds the exceptions around one end.
 #[inline(never)]
-fn exceptions(question: &mut Question, key: &FlowKey, end: u32) {
+fn exceptions(question: &mut PolicyLookup, key: &FlowKey, end: u32) {
     question.look_around(key, end);
     for _ in 0..MAX_NESTED {
         let Some(number) = longest(&NEVER_BLOCK, &question.prefix) else { return };
@@ -339,12 +339,12 @@ fn exceptions(question: &mut Question, key: &FlowKey, end: u32) {
 
 /// Takes away what exceptions cover. True where the flow is spared from everything.
 #[inline(always)]
-fn spare(question: &mut Question) -> bool {
+fn spare(question: &mut PolicyLookup) -> bool {
     let wanted = question.best[0].rank | question.best[1].rank != 0;
     let full = if question.full[0] != 0 { question.full[0] } else { question.full[1] };
     if full != 0 {
         if wanted {
-            hits::spared(full, question.clock.now);
+            entry_stats::spared(full, question.clock.now);
         }
         return true;
     }
@@ -354,7 +354,7 @@ fn spare(question: &mut Question) -> bool {
         if exception != 0 && question.best[end].rank != 0 {
             // One may cover both ends, and this is one decision.
             if exception != counted {
-                hits::spared(exception, question.clock.now);
+                entry_stats::spared(exception, question.clock.now);
             }
             counted = exception;
             question.best[end] = NOTHING;
@@ -365,7 +365,7 @@ fn spare(question: &mut Question) -> bool {
 
 /// Says what is to be done by the strongest entry that is left.
 #[inline(always)]
-fn win(question: &mut Question) {
+fn win(question: &mut PolicyLookup) {
     let [low, high] = question.best;
     let best = if low.rank > high.rank { low } else { high };
     question.entry = best.number;
@@ -391,7 +391,7 @@ fn pretended(number: u32) -> u8 {
 
 /// Gives a flow with one home end its budget, unless it is dropped anyway.
 #[inline(always)]
-fn limit(question: &mut Question, key: &FlowKey, home: u8, totals: &mut Totals) {
+fn limit(question: &mut PolicyLookup, key: &FlowKey, home: u8, totals: &mut Totals) {
     question.recheck_at(question.mode_until);
     if question.mode == Mode::OBSERVE || question.todo & u32::from(Cached::DROP) != 0 {
         return;

@@ -5,15 +5,15 @@ use detector_common::abi::Totals;
 use detector_common::flow::{Add as _, Clock, Direction, FlowCounters};
 use detector_common::policy::{Cached, Decision};
 
-use crate::decide::{Question, decide};
+use crate::decide::{PolicyLookup, decide};
 use crate::stats::{Variant, Xadd, count};
-use crate::{budget, hits};
+use crate::{budget, entry_stats};
 
 /// A [`Decision`] in one register, which is all that a function of a program can return.
 #[derive(Clone, Copy)]
-pub(crate) struct Answer(u32);
+pub(crate) struct Verdict(u32);
 
-impl Answer {
+impl Verdict {
     pub(crate) const PASS: Self = Self(0);
     const DROP: Self = Self(1);
 
@@ -39,9 +39,9 @@ impl Answer {
 pub(crate) fn enforce<V: Variant>(
     packet: &Packet,
     flow: &mut FlowCounters,
-    question: &mut Question,
+    question: &mut PolicyLookup,
     totals: &mut Totals,
-) -> Answer {
+) -> Verdict {
     // SAFETY: one load of an aligned word that the agent's marking program may write meanwhile.
     let mut cached = Cached(unsafe { core::ptr::read_volatile(&raw const flow.policy) });
     if !cached.is_current(question.generation) || question.clock.now >= flow.deadline {
@@ -51,7 +51,7 @@ pub(crate) fn enforce<V: Variant>(
     let counted = question.counted != 0;
     if cached.asks(Cached::DROP) {
         if counted {
-            hits::hit(flow.entry, packet, clock.now);
+            entry_stats::hit(flow.entry, packet, clock.now);
         }
         return dropped(packet, flow, totals, counted);
     }
@@ -64,15 +64,15 @@ pub(crate) fn enforce<V: Variant>(
         simulate(packet, flow, &clock, totals, cached);
     }
     if simulated || !outbound || !cached.asks(Cached::MARK) {
-        return Answer::PASS;
+        return Verdict::PASS;
     }
     if counted {
-        hits::hit(flow.entry, packet, clock.now);
+        entry_stats::hit(flow.entry, packet, clock.now);
         count(&mut totals.marked, packet.segments, packet.ip_bytes);
     }
-    match hits::codepoint(flow.entry) {
-        Some(codepoint) => Answer::mark(codepoint),
-        None => Answer::PASS,
+    match entry_stats::codepoint(flow.entry) {
+        Some(codepoint) => Verdict::mark(codepoint),
+        None => Verdict::PASS,
     }
 }
 
@@ -88,7 +88,7 @@ fn within<V: Variant>(
 ) -> bool {
     if cached.asks(Cached::POLICE)
         && !cached.asks(Cached::SIMULATE)
-        && !hits::within_rate(flow.entry, packet, clock)
+        && !entry_stats::within_rate(flow.entry, packet, clock)
     {
         count(&mut totals.policed, packet.segments, packet.ip_bytes);
         return false;
@@ -103,7 +103,7 @@ fn within<V: Variant>(
 fn remember(
     packet: &Packet,
     flow: &mut FlowCounters,
-    question: &mut Question,
+    question: &mut PolicyLookup,
     totals: &mut Totals,
 ) -> Cached {
     decide(question, &packet.key, flow.home, totals);
@@ -125,14 +125,19 @@ fn is_outbound(packet: &Packet, flow: &FlowCounters) -> bool {
 }
 
 #[inline(always)]
-fn dropped(packet: &Packet, flow: &mut FlowCounters, totals: &mut Totals, counted: bool) -> Answer {
+fn dropped(
+    packet: &Packet,
+    flow: &mut FlowCounters,
+    totals: &mut Totals,
+    counted: bool,
+) -> Verdict {
     count(&mut totals.dropped, packet.segments, packet.ip_bytes);
     if counted {
         let half = flow.half_mut(packet.direction);
         Xadd::add(&mut half.dropped_packets, u64::from(packet.segments));
         Xadd::add(&mut half.dropped_bytes, u64::from(packet.ip_bytes));
     }
-    Answer::DROP
+    Verdict::DROP
 }
 
 /// Counts what the entry would have done.
@@ -146,11 +151,11 @@ fn simulate(
 ) {
     let outbound = is_outbound(packet, flow);
     if cached.asks(Cached::POLICE) {
-        if !outbound || hits::within_rate(flow.entry, packet, clock) {
+        if !outbound || entry_stats::within_rate(flow.entry, packet, clock) {
             return;
         }
     } else if outbound || !cached.asks(Cached::MARK) {
-        hits::hit(flow.entry, packet, clock.now);
+        entry_stats::hit(flow.entry, packet, clock.now);
     }
     if !cached.asks(Cached::MARK) {
         count(&mut totals.simulated, packet.segments, packet.ip_bytes);

@@ -15,9 +15,9 @@ mod account;
 mod budget;
 mod decide;
 mod enforce;
+mod entry_stats;
 mod events;
 mod frame;
-mod hits;
 mod reference;
 mod stats;
 

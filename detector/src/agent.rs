@@ -8,11 +8,11 @@
 mod answers;
 mod bulletin;
 mod outlets;
+mod protected_peers;
 mod recorder;
 mod reload;
 mod requests;
 mod respond;
-mod surroundings;
 mod traffic;
 mod views;
 
@@ -37,20 +37,20 @@ use crate::engine::{Engine, EngineConfig};
 use crate::flow::{Cause, FlowRecord, Observation, TimeBase, Tracker};
 use crate::model::Model;
 use crate::notify::Switch;
-use crate::response::{Book, Mode};
+use crate::response::{Mode, PolicyState};
 use crate::sink::Summary;
 use crate::sink::queue::Queue;
 use crate::source::kernel::interfaces::{Selection, Watcher};
-use crate::source::kernel::{Accounting, Change, KernelSource, News, Start};
+use crate::source::kernel::{Accounting, Change, KernelEvent, KernelSource, Start};
 use crate::state::State;
 use crate::status::Status;
 use crate::store::alerts::PublicId;
 use crate::store::{Store, alerts};
 use crate::verdict::Alert;
 pub use outlets::Outlets;
+use protected_peers::PeerScanner;
 use recorder::{Entry, Recorder};
 pub use reload::Reloads;
-use surroundings::Lookout;
 use traffic::Pages;
 use views::Looks;
 
@@ -69,8 +69,8 @@ pub struct Agent {
     tracker: Tracker,
     engine: Engine,
     base: TimeBase,
-    book: Book,
-    lookout: Lookout,
+    policy: PolicyState,
+    peer_scanner: PeerScanner,
     audit: Auditor,
     state: State,
     /// Budgets there can be; none where there are none at all.
@@ -136,7 +136,7 @@ impl Agent {
                 flows: options.flows,
                 rows: false,
                 heads: store.is_some(),
-                ledger: store.is_some(),
+                traffic_log: store.is_some(),
                 history: config.history(),
                 allow: config.allow.clone(),
             },
@@ -148,14 +148,14 @@ impl Agent {
         }
         kernel.check_selection()?;
         let base = kernel.time_base();
-        let book = Book::new(config.policy(), config.mode, base.ns(kernel.now()?));
+        let policy = PolicyState::new(config.policy(), config.mode, base.ns(kernel.now()?));
         let mut agent = Self {
             base,
             kernel,
             tracker: Tracker::new(&config.tracker()),
             engine,
-            book,
-            lookout: Lookout::new(config),
+            policy,
+            peer_scanner: PeerScanner::new(config),
             audit: Auditor::start(AuditLog::open(&config.state_dir)),
             state: State::new(&config.state_dir),
             max_budgets: config.has_budgets().then(|| config.budget.max_entries.get() as usize),
@@ -178,7 +178,7 @@ impl Agent {
             agent.recorder = Some(traffic::recorder(store, config, &model_hash, told));
         }
         // Before a packet is seen: what must not be cut off is not held up for a moment either.
-        agent.take_office(config)?;
+        agent.adopt_and_arm(config)?;
         agent.attach(config)?;
         agent.begin(config);
         Ok(agent)
@@ -194,7 +194,7 @@ impl Agent {
             }
         }
         self.kernel.check_attached()?;
-        self.book.set_home(self.kernel.home().to_vec());
+        self.policy.set_home(self.kernel.home().to_vec());
         if config.kernel.print_memory {
             let bytes = self.kernel.map_memory_bytes()?;
             tracing::info!(
@@ -220,7 +220,7 @@ impl Agent {
         loop {
             match wakeups.next().await? {
                 Wakeup::Stop => break,
-                Wakeup::News => self.take_news()?,
+                Wakeup::KernelEvent => self.take_news()?,
                 Wakeup::Call(call) => self.answer(*call),
                 Wakeup::Reload => self.reload_by_signal(),
                 Wakeup::Interfaces => self.rescan()?,
@@ -240,7 +240,7 @@ impl Agent {
     fn take_news(&mut self) -> anyhow::Result<()> {
         while let Some(news) = self.kernel.next_news() {
             match news {
-                News::Checkpoint(event) => {
+                KernelEvent::Checkpoint(event) => {
                     let checkpoint = if event.checkpoint == Checkpoint::Packets as u8 {
                         Checkpoint::Packets
                     } else {
@@ -248,7 +248,7 @@ impl Agent {
                     };
                     self.observe_flow(&event.key, &event.counters, Cause::Checkpoint(checkpoint))?;
                 }
-                News::Head(event) => {
+                KernelEvent::Head(event) => {
                     if !self.tracker.knows(&event.key)
                         && let Some(counters) = self.kernel.lookup(&event.key)?
                     {
@@ -268,11 +268,11 @@ impl Agent {
                         now: event.now,
                     })?;
                 }
-                News::Overflow(event) => {
+                KernelEvent::Overflow(event) => {
                     let (key, counters, now) = (&event.key, &event.counters, event.now);
                     self.observe(Observation::Overflow { key, counters, now })?;
                 }
-                News::Budget(event) => self.budget_spent(event.budget, &event.flow)?,
+                KernelEvent::Budget(event) => self.budget_spent(event.budget, &event.flow)?,
             }
         }
         Ok(())
@@ -329,7 +329,7 @@ impl Agent {
         for change in self.kernel.rescan()? {
             tell(&change);
         }
-        self.book.set_home(self.kernel.home().to_vec());
+        self.policy.set_home(self.kernel.home().to_vec());
         Ok(())
     }
 
@@ -363,7 +363,7 @@ impl Agent {
 
     /// Detaches, reads the maps a last time, ends every flow, and sums up.
     fn finish(mut self) -> anyhow::Result<Summary> {
-        self.leave_office()?;
+        self.shutdown()?;
         // Programs that were running when their link went have ended by then.
         std::thread::sleep(Duration::from_millis(50));
         self.take_news()?;
@@ -498,7 +498,7 @@ impl Signals {
 enum Wakeup {
     Stop,
     Reload,
-    News,
+    KernelEvent,
     Interfaces,
     Poll,
     Call(Box<Call>),
@@ -538,7 +538,7 @@ impl Wakeups {
             ready = self.events.readable() => {
                 // Cleared before reading: an event that comes meanwhile wakes again.
                 clear(ready)?;
-                Ok(Wakeup::News)
+                Ok(Wakeup::KernelEvent)
             }
             ready = self.watcher.readable() => {
                 clear(ready)?;

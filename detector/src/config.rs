@@ -141,7 +141,7 @@ pub struct Control {
     pub group: Option<String>,
 }
 
-/// Sizes and rhythm of the data plane.
+/// Sizes and inter_arrival of the data plane.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Kernel {

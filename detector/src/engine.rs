@@ -2,9 +2,9 @@
 //! verdict, response policy. The same for captures and for live traffic.
 //!
 //! Pure but for its memory: it carries out nothing. Feed it by passing it to a [`Tracker`] as the
-//! visitor, drain [`Engine::outputs`], and hand what is accused to a [`Book`].
+//! visitor, drain [`Engine::outputs`], and hand what is accused to a [`PolicyState`].
 //!
-//! [`Book`]: crate::response::Book
+//! [`PolicyState`]: crate::response::PolicyState
 //! [`Tracker`]: crate::flow::Tracker
 
 mod kept_heads;
@@ -16,11 +16,11 @@ use detector_common::flow::Direction;
 use detector_common::policy::has_ports;
 
 use crate::features::{History, HistoryConfig, HistoryCounts};
-use crate::flow::ledger::{Ledger, Page};
+use crate::flow::traffic_log::{TrafficBatch, TrafficLog};
 use crate::flow::{FlowRecord, FlowView, Session, SessionCheckpoint, Side, Visitor, Volume};
 use crate::model::Model;
 use crate::response::Accusation;
-use crate::response::book::Standpoint;
+use crate::response::policy_state::BudgetVerdict;
 use crate::verdict::allow::Entry;
 use kept_heads::KeptHeads;
 
@@ -42,7 +42,7 @@ pub enum Output {
         dst: [u8; 16],
         /// Payload that the judgement rests on.
         payload_bytes: u64,
-        standpoint: Standpoint,
+        standpoint: BudgetVerdict,
     },
     Flow(Box<FlowRecord>),
 }
@@ -63,7 +63,7 @@ pub struct EngineConfig {
     /// Keep the heads of flows, for alerts.
     pub heads: bool,
     /// Keep what sessions carry, for [`Engine::take_page`].
-    pub ledger: bool,
+    pub traffic_log: bool,
     /// Pace and bounds of the hosts' baselines.
     pub history: HistoryConfig,
     pub allow: Vec<Entry>,
@@ -107,7 +107,7 @@ pub struct Engine {
     outputs: Vec<Output>,
     rows: Vec<Row>,
     heads: KeptHeads,
-    ledger: Ledger,
+    traffic_log: TrafficLog,
     counts: EngineCounts,
 }
 
@@ -125,7 +125,7 @@ impl Engine {
             outputs: Vec::new(),
             rows: Vec::new(),
             heads: KeptHeads::default(),
-            ledger: Ledger::default(),
+            traffic_log: TrafficLog::default(),
             counts: EngineCounts::default(),
         })
     }
@@ -163,8 +163,8 @@ impl Engine {
     }
 
     /// Takes what sessions carried, and how they scored, since the last call.
-    pub fn take_page(&mut self) -> Page {
-        self.ledger.take()
+    pub fn take_page(&mut self) -> TrafficBatch {
+        self.traffic_log.take()
     }
 
     /// What hosts usually do.
@@ -245,8 +245,8 @@ impl Engine {
                 values: self.judge.row().to_vec(),
             });
         }
-        if self.config.ledger {
-            self.ledger.judged(session, judgement.score);
+        if self.config.traffic_log {
+            self.traffic_log.judged(session, judgement.score);
         }
         if self.config.budgets {
             self.outputs.push(judged(session, flow, sender, &judgement));
@@ -290,9 +290,9 @@ fn ends(flow: &FlowView, sender: Side) -> (Endpoint, Endpoint) {
 fn judged(session: &Session, flow: &FlowView, sender: Side, judgement: &Judgement) -> Output {
     let ((src, _), (dst, _)) = ends(flow, sender);
     let standpoint = match judgement {
-        Judgement { open: Some(_), .. } => Standpoint::Accused,
-        Judgement { known: true, .. } => Standpoint::Known,
-        Judgement { score, .. } => Standpoint::Scored(*score),
+        Judgement { open: Some(_), .. } => BudgetVerdict::Accused,
+        Judgement { known: true, .. } => BudgetVerdict::Known,
+        Judgement { score, .. } => BudgetVerdict::Scored(*score),
     };
     let sent = match sender {
         Side::Client => &session.up,
@@ -348,8 +348,8 @@ impl Visitor for Engine {
     }
 
     fn session_ended(&mut self, session: &Session) {
-        if self.config.ledger {
-            self.ledger.ended(session);
+        if self.config.traffic_log {
+            self.traffic_log.ended(session);
         }
         for sender in [Side::Client, Side::Server] {
             let theft = self.judge.close(session, sender);
@@ -534,10 +534,10 @@ mod tests {
             };
             engine.outputs().find_map(judged).unwrap()
         };
-        assert_eq!(standpoint(&mut engine, &session), Standpoint::Accused);
+        assert_eq!(standpoint(&mut engine, &session), BudgetVerdict::Accused);
         session.id += 1;
         session.down.payload_bytes = 100_000;
-        let Standpoint::Scored(score) = standpoint(&mut engine, &session) else { panic!() };
+        let BudgetVerdict::Scored(score) = standpoint(&mut engine, &session) else { panic!() };
         assert!(score < 0.5);
     }
 

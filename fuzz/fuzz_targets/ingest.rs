@@ -8,13 +8,13 @@ use std::sync::{Arc, LazyLock};
 use detector::features::{Kind, RECORD_FIELDS, Record};
 use detector::ingest::{Format, records};
 use detector::model::Model;
-use detector::shipped;
+use detector::builtin_models;
 use detector::verdict::record::RecordJudge;
 use libfuzzer_sys::fuzz_target;
 
 static JUDGE: LazyLock<RecordJudge> = LazyLock::new(|| {
     let model =
-        Model::from_bytes(shipped::bytes_of(Kind::Record)).expect("the shipped model is whole");
+        Model::from_bytes(builtin_models::bytes_of(Kind::Record)).expect("the shipped model is whole");
     RecordJudge::new(Arc::new(model), 0.5)
 });
 

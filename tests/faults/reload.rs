@@ -222,7 +222,8 @@ fn another_model_judges_and_another_channel_tells() {
     let message = String::from_utf8_lossy(&message[..length]);
     assert!(message.contains(SERVER), "{message}");
     // The same path with other bytes is another model.
-    fs::write(&model, detector::shipped::bytes_of(detector::features::Kind::Session)).unwrap();
+    fs::write(&model, detector::builtin_models::bytes_of(detector::features::Kind::Session))
+        .unwrap();
     let reloaded = bed.reload(client, &text);
     assert!(keys(&reloaded).is_empty() && reloaded["model"] != hash, "{reloaded}");
     assert!(reloaded["model"].is_string(), "{reloaded}");

@@ -90,7 +90,7 @@ fn a_full_map_overflows_by_home_host() {
     kernel.commit();
     assert!(kernel.flow(&key).is_none());
     assert!(kernel.dropped(program::TC_EGRESS, &from(1, 1_049)));
-    assert_eq!(kernel.hits(number).packets, 1);
+    assert_eq!(kernel.entry_stats(number).packets, 1);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use detector_common::abi::{
 use detector_common::flow::{FlowCounters, FlowKey};
 use detector_common::frame::{Captured, LinkType};
 use detector_common::parse::{Decapsulation, Packet, parse};
-use detector_common::policy::{Entry, Hits, Prefix, TargetKey};
+use detector_common::policy::{Entry, EntryCounters, Prefix, TargetKey};
 use detector_tests::{frames, require_root};
 
 /// What BPF_PROG_TEST_RUN takes the interface to be: the loopback device of this namespace.
@@ -303,7 +303,7 @@ impl Kernel {
     }
 
     fn write(&mut self, number: u32, place: &Place, entry: Entry) {
-        self.set_hits(number, Hits::default());
+        self.set_entry_stats(number, EntryCounters::default());
         self.change(number, place, entry);
     }
 
@@ -315,11 +315,11 @@ impl Kernel {
         self.array(map::POLICY).set(number, entry, 0).unwrap();
     }
 
-    pub(crate) fn hits(&mut self, number: u32) -> Hits {
+    pub(crate) fn entry_stats(&mut self, number: u32) -> EntryCounters {
         self.array(map::HITS).get(&number, 0).unwrap()
     }
 
-    pub(crate) fn set_hits(&mut self, number: u32, hits: Hits) {
+    pub(crate) fn set_entry_stats(&mut self, number: u32, hits: EntryCounters) {
         self.array(map::HITS).set(number, hits, 0).unwrap();
     }
 

@@ -83,7 +83,7 @@ fn every_kind_of_block_stops_both_ways() {
                     assert!(kernel.dropped(program, &answer), "{what}: inbound");
                     let mut dropped = count(3, 3 * parsed(&frame).ip_bytes);
                     dropped += count(1, parsed(&answer).ip_bytes);
-                    let hits = kernel.hits(number);
+                    let hits = kernel.entry_stats(number);
                     assert_eq!(
                         Count { packets: hits.packets, bytes: hits.bytes },
                         dropped,
@@ -117,7 +117,7 @@ fn others_are_not_meant() {
             let number = kernel.place(&place, entry(Entry::DROP));
             kernel.commit();
             assert!(!kernel.dropped(program::XDP_INGRESS, &frame), "{name}");
-            assert_eq!(kernel.hits(number).packets, 0, "{name}");
+            assert_eq!(kernel.entry_stats(number).packets, 0, "{name}");
             kernel.remove(&place);
         }
     }
@@ -230,7 +230,7 @@ fn what_is_not_in_force_hides_nothing() {
             let number = kernel.place(&place, entry(Entry::DROP));
             kernel.commit();
             assert!(kernel.dropped(program::XDP_INGRESS, &frame), "{length}");
-            assert_eq!(kernel.hits(number).packets, 1);
+            assert_eq!(kernel.entry_stats(number).packets, 1);
             kernel.place(&place, asleep);
         }
     }
@@ -254,7 +254,7 @@ fn exceptions_come_before_everything() {
             for (name, place) in covering(&key, home, away) {
                 let blocking = kernel.place(&place, towards(away, &key, entry(Entry::DROP)));
                 kernel.commit();
-                let before = kernel.hits(number).packets;
+                let before = kernel.entry_stats(number).packets;
                 let full = never.flags & Entry::AS_DESTINATION == 0;
                 // The block on the home host is about the home host.
                 let about = if name == "host" { home } else { away };
@@ -264,8 +264,16 @@ fn exceptions_come_before_everything() {
                     let dropped = kernel.dropped(program, &frame);
                     assert_eq!(dropped, !spares && !by_other, "{name}, {never:?}, {exception:?}");
                 }
-                assert_eq!(kernel.hits(number).packets - before, u64::from(spares), "{name}");
-                assert_eq!(kernel.hits(blocking).packets != 0, !spares && !by_other, "{name}");
+                assert_eq!(
+                    kernel.entry_stats(number).packets - before,
+                    u64::from(spares),
+                    "{name}"
+                );
+                assert_eq!(
+                    kernel.entry_stats(blocking).packets != 0,
+                    !spares && !by_other,
+                    "{name}"
+                );
                 kernel.remove(&place);
             }
             kernel.remove_exception(&exception);
@@ -302,12 +310,12 @@ fn a_shorter_exception_holds_where_a_longer_one_has_another_role() {
     let shorter = kernel.except(&prefix(home, 112), exception(0));
     kernel.commit();
     assert!(!kernel.dropped(program::XDP_INGRESS, &frame));
-    assert_eq!((kernel.hits(longer).packets, kernel.hits(shorter).packets), (0, 1));
+    assert_eq!((kernel.entry_stats(longer).packets, kernel.entry_stats(shorter).packets), (0, 1));
     // Of two that spare from everything the longer one is told.
     let between = kernel.except(&prefix(home, 120), exception(0));
     kernel.commit();
     assert!(!kernel.dropped(program::XDP_INGRESS, &frame));
-    assert_eq!((kernel.hits(between).packets, kernel.hits(shorter).packets), (1, 1));
+    assert_eq!((kernel.entry_stats(between).packets, kernel.entry_stats(shorter).packets), (1, 1));
 }
 
 /// An exception that ends lets the block through again, without the agent.
@@ -428,7 +436,7 @@ fn what_is_simulated_passes_and_is_counted() {
                     assert!(!dropped && out == *frame, "{program}");
                 }
             }
-            let (hits, totals) = (kernel.hits(number), kernel.totals(program));
+            let (hits, totals) = (kernel.entry_stats(number), kernel.totals(program));
             assert_eq!((hits.packets, hits.bytes), (hit, hit * bytes), "{program} {entry:?}");
             assert_eq!(
                 (totals.simulated.packets, totals.simulated.bytes),
@@ -455,7 +463,7 @@ fn a_duplicate_is_dropped_and_charged_once() {
     kernel.commit();
     assert!(kernel.dropped(program::XDP_INGRESS, &frame));
     assert!(kernel.dropped(program::TC_EGRESS, &frame));
-    assert_eq!(kernel.hits(number).packets, 1);
+    assert_eq!(kernel.entry_stats(number).packets, 1);
     for program in [program::XDP_INGRESS, program::TC_EGRESS] {
         assert_eq!(kernel.totals(program).dropped.packets, 1, "{program}");
     }
@@ -466,7 +474,7 @@ fn a_duplicate_is_dropped_and_charged_once() {
     let number = kernel.place(&Place::Key(TargetKey::flow(&key)), policed);
     kernel.commit();
     assert_eq!(kernel.passed(program::XDP_INGRESS, &frame, 5), 5);
-    assert_eq!(kernel.hits(number).passed_packets, 0);
+    assert_eq!(kernel.entry_stats(number).passed_packets, 0);
     assert_eq!(kernel.passed(program::TC_EGRESS, &frame, 5), 1);
 }
 
@@ -496,7 +504,7 @@ fn packets_without_a_flow_meet_everything() {
                 for frame in [&frame, &frame, &answer] {
                     assert!(kernel.dropped(program, frame), "{program}, {name}");
                 }
-                assert_eq!(kernel.hits(number).packets, 3, "{name}");
+                assert_eq!(kernel.entry_stats(number).packets, 3, "{name}");
                 let mark = Entry { dscp: 46, ..entry(Entry::MARK) };
                 kernel.place(&place, towards(away, &key, mark));
                 kernel.commit();

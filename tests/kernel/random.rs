@@ -326,7 +326,7 @@ impl Both {
     }
 
     fn check(&mut self, standing: &Standing) {
-        let hits = self.kernel.hits(standing.number);
+        let hits = self.kernel.entry_stats(standing.number);
         assert_eq!(
             (hits.packets, hits.bytes, hits.passed_bytes),
             (standing.packets, standing.bytes, standing.passed_bytes),

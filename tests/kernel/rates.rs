@@ -1,7 +1,7 @@
 //! What is let through at a rate, and what is marked.
 
 use detector_common::abi::{Count, program};
-use detector_common::policy::{Entry, Hits};
+use detector_common::policy::{Entry, EntryCounters};
 use detector_tests::frames::{self, AWAY, AWAY_V6, HOME, HOME_V6};
 
 use crate::bed::{
@@ -24,8 +24,8 @@ fn bed(entry: Entry) -> (Kernel, u32) {
 
 /// Moves the beginning of an entry's allowance, as if so many ticks had passed.
 fn pass_time(kernel: &mut Kernel, number: u32, ticks: u64) {
-    let hits = kernel.hits(number);
-    kernel.set_hits(number, Hits { began: hits.began - ticks, ..hits });
+    let hits = kernel.entry_stats(number);
+    kernel.set_entry_stats(number, EntryCounters { began: hits.began - ticks, ..hits });
 }
 
 #[test]
@@ -50,13 +50,13 @@ fn a_rate_is_held() {
             // Ten seconds, in steps that earn half a burst.
             let step = burst * kernel.second() / rate / 2;
             let steps = 10 * kernel.second() / step;
-            let before = kernel.hits(number).passed_bytes;
+            let before = kernel.entry_stats(number).passed_bytes;
             let began = kernel.now();
             for _ in 0..steps {
                 pass_time(&mut kernel, number, step);
                 kernel.passed(program, &frame, 12);
             }
-            let hits = kernel.hits(number);
+            let hits = kernel.entry_stats(number);
             let passed = (hits.passed_bytes - before) as f64;
             let ticks = steps * step + kernel.now() - began;
             let earned = (rate * ticks) as f64 / kernel.second() as f64;
@@ -82,8 +82,11 @@ fn a_pause_saves_at_most_a_burst() {
     kernel.passed(program::TC_EGRESS, &frame, 20);
     for pause in [100, 10_000, 1_000_000] {
         let ticks = pause * kernel.second();
-        let hits = kernel.hits(number);
-        kernel.set_hits(number, Hits { began: hits.began.wrapping_sub(ticks), ..hits });
+        let hits = kernel.entry_stats(number);
+        kernel.set_entry_stats(
+            number,
+            EntryCounters { began: hits.began.wrapping_sub(ticks), ..hits },
+        );
         assert_eq!(kernel.passed(program::TC_EGRESS, &frame, 30), 10, "{pause} s");
     }
 }
@@ -111,10 +114,10 @@ fn a_rate_can_be_lowered() {
     let place = Place::prefix(mapped(AWAY), 128);
     let (mut kernel, number) = bed(policed(1 << 30, 1 << 30));
     kernel.passed(program::TC_EGRESS, &frame, 10);
-    let hits = kernel.hits(number);
+    let hits = kernel.entry_stats(number);
     let hour = 3_600 * kernel.second();
-    let long = Hits { began: hits.began - hour, passed_bytes: 3_600 << 30, ..hits };
-    kernel.set_hits(number, long);
+    let long = EntryCounters { began: hits.began - hour, passed_bytes: 3_600 << 30, ..hits };
+    kernel.set_entry_stats(number, long);
     kernel.change(number, &place, policed(100_000, 10_000));
     kernel.passed(program::TC_EGRESS, &frame, 1);
     let second = kernel.second();
@@ -130,7 +133,7 @@ fn only_what_goes_out_is_policed() {
     let answer = datagram((away, 443), (home, 51_000), PAYLOAD);
     let (mut kernel, number) = bed(policed(1, 1));
     assert_eq!(kernel.passed(program::XDP_INGRESS, &answer, 20), 20);
-    assert_eq!(kernel.hits(number).passed_packets, 0);
+    assert_eq!(kernel.entry_stats(number).passed_packets, 0);
 }
 
 // Marks.
@@ -208,7 +211,7 @@ fn a_mark_is_set_and_nothing_else() {
                         "{program}: inbound"
                     );
                 }
-                assert_eq!(kernel.hits(number).packets, hit, "{program}");
+                assert_eq!(kernel.entry_stats(number).packets, hit, "{program}");
                 expected += hit;
                 kernel.remove(&place);
             }

@@ -13,7 +13,7 @@ use detector::network::octets;
 use detector::notify::{self, Notifier};
 use detector::store::Store;
 use detector::store::alerts::{self, NewAlert, Origin};
-use detector::store::rules::{Wish, add_rule};
+use detector::store::rules::{RuleSpec, add_rule};
 use detector::verdict::{ActionTaken, Alert, AlertId, Basis, Severity, Technique};
 use detector_tests::{Background, Scratch, poll_until, run_checked};
 use serde_json::Value;
@@ -60,7 +60,7 @@ impl Bed {
     /// One rule for each of these channels, which tells everything.
     pub(crate) fn rules(&self, channels: &[&str]) {
         for channel in channels {
-            let wish = Wish {
+            let wish = RuleSpec {
                 name: format!("all over {channel}"),
                 enabled: true,
                 channel: (*channel).to_owned(),

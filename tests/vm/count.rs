@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use detector::config::Config;
 use detector::source::kernel::interfaces::Selection;
-use detector::source::kernel::{KernelSource, News, Start};
+use detector::source::kernel::{KernelEvent, KernelSource, Start};
 use detector_tests::watch::{HOME, Report, Watch, number};
 use detector_tests::{Namespace, Scratch};
 use serde_json::Value;
@@ -36,8 +36,8 @@ pub(crate) fn events(told: &mut Told) {
             let limit = Instant::now() + Duration::from_secs(10);
             while (checkpoints < 2 || heads < 1) && Instant::now() < limit {
                 match kernel.next_news() {
-                    Some(News::Checkpoint(_)) => checkpoints += 1,
-                    Some(News::Head(_)) => heads += 1,
+                    Some(KernelEvent::Checkpoint(_)) => checkpoints += 1,
+                    Some(KernelEvent::Head(_)) => heads += 1,
                     Some(_) => {}
                     None => std::thread::sleep(Duration::from_millis(10)),
                 }

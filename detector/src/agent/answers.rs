@@ -11,7 +11,7 @@ use crate::control::{
     Pending, Reversion, StatusReply, TableUse,
 };
 use crate::network::{Network, ip};
-use crate::response::book::{ExceptionKind, Spared, Standing};
+use crate::response::policy_state::{ActiveBlock, ExceptionKind, Exempted};
 use crate::response::{Effect, Enforcer as _, EntryNumber, Mode};
 use crate::units::rfc3339;
 use crate::verdict::allow::Allowed;
@@ -20,7 +20,7 @@ const SECOND: u64 = 1_000_000_000;
 
 impl Agent {
     pub(super) fn block_lines(&mut self, now_ns: u64) -> anyhow::Result<Vec<BlockLine>> {
-        let numbers: Vec<EntryNumber> = self.book.blocks().map(|(number, _)| number).collect();
+        let numbers: Vec<EntryNumber> = self.policy.blocks().map(|(number, _)| number).collect();
         numbers.into_iter().map(|number| self.block_line(number, now_ns)).collect()
     }
 
@@ -29,10 +29,11 @@ impl Agent {
         number: EntryNumber,
         now_ns: u64,
     ) -> anyhow::Result<BlockLine> {
-        let hits = self.kernel.hits(number)?;
-        let mode = self.book.mode();
-        let standing = self.book.block(number).context("the block is gone")?;
-        let Standing { order, by, why, alert, placed_ns, until_ns, times, pending, .. } = standing;
+        let hits = self.kernel.entry_stats(number)?;
+        let mode = self.policy.mode();
+        let standing = self.policy.block(number).context("the block is gone")?;
+        let ActiveBlock { order, by, why, alert, placed_ns, until_ns, times, pending, .. } =
+            standing;
         let span = order.span;
         let counts_only = order.simulated || (order.by_agent && mode != Mode::Block);
         let state = if span.from_ns > now_ns {
@@ -72,7 +73,7 @@ impl Agent {
 
     pub(super) fn pending_line(&self, id: Option<u64>, now_ns: u64) -> Option<Pending> {
         let id = id?;
-        let (_, pending) = self.book.pending().find(|(known, _)| *known == id)?;
+        let (_, pending) = self.policy.pending().find(|(known, _)| *known == id)?;
         Some(Pending {
             id,
             what: pending.what.clone(),
@@ -81,24 +82,24 @@ impl Agent {
     }
 
     pub(super) fn mode_state(&self, now_ns: u64) -> ModeState {
-        let pending = self.book.pending_mode().map(|(id, until_ns, returns_to)| Reversion {
+        let pending = self.policy.pending_mode().map(|(id, until_ns, returns_to)| Reversion {
             id,
             returns_to,
             in_secs: until_ns.saturating_sub(now_ns).div_ceil(SECOND),
         });
-        ModeState { mode: self.book.mode(), since: rfc3339(self.book.mode_since_ns()), pending }
+        ModeState { mode: self.policy.mode(), since: rfc3339(self.policy.mode_since_ns()), pending }
     }
 
     pub(super) fn allow_lines(&mut self, now_ns: u64) -> anyhow::Result<Vec<AllowLine>> {
-        let spared: Vec<(Network, EntryNumber, Spared)> = self
-            .book
+        let spared: Vec<(Network, EntryNumber, Exempted)> = self
+            .policy
             .exceptions()
             .map(|(network, number, source)| (*network, number, source.clone()))
             .collect();
         let mut lines = Vec::new();
         let mut hits_of_entry = BTreeMap::new();
         for (network, number, source) in spared {
-            let hits = self.kernel.hits(number)?.packets;
+            let hits = self.kernel.entry_stats(number)?.packets;
             if let ExceptionKind::Allowed(id) = &source.kind {
                 hits_of_entry.insert(id.clone(), hits);
                 continue;
@@ -198,7 +199,7 @@ impl Agent {
         Ok(Answer::Status(StatusReply {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            mode: self.book.mode(),
+            mode: self.policy.mode(),
             interfaces: self
                 .kernel
                 .watched()
@@ -216,7 +217,7 @@ impl Agent {
                 .collect(),
             counters: counters.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
             pending: self
-                .book
+                .policy
                 .pending()
                 .map(|(id, pending)| Pending {
                     id,

@@ -3,10 +3,10 @@
 use super::Agent;
 use crate::api::live::{Event, Topic};
 use crate::api::status::{Baselines, Coverage, Loss, Rates, SinkState, StatusBody};
+use crate::clock;
 use crate::control::Answer;
 use crate::status::Status;
 use crate::units::rfc3339;
-use crate::wall;
 
 impl Agent {
     /// Publishes how it is doing; `status` is what was just found.
@@ -31,7 +31,7 @@ impl Agent {
             version: reply.version,
             mode: Some(reply.mode),
             capturing: true,
-            started: rfc3339(wall::now_ns().saturating_sub(uptime_ns)),
+            started: rfc3339(clock::now_ns().saturating_sub(uptime_ns)),
             uptime_secs: uptime.as_secs(),
             rates: Rates {
                 packets: status.packets_per_second,
@@ -53,7 +53,7 @@ impl Agent {
                 learning: status.baselines_learning,
                 days_left: status.days_left,
             },
-            blocks: self.book.blocks().count() as u64,
+            blocks: self.policy.blocks().count() as u64,
             pending: reply.pending,
             tables: reply.tables,
             sinks: vec![SinkState {

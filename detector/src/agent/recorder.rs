@@ -10,13 +10,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::flow::ledger::{MAX_LINES, Page};
+use crate::clock;
+use crate::flow::traffic_log::{MAX_LINES, TrafficBatch};
 use crate::store::alerts::{NewAlert, Origin, PublicId};
 use crate::store::traffic::Carried;
 use crate::store::upkeep::Retention;
 use crate::store::{Connection, Failure, Store, alerts, baselines, traffic};
 use crate::verdict::{Alert, AlertId};
-use crate::wall;
 
 /// Things that may wait for the disk: alerts take about 4 kB each.
 const WAITING: usize = 4_096;
@@ -45,7 +45,7 @@ pub(super) enum Entry {
     Traffic {
         minute: u64,
         carried: Carried,
-        page: Box<Page>,
+        page: Box<TrafficBatch>,
     },
     /// The alerts that follow were judged by the model of this hash.
     Model(String),
@@ -256,7 +256,7 @@ impl Writing {
         if let Err(error) = self.store.follow_audit(&self.state_dir) {
             tracing::debug!("the audit log cannot be searched whole: {error:#}");
         }
-        match self.store.keep_within(self.retention, wall::now_secs()) {
+        match self.store.keep_within(self.retention, clock::now_secs()) {
             Ok(forgotten) if forgotten.alerts != 0 => {
                 tracing::info!("{} old alerts were forgotten", forgotten.alerts);
             }
@@ -296,6 +296,6 @@ fn put(connection: &Connection, entry: &Entry, marks: &Marks) -> anyhow::Result<
         }
         // It is settled before anything is written.
         Entry::Model(_) | Entry::Settings { .. } => Ok(()),
-        Entry::Baselines(learned) => baselines::keep(connection, wall::now_secs(), learned),
+        Entry::Baselines(learned) => baselines::keep(connection, clock::now_secs(), learned),
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::{Agent, Entry, traffic};
+use crate::builtin_models;
 use crate::config::Config;
 use crate::config::reload::{Current, Given, Reload};
 use crate::control::answer::NOT_RELOADED;
@@ -19,7 +20,6 @@ use crate::features::Kind;
 use crate::model::Model;
 use crate::notify::Switch;
 use crate::response::{Change, Mode};
-use crate::shipped;
 
 /// Whose change a signal is.
 const SIGNAL: &str = "SIGHUP";
@@ -90,9 +90,9 @@ impl Agent {
         let reload = Reload::of(old, &self.reloads.given.read()?);
         reload.config.check()?;
         // Looked at also where another, chosen one serves: the next start may need it.
-        shipped::model_of(Kind::Session, None, &reload.config)?;
+        builtin_models::model_of(Kind::Session, None, &reload.config)?;
         let store = self.recorder.as_ref().map(super::Recorder::store);
-        let model = shipped::in_use(Kind::Session, store, &reload.config)?;
+        let model = builtin_models::in_use(Kind::Session, store, &reload.config)?;
         let hash = model.hash()?;
         let model = (hash != self.reloads.model_hash).then_some((model, hash));
         Ok(Fresh { reload, model })
@@ -150,24 +150,24 @@ impl Agent {
         for change in self.kernel.reconfigure(config)? {
             super::tell(&change);
         }
-        self.book.set_policy(config.policy());
-        self.book.set_home(self.kernel.home().to_vec());
+        self.policy.set_policy(config.policy());
+        self.policy.set_home(self.kernel.home().to_vec());
         self.max_budgets = config.has_budgets().then(|| config.budget.max_entries.get() as usize);
-        self.lookout = self.lookout.reconfigured(config);
+        self.peer_scanner = self.peer_scanner.reconfigured(config);
         self.engine.allow_mut().reconfigure(&config.allow).map_err(anyhow::Error::msg)?;
         let allow = self.engine.allow();
         let at_run_time =
             |id: &str| allow.entries().any(|known| known.id == id && known.at_run_time);
-        self.book.forget_allowed(|id| !at_run_time(id));
-        self.look_around(now_ns)?;
+        self.policy.forget_allowed(|id| !at_run_time(id));
+        self.refresh_exceptions(now_ns)?;
         self.engine.reconfigure(config.model.threshold, config.has_budgets());
         Ok(())
     }
 
     fn follow_mode(&mut self, mode: Option<Mode>, who: &str) -> anyhow::Result<()> {
-        let Some(mode) = mode.filter(|mode| *mode != self.book.mode()) else { return Ok(()) };
+        let Some(mode) = mode.filter(|mode| *mode != self.policy.mode()) else { return Ok(()) };
         let now_ns = self.now_ns()?;
-        self.book.set_mode(mode, who, None, now_ns, &mut self.kernel)?;
+        self.policy.set_mode(mode, who, None, now_ns, &mut self.kernel)?;
         self.mode_changed();
         Ok(())
     }

@@ -14,8 +14,8 @@ use crate::control::{
 };
 use crate::control::{Reply, Request};
 use crate::network::{ip, octets};
-use crate::response::book::{Add, AllowSettled, Standing};
 use crate::response::policy::police;
+use crate::response::policy_state::{ActiveBlock, Add, AllowSettled};
 use crate::response::{Effect, Enforcer as _, EntryNumber, Span, Target};
 use crate::state::{Kept, KeptAllow, KeptRelease};
 use crate::verdict::allow::Entry;
@@ -58,30 +58,35 @@ impl Agent {
                     ttl: ttl_secs.map(Duration::from_secs),
                     why: reason.clone(),
                 };
-                let placed = self.book.add(&add, who, confirm, now_ns, &mut self.kernel)?;
+                let placed = self.policy.add(&add, who, confirm, now_ns, &mut self.kernel)?;
                 let pending = self.pending_line(placed.pending, now_ns);
                 Ok(Answer::Placed { block: self.block_line(placed.number, now_ns)?, pending })
             }
             Request::BlocksRemove { target, number, .. } => {
-                let number = self.book.find(*number, target.as_ref())?;
+                let number = self.policy.find(*number, target.as_ref())?;
                 self.release(&[number], "released", who, confirm, now_ns)
             }
             Request::BlocksFlush { .. } => {
-                let all: Vec<EntryNumber> = self.book.blocks().map(|(number, _)| number).collect();
+                let all: Vec<EntryNumber> =
+                    self.policy.blocks().map(|(number, _)| number).collect();
                 self.release(&all, "flushed", who, confirm, now_ns)
             }
             Request::BlocksVerify { target, number } => {
                 let number = match (number, target) {
                     (None, None) => None,
-                    _ => Some(self.book.find(*number, target.as_ref())?),
+                    _ => Some(self.policy.find(*number, target.as_ref())?),
                 };
                 Ok(Answer::Verified { blocks: self.verify(number)? })
             }
             Request::BlocksExport {} => {
-                let line = |(domain, block): (&str, &crate::response::book::DomainBlock)| {
-                    DomainLine { domain: domain.to_owned(), alert: Some(block.alert.to_string()) }
-                };
-                Ok(Answer::Domains { domains: self.book.domains(now_ns).map(line).collect() })
+                let line =
+                    |(domain, block): (&str, &crate::response::policy_state::DomainBlock)| {
+                        DomainLine {
+                            domain: domain.to_owned(),
+                            alert: Some(block.alert.to_string()),
+                        }
+                    };
+                Ok(Answer::Domains { domains: self.policy.domains(now_ns).map(line).collect() })
             }
             Request::AllowList {} => Ok(Answer::Allow { allow: self.allow_lines(now_ns)? }),
             Request::AllowAdd { source, destination, name, port, reason, ttl_secs, .. } => {
@@ -98,7 +103,7 @@ impl Agent {
             Request::AllowRemove { id, .. } => self.disallow(id, who, confirm, now_ns),
             Request::Mode {} => Ok(Answer::Mode(self.mode_state(now_ns))),
             Request::SetMode { mode, .. } => {
-                self.book.set_mode(*mode, who, confirm, now_ns, &mut self.kernel)?;
+                self.policy.set_mode(*mode, who, confirm, now_ns, &mut self.kernel)?;
                 self.mode_changed();
                 Ok(Answer::Mode(self.mode_state(now_ns)))
             }
@@ -112,7 +117,7 @@ impl Agent {
             }
             Request::BudgetsRaise { home, destination, bytes } => {
                 let key = BudgetKey { home: octets(*home), destination: octets(*destination) };
-                self.book.raise_budget(&key, *bytes, who, &mut self.kernel)?;
+                self.policy.raise_budget(&key, *bytes, who, &mut self.kernel)?;
                 let budget = self.kernel.budget(&key)?.context("the budget is gone")?;
                 Ok(Answer::Raised { budget: self.budget_line(&key, &budget, now_ns) })
             }
@@ -139,7 +144,8 @@ impl Agent {
         for number in numbers {
             blocks.push(self.block_line(*number, now_ns)?);
         }
-        let pending = self.book.release(numbers, action, who, confirm, now_ns, &mut self.kernel)?;
+        let pending =
+            self.policy.release(numbers, action, who, confirm, now_ns, &mut self.kernel)?;
         self.keep_state(now_ns);
         Ok(Answer::Removed { blocks, pending: self.pending_line(pending, now_ns) })
     }
@@ -156,7 +162,7 @@ impl Agent {
         if let Some(network) = entry.whole_network() {
             let default = Target::Destination(network);
             let whole = network.prefix().length == 0
-                || self.book.policy().home.iter().any(|home| network.covers(home));
+                || self.policy.policy().home.iter().any(|home| network.covers(home));
             ensure!(
                 !whole,
                 "{default} is refused: it would spare the default route or a home network as a \
@@ -166,15 +172,15 @@ impl Agent {
         let id = self.next_allow_id();
         let until_ns = ttl.map_or(u64::MAX, |ttl| now_ns.saturating_add(ttl.as_nanos() as u64));
         let network = entry.whole_network();
-        let covers = |standing: &Standing| {
+        let covers = |standing: &ActiveBlock| {
             standing.parties.as_ref().is_some_and(|parties| {
                 let name = parties.domain.as_deref().or(parties.dst_name.as_deref());
                 entry.covers_ends(&parties.src, &parties.dst, parties.server_port, name)
             })
         };
-        let before = self.book.blocks().count();
+        let before = self.policy.blocks().count();
         let span = Span { from_ns: 0, until_ns };
-        let pending = self.book.allow(
+        let pending = self.policy.allow(
             &id,
             network,
             &entry.reason,
@@ -185,7 +191,7 @@ impl Agent {
             now_ns,
             &mut self.kernel,
         )?;
-        let released = before.saturating_sub(self.book.blocks().count());
+        let released = before.saturating_sub(self.policy.blocks().count());
         let added = self.engine.allow_mut().add(id.clone(), entry, true);
         added.map_err(anyhow::Error::msg)?;
         if let Some(allowed) = self.engine.allow_mut().entry(&id) {
@@ -224,7 +230,7 @@ impl Agent {
             ),
         }
         let entry = self.allow_line_of(id, now_ns)?;
-        let pending = self.book.disallow(id, who, confirm, now_ns, &mut self.kernel)?;
+        let pending = self.policy.disallow(id, who, confirm, now_ns, &mut self.kernel)?;
         match confirm {
             None => {
                 self.engine.allow_mut().remove(id);
@@ -241,7 +247,7 @@ impl Agent {
 
     fn confirm(&mut self, id: Option<u64>, who: &str, now_ns: u64) -> anyhow::Result<Answer> {
         let waiting: Vec<Pending> = self
-            .book
+            .policy
             .pending()
             .filter(|(waiting, _)| id.is_none_or(|id| id == *waiting))
             .map(|(id, pending)| Pending {
@@ -250,7 +256,7 @@ impl Agent {
                 in_secs: pending.until_ns.saturating_sub(now_ns) / SECOND,
             })
             .collect();
-        let (_, settled) = self.book.confirm(id, who, now_ns, &mut self.kernel)?;
+        let (_, settled) = self.policy.confirm(id, who, now_ns, &mut self.kernel)?;
         for settled in settled {
             match settled {
                 AllowSettled::Stays { id, until_ns } => {
@@ -268,8 +274,8 @@ impl Agent {
     }
 
     fn explain(&mut self, address: &[u8; 16], now_ns: u64) -> anyhow::Result<Answer> {
-        let home = self.book.policy().home.iter().any(|home| home.contains(address));
-        let mut sentences = self.book.explain(address, now_ns);
+        let home = self.policy.policy().home.iter().any(|home| home.contains(address));
+        let mut sentences = self.policy.explain(address, now_ns);
         let allow: Vec<AllowLine> = self
             .allow_lines(now_ns)?
             .into_iter()
@@ -306,7 +312,7 @@ impl Agent {
     fn verify(&mut self, number: Option<EntryNumber>) -> anyhow::Result<Vec<VerifyLine>> {
         let mut lines = Vec::new();
         let meant: Vec<(EntryNumber, Target)> = self
-            .book
+            .policy
             .blocks()
             .filter(|(known, _)| number.is_none_or(|number| number == *known))
             .map(|(number, standing)| (number, standing.order.target))
@@ -325,7 +331,7 @@ impl Agent {
             }
         })?;
         for ((number, target), passed_packets) in meant.into_iter().zip(passed) {
-            let dropped_packets = self.kernel.hits(number)?.packets;
+            let dropped_packets = self.kernel.entry_stats(number)?.packets;
             lines.push(VerifyLine {
                 number,
                 target,
@@ -347,7 +353,7 @@ impl Agent {
 
     /// Writes down what a person said, for the next start.
     pub(super) fn keep_state(&mut self, now_ns: u64) {
-        let waiting = |id: &str| self.book.is_allow_pending(id);
+        let waiting = |id: &str| self.policy.is_allow_pending(id);
         let entries = self.engine.allow().entries();
         let allow: Vec<KeptAllow> = entries
             .filter(|allowed| allowed.at_run_time && allowed.until_ns > now_ns)
@@ -364,7 +370,7 @@ impl Agent {
             })
             .collect();
         let released = self
-            .book
+            .policy
             .releases()
             .map(|((source, destination), until_ns)| KeptRelease {
                 source: ip(source).to_string(),

@@ -5,18 +5,18 @@ use detector_common::policy::BudgetKey;
 
 use super::{Agent, Told};
 use crate::audit::{Action, Record};
+use crate::clock;
 use crate::config::Config;
 use crate::control::Request;
 use crate::engine::Output;
 use crate::flow::Cause;
 use crate::network::octets;
-use crate::response::book::AGENT;
+use crate::response::policy_state::AGENT;
 use crate::response::{Accusation, Change, Enforcer as _, Mode, Outcome, Span};
 use crate::state::{Kept, KeptAllow, KeptRelease};
 use crate::units::rfc3339;
 use crate::verdict::allow::Entry;
 use crate::verdict::{ActionTaken, Alert};
-use crate::wall;
 
 impl Agent {
     /// The tick it is now, as time.
@@ -25,12 +25,12 @@ impl Agent {
     }
 
     /// Takes over what stands, says what must not be cut off, and goes as far as the mode says.
-    pub(super) fn take_office(&mut self, config: &Config) -> anyhow::Result<()> {
+    pub(super) fn adopt_and_arm(&mut self, config: &Config) -> anyhow::Result<()> {
         let now_ns = self.now_ns()?;
-        self.book.adopt(self.kernel.standing()?, now_ns);
-        self.book.adopt_exceptions(self.kernel.exceptions()?);
-        self.remember(now_ns);
-        self.look_around(now_ns)?;
+        self.policy.adopt(self.kernel.standing()?, now_ns);
+        self.policy.adopt_exceptions(self.kernel.exceptions()?);
+        self.restore_state(now_ns);
+        self.refresh_exceptions(now_ns)?;
         self.kernel.set_mode(config.mode, None)?;
         self.kernel.commit()?;
         Ok(())
@@ -51,7 +51,7 @@ impl Agent {
     }
 
     /// What a person said in an earlier run holds on. It watches without it, too, and says so.
-    fn remember(&mut self, now_ns: u64) {
+    fn restore_state(&mut self, now_ns: u64) {
         let kept = self.state.load().unwrap_or_else(|error| {
             tracing::error!("what was said in an earlier run is not known: {error:#}");
             Kept::default()
@@ -69,7 +69,7 @@ impl Agent {
                 tracing::error!("{source} to {destination} is no longer left alone: no addresses");
                 continue;
             };
-            self.book.keep_released((octets(source), octets(destination)), release.until_ns);
+            self.policy.keep_released((octets(source), octets(destination)), release.until_ns);
         }
     }
 
@@ -84,7 +84,7 @@ impl Agent {
         let span = Span { from_ns: 0, until_ns };
         let none = |_: &_| false;
         let why = entry.reason.clone();
-        self.book.allow(&id, network, &why, span, &none, &by, None, now_ns, &mut self.kernel)?;
+        self.policy.allow(&id, network, &why, span, &none, &by, None, now_ns, &mut self.kernel)?;
         let list = self.engine.allow_mut();
         list.add(id.clone(), entry, true).map_err(anyhow::Error::msg)?;
         if let Some(allowed) = list.entry(&id) {
@@ -94,11 +94,11 @@ impl Agent {
     }
 
     /// Looks for what must not be cut off and spares it.
-    pub(super) fn look_around(&mut self, now_ns: u64) -> anyhow::Result<()> {
-        let Some(surroundings) = self.lookout.look(now_ns) else { return Ok(()) };
-        let spared = self.book.set_surroundings(&surroundings, now_ns, &mut self.kernel);
+    pub(super) fn refresh_exceptions(&mut self, now_ns: u64) -> anyhow::Result<()> {
+        let Some(surroundings) = self.peer_scanner.look(now_ns) else { return Ok(()) };
+        let spared = self.policy.set_protected_peers(&surroundings, now_ns, &mut self.kernel);
         if spared.is_err() {
-            self.lookout.again();
+            self.peer_scanner.again();
         }
         spared
     }
@@ -107,21 +107,21 @@ impl Agent {
     pub(super) fn look_after_policy(&mut self) -> anyhow::Result<()> {
         let now_ns = self.now_ns()?;
         // What is spared already stays so, and the rest is tried again.
-        if let Err(error) = self.look_around(now_ns) {
-            self.lookout.complain(format!("{error:#}"));
+        if let Err(error) = self.refresh_exceptions(now_ns) {
+            self.peer_scanner.complain(format!("{error:#}"));
         }
-        let mode = self.book.mode();
-        if let Err(error) = self.book.tick(now_ns, &mut self.kernel) {
+        let mode = self.policy.mode();
+        if let Err(error) = self.policy.tick(now_ns, &mut self.kernel) {
             tracing::error!("{error:#}");
         }
-        if self.book.mode() != mode {
+        if self.policy.mode() != mode {
             self.mode_changed();
         }
         self.engine.allow_mut().expire(now_ns);
         if let Some(capacity) = self.max_budgets {
             let base = self.base;
             let ns = |tick| base.ns(tick);
-            let forgotten = self.book.forget_budgets(now_ns, capacity, ns, &mut self.kernel);
+            let forgotten = self.policy.forget_budgets(now_ns, capacity, ns, &mut self.kernel);
             if let Err(error) = forgotten {
                 tracing::error!("{error:#}");
             }
@@ -132,7 +132,7 @@ impl Agent {
 
     /// The engine tells of sessions that go on only where somebody acts on it.
     pub(super) fn mode_changed(&mut self) {
-        self.engine.set_respond(self.book.mode() != Mode::Observe);
+        self.engine.set_respond(self.policy.mode() != Mode::Observe);
     }
 
     /// Carries out and passes on what the engine came to.
@@ -149,7 +149,7 @@ impl Agent {
                 }
                 Output::Again(accusation) => {
                     let now_ns = self.now_ns()?;
-                    let outcome = self.book.respond(&accusation, now_ns, &mut self.kernel);
+                    let outcome = self.policy.respond(&accusation, now_ns, &mut self.kernel);
                     if let Err(error) = outcome {
                         tracing::error!("alert {}: {error:#}", accusation.alert);
                     }
@@ -158,7 +158,7 @@ impl Agent {
                 Output::Judged { src, dst, payload_bytes, standpoint } => {
                     let pair = (src, dst);
                     let judged =
-                        self.book.judged(pair, payload_bytes, standpoint, &mut self.kernel);
+                        self.policy.judged(pair, payload_bytes, standpoint, &mut self.kernel);
                     if let Err(error) = judged {
                         tracing::error!("{error:#}");
                     }
@@ -176,7 +176,7 @@ impl Agent {
         accusation: Option<&Accusation>,
     ) -> anyhow::Result<()> {
         let Some(accusation) = accusation else {
-            if self.book.mode() != Mode::Observe {
+            if self.policy.mode() != Mode::Observe {
                 alert.action_note = Some(
                     "only the host's habits speak for it, which is told and never acted on".into(),
                 );
@@ -184,7 +184,7 @@ impl Agent {
             return Ok(());
         };
         let now_ns = self.now_ns()?;
-        match self.book.respond(accusation, now_ns, &mut self.kernel) {
+        match self.policy.respond(accusation, now_ns, &mut self.kernel) {
             Ok(Outcome { action, note }) => (alert.action, alert.action_note) = (action, note),
             Err(error) => {
                 tracing::error!("alert {}: {error:#}", alert.id);
@@ -218,14 +218,14 @@ impl Agent {
 
     /// A budget is spent: its session is judged on what the flow has sent by now.
     pub(super) fn budget_spent(&mut self, key: BudgetKey, flow: &FlowKey) -> anyhow::Result<()> {
-        self.book.budget_spent(key);
+        self.policy.budget_spent(key);
         let Some(counters) = self.kernel.lookup(flow)? else { return Ok(()) };
         self.observe_flow(flow, &counters, Cause::Checkpoint(Checkpoint::Bytes))
     }
 
     /// Takes the programs off, or leaves them to let the blocks run out.
-    pub(super) fn leave_office(&mut self) -> anyhow::Result<()> {
-        let blocks = self.book.blocks().count();
+    pub(super) fn shutdown(&mut self) -> anyhow::Result<()> {
+        let blocks = self.policy.blocks().count();
         let detail = if self.keep_enforcing {
             self.kernel.keep()?;
             format!("{blocks} blocks are left to run out")
@@ -242,13 +242,13 @@ impl Agent {
         Ok(())
     }
 
-    /// Writes what the book has changed to the audit log, and says it.
+    /// Writes what the policy state has changed to the audit log, and says it.
     pub(super) fn note_changes(&mut self) {
-        for change in self.book.take_changes() {
+        for change in self.policy.take_changes() {
             say(&change);
             self.say_changed(change.action);
             if let (Some(recorder), Some(alert)) = (&self.recorder, change.alert) {
-                let (time_ns, what) = (wall::now_ns(), change.action);
+                let (time_ns, what) = (clock::now_ns(), change.action);
                 recorder.offer(super::Entry::Action { alert, time_ns, what });
             }
             self.record(change);
@@ -274,7 +274,7 @@ impl Agent {
 
     pub(super) fn record(&mut self, change: Change) {
         self.audit.record(Record {
-            time: rfc3339(wall::now_ns()),
+            time: rfc3339(clock::now_ns()),
             who: change.who,
             action: Action::of(change.action),
             target: change.target,

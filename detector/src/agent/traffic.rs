@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use super::Agent;
 use super::recorder::{Entry, Marks, Recorder};
+use crate::clock;
 use crate::config::Config;
 use crate::store::alerts::PublicId;
 use crate::store::traffic::Carried;
 use crate::store::upkeep::Retention;
 use crate::store::{Store, baselines};
-use crate::wall;
 
 /// How often what was carried is written down.
 const PAGE: Duration = Duration::from_secs(10);
@@ -174,7 +174,7 @@ impl Agent {
     fn list_baselines(&mut self) {
         let since_ns = self.pages.baselines_ns;
         self.pages.due = self.engine.history().seen_since(since_ns).collect();
-        self.pages.baselines_ns = wall::now_ns();
+        self.pages.baselines_ns = clock::now_ns();
     }
 
     fn write_baselines(&mut self, most: usize) {

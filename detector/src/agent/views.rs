@@ -7,12 +7,12 @@ use foldhash::fast::RandomState;
 
 use super::Agent;
 use super::recorder::{Entry, Recorder};
+use crate::builtin_models;
 use crate::control::{Answer, BaselineLine, InterfaceLine, SessionLine, SessionOrder};
 use crate::features::{Kind, Learning};
-use crate::flow::ledger::home_first;
+use crate::flow::traffic_log::home_first;
 use crate::flow::{Session, Side};
 use crate::network::ip;
-use crate::shipped;
 use crate::source::kernel::{Seen, SeenTraffic};
 use crate::units::rfc3339;
 use crate::verdict::alert::protocol_name;
@@ -95,9 +95,9 @@ impl Agent {
     pub(super) fn use_model(&mut self, hash: &str) -> anyhow::Result<Answer> {
         let store = self.recorder.as_ref().map(Recorder::store);
         let store = store.context("nothing is stored here, so there is no other model")?;
-        let found = store.read(|connection| shipped::find(connection, hash))?;
+        let found = store.read(|connection| builtin_models::find(connection, hash))?;
         let model = found.with_context(|| format!("there is no model {hash}"))?;
-        shipped::check(Kind::Session, &model)?;
+        builtin_models::check(Kind::Session, &model)?;
         self.engine.use_model(model)?;
         self.reloads.model_serves(hash);
         if let Some(recorder) = &self.recorder {
@@ -112,7 +112,7 @@ impl Agent {
         for change in self.kernel.say(name, watch)? {
             super::tell(&change);
         }
-        self.book.set_home(self.kernel.home().to_vec());
+        self.policy.set_home(self.kernel.home().to_vec());
         self.interface_lines()
     }
 }

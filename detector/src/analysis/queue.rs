@@ -13,12 +13,12 @@ use anyhow::{Context as _, bail};
 
 use super::capture_file::Reading;
 use super::job::{self, Target};
+use crate::clock;
 use crate::config::reload::Current;
 use crate::model::Model;
 use crate::store::Store;
 use crate::store::alerts::Origin;
 use crate::store::captures::{self, Capture, Stage};
-use crate::wall;
 
 /// Captures that may wait.
 const MAX_WAITING: usize = 1_000;
@@ -131,7 +131,7 @@ impl Captures {
         let name = name.to_owned();
         let id = shared
             .store
-            .write(move |connection| captures::begin_upload(connection, &name, wall::now_ns()))?;
+            .write(move |connection| captures::begin_upload(connection, &name, clock::now_ns()))?;
         let reading = Arc::new(Reading::default());
         self.lock().going.insert(id, Arc::clone(&reading));
         (shared.tell)(Progress::Of(id));
@@ -323,7 +323,7 @@ impl Captures {
         let model_hash: Arc<str> = model.hash()?.into();
         let hash = Arc::clone(&model_hash);
         let analysis = store.write(move |connection| {
-            captures::begin_analysis(connection, capture, &hash, wall::now_ns())
+            captures::begin_analysis(connection, capture, &hash, clock::now_ns())
         })?;
         tell(Progress::Of(capture));
         let told = || tell(Progress::Alerts);

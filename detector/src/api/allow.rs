@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
-use super::asked::{parse_opt, unexpected};
 use super::blocks::Confirmed;
 use super::extract::{Json, Path, Query};
 use super::live::{Event, Topic};
 use super::problem::Problem;
+use super::request_parsing::{parse_opt, unexpected};
 use super::{App, Caller, Routes};
 use crate::control::{AllowLine, Answer, Pending, Request};
 
@@ -53,7 +53,7 @@ struct NewAllow {
 #[derive(Serialize, ToSchema)]
 struct Allowed {
     entry: AllowLine,
-    /// Standing blocks that it ended
+    /// ActiveBlock blocks that it ended
     released: u64,
     pending: Option<Pending>,
 }
@@ -79,7 +79,7 @@ async fn list(State(app): State<App>, caller: Caller) -> Result<Json<AllowList>,
 
 /// Allow something, at once
 ///
-/// Standing blocks of it end, and nothing more is told of its open alerts.
+/// ActiveBlock blocks of it end, and nothing more is told of its open alerts.
 #[utoipa::path(
     post, path = "/api/allow", tag = "Response", request_body = NewAllow,
     responses((status = CREATED, description = "It is allowed", body = Allowed))

@@ -15,9 +15,9 @@ use super::caller::{Caller, CookieLogin};
 use super::limits::Failures;
 use super::problem::Problem;
 use crate::audit::{Action, AuditLog, Record};
+use crate::clock::{now_ns, now_secs};
 use crate::store::tokens::{self, Hash, Login, Scope, Token};
 use crate::units::rfc3339;
-use crate::wall::{now_ns, now_secs};
 
 /// The cookie's name.
 pub(super) const COOKIE: &str = "detector_session";

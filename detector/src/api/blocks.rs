@@ -8,10 +8,10 @@ use tokio::runtime::Handle;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
-use super::asked::{parse, unexpected};
 use super::extract::{Json, Path, Query};
 use super::live::{Event, Topic};
 use super::problem::Problem;
+use super::request_parsing::{parse, unexpected};
 use super::{App, Caller, Routes};
 use crate::control::{Answer, BlockLine, EffectWanted, Pending, Request, VerifyLine};
 

@@ -14,9 +14,9 @@ use super::extract::{Json, Query};
 use super::live::{Event, Topic};
 use super::problem::Problem;
 use super::{App, Routes};
+use crate::builtin_models;
 use crate::features::Kind;
 use crate::ingest::{Format, Keeper, Unreadable, ingest};
-use crate::shipped;
 
 pub(super) fn routes() -> Routes {
     Routes::default().respond(routes!(take))
@@ -93,8 +93,8 @@ async fn take(
     let config = app.current.get();
     let report = app
         .with_store(move |store| {
-            let model = shipped::in_use(Kind::Record, Some(store), &config)?;
-            let threshold = shipped::threshold_of(Kind::Record, &model, &config);
+            let model = builtin_models::in_use(Kind::Record, Some(store), &config)?;
+            let threshold = builtin_models::threshold_of(Kind::Record, &model, &config);
             let mut keeper = Keeper::new(store.clone(), model, threshold, config.hash())?;
             ingest(&body[..], format, &mut keeper).map_err(unreadable)
         })

@@ -5,10 +5,10 @@
 
 pub(crate) mod alerts;
 mod allow;
-mod asked;
 mod audit;
 mod auth;
 mod blocks;
+mod body_idle_timeout;
 pub mod caller;
 mod captures;
 mod contacts;
@@ -16,21 +16,21 @@ mod doctor;
 mod events;
 mod explain;
 pub mod extract;
-mod gate;
 mod hosts;
 mod interfaces;
 mod limits;
 pub mod live;
 mod logs;
 mod metrics;
+mod middleware;
 mod mode;
 mod models;
 mod notify;
 mod openapi;
 mod origin;
-mod patience;
 mod predict;
 pub mod problem;
+mod request_parsing;
 mod routes;
 pub mod server;
 mod service;
@@ -51,21 +51,21 @@ use axum::body::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::analysis::{Captures, Progress};
+use crate::builtin_models;
 use crate::config::Config;
 use crate::config::reload::Current;
 use crate::control::server::{Call, Peer};
 use crate::control::{Answer, Reply, Request};
 use crate::features::Kind;
 use crate::model::Model;
-use crate::shipped;
 use crate::store::{Store, captures as stored};
 use auth::Access;
 use live::{Event, Live, Topic};
 use predict::Judge;
 use problem::Problem;
 
-pub use asked::{parse, parse_opt};
 pub use caller::Caller;
+pub use request_parsing::{parse, parse_opt};
 pub use routes::Routes;
 
 /// The routes of every resource: a resource is a file and its line here.
@@ -212,16 +212,16 @@ fn start_captures(store: Store, config: &Current, live: &Arc<Live>) -> anyhow::R
     let (of_store, of_config) = (store.clone(), config.clone());
     let find_model = move |hash: Option<&str>| {
         let Some(hash) = hash else {
-            return shipped::in_use(Kind::Session, Some(&of_store), &of_config.get());
+            return builtin_models::in_use(Kind::Session, Some(&of_store), &of_config.get());
         };
-        let model = of_store.read(|connection| shipped::find(connection, hash))?;
+        let model = of_store.read(|connection| builtin_models::find(connection, hash))?;
         let model = model.ok_or_else(|| {
             Problem::field(
                 "model",
                 &format!("model: there is none of the hash `{}`", hash.escape_debug()),
             )
         })?;
-        let fits = shipped::check(Kind::Session, &model);
+        let fits = builtin_models::check(Kind::Session, &model);
         fits.map_err(|error| Problem::field("model", &format!("model: {error:#}")))?;
         Ok(model)
     };

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
-use super::asked::unexpected;
 use super::extract::{Json, Path};
 use super::live::{Event, Topic};
 use super::problem::Problem;
+use super::request_parsing::unexpected;
 use super::{App, Caller, Routes};
 use crate::control::{Answer, ModeName, ModeState, Pending, Request};
 use crate::response::Mode;

@@ -15,7 +15,7 @@ use super::{App, Routes};
 use crate::network::Network;
 use crate::notify::{channels, check, test};
 use crate::store::outbox::{self, Filter, State as DeliveryState};
-use crate::store::rules::{self, Wish};
+use crate::store::rules::{self, RuleSpec};
 use crate::units;
 
 pub(super) fn routes() -> Routes {
@@ -55,8 +55,9 @@ struct Rule {
 impl Rule {
     fn new(rule: rules::Rule, app: &App) -> Self {
         let held = check::why_not_told(&rule.wish, &app.current.get().notify);
-        let Wish { name, enabled, channel, group, techniques, digest_secs, repeat_secs, .. } =
-            rule.wish;
+        let RuleSpec {
+            name, enabled, channel, group, techniques, digest_secs, repeat_secs, ..
+        } = rule.wish;
         let min_severity = rule.wish.min_severity.name();
         let host = rule.wish.host.map(|host| host.short());
         let id = rule.id;
@@ -110,13 +111,13 @@ fn hour() -> u32 {
 }
 
 impl RuleBody {
-    fn wish(self, app: &App) -> Result<Wish, Problem> {
+    fn wish(self, app: &App) -> Result<RuleSpec, Problem> {
         let min_severity = check::severity(self.min_severity.as_deref().unwrap_or("low"))?;
         let host = self.host.as_deref().filter(|host| !host.is_empty());
         let host = host.map(str::parse::<Network>).transpose();
         let host = host.map_err(|error| Problem::field("host", &format!("{error:#}")))?;
         let Self { name, enabled, group, channel, techniques, digest_secs, repeat_secs, .. } = self;
-        let wish = Wish {
+        let wish = RuleSpec {
             name,
             enabled,
             channel,

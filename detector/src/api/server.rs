@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::gate::Gate;
+use super::middleware::Gate;
 use super::{App, live, routes, tls};
 use crate::config::api::Api;
 

@@ -16,9 +16,9 @@ use super::extract::Json;
 use super::problem::Problem;
 use super::{App, Routes};
 use crate::audit::Action;
+use crate::clock::now_secs;
 use crate::store::Store;
 use crate::store::tokens::{self, LOGIN_SECS, Scope, Secret, Token};
-use crate::wall::now_secs;
 
 pub(super) fn routes() -> Routes {
     Routes::default().read(routes!(whoami, log_in, log_out))

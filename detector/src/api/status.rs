@@ -8,11 +8,11 @@ use utoipa_axum::routes;
 use super::extract::Json;
 use super::problem::Problem;
 use super::{App, Routes};
+use crate::clock::now_ns;
 use crate::control::{Pending, TableUse};
 use crate::response::Mode;
 use crate::store::counts::{self, Counts};
 use crate::units::rfc3339;
-use crate::wall::now_ns;
 
 pub(super) fn routes() -> Routes {
     Routes::default().read(routes!(show))

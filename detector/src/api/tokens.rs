@@ -12,10 +12,10 @@ use super::problem::Problem;
 use super::session::ScopeName;
 use super::{App, Routes};
 use crate::audit::Action;
+use crate::clock::now_secs;
 use crate::store::Store;
 use crate::store::tokens::{self, PREFIX, Secret, Token};
 use crate::units::rfc3339;
-use crate::wall::now_secs;
 
 pub(super) fn routes() -> Routes {
     Routes::default().admin(routes!(list, create)).admin(routes!(revoke))

@@ -14,11 +14,11 @@ use super::extract::{Json, Query};
 use super::problem::Problem;
 use super::values;
 use super::{App, Routes};
+use crate::clock;
 use crate::control::{Answer, Request, SessionLine, SessionOrder};
 use crate::store::traffic::{
     self, By, Cursor, Period, SessionFilter, SessionRow, Talk, Top, TrafficPoint,
 };
-use crate::wall;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
@@ -49,7 +49,7 @@ pub(super) struct PeriodQuery {
 impl PeriodQuery {
     pub(super) fn period(&self) -> Result<Period, Problem> {
         let to = values::time("to", self.to.as_deref())?.map(|time| time / SECOND_NS);
-        let to = to.unwrap_or_else(|| wall::now_secs() + 1);
+        let to = to.unwrap_or_else(|| clock::now_secs() + 1);
         let from = values::time("from", self.from.as_deref())?.map(|time| time / SECOND_NS);
         let from = from.unwrap_or_else(|| to.saturating_sub(DAY));
         if from >= to {

@@ -12,12 +12,12 @@ use crate::api::alerts::{as_csv, as_lines, read_all};
 use crate::audit::{Action, Record};
 use crate::cli::store::{Alerts, AlertsCommand, AlertsMark, Page, Wanted};
 use crate::cli::{Format, LiveFormat};
+use crate::clock;
 use crate::config::Config;
 use crate::sink::clean;
 use crate::store::Store;
 use crate::store::alerts::{self, AlertRow, Detail, Found, Marking, PublicId};
 use crate::units;
-use crate::wall;
 
 /// # Errors
 ///
@@ -96,7 +96,7 @@ fn found(store: &Store, wanted: Wanted, words: Vec<String>, page: &Page) -> anyh
 }
 
 fn listed(output: &mut impl Write, rows: &[AlertRow]) -> io::Result<()> {
-    let now_ns = wall::now_ns();
+    let now_ns = clock::now_ns();
     let mut listing = Listing::new([
         Column::Left("ID"),
         Column::Left("SEVERITY"),
@@ -204,7 +204,7 @@ fn mark(
         for id in ids {
             let key = alerts::key_of(connection, id)?
                 .with_context(|| format!("there is no alert {id}: nothing was changed"))?;
-            let now_ns = wall::now_ns();
+            let now_ns = clock::now_ns();
             if alerts::mark(connection, key, marking, now_ns)? {
                 changed.push(id.to_string());
             }

@@ -10,10 +10,10 @@ use super::listing::{Column, Listing, json, short_time};
 use crate::audit::{History, Record, read};
 use crate::cli::LiveFormat;
 use crate::cli::control::Audit;
+use crate::clock::now_ns;
 use crate::config::Config;
 use crate::features::Timestamp;
 use crate::units;
-use crate::wall::now_ns;
 
 /// # Errors
 ///

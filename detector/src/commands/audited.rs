@@ -1,9 +1,9 @@
 //! What commands that change something without an agent write to the audit log.
 
 use crate::audit::{Action, AuditLog, Record};
+use crate::clock::now_ns;
 use crate::config::Config;
 use crate::units::rfc3339;
-use crate::wall::now_ns;
 
 /// Who asks, as it stands in notes.
 pub(super) fn who() -> String {

@@ -9,13 +9,13 @@ use anyhow::{Context as _, bail};
 use super::control::{ask, present, show, waiting};
 use super::listing::{Column, Listing, ago, json, left};
 use crate::cli::control::{Blocks, BlocksAdd, BlocksCommand, BlocksVerify, ExportFormat, Reach};
+use crate::clock::now_ns;
 use crate::config::Config;
 use crate::control::{Answer, BlockLine, EffectWanted, Pending, Request, VerifyLine};
 use crate::network::Network;
 use crate::response::Target;
 use crate::units;
 use crate::verify::verify;
-use crate::wall::now_ns;
 
 /// # Errors
 ///

@@ -8,10 +8,10 @@ use super::listing::json;
 use super::{allow, blocks, budgets, explain, mode, reload, status};
 use crate::cli::LiveFormat;
 use crate::cli::control::{Listed, Reach};
+use crate::clock;
 use crate::config::Config;
 use crate::control::{Answer, Pending, Request, client};
 use crate::units;
-use crate::wall;
 
 /// Asks the agent that is meant and shows its answer.
 ///
@@ -34,7 +34,7 @@ pub(super) fn show(
 /// An output that cannot be written to.
 pub(super) fn present(answer: &Answer, listed: Listed) -> anyhow::Result<()> {
     let mut output = BufWriter::new(io::stdout().lock());
-    write(&mut output, answer, listed.format, wall::now_ns())
+    write(&mut output, answer, listed.format, clock::now_ns())
         .and_then(|()| output.flush())
         .context("failed to write the answer")
 }

@@ -9,12 +9,12 @@ use serde_json::json;
 
 use super::contacts::open;
 use super::listing;
+use crate::builtin_models;
 use crate::cli::LiveFormat;
 use crate::cli::notify::{Ingest, LogFormat};
 use crate::config::Config;
 use crate::features::Kind;
 use crate::ingest::{Format, Keeper, Report, ingest};
-use crate::shipped;
 use crate::sink::clean;
 use crate::units;
 
@@ -24,8 +24,8 @@ use crate::units;
 /// cannot be written to.
 pub fn run(args: &Ingest, config: &Config) -> anyhow::Result<()> {
     let store = open(&args.place, config)?;
-    let model = shipped::in_use(Kind::Record, Some(&store), config)?;
-    let threshold = shipped::threshold_of(Kind::Record, &model, config);
+    let model = builtin_models::in_use(Kind::Record, Some(&store), config)?;
+    let threshold = builtin_models::threshold_of(Kind::Record, &model, config);
     let mut keeper = Keeper::new(store, model, threshold, config.hash())?;
     let mut output = io::stdout().lock();
     let mut useless = Vec::new();

@@ -42,10 +42,10 @@ use std::io::{self, IsTerminal as _};
 
 use tracing_subscriber::EnvFilter;
 
+use crate::builtin_models::threshold_of;
+pub use crate::builtin_models::{load_model, model_of};
 use crate::cli::Command;
 use crate::config::{Config, LogFormat};
-use crate::shipped::threshold_of;
-pub use crate::shipped::{load_model, model_of};
 use crate::sink::Style;
 
 /// Runs what the command line names.

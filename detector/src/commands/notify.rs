@@ -13,7 +13,7 @@ use crate::cli::notify::{Deliveries, Notify, NotifyCommand, NotifyTest, RulesAdd
 use crate::config::Config;
 use crate::notify::{channels, check, test};
 use crate::store::outbox::{self, Delivery, Filter, State};
-use crate::store::rules::{self, Rule, Wish};
+use crate::store::rules::{self, Rule, RuleSpec};
 use crate::store::{Store, contacts};
 use crate::units;
 
@@ -119,7 +119,7 @@ fn rule_id(store: &Store, name: &str) -> anyhow::Result<i64> {
 
 fn add_rule(store: &Store, config: &Config, add: &RulesAdd) -> anyhow::Result<Rule> {
     let group = add.group.as_deref().map(|name| group_id(store, name)).transpose()?;
-    let wish = Wish {
+    let wish = RuleSpec {
         name: add.name.clone(),
         enabled: true,
         channel: add.channel.clone(),
@@ -142,7 +142,7 @@ fn list_rules(
 ) -> anyhow::Result<()> {
     let (rules, groups) =
         store.read(|connection| Ok((rules::rules(connection)?, contacts::groups(connection)?)))?;
-    let held = |wish: &Wish| check::why_not_told(wish, &config.notify);
+    let held = |wish: &RuleSpec| check::why_not_told(wish, &config.notify);
     if listed.format == LiveFormat::Json {
         let lines = rules.iter().map(|rule| rule_json(rule, held(&rule.wish)));
         return Ok(listing::json(output, lines)?);
@@ -185,7 +185,7 @@ fn list_rules(
 }
 
 /// `dns_tunnel, slow_drip host 10.0.0.0/8`.
-fn only(wish: &Wish) -> String {
+fn only(wish: &RuleSpec) -> String {
     let host = wish.host.map(|host| format!("host {}", host.short()));
     let techniques = (!wish.techniques.is_empty()).then(|| wish.techniques.join(", "));
     techniques.into_iter().chain(host).collect::<Vec<_>>().join(" ")

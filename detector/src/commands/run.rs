@@ -13,6 +13,7 @@ use tokio::sync::mpsc::Sender;
 use crate::agent::{Agent, Outlets, Reloads, RunOptions, Signals, Told};
 use crate::api::live::{Event, Live, Topic};
 use crate::api::{App, server};
+use crate::builtin_models;
 use crate::cli::{LiveFormat, Run};
 use crate::config::Config;
 use crate::config::reload::{Current, Given};
@@ -20,7 +21,6 @@ use crate::control::server::{Call, Server};
 use crate::features::Kind;
 use crate::instance::instance_dir;
 use crate::notify;
-use crate::shipped;
 use crate::sink::{JsonSink, Sink, Style, TableSink, queue};
 use crate::status::Status;
 use crate::store::Store;
@@ -38,7 +38,7 @@ pub fn run(args: Run, config: Config) -> anyhow::Result<()> {
     let given = Given::new(args.config, args.interface, args.mode.map(Into::into));
     let config = given.over(config)?;
     let store = open_store(&config);
-    let model = shipped::in_use(Kind::Session, store.as_ref(), &config)?;
+    let model = builtin_models::in_use(Kind::Session, store.as_ref(), &config)?;
     let config = Arc::new(config);
     let current = Current::new(Arc::clone(&config));
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -9,11 +9,11 @@ use super::listing::{Column, Listing, ago, json, short_time};
 use crate::audit::Action;
 use crate::cli::LiveFormat;
 use crate::cli::serve::{TokenArgs, TokenCommand, TokenCreate};
+use crate::clock::now_ns;
 use crate::config::Config;
 use crate::store::Store;
 use crate::store::tokens::{self, PREFIX, Secret, Token};
 use crate::units::rfc3339;
-use crate::wall::now_ns;
 
 /// # Errors
 ///

@@ -11,9 +11,9 @@ mod network;
 use std::path::Path;
 
 pub use self::check::{Check, Outcome, Report};
+use crate::builtin_models::load_model;
 use crate::config::{Config, DEFAULT_PATH};
 use crate::features::{SCHEMA_NAME, schema_hash};
-use crate::shipped::load_model;
 
 /// Looks at everything. `source`: where the configuration comes from, where that is told.
 #[must_use]

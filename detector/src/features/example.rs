@@ -22,7 +22,7 @@ pub(crate) fn session(key: SessionKey) -> Session {
         client_name: None,
         asked_own_address: false,
         heads: crate::flow::session::Heads::default(),
-        rhythm: None,
+        inter_arrival: None,
         checkpoints: Checkpoints {
             packets_done: false,
             up_next_bytes: u64::MAX,

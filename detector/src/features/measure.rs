@@ -3,7 +3,7 @@
 use detector_common::parse::protocol;
 
 use crate::flow::head::Protocol;
-use crate::flow::rhythm::{Beat, Rhythm};
+use crate::flow::inter_arrival::{InterArrival, InterArrivalStats};
 use crate::flow::session::{Dns, DnsNames, Icmp, Mean};
 use crate::flow::{Session, Side, Volume};
 
@@ -80,8 +80,14 @@ pub(super) fn burst_evenness(sample: &Sample<'_>) -> f32 {
 }
 
 /// A column of the beat in which a session's flows begin.
-pub(super) fn beat(sample: &Sample<'_>, value: impl Fn(&Beat) -> f32) -> f32 {
-    sample.session.rhythm.as_deref().and_then(Rhythm::beat).as_ref().map_or(ABSENT, value)
+pub(super) fn inter_arrival(sample: &Sample<'_>, value: impl Fn(&InterArrivalStats) -> f32) -> f32 {
+    sample
+        .session
+        .inter_arrival
+        .as_deref()
+        .and_then(InterArrival::stats)
+        .as_ref()
+        .map_or(ABSENT, value)
 }
 
 /// Whether the receiver has a name.

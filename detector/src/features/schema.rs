@@ -4,10 +4,10 @@
 //! what a model is checked against.
 
 use super::measure::{
-    ABSENT, beat, burst_count, burst_evenness, distinct, duration_secs, gap_rms, head_against_port,
-    head_protocol, icmp, log2, mean, names, payload_per_packet, producer_consumer, protocol_class,
-    rate, ratio, received_entropy, receiver_name, sent_entropy, sent_printable, service_class,
-    size_deviation, size_mean,
+    ABSENT, burst_count, burst_evenness, distinct, duration_secs, gap_rms, head_against_port,
+    head_protocol, icmp, inter_arrival, log2, mean, names, payload_per_packet, producer_consumer,
+    protocol_class, rate, ratio, received_entropy, receiver_name, sent_entropy, sent_printable,
+    service_class, size_deviation, size_mean,
 };
 use super::record;
 use super::session::Sample;
@@ -148,13 +148,13 @@ columns! {
         burst_evenness;
     "flow_interval", "log2(1 + seconds), -1 below four intervals", Flows,
         "median interval between the beginnings of flows",
-        |s| beat(s, |b| log2(b.median));
+        |s| inter_arrival(s, |b| log2(b.median));
     "flow_interval_deviation", "ratio up to 4, -1 below four intervals", Flows,
         "median absolute deviation of these intervals over their median",
-        |s| beat(s, |b| b.deviation.min(4.0) as f32);
+        |s| inter_arrival(s, |b| b.deviation.min(4.0) as f32);
     "flow_interval_skew", "0 to 1, -1 below four intervals", Flows,
         "Bowley's skew of these intervals, without its sign",
-        |s| beat(s, |b| b.skew as f32);
+        |s| inter_arrival(s, |b| b.skew as f32);
     "flows", "log2(1 + flows)", Flows,
         "flows of the session",
         |s| log2(s.session.flows as f64);
@@ -259,7 +259,7 @@ columns! {
         |s| icmp(s, |i| ratio(i.payload_bytes, i.requests + i.replies + i.others));
     "icmp_fillings", "log2(1 + fillings), -1 no ICMP", Icmp,
         "distinct fillings of the sender's own echo payloads that no ordinary ping sends",
-        |s| icmp(s, |i| log2(i.carried(s.sender).fillings.count() as f64));
+        |s| icmp(s, |i| log2(i.carried(s.sender).payload_patterns.count() as f64));
     "icmp_carried", "log2(1 + bytes), -1 no ICMP", Icmp,
         "bytes of these fillings: what they can carry",
         |s| icmp(s, |i| log2(i.carried(s.sender).own_bytes as f64));

@@ -16,7 +16,7 @@ use super::record::FlowView;
 use super::resolvers::Resolvers;
 use super::session::Session;
 use super::slab::{Handle, Slab};
-use super::wheel::Wheel;
+use super::timer_wheel::Wheel;
 use super::{Visitor, distinct, registered};
 
 /// Where the numbers of domains start, so that they are never those of sessions.

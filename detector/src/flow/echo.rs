@@ -10,7 +10,7 @@ use super::head::ping;
 use super::heads::{Echo, Head};
 use super::session::Side;
 
-/// Distinct fillings that are counted exactly; beyond, about.
+/// Distinct payload_patterns that are counted exactly; beyond, about.
 const EXACT: usize = 32;
 
 /// How often a filling is sent, on average, before it is a greeting: once, and once more where no
@@ -52,11 +52,11 @@ pub struct Carried {
     pub messages: u64,
     /// Those with bytes that the sender chose.
     pub unusual: u64,
-    /// Distinct fillings among them.
-    pub fillings: Fillings,
-    /// Bytes of the distinct fillings: what can have been carried.
+    /// Distinct payload_patterns among them.
+    pub payload_patterns: PayloadPatterns,
+    /// Bytes of the distinct payload_patterns: what can have been carried.
     pub own_bytes: u64,
-    /// Printable share of the distinct fillings, 0 to 1.
+    /// Printable share of the distinct payload_patterns, 0 to 1.
     pub printable: Mean,
     /// Bytes of the longest filling that is a message in words by itself; 0 for none.
     pub longest_prose: u64,
@@ -70,14 +70,14 @@ pub struct Carried {
     pub(crate) growing: Option<bool>,
 }
 
-/// Distinct fillings: exactly while they are few, about beyond.
+/// Distinct payload_patterns: exactly while they are few, about beyond.
 #[derive(Clone, Debug, Default)]
-pub struct Fillings {
+pub struct PayloadPatterns {
     few: Vec<u64>,
     many: Option<Box<Distinct>>,
 }
 
-impl Fillings {
+impl PayloadPatterns {
     /// Adds one by its hash; false where it was there.
     fn insert(&mut self, hash: u64) -> bool {
         if let Some(many) = &mut self.many {
@@ -167,10 +167,10 @@ impl Icmp {
 }
 
 impl Carried {
-    /// Whether fillings come again and again, as a monitor's greeting does.
+    /// Whether payload_patterns come again and again, as a monitor's greeting does.
     #[must_use]
     pub fn repeats(&self) -> bool {
-        self.unusual > self.fillings.count().saturating_mul(FILLING_REPEATS)
+        self.unusual > self.payload_patterns.count().saturating_mul(FILLING_REPEATS)
     }
 
     fn learn(&mut self, head: &Head<'_>, own: &[u8]) {
@@ -184,7 +184,7 @@ impl Carried {
         let varied = ping::is_variation(&self.latest, own);
         self.latest.clear();
         self.latest.extend_from_slice(own);
-        if varied || !self.fillings.insert(distinct::hash(own.iter().copied())) {
+        if varied || !self.payload_patterns.insert(distinct::hash(own.iter().copied())) {
             return;
         }
         self.own_bytes += own_size(head, own);
@@ -238,7 +238,7 @@ mod tests {
             say(&mut session, Side::Server, text.as_bytes());
         }
         let client = carried(&session, Side::Client);
-        assert_eq!((client.messages, client.unusual, client.fillings.count()), (3, 3, 2));
+        assert_eq!((client.messages, client.unusual, client.payload_patterns.count()), (3, 3, 2));
         assert_eq!(client.own_bytes, 27);
         assert_eq!(carried(&session, Side::Server).messages, 0);
         say(&mut session, Side::Server, b"an answer of its own");
@@ -253,7 +253,7 @@ mod tests {
             say(&mut session, Side::Client, text.as_bytes());
         }
         let client = carried(&session, Side::Client);
-        assert_eq!((client.unusual, client.fillings.count()), (9, 1));
+        assert_eq!((client.unusual, client.payload_patterns.count()), (9, 1));
     }
 
     #[test]
@@ -278,10 +278,10 @@ mod tests {
 
     #[test]
     fn many_fillings_are_counted_about() {
-        let mut fillings = Fillings::default();
+        let mut payload_patterns = PayloadPatterns::default();
         for number in 0..1_000_u32 {
-            fillings.insert(distinct::hash(number.to_be_bytes()));
+            payload_patterns.insert(distinct::hash(number.to_be_bytes()));
         }
-        assert!((900..1_100).contains(&fillings.count()), "{}", fillings.count());
+        assert!((900..1_100).contains(&payload_patterns.count()), "{}", payload_patterns.count());
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::distinct::Distinct;
 use super::echo::Icmp;
+use super::entropy_sketch::EntropySketch;
 use super::head::Protocol;
-use super::information::Information;
 use super::mail::Mail;
 use super::transfer::{Control, FtpUpload};
 use super::web::Http;
@@ -107,7 +107,7 @@ pub struct DnsNames {
     /// Distinct subdomains, about.
     pub distinct: Distinct,
     /// What the distinct labels of all subdomains can carry, about.
-    pub information: Information,
+    pub information: EntropySketch,
     /// The most that the labels of one subdomain carry beyond those of host names, in bytes.
     pub richest_bytes: f64,
     /// Whether the subdomain that carries most has bytes that no host name has.

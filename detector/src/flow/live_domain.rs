@@ -162,13 +162,13 @@ fn is_ipv4(address: &[u8; 16]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::facts::{Dns, DnsNames};
-    use super::super::rhythm::Rhythm;
+    use super::super::inter_arrival::InterArrival;
     use super::LiveDomain;
 
     /// What packaging/detector.toml promises: with 128 labels of the sample, and a name of 253 bytes.
     #[test]
     fn a_domain_takes_no_more_than_it_is_said_to() {
-        let boxed = size_of::<Dns>() + size_of::<DnsNames>() + size_of::<Rhythm>();
+        let boxed = size_of::<Dns>() + size_of::<DnsNames>() + size_of::<InterArrival>();
         assert!(size_of::<LiveDomain>() + boxed + 128 * 16 + 253 <= 4 << 10);
     }
 }

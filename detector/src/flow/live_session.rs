@@ -6,8 +6,8 @@ use detector_common::abi::{CHECKPOINT_FIRST_BYTES, next_checkpoint};
 use detector_common::flow::CHECKPOINT_PACKETS;
 
 use super::Visitor;
-use super::askers::Askers;
 use super::facts::Heads;
+use super::ip_lookup_clients::IpLookupClients;
 use super::names::Names;
 use super::observation::SECOND_NS;
 use super::record::FlowView;
@@ -56,7 +56,7 @@ impl LiveSession {
             client_name: None,
             asked_own_address: false,
             heads: Heads::default(),
-            rhythm: None,
+            inter_arrival: None,
             checkpoints: Checkpoints {
                 packets_done: false,
                 up_next_bytes: 0,
@@ -114,9 +114,9 @@ impl LiveSession {
     }
 
     /// Whether an end at home asked for its own address lately.
-    pub(super) fn learn_askers(&mut self, askers: &Askers, now_ns: u64) {
+    pub(super) fn learn_askers(&mut self, ip_lookup_clients: &IpLookupClients, now_ns: u64) {
         let session = &mut self.session;
-        let asked = |home: bool, host| home && askers.asked(host, now_ns);
+        let asked = |home: bool, host| home && ip_lookup_clients.asked(host, now_ns);
         session.asked_own_address = session.asked_own_address
             || asked(session.client_home, &session.key.client)
             || asked(session.server_home, &session.key.server);

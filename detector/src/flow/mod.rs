@@ -3,7 +3,6 @@
 //! Pure: time comes as an argument, results leave through a [`Visitor`]. No clock, no I/O, nothing
 //! per packet. Memory is bounded by [`TrackerConfig`].
 
-mod askers;
 pub mod biflow;
 pub mod community_id;
 pub mod config;
@@ -11,14 +10,15 @@ pub mod distinct;
 mod dns_stream;
 mod domains;
 pub mod echo;
+pub mod entropy_sketch;
 #[cfg(test)]
 pub(crate) mod example;
 pub mod facts;
 pub mod head;
 mod heads;
 pub(crate) mod index;
-pub mod information;
-pub mod ledger;
+pub mod inter_arrival;
+mod ip_lookup_clients;
 mod live_domain;
 mod live_flow;
 mod live_session;
@@ -29,17 +29,17 @@ mod queries;
 pub mod record;
 mod registered;
 mod resolvers;
-pub mod rhythm;
 pub mod session;
 mod sessions;
 mod slab;
 mod table;
 #[cfg(test)]
 mod tests;
+mod timer_wheel;
 mod tracker;
+pub mod traffic_log;
 pub mod transfer;
 pub mod web;
-mod wheel;
 
 pub use config::{Timeouts, TrackerConfig};
 pub use domains::is_domain;

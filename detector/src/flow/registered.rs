@@ -3,7 +3,7 @@
 //! Names outside of the list's top-level domains are ordinary too: private zones, and tunnels that
 //! ask their own server and need no zone at all. Each name has exactly one domain.
 
-use super::information::label_bytes;
+use super::entropy_sketch::label_bytes;
 
 /// The domain of names that have none: the root.
 pub(crate) const ROOT: &str = ".";

@@ -8,7 +8,7 @@ use detector_common::flow::Half;
 
 pub use super::echo::Icmp;
 pub use super::facts::{Dns, DnsNames, Heads, Mean};
-use super::rhythm::Rhythm;
+use super::inter_arrival::InterArrival;
 pub use super::web::Http;
 
 /// What makes flows one session. Addresses as in [`detector_common::FlowKey`]: IPv4 as
@@ -216,7 +216,7 @@ pub struct Session {
     pub asked_own_address: bool,
     pub heads: Heads,
     /// When its flows began; none before the second.
-    pub rhythm: Option<Box<Rhythm>>,
+    pub inter_arrival: Option<Box<InterArrival>>,
     pub checkpoints: Checkpoints,
     /// Set where this is not a session but what a home host carried while the flow table was full:
     /// then `key.server` is all zero, and only packets, bytes and payload bytes are known.
@@ -255,11 +255,12 @@ impl Session {
     /// Another flow belongs to it from now on, which began at `start_ns`.
     pub(super) fn add_flow(&mut self, start_ns: u64) {
         self.flows += 1;
-        match &mut self.rhythm {
-            Some(rhythm) => rhythm.note(start_ns),
+        match &mut self.inter_arrival {
+            Some(inter_arrival) => inter_arrival.note(start_ns),
             None if self.flows > 1 => {
-                let rhythm = self.rhythm.insert(Box::new(Rhythm::new(self.first_seen_ns)));
-                rhythm.note(start_ns);
+                let inter_arrival =
+                    self.inter_arrival.insert(Box::new(InterArrival::new(self.first_seen_ns)));
+                inter_arrival.note(start_ns);
             }
             None => {}
         }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use detector_common::parse::protocol;
 
-use super::askers::{Askers, tells_own_address};
 use super::head::dns::Message;
 use super::heads::Head;
 use super::index::Index;
+use super::ip_lookup_clients::{IpLookupClients, tells_own_address};
 use super::live_flow::{Delta, LiveFlow};
 use super::live_session::{LiveSession, Opening};
 use super::names::Names;
@@ -18,8 +18,8 @@ use super::observation::SECOND_NS;
 use super::record::FlowView;
 use super::session::{OverflowPeer, Session, SessionKey};
 use super::slab::{Handle, Slab};
+use super::timer_wheel::Wheel;
 use super::transfer::Transfers;
-use super::wheel::Wheel;
 use super::{Visitor, Volume};
 
 /// Live sessions by key, bounded.
@@ -30,7 +30,7 @@ pub(crate) struct SessionTable {
     wheel: Wheel,
     window_ns: u64,
     due: Vec<Handle>,
-    pub(crate) askers: Askers,
+    pub(crate) ip_lookup_clients: IpLookupClients,
     pub(crate) transfers: Transfers,
     /// Sessions opened so far.
     pub(crate) opened: u64,
@@ -50,7 +50,7 @@ impl SessionTable {
             wheel: Wheel::new(),
             window_ns: window_secs.max(1).saturating_mul(SECOND_NS),
             due: Vec::new(),
-            askers: Askers::default(),
+            ip_lookup_clients: IpLookupClients::default(),
             transfers: Transfers::default(),
             opened: 0,
             evicted: 0,
@@ -180,7 +180,7 @@ impl SessionTable {
         self.opened += 1;
         let mut entry = LiveSession::open(opening, self.opened);
         entry.learn_names(names);
-        entry.learn_askers(&self.askers, now_ns);
+        entry.learn_askers(&self.ip_lookup_clients, now_ns);
         let handle = self.sessions.insert(entry).ok()?;
         let sessions = &self.sessions;
         self.index
@@ -259,9 +259,9 @@ impl SessionTable {
             entry.session.name = Some(Arc::clone(name));
         }
         if head.from_client && asks_own_address(entry, &head.dns.messages) {
-            self.askers.note(&entry.session.key.client, now_ns);
+            self.ip_lookup_clients.note(&entry.session.key.client, now_ns);
         }
-        entry.learn_askers(&self.askers, now_ns);
+        entry.learn_askers(&self.ip_lookup_clients, now_ns);
         link_transfer(entry, &mut self.transfers, now_ns);
         for message in &head.dns.messages {
             if !head.from_client {
@@ -291,7 +291,7 @@ impl SessionTable {
                 continue;
             }
             entry.learn_names(names);
-            entry.learn_askers(&self.askers, now_ns);
+            entry.learn_askers(&self.ip_lookup_clients, now_ns);
             entry.age(now_ns, visitor);
             self.schedule(handle);
         }
@@ -304,7 +304,7 @@ impl SessionTable {
             self.end(handle, now_ns, visitor);
         }
         self.wheel = Wheel::new();
-        self.askers.restart();
+        self.ip_lookup_clients.restart();
         self.transfers.restart();
     }
 

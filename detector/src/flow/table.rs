@@ -11,7 +11,7 @@ use super::live_flow::{Delta, LiveFlow};
 use super::observation::{SECOND_NS, TimeBase};
 use super::record::{FlowEndReason, FlowRecord};
 use super::slab::{Handle, Slab};
-use super::wheel::Wheel;
+use super::timer_wheel::Wheel;
 
 /// Live flows by key, bounded.
 #[derive(Debug)]

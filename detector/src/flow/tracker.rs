@@ -210,7 +210,7 @@ impl Tracker {
             domains_evicted: self.domains.evicted,
             names_evicted: self.names.evictions,
             transfers_evicted: self.sessions.transfers.evictions,
-            askers_evicted: self.sessions.askers.evictions,
+            askers_evicted: self.sessions.ip_lookup_clients.evictions,
             upload_kinds_refused: self.sessions.upload_kinds_refused,
             hellos_cut: self.sessions.hellos_cut,
             heads: self.heads,

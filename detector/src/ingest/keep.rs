@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::features::Record;
-use crate::flow::ledger::Scores;
+use crate::flow::traffic_log::Scores;
 use crate::model::Model;
 use crate::store::alerts::{self, NewAlert, Origin};
 use crate::store::{Store, traffic};

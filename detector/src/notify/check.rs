@@ -3,7 +3,7 @@
 use super::address;
 use crate::config::notify::Notify;
 use crate::store::contacts::{Person, Refused};
-use crate::store::rules::Wish;
+use crate::store::rules::RuleSpec;
 use crate::verdict::{Severity, Technique};
 
 /// Letters of a name at most.
@@ -65,7 +65,7 @@ pub fn severity(text: &str) -> Result<Severity, Refused> {
 /// # Errors
 ///
 /// A name, technique or time that makes no sense; a channel that is not configured or knows nobody.
-pub fn rule(wish: Wish, notify: &Notify) -> Result<Wish, Refused> {
+pub fn rule(wish: RuleSpec, notify: &Notify) -> Result<RuleSpec, Refused> {
     let name = name("name", &wish.name)?;
     for technique in &wish.techniques {
         if !Technique::ALL.iter().any(|known| known.name() == technique) {
@@ -83,12 +83,12 @@ pub fn rule(wish: Wish, notify: &Notify) -> Result<Wish, Refused> {
     if let Some(why) = why_not_told(&wish, notify) {
         return Err(Refused::invalid("channel", why));
     }
-    Ok(Wish { name, ..wish })
+    Ok(RuleSpec { name, ..wish })
 }
 
 /// Why a rule tells nobody with this configuration.
 #[must_use]
-pub fn why_not_told(wish: &Wish, notify: &Notify) -> Option<String> {
+pub fn why_not_told(wish: &RuleSpec, notify: &Notify) -> Option<String> {
     let name = &wish.channel;
     let Some(channel) = notify.channel(name) else {
         return Some(format!(
@@ -141,7 +141,7 @@ mod tests {
         let hook = "kind = \"webhook\"\nname = \"hook\"\nurl = \"https://a\"\nsecret_env = \"S\"";
         let channels = [mail, hook].map(|text| toml::from_str::<Channel>(text).unwrap());
         let notify = Notify { channels: channels.to_vec(), ..Notify::default() };
-        let good = Wish {
+        let good = RuleSpec {
             name: "night".into(),
             enabled: true,
             channel: "mail".into(),
@@ -153,16 +153,16 @@ mod tests {
             repeat_secs: 3_600,
         };
         assert_eq!(rule(good.clone(), &notify).unwrap(), good);
-        let check = |wrong: Wish, expected: &str| {
+        let check = |wrong: RuleSpec, expected: &str| {
             let text = rule(wrong, &notify).unwrap_err().to_string();
             assert!(text.contains(expected), "{text}");
         };
-        check(Wish { name: String::new(), ..good.clone() }, "name: ");
-        check(Wish { channel: "pigeon".into(), ..good.clone() }, "no channel `pigeon`");
-        check(Wish { group: None, ..good.clone() }, "name a group");
-        check(Wish { techniques: vec!["x".into()], ..good.clone() }, "techniques: ");
-        check(Wish { repeat_secs: u32::MAX, ..good.clone() }, "repeat_secs: ");
-        assert!(rule(Wish { channel: "hook".into(), group: None, ..good }, &notify).is_ok());
+        check(RuleSpec { name: String::new(), ..good.clone() }, "name: ");
+        check(RuleSpec { channel: "pigeon".into(), ..good.clone() }, "no channel `pigeon`");
+        check(RuleSpec { group: None, ..good.clone() }, "name a group");
+        check(RuleSpec { techniques: vec!["x".into()], ..good.clone() }, "techniques: ");
+        check(RuleSpec { repeat_secs: u32::MAX, ..good.clone() }, "repeat_secs: ");
+        assert!(rule(RuleSpec { channel: "hook".into(), group: None, ..good }, &notify).is_ok());
         assert_eq!(severity("critical"), Ok(Severity::Critical));
         assert!(severity("Critical").is_err());
     }

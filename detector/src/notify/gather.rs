@@ -6,7 +6,7 @@ use super::message::{Notice, compose};
 use super::pace::Pace;
 use crate::config::notify::{Channel, Notify};
 use crate::store::outbox::{self, AddressField, Due, NewDelivery, ToldAlert};
-use crate::store::rules::Wish;
+use crate::store::rules::RuleSpec;
 use crate::store::{Connection, Store, contacts};
 
 /// Alerts of one rule that are told each by itself at a time; more become one message.
@@ -97,7 +97,7 @@ fn dropped(due: &Due, why: &str) -> NewDelivery {
     }
 }
 
-fn is_told(connection: &Connection, wish: &Wish) -> anyhow::Result<bool> {
+fn is_told(connection: &Connection, wish: &RuleSpec) -> anyhow::Result<bool> {
     let alertable = match wish.group {
         Some(group) => contacts::group(connection, group)?.alertable,
         None => true,
@@ -108,7 +108,7 @@ fn is_told(connection: &Connection, wish: &Wish) -> anyhow::Result<bool> {
 fn recipients(
     connection: &Connection,
     channel: &Channel,
-    wish: &Wish,
+    wish: &RuleSpec,
 ) -> anyhow::Result<Vec<String>> {
     let Some(own) = channel.own_recipients() else { return Ok(vec![channel.kind().to_owned()]) };
     let field = match channel {
@@ -151,7 +151,7 @@ fn room(store: &Store, channel: &str, paces: &Paces, now_ns: u64) -> anyhow::Res
 /// none where they must wait.
 fn divide<'a>(
     alerts: &'a [ToldAlert],
-    wish: &Wish,
+    wish: &RuleSpec,
     recipients: usize,
     room: Room,
 ) -> Option<Vec<&'a [ToldAlert]>> {
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn what_there_is_no_room_for_waits_and_is_told_together() {
         let alerts: Vec<ToldAlert> = (0..20).map(|_| alert()).collect();
-        let wish = |digest_secs| Wish {
+        let wish = |digest_secs| RuleSpec {
             name: "a".into(),
             enabled: true,
             channel: "mail".into(),

@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::address;
 use super::message::{Notice, compose};
 use super::send::Sender;
+use crate::clock::now_ns;
 use crate::config::notify::{Channel, Notify};
 use crate::store::Store;
 use crate::store::contacts::Refused;
 use crate::store::outbox::{self, Delivery, NewDelivery, Outcome, Outgoing};
-use crate::wall::now_ns;
 
 /// A test message over this channel, to `to` or the first of the channel's own recipients.
 ///

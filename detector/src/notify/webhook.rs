@@ -6,9 +6,9 @@ use sha2::Sha256;
 use super::http::{Client, Post};
 use super::secret::Secret;
 use super::send::{Failure, public_id};
+use crate::clock::now_ns;
 use crate::config::notify::Webhook;
 use crate::store::outbox::Outgoing;
-use crate::wall::now_ns;
 
 pub(super) fn send(
     config: &Webhook,

@@ -15,10 +15,10 @@ use super::backoff;
 use super::gather::{self, Paces};
 use super::pace::Pace;
 use super::send::{Failure, Sender};
+use crate::clock::now_ns;
 use crate::config::notify::{Channel, Notify};
 use crate::store::Store;
 use crate::store::outbox::{self, Outcome, Outgoing};
-use crate::wall::now_ns;
 
 /// The longest time between two looks at the outbox: others write to it too.
 const LOOK: Duration = Duration::from_secs(1);

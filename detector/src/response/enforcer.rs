@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, ensure};
-use detector_common::policy::{Budget, BudgetKey, Hits};
+use detector_common::policy::{Budget, BudgetKey, EntryCounters};
 
 use super::{Mode, Target};
 use crate::network::Network;
@@ -41,7 +41,7 @@ pub enum Effect {
 
 /// An entry as it is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Order {
+pub struct BlockSpec {
     pub target: Target,
     pub effect: Effect,
     pub span: Span,
@@ -72,14 +72,14 @@ pub trait Enforcer {
     /// # Errors
     ///
     /// A target that has an order already, a full table, prefixes nested too deep.
-    fn place(&mut self, order: &Order) -> anyhow::Result<EntryNumber>;
+    fn place(&mut self, order: &BlockSpec) -> anyhow::Result<EntryNumber>;
 
     /// Gives an order another span, effect or simulation; its target stays, its counters go on.
     ///
     /// # Errors
     ///
     /// Those of the system calls.
-    fn change(&mut self, number: EntryNumber, order: &Order) -> anyhow::Result<()>;
+    fn change(&mut self, number: EntryNumber, order: &BlockSpec) -> anyhow::Result<()>;
 
     /// # Errors
     ///
@@ -112,7 +112,7 @@ pub trait Enforcer {
     /// # Errors
     ///
     /// Those of the system calls.
-    fn hits(&mut self, number: EntryNumber) -> anyhow::Result<Hits>;
+    fn entry_stats(&mut self, number: EntryNumber) -> anyhow::Result<EntryCounters>;
 
     /// How far agents' orders and budgets go from now on; `then`: from a time on another mode.
     ///
@@ -156,9 +156,9 @@ pub trait Enforcer {
 /// Remembers what it was asked for and touches no traffic.
 #[derive(Clone, Debug)]
 pub struct DryRun {
-    pub orders: BTreeMap<EntryNumber, Order>,
+    pub orders: BTreeMap<EntryNumber, BlockSpec>,
     pub exceptions: BTreeMap<EntryNumber, Exception>,
-    pub hits: BTreeMap<EntryNumber, Hits>,
+    pub entry_stats: BTreeMap<EntryNumber, EntryCounters>,
     pub budgets: BTreeMap<BudgetKey, Budget>,
     pub mode: Mode,
     pub then: Option<(u64, Mode)>,
@@ -172,7 +172,7 @@ impl Default for DryRun {
         Self {
             orders: BTreeMap::new(),
             exceptions: BTreeMap::new(),
-            hits: BTreeMap::new(),
+            entry_stats: BTreeMap::new(),
             budgets: BTreeMap::new(),
             mode: Mode::Observe,
             then: None,
@@ -190,7 +190,7 @@ impl DryRun {
 }
 
 impl Enforcer for DryRun {
-    fn place(&mut self, order: &Order) -> anyhow::Result<EntryNumber> {
+    fn place(&mut self, order: &BlockSpec) -> anyhow::Result<EntryNumber> {
         ensure!(self.orders.len() < self.capacity, "the table of blocks is full");
         let taken = self.orders.values().any(|standing| standing.target == order.target);
         ensure!(!taken, "there is an order on {} already", order.target);
@@ -199,7 +199,7 @@ impl Enforcer for DryRun {
         Ok(number)
     }
 
-    fn change(&mut self, number: EntryNumber, order: &Order) -> anyhow::Result<()> {
+    fn change(&mut self, number: EntryNumber, order: &BlockSpec) -> anyhow::Result<()> {
         *self.orders.get_mut(&number).context("no such order")? = *order;
         Ok(())
     }
@@ -229,8 +229,8 @@ impl Enforcer for DryRun {
         Ok(())
     }
 
-    fn hits(&mut self, number: EntryNumber) -> anyhow::Result<Hits> {
-        Ok(self.hits.get(&number).copied().unwrap_or_default())
+    fn entry_stats(&mut self, number: EntryNumber) -> anyhow::Result<EntryCounters> {
+        Ok(self.entry_stats.get(&number).copied().unwrap_or_default())
     }
 
     fn set_mode(&mut self, mode: Mode, then: Option<(u64, Mode)>) -> anyhow::Result<()> {

@@ -1,15 +1,15 @@
-//! What is done about an alert: the policy says what is wanted, the book what is allowed and what
+//! What is done about an alert: the policy says what is wanted, the policy state what is allowed and what
 //! stands, an enforcer carries it out.
 //!
-//! Policy and book are pure but for the enforcer they are handed. Observing is the default, a block
+//! Policy and its state are pure but for the enforcer they are handed. Observing is the default, a block
 //! always has an end, and never-block wins.
 
-pub mod book;
 pub mod enforcer;
 pub mod policy;
+pub mod policy_state;
 pub mod target;
 
-pub use book::{Accusation, Book, Change, Outcome};
-pub use enforcer::{DryRun, Effect, Enforcer, EntryNumber, Exception, Order, Span};
+pub use enforcer::{BlockSpec, DryRun, Effect, Enforcer, EntryNumber, Exception, Span};
 pub use policy::{ActionKind, Mode, Policy};
+pub use policy_state::{Accusation, Change, Outcome, PolicyState};
 pub use target::Target;

@@ -1,6 +1,6 @@
 //! What is wanted about an alert: by mode, score and technique, and for how long.
 //!
-//! Pure: whether it is allowed, and what it becomes, is the [`super::Book`]'s.
+//! Pure: whether it is allowed, and what it becomes, is the [`super::PolicyState`]'s.
 
 use std::fmt;
 use std::time::Duration;
@@ -105,7 +105,7 @@ pub fn police(bytes_per_second: u64) -> Effect {
 
 /// What is wanted about an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wish {
+pub struct DesiredAction {
     pub kind: ActionKind,
     pub effect: Effect,
     pub ttl: Duration,
@@ -145,20 +145,24 @@ impl Default for Policy {
 impl Policy {
     /// What is wanted about an alert of this technique and score.
     #[must_use]
-    pub fn wish(&self, technique: Technique, score: f64) -> Wish {
+    pub fn wish(&self, technique: Technique, score: f64) -> DesiredAction {
         let fits = |rule: &&ActionRule| {
             rule.technique.is_none_or(|named| named == technique)
                 && rule.at_least.is_none_or(|least| score >= least)
         };
         let Some(rule) = self.rules.iter().find(fits) else {
-            return Wish { kind: self.action, effect: Effect::Drop, ttl: self.ttl };
+            return DesiredAction { kind: self.action, effect: Effect::Drop, ttl: self.ttl };
         };
         let effect = match rule.action {
             ActionKind::Police => police(rule.bytes_per_second.unwrap_or(1)),
             ActionKind::Mark => Effect::Mark { dscp: rule.dscp.unwrap_or(0) },
             _ => Effect::Drop,
         };
-        Wish { kind: rule.action, effect, ttl: rule.ttl_secs.map_or(self.ttl, Duration::from_secs) }
+        DesiredAction {
+            kind: rule.action,
+            effect,
+            ttl: rule.ttl_secs.map_or(self.ttl, Duration::from_secs),
+        }
     }
 
     /// How long the next block of a pair lasts that was blocked `times` before.

@@ -162,7 +162,7 @@ pub(super) fn is_ours(path: &Path) -> bool {
 
 /// Renames a database with its log, so that nothing is lost that might be rescued by hand.
 pub(super) fn put_aside(path: &Path) -> anyhow::Result<()> {
-    let seconds = crate::wall::now_secs();
+    let seconds = crate::clock::now_secs();
     let aside = beside(path, &format!("damaged-{seconds}"));
     for suffix in ["wal", "shm"] {
         let log = beside(path, suffix);

@@ -7,9 +7,9 @@ use anyhow::Context as _;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::contacts::{Refused, free, known};
+use crate::clock;
 use crate::network::Network;
 use crate::verdict::Severity;
-use crate::wall;
 
 /// An alert is told so long after it was stored: what follows at once goes into the same message.
 const SETTLE_NS: u64 = 500_000_000;
@@ -21,12 +21,12 @@ const SECOND_NS: u64 = 1_000_000_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     pub id: i64,
-    pub wish: Wish,
+    pub wish: RuleSpec,
 }
 
 /// What a rule wants told, to whom and how often.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish {
+pub struct RuleSpec {
     pub name: String,
     pub enabled: bool,
     /// A channel's name in the configuration.
@@ -98,7 +98,7 @@ fn read(connection: &Connection, which: &str) -> anyhow::Result<Vec<Rule>> {
 type Columns = (Rule, String, Option<String>);
 
 fn columns(row: &Row<'_>) -> rusqlite::Result<Columns> {
-    let wish = Wish {
+    let wish = RuleSpec {
         name: row.get(1)?,
         enabled: row.get(2)?,
         channel: row.get(3)?,
@@ -128,7 +128,7 @@ fn rule_of((mut rule, techniques, host): Columns) -> anyhow::Result<Rule> {
 /// # Errors
 ///
 /// A name that is taken, a group that does not exist, a database that cannot be written to.
-pub fn add_rule(connection: &Connection, wish: &Wish) -> anyhow::Result<Rule> {
+pub fn add_rule(connection: &Connection, wish: &RuleSpec) -> anyhow::Result<Rule> {
     free(connection, "rules", "rule", &wish.name, None)?;
     put(connection, None, wish)?;
     rule(connection, connection.last_insert_rowid())
@@ -140,14 +140,14 @@ pub fn add_rule(connection: &Connection, wish: &Wish) -> anyhow::Result<Rule> {
 ///
 /// No rule of this id, a name that is taken, a group that does not exist, a database that cannot be
 /// written to.
-pub fn change_rule(connection: &Connection, id: i64, wish: &Wish) -> anyhow::Result<Rule> {
+pub fn change_rule(connection: &Connection, id: i64, wish: &RuleSpec) -> anyhow::Result<Rule> {
     rule(connection, id)?;
     free(connection, "rules", "rule", &wish.name, Some(id))?;
     put(connection, Some(id), wish)?;
     rule(connection, id)
 }
 
-fn put(connection: &Connection, id: Option<i64>, wish: &Wish) -> anyhow::Result<()> {
+fn put(connection: &Connection, id: Option<i64>, wish: &RuleSpec) -> anyhow::Result<()> {
     if let Some(group) = wish.group {
         let mut groups = connection.prepare_cached("SELECT 1 FROM groups WHERE id = ?")?;
         let found = groups.exists([group])?;
@@ -193,7 +193,7 @@ pub fn remove_rule(connection: &Connection, id: i64) -> anyhow::Result<()> {
 /// A database that cannot be written to.
 pub fn enqueue(connection: &Connection, alert: &StoredAlert<'_>) -> anyhow::Result<u64> {
     // Of this clock, not of the packets: a capture's alerts are years old when they are found.
-    enqueue_at(connection, alert, wall::now_ns())
+    enqueue_at(connection, alert, clock::now_ns())
 }
 
 fn enqueue_at(
@@ -212,7 +212,7 @@ fn enqueue_at(
     Ok(count)
 }
 
-impl Wish {
+impl RuleSpec {
     fn is_for(&self, alert: &StoredAlert<'_>) -> bool {
         let techniques = &self.techniques;
         alert.severity >= self.min_severity.rank()
@@ -325,8 +325,8 @@ mod tests {
     use super::*;
     use crate::network::octets;
 
-    fn wish(name: &str) -> Wish {
-        Wish {
+    fn wish(name: &str) -> RuleSpec {
+        RuleSpec {
             name: name.into(),
             enabled: true,
             channel: "mail".into(),
@@ -351,7 +351,7 @@ mod tests {
     }
 
     /// How many rules want each alert told, one second after the other unless a time is given.
-    fn wanted(wishes: Vec<Wish>, alerts: &[(StoredAlert<'static>, u64)]) -> Vec<u64> {
+    fn wanted(wishes: Vec<RuleSpec>, alerts: &[(StoredAlert<'static>, u64)]) -> Vec<u64> {
         let folder = Folder::new(&format!("rules-{}", wishes[0].name));
         let store = Store::open(&folder.database()).unwrap();
         let alerts = alerts.to_vec();
@@ -374,12 +374,12 @@ mod tests {
         let host = |text: &str| Some(text.parse::<Network>().unwrap());
         let wishes = vec![
             wish("any"),
-            Wish { min_severity: Severity::Critical, ..wish("critical") },
-            Wish { techniques: vec!["dns_tunnel".into()], ..wish("dns") },
-            Wish { host: host("10.0.0.0/24"), ..wish("home") },
-            Wish { host: host("192.0.2.1"), ..wish("receiver") },
-            Wish { host: host("fd00::/8"), ..wish("elsewhere") },
-            Wish { enabled: false, ..wish("off") },
+            RuleSpec { min_severity: Severity::Critical, ..wish("critical") },
+            RuleSpec { techniques: vec!["dns_tunnel".into()], ..wish("dns") },
+            RuleSpec { host: host("10.0.0.0/24"), ..wish("home") },
+            RuleSpec { host: host("192.0.2.1"), ..wish("receiver") },
+            RuleSpec { host: host("fd00::/8"), ..wish("elsewhere") },
+            RuleSpec { enabled: false, ..wish("off") },
         ];
         assert_eq!(wanted(wishes, &[(alert(1, 0), 0), (alert(2, 2), 0), (alert(3, 3), 0)])[1], 3);
     }
@@ -397,7 +397,7 @@ mod tests {
             (alert(1, 2), 3_630),
         ];
         assert_eq!(wanted(vec![wish("repeat")], &growing), [1, 0, 0, 1, 0, 0, 1]);
-        let once = Wish { repeat_secs: 0, ..wish("once") };
+        let once = RuleSpec { repeat_secs: 0, ..wish("once") };
         assert_eq!(wanted(vec![once], &growing), [1, 0, 1, 1, 0, 0, 0]);
     }
 
@@ -408,7 +408,7 @@ mod tests {
         let counts: (u64, u64) = store
             .write(|connection| {
                 let group = add_group(connection, "ops", false, &[])?.id;
-                add_rule(connection, &Wish { group: Some(group), ..wish("a") })?;
+                add_rule(connection, &RuleSpec { group: Some(group), ..wish("a") })?;
                 let before = enqueue_at(connection, &alert(1, 3), SECOND_NS)?;
                 connection.execute("UPDATE groups SET alertable = 1", [])?;
                 Ok((before, enqueue_at(connection, &alert(1, 3), SECOND_NS)?))
@@ -423,7 +423,7 @@ mod tests {
         let store = Store::open(&folder.database()).unwrap();
         let dues: Vec<u64> = store
             .write(|connection| {
-                add_rule(connection, &Wish { digest_secs: 600, repeat_secs: 0, ..wish("a") })?;
+                add_rule(connection, &RuleSpec { digest_secs: 600, repeat_secs: 0, ..wish("a") })?;
                 for (key, secs) in [(1, 0), (2, 300), (3, 599), (4, 700)] {
                     enqueue_at(connection, &alert(key, 3), secs * SECOND_NS)?;
                 }
@@ -440,7 +440,7 @@ mod tests {
     fn rules_are_kept_as_they_were_written() {
         let folder = Folder::new("rules-kept");
         let store = Store::open(&folder.database()).unwrap();
-        let full = Wish {
+        let full = RuleSpec {
             techniques: vec!["dns_tunnel".into(), "slow_drip".into()],
             host: Some("10.0.0.0/8".parse().unwrap()),
             digest_secs: 60,
@@ -455,7 +455,7 @@ mod tests {
         assert_eq!(changed.unwrap().wish, wish("other"));
         let taken = store.write(|connection| add_rule(connection, &wish("other"))).unwrap_err();
         assert!(taken.is::<Refused>(), "{taken}");
-        let nobody = Wish { group: Some(9), ..wish("nobody") };
+        let nobody = RuleSpec { group: Some(9), ..wish("nobody") };
         assert!(store.write(move |connection| add_rule(connection, &nobody)).is_err());
         store.write(move |connection| remove_rule(connection, id)).unwrap();
         assert!(store.write(move |connection| remove_rule(connection, id)).is_err());

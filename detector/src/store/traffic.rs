@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::flow::ledger::{Page, Scores};
+use crate::flow::traffic_log::{Scores, TrafficBatch};
 use crate::network::{Network, ip};
 use crate::units::rfc3339;
 use crate::verdict::alert::protocol_name;
@@ -41,7 +41,7 @@ pub fn add(
     connection: &Connection,
     minute: u64,
     carried: &Carried,
-    page: &Page,
+    page: &TrafficBatch,
 ) -> anyhow::Result<()> {
     connection
         .prepare_cached(
@@ -91,7 +91,7 @@ pub fn add_scores(
     Ok(())
 }
 
-fn add_sessions(connection: &Connection, minute: u64, page: &Page) -> anyhow::Result<()> {
+fn add_sessions(connection: &Connection, minute: u64, page: &TrafficBatch) -> anyhow::Result<()> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (start, src, dst, protocol, dst_port) DO UPDATE SET
@@ -121,7 +121,7 @@ fn add_sessions(connection: &Connection, minute: u64, page: &Page) -> anyhow::Re
     Ok(())
 }
 
-fn add_hosts(connection: &Connection, minute: u64, page: &Page) -> anyhow::Result<()> {
+fn add_hosts(connection: &Connection, minute: u64, page: &TrafficBatch) -> anyhow::Result<()> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO hosts VALUES (?1, ?2, ?3, ?3, ?4, ?5) ON CONFLICT (address) DO UPDATE SET
             home = excluded.home, last_seen = max(last_seen, excluded.last_seen),
@@ -500,21 +500,21 @@ fn address(octets: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::ledger::{Ends, Line};
+    use crate::flow::traffic_log::{Ends, SessionUsage};
     use crate::network::octets;
     use crate::store::Store;
     use crate::store::tests::Folder;
 
     const HOST: [u8; 4] = [10, 0, 0, 7];
 
-    fn page(last: u8, bytes_out: u64, score: f64) -> Page {
+    fn page(last: u8, bytes_out: u64, score: f64) -> TrafficBatch {
         let ends = Ends {
             src: octets(HOST.into()),
             dst: octets([192, 0, 2, last].into()),
             protocol: 6,
             dst_port: 443,
         };
-        let line = Line {
+        let line = SessionUsage {
             name: Some("drop.example".into()),
             src_home: true,
             bytes_out,
@@ -523,10 +523,10 @@ mod tests {
             packets_in: 2,
             flows: 1,
             score,
-            ..Line::default()
+            ..SessionUsage::default()
         };
         let scores = Scores { count: 1, highest: score, total: score };
-        Page { lines: vec![(ends, line)], scores, joined: 0 }
+        TrafficBatch { lines: vec![(ends, line)], scores, joined: 0 }
     }
 
     fn filled(folder: &Folder) -> Store {

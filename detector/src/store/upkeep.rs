@@ -225,7 +225,7 @@ pub fn vacuum(path: &Path) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::ledger::{Ends, Line, Page};
+    use crate::flow::traffic_log::{Ends, SessionUsage, TrafficBatch};
     use crate::store::tests::Folder;
     use crate::store::traffic::{self, Carried};
 
@@ -236,9 +236,9 @@ mod tests {
     fn add(store: &Store, minute: u64, bytes_out: u64) {
         store
             .write(move |connection| {
-                let line = Line { bytes_out, src_home: true, ..Line::default() };
+                let line = SessionUsage { bytes_out, src_home: true, ..SessionUsage::default() };
                 let lines = vec![(Ends::default(), line)];
-                let page = Page { lines, ..Page::default() };
+                let page = TrafficBatch { lines, ..TrafficBatch::default() };
                 traffic::add(connection, minute, &Carried::default(), &page)
             })
             .unwrap();

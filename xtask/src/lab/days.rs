@@ -11,9 +11,9 @@ use super::layout::{self, Clip};
 use super::line::Line;
 use super::manifest::{self, Entry, Shift, Subject};
 use super::random::Random;
+use super::recorder::SceneRecorder;
 use super::scene::{Made, Outcome, Scene};
 use super::shared::Shared;
-use super::studio::Studio;
 use super::table::Label;
 
 type Act = fn(&Scene<'_>, &mut Random) -> Result<Outcome>;
@@ -54,9 +54,9 @@ pub(super) fn record(shared: &Shared, host: u64, days: u64) -> Result<Entry> {
     let mut random = Random::new(shared.seed, &series);
     let line = Line::draw(shared.seed, &series, 0);
     let scene = Scene::open(shared, &line, &mut random)?;
-    let studio = Studio::open(&scene)?;
-    let film = film(&studio, &mut random)?;
-    let recording = studio.finish()?;
+    let recorder = SceneRecorder::open(&scene)?;
+    let film = film(&recorder, &mut random)?;
+    let recording = recorder.finish()?;
     let file = shared.recordings.join(format!("{series}-s{}.pcap", shared.seed));
     let placed = lay_out(&mut random, &film, days);
     let shift = Shift {
@@ -81,15 +81,15 @@ pub(super) fn record(shared: &Shared, host: u64, days: u64) -> Result<Entry> {
     manifest::entry(&subject, &made, &recording, outcome)
 }
 
-fn film(studio: &Studio<'_>, random: &mut Random) -> Result<Film> {
-    let scene = studio.scene;
+fn film(recorder: &SceneRecorder<'_>, random: &mut Random) -> Result<Film> {
+    let scene = recorder.scene;
     let pages = (0..PAGES)
-        .map(|_| studio.shoot(|| web::visit_with(scene, random, 12)))
+        .map(|_| recorder.shoot(|| web::visit_with(scene, random, 12)))
         .collect::<Result<_>>()?;
     let lookups = (0..LOOKUPS)
-        .map(|_| studio.shoot(|| network::ask(scene, random, "names", 40).map(drop)))
+        .map(|_| recorder.shoot(|| network::ask(scene, random, "names", 40).map(drop)))
         .collect::<Result<_>>()?;
-    let mut shoot = |act: Act| studio.shoot(|| act(scene, random).map(drop));
+    let mut shoot = |act: Act| recorder.shoot(|| act(scene, random).map(drop));
     let daily = ONCE_A_DAY.into_iter().map(&mut shoot).collect::<Result<_>>()?;
     let once = ONCE.into_iter().map(&mut shoot).collect::<Result<_>>()?;
     let night = shoot(NIGHTLY)?;

@@ -13,9 +13,9 @@ use super::line::Line;
 use super::manifest::{self, Entry, Shift, Subject};
 use super::outcome::Habit;
 use super::random::Random;
+use super::recorder::SceneRecorder;
 use super::scene::{Culprit, Made, Outcome, Role, Scene, Target};
 use super::shared::Shared;
-use super::studio::Studio;
 use super::table::Label;
 use super::tools::upload::{Tool, Uploader};
 
@@ -49,9 +49,9 @@ pub(super) fn record(shared: &Shared, tool: Tool) -> Result<Vec<Entry>> {
     let mut random = Random::new(shared.seed, &series);
     let line = Line::draw(shared.seed, &series, 0);
     let scene = Scene::open(shared, &line, &mut random)?;
-    let studio = Studio::open(&scene)?;
-    let film = film(&studio, &mut random, tool)?;
-    let recording = studio.finish()?;
+    let recorder = SceneRecorder::open(&scene)?;
+    let film = film(&recorder, &mut random, tool)?;
+    let recording = recorder.finish()?;
     [false, true]
         .into_iter()
         .map(|known| {
@@ -67,8 +67,8 @@ pub(super) fn record(shared: &Shared, tool: Tool) -> Result<Vec<Entry>> {
         .collect()
 }
 
-fn film(studio: &Studio<'_>, random: &mut Random, tool: Tool) -> Result<Film> {
-    let scene = studio.scene;
+fn film(recorder: &SceneRecorder<'_>, random: &mut Random, tool: Tool) -> Result<Film> {
+    let scene = recorder.scene;
     let known = scene.named_target(random)?;
     let mut uploader = Uploader::new(scene, tool)?;
     // The first one makes the repository, which is no ordinary night.
@@ -76,9 +76,9 @@ fn film(studio: &Studio<'_>, random: &mut Random, tool: Tool) -> Result<Film> {
     let mut nights = Vec::new();
     for _ in 0..NIGHTS {
         let bytes = random.size(NIGHT_BYTES.0, NIGHT_BYTES.1);
-        nights.push(studio.shoot(|| uploader.send(random, &known, bytes))?);
+        nights.push(recorder.shoot(|| uploader.send(random, &known, bytes))?);
     }
-    let office = benign::office::film(studio, random)?;
+    let office = benign::office::film(recorder, random)?;
     let mut thefts = Vec::new();
     for is_known in [false, true] {
         for (usual_hour, usual_volume) in CELLS {
@@ -87,7 +87,7 @@ fn film(studio: &Studio<'_>, random: &mut Random, tool: Tool) -> Result<Film> {
                 if is_known { known.clone() } else { scene.unvisited_target(thefts.len())? };
             let times = if usual_volume { 1 } else { 10 };
             let bytes = random.size(NIGHT_BYTES.0, NIGHT_BYTES.1) * times;
-            let clip = studio.shoot(|| uploader.send(random, &target, bytes))?;
+            let clip = recorder.shoot(|| uploader.send(random, &target, bytes))?;
             thefts.push((cell, target, clip));
         }
     }

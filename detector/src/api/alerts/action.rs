@@ -13,12 +13,12 @@ use super::super::live::{Event, Topic};
 use super::super::problem::Problem;
 use super::{check_note, find, find_key, is_because_of, read_id};
 use crate::audit::{Action, Record};
+use crate::clock;
 use crate::control::{AllowLine, Answer, BlockLine, EffectWanted, Pending, Request};
 use crate::features::{record::record_schema_hash, schema_hash};
 use crate::network::{Network, octets};
 use crate::response::Target;
 use crate::store::alerts::{self, Detail, Labelled, PublicId};
-use crate::wall;
 
 /// How long what was found benign raises no alerts: 30 days.
 const BENIGN_SECS: u64 = 30 * 86_400;
@@ -151,7 +151,7 @@ async fn label(
     app.with_store(move |store| {
         store.write(move |connection| {
             let key = find_key(connection, id)?;
-            let now_ns = wall::now_ns();
+            let now_ns = clock::now_ns();
             if let Some(note) = &note {
                 alerts::add_note(connection, key, &who, note, now_ns)?;
             }
@@ -306,7 +306,7 @@ async fn note(app: &App, id: PublicId, what: &'static str) -> Result<(), Problem
     app.with_store(move |store| {
         store.write(move |connection| {
             let key = find_key(connection, id)?;
-            alerts::note_action(connection, key, wall::now_ns(), what)
+            alerts::note_action(connection, key, clock::now_ns(), what)
         })
     })
     .await?;

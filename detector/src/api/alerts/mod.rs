@@ -23,12 +23,12 @@ use super::notify::Delivery;
 use super::problem::Problem;
 use super::{App, Routes};
 use crate::audit::{Action, Record};
+use crate::clock;
 use crate::control::{Answer, BlockLine, Request};
 use crate::store::Connection;
 use crate::store::Store;
 use crate::store::alerts::{self, AlertRow, Detail, Marking, PublicId};
 use crate::store::outbox;
-use crate::wall;
 use filter::AlertQuery;
 
 pub(super) fn routes() -> Routes {
@@ -388,7 +388,7 @@ async fn mark(
                 let mut changed = Vec::new();
                 for id in ids {
                     let key = find_key(connection, id)?;
-                    let now_ns = wall::now_ns();
+                    let now_ns = clock::now_ns();
                     if alerts::mark(connection, key, marking, now_ns)? {
                         changed.push(id);
                     }
@@ -444,7 +444,7 @@ async fn add_note(
         .with_store(move |store| {
             store.write(move |connection| {
                 let key = find_key(connection, id)?;
-                alerts::add_note(connection, key, &who, &text, wall::now_ns())?;
+                alerts::add_note(connection, key, &who, &text, clock::now_ns())?;
                 find(connection, id)
             })
         })

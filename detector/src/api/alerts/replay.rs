@@ -9,8 +9,8 @@ use super::super::App;
 use super::super::extract::{Json, Path};
 use super::super::problem::Problem;
 use super::{find_key, read_id};
+use crate::builtin_models;
 use crate::features::Kind;
-use crate::shipped;
 use crate::store::Connection;
 use crate::store::alerts::{self, PublicId};
 use crate::verdict::score;
@@ -51,7 +51,7 @@ pub(super) async fn replay(
 pub(crate) fn again(connection: &Connection, id: PublicId) -> anyhow::Result<Replayed> {
     let key = find_key(connection, id)?;
     let evidence = alerts::evidence(connection, key)?.context("the alert has no evidence")?;
-    let model = shipped::find(connection, &evidence.model_hash)?.ok_or_else(|| {
+    let model = builtin_models::find(connection, &evidence.model_hash)?.ok_or_else(|| {
         Problem::conflict(&format!(
             "the model {} that judged it is not here any more: add it again",
             evidence.model_hash

@@ -15,10 +15,10 @@ use crate::analysis::vectors::VectorFile;
 use crate::api::App;
 use crate::api::extract::{Json, Path};
 use crate::api::problem::Problem;
+use crate::builtin_models::threshold_of;
 use crate::features::Kind;
 use crate::model::evaluate::{by_session, report, roc_auc};
 use crate::model::{Confusion, Model, Rate, Scored};
-use crate::shipped::threshold_of;
 use crate::verdict::score;
 
 /// What errors call the body.

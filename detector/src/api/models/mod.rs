@@ -14,20 +14,20 @@ use utoipa::ToSchema;
 use utoipa_axum::router::UtoipaMethodRouterExt as _;
 use utoipa_axum::routes;
 
-use super::asked::unexpected;
 use super::extract::{Json, Path};
 use super::live::{Event, Topic};
 use super::problem::Problem;
+use super::request_parsing::unexpected;
 use super::{App, Caller, Routes};
 use crate::audit::Action;
+use crate::builtin_models;
+use crate::clock::now_ns;
 use crate::config::Config;
 use crate::control::{Answer, Request as ControlRequest};
 use crate::features::Kind;
 use crate::model::{Model, TrainingSummary, permute};
-use crate::shipped;
 use crate::store::{Store, models};
 use crate::units::rfc3339;
-use crate::wall::now_ns;
 
 /// The longest model, and the longest file to measure one on.
 const MOST_BYTES: usize = 64 << 20;
@@ -194,7 +194,7 @@ async fn add(
     let kind = kind_of(&model).ok_or_else(|| {
         Problem::field("body", "the model is for other columns than this program computes")
     })?;
-    shipped::check(kind, &model)
+    builtin_models::check(kind, &model)
         .map_err(|error| Problem::field("body", &format!("the model cannot be used: {error:#}")))?;
     let hash = model.hash()?;
     if known(&app).await?.iter().any(|one| one.line.hash == hash) {
@@ -227,7 +227,8 @@ async fn activate(
     let kind = kind.ok_or_else(|| {
         Problem::conflict("the model is for other columns than this program computes")
     })?;
-    shipped::check(kind, &model).map_err(|error| Problem::conflict(&format!("{error:#}")))?;
+    builtin_models::check(kind, &model)
+        .map_err(|error| Problem::conflict(&format!("{error:#}")))?;
     let (of, file, now) = (hash.clone(), model.to_bytes()?, now_ns());
     app.with_store(move |store| {
         store.write(move |connection| {
@@ -291,12 +292,12 @@ async fn known(app: &App) -> Result<Vec<Known>, Problem> {
 fn collect(store: Option<&Store>, config: &Config) -> anyhow::Result<Vec<Known>> {
     let mut found: Vec<(Arc<Model>, String, bool)> = Vec::new();
     for kind in Kind::ALL {
-        let model = Model::from_bytes(shipped::bytes_of(kind))?;
+        let model = Model::from_bytes(builtin_models::bytes_of(kind))?;
         found.push((Arc::new(model), "inside the program".to_owned(), true));
     }
     if let Some(path) = &config.model.path {
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        found.push((shipped::load_model(None, config)?, name, false));
+        found.push((builtin_models::load_model(None, config)?, name, false));
     }
     let added = match store {
         Some(store) => store.read(|connection| {
@@ -314,7 +315,7 @@ fn collect(store: Option<&Store>, config: &Config) -> anyhow::Result<Vec<Known>>
     }
     let mut active = Vec::new();
     for kind in Kind::ALL {
-        active.push(shipped::in_use(kind, store, config)?.hash()?);
+        active.push(builtin_models::in_use(kind, store, config)?.hash()?);
     }
     let mut known: Vec<Known> = Vec::new();
     for (model, name, is_shipped) in found {

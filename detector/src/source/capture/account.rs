@@ -37,7 +37,7 @@ pub(super) struct Accounts {
 
 /// What the tracker must hear of a packet at once.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum News {
+pub(super) enum CaptureEvent {
     None,
     Flow {
         slot: u32,
@@ -83,7 +83,7 @@ impl Accounts {
 
     /// Accounts one frame.
     #[inline]
-    pub(super) fn frame(&mut self, frame: &Captured<'_>, link: LinkType, now: u64) -> News {
+    pub(super) fn frame(&mut self, frame: &Captured<'_>, link: LinkType, now: u64) -> CaptureEvent {
         match parse(frame, link, self.decapsulation, &mut self.packet) {
             Ok(()) => self.packet(now),
             Err(skip) => {
@@ -93,13 +93,13 @@ impl Accounts {
                 if let Some(skipped) = self.totals.skipped.get_mut(skip as usize) {
                     *skipped += count;
                 }
-                News::None
+                CaptureEvent::None
             }
         }
     }
 
     #[inline]
-    fn packet(&mut self, now: u64) -> News {
+    fn packet(&mut self, now: u64) -> CaptureEvent {
         let packet = &mut self.packet;
         self.totals.frames += counted(packet.segments, packet.frame_bytes);
         self.totals.link_bytes += u64::from(packet.frame_bytes - packet.ip_bytes);
@@ -113,13 +113,13 @@ impl Accounts {
         };
         let packet = &self.packet;
         let Some(entry) = self.store.get_mut(slot) else {
-            return News::None;
+            return CaptureEvent::None;
         };
         let Recorded::Counted(counted) = entry.counters.record::<Plain>(packet, POINT, &clock)
         else {
             // One observation point: it owns every half.
             self.totals.duplicates += ip;
-            return News::None;
+            return CaptureEvent::None;
         };
         self.totals.flows += ip;
         if !entry.changed {
@@ -132,9 +132,9 @@ impl Accounts {
             bytes: packet.payload_bytes,
         });
         if head.is_none() && counted.checkpoint.is_none() {
-            return News::None;
+            return CaptureEvent::None;
         }
-        News::Flow { slot, checkpoint: counted.checkpoint, head }
+        CaptureEvent::Flow { slot, checkpoint: counted.checkpoint, head }
     }
 
     #[cold]
@@ -148,18 +148,22 @@ impl Accounts {
     }
 
     #[cold]
-    fn overflow(&mut self, clock: &Clock) -> News {
+    fn overflow(&mut self, clock: &Clock) -> CaptureEvent {
         let packet = &self.packet;
         let ip = counted(packet.segments, packet.ip_bytes);
         self.totals.overflow += ip;
         let key = OverflowKey::of(packet, home(&self.prefixes, &packet.key));
         if self.overflow.len() >= MAX_OVERFLOWS && !self.overflow.contains_key(&key) {
             self.totals.overflow_rest += ip;
-            return News::None;
+            return CaptureEvent::None;
         }
         let entry = self.overflow.entry(key).or_insert_with(|| OverflowCounters::open(&key));
         self.overflow_changed = true;
-        if entry.record::<Plain>(packet, clock) { News::Overflow(key) } else { News::None }
+        if entry.record::<Plain>(packet, clock) {
+            CaptureEvent::Overflow(key)
+        } else {
+            CaptureEvent::None
+        }
     }
 
     /// What the frames' bytes and packets are beyond the sum of what they were counted to. Taken

@@ -28,7 +28,7 @@ pub use error::{CaptureError, CaptureErrorKind};
 pub use home::default_prefixes;
 pub use summary::CaptureSummary;
 
-use account::{Accounts, News, Payload};
+use account::{Accounts, CaptureEvent, Payload};
 use reader::{Record, Records};
 use timeline::{Step, Timeline};
 
@@ -183,11 +183,11 @@ impl<'a, V: Visitor> Run<'a, V> {
         self.truncated += u64::from(record.bytes.len() < record.wire_len as usize);
         let frame = Captured { bytes: record.bytes, wire_len: record.wire_len };
         match self.accounts.frame(&frame, link, self.timeline.now) {
-            News::None => {}
-            News::Flow { slot, checkpoint, head } => {
+            CaptureEvent::None => {}
+            CaptureEvent::Flow { slot, checkpoint, head } => {
                 self.flow_news(slot, checkpoint, head, record.bytes);
             }
-            News::Overflow(key) => self.overflow_news(&key),
+            CaptureEvent::Overflow(key) => self.overflow_news(&key),
         }
     }
 

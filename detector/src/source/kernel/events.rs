@@ -4,7 +4,7 @@ use detector_common::abi::{BudgetEvent, CheckpointEvent, EventKind, HeadEvent, O
 
 /// What the ring buffer brought.
 #[derive(Debug)]
-pub enum News {
+pub enum KernelEvent {
     Checkpoint(Box<CheckpointEvent>),
     Head(Box<HeadEvent>),
     Overflow(Box<OverflowEvent>),
@@ -13,20 +13,20 @@ pub enum News {
 }
 
 /// Reads a record; none where it is of no kind or size that this agent knows.
-pub(super) fn news(record: &[u8]) -> Option<News> {
+pub(super) fn news(record: &[u8]) -> Option<KernelEvent> {
     let kind = u32::from_ne_bytes(*record.first_chunk()?);
     if kind == EventKind::Checkpoint as u32 {
         // SAFETY: integers and byte arrays only; every bit pattern is a value.
-        unsafe { read(record) }.map(News::Checkpoint)
+        unsafe { read(record) }.map(KernelEvent::Checkpoint)
     } else if kind == EventKind::Head as u32 {
         // SAFETY: as above.
-        unsafe { read(record) }.map(News::Head)
+        unsafe { read(record) }.map(KernelEvent::Head)
     } else if kind == EventKind::OverflowCheckpoint as u32 {
         // SAFETY: as above.
-        unsafe { read(record) }.map(News::Overflow)
+        unsafe { read(record) }.map(KernelEvent::Overflow)
     } else if kind == EventKind::Budget as u32 {
         // SAFETY: as above.
-        unsafe { read(record) }.map(News::Budget)
+        unsafe { read(record) }.map(KernelEvent::Budget)
     } else {
         None
     }

@@ -33,13 +33,13 @@ use crate::flow::TimeBase;
 use crate::network::Network;
 use crate::response::Enforcer as _;
 use batch::BatchReader;
-pub use events::News;
+pub use events::KernelEvent;
 use interfaces::Selection;
 use object::{Object, ObjectConfig};
 pub use pins::{Detached, Start, detach_all};
 use pins::{MAPS, Pins};
 pub use policy::PolicyTable;
-use policy::{Classes, Ledger};
+use policy::{Classes, KernelEntryIndex};
 use walk::{Closing, Poll};
 use watch::Slots;
 pub use watch::{Change, Seen, SeenPoint, SeenTraffic, Watched};
@@ -53,7 +53,7 @@ pub struct KernelSource {
     overflow: BatchReader<OverflowKey, OverflowCounters>,
     budgets: BatchReader<BudgetKey, Budget>,
     /// What stands in the maps of entries.
-    ledger: Ledger,
+    entries_index: KernelEntryIndex,
     /// The home networks that budgets tell apart.
     classes: Classes,
     selection: Selection,
@@ -115,7 +115,7 @@ impl KernelSource {
             flows,
             overflow,
             budgets,
-            ledger: Ledger::new(&sizes),
+            entries_index: KernelEntryIndex::new(&sizes),
             classes: Classes::default(),
             selection,
             xdp: config.kernel.xdp,
@@ -168,7 +168,7 @@ impl KernelSource {
     }
 
     /// The next record of the ring buffer, if there is one. Records of no known kind are counted.
-    pub fn next_news(&mut self) -> Option<News> {
+    pub fn next_news(&mut self) -> Option<KernelEvent> {
         loop {
             let record = self.events.next()?;
             match events::news(&record) {

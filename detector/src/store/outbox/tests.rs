@@ -1,7 +1,7 @@
 //! The outbox as a whole: from an alert that waits to what is listed of its message.
 
 use super::super::Store;
-use super::super::rules::{StoredAlert, Wish, add_rule, enqueue};
+use super::super::rules::{RuleSpec, StoredAlert, add_rule, enqueue};
 use super::super::tests::Folder;
 use super::*;
 use crate::verdict::Severity;
@@ -32,8 +32,8 @@ fn alert(connection: &Connection, key: i64) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn wish() -> Wish {
-    Wish {
+fn wish() -> RuleSpec {
+    RuleSpec {
         name: "a".into(),
         enabled: true,
         channel: "mail".into(),

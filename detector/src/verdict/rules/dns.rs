@@ -8,7 +8,7 @@ use detector_common::parse::protocol;
 
 use crate::features::Sample;
 use crate::flow::Side;
-use crate::flow::information::Carried;
+use crate::flow::entropy_sketch::Carried;
 use crate::flow::session::{Dns, DnsNames};
 use crate::verdict::Technique;
 

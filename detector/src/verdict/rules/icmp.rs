@@ -42,10 +42,10 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// Distinct fillings from which on they are no accident, and from which on they are a stream.
+/// Distinct payload_patterns from which on they are no accident, and from which on they are a stream.
 const FILLINGS_FEW: u64 = 3;
 const FILLINGS_MANY: u64 = 5;
-/// Bytes in these fillings below which nothing worth a tunnel was carried: an account and its
+/// Bytes in these payload_patterns below which nothing worth a tunnel was carried: an account and its
 /// password.
 const CARRIED_FEW_BYTES: u64 = 24;
 const CARRIED_MANY_BYTES: u64 = 64;
@@ -71,10 +71,10 @@ fn packets_inside(sample: &Sample<'_>) -> Option<Found> {
 
 fn content(sample: &Sample<'_>) -> Option<Found> {
     let carried = carried(sample)?;
-    let (fillings, bytes) = (carried.fillings.count(), carried.own_bytes);
-    let certainty = if fillings >= FILLINGS_MANY && bytes >= CARRIED_MANY_BYTES {
+    let (payload_patterns, bytes) = (carried.payload_patterns.count(), carried.own_bytes);
+    let certainty = if payload_patterns >= FILLINGS_MANY && bytes >= CARRIED_MANY_BYTES {
         0.95
-    } else if fillings >= FILLINGS_FEW && bytes >= CARRIED_FEW_BYTES {
+    } else if payload_patterns >= FILLINGS_FEW && bytes >= CARRIED_FEW_BYTES {
         0.8
     } else {
         return None;
@@ -82,7 +82,9 @@ fn content(sample: &Sample<'_>) -> Option<Found> {
     let kind = if carried.printable.mean().unwrap_or(0.0) > 0.9 { " of text" } else { "" };
     found(
         certainty,
-        format!("{fillings} different echo payloads that no ping sends, {bytes} bytes{kind}"),
+        format!(
+            "{payload_patterns} different echo payloads that no ping sends, {bytes} bytes{kind}"
+        ),
     )
 }
 

@@ -3,7 +3,7 @@
 use detector_common::parse::{protocol, tcp};
 
 use crate::features::Sample;
-use crate::flow::rhythm::Rhythm;
+use crate::flow::inter_arrival::InterArrival;
 use crate::flow::{Side, Volume};
 use crate::units;
 use crate::verdict::Technique;
@@ -214,7 +214,7 @@ fn beacon_upload(sample: &Sample<'_>) -> Option<Found> {
     if sent < BEACON_BYTES || sent < received.saturating_mul(2) {
         return None;
     }
-    let beat = session.rhythm.as_deref().and_then(Rhythm::beat)?;
+    let beat = session.inter_arrival.as_deref().and_then(InterArrival::stats)?;
     let regular = beat.deviation <= BEACON_DEVIATION && beat.skew <= BEACON_SKEW;
     if beat.intervals < BEACON_INTERVALS || !regular {
         return None;
@@ -243,7 +243,7 @@ fn is_one_way(sample: &Sample<'_>) -> bool {
 }
 
 /// Whether the port is assigned (IANA) to a service whose clients hand over far more than they get:
-/// logs and measurements, files, disks, printers, databases, queues, peers of a ledger.
+/// logs and measurements, files, disks, printers, databases, queues, peers of a traffic_log.
 fn takes_uploads(sample: &Sample<'_>) -> bool {
     matches!(
         sample.session.key.server_port,
@@ -375,12 +375,12 @@ mod tests {
         let beating = |period: &[u64], sent, received| {
             let mut session = session(protocol::TCP, 80, sent, received);
             let mut at_ns = 0;
-            let mut rhythm = Rhythm::new(0);
+            let mut inter_arrival = InterArrival::new(0);
             for seconds in period.iter().cycle().take(12) {
                 at_ns += seconds * 1_000_000_000;
-                rhythm.note(at_ns);
+                inter_arrival.note(at_ns);
             }
-            session.rhythm = Some(Box::new(rhythm));
+            session.inter_arrival = Some(Box::new(inter_arrival));
             session
         };
         check(beacon_upload, &beating(&[60], 50_000, 5_000), Some(0.8));

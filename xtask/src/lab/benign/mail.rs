@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::pause;
-use crate::lab::loot;
+use crate::lab::payloads;
 use crate::lab::random::Random;
 use crate::lab::scene::{Outcome, Scene, Target};
 use crate::lab::tools::mail::{self, Message, Security};
@@ -65,7 +65,7 @@ fn post(scene: &Scene<'_>, random: &mut Random, target: &Target, round: Round) -
         let body = scene.document("letter.txt", text.as_bytes())?;
         let attachment = if letters < 6 && random.chance(0.4) {
             let length = random.size(4_000, 2_000_000);
-            let document = loot::archive(random, length);
+            let document = payloads::archive(random, length);
             carried += document.bytes.len();
             Some(scene.document(&document.name, &document.bytes)?)
         } else {

@@ -5,8 +5,8 @@ use anyhow::Result;
 use super::{mail, network, post, web};
 use crate::lab::layout::Clip;
 use crate::lab::random::Random;
+use crate::lab::recorder::SceneRecorder;
 use crate::lab::scene::{Outcome, Scene};
-use crate::lab::studio::Studio;
 
 type Act = fn(&Scene<'_>, &mut Random) -> Result<Outcome>;
 
@@ -18,17 +18,17 @@ const LOOKUPS: usize = 2;
 const OTHERS: [Act; 4] = [mail::submission, post::telemetry, post::ocsp, network::ping];
 
 /// Pages above all, and one of each of the others.
-pub(in crate::lab) fn film(studio: &Studio<'_>, random: &mut Random) -> Result<Vec<Clip>> {
-    let scene = studio.scene;
+pub(in crate::lab) fn film(recorder: &SceneRecorder<'_>, random: &mut Random) -> Result<Vec<Clip>> {
+    let scene = recorder.scene;
     let mut clips = Vec::new();
     for _ in 0..PAGES {
-        clips.push(studio.shoot(|| web::visit_with(scene, random, ASSETS))?);
+        clips.push(recorder.shoot(|| web::visit_with(scene, random, ASSETS))?);
     }
     for _ in 0..LOOKUPS {
-        clips.push(studio.shoot(|| network::ask(scene, random, "names", 20).map(drop))?);
+        clips.push(recorder.shoot(|| network::ask(scene, random, "names", 20).map(drop))?);
     }
     for act in OTHERS {
-        clips.push(studio.shoot(|| act(scene, random).map(drop))?);
+        clips.push(recorder.shoot(|| act(scene, random).map(drop))?);
     }
     Ok(clips)
 }

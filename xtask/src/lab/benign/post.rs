@@ -6,7 +6,7 @@ use detector_tests::wait_for_tcp_listener;
 use std::time::Duration;
 
 use super::pause;
-use crate::lab::loot::{Loot, archive};
+use crate::lab::payloads::{Payload, archive};
 use crate::lab::random::Random;
 use crate::lab::scene::{DEPOT, Outcome, SINK_PORT, Scene, Target};
 use crate::lab::tools::post::{self, CURRENT_AGENTS, ODD_AGENTS, Post};
@@ -124,7 +124,7 @@ fn repeat(
     target: &Target,
     post: &Post<'_>,
     times: u64,
-    body: fn(&mut Random) -> Loot,
+    body: fn(&mut Random) -> Payload,
 ) -> Result<Outcome> {
     let before = scene.sunk_bytes("/")?;
     let mut carried = 0;
@@ -142,11 +142,11 @@ fn repeat(
     Ok(Outcome::benign(format!("{times} of {} to {}, {carried} bytes", post.method, post.url)))
 }
 
-fn loot(name: &str, media_type: &'static str, bytes: Vec<u8>) -> Loot {
-    Loot { name: name.to_owned(), media_type, bytes }
+fn loot(name: &str, media_type: &'static str, bytes: Vec<u8>) -> Payload {
+    Payload { name: name.to_owned(), media_type, bytes }
 }
 
-fn json(random: &mut Random) -> Loot {
+fn json(random: &mut Random) -> Payload {
     let values: Vec<String> = (0..random.between(5, 300))
         .map(|_| {
             format!("{{\"name\":\"{}\",\"value\":{}}}", random.word(8), random.between(0, 99_999))
@@ -155,13 +155,13 @@ fn json(random: &mut Random) -> Loot {
     loot("metrics.json", "application/json", format!("[{}]", values.join(",")).into_bytes())
 }
 
-fn fields(random: &mut Random) -> Loot {
+fn fields(random: &mut Random) -> Payload {
     let text: String = (0..random.between(10, 200)).map(|_| random.word(5) + "+").collect();
     let form = format!("name={}&mail={}%40example.com&text={text}", random.word(6), random.word(7));
     loot("fields", "application/x-www-form-urlencoded", form.into_bytes())
 }
 
-fn document(random: &mut Random) -> Loot {
+fn document(random: &mut Random) -> Payload {
     let length = random.size(8_000, 900_000);
     loot(
         "letter.docx",
@@ -170,19 +170,19 @@ fn document(random: &mut Random) -> Loot {
     )
 }
 
-fn dump(random: &mut Random) -> Loot {
+fn dump(random: &mut Random) -> Payload {
     let length = random.size(50_000, 6_000_000);
     loot("core", "application/octet-stream", random.document(length))
 }
 
-fn certificate(random: &mut Random) -> Loot {
+fn certificate(random: &mut Random) -> Payload {
     let mut bytes =
         b"\x30\x51\x30\x4f\x30\x4d\x30\x4b\x30\x49\x30\x09\x06\x05\x2b\x0e\x03\x02\x1a".to_vec();
     bytes.extend(random.bytes(64));
     loot("request", "application/ocsp-request", bytes)
 }
 
-fn soap(random: &mut Random) -> Loot {
+fn soap(random: &mut Random) -> Payload {
     let text = format!(
         "<?xml version=\"1.0\"?><s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body><u:{} xmlns:u=\"urn:schemas-upnp-org:service:AVTransport:1\"><InstanceID>{}</InstanceID></u:{0}></s:Body></s:Envelope>",
         random.word(9),

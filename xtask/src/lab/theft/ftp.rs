@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-use crate::lab::loot;
+use crate::lab::payloads;
 use crate::lab::random::Random;
 use crate::lab::scene::{Outcome, Scene, ensure_arrived};
 use crate::lab::tools::ftp::{self, CONTROL_PORT, Mode};
@@ -16,10 +16,10 @@ pub(in crate::lab) fn upload(scene: &Scene<'_>, random: &mut Random) -> Result<O
     let passive = random.between(40_100, 60_000) as u16;
     let _server = ftp::serve(scene, passive, 1)?;
     let found = if random.chance(0.7) {
-        loot::small(random)
+        payloads::small(random)
     } else {
         let length = random.size(100_000, 8_000_000);
-        loot::archive(random, length)
+        payloads::archive(random, length)
     };
     let file = scene.document(&found.name, &found.bytes)?;
     ftp::put(scene, mode, &target, &[file])?;

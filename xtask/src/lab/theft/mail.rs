@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::lab::loot;
+use crate::lab::payloads;
 use crate::lab::random::Random;
 use crate::lab::scene::{Outcome, Scene};
 use crate::lab::tools::mail::{self, Message, Security};
@@ -46,7 +46,8 @@ fn message(
 ) -> Result<(Message, usize)> {
     let length = random.size(300, 80_000);
     let attached = random.chance(0.5);
-    let found = if attached { loot::archive(random, length) } else { loot::text(random, length) };
+    let found =
+        if attached { payloads::archive(random, length) } else { payloads::text(random, length) };
     let file = scene.document(&found.name, &found.bytes)?;
     let note = scene.document("note.txt", b"Time: 11/02 10:22\nOSFullName: Windows 10 Pro\n")?;
     let subject = format!(

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::lab::loot;
+use crate::lab::payloads;
 use crate::lab::random::Random;
 use crate::lab::scene::{Outcome, SINK_PORT, Scene, Target};
 use crate::lab::tools::post::{self, ODD_AGENTS, Post};
@@ -29,7 +29,7 @@ fn gate(scene: &Scene<'_>, random: &mut Random, target: &Target, port: u16) -> R
     let path = format!("{}/{}", random.word(5), random.pick(&GATES));
     let url = format!("http://{}:{port}/{path}", target.url_host());
     let times = random.between(1, 4);
-    let found = loot::small(random);
+    let found = payloads::small(random);
     let form = random.chance(0.4);
     let by_library = random.chance(0.3);
     let pause_secs = random.uniform(0.1, 2.0);

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::lab::loot::Loot;
+use crate::lab::payloads::Payload;
 use crate::lab::scene::{Scene, Target};
 
 /// What browsers and programs of today call themselves.
@@ -38,7 +38,7 @@ pub(in crate::lab) fn send(
     scene: &Scene<'_>,
     target: &Target,
     post: &Post<'_>,
-    body: &Loot,
+    body: &Payload,
 ) -> Result<()> {
     let file = scene.document(&body.name, &body.bytes)?;
     let agent = format!("User-Agent: {}", post.agent);

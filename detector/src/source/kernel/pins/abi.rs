@@ -8,7 +8,7 @@ use detector_common::abi::{
     ABI_VERSION, BUDGET_RULES, Count, FragmentKey, FragmentPorts, Interface, OverflowCounters,
     OverflowKey, PointTotals, map,
 };
-use detector_common::policy::{Budget, BudgetKey, Entry, Hits, Prefix, TargetKey};
+use detector_common::policy::{Budget, BudgetKey, Entry, EntryCounters, Prefix, TargetKey};
 use detector_common::{FlowCounters, FlowKey};
 
 use super::super::object::ObjectConfig;
@@ -60,7 +60,7 @@ fn layout(name: &str) -> (usize, usize) {
         map::HOME | map::NEVER_BLOCK | map::PREFIXES => (size_of::<Prefix>(), INDEX),
         map::BLOCKS => (size_of::<TargetKey>(), INDEX),
         map::POLICY => (INDEX, size_of::<Entry>()),
-        map::HITS => (INDEX, size_of::<Hits>()),
+        map::HITS => (INDEX, size_of::<EntryCounters>()),
         map::BUDGETS => (size_of::<BudgetKey>(), size_of::<Budget>()),
         map::BUDGET_RULES => (INDEX, size_of::<u64>()),
         map::REMOVED => (INDEX, size_of::<Count>()),

@@ -5,7 +5,7 @@ use detector_common::policy::{Entry, TargetKey};
 
 use crate::flow::TimeBase;
 use crate::network::Network;
-use crate::response::{Effect, Exception, Order, Span, Target};
+use crate::response::{BlockSpec, Effect, Exception, Span, Target};
 
 const SECOND_NS: i128 = 1_000_000_000;
 
@@ -37,7 +37,7 @@ fn span(base: &TimeBase, entry: &Entry) -> Span {
 }
 
 /// The entry that stands for an order.
-pub(super) fn of_order(base: &TimeBase, order: &Order) -> Entry {
+pub(super) fn of_order(base: &TimeBase, order: &BlockSpec) -> Entry {
     let mut entry = Entry {
         not_before: tick_until(base, order.span.from_ns),
         deadline: tick_from(base, order.span.until_ns),
@@ -80,7 +80,7 @@ pub(super) fn of_exception(base: &TimeBase, exception: &Exception) -> Entry {
 }
 
 /// The order that an entry stands for; none for one that is no order.
-pub(super) fn order(base: &TimeBase, target: Target, entry: &Entry) -> Option<Order> {
+pub(super) fn order(base: &TimeBase, target: Target, entry: &Entry) -> Option<BlockSpec> {
     let effect = match entry.action {
         Entry::DROP => Effect::Drop,
         Entry::POLICE => Effect::Police {
@@ -90,7 +90,7 @@ pub(super) fn order(base: &TimeBase, target: Target, entry: &Entry) -> Option<Or
         Entry::MARK => Effect::Mark { dscp: entry.dscp },
         _ => return None,
     };
-    Some(Order {
+    Some(BlockSpec {
         target,
         effect,
         span: span(base, entry),
@@ -197,7 +197,7 @@ mod tests {
                 for effect in effects {
                     for span in [span, forever] {
                         let expected =
-                            Order { target, effect, span, by_agent, simulated, reason: 77 };
+                            BlockSpec { target, effect, span, by_agent, simulated, reason: 77 };
                         let entry = of_order(&BASE, &expected);
                         let read = match target.key() {
                             Some(key) => super::target(&key, &entry).unwrap(),
@@ -207,7 +207,7 @@ mod tests {
                         // Nothing is before the epoch.
                         let from_ns = span.from_ns.max(BASE.tick_zero_ns as u64);
                         let span = Span { from_ns, ..span };
-                        assert_eq!(read, Some(Order { span, ..expected }));
+                        assert_eq!(read, Some(BlockSpec { span, ..expected }));
                         assert_eq!(exception(&BASE, "::/0".parse().unwrap(), &entry), None);
                     }
                 }

@@ -5,24 +5,24 @@
 
 mod budgets;
 mod entries;
+mod entry_index;
 mod home;
-mod ledger;
-mod nest;
 mod numbers;
+mod prefix_depth;
 mod tables;
 
 use anyhow::{Context as _, bail};
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, MapData, MapError};
 use detector_common::abi::{Control, map};
-use detector_common::policy::{self, Budget, BudgetKey, Entry, Hits, Prefix, TargetKey};
+use detector_common::policy::{self, Budget, BudgetKey, Entry, EntryCounters, Prefix, TargetKey};
 
 use super::KernelSource;
 use super::object::Object;
 use crate::network::Network;
-use crate::response::{Enforcer, EntryNumber, Exception, Mode, Order, Target};
+use crate::response::{BlockSpec, Enforcer, EntryNumber, Exception, Mode, Target};
+pub(super) use entry_index::KernelEntryIndex;
 pub(super) use home::Classes;
-pub(super) use ledger::Ledger;
 pub use tables::PolicyTable;
 
 /// `BPF_NOEXIST` of include/uapi/linux/bpf.h.
@@ -94,7 +94,7 @@ impl Object {
         entries.set(number, entry, 0).with_context(|| format!("failed to write entry {number}"))
     }
 
-    fn hits(&mut self) -> anyhow::Result<Array<&mut MapData, Hits>> {
+    fn entry_stats(&mut self) -> anyhow::Result<Array<&mut MapData, EntryCounters>> {
         Ok(Array::try_from(self.map_mut(map::HITS)?)?)
     }
 
@@ -113,12 +113,12 @@ impl Object {
 
 impl KernelSource {
     fn take_number(&mut self, entry: Entry) -> anyhow::Result<EntryNumber> {
-        let number = self.ledger.numbers.take().context(
+        let number = self.entries_index.numbers.take().context(
             "no number is left for another entry: those removed are free with the next change",
         )?;
         self.object
-            .hits()?
-            .set(number, Hits::default(), 0)
+            .entry_stats()?
+            .set(number, EntryCounters::default(), 0)
             .with_context(|| format!("failed to zero the counters of entry {number}"))?;
         self.object.set_entry(number, entry)?;
         Ok(number)
@@ -126,20 +126,20 @@ impl KernelSource {
 
     fn give_back(&mut self, number: EntryNumber) -> anyhow::Result<()> {
         self.object.set_entry(number, Entry::default())?;
-        self.ledger.numbers.give_back(number);
+        self.entries_index.numbers.give_back(number);
         Ok(())
     }
 
     fn place_prefix(&mut self, network: &Network, entry: Entry) -> anyhow::Result<EntryNumber> {
-        let (ledger, size) = (&self.ledger, self.ledger.sizes.prefixes);
+        let (entries_index, size) = (&self.entries_index, self.entries_index.sizes.prefixes);
         let full = || full("prefixes", size, "block.max_prefixes");
-        if ledger.prefixes.get(network).is_some() {
+        if entries_index.prefixes.get(network).is_some() {
             bail!("there is an order on {} already", Target::Destination(*network));
         }
-        if ledger.prefixes.len() >= size as usize {
+        if entries_index.prefixes.len() >= size as usize {
             return Err(full());
         }
-        ledger.prefixes.check(network)?;
+        entries_index.prefixes.check(network)?;
         let number = self.take_number(entry)?;
         if let Err(error) = self.object.trie(map::PREFIXES)?.insert(&key(network), number, 0) {
             self.give_back(number)?;
@@ -148,7 +148,7 @@ impl KernelSource {
             }
             return Err(error).with_context(|| format!("failed to add prefix {network}"));
         }
-        self.ledger.prefixes.insert(network, number);
+        self.entries_index.prefixes.insert(network, number);
         Ok(number)
     }
 
@@ -158,10 +158,10 @@ impl KernelSource {
         key: &TargetKey,
         entry: Entry,
     ) -> anyhow::Result<EntryNumber> {
-        let size = self.ledger.sizes.blocks;
+        let size = self.entries_index.sizes.blocks;
         let full = || full("blocks", size, "block.max_blocks");
         // The kernel's own limit lets some more in, one for each processor.
-        if self.ledger.blocks() >= size {
+        if self.entries_index.blocks() >= size {
             return Err(full());
         }
         let number = self.take_number(entry)?;
@@ -180,17 +180,17 @@ impl KernelSource {
 }
 
 impl Enforcer for KernelSource {
-    fn place(&mut self, order: &Order) -> anyhow::Result<EntryNumber> {
+    fn place(&mut self, order: &BlockSpec) -> anyhow::Result<EntryNumber> {
         let entry = entries::of_order(&self.time_base(), order);
         let number = match (order.target.key(), &order.target) {
             (Some(key), target) => self.place_key(target, &key, entry)?,
             (None, target) => self.place_prefix(&target.destination(), entry)?,
         };
-        *self.ledger.kind(&order.target) += 1;
+        *self.entries_index.kind(&order.target) += 1;
         Ok(number)
     }
 
-    fn change(&mut self, number: EntryNumber, order: &Order) -> anyhow::Result<()> {
+    fn change(&mut self, number: EntryNumber, order: &BlockSpec) -> anyhow::Result<()> {
         let entry = entries::of_order(&self.time_base(), order);
         self.object.set_entry(number, entry)
     }
@@ -202,24 +202,24 @@ impl Enforcer for KernelSource {
         };
         gone(removed).with_context(|| format!("failed to remove the order on {target}"))?;
         if let Target::Destination(network) = target {
-            self.ledger.prefixes.remove(network);
+            self.entries_index.prefixes.remove(network);
         }
-        let kind = self.ledger.kind(target);
+        let kind = self.entries_index.kind(target);
         *kind = kind.saturating_sub(1);
         self.give_back(number)
     }
 
     fn spare(&mut self, exception: &Exception) -> anyhow::Result<EntryNumber> {
         let network = &exception.network;
-        let (ledger, size) = (&self.ledger, self.ledger.sizes.exceptions);
+        let (entries_index, size) = (&self.entries_index, self.entries_index.sizes.exceptions);
         let full = || full("exceptions", size, "block.max_exceptions");
-        if ledger.exceptions.get(network).is_some() {
+        if entries_index.exceptions.get(network).is_some() {
             bail!("there is an exception for {} already", network.short());
         }
-        if ledger.exceptions.len() >= size as usize {
+        if entries_index.exceptions.len() >= size as usize {
             return Err(full());
         }
-        ledger.exceptions.check(network)?;
+        entries_index.exceptions.check(network)?;
         let number = self.take_number(entries::of_exception(&self.time_base(), exception))?;
         if let Err(error) = self.object.trie(map::NEVER_BLOCK)?.insert(&key(network), number, 0) {
             self.give_back(number)?;
@@ -228,7 +228,7 @@ impl Enforcer for KernelSource {
             }
             return Err(error).with_context(|| format!("failed to spare {}", network.short()));
         }
-        self.ledger.exceptions.insert(network, number);
+        self.entries_index.exceptions.insert(network, number);
         Ok(number)
     }
 
@@ -244,12 +244,12 @@ impl Enforcer for KernelSource {
     fn remove_exception(&mut self, number: EntryNumber, network: &Network) -> anyhow::Result<()> {
         gone(self.object.trie(map::NEVER_BLOCK)?.remove(&key(network)))
             .with_context(|| format!("failed to remove the exception for {}", network.short()))?;
-        self.ledger.exceptions.remove(network);
+        self.entries_index.exceptions.remove(network);
         self.give_back(number)
     }
 
-    fn hits(&mut self, number: EntryNumber) -> anyhow::Result<Hits> {
-        let hits = self.object.hits()?;
+    fn entry_stats(&mut self, number: EntryNumber) -> anyhow::Result<EntryCounters> {
+        let hits = self.object.entry_stats()?;
         hits.get(&number, 0)
             .with_context(|| format!("failed to read the counters of entry {number}"))
     }
@@ -281,9 +281,9 @@ impl Enforcer for KernelSource {
     }
 
     fn commit(&mut self) -> anyhow::Result<()> {
-        let targets = self.ledger.targets();
+        let targets = self.entries_index.targets();
         self.object.change_control(|control| control.targets = targets)?;
-        self.ledger.numbers.settle();
+        self.entries_index.numbers.settle();
         Ok(())
     }
 }

@@ -27,10 +27,11 @@ impl KernelSource {
     /// Those of the system calls.
     pub fn policy_tables(&mut self) -> anyhow::Result<Vec<PolicyTable>> {
         let budgets = u32::try_from(self.read_budgets()?.len()).unwrap_or(u32::MAX);
-        let (ledger, sizes) = (&self.ledger, self.ledger.sizes);
+        let (entries_index, sizes) = (&self.entries_index, self.entries_index.sizes);
         let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
-        let (prefixes, exceptions) = (count(ledger.prefixes.len()), count(ledger.exceptions.len()));
-        let blocks = ledger.blocks();
+        let (prefixes, exceptions) =
+            (count(entries_index.prefixes.len()), count(entries_index.exceptions.len()));
+        let blocks = entries_index.blocks();
         let hash = |name: &str| entries_bytes(&self.object, name);
         let trie = |used: u32| u64::from(used) * TRIE_NODE_BYTES * 3 / 2;
         let entries = hash(map::POLICY)?.0 + hash(map::HITS)?.0;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use anyhow::{bail, ensure};
 
-use super::exceptions::{ExceptionKind, Spared};
+use super::exceptions::{ExceptionKind, Exempted};
 use super::pending::Undo;
-use super::{Book, Change, MAX_MEMORIES, Parties, Standing, make_room, nanoseconds};
+use super::{ActiveBlock, Change, Endpoints, MAX_MEMORIES, PolicyState, make_room, nanoseconds};
 use crate::network::Network;
-use crate::response::enforcer::{Effect, Enforcer, EntryNumber, Order, Span};
+use crate::response::enforcer::{BlockSpec, Effect, Enforcer, EntryNumber, Span};
 use crate::response::policy::Mode;
 use crate::response::target::Target;
 
@@ -29,7 +29,7 @@ pub struct Placed {
     pub pending: Option<u64>,
 }
 
-impl Book {
+impl PolicyState {
     /// Places a block for a person. One that stands on the same target is changed to what is asked.
     ///
     /// # Errors
@@ -64,7 +64,7 @@ impl Book {
         let until_ns = now_ns.saturating_add(nanoseconds(ttl));
         let confirm_ns = confirm.map(|within| now_ns.saturating_add(nanoseconds(within)));
         let span = Span { from_ns: 0, until_ns: confirm_ns.unwrap_or(until_ns).min(until_ns) };
-        let order = Order {
+        let order = BlockSpec {
             target: *target,
             effect: *effect,
             span,
@@ -72,7 +72,7 @@ impl Book {
             simulated: *simulated,
             reason: 0,
         };
-        let standing = Standing {
+        let standing = ActiveBlock {
             order,
             by: who.to_owned(),
             why: why.clone(),
@@ -208,7 +208,7 @@ impl Book {
     fn leave_alone(&mut self, number: EntryNumber, now_ns: u64) {
         let Some(standing) = self.blocks.get(&number) else { return };
         let pair = match (&standing.parties, standing.order.target) {
-            (Some(Parties { src, dst, .. }), _) => (*src, *dst),
+            (Some(Endpoints { src, dst, .. }), _) => (*src, *dst),
             (None, Target::Pair { home, destination }) => (home, destination),
             (None, Target::Flow { key, destination }) => {
                 (if key.low == destination { key.high } else { key.low }, destination)
@@ -280,7 +280,7 @@ impl Book {
         network: Option<Network>,
         why: &str,
         span: Span,
-        covers: &dyn Fn(&Standing) -> bool,
+        covers: &dyn Fn(&ActiveBlock) -> bool,
         who: &str,
         confirm: Option<Duration>,
         now_ns: u64,
@@ -291,7 +291,7 @@ impl Book {
         if let Some(network) = network {
             let until_ns = confirm_ns.unwrap_or(span.until_ns).min(span.until_ns);
             let kind = ExceptionKind::Allowed(id.to_owned());
-            let spared = Spared { kind, why: why.to_owned(), span: Span { until_ns, ..span } };
+            let spared = Exempted { kind, why: why.to_owned(), span: Span { until_ns, ..span } };
             let mut sources = self.sources(&network);
             sources.push(spared);
             self.set_sources(network, sources, now_ns, enforcer)?;

@@ -9,20 +9,20 @@ use detector_common::policy::TargetKey;
 
 use super::super::KernelSource;
 use super::super::object::ObjectConfig;
-use super::nest::Nest;
 use super::numbers::Numbers;
+use super::prefix_depth::PrefixDepth;
 use super::{entries, gone, key, network};
 use crate::network::Network;
-use crate::response::{EntryNumber, Exception, Order, Target};
+use crate::response::{BlockSpec, EntryNumber, Exception, Target};
 
 /// What stands in the kernel's maps of entries.
 #[derive(Debug)]
-pub(in super::super) struct Ledger {
+pub(in super::super) struct KernelEntryIndex {
     pub(super) numbers: Numbers,
     /// Keys in BLOCKS of each kind, and prefixes.
     pub(super) kinds: [u32; KINDS],
-    pub(super) prefixes: Nest,
-    pub(super) exceptions: Nest,
+    pub(super) prefixes: PrefixDepth,
+    pub(super) exceptions: PrefixDepth,
     pub(super) sizes: Sizes,
 }
 
@@ -36,13 +36,13 @@ pub(super) struct Sizes {
     pub(super) exceptions: u32,
 }
 
-impl Ledger {
+impl KernelEntryIndex {
     pub(in super::super) fn new(config: &ObjectConfig) -> Self {
         Self {
             numbers: Numbers::new(config.max_entries(), &BTreeSet::new()),
             kinds: [0; KINDS],
-            prefixes: Nest::default(),
-            exceptions: Nest::default(),
+            prefixes: PrefixDepth::default(),
+            exceptions: PrefixDepth::default(),
             sizes: Sizes {
                 blocks: config.max_blocks,
                 prefixes: config.max_prefixes,
@@ -72,7 +72,7 @@ impl KernelSource {
     /// # Errors
     ///
     /// Those of the system calls.
-    pub fn standing(&mut self) -> anyhow::Result<Vec<(EntryNumber, Order)>> {
+    pub fn standing(&mut self) -> anyhow::Result<Vec<(EntryNumber, BlockSpec)>> {
         let base = self.time_base();
         let mut orders = Vec::new();
         for (key, number) in self.block_keys()? {
@@ -111,18 +111,18 @@ impl KernelSource {
     /// Learns what stands in maps that another agent has filled. A key whose entry was not written
     /// whole, or is of no kind that this agent knows, is taken out.
     pub(in super::super) fn read_ledger(&mut self, config: &ObjectConfig) -> anyhow::Result<()> {
-        let mut ledger = Ledger::new(config);
+        let mut entries_index = KernelEntryIndex::new(config);
         let mut used = BTreeSet::new();
         for (number, order) in self.standing()? {
             used.insert(number);
-            *ledger.kind(&order.target) += 1;
+            *entries_index.kind(&order.target) += 1;
             if let Target::Destination(network) = &order.target {
-                ledger.prefixes.insert(network, number);
+                entries_index.prefixes.insert(network, number);
             }
         }
         for (number, exception) in self.exceptions()? {
             used.insert(number);
-            ledger.exceptions.insert(&exception.network, number);
+            entries_index.exceptions.insert(&exception.network, number);
         }
         for (key, number) in self.block_keys()? {
             if !used.contains(&number) {
@@ -137,8 +137,8 @@ impl KernelSource {
                 }
             }
         }
-        ledger.numbers = Numbers::new(config.max_entries(), &used);
-        self.ledger = ledger;
+        entries_index.numbers = Numbers::new(config.max_entries(), &used);
+        self.entries_index = entries_index;
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use detector_common::policy::{Budget, BudgetKey};
 
-use super::{AGENT, Book, Change, SECOND, nanoseconds};
+use super::{AGENT, Change, PolicyState, SECOND, nanoseconds};
 use crate::network::ip;
 use crate::response::enforcer::Enforcer;
 use crate::response::target::Target;
@@ -18,7 +18,7 @@ const LOOK_NS: u64 = 60 * SECOND;
 
 /// What a judgement of a session means for its budget.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Standpoint {
+pub enum BudgetVerdict {
     /// An alert is open.
     Accused,
     /// Allowed, or a habit of its host.
@@ -27,7 +27,7 @@ pub enum Standpoint {
     Scored(f64),
 }
 
-impl Book {
+impl PolicyState {
     /// The kernel holds what goes between these two. It says so after everything else that it had to
     /// say about what passed: judgements that come now rest on all of that.
     pub fn budget_spent(&mut self, key: BudgetKey) {
@@ -45,30 +45,30 @@ impl Book {
         &mut self,
         (home, destination): ([u8; 16], [u8; 16]),
         payload_bytes: u64,
-        standpoint: Standpoint,
+        standpoint: BudgetVerdict,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
         let key = BudgetKey { home, destination };
         let Some(budget) = enforcer.budget(&key)? else { return Ok(()) };
         let limit = match standpoint {
             _ if budget.limit == Budget::FREE => return Ok(()),
-            Standpoint::Accused => return Ok(()),
-            Standpoint::Known => Budget::FREE,
-            Standpoint::Scored(score)
+            BudgetVerdict::Accused => return Ok(()),
+            BudgetVerdict::Known => Budget::FREE,
+            BudgetVerdict::Scored(score)
                 if score < self.policy.raise_below
                     && payload_bytes >= budget.limit / 2
                     && self.spent.contains(&key) =>
             {
                 budget.limit.saturating_mul(RAISE)
             }
-            Standpoint::Scored(_) => return Ok(()),
+            BudgetVerdict::Scored(_) => return Ok(()),
         };
         enforcer.set_budget(&key, limit)?;
         self.spent.remove(&key);
         let why = match standpoint {
-            Standpoint::Known => "allowed or known".to_owned(),
-            Standpoint::Scored(score) => format!("score {score:.2}"),
-            Standpoint::Accused => String::new(),
+            BudgetVerdict::Known => "allowed or known".to_owned(),
+            BudgetVerdict::Scored(score) => format!("score {score:.2}"),
+            BudgetVerdict::Accused => String::new(),
         };
         self.note_budget(&key, &budget, limit, AGENT, why);
         Ok(())

@@ -9,7 +9,7 @@
 //! The first 64 labels are exact. Beyond, it is a weighted bottom-k sample (Cohen and Kaplan, 2007):
 //! each label has an exponential rank of its weight's rate, drawn from its hash; the smallest ranks
 //! stay, and stand for the others by the chance that they had to. The standard error is 1 / √62 of
-//! the sum. Information per domain by weighted distinct counting is from ibHH (NDSS 2024).
+//! the sum. EntropySketch per domain by weighted distinct counting is from ibHH (NDSS 2024).
 
 use super::distinct;
 use super::head::entropy::entropy;
@@ -28,7 +28,7 @@ const DIRECTORY_GUID_BYTES: f64 = 1.0;
 
 /// A sum over distinct labels.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Information {
+pub struct EntropySketch {
     /// By rank.
     sample: Vec<Label>,
 }
@@ -40,7 +40,7 @@ struct Label {
     bytes: f64,
 }
 
-impl Information {
+impl EntropySketch {
     /// Adds the labels of a subdomain in lower case; returns what they carry together.
     pub fn learn(&mut self, subdomain: &[u8]) -> Carried {
         let labels = || subdomain.split(|byte| *byte == b'.');
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn labels_weigh_what_they_can_carry() {
         let check = |subdomain: &[u8], bytes: f64, coded: f64| {
-            let carried = Information::default().learn(subdomain);
+            let carried = EntropySketch::default().learn(subdomain);
             assert!((carried.bytes - bytes).abs() < 0.05, "{carried:?}");
             assert!((carried.coded_bytes - coded).abs() < 0.05, "{carried:?}");
         };
@@ -161,18 +161,18 @@ mod tests {
 
     #[test]
     fn what_comes_back_counts_once() {
-        let mut information = Information::default();
+        let mut information = EntropySketch::default();
         for _ in 0..100 {
             information.learn(b"client34.updates");
         }
-        let once = Information::default().learn(b"client34.updates");
+        let once = EntropySketch::default().learn(b"client34.updates");
         assert_eq!(information.sum(), once);
     }
 
     #[test]
     fn few_are_exact_and_many_are_estimated() {
         let check = |count: u64, tolerance: f64| {
-            let mut information = Information::default();
+            let mut information = EntropySketch::default();
             let mut exact = Carried::default();
             for number in 0..count {
                 // Of several lengths, and each twice.
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let mut information = Information::default();
+        let mut information = EntropySketch::default();
         for number in 0..10_000 {
             information.learn(&label(number, 40));
         }

@@ -65,14 +65,14 @@ fn is_under(name: &[u8], parent: &[u8]) -> bool {
 
 /// The hosts that asked.
 #[derive(Debug, Default)]
-pub(crate) struct Askers {
+pub(crate) struct IpLookupClients {
     asked_ns: HashMap<[u8; 16], u64>,
     order: VecDeque<[u8; 16]>,
     /// Hosts that had to make room.
     pub(crate) evictions: u64,
 }
 
-impl Askers {
+impl IpLookupClients {
     /// `host` asked for or spoke to such a service.
     pub(crate) fn note(&mut self, host: &[u8; 16], now_ns: u64) {
         if self.asked_ns.insert(*host, now_ns).is_none() {
@@ -118,14 +118,14 @@ mod tests {
 
     #[test]
     fn who_asked_is_remembered_for_a_while() {
-        let mut askers = Askers::default();
-        askers.note(&[1; 16], MEMORY_NS);
-        assert!(askers.asked(&[1; 16], 2 * MEMORY_NS));
-        assert!(!askers.asked(&[1; 16], 2 * MEMORY_NS + 1));
-        assert!(!askers.asked(&[2; 16], MEMORY_NS));
+        let mut ip_lookup_clients = IpLookupClients::default();
+        ip_lookup_clients.note(&[1; 16], MEMORY_NS);
+        assert!(ip_lookup_clients.asked(&[1; 16], 2 * MEMORY_NS));
+        assert!(!ip_lookup_clients.asked(&[1; 16], 2 * MEMORY_NS + 1));
+        assert!(!ip_lookup_clients.asked(&[2; 16], MEMORY_NS));
         for host in 0..=MAX_HOSTS as u128 {
-            askers.note(&host.to_be_bytes(), 0);
+            ip_lookup_clients.note(&host.to_be_bytes(), 0);
         }
-        assert_eq!(askers.evictions, 2);
+        assert_eq!(ip_lookup_clients.evictions, 2);
     }
 }

@@ -1,10 +1,10 @@
 //! Why traffic of an address is blocked, or is not.
 
-use super::{Book, SECOND, Standing};
+use super::{ActiveBlock, PolicyState, SECOND};
 use crate::network::ip;
 use crate::response::policy::Mode;
 
-impl Book {
+impl PolicyState {
     /// In words, the answer first: whether traffic of an address is blocked, and why or why not.
     #[must_use]
     pub fn explain(&self, address: &[u8; 16], now_ns: u64) -> Vec<String> {
@@ -12,7 +12,7 @@ impl Book {
         let mut sentences = Vec::new();
         let meant = self.blocks().filter(|(_, block)| block.order.target.concerns(address));
         for (number, standing) in meant {
-            let Standing { order, by, why, .. } = standing;
+            let ActiveBlock { order, by, why, .. } = standing;
             let state = if !order.span.holds(now_ns) {
                 "is suspended"
             } else if order.simulated || (order.by_agent && self.mode != Mode::Block) {

@@ -14,10 +14,10 @@ use hyper::body::Incoming;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 
+use super::body_idle_timeout::Patient;
 use super::caller::Caller;
 use super::limits::{Allowance, Requests};
 use super::origin::Names;
-use super::patience::Patient;
 use super::problem::Problem;
 use super::{App, ui};
 use crate::store::tokens::Scope;

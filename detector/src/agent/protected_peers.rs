@@ -7,11 +7,11 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::network::{Network, ip, octets};
 use crate::notify::servers::{self, Servers};
-use crate::response::book::ExceptionKind;
+use crate::response::policy_state::ExceptionKind;
 use crate::source::host;
 
 /// Exceptions with their sources, in words.
-pub(super) type Surroundings = Vec<(Network, ExceptionKind, String)>;
+pub(super) type ProtectedPeers = Vec<(Network, ExceptionKind, String)>;
 
 /// Where resolvers are named on Linux (resolv.conf(5)).
 const RESOLVERS: &str = "/etc/resolv.conf";
@@ -20,23 +20,23 @@ const SLOW: u64 = 10;
 
 /// Looks again and again, and remembers administrators for a while after they left.
 #[derive(Debug)]
-pub(super) struct Lookout {
-    configured: Surroundings,
+pub(super) struct PeerScanner {
+    configured: ProtectedPeers,
     admin_ports: Vec<u16>,
     grace_ns: u64,
     /// When each was last connected.
     administrators: BTreeMap<[u8; 16], u64>,
-    slow: Surroundings,
+    slow: ProtectedPeers,
     /// What messages go to, when it changes.
     servers: servers::Watch,
     looks: u64,
     /// None: whatever is seen next is news.
-    last: Option<Surroundings>,
+    last: Option<ProtectedPeers>,
     /// Complaints made, so that each is made once.
     told: Vec<String>,
 }
 
-impl Lookout {
+impl PeerScanner {
     pub(super) fn new(config: &Config) -> Self {
         let block = &config.block;
         let never = block
@@ -79,7 +79,7 @@ impl Lookout {
     }
 
     /// What is to be spared now; none where nothing changed since the last look.
-    pub(super) fn look(&mut self, now_ns: u64) -> Option<Surroundings> {
+    pub(super) fn look(&mut self, now_ns: u64) -> Option<ProtectedPeers> {
         if self.looks.is_multiple_of(SLOW) {
             self.look_slowly();
         }

@@ -4,19 +4,19 @@ use super::random::Random;
 
 /// A body, and the name and kind that its sender gives it.
 #[derive(Clone, Debug)]
-pub(super) struct Loot {
+pub(super) struct Payload {
     pub(super) name: String,
     pub(super) media_type: &'static str,
     pub(super) bytes: Vec<u8>,
 }
 
 /// Of 300 bytes to 60 kB, as stealers of credentials carry.
-pub(super) fn small(random: &mut Random) -> Loot {
+pub(super) fn small(random: &mut Random) -> Payload {
     let length = random.size(300, 60_000);
     match random.between(0, 2) {
         0 => text(random, length),
         1 => archive(random, length),
-        _ => Loot {
+        _ => Payload {
             name: format!("{}.bin", random.word(8)),
             media_type: "application/octet-stream",
             bytes: random.bytes(length),
@@ -24,7 +24,7 @@ pub(super) fn small(random: &mut Random) -> Loot {
     }
 }
 
-pub(super) fn text(random: &mut Random, length: usize) -> Loot {
+pub(super) fn text(random: &mut Random, length: usize) -> Payload {
     let mut lines =
         format!("User: {}\nComputer: DESKTOP-{:07X}\n", random.word(6), random.next() >> 36);
     while lines.len() < length {
@@ -35,7 +35,7 @@ pub(super) fn text(random: &mut Random, length: usize) -> Loot {
         ));
     }
     lines.truncate(length);
-    Loot {
+    Payload {
         name: format!("PW_{}.txt", random.word(6)),
         media_type: "text/plain",
         bytes: lines.into_bytes(),
@@ -43,8 +43,8 @@ pub(super) fn text(random: &mut Random, length: usize) -> Loot {
 }
 
 /// The first bytes of a zip file, and what packed text looks like after them.
-pub(super) fn archive(random: &mut Random, length: usize) -> Loot {
+pub(super) fn archive(random: &mut Random, length: usize) -> Payload {
     let mut bytes = b"PK\x03\x04\x14\x00\x00\x00\x08\x00".to_vec();
     bytes.extend(random.bytes(length.saturating_sub(bytes.len())));
-    Loot { name: format!("{}.zip", random.word(7)), media_type: "application/zip", bytes }
+    Payload { name: format!("{}.zip", random.word(7)), media_type: "application/zip", bytes }
 }

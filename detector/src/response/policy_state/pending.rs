@@ -1,14 +1,14 @@
 //! Changes that return to what was unless somebody confirms them.
 //!
 //! Each is put to the enforcer with the time at which the old state returns by itself, so that it returns
-//! when the agent is gone, too. Here the book follows.
+//! when the agent is gone, too. Here the policy state follows.
 
 use std::time::Duration;
 
 use anyhow::ensure;
 
 use super::exceptions::ALWAYS;
-use super::{AGENT, Book, Change};
+use super::{AGENT, Change, PolicyState};
 use crate::network::Network;
 use crate::response::enforcer::{Enforcer, EntryNumber, Span};
 use crate::response::policy::Mode;
@@ -77,7 +77,7 @@ pub enum AllowSettled {
     Goes(String),
 }
 
-impl Book {
+impl PolicyState {
     pub(super) fn room_for_pending(&self, confirm: Option<Duration>) -> anyhow::Result<()> {
         let Some(within) = confirm else { return Ok(()) };
         ensure!(!within.is_zero(), "the time to confirm within is 0: use at least 1 s");

@@ -13,7 +13,7 @@ use crate::response::EntryNumber;
 
 /// Prefixes by their first address and length: those inside one follow it.
 #[derive(Debug, Default)]
-pub(super) struct Nest(BTreeMap<([u8; 16], u32), EntryNumber>);
+pub(super) struct PrefixDepth(BTreeMap<([u8; 16], u32), EntryNumber>);
 
 fn place(network: &Network) -> ([u8; 16], u32) {
     let prefix = network.prefix();
@@ -24,7 +24,7 @@ fn network(&(address, length): &([u8; 16], u32)) -> Network {
     Network::from_prefix(Prefix { length, address })
 }
 
-impl Nest {
+impl PrefixDepth {
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
@@ -103,8 +103,8 @@ impl Nest {
 mod tests {
     use super::*;
 
-    fn nest(networks: &[&str]) -> Nest {
-        let mut nest = Nest::default();
+    fn nest(networks: &[&str]) -> PrefixDepth {
+        let mut nest = PrefixDepth::default();
         for (number, network) in (1..).zip(networks) {
             nest.insert(&network.parse().unwrap(), number);
         }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{AGENT, Book, Change};
+use super::{AGENT, Change, PolicyState};
 use crate::network::{Network, ip};
 use crate::response::enforcer::{Enforcer, EntryNumber, Exception, Span};
 use crate::response::target::Target;
@@ -58,13 +58,13 @@ impl ExceptionKind {
 
 /// One source of an exception.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Spared {
+pub struct Exempted {
     pub kind: ExceptionKind,
     pub why: String,
     pub span: Span,
 }
 
-impl Spared {
+impl Exempted {
     fn full(&self) -> bool {
         self.kind != ExceptionKind::Own
     }
@@ -79,7 +79,7 @@ impl Spared {
 struct Placed {
     number: EntryNumber,
     exception: Exception,
-    sources: Vec<Spared>,
+    sources: Vec<Exempted>,
 }
 
 /// All exceptions by network.
@@ -114,7 +114,7 @@ pub(super) const ALWAYS: Span = Span { from_ns: 0, until_ns: u64::MAX };
 
 /// What one exception has to be for all its sources: whole where one of them in force is, until the
 /// last of these ends.
-fn merged(network: Network, sources: &[Spared], now_ns: u64) -> Option<Exception> {
+fn merged(network: Network, sources: &[Exempted], now_ns: u64) -> Option<Exception> {
     let widest = |full: bool, in_force: bool| {
         let meant = sources
             .iter()
@@ -134,9 +134,9 @@ fn merged(network: Network, sources: &[Spared], now_ns: u64) -> Option<Exception
         .or_else(|| widest(true, false).map(whole))
 }
 
-impl Book {
+impl PolicyState {
     /// Every network that is spared, with the number of its exception and each of its sources.
-    pub fn exceptions(&self) -> impl Iterator<Item = (&Network, EntryNumber, &Spared)> {
+    pub fn exceptions(&self) -> impl Iterator<Item = (&Network, EntryNumber, &Exempted)> {
         self.exceptions.placed.iter().flat_map(|(network, placed)| {
             placed.sources.iter().map(move |source| (network, placed.number, source))
         })
@@ -159,15 +159,15 @@ impl Book {
     /// # Errors
     ///
     /// A full table: the networks that found no room are named; the others stand.
-    pub fn set_surroundings(
+    pub fn set_protected_peers(
         &mut self,
         surroundings: &[(Network, ExceptionKind, String)],
         now_ns: u64,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
-        let mut wanted: BTreeMap<Network, Vec<Spared>> = BTreeMap::new();
+        let mut wanted: BTreeMap<Network, Vec<Exempted>> = BTreeMap::new();
         for (network, kind, why) in surroundings {
-            let spared = Spared { kind: kind.clone(), why: why.clone(), span: ALWAYS };
+            let spared = Exempted { kind: kind.clone(), why: why.clone(), span: ALWAYS };
             let sources = wanted.entry(*network).or_default();
             if !sources.contains(&spared) {
                 sources.push(spared);
@@ -195,7 +195,7 @@ impl Book {
     }
 
     /// Takes these entries of the allowlist out of the sources. Networks that no other source names go
-    /// with the next call of [`Book::set_surroundings`], which may name them anew: so none is without
+    /// with the next call of [`PolicyState::set_protected_peers`], which may name them anew: so none is without
     /// its exception in between.
     pub fn forget_allowed(&mut self, meant: impl Fn(&str) -> bool) {
         for placed in self.exceptions.placed.values_mut() {
@@ -209,7 +209,7 @@ impl Book {
     pub(super) fn set_sources(
         &mut self,
         network: Network,
-        mut sources: Vec<Spared>,
+        mut sources: Vec<Exempted>,
         now_ns: u64,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
@@ -237,7 +237,7 @@ impl Book {
     }
 
     /// The sources of one network.
-    pub(super) fn sources(&self, network: &Network) -> Vec<Spared> {
+    pub(super) fn sources(&self, network: &Network) -> Vec<Exempted> {
         self.exceptions.placed.get(network).map_or_else(Vec::new, |placed| placed.sources.clone())
     }
 
@@ -259,7 +259,7 @@ impl Book {
             .collect();
         for network in &stale {
             let mut sources = self.sources(network);
-            let (over, live): (Vec<Spared>, Vec<Spared>) =
+            let (over, live): (Vec<Exempted>, Vec<Exempted>) =
                 sources.drain(..).partition(|source| source.span.until_ns <= now_ns);
             self.set_sources(*network, live, now_ns, enforcer)?;
             for source in over {

@@ -9,14 +9,14 @@ const TOGETHER_NS: u64 = SECOND_NS / 2;
 
 /// The latest beginnings of a session's flows, in the order in which they were heard of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rhythm {
+pub struct InterArrival {
     starts_ns: [u64; KEPT],
     noted: u64,
 }
 
 /// How regular the intervals between beginnings are (the measures of RITA's beacon score, v5).
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Beat {
+pub struct InterArrivalStats {
     /// Intervals looked at.
     pub intervals: u64,
     /// In seconds.
@@ -27,12 +27,12 @@ pub struct Beat {
     pub skew: f64,
 }
 
-impl Rhythm {
+impl InterArrival {
     #[must_use]
     pub fn new(first_ns: u64) -> Self {
-        let mut rhythm = Self { starts_ns: [0; KEPT], noted: 0 };
-        rhythm.note(first_ns);
-        rhythm
+        let mut inter_arrival = Self { starts_ns: [0; KEPT], noted: 0 };
+        inter_arrival.note(first_ns);
+        inter_arrival
     }
 
     /// Another flow began.
@@ -46,7 +46,7 @@ impl Rhythm {
 
     /// What the beat is like; none below four intervals.
     #[must_use]
-    pub fn beat(&self) -> Option<Beat> {
+    pub fn stats(&self) -> Option<InterArrivalStats> {
         let kept = usize::try_from(self.noted).unwrap_or(KEPT).min(KEPT);
         let mut starts = self.starts_ns;
         let starts = starts.get_mut(..kept)?;
@@ -65,7 +65,7 @@ impl Rhythm {
     }
 }
 
-fn of_intervals(mut intervals: Vec<f64>) -> Option<Beat> {
+fn of_intervals(mut intervals: Vec<f64>) -> Option<InterArrivalStats> {
     if intervals.len() < 4 {
         return None;
     }
@@ -75,7 +75,7 @@ fn of_intervals(mut intervals: Vec<f64>) -> Option<Beat> {
     deviations.sort_unstable_by(f64::total_cmp);
     let spread = high - low;
     let skew = if spread > 0.0 { ((high + low - 2.0 * median) / spread).abs() } else { 0.0 };
-    Some(Beat {
+    Some(InterArrivalStats {
         intervals: intervals.len() as u64,
         median,
         deviation: quantile(&deviations, 0.5) / median.max(f64::MIN_POSITIVE),
@@ -96,17 +96,17 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
 mod tests {
     use super::*;
 
-    fn rhythm(seconds: &[f64]) -> Rhythm {
+    fn inter_arrival(seconds: &[f64]) -> InterArrival {
         let mut starts = seconds.iter().map(|at| (at * 1e9) as u64);
-        let mut rhythm = Rhythm::new(starts.next().unwrap());
-        starts.for_each(|start| rhythm.note(start));
-        rhythm
+        let mut inter_arrival = InterArrival::new(starts.next().unwrap());
+        starts.for_each(|start| inter_arrival.note(start));
+        inter_arrival
     }
 
     #[test]
     fn a_beat_is_told_from_a_conversation() {
         let check = |seconds: &[f64], expected: Option<(f64, f64, f64)>| {
-            let beat = rhythm(seconds).beat();
+            let beat = inter_arrival(seconds).stats();
             let found = beat.map(|beat| (beat.median, beat.deviation, beat.skew));
             let close = |a: f64, b: f64| (a - b).abs() < 0.01;
             let same = match (found, expected) {
@@ -126,11 +126,11 @@ mod tests {
 
     #[test]
     fn the_oldest_beginnings_are_forgotten() {
-        let mut rhythm = rhythm(&[0.0, 1_000.0, 5_000.0]);
+        let mut inter_arrival = inter_arrival(&[0.0, 1_000.0, 5_000.0]);
         for beat in 0..40_u64 {
-            rhythm.note((10_000 + beat * 60) * SECOND_NS);
+            inter_arrival.note((10_000 + beat * 60) * SECOND_NS);
         }
-        let beat = rhythm.beat().unwrap();
+        let beat = inter_arrival.stats().unwrap();
         assert_eq!((beat.intervals, beat.median, beat.deviation), (31, 60.0, 0.0));
     }
 }

@@ -26,7 +26,7 @@ pub struct Ends {
 
 /// What a session carried since the last taking.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Line {
+pub struct SessionUsage {
     pub name: Option<Arc<str>>,
     pub src_home: bool,
     pub dst_home: bool,
@@ -51,19 +51,19 @@ pub struct Scores {
 
 /// Everything since the last taking.
 #[derive(Debug, Default)]
-pub struct Page {
+pub struct TrafficBatch {
     /// One for any two ends.
-    pub lines: Vec<(Ends, Line)>,
+    pub lines: Vec<(Ends, SessionUsage)>,
     pub scores: Scores,
     /// Sessions that had no room, together in the line without addresses.
     pub joined: u64,
 }
 
-impl Page {
+impl TrafficBatch {
     /// Adds all sessions up in the line without addresses, where there is no room to tell them apart.
     pub fn join(&mut self) {
         let Self { lines, joined, .. } = self;
-        let mut all = Line::default();
+        let mut all = SessionUsage::default();
         for (ends, line) in std::mem::take(lines) {
             *joined += u64::from(ends != Ends::default());
             all.bytes_out += line.bytes_out;
@@ -87,15 +87,15 @@ struct Mark {
 /// What the sessions carry, page by page. Its memory is bounded by the sessions that are alive and by
 /// [`MAX_LINES`].
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub struct TrafficLog {
     marks: HashMap<u64, Mark, RandomState>,
     /// Stays as large as it had to be: a page that grew anew each minute would leave holes in the heap.
-    lines: HashMap<Ends, Line, RandomState>,
+    lines: HashMap<Ends, SessionUsage, RandomState>,
     scores: Scores,
     joined: u64,
 }
 
-impl Ledger {
+impl TrafficLog {
     /// A session was judged, with this score for one of its senders.
     pub fn judged(&mut self, session: &Session, score: f64) {
         let scores = &mut self.scores;
@@ -114,15 +114,15 @@ impl Ledger {
     }
 
     /// Takes the page and begins a new one.
-    pub fn take(&mut self) -> Page {
-        Page {
+    pub fn take(&mut self) -> TrafficBatch {
+        TrafficBatch {
             lines: self.lines.drain().collect(),
             scores: std::mem::take(&mut self.scores),
             joined: std::mem::take(&mut self.joined),
         }
     }
 
-    fn note(&mut self, session: &Session) -> Option<&mut Line> {
+    fn note(&mut self, session: &Session) -> Option<&mut SessionUsage> {
         // What a domain carried is a part of its resolver's session.
         if session.domain.is_some() {
             return None;
@@ -198,25 +198,25 @@ mod tests {
 
     #[test]
     fn differences_add_up_to_what_was_carried() {
-        let mut ledger = Ledger::default();
+        let mut traffic_log = TrafficLog::default();
         let mut session = session(true, false);
         let (mut out, mut back) = (0, 0);
         for (up, down) in [(100, 10), (150, 10), (150, 70), (900, 80)] {
             carry(&mut session, up, down);
-            ledger.judged(&session, 0.25);
-            let page = ledger.take();
+            traffic_log.judged(&session, 0.25);
+            let page = traffic_log.take();
             assert_eq!((page.lines.len(), page.scores.count), (1, 1));
             out += page.lines.iter().map(|(_, line)| line.bytes_out).sum::<u64>();
             back += page.lines.iter().map(|(_, line)| line.bytes_in).sum::<u64>();
         }
-        ledger.ended(&session);
+        traffic_log.ended(&session);
         assert_eq!((out, back), (900, 80));
-        assert!(ledger.marks.is_empty());
+        assert!(traffic_log.marks.is_empty());
     }
 
     #[test]
     fn what_has_no_room_is_of_no_host() {
-        let mut ledger = Ledger::default();
+        let mut traffic_log = TrafficLog::default();
         let sessions = MAX_LINES as u32 + 2;
         for number in 0..sessions {
             let mut session = session(true, false);
@@ -224,9 +224,9 @@ mod tests {
             session.key.client = octets(number.to_be_bytes().into());
             session.name = Some("a.example".into());
             carry(&mut session, 100, 10);
-            ledger.judged(&session, 0.5);
+            traffic_log.judged(&session, 0.5);
         }
-        let page = ledger.take();
+        let page = traffic_log.take();
         assert_eq!(page.joined, 2);
         assert_eq!(
             page.lines.iter().map(|(_, line)| line.bytes_out).sum::<u64>(),
@@ -234,8 +234,13 @@ mod tests {
         );
         let mut joined = page.lines.iter().filter(|(ends, _)| *ends == Ends::default());
         let (_, joined) = joined.next().unwrap();
-        let expected =
-            Line { bytes_out: 200, bytes_in: 20, packets_out: 2, packets_in: 2, ..joined.clone() };
+        let expected = SessionUsage {
+            bytes_out: 200,
+            bytes_in: 20,
+            packets_out: 2,
+            packets_in: 2,
+            ..joined.clone()
+        };
         assert_eq!(*joined, expected);
         assert_eq!(
             (joined.name.as_deref(), joined.src_home, joined.dst_home),
@@ -245,13 +250,19 @@ mod tests {
 
     #[test]
     fn a_page_that_finds_no_room_keeps_what_was_carried() {
-        let line =
-            Line { bytes_out: 100, bytes_in: 10, packets_out: 2, packets_in: 1, ..Line::default() };
+        let line = SessionUsage {
+            bytes_out: 100,
+            bytes_in: 10,
+            packets_out: 2,
+            packets_in: 1,
+            ..SessionUsage::default()
+        };
         let ends = |dst_port| Ends { dst_port, ..Ends::default() };
         let lines = [0, 80, 443].map(|port| (ends(port), line.clone()));
-        let mut page = Page { lines: lines.into(), joined: 5, ..Page::default() };
+        let mut page = TrafficBatch { lines: lines.into(), joined: 5, ..TrafficBatch::default() };
         page.join();
-        let carried = Line { bytes_out: 300, bytes_in: 30, packets_out: 6, packets_in: 3, ..line };
+        let carried =
+            SessionUsage { bytes_out: 300, bytes_in: 30, packets_out: 6, packets_in: 3, ..line };
         assert_eq!(page.lines, [(Ends::default(), carried)]);
         // The line without addresses was no session of its own.
         assert_eq!(page.joined, 7);
@@ -260,11 +271,11 @@ mod tests {
     #[test]
     fn the_end_at_home_comes_first() {
         let check = |client_home, server_home, src: [u8; 4], bytes_out| {
-            let mut ledger = Ledger::default();
+            let mut traffic_log = TrafficLog::default();
             let mut session = session(client_home, server_home);
             carry(&mut session, 100, 10);
-            ledger.judged(&session, 0.5);
-            let page = ledger.take();
+            traffic_log.judged(&session, 0.5);
+            let page = traffic_log.take();
             let (ends, line) = page.lines.first().unwrap();
             assert_eq!((ends.src, line.bytes_out), (octets(src.into()), bytes_out));
             assert_eq!(ends.dst_port, 443);

@@ -1,4 +1,4 @@
-//! The rules that the book keeps, each with who asks for what.
+//! The rules that the policy state keeps, each with who asks for what.
 
 use super::*;
 use crate::network::octets;
@@ -43,9 +43,9 @@ fn accusation(dst: &str) -> Accusation {
     }
 }
 
-/// A book with its enforcer and a clock.
+/// A policy state with its enforcer and a clock.
 struct Desk {
-    book: Book,
+    state: PolicyState,
     enforcer: DryRun,
     now_ns: u64,
 }
@@ -54,9 +54,9 @@ impl Desk {
     fn new(mode: Mode, policy: Policy) -> Self {
         let mut enforcer = DryRun::default();
         enforcer.mode = mode;
-        let mut book = Book::new(policy, mode, START);
-        book.set_home(vec![network("10.0.0.0/8"), network("fd00::/8")]);
-        Self { book, enforcer, now_ns: START }
+        let mut state = PolicyState::new(policy, mode, START);
+        state.set_home(vec![network("10.0.0.0/8"), network("fd00::/8")]);
+        Self { state, enforcer, now_ns: START }
     }
 
     fn blocking() -> Self {
@@ -68,7 +68,7 @@ impl Desk {
     }
 
     fn respond(&mut self, accusation: &Accusation) -> Outcome {
-        self.book.respond(accusation, self.now_ns, &mut self.enforcer).unwrap()
+        self.state.respond(accusation, self.now_ns, &mut self.enforcer).unwrap()
     }
 
     fn add(&mut self, target: &str, ttl_secs: u64, confirm: Option<u64>) -> Result<Placed, String> {
@@ -80,7 +80,7 @@ impl Desk {
             why: "a test".to_owned(),
         };
         let confirm = confirm.map(Duration::from_secs);
-        let placed = self.book.add(&add, "uid 0 (root)", confirm, self.now_ns, &mut self.enforcer);
+        let placed = self.state.add(&add, "uid 0 (root)", confirm, self.now_ns, &mut self.enforcer);
         placed.map_err(|error| format!("{error:#}"))
     }
 
@@ -89,12 +89,12 @@ impl Desk {
             .iter()
             .map(|(text, kind)| (network(text), kind.clone(), String::new()))
             .collect();
-        self.book.set_surroundings(&all, self.now_ns, &mut self.enforcer).unwrap();
+        self.state.set_protected_peers(&all, self.now_ns, &mut self.enforcer).unwrap();
     }
 
     fn pass(&mut self, ns: u64) {
         self.now_ns += ns;
-        self.book.tick(self.now_ns, &mut self.enforcer).unwrap();
+        self.state.tick(self.now_ns, &mut self.enforcer).unwrap();
     }
 
     /// Targets in force with the enforcer, in words.
@@ -105,7 +105,7 @@ impl Desk {
     }
 
     fn actions(&mut self) -> Vec<&'static str> {
-        self.book.take_changes().iter().map(|change| change.action).collect()
+        self.state.take_changes().iter().map(|change| change.action).collect()
     }
 }
 
@@ -179,7 +179,7 @@ fn repeaters_are_blocked_for_longer() {
     let mut desk = Desk::blocking();
     for times in 1..=3 {
         desk.accuse("192.0.2.1");
-        let (_, standing) = desk.book.blocks().next().unwrap();
+        let (_, standing) = desk.state.blocks().next().unwrap();
         assert_eq!(
             (standing.times, standing.until_ns - desk.now_ns),
             (times, u64::from(times) * 600 * SECOND)
@@ -188,7 +188,7 @@ fn repeaters_are_blocked_for_longer() {
     }
     desk.pass(2 * OFFENCE_MEMORY_NS);
     desk.accuse("192.0.2.1");
-    assert_eq!(desk.book.blocks().next().unwrap().1.times, 1);
+    assert_eq!(desk.state.blocks().next().unwrap().1.times, 1);
 }
 
 #[test]
@@ -196,17 +196,21 @@ fn a_block_is_extended_only_while_packets_come() {
     for (packets_come, expected) in [(true, true), (false, false)] {
         let mut desk = Desk::blocking();
         desk.accuse("192.0.2.1");
-        let (number, _) = desk.book.blocks().next().unwrap();
+        let (number, _) = desk.state.blocks().next().unwrap();
         for second in 0..601 {
             let packets = if packets_come { second } else { 5 };
-            desk.enforcer.hits.insert(number, Hits { packets, ..Hits::default() });
+            desk.enforcer
+                .entry_stats
+                .insert(number, EntryCounters { packets, ..EntryCounters::default() });
             desk.pass(SECOND);
         }
         assert_eq!(!desk.in_force().is_empty(), expected, "packets come: {packets_come}");
         if packets_come {
             // And not for ever.
             for second in 601..15_000 {
-                desk.enforcer.hits.insert(number, Hits { packets: second, ..Hits::default() });
+                desk.enforcer
+                    .entry_stats
+                    .insert(number, EntryCounters { packets: second, ..EntryCounters::default() });
                 desk.pass(SECOND);
             }
             assert!(desk.in_force().is_empty());
@@ -259,7 +263,7 @@ fn a_ttl_has_bounds() {
     check(&mut desk, 14_401, "at most 14400 s");
     desk.enforcer.capacity = 0;
     check(&mut desk, 60, "full");
-    assert_eq!(desk.book.blocks().count(), 0);
+    assert_eq!(desk.state.blocks().count(), 0);
 }
 
 #[test]
@@ -295,7 +299,7 @@ fn a_tunnel_through_a_resolver_is_for_the_resolver() {
         assert_eq!(outcome.action, ActionTaken::Refused);
         assert!(outcome.note.unwrap().contains("--format rpz"));
     }
-    let domains: Vec<&str> = desk.book.domains(desk.now_ns).map(|(name, _)| name).collect();
+    let domains: Vec<&str> = desk.state.domains(desk.now_ns).map(|(name, _)| name).collect();
     assert_eq!(domains, ["tunnel.example"]);
     // A server that is nobody's resolver is blocked.
     let own = Accusation { domain: Some("tunnel.example".into()), ..accusation("203.0.113.5") };
@@ -316,9 +320,9 @@ fn what_is_not_known_well_enough_is_blocked_narrowly_or_not() {
 fn what_a_person_released_is_left_alone() {
     let mut desk = Desk::blocking();
     desk.accuse("192.0.2.1");
-    let number = desk.book.find(None, Some(&"pair 192.0.2.1 10.0.0.7".parse().unwrap())).unwrap();
+    let number = desk.state.find(None, Some(&"pair 192.0.2.1 10.0.0.7".parse().unwrap())).unwrap();
     let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
-    desk.book.release(&[number], "released", "uid 0", None, now_ns, enforcer).unwrap();
+    desk.state.release(&[number], "released", "uid 0", None, now_ns, enforcer).unwrap();
     assert!(desk.in_force().is_empty());
     assert_eq!(desk.accuse("192.0.2.1").action, ActionTaken::Refused);
     desk.pass(3_601 * SECOND);
@@ -331,21 +335,21 @@ fn what_is_not_confirmed_returns() {
     for confirmed in [true, false] {
         let mut desk = Desk::blocking();
         desk.add("host 10.0.0.8", 600, None).unwrap();
-        let old = desk.book.find(None, Some(&"host 10.0.0.8".parse().unwrap())).unwrap();
+        let old = desk.state.find(None, Some(&"host 10.0.0.8".parse().unwrap())).unwrap();
         let minute = Some(Duration::from_secs(60));
         let placed = desk.add("host 10.0.0.9", 600, Some(60)).unwrap();
         assert!(placed.pending.is_some());
         let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
         let pending =
-            desk.book.release(&[old], "released", "uid 0", minute, now_ns, enforcer).unwrap();
+            desk.state.release(&[old], "released", "uid 0", minute, now_ns, enforcer).unwrap();
         assert!(pending.is_some());
-        desk.book.set_mode(Mode::Simulate, "uid 0", minute, now_ns, enforcer).unwrap();
+        desk.state.set_mode(Mode::Simulate, "uid 0", minute, now_ns, enforcer).unwrap();
         let spared = Some(network("192.0.2.0/24"));
         let allow = |desk: &mut Desk, id: &str, network| {
             let span = Span { from_ns: 0, until_ns: u64::MAX };
-            let none = |_: &Standing| false;
+            let none = |_: &ActiveBlock| false;
             let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
-            desk.book
+            desk.state
                 .allow(id, network, "", span, &none, "uid 0", minute, now_ns, enforcer)
                 .unwrap()
         };
@@ -360,16 +364,16 @@ fn what_is_not_confirmed_returns() {
         assert!(!desk.enforcer.exceptions.values().next().unwrap().span.holds(later));
         if confirmed {
             let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
-            let (what, settled) = desk.book.confirm(None, "uid 0", now_ns, enforcer).unwrap();
+            let (what, settled) = desk.state.confirm(None, "uid 0", now_ns, enforcer).unwrap();
             assert_eq!((what.len(), settled.len()), (4, 1));
         }
         desk.pass(MINUTE);
         let expected = if confirmed { "host 10.0.0.9" } else { "host 10.0.0.8" };
         assert_eq!(desk.in_force(), [expected]);
         let mode = if confirmed { Mode::Simulate } else { Mode::Block };
-        assert_eq!((desk.book.mode(), desk.enforcer.mode, desk.enforcer.then), (mode, mode, None));
+        assert_eq!((desk.state.mode(), desk.enforcer.mode, desk.enforcer.then), (mode, mode, None));
         assert_eq!(desk.enforcer.exceptions.len(), usize::from(confirmed));
-        assert_eq!(desk.book.pending().count(), 0);
+        assert_eq!(desk.state.pending().count(), 0);
     }
 }
 
@@ -380,15 +384,15 @@ fn a_block_that_ends_leaves_the_others_waiting() {
     let mut desk = Desk::blocking();
     desk.add("host 10.0.0.8", 30, None).unwrap();
     desk.add("host 10.0.0.9", 600, None).unwrap();
-    let all: Vec<EntryNumber> = desk.book.blocks().map(|(number, _)| number).collect();
+    let all: Vec<EntryNumber> = desk.state.blocks().map(|(number, _)| number).collect();
     let minute = Some(Duration::from_secs(60));
     let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
-    let waits = desk.book.release(&all, "flushed", "uid 0", minute, now_ns, enforcer).unwrap();
+    let waits = desk.state.release(&all, "flushed", "uid 0", minute, now_ns, enforcer).unwrap();
     desk.pass(40 * SECOND);
-    assert_eq!(desk.book.pending().map(|(id, _)| id).collect::<Vec<_>>(), [waits.unwrap()]);
+    assert_eq!(desk.state.pending().map(|(id, _)| id).collect::<Vec<_>>(), [waits.unwrap()]);
     let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
-    desk.book.confirm(waits, "uid 0", now_ns, enforcer).unwrap();
-    assert_eq!(desk.book.blocks().count(), 0);
+    desk.state.confirm(waits, "uid 0", now_ns, enforcer).unwrap();
+    assert_eq!(desk.state.blocks().count(), 0);
 }
 
 #[test]
@@ -397,7 +401,7 @@ fn surroundings_that_change_add_no_source_twice() {
     let configured = ("192.0.2.0/24", ExceptionKind::Allowed("c1".to_owned()));
     for administrator in ["198.51.100.1", "198.51.100.2", "198.51.100.3"] {
         desk.spare(&[configured.clone(), (administrator, ExceptionKind::Administrator)]);
-        assert_eq!(desk.book.exceptions().count(), 2);
+        assert_eq!(desk.state.exceptions().count(), 2);
     }
 }
 
@@ -408,14 +412,14 @@ fn what_is_allowed_no_longer_returns_unless_confirmed() {
         let span = Span { from_ns: 0, until_ns: u64::MAX };
         let spared = Some(network("192.0.2.0/24"));
         let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
-        let none = |_: &Standing| false;
-        desk.book.allow("o1", spared, "", span, &none, "uid 0", None, now_ns, enforcer).unwrap();
+        let none = |_: &ActiveBlock| false;
+        desk.state.allow("o1", spared, "", span, &none, "uid 0", None, now_ns, enforcer).unwrap();
         let minute = Some(Duration::from_secs(60));
-        desk.book.disallow("o1", "uid 0", minute, now_ns, enforcer).unwrap();
+        desk.state.disallow("o1", "uid 0", minute, now_ns, enforcer).unwrap();
         assert_eq!(desk.accuse("192.0.2.1").action, ActionTaken::Blocked);
         if confirmed {
             let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
-            desk.book.confirm(None, "uid 0", now_ns, enforcer).unwrap();
+            desk.state.confirm(None, "uid 0", now_ns, enforcer).unwrap();
         }
         desk.pass(MINUTE);
         assert_eq!(desk.enforcer.exceptions.len(), usize::from(!confirmed));
@@ -428,12 +432,12 @@ fn an_allowed_destination_ends_its_blocks() {
     desk.accuse("192.0.2.1");
     desk.accuse("203.0.113.1");
     let span = Span { from_ns: 0, until_ns: desk.now_ns + MINUTE };
-    let covers = |standing: &Standing| {
+    let covers = |standing: &ActiveBlock| {
         standing.parties.as_ref().is_some_and(|parties| parties.dst == address("203.0.113.1"))
     };
     let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
     let spared = Some(network("192.0.2.0/24"));
-    desk.book
+    desk.state
         .allow("o1", spared, "a backup", span, &covers, "uid 0", None, now_ns, enforcer)
         .unwrap();
     assert!(desk.in_force().is_empty());
@@ -450,7 +454,7 @@ fn a_simulated_block_becomes_real_only_by_a_new_judgement() {
     let mut desk = Desk::new(Mode::Simulate, Policy::default());
     desk.accuse("192.0.2.1");
     let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
-    desk.book.set_mode(Mode::Block, "uid 0", None, now_ns, enforcer).unwrap();
+    desk.state.set_mode(Mode::Block, "uid 0", None, now_ns, enforcer).unwrap();
     assert!(desk.enforcer.orders.values().all(|order| order.simulated));
     assert_eq!(desk.accuse("192.0.2.1").action, ActionTaken::Blocked);
     assert!(desk.enforcer.orders.values().all(|order| !order.simulated));
@@ -483,18 +487,18 @@ fn a_verdict_raises_a_budget_or_does_not() {
         desk.enforcer.budgets.insert(key, budget);
         let pair = (key.home, key.destination);
         if spent {
-            desk.book.budget_spent(key);
+            desk.state.budget_spent(key);
         }
-        desk.book.judged(pair, looked_at, standpoint, &mut desk.enforcer).unwrap();
+        desk.state.judged(pair, looked_at, standpoint, &mut desk.enforcer).unwrap();
         assert_eq!(desk.enforcer.budgets[&key].limit, expected, "{standpoint:?} {looked_at}");
     };
-    check(Standpoint::Scored(0.01), true, 40_000, 262_144);
+    check(BudgetVerdict::Scored(0.01), true, 40_000, 262_144);
     // All of it has passed, and only a part was looked at.
-    check(Standpoint::Scored(0.01), false, 40_000, 65_536);
-    check(Standpoint::Scored(0.01), true, 10_000, 65_536);
-    check(Standpoint::Scored(0.3), true, 65_536, 65_536);
-    check(Standpoint::Accused, true, 65_536, 65_536);
-    check(Standpoint::Known, false, 10, Budget::FREE);
+    check(BudgetVerdict::Scored(0.01), false, 40_000, 65_536);
+    check(BudgetVerdict::Scored(0.01), true, 10_000, 65_536);
+    check(BudgetVerdict::Scored(0.3), true, 65_536, 65_536);
+    check(BudgetVerdict::Accused, true, 65_536, 65_536);
+    check(BudgetVerdict::Known, false, 10, Budget::FREE);
 }
 
 #[test]
@@ -502,13 +506,13 @@ fn an_address_is_explained() {
     let mut desk = Desk::blocking();
     desk.spare(&[("10.0.0.1", ExceptionKind::Own)]);
     desk.accuse("192.0.2.1");
-    let explained = desk.book.explain(&address("192.0.2.1"), desk.now_ns);
+    let explained = desk.state.explain(&address("192.0.2.1"), desk.now_ns);
     assert_eq!(explained[0], "192.0.2.1 is blocked, in part or whole");
     assert!(
         explained[1].contains("pair 10.0.0.7 192.0.2.1) is in force: by agent"),
         "{explained:?}"
     );
-    let explained = desk.book.explain(&address("10.0.0.1"), desk.now_ns);
+    let explained = desk.state.explain(&address("10.0.0.1"), desk.now_ns);
     assert_eq!(explained[0], "10.0.0.1 is not blocked: no block in force covers it");
     assert!(explained[1].contains("(10.0.0.1) spares it: own"), "{explained:?}");
 }

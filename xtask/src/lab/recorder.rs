@@ -14,13 +14,13 @@ use super::scene::{Scene, TRAILING};
 const SILENCE: Duration = Duration::from_millis(300);
 
 #[derive(Debug)]
-pub(super) struct Studio<'a> {
+pub(super) struct SceneRecorder<'a> {
     pub(super) scene: &'a Scene<'a>,
     recorder: Recorder,
     file: PathBuf,
 }
 
-impl<'a> Studio<'a> {
+impl<'a> SceneRecorder<'a> {
     pub(super) fn open(scene: &'a Scene<'a>) -> Result<Self> {
         let file = scene.scratch.join("clips.pcap");
         let recorder = Recorder::start(&scene.network.gateway, Topology::GATEWAY_INNER, &file)?;

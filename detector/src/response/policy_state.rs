@@ -1,7 +1,7 @@
 //! What is blocked and what must not be, until when and why: the one place that decides.
 //!
-//! The book is handed an enforcer with every call and asks it for all that it keeps; what it
-//! remembers besides is why. Every change is noted for the audit log, see [`Book::take_changes`].
+//! It is handed an enforcer with every call and asks it for all that it keeps; what it
+//! remembers besides is why. Every change is noted for the audit log, see [`PolicyState::take_changes`].
 
 mod budgets;
 mod exceptions;
@@ -17,15 +17,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use detector_common::FlowKey;
-use detector_common::policy::{BudgetKey, Hits};
+use detector_common::policy::{BudgetKey, EntryCounters};
 
-pub use budgets::Standpoint;
-pub use exceptions::{ExceptionKind, Spared};
+pub use budgets::BudgetVerdict;
+pub use exceptions::{ExceptionKind, Exempted};
 pub use operator::{Add, Placed};
 pub use pending::{AllowSettled, Pending};
 
-use super::enforcer::{Effect, Enforcer, EntryNumber, Order, Span};
-use super::policy::{ActionKind, Mode, Policy, Wish};
+use super::enforcer::{BlockSpec, Effect, Enforcer, EntryNumber, Span};
+use super::policy::{ActionKind, DesiredAction, Mode, Policy};
 use super::target::Target;
 use crate::network::{Network, ip};
 use crate::verdict::{ActionTaken, AlertId, Technique};
@@ -89,15 +89,15 @@ pub struct Change {
     pub until_ns: Option<u64>,
     pub ttl_secs: Option<u64>,
     /// Of an entry that ended.
-    pub hits: Option<Hits>,
+    pub hits: Option<EntryCounters>,
     pub mode: Option<Mode>,
     pub detail: Option<String>,
 }
 
 /// A block that stands.
 #[derive(Clone, Debug)]
-pub struct Standing {
-    pub order: Order,
+pub struct ActiveBlock {
+    pub order: BlockSpec,
     pub by: String,
     pub why: String,
     pub alert: Option<AlertId>,
@@ -108,14 +108,14 @@ pub struct Standing {
     pub times: u32,
     pub pending: Option<u64>,
     /// Whom the alert accused, and under which name: what an allowlist entry is compared with.
-    pub parties: Option<Parties>,
+    pub parties: Option<Endpoints>,
     /// Packets it had dropped when its end came near.
     watched: Option<u64>,
 }
 
 /// The two ends of an accusation.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Parties {
+pub struct Endpoints {
     pub src: [u8; 16],
     pub dst: [u8; 16],
     pub server_port: u16,
@@ -133,21 +133,21 @@ pub struct DomainBlock {
 type Pair = ([u8; 16], [u8; 16]);
 
 #[derive(Clone, Copy, Debug)]
-struct Offence {
+struct RepeatOffender {
     times: u32,
     last_ns: u64,
 }
 
 /// Everything that stands, and what is remembered of what stood.
 #[derive(Debug)]
-pub struct Book {
+pub struct PolicyState {
     policy: Policy,
     mode: Mode,
     mode_since_ns: u64,
-    blocks: BTreeMap<EntryNumber, Standing>,
+    blocks: BTreeMap<EntryNumber, ActiveBlock>,
     numbers: HashMap<Target, EntryNumber>,
     exceptions: Exceptions,
-    offences: HashMap<Pair, Offence>,
+    offences: HashMap<Pair, RepeatOffender>,
     /// What a person released, and until when the agent leaves it alone.
     released: HashMap<Pair, u64>,
     domains: BTreeMap<Arc<str>, DomainBlock>,
@@ -159,7 +159,7 @@ pub struct Book {
     spent: BTreeSet<BudgetKey>,
 }
 
-impl Book {
+impl PolicyState {
     #[must_use]
     pub fn new(policy: Policy, mode: Mode, now_ns: u64) -> Self {
         Self {
@@ -207,13 +207,13 @@ impl Book {
     }
 
     /// What stands, by number.
-    pub fn blocks(&self) -> impl Iterator<Item = (EntryNumber, &Standing)> {
+    pub fn blocks(&self) -> impl Iterator<Item = (EntryNumber, &ActiveBlock)> {
         self.blocks.iter().map(|(number, standing)| (*number, standing))
     }
 
     /// One block.
     #[must_use]
-    pub fn block(&self, number: EntryNumber) -> Option<&Standing> {
+    pub fn block(&self, number: EntryNumber) -> Option<&ActiveBlock> {
         self.blocks.get(&number)
     }
 
@@ -311,19 +311,19 @@ impl Book {
     fn stands(
         &mut self,
         accusation: &Accusation,
-        wish: &Wish,
+        wish: &DesiredAction,
         now_ns: u64,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<Option<ActionTaken>> {
         let Some(number) = self.covering(accusation, wish.effect, now_ns) else { return Ok(None) };
         let Some(standing) = self.blocks.get_mut(&number) else { return Ok(None) };
         if standing.order.by_agent && standing.order.simulated && self.mode == Mode::Block {
-            let order = Order { simulated: false, ..standing.order };
+            let order = BlockSpec { simulated: false, ..standing.order };
             enforcer.change(number, &order)?;
             enforcer.commit()?;
             standing.order = order;
         }
-        let Order { simulated, by_agent, effect, .. } = standing.order;
+        let BlockSpec { simulated, by_agent, effect, .. } = standing.order;
         let counts_only = simulated || (by_agent && self.mode != Mode::Block);
         Ok(Some(if counts_only { ActionTaken::Simulated } else { taken(effect) }))
     }
@@ -352,7 +352,7 @@ impl Book {
             .filter_map(|target| self.numbers.get(&target.identity()).copied())
             .find(in_force)
             .or_else(|| {
-                let wider = |(_, standing): &(&EntryNumber, &Standing)| {
+                let wider = |(_, standing): &(&EntryNumber, &ActiveBlock)| {
                     matches!(standing.order.target, Target::Destination(network)
                         if network.contains(&accusation.dst))
                 };
@@ -364,7 +364,7 @@ impl Book {
         &mut self,
         accusation: &Accusation,
         target: Target,
-        wish: &Wish,
+        wish: &DesiredAction,
         now_ns: u64,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
@@ -372,7 +372,7 @@ impl Book {
         let times = self.times(&pair, now_ns);
         let ttl = self.policy.ttl(wish.ttl, times);
         let until_ns = now_ns.saturating_add(nanoseconds(ttl));
-        let order = Order {
+        let order = BlockSpec {
             target,
             effect: wish.effect,
             span: Span { from_ns: 0, until_ns },
@@ -381,7 +381,7 @@ impl Book {
             reason: accusation.alert.0,
         };
         let why = format!("{} with score {:.2}", accusation.technique.name(), accusation.score);
-        let standing = Standing {
+        let standing = ActiveBlock {
             order,
             by: AGENT.to_owned(),
             why,
@@ -390,7 +390,7 @@ impl Book {
             until_ns,
             times: times + 1,
             pending: None,
-            parties: Some(Parties {
+            parties: Some(Endpoints {
                 src: accusation.src,
                 dst: accusation.dst,
                 server_port: accusation.server_port,
@@ -408,7 +408,7 @@ impl Book {
         }
         enforcer.commit()?;
         make_room(&mut self.offences, |offence| offence.last_ns);
-        self.offences.insert(pair, Offence { times: times + 1, last_ns: until_ns });
+        self.offences.insert(pair, RepeatOffender { times: times + 1, last_ns: until_ns });
         self.changes.push(change);
         Ok(())
     }
@@ -416,7 +416,7 @@ impl Book {
     /// Places what does not stand yet. One on the same target that is over, or does less, makes room.
     fn enter(
         &mut self,
-        standing: Standing,
+        standing: ActiveBlock,
         now_ns: u64,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<EntryNumber> {
@@ -443,7 +443,7 @@ impl Book {
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
         let Some(standing) = self.blocks.get(&number) else { return Ok(()) };
-        let hits = enforcer.hits(number)?;
+        let hits = enforcer.entry_stats(number)?;
         enforcer.remove(number, &standing.order.target)?;
         let mut change = Change::of_standing(action, standing);
         change.who = who.to_owned();
@@ -459,7 +459,7 @@ impl Book {
     /// How often a pair was blocked before, as far as is remembered.
     fn times(&self, pair: &Pair, now_ns: u64) -> u32 {
         let remembered =
-            |offence: &&Offence| now_ns < offence.last_ns.saturating_add(OFFENCE_MEMORY_NS);
+            |offence: &&RepeatOffender| now_ns < offence.last_ns.saturating_add(OFFENCE_MEMORY_NS);
         self.offences.get(pair).filter(remembered).map_or(0, |offence| offence.times)
     }
 
@@ -508,7 +508,7 @@ impl Book {
         let max_ns = nanoseconds(self.policy.max_ttl);
         let mut extended = false;
         for (number, standing) in &mut self.blocks {
-            let Standing { order, placed_ns, .. } = standing;
+            let ActiveBlock { order, placed_ns, .. } = standing;
             let left = order.span.until_ns.saturating_sub(now_ns);
             let ttl_ns = standing.until_ns.saturating_sub(*placed_ns);
             let window = (ttl_ns / 4).min(30 * SECOND);
@@ -516,7 +516,7 @@ impl Book {
                 standing.watched = None;
                 continue;
             }
-            let packets = enforcer.hits(*number)?.packets;
+            let packets = enforcer.entry_stats(*number)?.packets;
             let Some(watched) = standing.watched else {
                 standing.watched = Some(packets);
                 continue;
@@ -541,10 +541,14 @@ impl Book {
     }
 
     /// Takes over what an earlier agent left with the enforcer.
-    pub fn adopt(&mut self, orders: impl IntoIterator<Item = (EntryNumber, Order)>, now_ns: u64) {
+    pub fn adopt(
+        &mut self,
+        orders: impl IntoIterator<Item = (EntryNumber, BlockSpec)>,
+        now_ns: u64,
+    ) {
         for (number, order) in orders {
             let by = if order.by_agent { AGENT } else { "a person" };
-            let standing = Standing {
+            let standing = ActiveBlock {
                 order,
                 by: by.to_owned(),
                 why: "adopted from an earlier run".to_owned(),
@@ -566,7 +570,7 @@ impl Book {
 }
 
 impl Change {
-    fn of_standing(action: &'static str, standing: &Standing) -> Self {
+    fn of_standing(action: &'static str, standing: &ActiveBlock) -> Self {
         Self {
             action,
             who: standing.by.clone(),

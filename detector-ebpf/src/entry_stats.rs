@@ -4,22 +4,22 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::Array;
 use detector_common::Packet;
 use detector_common::flow::{Add as _, Clock};
-use detector_common::policy::{Entry, Hits};
+use detector_common::policy::{Entry, EntryCounters};
 
 use crate::decide::{ENTRIES, POLICY};
 use crate::stats::Xadd;
 
-/// Key: the number of an entry in POLICY. Value: [`Hits`]. Written here only, but for the zeroes
+/// Key: the number of an entry in POLICY. Value: [`EntryCounters`]. Written here only, but for the zeroes
 /// with which the agent begins. Apart from POLICY, so that neither side overwrites the other's.
 #[map]
-static HITS: Array<Hits> = Array::with_max_entries(ENTRIES, 0);
+static HITS: Array<EntryCounters> = Array::with_max_entries(ENTRIES, 0);
 
 /// A policed entry in debt of more than its burst and this was given a lower rate: what passed
 /// under the higher one is forgotten. More than any super-packet, which may pass on its own.
 const SUPER_PACKET_BYTES: u64 = 1 << 20;
 
 #[inline(always)]
-fn of(number: u32) -> Option<&'static mut Hits> {
+fn of(number: u32) -> Option<&'static mut EntryCounters> {
     let hits = HITS.get_ptr_mut(number)?;
     // SAFETY: the value of an array map stays in place; counters with several writers are added to
     // atomically, the others may be any of what was written.
