@@ -51,7 +51,7 @@ enum Verb {
     Soak(soak::Arguments),
     /// Tell how good detection is on captures that the model has not seen
     Evaluate(evaluate::Arguments),
-    /// Record real tools at work, stealing and benign, with labels
+    /// Record real tools at work, exfiltrating and benign, with labels
     Lab(lab::Arguments),
 }
 

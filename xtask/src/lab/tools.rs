@@ -1,8 +1,0 @@
-//! Tools that thefts and their benign twins share, so that the tool itself tells nothing.
-
-pub(super) mod ftp;
-pub(super) mod mail;
-pub(super) mod post;
-pub(super) mod quic;
-pub(super) mod tunnel;
-pub(super) mod upload;
