@@ -215,7 +215,7 @@ fn every_module_has_its_place() {
 
 // One home per outside crate.
 
-const HOMES: [(&str, &[&str]); 18] = [
+const HOMES: [(&str, &[&str]); 19] = [
     ("smartcore", &["detector/src/model/"]),
     ("aya", &["detector/src/source/kernel/"]),
     ("pcap_parser", &["detector/src/source/capture/"]),
@@ -227,6 +227,14 @@ const HOMES: [(&str, &[&str]); 18] = [
             "detector/src/commands/",
             "detector/src/ingest/",
             "detector/src/sink/",
+        ],
+    ),
+    (
+        "jiff",
+        &[
+            "detector/src/features/hours.rs",
+            "detector/src/features/record/timestamp.rs",
+            "detector/src/units.rs",
         ],
     ),
     ("psl", &["detector/src/flow/registered.rs"]),

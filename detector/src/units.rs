@@ -1,5 +1,13 @@
 //! Numbers as people read them: bytes, durations, times. Exact values belong in JSON.
 
+use jiff::civil::DateTime;
+use jiff::fmt::friendly::SpanParser;
+use jiff::fmt::temporal::DateTimePrinter;
+use jiff::tz::Offset;
+use jiff::{SpanRelativeTo, Timestamp};
+
+const NANOS_PER_SEC: u64 = 1_000_000_000;
+
 /// `1.4 MB`, in powers of a thousand.
 #[must_use]
 pub fn bytes(count: u64) -> String {
@@ -43,27 +51,36 @@ pub fn seconds(seconds: f64) -> String {
     }
 }
 
+/// Microseconds, cut off and not rounded: every record has times of this form.
+static PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+
 /// `2023-09-08T14:38:32.616950Z` from nanoseconds since 1970.
 #[must_use]
 pub fn rfc3339(time_ns: u64) -> String {
-    let (seconds, micros) = (time_ns / 1_000_000_000, time_ns % 1_000_000_000 / 1_000);
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = date(i64::try_from(days).unwrap_or(0));
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
+    // The last of `u64`'s nanoseconds is in the year 2554, jiff's in 9999.
+    PRINTER.timestamp_to_string(&timestamp(time_ns))
 }
 
-/// Seconds in `90s`, `10m`, `2h`, `1d` or `90`; none where it is no such duration.
+/// The civil time in UTC of nanoseconds since 1970.
+#[must_use]
+pub(crate) fn civil(time_ns: u64) -> DateTime {
+    Offset::UTC.to_datetime(timestamp(time_ns))
+}
+
+fn timestamp(time_ns: u64) -> Timestamp {
+    let (seconds, rest) = (time_ns / NANOS_PER_SEC, time_ns % NANOS_PER_SEC);
+    Timestamp::new(seconds.cast_signed(), rest as i32).unwrap_or_default()
+}
+
+/// Seconds in `90s`, `10m`, `1h30m`, `2h`, `1d` or `90`; none where it is no such duration.
 #[must_use]
 pub fn parse_seconds(text: &str) -> Option<u64> {
-    let unit = |letter| match letter {
-        's' => Some(1),
-        'm' => Some(60),
-        'h' => Some(3_600),
-        'd' => Some(86_400),
-        _ => None,
-    };
-    parse_scaled(text, unit)
+    if let Some(seconds) = parse_scaled(text, |_| None) {
+        return Some(seconds);
+    }
+    let span = SpanParser::new().parse_span(text).ok()?;
+    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+    if duration.subsec_nanos() == 0 { duration.as_secs().try_into().ok() } else { None }
 }
 
 /// Bytes in `500`, `10k`, `4M` or `1G`, in powers of a thousand; none where it is no such number.
@@ -86,20 +103,6 @@ fn parse_scaled(text: &str, unit: impl Fn(char) -> Option<u64>) -> Option<u64> {
     };
     let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
     if digits { number.parse::<u64>().ok()?.checked_mul(factor) } else { None }
-}
-
-/// Year, month and day of a day number since 1970, in eras of 400 years that start in March
-/// (Howard Hinnant, chrono-compatible low-level date algorithms).
-pub(crate) fn date(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
 /// `1 block`, `2 blocks`.
@@ -139,11 +142,18 @@ mod tests {
             ("", None),
             ("m", None),
             ("+1", None),
-            ("1.5h", None),
+            ("1h30m", Some(5_400)),
+            ("1d 12h", Some(129_600)),
+            ("1.5h", Some(5_400)),
+            ("1 h", Some(3_600)),
+            ("1w", Some(604_800)),
             ("-1s", None),
-            ("1 h", None),
+            ("0.5s", None),
+            ("500ms", None),
+            ("1mo", None),
+            ("30m1h", None),
+            ("PT1H", None),
             ("10ü", None),
-            ("1w", None),
             ("99999999999999999999", None),
             ("999999999999999999d", None),
         ] {

@@ -50,7 +50,7 @@ pub struct BlocksAdd {
     /// What to block, as words or as one text
     #[arg(required = true, value_name = "TARGET", num_args = 1..)]
     pub target: Vec<String>,
-    /// How long, such as 90s, 10m, 2h or 1d [default: the configuration's]
+    /// How long, such as 90s, 10m, 1h30m or 2d [default: the configuration's]
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub ttl: Option<u64>,
     /// Let this many bytes a second leave, such as 10k, and drop the rest
@@ -155,7 +155,7 @@ pub struct AllowAdd {
     /// The server's port
     #[arg(long)]
     pub port: Option<u16>,
-    /// How long, such as 90s, 10m, 2h or 1d [default: for good]
+    /// How long, such as 90s, 10m, 1h30m or 2d [default: for good]
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub ttl: Option<u64>,
     /// Why, for whoever reads it later
@@ -331,7 +331,8 @@ pub struct Change {
 }
 
 pub(super) fn seconds(text: &str) -> Result<u64, String> {
-    units::parse_seconds(text).ok_or_else(|| "write 90s, 10m, 2h, 1d or plain seconds".to_owned())
+    units::parse_seconds(text)
+        .ok_or_else(|| "write 90s, 10m, 1h30m, 2d or plain seconds".to_owned())
 }
 
 fn bytes(text: &str) -> Result<u64, String> {

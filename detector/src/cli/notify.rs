@@ -251,7 +251,7 @@ pub struct Place {
 
 fn seconds(text: &str) -> Result<u32, String> {
     let secs = units::parse_seconds(text).and_then(|secs| u32::try_from(secs).ok());
-    secs.ok_or_else(|| "write 90s, 10m, 2h, 1d or plain seconds".to_owned())
+    secs.ok_or_else(|| "write 90s, 10m, 1h30m, 2d or plain seconds".to_owned())
 }
 
 fn network(text: &str) -> Result<Network, String> {

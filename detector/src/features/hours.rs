@@ -1,6 +1,9 @@
 //! What a host uploads of one kind in each hour of the day, weekdays and weekends apart.
 
+use jiff::civil::Weekday;
 use serde::{Deserialize, Serialize};
+
+use crate::units;
 
 const HOUR_NS: u64 = 3_600_000_000_000;
 /// 24 hours of a weekday, 24 of a Saturday or Sunday.
@@ -37,11 +40,11 @@ impl Default for Hours {
 }
 
 impl Hours {
-    /// The slot of a moment. The epoch was a Thursday.
+    /// The slot of a moment, in UTC.
     pub(super) fn slot(now_ns: u64) -> usize {
-        let hour = now_ns / HOUR_NS;
-        let weekend = matches!((hour / 24) % 7, 2 | 3);
-        (hour % 24) as usize + if weekend { 24 } else { 0 }
+        let time = units::civil(now_ns);
+        let weekend = matches!(time.weekday(), Weekday::Saturday | Weekday::Sunday);
+        usize::from(time.hour().unsigned_abs()) + if weekend { 24 } else { 0 }
     }
 
     /// Adds bytes to the hour of `now_ns`, and closes the hours before it.
