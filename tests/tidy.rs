@@ -49,28 +49,35 @@ fn check(rule: Rule, broken: &[(&str, &str)], sound: &[(&str, &str)]) {
 
 /// What the modules of detector/src may name besides themselves, by the longest prefix of the
 /// file's path that is listed. Modules that are not listed may name everything.
-const MAY_NAME: [(&str, &[&str]); 22] = [
+const MAY_NAME: [(&str, &[&str]); 23] = [
     ("network", &[]),
     ("units", &[]),
     ("instance", &[]),
     ("clock", &[]),
+    ("refusal", &[]),
     ("flow", &["network", "units"]),
     ("features", &["flow", "network", "units"]),
     ("model", &["features", "flow", "network", "units"]),
     ("verdict", &["model", "features", "flow", "network", "units"]),
-    ("response", &["verdict", "model", "features", "flow", "network", "units"]),
+    ("response", &["verdict", "model", "features", "flow", "network", "refusal", "units"]),
     ("source", &["flow", "network", "units"]),
     // The kernel's enforcer stands beside the maps it writes, and the configuration sizes them.
-    ("source/kernel", &["config", "response", "flow", "instance", "network", "units"]),
+    ("source/kernel", &["config", "response", "refusal", "flow", "instance", "network", "units"]),
     // What must not be cut off is addresses; what they mean for a block is the response's.
     ("source/host", &["network"]),
     // What is asked for and answered; what it does is the agent's.
-    ("control", &["response", "instance", "network", "units"]),
+    ("control", &["response", "refusal", "instance", "network", "units"]),
     ("audit", &["response", "network", "units"]),
     ("state", &["network", "units"]),
     ("sink", &["flow", "response", "verdict", "network", "units"]),
-    ("store", &["audit", "features", "flow", "verdict", "clock", "network", "units"]),
-    ("notify", &["config", "store", "verdict", "clock", "network", "units"]),
+    (
+        "store",
+        &[
+            "audit", "refusal", "response", "features", "flow", "verdict", "clock", "network",
+            "units",
+        ],
+    ),
+    ("notify", &["config", "refusal", "store", "verdict", "clock", "network", "units"]),
     // A record is judged as it comes, and kept.
     ("ingest", &["features", "flow", "model", "store", "verdict"]),
     ("config", &["features", "flow", "response", "verdict", "network", "units"]),
@@ -79,7 +86,7 @@ const MAY_NAME: [(&str, &[&str]); 22] = [
 ];
 
 /// Modules of which the names above and those that know all are made.
-const MODULES: [&str; 29] = [
+const MODULES: [&str; 30] = [
     "agent",
     "analysis",
     "api",
@@ -97,6 +104,7 @@ const MODULES: [&str; 29] = [
     "model",
     "network",
     "notify",
+    "refusal",
     "response",
     "builtin_models",
     "sink",

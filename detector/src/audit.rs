@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::response::{Mode, Target};
+use crate::response::{ChangeKind, Mode, Target};
 
 /// The log's name in the state directory.
 pub const FILE: &str = "audit.jsonl";
@@ -134,6 +134,31 @@ impl Action {
             Self::Alert => "alert",
             Self::Reloaded => "reloaded",
             Self::Other => "other",
+        }
+    }
+}
+
+impl From<ChangeKind> for Action {
+    fn from(kind: ChangeKind) -> Self {
+        match kind {
+            ChangeKind::Placed => Self::Placed,
+            ChangeKind::Extended => Self::Extended,
+            ChangeKind::Released => Self::Released,
+            ChangeKind::Expired => Self::Expired,
+            ChangeKind::Suspended => Self::Suspended,
+            ChangeKind::Replaced => Self::Replaced,
+            ChangeKind::Flushed => Self::Flushed,
+            ChangeKind::Allowed => Self::Allowed,
+            ChangeKind::Disallowed => Self::Disallowed,
+            ChangeKind::Mode => Self::Mode,
+            ChangeKind::Confirmed => Self::Confirmed,
+            ChangeKind::Reverted => Self::Reverted,
+            ChangeKind::Adopted => Self::Adopted,
+            ChangeKind::BudgetRaised => Self::BudgetRaised,
+            ChangeKind::Refused => Self::Refused,
+            ChangeKind::Started => Self::Started,
+            ChangeKind::Stopped => Self::Stopped,
+            ChangeKind::Reloaded => Self::Reloaded,
         }
     }
 }

@@ -22,6 +22,7 @@ pub mod instance;
 pub mod model;
 pub mod network;
 pub mod notify;
+pub mod refusal;
 pub mod response;
 pub mod sink;
 pub mod source;

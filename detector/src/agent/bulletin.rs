@@ -5,6 +5,7 @@ use crate::api::live::{Event, Topic};
 use crate::api::status::{Baselines, Coverage, Loss, Rates, SinkState, StatusBody};
 use crate::clock;
 use crate::control::Answer;
+use crate::response::ChangeKind;
 use crate::status::Status;
 use crate::units::rfc3339;
 
@@ -111,12 +112,31 @@ impl Agent {
     }
 
     /// Tells pages that something is no longer as it was.
-    pub(super) fn say_changed(&self, action: &str) {
-        let topic = match action {
-            "allowed" | "disallowed" => Topic::Allow,
-            "mode" => Topic::Mode,
-            _ => Topic::Blocks,
-        };
-        self.live.emit(Event::change(topic, None));
+    pub(super) fn say_changed(&self, kind: ChangeKind) {
+        self.live.emit(Event::change(topic(kind), None));
+    }
+}
+
+/// The page that shows what a change is about. A confirmation may be of anything: its blocks are the
+/// most that it can be about.
+fn topic(kind: ChangeKind) -> Topic {
+    match kind {
+        ChangeKind::Allowed | ChangeKind::Disallowed => Topic::Allow,
+        ChangeKind::Mode => Topic::Mode,
+        ChangeKind::Placed
+        | ChangeKind::Extended
+        | ChangeKind::Released
+        | ChangeKind::Expired
+        | ChangeKind::Suspended
+        | ChangeKind::Replaced
+        | ChangeKind::Flushed
+        | ChangeKind::Confirmed
+        | ChangeKind::Reverted
+        | ChangeKind::Adopted
+        | ChangeKind::BudgetRaised
+        | ChangeKind::Refused
+        | ChangeKind::Started
+        | ChangeKind::Stopped
+        | ChangeKind::Reloaded => Topic::Blocks,
     }
 }

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use crate::clock;
 use crate::flow::traffic_log::{MAX_LINES, TrafficBatch};
-use crate::store::alerts::{NewAlert, Origin, PublicId};
+use crate::response::ChangeKind;
+use crate::store::alerts::{NewAlert, Origin, PublicId, TimelinePoint};
 use crate::store::traffic::Carried;
 use crate::store::upkeep::Retention;
 use crate::store::{Connection, Failure, Store, alerts, baselines, traffic};
@@ -39,7 +40,7 @@ pub(super) enum Entry {
     Action {
         alert: AlertId,
         time_ns: u64,
-        what: &'static str,
+        change: ChangeKind,
     },
     /// What was carried in a part of the minute that begins at `minute`.
     Traffic {
@@ -286,10 +287,10 @@ fn put(connection: &Connection, entry: &Entry, marks: &Marks) -> anyhow::Result<
             let new = NewAlert { alert, origin: Origin::Live, model_hash, config_hash };
             alerts::insert(connection, &new).map(drop)
         }
-        Entry::Action { alert, time_ns, what } => {
+        Entry::Action { alert, time_ns, change } => {
             let id = PublicId { id: alert.0, analysis: 0 };
             let Some(key) = alerts::key_of(connection, id)? else { return Ok(()) };
-            alerts::note_action(connection, key, *time_ns, what)
+            alerts::note_action(connection, key, *time_ns, TimelinePoint::Changed(*change))
         }
         Entry::Traffic { minute, carried, page } => {
             traffic::add(connection, *minute, carried, page)

@@ -19,7 +19,7 @@ use crate::control::{Answer, KeptKey, Reloaded};
 use crate::features::Kind;
 use crate::model::Model;
 use crate::notify::Switch;
-use crate::response::{Change, Mode};
+use crate::response::{Change, ChangeKind, Mode};
 
 /// Whose change a signal is.
 const SIGNAL: &str = "SIGHUP";
@@ -64,10 +64,8 @@ impl Agent {
         if let Err(error) = self.reload(SIGNAL) {
             tracing::error!("{error:#}");
             self.record(Change {
-                action: "refused",
-                who: SIGNAL.to_owned(),
                 why: format!("{error:#}"),
-                ..Change::default()
+                ..Change::new(ChangeKind::Refused, SIGNAL)
             });
         }
         self.note_changes();
@@ -190,11 +188,6 @@ impl Agent {
         if let Some(hash) = model {
             detail += &format!("; model {hash}");
         }
-        self.record(Change {
-            action: "reloaded",
-            who: who.to_owned(),
-            detail: Some(detail),
-            ..Change::default()
-        });
+        self.record(Change { detail: Some(detail), ..Change::new(ChangeKind::Reloaded, who) });
     }
 }

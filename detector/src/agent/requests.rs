@@ -16,7 +16,7 @@ use crate::control::{Reply, Request};
 use crate::network::{ip, octets};
 use crate::response::policy::police;
 use crate::response::policy_state::{ActiveBlock, Add, AllowSettled};
-use crate::response::{Effect, Enforcer as _, EntryNumber, Span, Target};
+use crate::response::{ChangeKind, Effect, Enforcer as _, EntryNumber, Span, Target};
 use crate::state::{Kept, KeptAllow, KeptRelease};
 use crate::verdict::allow::Entry;
 
@@ -64,12 +64,12 @@ impl Agent {
             }
             Request::BlocksRemove { target, number, .. } => {
                 let number = self.policy.find(*number, target.as_ref())?;
-                self.release(&[number], "released", who, confirm, now_ns)
+                self.release(&[number], ChangeKind::Released, who, confirm, now_ns)
             }
             Request::BlocksFlush { .. } => {
                 let all: Vec<EntryNumber> =
                     self.policy.blocks().map(|(number, _)| number).collect();
-                self.release(&all, "flushed", who, confirm, now_ns)
+                self.release(&all, ChangeKind::Flushed, who, confirm, now_ns)
             }
             Request::BlocksVerify { target, number } => {
                 let number = match (number, target) {
@@ -135,7 +135,7 @@ impl Agent {
     fn release(
         &mut self,
         numbers: &[EntryNumber],
-        action: &'static str,
+        kind: ChangeKind,
         who: &str,
         confirm: Option<Duration>,
         now_ns: u64,
@@ -144,8 +144,7 @@ impl Agent {
         for number in numbers {
             blocks.push(self.block_line(*number, now_ns)?);
         }
-        let pending =
-            self.policy.release(numbers, action, who, confirm, now_ns, &mut self.kernel)?;
+        let pending = self.policy.release(numbers, kind, who, confirm, now_ns, &mut self.kernel)?;
         self.keep_state(now_ns);
         Ok(Answer::Removed { blocks, pending: self.pending_line(pending, now_ns) })
     }

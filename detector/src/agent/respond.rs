@@ -12,7 +12,7 @@ use crate::engine::Output;
 use crate::flow::Cause;
 use crate::network::octets;
 use crate::response::policy_state::AGENT;
-use crate::response::{Accusation, Change, Enforcer as _, Mode, Outcome, Span};
+use crate::response::{Accusation, Change, ChangeKind, Enforcer as _, Mode, Outcome, Span};
 use crate::state::{Kept, KeptAllow, KeptRelease};
 use crate::units::rfc3339;
 use crate::verdict::allow::Entry;
@@ -41,12 +41,7 @@ impl Agent {
         if config.has_budgets() && config.mode == Mode::Observe {
             tracing::warn!("budgets hold nothing in mode observe: use block, or simulate to count");
         }
-        self.record(Change {
-            action: "started",
-            who: AGENT.to_owned(),
-            mode: Some(config.mode),
-            ..Change::default()
-        });
+        self.record(Change { mode: Some(config.mode), ..Change::new(ChangeKind::Started, AGENT) });
         self.note_changes();
     }
 
@@ -233,12 +228,7 @@ impl Agent {
             self.kernel.detach();
             format!("{blocks} blocks ended")
         };
-        self.record(Change {
-            action: "stopped",
-            who: AGENT.to_owned(),
-            detail: Some(detail),
-            ..Change::default()
-        });
+        self.record(Change { detail: Some(detail), ..Change::new(ChangeKind::Stopped, AGENT) });
         Ok(())
     }
 
@@ -246,10 +236,10 @@ impl Agent {
     pub(super) fn note_changes(&mut self) {
         for change in self.policy.take_changes() {
             say(&change);
-            self.say_changed(change.action);
+            self.say_changed(change.kind);
             if let (Some(recorder), Some(alert)) = (&self.recorder, change.alert) {
-                let (time_ns, what) = (clock::now_ns(), change.action);
-                recorder.offer(super::Entry::Action { alert, time_ns, what });
+                let (time_ns, change) = (clock::now_ns(), change.kind);
+                recorder.offer(super::Entry::Action { alert, time_ns, change });
             }
             self.record(change);
         }
@@ -263,11 +253,9 @@ impl Agent {
         };
         if request.is_change() {
             self.record(Change {
-                action: "refused",
-                who: who.to_owned(),
                 target,
                 why: format!("{error:#}"),
-                ..Change::default()
+                ..Change::new(ChangeKind::Refused, who)
             });
         }
     }
@@ -276,7 +264,7 @@ impl Agent {
         self.audit.record(Record {
             time: rfc3339(clock::now_ns()),
             who: change.who,
-            action: Action::of(change.action),
+            action: Action::from(change.kind),
             target: change.target,
             number: change.number,
             why: (!change.why.is_empty()).then_some(change.why),
@@ -296,5 +284,5 @@ fn say(change: &Change) {
     let hits = change.hits.map_or_else(String::new, |hits| {
         format!(": it dropped {} packets, {}", hits.packets, crate::units::bytes(hits.bytes))
     });
-    tracing::info!("{}{target} by {}{hits}", change.action.replace('_', " "), change.who);
+    tracing::info!("{}{target} by {}{hits}", Action::from(change.kind).name(), change.who);
 }

@@ -4,12 +4,14 @@
 //! Policy and its state are pure but for the enforcer they are handed. Observing is the default, a block
 //! always has an end, and never-block wins.
 
+pub mod change;
 pub mod enforcer;
 pub mod policy;
 pub mod policy_state;
 pub mod target;
 
+pub use change::{Change, ChangeKind};
 pub use enforcer::{BlockSpec, DryRun, Effect, Enforcer, EntryNumber, Exception, Span};
 pub use policy::{ActionKind, Mode, Policy};
-pub use policy_state::{Accusation, Change, Outcome, PolicyState};
+pub use policy_state::{Accusation, Outcome, PolicyState};
 pub use target::Target;

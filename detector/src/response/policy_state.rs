@@ -17,13 +17,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use detector_common::FlowKey;
-use detector_common::policy::{BudgetKey, EntryCounters};
+use detector_common::policy::BudgetKey;
 
 pub use budgets::BudgetVerdict;
 pub use exceptions::{ExceptionKind, Exempted};
 pub use operator::{Add, Placed};
 pub use pending::{AllowSettled, Pending};
 
+use super::change::{Change, ChangeKind};
 use super::enforcer::{BlockSpec, Effect, Enforcer, EntryNumber, Span};
 use super::policy::{ActionKind, DesiredAction, Mode, Policy};
 use super::target::Target;
@@ -75,23 +76,6 @@ impl Outcome {
     fn refused(note: String) -> Self {
         Self { action: ActionTaken::Refused, note: Some(note) }
     }
-}
-
-/// A change of policy, for the audit log.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Change {
-    pub action: &'static str,
-    pub who: String,
-    pub target: Option<Target>,
-    pub number: Option<EntryNumber>,
-    pub why: String,
-    pub alert: Option<AlertId>,
-    pub until_ns: Option<u64>,
-    pub ttl_secs: Option<u64>,
-    /// Of an entry that ended.
-    pub hits: Option<EntryCounters>,
-    pub mode: Option<Mode>,
-    pub detail: Option<String>,
 }
 
 /// A block that stands.
@@ -399,7 +383,7 @@ impl PolicyState {
             }),
             watched: None,
         };
-        let mut change = Change::of_standing("placed", &standing);
+        let mut change = Change::of_standing(ChangeKind::Placed, &standing);
         let number = self.enter(standing, now_ns, enforcer)?;
         change.number = Some(number);
         change.ttl_secs = Some(ttl.as_secs());
@@ -423,8 +407,8 @@ impl PolicyState {
         let target = standing.order.target;
         if let Some(number) = self.numbers.get(&target.identity()).copied() {
             let over = self.blocks.get(&number).is_none_or(|old| old.order.span.until_ns <= now_ns);
-            let action = if over { "expired" } else { "replaced" };
-            self.end(number, action, AGENT, now_ns, enforcer)?;
+            let kind = if over { ChangeKind::Expired } else { ChangeKind::Replaced };
+            self.end(number, kind, AGENT, now_ns, enforcer)?;
         }
         let number =
             enforcer.place(&standing.order).with_context(|| format!("failed to block {target}"))?;
@@ -437,7 +421,7 @@ impl PolicyState {
     fn end(
         &mut self,
         number: EntryNumber,
-        action: &'static str,
+        kind: ChangeKind,
         who: &str,
         now_ns: u64,
         enforcer: &mut dyn Enforcer,
@@ -445,7 +429,7 @@ impl PolicyState {
         let Some(standing) = self.blocks.get(&number) else { return Ok(()) };
         let hits = enforcer.entry_stats(number)?;
         enforcer.remove(number, &standing.order.target)?;
-        let mut change = Change::of_standing(action, standing);
+        let mut change = Change::of_standing(kind, standing);
         change.who = who.to_owned();
         (change.number, change.hits, change.until_ns) = (Some(number), Some(hits), Some(now_ns));
         self.numbers.remove(&standing.order.target.identity());
@@ -491,7 +475,7 @@ impl PolicyState {
             .map(|(number, _)| *number)
             .collect();
         for number in &over {
-            self.end(*number, "expired", AGENT, now_ns, enforcer)?;
+            self.end(*number, ChangeKind::Expired, AGENT, now_ns, enforcer)?;
         }
         if !over.is_empty() {
             enforcer.commit()?;
@@ -532,7 +516,7 @@ impl PolicyState {
             enforcer.change(*number, order)?;
             standing.watched = None;
             extended = true;
-            let mut change = Change::of_standing("extended", standing);
+            let mut change = Change::of_standing(ChangeKind::Extended, standing);
             change.number = Some(*number);
             change.detail = Some(format!("{} more packets came", packets - watched));
             self.changes.push(change);
@@ -560,7 +544,7 @@ impl PolicyState {
                 parties: None,
                 watched: None,
             };
-            let mut change = Change::of_standing("adopted", &standing);
+            let mut change = Change::of_standing(ChangeKind::Adopted, &standing);
             change.number = Some(number);
             self.changes.push(change);
             self.numbers.insert(order.target.identity(), number);
@@ -570,15 +554,13 @@ impl PolicyState {
 }
 
 impl Change {
-    fn of_standing(action: &'static str, standing: &ActiveBlock) -> Self {
+    fn of_standing(kind: ChangeKind, standing: &ActiveBlock) -> Self {
         Self {
-            action,
-            who: standing.by.clone(),
             target: Some(standing.order.target),
             why: standing.why.clone(),
             alert: standing.alert,
             until_ns: Some(standing.until_ns),
-            ..Self::default()
+            ..Self::new(kind, standing.by.clone())
         }
     }
 }

@@ -17,8 +17,9 @@ use crate::clock;
 use crate::control::{AllowLine, Answer, BlockLine, EffectWanted, Pending, Request};
 use crate::features::{record::record_schema_hash, schema_hash};
 use crate::network::{Network, octets};
-use crate::response::Target;
-use crate::store::alerts::{self, Detail, Labelled, PublicId};
+use crate::response::{ChangeKind, Target};
+use crate::store::alerts::{self, Detail, Labelled, PublicId, TimelinePoint};
+use crate::verdict::ActionTaken;
 
 /// How long what was found benign raises no alerts: 30 days.
 const BENIGN_SECS: u64 = 30 * 86_400;
@@ -228,7 +229,7 @@ pub(super) async fn block(
     let Answer::Placed { block, pending } = answer else {
         return Err(Problem::conflict("the agent answered something else"));
     };
-    note(&app, id, "blocked").await?;
+    note(&app, id, TimelinePoint::Acted(ActionTaken::Blocked)).await?;
     app.live.emit(Event::change(Topic::Blocks, None));
     Ok((StatusCode::CREATED, Json(BlockDone { block, pending })))
 }
@@ -296,17 +297,17 @@ pub(super) async fn release(
         let detail = format!("no block stands because of alert {}", detail.alert.id);
         return Err(Problem::conflict(&detail));
     }
-    note(&app, id, "released").await?;
+    note(&app, id, TimelinePoint::Changed(ChangeKind::Released)).await?;
     app.live.emit(Event::change(Topic::Blocks, None));
     Ok(Json(Released { blocks: released }))
 }
 
 /// Notes in the alert's timeline what was done.
-async fn note(app: &App, id: PublicId, what: &'static str) -> Result<(), Problem> {
+async fn note(app: &App, id: PublicId, point: TimelinePoint) -> Result<(), Problem> {
     app.with_store(move |store| {
         store.write(move |connection| {
             let key = find_key(connection, id)?;
-            alerts::note_action(connection, key, clock::now_ns(), what)
+            alerts::note_action(connection, key, clock::now_ns(), point)
         })
     })
     .await?;

@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 
 use detector_common::policy::{Budget, BudgetKey};
 
-use super::{AGENT, Change, PolicyState, SECOND, nanoseconds};
+use super::{AGENT, PolicyState, SECOND, nanoseconds};
 use crate::network::ip;
+use crate::response::change::{Change, ChangeKind};
 use crate::response::enforcer::Enforcer;
 use crate::response::target::Target;
 
@@ -105,8 +106,6 @@ impl PolicyState {
             bytes => crate::units::bytes(bytes),
         };
         self.changes.push(Change {
-            action: "budget_raised",
-            who: who.to_owned(),
             target: Some(Target::Pair { home: key.home, destination: key.destination }),
             why,
             detail: Some(format!(
@@ -114,7 +113,7 @@ impl PolicyState {
                 crate::units::bytes(old.charged),
                 crate::units::bytes(old.held_bytes)
             )),
-            ..Change::default()
+            ..Change::new(ChangeKind::BudgetRaised, who)
         });
     }
 

@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{AGENT, Change, PolicyState};
+use super::{AGENT, PolicyState};
 use crate::network::{Network, ip};
+use crate::response::change::{Change, ChangeKind};
 use crate::response::enforcer::{Enforcer, EntryNumber, Exception, Span};
 use crate::response::target::Target;
 
@@ -264,12 +265,10 @@ impl PolicyState {
             self.set_sources(*network, live, now_ns, enforcer)?;
             for source in over {
                 self.changes.push(Change {
-                    action: "disallowed",
-                    who: AGENT.to_owned(),
                     target: Some(Target::Destination(*network)),
                     why: "its time is over".to_owned(),
                     detail: Some(source.why),
-                    ..Change::default()
+                    ..Change::new(ChangeKind::Disallowed, AGENT)
                 });
             }
         }
@@ -289,7 +288,7 @@ impl PolicyState {
             .map(|(number, _)| *number)
             .collect();
         for number in &spared {
-            self.end(*number, "released", AGENT, now_ns, enforcer)?;
+            self.end(*number, ChangeKind::Released, AGENT, now_ns, enforcer)?;
         }
         if spared.is_empty() { Ok(()) } else { enforcer.commit() }
     }

@@ -6,8 +6,9 @@ use anyhow::{bail, ensure};
 
 use super::exceptions::{ExceptionKind, Exempted};
 use super::pending::Undo;
-use super::{ActiveBlock, Change, Endpoints, MAX_MEMORIES, PolicyState, make_room, nanoseconds};
+use super::{ActiveBlock, Endpoints, MAX_MEMORIES, PolicyState, make_room, nanoseconds};
 use crate::network::Network;
+use crate::response::change::{Change, ChangeKind};
 use crate::response::enforcer::{BlockSpec, Effect, Enforcer, EntryNumber, Span};
 use crate::response::policy::Mode;
 use crate::response::target::Target;
@@ -84,7 +85,7 @@ impl PolicyState {
             parties: None,
             watched: None,
         };
-        let mut change = Change::of_standing("placed", &standing);
+        let mut change = Change::of_standing(ChangeKind::Placed, &standing);
         let number = self.enter(standing, now_ns, enforcer)?;
         enforcer.commit()?;
         let pending = confirm_ns.filter(|confirm| *confirm < until_ns).map(|until_ns| {
@@ -135,7 +136,7 @@ impl PolicyState {
     pub fn release(
         &mut self,
         numbers: &[EntryNumber],
-        action: &'static str,
+        kind: ChangeKind,
         who: &str,
         confirm: Option<Duration>,
         now_ns: u64,
@@ -143,7 +144,7 @@ impl PolicyState {
     ) -> anyhow::Result<Option<u64>> {
         self.room_for_pending(confirm)?;
         let Some(within) = confirm else {
-            self.let_go(numbers, action, who, now_ns, enforcer)?;
+            self.let_go(numbers, kind, who, now_ns, enforcer)?;
             enforcer.commit()?;
             return Ok(None);
         };
@@ -152,7 +153,7 @@ impl PolicyState {
         enforcer.commit()?;
         for number in &suspended {
             if let Some(standing) = self.blocks.get(number) {
-                let mut change = Change::of_standing("suspended", standing);
+                let mut change = Change::of_standing(ChangeKind::Suspended, standing);
                 (change.who, change.number) = (who.to_owned(), Some(*number));
                 change.detail = detail(false, confirm);
                 self.changes.push(change);
@@ -192,14 +193,14 @@ impl PolicyState {
     pub(super) fn let_go(
         &mut self,
         numbers: &[EntryNumber],
-        action: &'static str,
+        kind: ChangeKind,
         who: &str,
         now_ns: u64,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
         for number in numbers {
             self.leave_alone(*number, now_ns);
-            self.end(*number, action, who, now_ns, enforcer)?;
+            self.end(*number, kind, who, now_ns, enforcer)?;
         }
         Ok(())
     }
@@ -255,12 +256,10 @@ impl PolicyState {
         }
         (self.mode, self.mode_since_ns) = (mode, now_ns);
         self.changes.push(Change {
-            action: "mode",
-            who: who.to_owned(),
             mode: Some(mode),
             why: format!("was {old}"),
             detail: detail(false, confirm),
-            ..Change::default()
+            ..Change::new(ChangeKind::Mode, who)
         });
         Ok(confirm_ns.map(|until_ns| {
             self.wait(format!("mode {mode}, returns to {old}"), who, until_ns, Undo::Mode { old })
@@ -305,17 +304,15 @@ impl PolicyState {
             .map(|(number, _)| *number)
             .collect();
         let mut change = Change {
-            action: "allowed",
-            who: who.to_owned(),
             target: network.map(Target::Destination),
             why: why.to_owned(),
             until_ns: (span.until_ns != u64::MAX).then_some(span.until_ns),
             detail: Some(format!("entry {id}, {} blocks released", meant.len())),
-            ..Change::default()
+            ..Change::new(ChangeKind::Allowed, who)
         };
         let pending = match confirm_ns {
             None => {
-                self.let_go(&meant, "released", who, now_ns, enforcer)?;
+                self.let_go(&meant, ChangeKind::Released, who, now_ns, enforcer)?;
                 None
             }
             Some(until_ns) => {
@@ -360,12 +357,10 @@ impl PolicyState {
             enforcer.commit()?;
         }
         self.changes.push(Change {
-            action: "disallowed",
-            who: who.to_owned(),
             target: network.map(Target::Destination),
             why: "asked for".to_owned(),
             detail: Some(format!("entry {id}")),
-            ..Change::default()
+            ..Change::new(ChangeKind::Disallowed, who)
         });
         Ok(confirm_ns.map(|until_ns| {
             let undo = Undo::Disallowed { network, id: id.to_owned() };

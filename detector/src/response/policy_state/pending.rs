@@ -8,8 +8,9 @@ use std::time::Duration;
 use anyhow::ensure;
 
 use super::exceptions::ALWAYS;
-use super::{AGENT, Change, PolicyState};
+use super::{AGENT, PolicyState};
 use crate::network::Network;
+use crate::response::change::{Change, ChangeKind};
 use crate::response::enforcer::{Enforcer, EntryNumber, Span};
 use crate::response::policy::Mode;
 
@@ -151,10 +152,8 @@ impl PolicyState {
             let Some(pending) = self.pending.remove(&id) else { continue };
             settled.extend(self.keep(&pending, who, now_ns, enforcer)?);
             self.changes.push(Change {
-                action: "confirmed",
-                who: who.to_owned(),
                 why: pending.what.clone(),
-                ..Change::default()
+                ..Change::new(ChangeKind::Confirmed, who)
             });
             confirmed.push(pending.what);
         }
@@ -178,7 +177,9 @@ impl PolicyState {
                     enforcer.change(*number, &standing.order)?;
                 }
             }
-            Undo::Suspended(numbers) => self.let_go(numbers, "released", who, now_ns, enforcer)?,
+            Undo::Suspended(numbers) => {
+                self.let_go(numbers, ChangeKind::Released, who, now_ns, enforcer)?
+            }
             Undo::Allowed { network, id, span, suspended } => {
                 if let Some(network) = network {
                     let mut sources = self.sources(network);
@@ -187,7 +188,7 @@ impl PolicyState {
                     }
                     self.set_sources(*network, sources, now_ns, enforcer)?;
                 }
-                self.let_go(suspended, "released", who, now_ns, enforcer)?;
+                self.let_go(suspended, ChangeKind::Released, who, now_ns, enforcer)?;
                 return Ok(Some(AllowSettled::Stays { id: id.clone(), until_ns: span.until_ns }));
             }
             Undo::Disallowed { network, id } => {
@@ -218,10 +219,8 @@ impl PolicyState {
             let Some(pending) = self.pending.remove(id) else { continue };
             self.revert(&pending, now_ns, enforcer)?;
             self.changes.push(Change {
-                action: "reverted",
-                who: pending.who,
                 why: format!("{}: not confirmed in time", pending.what),
-                ..Change::default()
+                ..Change::new(ChangeKind::Reverted, pending.who)
             });
         }
         if over.is_empty() { Ok(()) } else { enforcer.commit() }
@@ -242,7 +241,7 @@ impl PolicyState {
                 if let Some(standing) = self.blocks.get_mut(number) {
                     standing.pending = None;
                 }
-                self.end(*number, "expired", AGENT, now_ns, enforcer)?;
+                self.end(*number, ChangeKind::Expired, AGENT, now_ns, enforcer)?;
             }
             Undo::Suspended(numbers) => self.resume(numbers, enforcer)?,
             Undo::Allowed { network, id, suspended, .. } => {

@@ -1,5 +1,7 @@
 //! The rules that the policy state keeps, each with who asks for what.
 
+use detector_common::policy::EntryCounters;
+
 use super::*;
 use crate::network::octets;
 use crate::response::enforcer::DryRun;
@@ -105,7 +107,7 @@ impl Desk {
     }
 
     fn actions(&mut self) -> Vec<&'static str> {
-        self.state.take_changes().iter().map(|change| change.action).collect()
+        self.state.take_changes().iter().map(|change| change.kind.name()).collect()
     }
 }
 
@@ -322,7 +324,7 @@ fn what_a_person_released_is_left_alone() {
     desk.accuse("192.0.2.1");
     let number = desk.state.find(None, Some(&"pair 192.0.2.1 10.0.0.7".parse().unwrap())).unwrap();
     let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
-    desk.state.release(&[number], "released", "uid 0", None, now_ns, enforcer).unwrap();
+    desk.state.release(&[number], ChangeKind::Released, "uid 0", None, now_ns, enforcer).unwrap();
     assert!(desk.in_force().is_empty());
     assert_eq!(desk.accuse("192.0.2.1").action, ActionTaken::Refused);
     desk.pass(3_601 * SECOND);
@@ -340,8 +342,10 @@ fn what_is_not_confirmed_returns() {
         let placed = desk.add("host 10.0.0.9", 600, Some(60)).unwrap();
         assert!(placed.pending.is_some());
         let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
-        let pending =
-            desk.state.release(&[old], "released", "uid 0", minute, now_ns, enforcer).unwrap();
+        let pending = desk
+            .state
+            .release(&[old], ChangeKind::Released, "uid 0", minute, now_ns, enforcer)
+            .unwrap();
         assert!(pending.is_some());
         desk.state.set_mode(Mode::Simulate, "uid 0", minute, now_ns, enforcer).unwrap();
         let spared = Some(network("192.0.2.0/24"));
@@ -387,7 +391,8 @@ fn a_block_that_ends_leaves_the_others_waiting() {
     let all: Vec<EntryNumber> = desk.state.blocks().map(|(number, _)| number).collect();
     let minute = Some(Duration::from_secs(60));
     let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
-    let waits = desk.state.release(&all, "flushed", "uid 0", minute, now_ns, enforcer).unwrap();
+    let waits =
+        desk.state.release(&all, ChangeKind::Flushed, "uid 0", minute, now_ns, enforcer).unwrap();
     desk.pass(40 * SECOND);
     assert_eq!(desk.state.pending().map(|(id, _)| id).collect::<Vec<_>>(), [waits.unwrap()]);
     let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);

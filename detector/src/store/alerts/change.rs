@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, params};
 
+use super::TimelinePoint;
+
 /// How far people are with an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Marking {
@@ -53,7 +55,7 @@ pub fn mark(
         .prepare_cached("UPDATE alerts SET status = ?1 WHERE key = ?2 AND status <> ?1")?
         .execute(params![marking.name(), key])?;
     if changed != 0 {
-        super::note_action(connection, key, time_ns, marking.name())?;
+        super::note_action(connection, key, time_ns, TimelinePoint::Marked(marking))?;
     }
     Ok(changed != 0)
 }

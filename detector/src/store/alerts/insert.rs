@@ -9,6 +9,7 @@ use crate::verdict::{Alert, Severity};
 use super::detail::{HeadLine, ReasonLine};
 use super::row::PublicId;
 use super::span;
+use super::timeline::TimelinePoint;
 use crate::store::rules::{self, StoredAlert};
 
 /// Where an alert comes from.
@@ -72,19 +73,20 @@ pub fn insert(connection: &Connection, new: &NewAlert<'_>) -> anyhow::Result<(i6
         None => None,
     };
     let severity = known.map_or(0, |(_, severity)| severity).max(alert.severity.rank());
-    let (key, what) = match known {
+    let (key, point) = match known {
         Some((key, severity)) => {
             update(connection, key, alert)?;
             forget_words(connection, key)?;
-            (key, if severity < alert.severity.rank() { "worsened" } else { "grew" })
+            let worse = severity < alert.severity.rank();
+            (key, if worse { TimelinePoint::Worsened } else { TimelinePoint::Grew })
         }
-        None => (put(connection, new)?, "opened"),
+        None => (put(connection, new)?, TimelinePoint::Opened),
     };
     put_words(connection, key, alert)?;
     put_evidence(connection, key, new)?;
-    put_point(connection, key, alert, what)?;
+    put_point(connection, key, alert, point)?;
     if alert.action != crate::verdict::ActionTaken::None {
-        put_point(connection, key, alert, alert.action.name())?;
+        put_point(connection, key, alert, TimelinePoint::Acted(alert.action))?;
     }
     let (technique, src, dst) = (alert.technique.name(), alert.src, alert.dst);
     rules::enqueue(connection, &StoredAlert { key, severity, technique, src, dst })?;
@@ -96,7 +98,7 @@ fn severity_of(connection: &Connection, key: i64) -> anyhow::Result<u8> {
     Ok(statement.query_row([key], |row| row.get(0))?)
 }
 
-/// Notes in an alert's timeline what was done about it later: `released`, for example.
+/// Notes in an alert's timeline what was done about it later.
 ///
 /// # Errors
 ///
@@ -105,12 +107,12 @@ pub fn note_action(
     connection: &Connection,
     key: i64,
     time_ns: u64,
-    what: &str,
+    point: TimelinePoint,
 ) -> anyhow::Result<()> {
     connection.execute(
         "INSERT OR IGNORE INTO alert_points
          SELECT key, ?, ?, bytes_out, bytes_in, score, severity FROM alerts WHERE key = ?",
-        params![time_ns as i64, what, key],
+        params![time_ns as i64, point.name(), key],
     )?;
     Ok(())
 }
@@ -251,13 +253,18 @@ fn put_evidence(connection: &Connection, key: i64, new: &NewAlert<'_>) -> anyhow
     Ok(())
 }
 
-fn put_point(connection: &Connection, key: i64, alert: &Alert, what: &str) -> anyhow::Result<()> {
+fn put_point(
+    connection: &Connection,
+    key: i64,
+    alert: &Alert,
+    point: TimelinePoint,
+) -> anyhow::Result<()> {
     connection
         .prepare_cached("INSERT OR REPLACE INTO alert_points VALUES (?, ?, ?, ?, ?, ?, ?)")?
         .execute(params![
             key,
             alert.time_ns as i64,
-            what,
+            point.name(),
             alert.bytes_out,
             alert.bytes_in,
             alert.score,

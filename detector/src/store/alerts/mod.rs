@@ -6,6 +6,7 @@ mod insert;
 mod row;
 mod search;
 mod span;
+mod timeline;
 
 pub use change::{Labelled, Marking, add_note, mark, resolve};
 pub use detail::{Detail, Evidence, HeadLine, Note, Point, ReasonLine, detail, evidence, flows_of};
@@ -14,6 +15,7 @@ pub(super) use row::COLUMNS;
 pub use row::{AlertRow, PublicId, find};
 pub use search::{Filter, Found, search};
 pub use span::key_of;
+pub use timeline::TimelinePoint;
 
 #[cfg(test)]
 mod tests;
