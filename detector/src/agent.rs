@@ -6,11 +6,11 @@
 //! packet.
 
 mod answers;
-mod bulletin;
 mod outlets;
 mod protected_peers;
 mod recorder;
 mod reload;
+mod reporter;
 mod requests;
 mod respond;
 mod traffic;
@@ -29,7 +29,6 @@ use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::api::live::{Event, Live};
 use crate::audit::{AuditLog, Auditor};
 use crate::config::Config;
 use crate::control::server::Call;
@@ -37,13 +36,14 @@ use crate::engine::{Engine, EngineConfig};
 use crate::flow::{Cause, FlowRecord, Observation, TimeBase, Tracker};
 use crate::model::Model;
 use crate::notify::Switch;
+use crate::output::Summary;
+use crate::output::queue::Queue;
 use crate::response::{Mode, PolicyState};
-use crate::sink::Summary;
-use crate::sink::queue::Queue;
 use crate::source::kernel::interfaces::{Selection, Watcher};
 use crate::source::kernel::{Accounting, Change, KernelEvent, KernelSource, Start};
 use crate::state::State;
-use crate::status::Status;
+use crate::status::StatusLine;
+use crate::status::bus::{Bus, PageEvent};
 use crate::store::alerts::PublicId;
 use crate::store::{Store, alerts};
 use crate::verdict::Alert;
@@ -59,7 +59,7 @@ use views::Looks;
 pub enum Told {
     Alert(Box<Alert>),
     Flow(Box<FlowRecord>),
-    Status(Status),
+    Status(StatusLine),
     Summary(Box<Summary>),
 }
 
@@ -87,7 +87,7 @@ pub struct Agent {
     /// None where nothing is stored.
     recorder: Option<Recorder>,
     pages: Pages,
-    live: Arc<Live>,
+    bus: Arc<Bus>,
     reloads: Reloads,
 }
 
@@ -123,7 +123,7 @@ impl Agent {
         options: RunOptions,
         outlets: Outlets,
     ) -> anyhow::Result<Self> {
-        let Outlets { sink, store, live, notifier, mut reloads } = outlets;
+        let Outlets { sink, store, bus, notifier, mut reloads } = outlets;
         let selection = Selection::new(&config.interfaces)?;
         let model_hash = model.hash()?;
         reloads.begin(&model_hash, notifier.clone());
@@ -169,12 +169,12 @@ impl Agent {
             looks: Looks::default(),
             recorder: None,
             pages: Pages::default(),
-            live,
+            bus,
             reloads,
         };
         if let Some(store) = store {
             agent.recall(&store);
-            let told = told(store.clone(), Arc::clone(&agent.live), notifier);
+            let told = told(store.clone(), Arc::clone(&agent.bus), notifier);
             agent.recorder = Some(traffic::recorder(store, config, &model_hash, told));
         }
         // Before a packet is seen: what must not be cut off is not held up for a moment either.
@@ -333,13 +333,13 @@ impl Agent {
         Ok(())
     }
 
-    fn status(&mut self) -> anyhow::Result<Status> {
+    fn status(&mut self) -> anyhow::Result<StatusLine> {
         let accounting = self.kernel.accounting()?;
         let totals = &accounting.totals;
         let seconds = self.poll_interval.as_secs_f64();
         let per_second = |now: u64, before: u64| (now.saturating_sub(before)) as f64 / seconds;
         let baselines = self.engine.baselines();
-        let status = Status {
+        let status = StatusLine {
             packets_per_second: per_second(totals.frames.packets, self.rate.frames),
             bytes_per_second: per_second(totals.frames.bytes, self.rate.bytes),
             flows: u64::from(accounting.live_flows),
@@ -355,7 +355,7 @@ impl Agent {
             dropped_packets: totals.dropped.packets,
             simulated_packets: totals.simulated.packets,
             held_packets: totals.held.packets,
-            not_told: self.sink.dropped(),
+            output_lines_dropped: self.sink.dropped(),
         };
         (self.rate.frames, self.rate.bytes) = (totals.frames.packets, totals.frames.bytes);
         Ok(status)
@@ -410,7 +410,7 @@ impl Agent {
             ("packets_over_the_host_table", totals.overflow_rest.packets),
             ("events_lost", totals.events_lost),
             ("heads_over_budget", totals.heads_refused),
-            ("lines_not_written_in_time", self.sink.dropped()),
+            ("output_lines_dropped", self.sink.dropped()),
         ]);
         summary.count(counts.left_out());
         summary.count(self.engine.told());
@@ -422,7 +422,7 @@ impl Agent {
 /// What is done once alerts are stored: pages and the notifier hear of it.
 fn told(
     store: Store,
-    live: Arc<Live>,
+    bus: Arc<Bus>,
     notifier: Option<Switch>,
 ) -> impl Fn(&[PublicId]) + Send + 'static {
     move |ids| {
@@ -434,7 +434,7 @@ fn told(
         });
         match rows {
             Ok(rows) => {
-                rows.iter().flatten().for_each(|row| live.emit(Event::alert(row)));
+                rows.iter().flatten().for_each(|row| bus.emit(PageEvent::alert(row)));
             }
             Err(error) => tracing::debug!("pages do not hear of an alert: {error:#}"),
         }

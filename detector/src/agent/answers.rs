@@ -188,7 +188,7 @@ impl Agent {
             ("overflow_bytes", totals.overflow.bytes),
             ("events_lost", totals.events_lost),
             ("heads_over_budget", totals.heads_refused),
-            ("lines_not_written_in_time", self.sink.dropped()),
+            ("output_lines_dropped", self.sink.dropped()),
             ("audit_records_lost", self.audit.failed()),
         ];
         let tables = self.kernel.policy_tables()?;

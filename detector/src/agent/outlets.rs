@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{Reloads, Told};
-use crate::api::live::Live;
 use crate::notify::Switch;
-use crate::sink::queue::Queue;
+use crate::output::queue::Queue;
+use crate::status::bus::Bus;
 use crate::store::Store;
 
 /// What a run is given to tell its results to.
@@ -13,7 +13,7 @@ pub struct Outlets {
     pub sink: Queue<Told>,
     /// None where nothing is stored.
     pub store: Option<Store>,
-    pub live: Arc<Live>,
+    pub bus: Arc<Bus>,
     /// Woken when alerts were stored.
     pub notifier: Option<Switch>,
     pub reloads: Reloads,

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 
 use crate::config::Config;
 use crate::flow::{Tracker, Visitor};
-use crate::sink::Summary;
+use crate::output::Summary;
 use crate::source::capture::{CaptureConfig, CaptureSource, CaptureSummary, default_prefixes};
 
 /// Where captures are read from.

@@ -8,11 +8,11 @@ use utoipa_axum::routes;
 
 use super::blocks::Confirmed;
 use super::extract::{Json, Path, Query};
-use super::live::{Event, Topic};
 use super::problem::Problem;
 use super::request_parsing::{parse_opt, unexpected};
 use super::{App, Caller, Routes};
 use crate::control::{AllowLine, Answer, Pending, Request};
+use crate::status::bus::{PageEvent, Topic};
 
 pub(super) fn routes() -> Routes {
     Routes::default().read(routes!(list)).respond(routes!(add)).respond(routes!(remove))
@@ -100,8 +100,8 @@ async fn add(
     };
     match app.ask_checked(request, &caller).await? {
         Answer::Allowed { entry, released, pending } => {
-            app.live.emit(Event::change(Topic::Allow, Some(&entry.id)));
-            app.live.emit(Event::change(Topic::Blocks, None));
+            app.bus.emit(PageEvent::change(Topic::Allow, Some(&entry.id)));
+            app.bus.emit(PageEvent::change(Topic::Blocks, None));
             Ok((StatusCode::CREATED, Json(Allowed { entry, released, pending })))
         }
         _ => Err(unexpected()),
@@ -122,7 +122,7 @@ async fn remove(
 ) -> Result<Json<Disallowed>, Problem> {
     match app.ask_checked(Request::AllowRemove { id, confirm_within_secs }, &caller).await? {
         Answer::Disallowed { entry, pending } => {
-            app.live.emit(Event::change(Topic::Allow, Some(&entry.id)));
+            app.bus.emit(PageEvent::change(Topic::Allow, Some(&entry.id)));
             Ok(Json(Disallowed { entry, pending }))
         }
         _ => Err(unexpected()),

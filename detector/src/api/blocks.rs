@@ -9,11 +9,11 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
 use super::extract::{Json, Path, Query};
-use super::live::{Event, Topic};
 use super::problem::Problem;
 use super::request_parsing::{parse, unexpected};
 use super::{App, Caller, Routes};
 use crate::control::{Answer, BlockLine, EffectWanted, Pending, Request, VerifyLine};
+use crate::status::bus::{PageEvent, Topic};
 
 pub(super) fn routes() -> Routes {
     Routes::default()
@@ -201,5 +201,5 @@ async fn verify(
 
 fn tell(app: &App, number: Option<u32>) {
     let id = number.map(|number| number.to_string());
-    app.live.emit(Event::change(Topic::Blocks, id.as_deref()));
+    app.bus.emit(PageEvent::change(Topic::Blocks, id.as_deref()));
 }

@@ -8,10 +8,10 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
 use super::extract::{Json, Path, Query};
-use super::live::{Event, Topic};
 use super::problem::Problem;
 use super::{App, Routes};
 use crate::notify::check;
+use crate::status::bus::{PageEvent, Topic};
 use crate::store::contacts::{self, Person, Refused};
 
 pub(super) fn routes() -> Routes {
@@ -242,7 +242,7 @@ async fn add_contact(
             store.write(move |c| contacts::add_contact(c, &person, &groups)).map_err(refusal)
         })
         .await?;
-    app.live.emit(Event::change(Topic::Contacts, None));
+    app.bus.emit(PageEvent::change(Topic::Contacts, None));
     Ok((StatusCode::CREATED, Json(added.into())))
 }
 
@@ -264,7 +264,7 @@ async fn change_contact(
             store.write(change).map_err(refusal)
         })
         .await?;
-    app.live.emit(Event::change(Topic::Contacts, None));
+    app.bus.emit(PageEvent::change(Topic::Contacts, None));
     Ok(Json(changed.into()))
 }
 
@@ -280,7 +280,7 @@ async fn remove_contact(
         store.write(move |c| contacts::remove_contact(c, id)).map_err(refusal)
     })
     .await?;
-    app.live.emit(Event::change(Topic::Contacts, None));
+    app.bus.emit(PageEvent::change(Topic::Contacts, None));
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -327,7 +327,7 @@ async fn add_group(
             store.write(add).map_err(refusal)
         })
         .await?;
-    app.live.emit(Event::change(Topic::Contacts, None));
+    app.bus.emit(PageEvent::change(Topic::Contacts, None));
     Ok((StatusCode::CREATED, Json(added.into())))
 }
 
@@ -349,7 +349,7 @@ async fn change_group(
             store.write(change).map_err(refusal)
         })
         .await?;
-    app.live.emit(Event::change(Topic::Contacts, None));
+    app.bus.emit(PageEvent::change(Topic::Contacts, None));
     Ok(Json(changed.into()))
 }
 
@@ -362,7 +362,7 @@ async fn remove_group(State(app): State<App>, Path(id): Path<i64>) -> Result<Sta
         store.write(move |c| contacts::remove_group(c, id)).map_err(refusal)
     })
     .await?;
-    app.live.emit(Event::change(Topic::Contacts, None));
+    app.bus.emit(PageEvent::change(Topic::Contacts, None));
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -11,9 +11,9 @@ use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use utoipa_axum::routes;
 
-use super::live::{END, Event, Topic};
 use super::problem::Problem;
 use super::{App, Routes, status};
+use crate::status::bus::{END, PageEvent, Topic};
 
 /// Events on their way to one page; beyond it they wait with everybody's.
 const ON_THE_WAY: usize = 16;
@@ -37,7 +37,7 @@ pub(super) fn routes() -> Routes {
         content_type = "text/event-stream"))
 )]
 async fn listen(State(app): State<App>) -> Result<Response, Problem> {
-    let (events, place) = app.live.listen().ok_or_else(|| {
+    let (events, place) = app.bus.listen().ok_or_else(|| {
         Problem::too_many("too many pages listen already: close some", COME_BACK_SECS)
     })?;
     let (sender, receiver) = mpsc::channel(ON_THE_WAY);
@@ -58,7 +58,7 @@ async fn listen(State(app): State<App>) -> Result<Response, Problem> {
 
 /// Ends when the page has gone, or the server stops.
 async fn forward(
-    mut events: broadcast::Receiver<Event>,
+    mut events: broadcast::Receiver<PageEvent>,
     sender: mpsc::Sender<Result<Sent, Infallible>>,
     place: OwnedSemaphorePermit,
 ) {
@@ -71,7 +71,7 @@ async fn forward(
             Ok(event) if event.name == END => break,
             Ok(event) => vec![event],
             Err(RecvError::Lagged(_)) => {
-                Topic::ALL.into_iter().map(|topic| Event::change(topic, None)).collect()
+                Topic::ALL.into_iter().map(|topic| PageEvent::change(topic, None)).collect()
             }
             Err(RecvError::Closed) => break,
         };

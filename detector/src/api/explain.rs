@@ -6,11 +6,11 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::extract::{Json, Path};
-use super::live::{Event, Topic};
 use super::problem::Problem;
 use super::request_parsing::{parse, unexpected};
 use super::{App, Caller, Routes};
 use crate::control::{Answer, BudgetLine, Explanation, Request};
+use crate::status::bus::{PageEvent, Topic};
 
 pub(super) fn routes() -> Routes {
     Routes::default().read(routes!(explain)).read(routes!(budgets)).respond(routes!(raise))
@@ -85,7 +85,7 @@ async fn raise(
     };
     match app.ask_checked(request, &caller).await? {
         Answer::Raised { budget } => {
-            app.live.emit(Event::change(Topic::Blocks, None));
+            app.bus.emit(PageEvent::change(Topic::Blocks, None));
             Ok(Json(budget))
         }
         _ => Err(unexpected()),

@@ -11,7 +11,6 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
 use super::extract::{Json, Query};
-use super::live::{Event, Topic};
 use super::problem::Problem;
 use super::{App, Routes};
 use crate::builtin_models;
@@ -100,7 +99,7 @@ async fn take(
         })
         .await?;
     if report.alerts != 0 {
-        app.live.emit(Event::change(Topic::Alerts, None));
+        app.bus.alerts_changed(None);
     }
     let errors = report.errors.into_iter().map(|error| LogError {
         line: error.line,

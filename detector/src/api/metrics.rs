@@ -5,8 +5,9 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use utoipa_axum::routes;
 
-use super::status::{self, StatusBody, StoreStateName};
+use super::status;
 use super::{App, Routes};
+use crate::status::{StatusBody, StoreStateName};
 
 pub(super) fn routes() -> Routes {
     Routes::default().read(routes!(metrics))
@@ -147,8 +148,8 @@ fn store(page: &mut Page, status: &StatusBody) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::status::Loss;
     use super::*;
+    use crate::status::Loss;
 
     #[test]
     fn every_figure_has_its_help_and_type() {

@@ -64,7 +64,7 @@ impl Gate {
 
     /// Ends what goes on for ever.
     pub(super) fn close(&self) {
-        self.app.live.close();
+        self.app.bus.close();
     }
 
     /// Answers one request, whatever it is.

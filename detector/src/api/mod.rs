@@ -19,7 +19,6 @@ pub mod extract;
 mod hosts;
 mod interfaces;
 mod limits;
-pub mod live;
 mod logs;
 mod metrics;
 mod middleware;
@@ -58,9 +57,9 @@ use crate::control::server::{Call, Peer};
 use crate::control::{Answer, Reply, Request};
 use crate::features::Kind;
 use crate::model::Model;
+use crate::status::bus::{Bus, PageEvent, Topic};
 use crate::store::{Store, captures as stored};
 use auth::Access;
-use live::{Event, Live, Topic};
 use predict::Judge;
 use problem::Problem;
 
@@ -108,7 +107,7 @@ pub struct App {
     /// None where no agent runs in this process.
     pub agent: Option<mpsc::Sender<Call>>,
     /// What happens, for whoever looks at it.
-    pub live: Arc<Live>,
+    pub bus: Arc<Bus>,
     /// None without a store.
     captures: Option<Captures>,
     shared: Arc<Shared>,
@@ -142,7 +141,7 @@ impl App {
         current: Current,
         store: Option<Store>,
         agent: Option<mpsc::Sender<Call>>,
-        live: Arc<Live>,
+        bus: Arc<Bus>,
     ) -> anyhow::Result<Self> {
         let shared = Shared {
             started: Instant::now(),
@@ -152,10 +151,10 @@ impl App {
             document: OnceLock::new(),
         };
         let captures = match &store {
-            Some(store) => Some(start_captures(store.clone(), &current, &live)?),
+            Some(store) => Some(start_captures(store.clone(), &current, &bus)?),
             None => None,
         };
-        Ok(Self { config, current, store, agent, live, captures, shared: Arc::new(shared) })
+        Ok(Self { config, current, store, agent, bus, captures, shared: Arc::new(shared) })
     }
 
     /// The store.
@@ -208,7 +207,7 @@ impl App {
 }
 
 /// Begins to analyse captures that wait; pages hear of it.
-fn start_captures(store: Store, config: &Current, live: &Arc<Live>) -> anyhow::Result<Captures> {
+fn start_captures(store: Store, config: &Current, bus: &Arc<Bus>) -> anyhow::Result<Captures> {
     let (of_store, of_config) = (store.clone(), config.clone());
     let find_model = move |hash: Option<&str>| {
         let Some(hash) = hash else {
@@ -225,12 +224,12 @@ fn start_captures(store: Store, config: &Current, live: &Arc<Live>) -> anyhow::R
         fits.map_err(|error| Problem::field("model", &format!("model: {error:#}")))?;
         Ok(model)
     };
-    let (of_store, live) = (store.clone(), Arc::clone(live));
+    let (of_store, bus) = (store.clone(), Arc::clone(bus));
     let tell = move |progress| match progress {
-        Progress::Alerts => live.emit(Event::change(Topic::Alerts, None)),
+        Progress::Alerts => bus.alerts_changed(None),
         Progress::Of(id) => match of_store.read(|connection| stored::capture(connection, id)) {
-            Ok(Some(capture)) => live.emit(Event::capture(&capture)),
-            Ok(None) => live.emit(Event::change(Topic::Captures, Some(&id.to_string()))),
+            Ok(Some(capture)) => bus.emit(PageEvent::capture(&capture)),
+            Ok(None) => bus.emit(PageEvent::change(Topic::Captures, Some(&id.to_string()))),
             Err(error) => tracing::debug!("failed to look at capture {id}: {error:#}"),
         },
     };

@@ -6,12 +6,12 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::extract::{Json, Path};
-use super::live::{Event, Topic};
 use super::problem::Problem;
 use super::request_parsing::unexpected;
 use super::{App, Caller, Routes};
 use crate::control::{Answer, ModeName, ModeState, Pending, Request};
 use crate::response::Mode;
+use crate::status::bus::{PageEvent, Topic};
 
 pub(super) fn routes() -> Routes {
     Routes::default()
@@ -64,7 +64,7 @@ async fn set(
 ) -> Result<Json<ModeState>, Problem> {
     match app.ask_checked(Request::SetMode { mode, confirm_within_secs }, &caller).await? {
         Answer::Mode(state) => {
-            app.live.emit(Event::change(Topic::Mode, None));
+            app.bus.emit(PageEvent::change(Topic::Mode, None));
             Ok(Json(state))
         }
         _ => Err(unexpected()),
@@ -103,7 +103,7 @@ async fn confirm(
     match app.ask_checked(Request::Confirm { id: Some(id) }, &caller).await? {
         Answer::Confirmed { confirmed } => {
             for topic in [Topic::Mode, Topic::Blocks, Topic::Allow] {
-                app.live.emit(Event::change(topic, None));
+                app.bus.emit(PageEvent::change(topic, None));
             }
             Ok(Json(PendingList { items: confirmed, next: None }))
         }

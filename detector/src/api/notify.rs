@@ -9,11 +9,11 @@ use utoipa_axum::routes;
 
 use super::contacts::{cursor, page, refusal};
 use super::extract::{Json, Path, Query};
-use super::live::{Event, Topic};
 use super::problem::Problem;
 use super::{App, Routes};
 use crate::network::Network;
 use crate::notify::{channels, check, test};
+use crate::status::bus::{PageEvent, Topic};
 use crate::store::outbox::{self, Filter, State as DeliveryState};
 use crate::store::rules::{self, RuleSpec};
 use crate::units;
@@ -169,7 +169,7 @@ async fn add_rule(
     let added = app
         .with_store(move |store| store.write(move |c| rules::add_rule(c, &wish)).map_err(refusal))
         .await?;
-    app.live.emit(Event::change(Topic::Contacts, None));
+    app.bus.emit(PageEvent::change(Topic::Contacts, None));
     Ok((StatusCode::CREATED, Json(Rule::new(added, &app))))
 }
 
@@ -188,7 +188,7 @@ async fn change_rule(
             store.write(move |c| rules::change_rule(c, id, &wish)).map_err(refusal)
         })
         .await?;
-    app.live.emit(Event::change(Topic::Contacts, None));
+    app.bus.emit(PageEvent::change(Topic::Contacts, None));
     Ok(Json(Rule::new(changed, &app)))
 }
 
@@ -199,7 +199,7 @@ async fn change_rule(
 async fn remove_rule(State(app): State<App>, Path(id): Path<i64>) -> Result<StatusCode, Problem> {
     app.with_store(move |store| store.write(move |c| rules::remove_rule(c, id)).map_err(refusal))
         .await?;
-    app.live.emit(Event::change(Topic::Contacts, None));
+    app.bus.emit(PageEvent::change(Topic::Contacts, None));
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -350,7 +350,7 @@ async fn send_test(
 ) -> Result<(StatusCode, Json<Delivery>), Problem> {
     let message = test::message(&app.current.get().notify, &body.channel, body.to.as_deref())?;
     let queued = app.with_store(move |store| test::queue(store, message)).await?;
-    app.live.emit(Event::change(Topic::Deliveries, Some(&queued.id.to_string())));
+    app.bus.emit(PageEvent::change(Topic::Deliveries, Some(&queued.id.to_string())));
     Ok((StatusCode::CREATED, Json(queued.into())))
 }
 

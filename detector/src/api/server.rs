@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::middleware::Gate;
-use super::{App, live, routes, tls};
+use super::{App, routes, status, tls};
 use crate::config::api::Api;
 
 /// Connections at once; who comes later waits to be let in.
@@ -103,7 +103,7 @@ pub fn start(app: App, listener: StdListener) -> anyhow::Result<Handle> {
     let (stop, stopped) = watch::channel(false);
     let serve = move || {
         runtime.block_on(async {
-            tokio::spawn(live::tick(app));
+            tokio::spawn(status::tick(app));
             serve(listener, gate, acceptor, stopped).await;
         });
         // A handler that waits for the disk must not hold up the end.

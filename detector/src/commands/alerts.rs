@@ -14,7 +14,7 @@ use crate::cli::store::{Alerts, AlertsCommand, AlertsMark, Page, Wanted};
 use crate::cli::{Format, LiveFormat};
 use crate::clock;
 use crate::config::Config;
-use crate::sink::clean;
+use crate::output::clean;
 use crate::store::Store;
 use crate::store::alerts::{self, AlertRow, Detail, Found, Marking, PublicId};
 use crate::units;

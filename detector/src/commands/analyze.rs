@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::engine::{Engine, EngineConfig, Output};
 use crate::flow::{FlowRecord, FlowView, Session, SessionCheckpoint, Visitor};
 use crate::model::Model;
-use crate::sink::{CsvSink, JsonSink, Sink, Style, Summary, TableSink};
+use crate::output::{CsvSink, JsonSink, Sink, Style, Summary, TableSink};
 use crate::units;
 
 use super::load_model;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use crate::cli::{Doctor, LiveFormat};
 use crate::config::Config;
 use crate::doctor::{Report, configuration, examine};
-use crate::sink::Style;
+use crate::output::Style;
 
 /// # Errors
 ///

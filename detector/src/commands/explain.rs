@@ -7,7 +7,7 @@ use super::{allow, blocks, budgets};
 use crate::cli::control::Explain;
 use crate::config::Config;
 use crate::control::{Explanation, Request};
-use crate::sink::clean;
+use crate::output::clean;
 
 /// # Errors
 ///

@@ -46,7 +46,7 @@ use crate::builtin_models::threshold_of;
 pub use crate::builtin_models::{load_model, model_of};
 use crate::cli::Command;
 use crate::config::{Config, LogFormat};
-use crate::sink::Style;
+use crate::output::Style;
 
 /// Runs what the command line names.
 ///

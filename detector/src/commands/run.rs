@@ -11,7 +11,6 @@ use anyhow::{Context as _, anyhow};
 use tokio::sync::mpsc::Sender;
 
 use crate::agent::{Agent, Outlets, Reloads, RunOptions, Signals, Told};
-use crate::api::live::{Event, Live, Topic};
 use crate::api::{App, server};
 use crate::builtin_models;
 use crate::cli::{LiveFormat, Run};
@@ -21,8 +20,9 @@ use crate::control::server::{Call, Server};
 use crate::features::Kind;
 use crate::instance::instance_dir;
 use crate::notify;
-use crate::sink::{JsonSink, Sink, Style, TableSink, queue};
-use crate::status::Status;
+use crate::output::{JsonSink, Sink, Style, TableSink, queue};
+use crate::status::StatusLine as Status;
+use crate::status::bus::{Bus, PageEvent, Topic};
 use crate::store::Store;
 
 /// Alerts, records and status lines that wait for a slow reader of standard output.
@@ -45,10 +45,10 @@ pub fn run(args: Run, config: Config) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("failed to start the runtime")?;
-    let live = Arc::new(Live::default());
+    let bus = Arc::new(Bus::default());
     let notifier = store.clone().map(|store| {
-        let live = Arc::clone(&live);
-        let hear = Arc::new(move || live.emit(Event::change(Topic::Deliveries, None)));
+        let bus = Arc::clone(&bus);
+        let hear = Arc::new(move || bus.emit(PageEvent::change(Topic::Deliveries, None)));
         let (notify, base_url) = (config.notify.clone(), config.api.base_url());
         notify::Switch::start(store, notify, &base_url, hear)
     });
@@ -65,14 +65,14 @@ pub fn run(args: Run, config: Config) -> anyhow::Result<()> {
         let outlets = Outlets {
             sink: queue.clone(),
             store: store.clone(),
-            live: Arc::clone(&live),
+            bus: Arc::clone(&bus),
             notifier: notifier.clone(),
             reloads: Reloads::new(given, current.clone()),
         };
         let agent = Agent::start(&config, model, options, outlets)?;
         let (calls, received) = tokio::sync::mpsc::channel(CALLS);
         listen(&config, calls.clone());
-        let served = serve(&config, current, store, calls, live);
+        let served = serve(&config, current, store, calls, bus);
         if let Some(served) = &served {
             tracing::info!("the dashboard is at {}", served.url());
         }
@@ -114,7 +114,7 @@ fn serve(
     current: Current,
     store: Option<Store>,
     calls: Sender<Call>,
-    live: Arc<Live>,
+    bus: Arc<Bus>,
 ) -> Option<server::Handle> {
     if !config.api.enabled {
         return None;
@@ -122,7 +122,7 @@ fn serve(
     let served = server::bind(&config.api).and_then(|listener| {
         let mut config = Config::clone(config);
         config.api.listen = listener.local_addr()?;
-        let app = App::new(Arc::new(config), current, store, Some(calls), live)?;
+        let app = App::new(Arc::new(config), current, store, Some(calls), bus)?;
         server::start(app, listener)
     });
     served

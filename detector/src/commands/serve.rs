@@ -8,12 +8,12 @@ use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::api::App;
-use crate::api::live::{Event, Live, Topic};
 use crate::api::server;
 use crate::cli::serve::Serve;
 use crate::config::Config;
 use crate::config::reload::Current;
 use crate::notify;
+use crate::status::bus::{Bus, PageEvent, Topic};
 use crate::store::Store;
 
 /// # Errors
@@ -31,17 +31,17 @@ pub fn run(args: Serve, mut config: Config) -> anyhow::Result<()> {
     let listener = server::bind(&config.api)?;
     // Links name the port that the kernel chose.
     config.api.listen = listener.local_addr().context("failed to ask for the socket's address")?;
-    let live = Arc::new(Live::default());
-    let heard = Arc::clone(&live);
+    let bus = Arc::new(Bus::default());
+    let heard = Arc::clone(&bus);
     let notifier = notify::start(
         store.clone(),
         config.notify.clone(),
         &config.api.base_url(),
-        Arc::new(move || heard.emit(Event::change(Topic::Deliveries, None))),
+        Arc::new(move || heard.emit(PageEvent::change(Topic::Deliveries, None))),
     );
     let config = Arc::new(config);
     let current = Current::new(Arc::clone(&config));
-    let app = App::new(config, current, Some(store), None, live)?;
+    let app = App::new(config, current, Some(store), None, bus)?;
     let handle = server::start(app, listener)?;
     eprintln!("listening on {}", handle.url());
     wait()?;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::sink::Style;
+use crate::output::Style;
 
 /// What a finding means for `detector run`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -135,7 +135,7 @@ fn colour(style: Style, outcome: Outcome) -> (&'static str, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::{Check, Report};
-    use crate::sink::Style;
+    use crate::output::Style;
 
     fn report() -> Report {
         let mut report = Report::default();

@@ -9,7 +9,6 @@ use super::super::App;
 use super::super::auth::record;
 use super::super::caller::Caller;
 use super::super::extract::{Json, Path};
-use super::super::live::{Event, Topic};
 use super::super::problem::Problem;
 use super::{check_note, find, find_key, is_because_of, read_id};
 use crate::audit::{Action, Record};
@@ -18,6 +17,7 @@ use crate::control::{AllowLine, Answer, BlockLine, EffectWanted, Pending, Reques
 use crate::features::{record::record_schema_hash, schema_hash};
 use crate::network::{Network, octets};
 use crate::response::{ChangeKind, Target};
+use crate::status::bus::{PageEvent, Topic};
 use crate::store::alerts::{self, Detail, Labelled, PublicId, TimelinePoint};
 use crate::verdict::ActionTaken;
 
@@ -88,7 +88,7 @@ pub(super) async fn benign(
         None => None,
     };
     label(&app, &caller, id, &detail, Labelled::Benign, benign.note).await?;
-    app.live.emit(Event::change(Topic::Allow, None));
+    app.bus.emit(PageEvent::change(Topic::Allow, None));
     let text = match &allow {
         Some(allow) => {
             format!("the alert is closed, and entry {} raises no more: {}", allow.id, allow.reason)
@@ -160,7 +160,7 @@ async fn label(
         })
     })
     .await?;
-    app.live.emit(Event::change(Topic::Alerts, Some(&id.to_string())));
+    app.bus.alerts_changed(Some(&id.to_string()));
     let said = record(&caller.who(), Action::Alert, format!("closed, {}", label.name()));
     app.note_all(vec![Record { alert: Some(id.to_string()), ..said }]);
     Ok(())
@@ -230,7 +230,7 @@ pub(super) async fn block(
         return Err(Problem::conflict("the agent answered something else"));
     };
     note(&app, id, TimelinePoint::Acted(ActionTaken::Blocked)).await?;
-    app.live.emit(Event::change(Topic::Blocks, None));
+    app.bus.emit(PageEvent::change(Topic::Blocks, None));
     Ok((StatusCode::CREATED, Json(BlockDone { block, pending })))
 }
 
@@ -298,7 +298,7 @@ pub(super) async fn release(
         return Err(Problem::conflict(&detail));
     }
     note(&app, id, TimelinePoint::Changed(ChangeKind::Released)).await?;
-    app.live.emit(Event::change(Topic::Blocks, None));
+    app.bus.emit(PageEvent::change(Topic::Blocks, None));
     Ok(Json(Released { blocks: released }))
 }
 
@@ -311,6 +311,6 @@ async fn note(app: &App, id: PublicId, point: TimelinePoint) -> Result<(), Probl
         })
     })
     .await?;
-    app.live.emit(Event::change(Topic::Alerts, Some(&id.to_string())));
+    app.bus.alerts_changed(Some(&id.to_string()));
     Ok(())
 }

@@ -18,7 +18,6 @@ use utoipa_axum::routes;
 use super::auth::record;
 use super::caller::Caller;
 use super::extract::{Json, Path, Query};
-use super::live::{Event, Topic};
 use super::notify::Delivery;
 use super::problem::Problem;
 use super::{App, Routes};
@@ -196,7 +195,7 @@ pub(crate) fn as_csv(rows: &[AlertRow]) -> String {
             row.action.clone(),
             row.headline.clone(),
         ];
-        let cells: Vec<String> = cells.iter().map(|cell| crate::sink::csv_cell(cell)).collect();
+        let cells: Vec<String> = cells.iter().map(|cell| crate::output::csv_cell(cell)).collect();
         text.push_str(&cells.join(","));
         text.push('\n');
     }
@@ -400,7 +399,7 @@ async fn mark(
             })
         })
         .await?;
-    app.live.emit(Event::change(Topic::Alerts, None));
+    app.bus.alerts_changed(None);
     let records = changed.iter().map(|id| Record {
         alert: Some(id.to_string()),
         ..record(&caller.who(), Action::Alert, marking.name().to_owned())
@@ -449,6 +448,6 @@ async fn add_note(
             })
         })
         .await?;
-    app.live.emit(Event::change(Topic::Alerts, Some(&id.to_string())));
+    app.bus.alerts_changed(Some(&id.to_string()));
     Ok((axum::http::StatusCode::CREATED, Json(detail)))
 }

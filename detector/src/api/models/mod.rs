@@ -15,7 +15,6 @@ use utoipa_axum::router::UtoipaMethodRouterExt as _;
 use utoipa_axum::routes;
 
 use super::extract::{Json, Path};
-use super::live::{Event, Topic};
 use super::problem::Problem;
 use super::request_parsing::unexpected;
 use super::{App, Caller, Routes};
@@ -26,6 +25,7 @@ use crate::config::Config;
 use crate::control::{Answer, Request as ControlRequest};
 use crate::features::Kind;
 use crate::model::{Model, TrainingSummary, permute};
+use crate::status::bus::{PageEvent, Topic};
 use crate::store::{Store, models};
 use crate::units::rfc3339;
 
@@ -209,7 +209,7 @@ async fn add(
     })
     .await?;
     app.note(&caller.who(), Action::Model, format!("added the model {hash}"));
-    app.live.emit(Event::change(Topic::Models, Some(&hash)));
+    app.bus.emit(PageEvent::change(Topic::Models, Some(&hash)));
     Ok((StatusCode::CREATED, Json(find(&app, &hash).await?.line)))
 }
 
@@ -244,7 +244,7 @@ async fn activate(
     })
     .await?;
     app.note(&caller.who(), Action::Model, format!("activated the model {hash}"));
-    app.live.emit(Event::change(Topic::Models, Some(&hash)));
+    app.bus.emit(PageEvent::change(Topic::Models, Some(&hash)));
     let text = text.to_owned();
     Ok(Json(Activated { model: find(&app, &hash).await?.line, text }))
 }

@@ -1,17 +1,16 @@
 //! What the agent says of itself each second, for pages that look on.
 
 use super::Agent;
-use crate::api::live::{Event, Topic};
-use crate::api::status::{Baselines, Coverage, Loss, Rates, SinkState, StatusBody};
 use crate::clock;
 use crate::control::Answer;
 use crate::response::ChangeKind;
-use crate::status::Status;
+use crate::status::bus::{PageEvent, Topic};
+use crate::status::{Baselines, Coverage, Loss, Rates, StatusBody, StatusLine};
 use crate::units::rfc3339;
 
 impl Agent {
     /// Publishes how it is doing; `status` is what was just found.
-    pub(super) fn publish(&mut self, status: &Status) -> anyhow::Result<()> {
+    pub(super) fn publish(&mut self, status: &StatusLine) -> anyhow::Result<()> {
         let now_ns = self.now_ns()?;
         let Answer::Status(reply) = self.status_reply(now_ns)? else { return Ok(()) };
         let accounting = self.kernel.accounting()?;
@@ -28,7 +27,7 @@ impl Agent {
         let uptime_ns = u64::try_from(uptime.as_nanos()).unwrap_or(u64::MAX);
         let learning = status.baselines_learning != 0;
         let left = status.days_left.filter(|_| learning);
-        self.live.publish_status(StatusBody {
+        self.bus.publish_status(StatusBody {
             version: reply.version,
             mode: Some(reply.mode),
             capturing: true,
@@ -57,13 +56,6 @@ impl Agent {
             blocks: self.policy.blocks().count() as u64,
             pending: reply.pending,
             tables: reply.tables,
-            sinks: vec![SinkState {
-                name: "standard output".to_owned(),
-                state: if self.sink.dropped() == 0 { "ok" } else { "losing" }.to_owned(),
-                sent: self.sink.taken(),
-                dropped: self.sink.dropped(),
-                ..SinkState::default()
-            }],
             learning: left.map(|days| format!("learning, ready in {days} days")),
             ..StatusBody::default()
         });
@@ -71,7 +63,7 @@ impl Agent {
     }
 
     /// What was not seen, kept or told whole, with what that means; what is 0 is left out.
-    fn losses(&self, status: &Status) -> Vec<Loss> {
+    fn losses(&self, status: &StatusLine) -> Vec<Loss> {
         let counts = self.tracker.counts();
         let known = [
             (
@@ -90,8 +82,8 @@ impl Agent {
                 "bytes counted by host and not by flow: the flow table was full",
             ),
             (
-                "lines_not_written_in_time",
-                status.not_told,
+                "output_lines_dropped",
+                status.output_lines_dropped,
                 "lines that standard output was too slow for",
             ),
             (
@@ -113,7 +105,7 @@ impl Agent {
 
     /// Tells pages that something is no longer as it was.
     pub(super) fn say_changed(&self, kind: ChangeKind) {
-        self.live.emit(Event::change(topic(kind), None));
+        self.bus.emit(PageEvent::change(topic(kind), None));
     }
 }
 

@@ -6,7 +6,7 @@ use crate::units;
 
 /// A second of the agent's life.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Status {
+pub struct StatusLine {
     pub packets_per_second: f64,
     pub bytes_per_second: f64,
     pub flows: u64,
@@ -28,11 +28,11 @@ pub struct Status {
     pub simulated_packets: u64,
     /// Packets that wait for a verdict on their session: a part of those dropped.
     pub held_packets: u64,
-    /// Alerts and records that a sink was too slow for.
-    pub not_told: u64,
+    /// Alerts and records that standard output was too slow for.
+    pub output_lines_dropped: u64,
 }
 
-impl fmt::Display for Status {
+impl fmt::Display for StatusLine {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
@@ -57,7 +57,7 @@ impl fmt::Display for Status {
             (self.simulated_packets, "packets would have been dropped"),
             (self.events_lost, "events lost"),
             (self.heads_refused, "heads over budget"),
-            (self.not_told, "lines not written in time"),
+            (self.output_lines_dropped, "output lines dropped"),
         ] {
             if count != 0 {
                 write!(formatter, "  {count} {what}")?;
@@ -76,17 +76,21 @@ impl fmt::Display for Status {
 
 #[cfg(test)]
 mod tests {
-    use super::Status;
+    use super::StatusLine;
 
     #[test]
     fn trouble_is_said_and_calm_is_short() {
-        let calm =
-            Status { packets_per_second: 12.4, flows: 3, interfaces: 1, ..Status::default() };
+        let calm = StatusLine {
+            packets_per_second: 12.4,
+            flows: 3,
+            interfaces: 1,
+            ..StatusLine::default()
+        };
         assert_eq!(calm.to_string(), "12 packets/s  0 B/s  3 flows on 1 interfaces  0 alerts");
-        let learning = Status { baselines_learning: 2, days_left: Some(27), ..calm.clone() };
+        let learning = StatusLine { baselines_learning: 2, days_left: Some(27), ..calm.clone() };
         let expected = "0 alerts  baselines: 0 ready, 2 learning, next in 27 days";
         assert!(learning.to_string().ends_with(expected), "{learning}");
-        let trouble = Status { events_lost: 2, overflow_bytes: 2_000, ..calm };
+        let trouble = StatusLine { events_lost: 2, overflow_bytes: 2_000, ..calm };
         assert!(trouble.to_string().contains("2 events lost"));
         assert!(trouble.to_string().contains("2.0 kB over the flow table's size"));
     }
