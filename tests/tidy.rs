@@ -139,16 +139,21 @@ fn imports_go_one_way(source: &Source) -> Vec<String> {
 
 /// The top-level modules that a file names through `crate::` or enough of `super::`.
 fn named_modules(source: &Source, stem: &str) -> Vec<(usize, String)> {
-    let depth = stem.split('/').count();
+    names_below("crate", &source.code, stem.split('/').count())
+}
+
+/// What code names of the module `top`, by its path or by `depth` times `super::`.
+fn names_below(top: &str, code: &str, depth: usize) -> Vec<(usize, String)> {
     let mut names = Vec::new();
     let mut climbed = 0;
-    for (offset, word) in words(&source.code) {
-        let after = &source.code[offset + word.len()..];
-        match word {
-            "super" if after.starts_with("::") => climbed += 1,
-            "crate" if after.starts_with("::") => climbed = depth,
-            _ => climbed = 0,
-        }
+    for (offset, word) in words(code) {
+        let (before, after) = code.split_at(offset + word.len());
+        climbed = match word {
+            _ if !after.starts_with("::") => 0,
+            "super" => climbed + 1,
+            _ if before.ends_with(top) => depth,
+            _ => 0,
+        };
         if climbed >= depth {
             let next = after.trim_start_matches("::").trim_start();
             names.extend(first_names(next).into_iter().map(|name| (offset, name)));
@@ -186,8 +191,8 @@ fn imports_go_one_way_only() {
     check(
         imports_go_one_way,
         &[
-            ("detector/src/flow/table.rs", "use crate::features::COLUMNS;"),
-            ("detector/src/flow/head/dns.rs", "use super::super::super::model::Forest;"),
+            ("detector/src/flow/tracker.rs", "use crate::features::COLUMNS;"),
+            ("detector/src/flow/dns/message.rs", "use super::super::super::model::Forest;"),
             ("detector/src/flow/mod.rs", "use super::verdict::Alert;"),
             ("detector/src/features/session.rs", "fn f() { crate::model::Forest::new() }"),
             (
@@ -204,11 +209,52 @@ fn imports_go_one_way_only() {
             ("detector/src/engine.rs", "use crate::config::Config;"),
         ],
         &[
-            ("detector/src/flow/table.rs", "//! [`crate::model`]\nuse super::features;"),
-            ("detector/src/flow/table.rs", "use crate::flow::slab; // crate::model::x"),
+            ("detector/src/flow/tracker.rs", "//! [`crate::model`]\nuse super::features;"),
+            ("detector/src/flow/tracker.rs", "use crate::flow::table; // crate::model::x"),
             ("detector/src/verdict/judge.rs", "use crate::model::Model; use crate::flow::Side;"),
             ("detector/src/source/kernel/enforcer.rs", "use crate::response::Enforcer;"),
             ("detector/src/commands/run.rs", "use crate::agent; use crate::model::Model;"),
+        ],
+    );
+}
+
+/// The rooms of flow, each with those that it may name.
+const ROOMS: [(&str, &[&str]); 4] = [
+    ("content", &[]),
+    ("dns", &["content"]),
+    ("table", &["content", "dns"]),
+    ("session", &["content", "dns", "table"]),
+];
+/// What stands outside of the rooms and may be named in all of them.
+const COMMON_ROOM: [&str; 4] = ["Side", "Visitor", "config", "observation"];
+
+fn rooms_have_an_order(source: &Source) -> Vec<String> {
+    let Some(inside) = source.path.strip_prefix("detector/src/flow/") else { return Vec::new() };
+    let stem = inside.trim_end_matches(".rs").trim_end_matches("/mod");
+    let own = stem.split('/').next().unwrap_or(stem);
+    let Some((_, below)) = ROOMS.iter().find(|(room, _)| *room == own) else { return Vec::new() };
+    names_below("crate::flow", before_tests(&source.code), stem.split('/').count())
+        .into_iter()
+        .filter(|(_, name)| name != own && !below.contains(&name.as_str()))
+        .filter(|(_, name)| !COMMON_ROOM.contains(&name.as_str()))
+        .map(|(offset, name)| source.complaint(offset, &format!("{own} names flow::{name}")))
+        .collect()
+}
+
+#[test]
+fn the_rooms_of_flow_know_those_below_them_only() {
+    check(
+        rooms_have_an_order,
+        &[
+            ("detector/src/flow/content/echo.rs", "use crate::flow::session::Session;"),
+            ("detector/src/flow/content/echo.rs", "use crate::flow::Session;"),
+            ("detector/src/flow/dns/mod.rs", "use super::table::Slab;"),
+            ("detector/src/flow/table/slab.rs", "use super::super::{Side, session::Session};"),
+        ],
+        &[
+            ("detector/src/flow/content/echo.rs", "use super::ping; use crate::flow::Side;"),
+            ("detector/src/flow/session/mod.rs", "use crate::flow::{content::Mean, table::Slab};"),
+            ("detector/src/flow/tracker.rs", "use super::session::Session;"),
         ],
     );
 }
@@ -246,7 +292,7 @@ const HOMES: [(&str, &[&str]); 19] = [
             "detector/src/units.rs",
         ],
     ),
-    ("psl", &["detector/src/flow/registered.rs"]),
+    ("psl", &["detector/src/flow/dns/registered.rs"]),
     ("clap", &["detector/src/cli", "detector/src/main.rs", "detector/src/commands/"]),
     ("rusqlite", &["detector/src/store/"]),
     ("lettre", &["detector/src/notify/"]),
@@ -282,7 +328,7 @@ fn outside_crates_have_one_home_each() {
         &[
             ("detector/src/engine.rs", "use smartcore::linalg;"),
             ("detector/src/source/mod.rs", "fn f(map: aya::maps::MapData) {}"),
-            ("detector/src/flow/table.rs", "use pcap_parser::PcapHeader;"),
+            ("detector/src/flow/tracker.rs", "use pcap_parser::PcapHeader;"),
             ("detector/src/config.rs", "#[derive(clap::ValueEnum)] enum X { A }"),
         ],
         &[
@@ -332,13 +378,13 @@ fn unsafe_lives_in_three_places() {
     check(
         unsafe_has_its_places,
         &[
-            ("detector/src/flow/table.rs", "fn f() { unsafe { g() } }"),
+            ("detector/src/flow/tracker.rs", "fn f() { unsafe { g() } }"),
             ("detector-common/src/parse.rs", "unsafe impl Send for X {}"),
             ("xtask/src/main.rs", "unsafe fn f() {}"),
         ],
         &[
             ("detector/src/source/kernel/batch.rs", "unsafe { g() }"),
-            ("detector/src/flow/table.rs", "// unsafe { g() }\nconst X: &str = \"unsafe {}\";"),
+            ("detector/src/flow/tracker.rs", "// unsafe { g() }\nconst X: &str = \"unsafe {}\";"),
         ],
     );
 }
@@ -423,14 +469,14 @@ fn the_middle_touches_no_clock_file_or_socket() {
     check(
         the_middle_is_pure,
         &[
-            ("detector/src/flow/table.rs", "let now = std::time::Instant::now();"),
+            ("detector/src/flow/tracker.rs", "let now = std::time::Instant::now();"),
             ("detector/src/features/session.rs", "use std::{\n    fs,\n    io,\n};"),
             ("detector/src/model/train.rs", "fn f() { std::fs::read(path) }"),
             ("detector/src/verdict/judge.rs", "use std::net::UdpSocket;"),
             ("detector/src/response/policy.rs", "tokio::spawn(f());"),
         ],
         &[
-            ("detector/src/flow/table.rs", "/// An Instant.\nuse std::time::Duration;"),
+            ("detector/src/flow/tracker.rs", "/// An Instant.\nuse std::time::Duration;"),
             ("detector/src/model/file.rs", "use std::fs::File;"),
             ("detector/src/flow/a.rs", "#[cfg(test)]\nmod tests {\n    use std::fs;\n}"),
             ("detector/src/response/enforcer.rs", "use std::time::Instant;"),

@@ -2,8 +2,8 @@
 //! the same as the whole.
 #![no_main]
 
-use detector::flow::head::dns::{Answer, Message, NAME_MAX_BYTES, Name};
-use detector::flow::names::Names;
+use detector::flow::dns::message::{Answer, Message, NAME_MAX_BYTES, Name};
+use detector::flow::dns::names::Names;
 use detector_fuzz::cuts;
 use libfuzzer_sys::fuzz_target;
 

@@ -4,9 +4,9 @@
 
 use std::net::IpAddr;
 
-use detector::flow::head::ftp::{Command, Endpoint, passive};
-use detector::flow::head::protocol::is_upload_command;
-use detector::flow::head::smtp::lines;
+use detector::flow::content::ftp::{Command, Endpoint, passive};
+use detector::flow::content::protocol::is_upload_command;
+use detector::flow::content::smtp::lines;
 use detector_fuzz::is_within;
 use libfuzzer_sys::fuzz_target;
 

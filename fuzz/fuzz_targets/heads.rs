@@ -3,9 +3,9 @@
 //! of it.
 #![no_main]
 
-use detector::flow::head::entropy::{ByteProfile, entropy};
-use detector::flow::head::file::{Body, FileName};
-use detector::flow::head::protocol::Protocol;
+use detector::flow::content::entropy::{ByteProfile, entropy};
+use detector::flow::content::file::{Body, FileName};
+use detector::flow::content::protocol::Protocol;
 use detector_common::parse::Decapsulation;
 use detector_fuzz::{dialogue, judged};
 use libfuzzer_sys::fuzz_target;

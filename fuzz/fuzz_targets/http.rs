@@ -2,8 +2,8 @@
 //! ended says the same however much of its body is there.
 #![no_main]
 
-use detector::flow::head::file::Body;
-use detector::flow::head::http::{Request, is_address, is_upload, method};
+use detector::flow::content::file::Body;
+use detector::flow::content::http::{Request, is_address, is_upload, method};
 use detector_fuzz::{cuts, is_within};
 use libfuzzer_sys::fuzz_target;
 

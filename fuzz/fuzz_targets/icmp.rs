@@ -1,7 +1,7 @@
 //! Arbitrary bytes as the payloads of two echo messages that follow each other.
 #![no_main]
 
-use detector::flow::head::ping::{has_inner_packet, is_prose, is_variation, own_bytes};
+use detector::flow::content::ping::{has_inner_packet, is_prose, is_variation, own_bytes};
 use detector_fuzz::is_within;
 use libfuzzer_sys::fuzz_target;
 

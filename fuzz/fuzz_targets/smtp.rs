@@ -1,12 +1,12 @@
 //! Arbitrary bytes as what a mail client says: commands, credentials, a message and its attachment.
 #![no_main]
 
-use detector::flow::head::file::FileName;
-use detector::flow::head::protocol::is_mail_command;
-use detector::flow::head::smtp::{
+use detector::flow::content::file::FileName;
+use detector::flow::content::protocol::is_mail_command;
+use detector::flow::content::smtp::{
     self, Line, Mechanism, account, attachment, is_report_subject, subject,
 };
-use detector::flow::head::words::Words;
+use detector::flow::content::words::Words;
 use detector_fuzz::is_within;
 use libfuzzer_sys::fuzz_target;
 

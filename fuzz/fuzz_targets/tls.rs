@@ -2,8 +2,8 @@
 //! a fingerprint of half a hello would be another client's.
 #![no_main]
 
-use detector::flow::head::ja4;
-use detector::flow::head::tls::ClientHello;
+use detector::flow::content::ja4;
+use detector::flow::content::tls::ClientHello;
 use detector_fuzz::{cuts, is_within};
 use libfuzzer_sys::fuzz_target;
 

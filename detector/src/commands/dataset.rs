@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use crate::cli::HoldOut;
 use crate::config::Config;
 use crate::features::{Context, History, HistoryConfig, Kind, Sample, vector};
-use crate::flow::distinct::hash;
+use crate::flow::content::distinct::hash;
 use crate::flow::{FlowRecord, FlowView, Session, SessionCheckpoint, SessionKey, Side, Visitor};
 use crate::model::{RowKey, Table};
 use crate::network::ip;

@@ -21,7 +21,7 @@ pub(crate) fn session(key: SessionKey) -> Session {
         named_by_dns: false,
         client_name: None,
         asked_own_address: false,
-        heads: crate::flow::session::Heads::default(),
+        heads: crate::flow::session::FirstPayloads::default(),
         inter_arrival: None,
         checkpoints: Checkpoints {
             packets_done: false,

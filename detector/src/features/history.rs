@@ -13,7 +13,7 @@ use foldhash::fast::RandomState;
 
 use serde::{Deserialize, Serialize};
 
-use crate::flow::distinct::hash;
+use crate::flow::content::distinct::hash;
 use crate::flow::{Session, Side};
 
 use super::context::{Context, Learning};

@@ -2,9 +2,11 @@
 
 use detector_common::parse::protocol;
 
-use crate::flow::head::Protocol;
-use crate::flow::inter_arrival::{InterArrival, InterArrivalStats};
-use crate::flow::session::{Dns, DnsNames, Icmp, Mean};
+use crate::flow::content::Mean;
+use crate::flow::content::Protocol;
+use crate::flow::content::echo::Icmp;
+use crate::flow::dns::{Dns, DnsNames};
+use crate::flow::session::inter_arrival::{InterArrival, InterArrivalStats};
 use crate::flow::{Session, Side, Volume};
 
 use super::session::Sample;

@@ -1,55 +1,33 @@
 //! Flows, sessions and names, from the observations of a source.
 //!
+//! Four rooms, each of which knows only those before it: [`content`], what payloads say; [`dns`], names
+//! and the messages about them; [`table`], flows; [`session`], what is scored. The [`Tracker`] stands
+//! above them.
+//!
 //! Pure: time comes as an argument, results leave through a [`Visitor`]. No clock, no I/O, nothing
 //! per packet. Memory is bounded by [`TrackerConfig`].
 
-pub mod biflow;
-pub mod community_id;
 pub mod config;
-pub mod distinct;
-mod dns_stream;
-mod domains;
-pub mod echo;
-pub mod entropy_sketch;
-#[cfg(test)]
-pub(crate) mod example;
-pub mod facts;
-pub mod head;
-mod heads;
-pub(crate) mod index;
-pub mod inter_arrival;
-mod ip_lookup_clients;
-mod live_domain;
-mod live_flow;
-mod live_session;
-pub mod mail;
-pub mod names;
+pub mod content;
+pub mod dns;
 pub mod observation;
-mod queries;
-pub mod record;
-mod registered;
-mod resolvers;
 pub mod session;
-mod sessions;
-mod slab;
-mod table;
+mod side;
+pub mod table;
 #[cfg(test)]
 mod tests;
-mod timer_wheel;
 mod tracker;
 pub mod traffic_log;
-pub mod transfer;
-pub mod web;
 
 pub use config::{Timeouts, TrackerConfig};
-pub use domains::is_domain;
 pub use observation::{Cause, Observation, TimeBase};
-pub use record::{FlowEndReason, FlowRecord, FlowView};
-pub use session::{Session, SessionCheckpoint, SessionKey, Side, Volume};
+pub use session::{Session, SessionCheckpoint, SessionKey, is_domain};
+pub use side::Side;
+pub use table::Volume;
+pub use table::record::{FlowEndReason, FlowRecord, FlowView};
 pub use tracker::{FlowPlace, Tracker, TrackerCounts};
 
 use detector_common::flow::Direction;
-use head::dns;
 
 /// Who is told what the tracker finds.
 pub trait Visitor {
@@ -66,7 +44,7 @@ pub trait Visitor {
         &mut self,
         _session: &Session,
         _flow: &FlowView,
-        _message: &dns::Message,
+        _message: &dns::message::Message,
         _now_ns: u64,
     ) {
     }

@@ -8,9 +8,9 @@ use super::{
     Cause, FlowEndReason, FlowRecord, FlowView, Observation, Session, SessionCheckpoint, Side,
     TimeBase, Tracker, TrackerConfig, Visitor,
 };
-use crate::flow::head::file::FileName;
+use crate::flow::content::file::FileName;
 use crate::flow::observation::SECOND_NS;
-use crate::flow::transfer::FtpUpload;
+use crate::flow::session::transfer::FtpUpload;
 
 const START_SECS: u64 = 1_000_000;
 const BASE: TimeBase = TimeBase::PACKET_TIME;

@@ -8,16 +8,12 @@ use detector_common::flow::{Direction, FlowCounters, FlowKey};
 
 use super::Visitor;
 use super::config::TrackerConfig;
-use super::dns_stream::Found;
-use super::domains::DomainTable;
-use super::heads::Head;
-use super::names::Names;
+use super::content::FirstPayload;
+use super::dns::names::Names;
 use super::observation::{Cause, Observation, TimeBase};
-use super::record::{FlowRecord, FlowView};
-use super::session::{OverflowPeer, Session, Volume};
-use super::sessions::SessionTable;
-use super::slab::Handle;
-use super::table::FlowTable;
+use super::session::{DomainTable, OverflowPeer, Session, SessionTable};
+use super::table::record::{FlowRecord, FlowView};
+use super::table::{FlowTable, Handle, Volume};
 
 /// What the tracker holds and what it had to leave out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -293,7 +289,7 @@ impl Tracker {
             return;
         };
         let from_client = direction == flow.view.initiator;
-        let mut head = Head {
+        let head = FirstPayload {
             bytes,
             payload_bytes,
             from_client,
@@ -301,16 +297,15 @@ impl Tracker {
             protocol: key.protocol,
             server_port: u16::from_be_bytes(key.destination(flow.view.initiator).1),
             echo: flow.echo(direction),
-            dns: Found::default(),
         };
-        head.dns = flow.dns_messages(&head);
+        let found = flow.dns_messages(&head);
         let view = flow.view;
         visitor.head(&view, direction, payload_bytes, bytes);
-        self.sessions.head(session, &view, &head, now_ns, &mut self.names, visitor);
+        self.sessions.head(session, &view, (&head, &found), now_ns, &mut self.names, visitor);
         let Some(session) = self.sessions.get(session) else {
             return;
         };
-        for message in &head.dns.messages {
+        for message in &found.messages {
             self.domains.learn(session, &view, &head, message, now_ns, visitor);
         }
     }

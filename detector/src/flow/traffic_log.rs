@@ -177,8 +177,8 @@ pub fn home_first(session: &Session) -> (Ends, Side) {
 #[cfg(test)]
 mod tests {
     use super::super::SessionKey;
-    use super::super::example;
     use super::*;
+    use crate::flow::session::example;
     use crate::network::octets;
 
     fn session(client_home: bool, server_home: bool) -> Session {

@@ -5,8 +5,8 @@
 
 use std::net::IpAddr;
 
-use crate::flow::echo::Carried;
-use crate::flow::session::Dns;
+use crate::flow::content::echo::Carried;
+use crate::flow::dns::Dns;
 use crate::flow::{Session, Side, Volume};
 use crate::network::ip;
 
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
     use crate::features::example::session;
     use crate::flow::SessionKey;
-    use crate::flow::session::DnsNames;
+    use crate::flow::dns::DnsNames;
 
     #[test]
     fn groups_are_no_receivers() {

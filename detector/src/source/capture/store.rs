@@ -4,7 +4,7 @@ use detector_common::abi::Count;
 use detector_common::flow::{FlowCounters, FlowKey};
 
 use crate::flow::FlowPlace;
-use crate::flow::index::Index;
+use crate::flow::table::index::Index;
 
 /// A flow being counted. Like an element of the kernel's map: key and policy word on the first two
 /// lines, then each half on two of its own.

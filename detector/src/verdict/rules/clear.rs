@@ -6,7 +6,7 @@ mod web;
 
 use crate::features::Sample;
 use crate::flow::Side;
-use crate::flow::head::file::FileName;
+use crate::flow::content::file::FileName;
 use crate::units;
 
 use super::super::Technique;
@@ -116,8 +116,8 @@ fn drop_service(sample: &Sample<'_>) -> Option<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::example::session;
-    use crate::flow::transfer::FtpUpload;
+    use crate::flow::session::example::session;
+    use crate::flow::session::transfer::FtpUpload;
     use crate::flow::{Session, SessionKey, Volume};
 
     fn sent(session: &mut Session, up: u64, down: u64) {

@@ -8,8 +8,8 @@ use detector_common::parse::protocol;
 
 use crate::features::Sample;
 use crate::flow::Side;
-use crate::flow::entropy_sketch::Carried;
-use crate::flow::session::{Dns, DnsNames};
+use crate::flow::dns::entropy_sketch::Carried;
+use crate::flow::dns::{Dns, DnsNames};
 use crate::verdict::Technique;
 
 use super::services::is_resolver;

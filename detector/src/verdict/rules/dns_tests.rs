@@ -7,7 +7,7 @@ use detector_common::flow::{Direction, FlowKey};
 use detector_common::parse::protocol;
 
 use crate::features::Sample;
-use crate::flow::head::dns::record_type::{A, AAAA, CNAME, DS, MX, NULL, SRV, TXT};
+use crate::flow::dns::message::record_type::{A, AAAA, CNAME, DS, MX, NULL, SRV, TXT};
 use crate::flow::{
     FlowRecord, FlowView, Observation, Session, SessionCheckpoint, Side, TimeBase, Tracker,
     TrackerConfig, Visitor,

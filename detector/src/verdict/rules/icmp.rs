@@ -1,7 +1,7 @@
 //! Data in ICMP echo payloads: what the sender's own messages carry beyond an ordinary ping's.
 
 use crate::features::Sample;
-use crate::flow::echo::{Carried, Icmp};
+use crate::flow::content::echo::{Carried, Icmp};
 
 use super::super::Technique;
 use super::super::evidence::MIN_SIZE_TURNS;
@@ -111,7 +111,7 @@ fn sizes(sample: &Sample<'_>) -> Option<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::example::{learn, say, session};
+    use crate::flow::session::example::{learn, say, session};
     use crate::flow::{Session, SessionKey, Side};
 
     fn pings() -> Session {

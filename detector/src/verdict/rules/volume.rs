@@ -3,7 +3,7 @@
 use detector_common::parse::{protocol, tcp};
 
 use crate::features::Sample;
-use crate::flow::inter_arrival::InterArrival;
+use crate::flow::session::inter_arrival::InterArrival;
 use crate::flow::{Side, Volume};
 use crate::units;
 use crate::verdict::Technique;
@@ -263,7 +263,7 @@ fn volumes(sample: &Sample<'_>) -> String {
 mod tests {
     use super::*;
     use crate::features::{Context, example};
-    use crate::flow::head::Protocol;
+    use crate::flow::content::Protocol;
     use crate::flow::session::OverflowPeer;
     use crate::flow::{Session, SessionKey};
 

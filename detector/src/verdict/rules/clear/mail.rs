@@ -2,9 +2,9 @@
 
 use crate::features::Sample;
 use crate::flow::Side;
-use crate::flow::head::file::FileName;
-use crate::flow::head::words::REPORT_WORDS;
-use crate::flow::mail::Mail;
+use crate::flow::content::file::FileName;
+use crate::flow::content::mail::Mail;
+use crate::flow::content::words::REPORT_WORDS;
 
 use super::super::super::Technique;
 use super::super::Found;
@@ -58,7 +58,7 @@ pub(super) fn credentials(sample: &Sample<'_>) -> Option<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::example::{say, session};
+    use crate::flow::session::example::{say, session};
     use crate::flow::{Session, SessionKey};
 
     fn mailed(packets: &[&str]) -> Session {

@@ -3,9 +3,9 @@
 
 use crate::features::Sample;
 use crate::flow::Side;
-use crate::flow::head::file::Body;
-use crate::flow::head::http::{Agent, Content};
-use crate::flow::web::Shape;
+use crate::flow::content::file::Body;
+use crate::flow::content::http::{Agent, Content};
+use crate::flow::content::web::Shape;
 
 use super::super::super::Technique;
 use super::super::Found;
@@ -97,7 +97,7 @@ fn add_content(pieces: &mut Pieces, shape: &Shape) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::example::{learn, say, session};
+    use crate::flow::session::example::{learn, say, session};
     use crate::flow::{Session, SessionKey};
 
     /// A session with one request of these header lines, a body, and an answer of so many bytes.

@@ -3,11 +3,12 @@
 use detector_common::flow::{Direction, FlowKey};
 use detector_common::parse::protocol;
 
-use super::dns_stream::Found;
-use super::heads::{Echo, Head};
 use super::live_session::{LiveSession, Opening};
-use super::record::FlowView;
-use super::{Session, SessionKey, Side};
+use super::{Session, SessionKey};
+use crate::flow::Side;
+use crate::flow::content::{Echo, FirstPayload};
+use crate::flow::dns::stream::Found;
+use crate::flow::table::record::FlowView;
 
 /// A session of which nothing is known but its key. The client is home.
 pub(crate) fn session(key: SessionKey) -> Session {
@@ -34,7 +35,7 @@ pub(crate) fn learn(session: &mut Session, side: Side, bytes: &[u8], payload_byt
     let from_client = side == Side::Client;
     let icmp = matches!(session.key.protocol, protocol::ICMP | protocol::ICMPV6);
     let echo = if from_client { Echo::Request } else { Echo::Reply };
-    let head = Head {
+    let head = FirstPayload {
         bytes: bytes.get(..512).unwrap_or(bytes),
         payload_bytes,
         from_client,
@@ -42,9 +43,8 @@ pub(crate) fn learn(session: &mut Session, side: Side, bytes: &[u8], payload_byt
         protocol: session.key.protocol,
         server_port: session.key.server_port,
         echo: icmp.then_some(echo),
-        dns: Found::default(),
     };
-    session.heads.learn(&head);
+    session.heads.learn(&head, &Found::default());
     let volume = if from_client { &mut session.up } else { &mut session.down };
     volume.packets += 1;
     volume.payload_packets += 1;

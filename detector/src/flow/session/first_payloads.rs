@@ -1,93 +1,79 @@
-//! What a session learns from one head.
+//! What the first payloads of a session's flows have told: DNS messages, ICMP payloads, requests and
+//! commands in clear, and what the rest looks like.
 
 use std::sync::Arc;
 
 use detector_common::parse::protocol;
 
-use super::dns_stream::Found;
-use super::facts::Heads;
-use super::head::entropy::{ByteProfile, SAMPLE_MIN_BYTES};
-use super::head::protocol::{is_mail_command, is_upload_command};
-use super::head::tls::ClientHello;
-use super::head::{Protocol, http, ja4};
+use super::transfer::{Control, FtpUpload};
+use crate::flow::content::echo::Icmp;
+use crate::flow::content::entropy::{ByteProfile, SAMPLE_MIN_BYTES};
+use crate::flow::content::mail::Mail;
+use crate::flow::content::protocol::{is_mail_command, is_upload_command};
+use crate::flow::content::tls::ClientHello;
+use crate::flow::content::web::Http;
+use crate::flow::content::{FirstPayload, Mean, Protocol, http, ja4, lower_case};
+use crate::flow::dns::Dns;
+use crate::flow::dns::stream::Found;
 
-/// The port of unicast DNS.
-pub(crate) const DNS_PORT: u16 = 53;
-
-/// The first bytes of a payload, and where it comes from.
-#[derive(Debug)]
-pub(crate) struct Head<'a> {
-    pub(crate) bytes: &'a [u8],
-    /// Payload bytes of the packet.
-    pub(crate) payload_bytes: u32,
-    pub(crate) from_client: bool,
-    /// Among the first of its flow and direction, [`detector_common::abi::HEAD_PACKETS`].
-    pub(crate) is_first: bool,
-    /// IANA protocol number.
-    pub(crate) protocol: u8,
-    pub(crate) server_port: u16,
-    /// `None` where it is no ICMP echo.
-    pub(crate) echo: Option<Echo>,
-    /// The DNS messages in it.
-    pub(crate) dns: Found,
+/// The first payload bytes of a session's flows. Boxed where most sessions have none.
+#[derive(Clone, Debug, Default)]
+pub struct FirstPayloads {
+    /// Heads seen.
+    pub count: u64,
+    /// Those that said something: DNS, ICMP, HTTP requests, SMTP and FTP commands that hand over.
+    pub decoded: u64,
+    pub dns: Option<Box<Dns>>,
+    pub icmp: Option<Box<Icmp>>,
+    pub http: Option<Box<Http>>,
+    pub mail: Option<Box<Mail>>,
+    /// What an FTP control connection is about to do.
+    pub control: Option<Box<Control>>,
+    /// Set on the data connection of an FTP upload.
+    pub ftp_upload: Option<FtpUpload>,
+    /// Shannon entropy of heads from the client, in bits per byte (0 to 8); DNS left out. Heads
+    /// below 16 bytes are left out too: a sample of n bytes has at most log2(n) bits.
+    pub up_entropy: Mean,
+    /// The same from the server.
+    pub down_entropy: Mean,
+    /// Share of printable ASCII (0 to 1) in the same heads.
+    pub up_printable: Mean,
+    pub down_printable: Mean,
+    /// What the payload looks like, from the first head that tells.
+    pub protocol: Option<Protocol>,
+    /// The TLS server name (RFC 6066), in lower case.
+    pub server_name: Option<Arc<str>>,
+    /// TLS or QUIC, SSH: whichever end said so.
+    pub tls: bool,
+    pub ssh: bool,
+    /// The JA4 fingerprint of the first ClientHello that the head held whole.
+    pub ja4: Option<Arc<str>>,
+    /// ClientHellos that were cut before their JA4 was known.
+    pub hellos_cut: u32,
+    /// SMTP commands that hand over a message: MAIL, DATA, BDAT.
+    pub mail_commands: u32,
+    /// FTP commands that upload: STOR, STOU, APPE.
+    pub upload_commands: u32,
 }
 
-/// The two ICMP messages that carry a payload of the sender's own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Echo {
-    Request,
-    Reply,
-}
-
-impl Echo {
-    /// By the message's type (RFC 792, RFC 4443).
-    pub(crate) fn of(number: u8, icmp_type: u8) -> Option<Self> {
-        match (number, icmp_type) {
-            (protocol::ICMP, 8) | (protocol::ICMPV6, 128) => Some(Self::Request),
-            (protocol::ICMP, 0) | (protocol::ICMPV6, 129) => Some(Self::Reply),
-            _ => None,
-        }
-    }
-
-    /// What comes back for it.
-    pub(crate) fn answer(self) -> Self {
-        match self {
-            Self::Request => Self::Reply,
-            Self::Reply => Self::Request,
-        }
-    }
-}
-
-impl Head<'_> {
-    /// Whether this should be DNS: the port it is spoken on, that of mDNS or of LLMNR.
-    pub(crate) fn is_dns(&self) -> bool {
-        match self.protocol {
-            protocol::UDP => matches!(self.server_port, DNS_PORT | 5353 | 5355),
-            protocol::TCP => self.server_port == DNS_PORT,
-            _ => false,
-        }
-    }
-}
-
-impl Heads {
+impl FirstPayloads {
     /// Takes in a head. True where it said something that is worth a judgement.
-    pub(crate) fn learn(&mut self, head: &Head<'_>) -> bool {
+    pub(crate) fn learn(&mut self, head: &FirstPayload<'_>, found: &Found) -> bool {
         self.count += 1;
         let told = match head.protocol {
             protocol::ICMP | protocol::ICMPV6 => {
                 self.icmp.get_or_insert_default().learn(head);
                 true
             }
-            _ if head.is_dns() => self.learn_dns(head),
+            _ if head.is_dns() => self.learn_dns(head, found),
             _ => self.learn_payload(head),
         };
         self.decoded += u64::from(told);
         told
     }
 
-    fn learn_dns(&mut self, head: &Head<'_>) -> bool {
+    fn learn_dns(&mut self, head: &FirstPayload<'_>, found: &Found) -> bool {
         let dns = self.dns.get_or_insert_default();
-        let found = &head.dns;
         let responses = found.messages.iter().filter(|message| message.response).count() as u64;
         dns.responses += responses;
         dns.queries += found.messages.len() as u64 - responses;
@@ -107,7 +93,7 @@ impl Heads {
         !found.messages.is_empty()
     }
 
-    fn learn_payload(&mut self, head: &Head<'_>) -> bool {
+    fn learn_payload(&mut self, head: &FirstPayload<'_>) -> bool {
         self.learn_bytes(head);
         let found = match head.protocol {
             protocol::TCP => Protocol::of_tcp(head.bytes),
@@ -129,7 +115,7 @@ impl Heads {
     }
 
     /// What the client of a TCP connection said, by the protocol that its payload starts.
-    fn learn_client(&mut self, head: &Head<'_>, found: Option<Protocol>) -> bool {
+    fn learn_client(&mut self, head: &FirstPayload<'_>, found: Option<Protocol>) -> bool {
         match found {
             Some(Protocol::Tls) => {
                 self.learn_hello(head.bytes);
@@ -141,18 +127,18 @@ impl Heads {
         }
     }
 
-    fn learn_server(&mut self, head: &Head<'_>) -> bool {
+    fn learn_server(&mut self, head: &FirstPayload<'_>) -> bool {
         if self.is_ftp(head) {
             self.control.get_or_insert_default().learn_reply(head.bytes);
         }
         false
     }
 
-    fn is_ftp(&self, head: &Head<'_>) -> bool {
+    fn is_ftp(&self, head: &FirstPayload<'_>) -> bool {
         head.server_port == 21 || self.protocol == Some(Protocol::Ftp)
     }
 
-    fn is_mail(&self, head: &Head<'_>) -> bool {
+    fn is_mail(&self, head: &FirstPayload<'_>) -> bool {
         matches!(head.server_port, 25 | 587 | 2525) || self.protocol == Some(Protocol::Smtp)
     }
 
@@ -171,7 +157,7 @@ impl Heads {
 
     /// Entropy and printable share, by direction, of the first payloads: of a dialogue no more than
     /// of any other flow.
-    fn learn_bytes(&mut self, head: &Head<'_>) {
+    fn learn_bytes(&mut self, head: &FirstPayload<'_>) {
         if !head.is_first || head.bytes.len() < SAMPLE_MIN_BYTES {
             return;
         }
@@ -194,7 +180,7 @@ impl Heads {
         true
     }
 
-    fn learn_command(&mut self, head: &Head<'_>) -> bool {
+    fn learn_command(&mut self, head: &FirstPayload<'_>) -> bool {
         let (mail, upload) = (is_mail_command(head.bytes), is_upload_command(head.bytes));
         self.mail_commands += u32::from(mail);
         self.upload_commands += u32::from(upload);
@@ -212,18 +198,15 @@ impl Heads {
     }
 }
 
-pub(super) fn lower_case(name: &str) -> Arc<str> {
-    name.to_ascii_lowercase().into()
-}
-
 #[cfg(test)]
 mod tests {
     use detector_common::parse::protocol;
 
-    use super::{Echo, Found, Head, Heads};
+    use super::{FirstPayloads, Found};
+    use crate::flow::content::{Echo, FirstPayload};
 
-    fn head(bytes: &[u8], number: u8, server_port: u16, echo: Option<Echo>) -> Head<'_> {
-        Head {
+    fn head(bytes: &[u8], number: u8, server_port: u16, echo: Option<Echo>) -> FirstPayload<'_> {
+        FirstPayload {
             bytes,
             payload_bytes: u32::try_from(bytes.len()).expect("short"),
             from_client: echo != Some(Echo::Reply),
@@ -231,15 +214,14 @@ mod tests {
             protocol: number,
             server_port,
             echo,
-            dns: Found::default(),
         }
     }
 
     #[test]
     fn http_uploads_are_told() {
-        let mut heads = Heads::default();
+        let mut heads = FirstPayloads::default();
         let request = b"PUT /x HTTP/1.1\r\nHost: 198.51.100.9\r\nContent-Length: 99\r\n\r\n";
-        assert!(heads.learn(&head(request, protocol::TCP, 80, None)));
+        assert!(heads.learn(&head(request, protocol::TCP, 80, None), &Found::default()));
         let http = heads.http.expect("decoded");
         assert_eq!((http.uploads, http.content_length_max), (1, 99));
         assert!(http.bare_host);
@@ -248,10 +230,13 @@ mod tests {
 
     #[test]
     fn replies_are_compared_with_requests() {
-        let mut heads = Heads::default();
-        heads.learn(&head(b"abcdefghijklmnopqrstuvw", protocol::ICMP, 0, Some(Echo::Request)));
-        heads.learn(&head(b"abcdefghijklmnopqrstuvw", protocol::ICMP, 0, Some(Echo::Reply)));
-        heads.learn(&head(b"another answer than this", protocol::ICMP, 0, Some(Echo::Reply)));
+        let mut heads = FirstPayloads::default();
+        let mut ping = |bytes: &[u8], echo| {
+            heads.learn(&head(bytes, protocol::ICMP, 0, Some(echo)), &Found::default());
+        };
+        ping(b"abcdefghijklmnopqrstuvw", Echo::Request);
+        ping(b"abcdefghijklmnopqrstuvw", Echo::Reply);
+        ping(b"another answer than this", Echo::Reply);
         let icmp = heads.icmp.expect("decoded");
         assert_eq!((icmp.requests, icmp.replies), (1, 2));
         assert_eq!((icmp.unusual, icmp.replies_unlike), (1, 1));
@@ -260,9 +245,9 @@ mod tests {
 
     #[test]
     fn what_is_no_dns_on_its_port_is_counted() {
-        let mut heads = Heads::default();
+        let mut heads = FirstPayloads::default();
         let head = head(b"SSH-2.0-tunnel over port 53\r\n", protocol::TCP, 53, None);
-        assert!(!heads.learn(&head));
+        assert!(!heads.learn(&head, &Found::default()));
         assert_eq!(heads.dns.expect("counted").undecoded, 1);
         assert_eq!(heads.up_entropy.count, 1);
     }

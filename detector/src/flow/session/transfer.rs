@@ -5,11 +5,11 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::head::file::FileName;
-use super::head::ftp::{self, Command, Endpoint};
-use super::head::smtp::lines;
-use super::observation::SECOND_NS;
-use super::session::SessionKey;
+use super::SessionKey;
+use crate::flow::content::file::FileName;
+use crate::flow::content::ftp::{self, Command, Endpoint};
+use crate::flow::content::smtp::lines;
+use crate::flow::observation::SECOND_NS;
 use crate::network::octets;
 
 /// Announcements that are remembered.

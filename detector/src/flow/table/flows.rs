@@ -5,13 +5,13 @@ use std::cell::Cell;
 use detector_common::flow::{Direction, FlowCounters, FlowKey};
 
 use super::biflow;
-use super::config::Timeouts;
 use super::index::Index;
 use super::live_flow::{Delta, LiveFlow};
-use super::observation::{SECOND_NS, TimeBase};
 use super::record::{FlowEndReason, FlowRecord};
 use super::slab::{Handle, Slab};
 use super::timer_wheel::Wheel;
+use crate::flow::config::Timeouts;
+use crate::flow::observation::{SECOND_NS, TimeBase};
 
 /// Live flows by key, bounded.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ const SERVICES: [u16; 28] = [
 /// The direction in which the initiator sends: by SYN, else SYN-ACK, else ICMP echo, else the
 /// well-known port as the responder's, else the flow's first packet.
 #[must_use]
-pub fn initiator(key: &FlowKey, counters: &FlowCounters) -> Direction {
+pub(super) fn initiator(key: &FlowKey, counters: &FlowCounters) -> Direction {
     let first = first_direction(counters);
     let told = match key.protocol {
         protocol::TCP => by_handshake(counters, first).or_else(|| by_port(key, true)),
@@ -29,7 +29,7 @@ pub fn initiator(key: &FlowKey, counters: &FlowCounters) -> Direction {
 
 /// The initiator of a flow of which only a payload in `direction` is known.
 #[must_use]
-pub fn guess(key: &FlowKey, direction: Direction) -> Direction {
+pub(super) fn guess(key: &FlowKey, direction: Direction) -> Direction {
     by_port(key, key.protocol == protocol::TCP).unwrap_or(direction)
 }
 

@@ -6,15 +6,15 @@ use std::hash::Hasher as _;
 
 use detector_common::parse::protocol;
 
-use super::head::Protocol;
-use super::head::dns::Message;
-use super::heads::Head;
-use super::index::Key;
+use super::Session;
 use super::live_session::{LiveSession, Opening};
-use super::observation::SECOND_NS;
-use super::record::FlowView;
-use super::session::Session;
-use super::{Visitor, Volume};
+use crate::flow::Visitor;
+use crate::flow::content::{FirstPayload, Protocol};
+use crate::flow::dns::message::Message;
+use crate::flow::observation::SECOND_NS;
+use crate::flow::table::Volume;
+use crate::flow::table::index::Key;
+use crate::flow::table::record::FlowView;
 
 /// Hundredths of a second, the step of gaps.
 const GAP_STEP_NS: u64 = SECOND_NS / 100;
@@ -102,7 +102,7 @@ impl LiveDomain {
     /// Adds the message's own volume and judges the unit if that crossed a checkpoint.
     pub(super) fn carry(
         &mut self,
-        head: &Head<'_>,
+        head: &FirstPayload<'_>,
         message: &Message,
         now_ns: u64,
         visitor: &mut impl Visitor,
@@ -128,7 +128,7 @@ impl LiveDomain {
     }
 
     /// A message as a packet: its payload behind headers without options.
-    fn volume(&mut self, head: &Head<'_>, message: &Message, now_ns: u64) -> Volume {
+    fn volume(&mut self, head: &FirstPayload<'_>, message: &Message, now_ns: u64) -> Volume {
         let (payload_bytes, transport) = match head.protocol {
             protocol::TCP => (u64::from(message.message_bytes) + 2, 20),
             _ => (u64::from(head.payload_bytes), 8),
@@ -161,9 +161,9 @@ fn is_ipv4(address: &[u8; 16]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::facts::{Dns, DnsNames};
-    use super::super::inter_arrival::InterArrival;
     use super::LiveDomain;
+    use crate::flow::dns::{Dns, DnsNames};
+    use crate::flow::session::inter_arrival::InterArrival;
 
     /// What packaging/detector.toml promises: with 128 labels of the sample, and a name of 253 bytes.
     #[test]

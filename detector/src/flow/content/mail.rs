@@ -4,9 +4,9 @@
 //! never looked at.
 
 use super::distinct;
-use super::head::file::FileName;
-use super::head::smtp::{self, Line, Mechanism};
-use super::head::words::Words;
+use super::file::FileName;
+use super::smtp::{self, Line, Mechanism};
+use super::words::Words;
 
 /// The mail of a session, summed over its connections.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +49,7 @@ enum Stage {
 
 impl Mail {
     /// Takes in a payload of the client. True where it was a command or a message in clear.
-    pub(super) fn learn(&mut self, bytes: &[u8]) -> bool {
+    pub(crate) fn learn(&mut self, bytes: &[u8]) -> bool {
         let starts_over = matches!(Line::of(first(bytes)), Line::Hello(_) | Line::From(_));
         if self.stage == Stage::Message && !starts_over {
             return self.learn_message(bytes);

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::head::dns::{Answer, Message, Name};
-use super::observation::SECOND_NS;
+use super::message::{Answer, Message, Name};
+use crate::flow::observation::SECOND_NS;
 
 /// Clients keep an address longer than its TTL says: browsers for a minute, connections for their
 /// life. A name lives for its TTL, but at least this long.
@@ -128,7 +128,7 @@ fn leads_to(message: &Message, owner: &Name) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::head::dns::Message;
+    use super::super::message::Message;
     use super::{Names, SECOND_NS};
 
     /// A response that gives `name` the address 192.0.2.`host` for `ttl_secs`.

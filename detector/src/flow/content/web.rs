@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::head::file::Body;
-use super::head::http::{self, Agent, Content, Request};
-use super::heads::lower_case;
+use super::file::Body;
+use super::http::{self, Agent, Content, Request};
+use super::lower_case;
 
 /// Kinds of uploads that are kept of a session.
 const MAX_SHAPES: usize = 8;
@@ -85,7 +85,7 @@ fn is_bare(request: &Request<'_>) -> bool {
 }
 
 impl Http {
-    pub(super) fn learn(&mut self, request: &Request<'_>) {
+    pub(crate) fn learn(&mut self, request: &Request<'_>) {
         self.requests += 1;
         self.awaiting = None;
         if self.method.is_empty() {
@@ -124,7 +124,7 @@ impl Http {
 
     /// Takes in what a client sent that starts no request: where headers ended a packet before, the
     /// start of the body. True where it was.
-    pub(super) fn learn_body(&mut self, bytes: &[u8]) -> bool {
+    pub(crate) fn learn_body(&mut self, bytes: &[u8]) -> bool {
         let waiting = self.awaiting.and_then(|place| self.shapes.get_mut(place));
         let Some(shape) = waiting.filter(|shape| shape.whole) else {
             return false;

@@ -5,15 +5,13 @@ use std::sync::Arc;
 use detector_common::abi::{CHECKPOINT_FIRST_BYTES, next_checkpoint};
 use detector_common::flow::CHECKPOINT_PACKETS;
 
-use super::Visitor;
-use super::facts::Heads;
 use super::ip_lookup_clients::IpLookupClients;
-use super::names::Names;
-use super::observation::SECOND_NS;
-use super::record::FlowView;
-use super::session::{
-    Checkpoints, OverflowPeer, Session, SessionCheckpoint, SessionKey, Side, Volume,
-};
+use super::{Checkpoints, FirstPayloads, OverflowPeer, Session, SessionCheckpoint, SessionKey};
+use crate::flow::dns::names::Names;
+use crate::flow::observation::SECOND_NS;
+use crate::flow::table::Volume;
+use crate::flow::table::record::FlowView;
+use crate::flow::{Side, Visitor};
 
 /// Ages in seconds at which a session is judged; after the last, every minute.
 const AGES_SECS: [u32; 4] = [1, 5, 30, 60];
@@ -55,7 +53,7 @@ impl LiveSession {
             named_by_dns: false,
             client_name: None,
             asked_own_address: false,
-            heads: Heads::default(),
+            heads: FirstPayloads::default(),
             inter_arrival: None,
             checkpoints: Checkpoints {
                 packets_done: false,

@@ -7,20 +7,19 @@ use std::sync::Arc;
 
 use detector_common::parse::protocol;
 
-use super::head::dns::Message;
-use super::heads::Head;
-use super::index::Index;
 use super::ip_lookup_clients::{IpLookupClients, tells_own_address};
-use super::live_flow::{Delta, LiveFlow};
 use super::live_session::{LiveSession, Opening};
-use super::names::Names;
-use super::observation::SECOND_NS;
-use super::record::FlowView;
-use super::session::{OverflowPeer, Session, SessionKey};
-use super::slab::{Handle, Slab};
-use super::timer_wheel::Wheel;
 use super::transfer::Transfers;
-use super::{Visitor, Volume};
+use super::{OverflowPeer, Session, SessionKey};
+use crate::flow::Visitor;
+use crate::flow::content::FirstPayload;
+use crate::flow::dns::message::Message;
+use crate::flow::dns::names::Names;
+use crate::flow::dns::stream::Found;
+use crate::flow::observation::SECOND_NS;
+use crate::flow::table::index::Index;
+use crate::flow::table::record::FlowView;
+use crate::flow::table::{Delta, Handle, LiveFlow, Slab, Volume, Wheel};
 
 /// Live sessions by key, bounded.
 #[derive(Debug)]
@@ -245,7 +244,7 @@ impl SessionTable {
         &mut self,
         handle: Handle,
         flow: &FlowView,
-        head: &Head<'_>,
+        (head, found): (&FirstPayload<'_>, &Found),
         now_ns: u64,
         names: &mut Names,
         visitor: &mut impl Visitor,
@@ -254,16 +253,16 @@ impl SessionTable {
             return;
         };
         entry.flow = *flow;
-        let told = entry.session.heads.learn(head);
+        let told = entry.session.heads.learn(head, found);
         if let Some(name) = entry.session.heads.name() {
             entry.session.name = Some(Arc::clone(name));
         }
-        if head.from_client && asks_own_address(entry, &head.dns.messages) {
+        if head.from_client && asks_own_address(entry, &found.messages) {
             self.ip_lookup_clients.note(&entry.session.key.client, now_ns);
         }
         entry.learn_askers(&self.ip_lookup_clients, now_ns);
         link_transfer(entry, &mut self.transfers, now_ns);
-        for message in &head.dns.messages {
+        for message in &found.messages {
             if !head.from_client {
                 names.learn(message, now_ns);
             }

@@ -5,8 +5,8 @@
 //! as its question is there, what is left of it is passed over, and where the stream is lost it is
 //! found again at a segment that begins with a message. A continuation is never read as a message.
 
-use super::head::cursor::Cursor;
-use super::head::dns::Message;
+use super::message::Message;
+use crate::flow::content::cursor::Cursor;
 
 /// Messages read of one segment.
 const MAX_MESSAGES: usize = 8;

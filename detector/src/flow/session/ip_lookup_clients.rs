@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::observation::SECOND_NS;
+use crate::flow::observation::SECOND_NS;
 
 /// Hosts that are remembered.
 const MAX_HOSTS: usize = 4_096;

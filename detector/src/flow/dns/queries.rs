@@ -1,9 +1,73 @@
-//! What a domain learns from one DNS message.
+//! The DNS messages of a session, and what one domain learns from each of them.
 
-use super::facts::DnsNames;
-use super::head::dns::{self, Message, record_type};
-use super::head::entropy::entropy;
-use super::{distinct, registered};
+use super::entropy_sketch::EntropySketch;
+use super::message::{Message, RCODE_NXDOMAIN, record_type};
+use super::registered;
+use crate::flow::content::Mean;
+use crate::flow::content::distinct::{self, Distinct};
+use crate::flow::content::entropy::entropy;
+
+/// The DNS messages of a session, or of one domain: see [`crate::flow::Session::domain`].
+#[derive(Clone, Debug, Default)]
+pub struct Dns {
+    pub queries: u64,
+    pub responses: u64,
+    /// Payloads on a DNS port that are no message and no part of one.
+    pub undecoded: u64,
+    /// Payload bytes of query and of response messages, and of what is no message.
+    pub query_bytes: u64,
+    pub response_bytes: u64,
+    /// What the names say; only of a domain.
+    pub names: Option<Box<DnsNames>>,
+}
+
+/// What a client asked below one registered domain, and what came back. Lengths and characters are
+/// those of the subdomains, which are what the client chose.
+#[derive(Clone, Debug, Default)]
+pub struct DnsNames {
+    /// Bytes of all subdomains in presentation form.
+    pub name_bytes: u64,
+    pub label_count: u64,
+    /// Longest label and longest subdomain of any query, in bytes.
+    pub longest_label: u16,
+    pub longest_name: u16,
+    /// Bytes that are digits, letters in upper case, and what no host name has: neither letter nor
+    /// digit, hyphen, underscore or dot.
+    pub digits: u64,
+    pub uppercase: u64,
+    pub foreign: u64,
+    /// Distinct subdomains, about.
+    pub distinct: Distinct,
+    /// What the distinct labels of all subdomains can carry, about.
+    pub information: EntropySketch,
+    /// The most that the labels of one subdomain carry beyond those of host names, in bytes.
+    pub richest_bytes: f64,
+    /// Whether the subdomain that carries most has bytes that no host name has.
+    pub richest_foreign: bool,
+    /// Shannon entropy of subdomains in lower case, in bits per byte.
+    pub entropy: Mean,
+    /// Queries by type.
+    pub a: u64,
+    pub aaaa: u64,
+    pub txt: u64,
+    pub null: u64,
+    pub cname: u64,
+    pub mx: u64,
+    pub srv: u64,
+    /// PTR, NS, SOA, DS, DNSKEY, HTTPS: what resolvers and browsers ask besides.
+    pub plain: u64,
+    pub unusual: u64,
+    /// Responses with an RCODE other than 0, and those with NXDOMAIN.
+    pub failures: u64,
+    pub nxdomain: u64,
+    /// Bytes of record data in answers, and the most of one response.
+    pub answer_bytes: u64,
+    pub answer_max: u32,
+    /// Queries over TCP.
+    pub tcp_queries: u64,
+    /// Queries to another resolver than the one that the client asks most.
+    pub other_resolver: u64,
+}
 
 /// How a message came, besides what it says.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +109,7 @@ impl DnsNames {
 
     fn learn_response(&mut self, message: &Message) {
         self.failures += u64::from(message.rcode != 0);
-        self.nxdomain += u64::from(message.rcode == dns::RCODE_NXDOMAIN);
+        self.nxdomain += u64::from(message.rcode == RCODE_NXDOMAIN);
         self.answer_bytes += u64::from(message.answer_bytes);
         self.answer_max = self.answer_max.max(message.answer_bytes);
     }

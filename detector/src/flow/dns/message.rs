@@ -3,7 +3,7 @@
 //! Heads are cut at 512 bytes, so a message that ends early is ordinary: its question counts and
 //! the answers that are whole. Compression pointers must point backwards, which bounds the walk.
 
-use super::cursor::Cursor;
+use crate::flow::content::cursor::Cursor;
 
 /// Longest name in presentation form, without the last dot (RFC 1035 section 3.1: 255 octets on
 /// the wire, of which the first length and the last zero fall away).

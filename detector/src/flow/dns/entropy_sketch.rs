@@ -11,8 +11,8 @@
 //! stay, and stand for the others by the chance that they had to. The standard error is 1 / √62 of
 //! the sum. EntropySketch per domain by weighted distinct counting is from ibHH (NDSS 2024).
 
-use super::distinct;
-use super::head::entropy::entropy;
+use crate::flow::content::distinct;
+use crate::flow::content::entropy::entropy;
 
 /// Labels that are kept; the one after them says how likely these were to stay.
 const KEPT: usize = 64;

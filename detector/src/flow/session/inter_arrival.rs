@@ -1,6 +1,6 @@
 //! When a session's flows began: a program that calls home keeps a beat, people do not.
 
-use super::observation::SECOND_NS;
+use crate::flow::observation::SECOND_NS;
 
 /// Latest beginnings that are remembered; beyond it the oldest are forgotten.
 const KEPT: usize = 32;

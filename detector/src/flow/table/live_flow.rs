@@ -5,13 +5,13 @@ use detector_common::abi::HEAD_PACKETS;
 use detector_common::flow::{Direction, FlowCounters, FlowKey};
 use detector_common::parse::{protocol, tcp};
 
-use super::config::Timeouts;
-use super::dns_stream::{DnsStream, Found};
-use super::heads::{Echo, Head};
-use super::observation::{SECOND_NS, TimeBase};
 use super::record::{FlowEndReason, FlowRecord, FlowView};
-use super::session::Volume;
 use super::slab::Handle;
+use super::volume::Volume;
+use crate::flow::config::Timeouts;
+use crate::flow::content::{Echo, FirstPayload};
+use crate::flow::dns::stream::{DnsStream, Found};
+use crate::flow::observation::{SECOND_NS, TimeBase};
 
 /// One live flow.
 #[derive(Debug)]
@@ -123,7 +123,7 @@ impl LiveFlow {
     }
 
     /// The DNS messages in a head of this flow.
-    pub(crate) fn dns_messages(&mut self, head: &Head<'_>) -> Found {
+    pub(crate) fn dns_messages(&mut self, head: &FirstPayload<'_>) -> Found {
         if !head.is_dns() {
             return Found::default();
         }
@@ -135,7 +135,7 @@ impl LiveFlow {
         stream.read(head.bytes, usize::try_from(head.payload_bytes).unwrap_or(usize::MAX))
     }
 
-    /// Reads each of its cache lines, see [`super::Tracker::warm`].
+    /// Reads each of its cache lines, see [`crate::flow::Tracker::warm`].
     pub(crate) fn warm(&self) -> u64 {
         let [low, high] = &self.latest;
         low.packets

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use detector_common::flow::{Direction, FlowKey};
 
 use super::community_id::community_id;
-use super::session::Volume;
+use super::volume::Volume;
 
 /// Why a flow record was written, by the values of IPFIX flowEndReason (RFC 5102 section 5.11.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

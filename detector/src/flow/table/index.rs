@@ -9,14 +9,13 @@ use detector_common::flow::FlowKey;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::session::SessionKey;
-
 /// A key that is hashed as whole words.
 pub(crate) trait Key: Copy + Eq {
     fn write(&self, state: &mut foldhash::fast::FoldHasher<'_>);
 }
 
-fn words(address: &[u8; 16]) -> (u64, u64) {
+/// An address as two words.
+pub(crate) fn words(address: &[u8; 16]) -> (u64, u64) {
     let both = u128::from_ne_bytes(*address);
     #[expect(clippy::cast_possible_truncation, reason = "the two halves of 128 bits")]
     let halves = (both as u64, (both >> 64) as u64);
@@ -34,19 +33,6 @@ impl Key for FlowKey {
         state.write_u64(c);
         state.write_u64(d);
         state.write_u64(u64::from_ne_bytes([p, q, r, s, self.protocol, 0, 0, 0]));
-    }
-}
-
-impl Key for SessionKey {
-    #[inline]
-    fn write(&self, state: &mut foldhash::fast::FoldHasher<'_>) {
-        let (a, b) = words(&self.client);
-        let (c, d) = words(&self.server);
-        state.write_u64(a);
-        state.write_u64(b);
-        state.write_u64(c);
-        state.write_u64(d);
-        state.write_u64(u64::from(self.server_port) << 8 | u64::from(self.protocol));
     }
 }
 

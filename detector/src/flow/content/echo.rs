@@ -4,11 +4,9 @@
 //! nothing beyond its first, and one that differs in a counter is the same again.
 
 use super::distinct::{self, Distinct};
-use super::facts::Mean;
-use super::head::entropy::{SAMPLE_MIN_BYTES, entropy};
-use super::head::ping;
-use super::heads::{Echo, Head};
-use super::session::Side;
+use super::entropy::{SAMPLE_MIN_BYTES, entropy};
+use super::{Echo, FirstPayload, Mean, ping};
+use crate::flow::Side;
 
 /// Distinct payload_patterns that are counted exactly; beyond, about.
 const EXACT: usize = 32;
@@ -116,7 +114,7 @@ impl Icmp {
         }
     }
 
-    pub(super) fn learn(&mut self, head: &Head<'_>) {
+    pub(crate) fn learn(&mut self, head: &FirstPayload<'_>) {
         self.payload_bytes += u64::from(head.payload_bytes);
         self.learn_size(head);
         if head.bytes.len() >= SAMPLE_MIN_BYTES {
@@ -155,7 +153,7 @@ impl Icmp {
         }
     }
 
-    fn learn_size(&mut self, head: &Head<'_>) {
+    fn learn_size(&mut self, head: &FirstPayload<'_>) {
         let size = head.payload_bytes;
         let first = self.requests + self.replies + self.others == 0;
         self.size_min = if first { size } else { self.size_min.min(size) };
@@ -173,7 +171,7 @@ impl Carried {
         self.unusual > self.payload_patterns.count().saturating_mul(FILLING_REPEATS)
     }
 
-    fn learn(&mut self, head: &Head<'_>, own: &[u8]) {
+    fn learn(&mut self, head: &FirstPayload<'_>, own: &[u8]) {
         self.messages += 1;
         self.learn_size(head.payload_bytes);
         if own.is_empty() {
@@ -209,7 +207,7 @@ impl Carried {
 
 /// Bytes that a filling stands for: where it goes on to the end of a head that was cut, those
 /// beyond the cut, too.
-fn own_size(head: &Head<'_>, own: &[u8]) -> u64 {
+fn own_size(head: &FirstPayload<'_>, own: &[u8]) -> u64 {
     let beyond = (head.payload_bytes as usize).saturating_sub(head.bytes.len());
     let to_the_end = own.len() + ping::STAMP_BYTES >= head.bytes.len();
     (own.len() + if to_the_end { beyond } else { 0 }) as u64
@@ -218,7 +216,7 @@ fn own_size(head: &Head<'_>, own: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::example::{learn, say, session};
+    use crate::flow::session::example::{learn, say, session};
     use crate::flow::{Session, SessionKey};
     use detector_common::parse::protocol;
 

@@ -6,18 +6,16 @@
 
 use detector_common::parse::protocol;
 
-use super::head::dns::{Message, NAME_MAX_BYTES};
-use super::heads::{DNS_PORT, Head};
-use super::index::Index;
+use super::Session;
 use super::live_domain::{DomainKey, LiveDomain};
-use super::observation::SECOND_NS;
-use super::queries::Asked;
-use super::record::FlowView;
-use super::resolvers::Resolvers;
-use super::session::Session;
-use super::slab::{Handle, Slab};
-use super::timer_wheel::Wheel;
-use super::{Visitor, distinct, registered};
+use crate::flow::Visitor;
+use crate::flow::content::{DNS_PORT, FirstPayload, distinct};
+use crate::flow::dns::message::{Message, NAME_MAX_BYTES};
+use crate::flow::dns::{Asked, Resolvers, registered};
+use crate::flow::observation::SECOND_NS;
+use crate::flow::table::index::Index;
+use crate::flow::table::record::FlowView;
+use crate::flow::table::{Handle, Slab, Wheel};
 
 /// Where the numbers of domains start, so that they are never those of sessions.
 const FIRST_ID: u64 = 1 << 63;
@@ -67,7 +65,7 @@ impl DomainTable {
         &mut self,
         session: &Session,
         flow: &FlowView,
-        head: &Head<'_>,
+        head: &FirstPayload<'_>,
         message: &Message,
         now_ns: u64,
         visitor: &mut impl Visitor,
