@@ -1,10 +1,13 @@
 //! Builds the BPF object, so that the agent carries it, and lists the dashboard's files, which it
-//! carries, too.
+//! carries, too. Where there is no bpf-linker yet it embeds an empty object: the program then says so when
+//! it needs the kernel's half.
 #![expect(clippy::print_stderr, reason = "an error message is all a build script can say")]
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
+use std::time::SystemTime;
 use std::{env, fs};
 
 use anyhow::Context as _;
@@ -52,14 +55,13 @@ fn again() -> anyhow::Result<()> {
 
 fn build() -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+    list_dashboard().context("failed to list the dashboard's files")?;
     let linker = root.join(".tools/bin/bpf-linker");
-    anyhow::ensure!(
-        fs::exists(&linker)?,
-        "no bpf-linker in .tools/bin: run `cargo xtask setup` first"
-    );
+    if !fs::exists(&linker)? {
+        return embed_nothing(&root.join(".tools/bin"));
+    }
     println!("cargo:rerun-if-changed={}", root.join("detector-common").display());
     println!("cargo:rerun-if-changed={}", linker.display());
-    list_dashboard().context("failed to list the dashboard's files")?;
     let ebpf = root.join("detector-ebpf");
     build_ebpf(
         [Package {
@@ -69,6 +71,21 @@ fn build() -> anyhow::Result<()> {
         }],
         Toolchain::Custom("1.95.0"),
     )
+}
+
+/// An object without programs. This runs again as soon as something appears in the linker's folder.
+fn embed_nothing(tools: &Path) -> anyhow::Result<()> {
+    // A path that is not there would have this run again each time, and one that is newer than this run
+    // once more.
+    if !tools.exists() {
+        fs::create_dir_all(tools)?;
+        File::open(tools)?.set_modified(SystemTime::UNIX_EPOCH)?;
+    }
+    println!("cargo:rerun-if-changed={}", tools.display());
+    println!(
+        "cargo:warning=built without the kernel programs: `cargo xtask setup` brings bpf-linker, then build again"
+    );
+    Ok(fs::write(out_folder()?.join("detector-ebpf"), [])?)
 }
 
 /// Writes a table of what `cargo xtask ui` has built; an empty one where it has built nothing.
@@ -90,8 +107,11 @@ fn list_dashboard() -> anyhow::Result<()> {
         }
     }
     table.push_str("];\n");
-    let out = PathBuf::from(env::var_os("OUT_DIR").context("cargo names no OUT_DIR")?);
-    Ok(fs::write(out.join("ui.rs"), table)?)
+    Ok(fs::write(out_folder()?.join("ui.rs"), table)?)
+}
+
+fn out_folder() -> anyhow::Result<PathBuf> {
+    Ok(PathBuf::from(env::var_os("OUT_DIR").context("cargo names no OUT_DIR")?))
 }
 
 fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {

@@ -8,7 +8,7 @@ use detector_common::abi::{OverflowCounters, OverflowKey};
 use super::check::{Check, Report};
 use super::features;
 use crate::config::{Config, FLOW_ENTRY_BYTES};
-use crate::source::kernel::object::{Object, ObjectConfig, classifier, xdp};
+use crate::source::kernel::object::{Object, ObjectConfig, built_in, classifier, xdp};
 use crate::units;
 
 /// Capability numbers of include/uapi/linux/capability.h.
@@ -166,6 +166,11 @@ fn processors() -> Check {
 /// Loads the object and lets it go. Returns the bytes of the maps whose size is not configured.
 fn programs(report: &mut Report) -> u64 {
     const SUBJECT: &str = "programs";
+    if built_in().is_err() {
+        let remedy = "run `cargo xtask setup`, which brings bpf-linker, then build again";
+        report.push(Check::problem(SUBJECT, "this build has none".to_owned(), remedy));
+        return 0;
+    }
     let mut object = match Object::load(&TRIAL) {
         Ok(object) => object,
         Err(error) => {

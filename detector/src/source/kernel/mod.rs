@@ -87,6 +87,8 @@ impl KernelSource {
     /// No privilege, a kernel that is too old, memory that cannot be had, another agent; something
     /// left that is to be taken over and cannot be.
     pub fn load(config: &Config, selection: Selection, start: Start) -> anyhow::Result<Self> {
+        // Before anything of the machine is touched.
+        object::built_in()?;
         let sizes = ObjectConfig::of(config);
         let pins = Pins::open(config, &sizes, start).or_else(|error| {
             // An interface that is watched already is what people can do something about.

@@ -19,8 +19,26 @@ use super::features::Features;
 use super::refusal::{explain_load, first_line};
 use crate::config::Config;
 
-/// The object, as the build made it.
+/// The object, as the build made it: empty where it had no bpf-linker.
 pub const OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/detector-ebpf"));
+
+/// The object to load.
+///
+/// # Errors
+///
+/// A build without it, with the remedy.
+pub fn built_in() -> anyhow::Result<&'static [u8]> {
+    not_empty(OBJECT)
+}
+
+fn not_empty(object: &[u8]) -> anyhow::Result<&[u8]> {
+    ensure!(
+        !object.is_empty(),
+        "this detector was built without its kernel programs, because there was no bpf-linker: \
+         run `cargo xtask setup`, then build again"
+    );
+    Ok(object)
+}
 
 /// Sizes and switches that are fixed once the object is loaded.
 #[derive(Clone, Copy, Debug)]
@@ -155,6 +173,7 @@ impl Object {
         pins: Option<&Path>,
         names: &[&str],
     ) -> anyhow::Result<Self> {
+        let bytes = built_in()?;
         let features = Features::ask().map_err(explain_load)?;
         ensure!(
             features.batches,
@@ -174,7 +193,7 @@ impl Object {
                 loader.map_pin_path(name, folder.join(name));
             }
         }
-        let mut ebpf = loader.load(OBJECT).map_err(|error| explain_load(anyhow!(error)))?;
+        let mut ebpf = loader.load(bytes).map_err(|error| explain_load(anyhow!(error)))?;
         for name in OWN_PROGRAMS {
             load_classifier(&mut ebpf, name)?;
         }
@@ -423,3 +442,15 @@ pub fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut Xdp> {
 }
 
 const _: () = assert!(MAX_INTERFACES <= u16::MAX as u32 / 2);
+
+#[cfg(test)]
+mod tests {
+    use super::not_empty;
+
+    #[test]
+    fn a_build_without_kernel_programs_says_what_to_do() {
+        let refusal = not_empty(&[]).unwrap_err().to_string();
+        assert!(refusal.contains("run `cargo xtask setup`, then build again"), "{refusal}");
+        assert_eq!(not_empty(&[1]).unwrap(), [1]);
+    }
+}
