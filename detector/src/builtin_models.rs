@@ -3,15 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 
 use crate::config::Config;
 use crate::features::Kind;
 use crate::model::Model;
 use crate::store::{Connection, Store, models};
 
-/// The model that is shipped. After a change of the columns it is made anew, from the root of the
-/// project, by `detector train --data target/lab --data DIR --out detector/models/session.model`,
+/// The model that is shipped. After a change of a column that it reads it is made anew, from the root
+/// of the project, by `detector train --data target/lab --data DIR --out detector/models/session.model`,
 /// DIR being a set of labelled captures.
 const SESSION: &[u8] = include_bytes!("../models/session.model");
 
@@ -47,7 +47,7 @@ pub fn load_model(path: Option<&Path>, config: &Config) -> anyhow::Result<Arc<Mo
 ///
 /// # Errors
 ///
-/// A model that cannot be read, is damaged, or is for another schema.
+/// A model that cannot be read, is damaged, or is for other columns.
 pub fn model_of(kind: Kind, path: Option<&Path>, config: &Config) -> anyhow::Result<Arc<Model>> {
     let model = match (kind, path) {
         (Kind::Session, path) => load_model(path, config)?,
@@ -95,19 +95,13 @@ pub fn in_use(kind: Kind, store: Option<&Store>, config: &Config) -> anyhow::Res
     }
 }
 
-/// Sees that a model reads the vectors that this program computes.
+/// Sees that this program computes every column that the model reads.
 ///
 /// # Errors
 ///
-/// Another schema, or another number of columns.
+/// A model of another schema, or a column that is missing or has another definition.
 pub fn check(kind: Kind, model: &Model) -> anyhow::Result<()> {
-    model.check_schema(kind.schema_name(), kind.schema_hash())?;
-    let (columns, expected) = (model.forest.columns(), kind.columns().len());
-    ensure!(
-        columns == expected,
-        "the model reads {columns} columns, this program computes {expected}"
-    );
-    Ok(())
+    model.selection(kind).map(drop)
 }
 
 /// The score from which on a vector is a theft. The configured one is for sessions.
@@ -115,4 +109,41 @@ pub fn check(kind: Kind, model: &Model) -> anyhow::Result<()> {
 pub fn threshold_of(kind: Kind, model: &Model, config: &Config) -> f64 {
     let configured = if kind == Kind::Session { config.model.threshold } else { None };
     configured.unwrap_or(model.meta.threshold)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::ColumnSet;
+
+    #[test]
+    fn the_shipped_models_are_as_this_program_writes_them() {
+        for kind in Kind::ALL {
+            let bytes = bytes_of(kind);
+            assert!(Model::from_bytes(bytes).unwrap().to_bytes().unwrap() == bytes);
+        }
+    }
+
+    /// Whatever columns are added, the shipped models score as they did.
+    #[test]
+    fn the_shipped_models_keep_their_scores_when_columns_are_added() {
+        for kind in Kind::ALL {
+            let model = Model::from_bytes(bytes_of(kind)).unwrap();
+            let columns = &model.meta.schema.columns;
+            let added = columns.iter().flat_map(|column| {
+                [(format!("added_before_{}", column.name), 1), (column.name.clone(), column.hash)]
+            });
+            let selection = ColumnSet::new(added).select(columns).unwrap();
+            let over = model.forest.over(&selection).unwrap();
+            let trees: Vec<_> = model.forest.trees().collect();
+            for tree in trees.iter().take(20) {
+                // A row that stands on the edges of this tree's splits.
+                let mut own = vec![0.0; columns.len()];
+                let splits = tree.iter().filter_map(|node| node.split);
+                splits.for_each(|split| own[usize::from(split.column)] = split.threshold);
+                let wide: Vec<f32> = own.iter().flat_map(|value| [f32::MAX, *value]).collect();
+                assert_eq!(over.score(&wide).to_bits(), model.forest.score(&own).to_bits());
+            }
+        }
+    }
 }

@@ -373,7 +373,7 @@ mod tests {
     use detector_common::flow::Direction;
 
     use super::*;
-    use crate::features::{COLUMNS, SCHEMA_NAME, example, index_of, schema_hash};
+    use crate::features::{COLUMNS, Kind, example, index_of};
     use crate::flow::{SessionKey, Volume};
     use crate::model::{RowKey, Schema, Table, TrainConfig, train};
     use crate::network::octets;
@@ -394,9 +394,10 @@ mod tests {
             features_per_split: every,
             ..TrainConfig::default()
         };
-        let schema = Schema { name: SCHEMA_NAME.to_owned(), hash: schema_hash() };
         let trained = train(&table, &config).unwrap();
-        Arc::new(Model::new(schema, &table, &config, trained, 0.5, None).unwrap())
+        Arc::new(
+            Model::new(Schema::of(Kind::Session), &table, &config, trained, 0.5, None).unwrap(),
+        )
     }
 
     fn engine(respond: bool) -> Engine {

@@ -15,7 +15,7 @@ use libfuzzer_sys::fuzz_target;
 static JUDGE: LazyLock<RecordJudge> = LazyLock::new(|| {
     let model =
         Model::from_bytes(builtin_models::bytes_of(Kind::Record)).expect("the shipped model is whole");
-    RecordJudge::new(Arc::new(model), 0.5)
+    RecordJudge::new(Arc::new(model), 0.5).expect("it reads this program's columns")
 });
 
 /// Lines that are told of one by one.

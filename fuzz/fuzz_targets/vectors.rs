@@ -6,17 +6,13 @@ use std::io::Cursor;
 use std::path::Path;
 
 use detector::analysis::vectors::VectorFile;
-use detector::features::{Kind, RECORD_COLUMNS};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let Ok(mut file) = VectorFile::read(Path::new("input"), Cursor::new(data.to_vec())) else {
         return;
     };
-    let width = match file.kind() {
-        Kind::Session => Kind::Session.columns().len(),
-        Kind::Record => RECORD_COLUMNS.len(),
-    };
+    let width = file.columns().len();
     let mut latest = 1;
     loop {
         match file.read_next() {

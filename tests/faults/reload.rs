@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use detector::features::{COLUMNS, SCHEMA_NAME, schema_hash};
+use detector::features::{COLUMNS, Kind};
 use detector::model::{Model, RowKey, Schema, Table, TrainConfig, train};
 use detector_tests::watch::{HOME, Watch, detector, sink, traffic, wait_until_quiet};
 use detector_tests::{Namespace, Scratch, Topology, poll_until};
@@ -222,8 +222,7 @@ fn another_model_judges_and_another_channel_tells() {
     let message = String::from_utf8_lossy(&message[..length]);
     assert!(message.contains(SERVER), "{message}");
     // The same path with other bytes is another model.
-    fs::write(&model, detector::builtin_models::bytes_of(detector::features::Kind::Session))
-        .unwrap();
+    fs::write(&model, detector::builtin_models::bytes_of(Kind::Session)).unwrap();
     let reloaded = bed.reload(client, &text);
     assert!(keys(&reloaded).is_empty() && reloaded["model"] != hash, "{reloaded}");
     assert!(reloaded["model"].is_string(), "{reloaded}");
@@ -242,9 +241,10 @@ fn write_model(path: &Path) -> String {
     let every = Some(COLUMNS.len());
     let config =
         TrainConfig { trees: 10, depth: 3, features_per_split: every, ..TrainConfig::default() };
-    let schema = Schema { name: SCHEMA_NAME.to_owned(), hash: schema_hash() };
     let trained = train(&table, &config).unwrap();
-    let model = Arc::new(Model::new(schema, &table, &config, trained, 0.5, None).unwrap());
+    let model = Arc::new(
+        Model::new(Schema::of(Kind::Session), &table, &config, trained, 0.5, None).unwrap(),
+    );
     model.write(path).unwrap();
     model.hash().unwrap()
 }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
-use crate::features::Kind;
+use crate::features::{ColumnSet, Kind, Selection};
 use crate::store::models::samples;
 use crate::store::{Store, is_database};
 use cells::Cells;
@@ -34,7 +34,7 @@ pub struct Vector {
     /// The host's habit cut the forest's part in the score.
     pub habit: bool,
     pub label: Option<bool>,
-    /// In the order of the schema.
+    /// Of the columns of the file, or of those that were asked for with [`VectorFile::select`].
     pub values: Vec<f32>,
 }
 
@@ -59,6 +59,7 @@ pub struct VectorFile {
     path: PathBuf,
     reader: Reader<Box<dyn Read>>,
     header: Header,
+    selection: Option<Selection>,
     row: ByteRecord,
 }
 
@@ -84,11 +85,29 @@ impl VectorFile {
         let mut reader = ReaderBuilder::new().flexible(true).from_reader(input);
         let header = reader.byte_headers().with_context(|| format!("failed to read {}", name()))?;
         let header = Header::of(header).with_context(|| format!("{}: line 1", name()))?;
-        Ok(Self { path: path.to_owned(), reader, header, row: ByteRecord::new() })
+        let row = ByteRecord::new();
+        Ok(Self { path: path.to_owned(), reader, header, selection: None, row })
     }
 
     pub fn kind(&self) -> Kind {
         self.header.kind
+    }
+
+    /// What rows consist of before anything is selected: the columns of the schema that the file has.
+    pub fn columns(&self) -> &ColumnSet {
+        &self.header.columns
+    }
+
+    /// Has rows consist of the `wanted` columns, in their order.
+    ///
+    /// # Errors
+    ///
+    /// A wanted column that the file does not have.
+    pub fn select(&mut self, wanted: &ColumnSet) -> Result<()> {
+        let selection = self.header.select(wanted);
+        let selection = selection.with_context(|| format!("{}: line 1", self.path.display()))?;
+        self.selection = Some(selection);
+        Ok(())
     }
 
     /// The next row; none at the end.
@@ -104,7 +123,11 @@ impl VectorFile {
         }
         let line = self.row.position().map_or(0, csv::Position::line);
         let cells = Cells { header: &self.header, row: &self.row };
-        cells.vector(line).map(Some).with_context(|| format!("{name}: line {line}"))
+        let mut vector = cells.vector(line).with_context(|| format!("{name}: line {line}"))?;
+        if let Some(selection) = &self.selection {
+            vector.values = selection.apply(&vector.values).context("a row has another width")?;
+        }
+        Ok(Some(vector))
     }
 
     /// The next row of a file to learn from or to measure on.
@@ -158,8 +181,8 @@ fn kind_of_samples(databases: &[PathBuf]) -> Result<Kind> {
     for path in databases {
         let store = Store::open_existing(path)?;
         let any = |kind: Kind| {
-            let schema = format!("{:016x}", kind.schema_hash());
-            store.read(|connection| Ok(!samples(connection, &schema, 1)?.is_empty()))
+            let any = |connection: &_| samples(connection, kind, kind.column_set(), 1);
+            store.read(|connection| Ok(!any(connection)?.is_empty()))
         };
         if any(Kind::Session)? {
             return Ok(Kind::Session);
@@ -167,4 +190,42 @@ fn kind_of_samples(databases: &[PathBuf]) -> Result<Kind> {
         records |= any(Kind::Record)?;
     }
     Ok(if records { Kind::Record } else { Kind::Session })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+    use crate::analysis::features::SESSION_FIELDS;
+
+    const FIELDS: &str = "a.pcap,1,2024-01-01T12:00:00Z,10.0.0.7,192.0.2.1,443,tcp,0.5,1,false";
+
+    fn file(columns: &[&str], values: &str) -> Result<VectorFile> {
+        let header = SESSION_FIELDS.iter().chain(columns).copied().collect::<Vec<_>>().join(",");
+        let text = format!("{header}\n{FIELDS},{values}\n");
+        VectorFile::read(Path::new("input"), Cursor::new(text))
+    }
+
+    /// A file from before columns were added, and one whose columns stand otherwise.
+    #[test]
+    fn rows_are_read_by_name() {
+        let column = |name: &str| {
+            let mut all = Kind::Session.column_set().iter();
+            all.find(|column| column.name == name).cloned().unwrap()
+        };
+        let wanted = ["flows", "sent_rate"].map(|name| (name.to_owned(), column(name).hash));
+        let wanted = ColumnSet::new(wanted);
+        let check = |columns: &[&str], values: &str| {
+            let mut file = file(columns, values).unwrap();
+            file.select(&wanted).unwrap();
+            assert_eq!(file.read_next().unwrap().unwrap().values, [2.0, 7.0], "{columns:?}");
+        };
+        check(&["sent_rate", "flows"], "7,2");
+        check(&["flows", "duration", "sent_rate"], "2,3,7");
+        let error = file(&["flows"], "2").unwrap().select(&wanted).unwrap_err();
+        let expected = "input: line 1: column sent_rate is missing, as schema session has it";
+        assert_eq!(format!("{error:#}"), expected);
+        assert!(file(&["flows", "colour"], "2,3").is_err());
+    }
 }

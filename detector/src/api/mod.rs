@@ -127,8 +127,10 @@ impl Shared {
         self.judge.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set_judge(&self, model: Arc<Model>, config: &Config) {
-        *self.judge.write().unwrap_or_else(PoisonError::into_inner) = Judge::of(model, config);
+    fn set_judge(&self, model: Arc<Model>, config: &Config) -> anyhow::Result<()> {
+        let judge = Judge::of(model, config)?;
+        *self.judge.write().unwrap_or_else(PoisonError::into_inner) = judge;
+        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use crate::analysis::vectors::common_kind;
 use crate::cli::{Evaluate, LiveFormat};
 use crate::config::Config;
 use crate::features::Kind;
-use crate::model::{Scored, TrainConfig};
+use crate::model::{Scored, ServedModel, TrainConfig};
 
 use super::dataset::{ContextUse, Dataset};
 use super::origins::Tell;
@@ -67,10 +67,11 @@ fn quality_of_model(
 ) -> anyhow::Result<Quality> {
     let model = model_of(kind, args.model.as_deref(), config)?;
     let threshold = threshold_of(kind, &model, config);
+    let model = ServedModel::new(model, kind)?;
     let table = &dataset.table;
     let (scored, forest): (Vec<Scored>, Vec<Scored>) = (0..table.len())
         .map(|row| {
-            let probability = model.probability(model.forest.score(table.row(row)));
+            let probability = model.probability(model.score(table.row(row)));
             let scored = out_of_fold::joined(dataset, row, probability);
             (scored, Scored { score: probability, ..scored })
         })

@@ -26,6 +26,7 @@ use crate::analysis::vectors::{Vector, VectorFile};
 pub fn run(args: &Predict, config: &Config) -> anyhow::Result<()> {
     let mut file = VectorFile::open(&args.file)?;
     let model = model_of(file.kind(), args.model.as_deref(), config)?;
+    file.select(&model.meta.schema.columns)?;
     let threshold = threshold_of(file.kind(), &model, config);
     let mut judge = Judge { model, threshold, open: HashSet::new() };
     let mut output = BufWriter::new(io::stdout().lock());
@@ -135,6 +136,7 @@ fn write_summary(
 mod tests {
     use super::*;
     use crate::analysis::vectors::Subject;
+    use crate::features::ColumnSet;
     use crate::model::{RowKey, Schema, Table, TrainConfig, train};
 
     /// A model with one score for everything.
@@ -145,7 +147,8 @@ mod tests {
         }
         let config = TrainConfig { trees: 10, ..TrainConfig::default() };
         let trained = train(&table, &config).unwrap();
-        let schema = Schema { name: "session".to_owned(), hash: 1 };
+        let columns = ColumnSet::new([("column".to_owned(), 1)]);
+        let schema = Schema { name: "session".to_owned(), columns };
         Arc::new(Model::new(schema, &table, &config, trained, 0.5, None).unwrap())
     }
 

@@ -54,7 +54,7 @@ pub fn run(args: &Train, config: &Config) -> anyhow::Result<()> {
     let threshold = recipe.threshold(&held.scored)?;
     let calibration = out_of_fold::calibration(&dataset.table, &recipe, recipe.folds)?;
     let trained = train(&dataset.table, &recipe.forest)?;
-    let schema = Schema { name: kind.schema_name().to_owned(), hash: kind.schema_hash() };
+    let schema = Schema::of(kind);
     let validation = Some(report(&held.scored, threshold));
     let mut model =
         Model::new(schema, &dataset.table, &recipe.forest, trained, threshold, validation)?;

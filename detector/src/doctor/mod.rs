@@ -11,9 +11,9 @@ mod network;
 use std::path::Path;
 
 pub use self::check::{Check, Outcome, Report};
-use crate::builtin_models::load_model;
+use crate::builtin_models::model_of;
 use crate::config::{Config, DEFAULT_PATH};
-use crate::features::{SCHEMA_NAME, schema_hash};
+use crate::features::Kind;
 
 /// Looks at everything. `source`: where the configuration comes from, where that is told.
 #[must_use]
@@ -38,11 +38,7 @@ pub fn configuration(path: Option<&Path>) -> Check {
 }
 
 fn model(config: &Config) -> Check {
-    let usable = load_model(None, config).and_then(|model| {
-        model.check_schema(SCHEMA_NAME, schema_hash())?;
-        Ok(model)
-    });
-    match usable {
+    match model_of(Kind::Session, None, config) {
         Ok(model) => {
             let from = match &config.model.path {
                 Some(path) => path.display().to_string(),
@@ -53,9 +49,8 @@ fn model(config: &Config) -> Check {
             Check::ok(
                 "model",
                 format!(
-                    "{from}: schema {SCHEMA_NAME}-{:016x}, {trees} trees, {columns} columns, \
-                     threshold {threshold:.3}",
-                    schema_hash()
+                    "{from}: schema {}, {trees} trees, {columns} columns, threshold {threshold:.3}",
+                    model.meta.schema
                 ),
             )
         }

@@ -1,7 +1,18 @@
 //! The two kinds of vector, by the schema that describes them.
 
-use super::record::{RECORD_COLUMNS, RECORD_SCHEMA_NAME, record_schema_hash};
-use super::schema::{COLUMNS, SCHEMA_NAME, schema_hash};
+use std::sync::LazyLock;
+
+use super::columns::ColumnSet;
+use super::record::{RECORD_COLUMNS, RECORD_SCHEMA_NAME};
+use super::schema::{COLUMNS, SCHEMA_NAME};
+
+static SESSION_COLUMNS: LazyLock<ColumnSet> = LazyLock::new(|| {
+    ColumnSet::new(COLUMNS.iter().map(|column| (column.name.to_owned(), column.hash())))
+});
+
+static RECORD_COLUMN_SET: LazyLock<ColumnSet> = LazyLock::new(|| {
+    ColumnSet::new(RECORD_COLUMNS.iter().map(|column| (column.name.to_owned(), column.hash())))
+});
 
 /// What a vector describes, and so which model reads it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,12 +36,12 @@ impl Kind {
         }
     }
 
-    /// The hash that a model of this kind carries.
+    /// The columns that this program computes, in the order of the vector.
     #[must_use]
-    pub fn schema_hash(self) -> u64 {
+    pub fn column_set(self) -> &'static ColumnSet {
         match self {
-            Self::Session => schema_hash(),
-            Self::Record => record_schema_hash(),
+            Self::Session => &SESSION_COLUMNS,
+            Self::Record => &RECORD_COLUMN_SET,
         }
     }
 

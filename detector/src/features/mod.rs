@@ -5,6 +5,7 @@
 //! logs carry has a second, smaller table of its own: [`record`].
 
 mod array;
+pub mod columns;
 pub mod context;
 #[cfg(test)]
 pub(crate) mod example;
@@ -17,9 +18,10 @@ pub mod schema;
 pub mod session;
 mod sizes;
 
+pub use columns::{ColumnSet, Mismatch, Selection};
 pub use context::{Context, Learning};
 pub use history::{History, HistoryConfig, HistoryCounts, HostLearning};
 pub use kind::Kind;
 pub use record::{RECORD_COLUMNS, RECORD_FIELDS, Record, Timestamp, record_vector};
-pub use schema::{COLUMNS, Column, SCHEMA_NAME, index_of, schema_hash};
+pub use schema::{COLUMNS, Column, SCHEMA_NAME, index_of};
 pub use session::{Sample, vector};

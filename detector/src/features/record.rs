@@ -6,9 +6,7 @@ mod columns;
 mod timestamp;
 
 pub(super) use columns::markdown;
-pub use columns::{
-    RECORD_COLUMNS, RECORD_SCHEMA_NAME, RecordColumn, record_schema_hash, record_vector,
-};
+pub use columns::{RECORD_COLUMNS, RECORD_SCHEMA_NAME, RecordColumn, record_vector};
 pub use timestamp::Timestamp;
 
 use std::borrow::Cow;

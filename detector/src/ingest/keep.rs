@@ -38,7 +38,7 @@ impl Keeper {
         config_hash: String,
     ) -> anyhow::Result<Self> {
         let model_hash = model.hash()?;
-        let judge = RecordJudge::new(model, threshold);
+        let judge = RecordJudge::new(model, threshold)?;
         let (minutes, alerts) = (BTreeMap::new(), Vec::new());
         Ok(Self { store, judge, model_hash, config_hash, waiting: 0, minutes, alerts })
     }

@@ -12,11 +12,13 @@
 //! cycle cannot be written. The checksum finds damage, not malice: a model is trusted like the
 //! program that reads it. There is no date in it, so that training twice gives the same file.
 
+use std::fmt::{self, Display, Formatter};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -25,9 +27,11 @@ use super::evaluate::Report;
 use super::forest::{Forest, Split, TreeNode};
 use super::table::Table;
 use super::train::{TrainConfig, Trained};
+use crate::features::columns::ColumnId;
+use crate::features::{ColumnSet, Kind, Mismatch, Selection};
 
 const MAGIC: &[u8; 8] = b"DTCTMODL";
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 const CHECKSUM_BYTES: usize = 4;
 const LEAF: u16 = u16::MAX;
 
@@ -36,18 +40,16 @@ const LEAF: u16 = u16::MAX;
 pub struct Model {
     /// What the forest is for and how it was made.
     pub meta: Meta,
-    /// Scores rows of `meta.columns`.
-    pub forest: Forest,
+    /// Scores rows of the columns that `meta` names, in its order.
+    pub forest: Arc<Forest>,
 }
 
 /// Stored as JSON at the head of the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Meta {
-    /// The feature schema the rows must have.
+    /// What the rows describe, and the columns that are read.
     #[serde(flatten)]
     pub schema: Schema,
-    /// Column names in order.
-    pub columns: Vec<String>,
     /// A score at or above it is over the threshold.
     pub threshold: f64,
     /// Share of the impurity removed by each column; sums to 1.
@@ -69,15 +71,29 @@ pub struct Meta {
     pub created_by: String,
 }
 
-/// Names a set of columns and their meaning.
+/// The columns that a model reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schema {
-    /// Name, for people.
+    /// What the rows describe.
     #[serde(rename = "schema")]
     pub name: String,
-    /// Hash over names, units and meaning, for the check; 16 hexadecimal digits in JSON.
-    #[serde(rename = "schema_hash", with = "hexadecimal")]
-    pub hash: u64,
+    /// In the order of the forest's column numbers.
+    pub columns: ColumnSet,
+}
+
+impl Schema {
+    /// All columns of this kind that this program computes.
+    #[must_use]
+    pub fn of(kind: Kind) -> Self {
+        Self { name: kind.schema_name().to_owned(), columns: kind.column_set().clone() }
+    }
+}
+
+/// `session-0123456789abcdef`: the name, and the hash over the columns.
+impl Display for Schema {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{:016x}", self.name, self.columns.hash())
+    }
 }
 
 /// Counts over the training table.
@@ -139,7 +155,7 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// When the threshold is not finite.
+    /// When the threshold is not finite, or the table has other columns than the schema.
     pub fn new(
         schema: Schema,
         table: &Table,
@@ -148,9 +164,13 @@ impl Model {
         threshold: f64,
         validation: Option<Report>,
     ) -> Result<Self> {
+        ensure!(
+            schema.columns.names().eq(table.columns.iter().map(String::as_str)),
+            "the table has other columns than schema {}",
+            schema.name
+        );
         let meta = Meta {
             schema,
-            columns: table.columns.clone(),
             threshold,
             importances: trained.importances,
             config: config.clone(),
@@ -160,7 +180,7 @@ impl Model {
             calibration: None,
             created_by: concat!("detector ", env!("CARGO_PKG_VERSION")).into(),
         };
-        let model = Self { meta, forest: trained.forest };
+        let model = Self { meta, forest: Arc::new(trained.forest) };
         model.check()?;
         Ok(model)
     }
@@ -171,30 +191,42 @@ impl Model {
         self.meta.calibration.as_ref().map_or(raw_score, |calibration| calibration.apply(raw_score))
     }
 
-    /// Refuses rows of another schema than the model's.
+    /// Finds the columns that the model reads in this program's rows of this kind.
     ///
     /// # Errors
     ///
-    /// When the name or the hash differs; the message names both.
-    pub fn check_schema(&self, name: &str, hash: u64) -> Result<()> {
-        let own = &self.meta.schema;
+    /// A model of another schema; the first column that this program does not compute, or computes
+    /// by another definition.
+    pub fn selection(&self, kind: Kind) -> Result<Selection> {
+        const REMEDY: &str = "train it again, or use the model shipped with this version";
+        let Schema { name, columns } = &self.meta.schema;
+        let expected = kind.schema_name();
         ensure!(
-            own.name == name && own.hash == hash,
-            "the model is for schema {} ({:016x}), this program computes {name} ({hash:016x}): train it again, or \
-             use the model shipped with this version",
-            own.name,
-            own.hash
+            name == expected,
+            "the model is for schema {name}, schema {expected} is needed: {REMEDY}"
         );
-        Ok(())
+        kind.column_set().select(columns).map_err(|mismatch| {
+            let Mismatch { wanted: ColumnId { name, hash }, found } = mismatch;
+            match found {
+                Some(found) => anyhow!(
+                    "the model reads column {name} by definition {hash:016x}, this program computes \
+                     it by definition {found:016x}: {REMEDY}"
+                ),
+                None => anyhow!(
+                    "the model reads column {name} (definition {hash:016x}), this program has no such \
+                     column: {REMEDY}"
+                ),
+            }
+        })
     }
 
     fn check(&self) -> Result<()> {
         let (meta, columns) = (&self.meta, self.forest.columns());
         ensure!(meta.threshold.is_finite(), "the threshold is {}", meta.threshold);
         ensure!(
-            meta.columns.len() == columns,
+            meta.schema.columns.len() == columns,
             "{} column names for {columns} columns",
-            meta.columns.len()
+            meta.schema.columns.len()
         );
         ensure!(
             meta.importances.len() == columns,
@@ -251,7 +283,7 @@ impl Model {
             "{} bytes stand behind the forest",
             reader.rest.len()
         );
-        let model = Self { meta, forest };
+        let model = Self { meta, forest: Arc::new(forest) };
         model.check()?;
         Ok(model)
     }
@@ -403,20 +435,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// JSON numbers hold 53 bits in many readers; a hash needs 64.
-mod hexadecimal {
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-
-    pub(super) fn serialize<S: Serializer>(hash: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&format!("{hash:016x}"))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-        let digits = String::deserialize(deserializer)?;
-        u64::from_str_radix(&digits, 16).map_err(D::Error::custom)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -430,7 +448,8 @@ mod tests {
         let scored = cross_validate(&table, &config, 2).unwrap();
         // A threshold that a careless reader of decimal numbers gets wrong in the last bit.
         let threshold = 0.500_000_000_000_000_1_f64.next_up() / 3.0;
-        let schema = Schema { name: "flow".into(), hash: 0xfedc_ba98_7654_3210 };
+        let columns = table.columns.iter().cloned().zip(0xfedc_ba98_7654_3210..);
+        let schema = Schema { name: "flow".into(), columns: ColumnSet::new(columns) };
         let trained = train(&table, &config).unwrap();
         Model::new(schema, &table, &config, trained, threshold, Some(report(&scored, threshold)))
             .unwrap()
@@ -507,20 +526,24 @@ mod tests {
         check(b"{\"model\": 1}", "not a detector model");
         check(
             &[&MAGIC[..], &7_u32.to_le_bytes()].concat(),
-            "format version 7, this program reads 1",
+            "format version 7, this program reads 2",
         );
         check(&bytes[..bytes.len() - 9], "the model is damaged");
     }
 
     #[test]
-    fn another_schema_is_refused_with_both_named() {
-        let model = small_model();
-        model.check_schema("flow", 0xfedc_ba98_7654_3210).unwrap();
-        for (name, hash) in [("flow", 1), ("record", 0xfedc_ba98_7654_3210)] {
-            let error = model.check_schema(name, hash).unwrap_err().to_string();
-            assert!(error.contains("flow (fedcba9876543210)"), "{error}");
-            assert!(error.contains(&format!("{name} ({hash:016x})")), "{error}");
-        }
+    fn another_schema_and_other_columns_are_refused_by_name() {
+        let mut model = small_model();
+        let mut check = |name: &str, columns: ColumnSet, expected: &str| {
+            model.meta.schema = Schema { name: name.to_owned(), columns };
+            let error = model.selection(Kind::Session).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        };
+        let own = small_model().meta.schema.columns;
+        check("flow", own.clone(), "for schema flow, schema session is needed");
+        check("session", own, "column column_0 (definition fedcba9876543210)");
+        let other = ColumnSet::new([("sent_rate".to_owned(), 0xab)]);
+        check("session", other, "column sent_rate by definition 00000000000000ab");
     }
 
     #[test]

@@ -6,6 +6,8 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::features::Selection;
+
 /// Most columns a forest reads. The feature number has eight bits, the last of which serves the
 /// leaves.
 pub const MAX_COLUMNS: usize = 255;
@@ -194,6 +196,26 @@ impl Forest {
                 .map(|at| TreeNode { mean: self.means[at], split: split(&self.nodes[at]) })
                 .collect()
         })
+    }
+
+    /// The same forest over wider or reordered rows, in which its own columns stand where
+    /// `selection` says.
+    ///
+    /// # Errors
+    ///
+    /// Rows of more than [`MAX_COLUMNS`] values.
+    pub fn over(&self, selection: &Selection) -> Result<Self> {
+        ensure!(
+            selection.positions().len() == self.columns,
+            "{} of {} columns are selected",
+            selection.positions().len(),
+            self.columns
+        );
+        let mut trees: Vec<_> = self.trees().collect();
+        for split in trees.iter_mut().flatten().filter_map(|node| node.split.as_mut()) {
+            split.column = u16::try_from(selection.positions()[usize::from(split.column)])?;
+        }
+        Self::from_trees(selection.width(), &trees)
     }
 
     /// Number of inputs per row.

@@ -5,7 +5,11 @@ use anyhow::{Context as _, ensure};
 use rusqlite::Connection;
 
 /// The steps from one version to the next, the first from an empty database.
-const STEPS: [&str; 2] = [include_str!("migrations/1.sql"), include_str!("migrations/2.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("migrations/1.sql"),
+    include_str!("migrations/2.sql"),
+    include_str!("migrations/3.sql"),
+];
 
 /// The version that this program reads and writes.
 pub(super) const VERSION: usize = STEPS.len();

@@ -9,6 +9,7 @@ pub mod alerts;
 pub mod audit;
 pub mod baselines;
 pub mod captures;
+mod column_sets;
 pub mod contacts;
 pub mod counts;
 mod health;
@@ -201,6 +202,7 @@ fn open_for_writing(path: &Path) -> anyhow::Result<Connection> {
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.pragma_update(None, "cache_size", WRITER_CACHE)?;
     migrations::migrate(&mut connection)?;
+    column_sets::register(&connection)?;
     Ok(connection)
 }
 

@@ -1,9 +1,12 @@
 //! Models that were added to those inside the program.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::column_sets;
+use crate::features::{ColumnSet, Kind, Selection};
 use crate::network::ip;
 
 /// A model without its file.
@@ -114,39 +117,128 @@ pub struct SampleAlert {
     pub habit: bool,
 }
 
-/// The latest labelled vectors of a schema, at most so many.
+/// The latest labelled vectors of a kind that have all `wanted` columns, in the order of these; at most
+/// so many. Others are left out.
 ///
 /// # Errors
 ///
 /// A database that cannot be read.
 pub fn samples(
     connection: &Connection,
-    schema_hash: &str,
+    kind: Kind,
+    wanted: &ColumnSet,
     most: usize,
 ) -> anyhow::Result<Vec<Sample>> {
+    let readable = selections(connection, kind, wanted)?;
     let mut statement = connection.prepare_cached(
-        "SELECT samples.id, label, samples.vector, src, dst, dst_port, protocol, bytes_out, rules, habit
+        "SELECT samples.id, label, samples.vector, src, dst, dst_port, protocol, bytes_out, rules,
+            habit, samples.column_set
          FROM samples
          LEFT JOIN alerts ON alerts.key = samples.alert
          LEFT JOIN alert_evidence AS evidence ON evidence.key = samples.alert
-         WHERE schema_hash = ?1 ORDER BY samples.id DESC LIMIT ?2",
+         ORDER BY samples.id DESC",
     )?;
-    let rows = statement.query_map(params![schema_hash, most as i64], |row| {
-        let bytes: Vec<u8> = row.get(2)?;
-        let vector = bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect();
-        let alert = match row.get::<_, Option<[u8; 16]>>(3)? {
-            Some(src) => Some(SampleAlert {
-                src: ip(&src),
-                dst: ip(&row.get(4)?),
-                dst_port: row.get::<_, Option<u16>>(5)?.unwrap_or(0),
-                protocol: row.get(6)?,
-                bytes_out: row.get(7)?,
-                rules: row.get::<_, Option<f64>>(8)?.unwrap_or(1.0),
-                habit: row.get::<_, Option<bool>>(9)?.unwrap_or(false),
-            }),
-            None => None,
+    let mut rows = statement.query([])?;
+    let mut samples = Vec::new();
+    while let Some(row) = rows.next()?.filter(|_| samples.len() < most) {
+        let selection = readable.get(&row.get::<_, String>(10)?);
+        let vector = floats(&row.get::<_, Vec<u8>>(2)?);
+        if let Some(vector) = selection.and_then(|selection| selection.apply(&vector)) {
+            samples.push(sample(row, vector)?);
+        }
+    }
+    Ok(samples)
+}
+
+/// How the wanted columns are found in vectors of each stored set that has them.
+fn selections(
+    connection: &Connection,
+    kind: Kind,
+    wanted: &ColumnSet,
+) -> anyhow::Result<HashMap<String, Selection>> {
+    let mut statement =
+        connection.prepare_cached("SELECT hash, columns FROM column_sets WHERE schema = ?")?;
+    let mut rows = statement.query([kind.schema_name()])?;
+    let mut selections = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let columns = column_sets::read(&row.get::<_, String>(1)?)?;
+        if let Ok(selection) = columns.select(wanted) {
+            selections.insert(row.get(0)?, selection);
+        }
+    }
+    Ok(selections)
+}
+
+fn sample(row: &Row<'_>, vector: Vec<f32>) -> rusqlite::Result<Sample> {
+    let alert = match row.get::<_, Option<[u8; 16]>>(3)? {
+        Some(src) => Some(SampleAlert {
+            src: ip(&src),
+            dst: ip(&row.get(4)?),
+            dst_port: row.get::<_, Option<u16>>(5)?.unwrap_or(0),
+            protocol: row.get(6)?,
+            bytes_out: row.get(7)?,
+            rules: row.get::<_, Option<f64>>(8)?.unwrap_or(1.0),
+            habit: row.get::<_, Option<bool>>(9)?.unwrap_or(false),
+        }),
+        None => None,
+    };
+    Ok(Sample { id: row.get(0)?, label: row.get(1)?, vector, alert })
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks().0.iter().map(|four| f32::from_le_bytes(*four)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+    use crate::store::tests::Folder;
+
+    fn set(columns: &[(&str, u64)]) -> ColumnSet {
+        ColumnSet::new(columns.iter().map(|(name, hash)| ((*name).to_owned(), *hash)))
+    }
+
+    fn put(connection: &Connection, alert: i64, columns: &ColumnSet, vector: &[f32]) {
+        let bytes: Vec<u8> = vector.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let (hash, text) = (column_sets::name(columns), serde_json::to_string(columns).unwrap());
+        connection
+            .execute("INSERT OR IGNORE INTO column_sets VALUES (?, 'session', ?)", [&hash, &text])
+            .unwrap();
+        connection
+            .execute(
+                "INSERT INTO samples (time_ns, label, alert, column_set, vector, who)
+                 VALUES (1, 1, ?, ?, ?, 'somebody')",
+                params![alert, hash, bytes],
+            )
+            .unwrap();
+    }
+
+    /// Programs with fewer and with more columns labelled vectors; one defined a column otherwise.
+    #[test]
+    fn samples_of_other_versions_are_read_by_name() {
+        let folder = Folder::new("samples");
+        let store = Store::open(&folder.database()).unwrap();
+        store
+            .write(|connection| {
+                put(connection, 1, &set(&[("a", 1), ("b", 2)]), &[10.0, 20.0]);
+                put(connection, 2, &set(&[("c", 3), ("b", 2), ("a", 1)]), &[31.0, 21.0, 11.0]);
+                put(connection, 3, &set(&[("a", 1), ("b", 7)]), &[12.0, 22.0]);
+                put(connection, 4, &set(&[("a", 1)]), &[13.0]);
+                Ok(())
+            })
+            .unwrap();
+        let check = |wanted: &ColumnSet, most: usize, expected: &[&[f32]]| {
+            let read = |connection: &_| samples(connection, Kind::Session, wanted, most);
+            let found: Vec<_> = store.read(read).unwrap().into_iter().map(|s| s.vector).collect();
+            assert_eq!(found, expected);
         };
-        Ok(Sample { id: row.get(0)?, label: row.get(1)?, vector, alert })
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+        let both = set(&[("a", 1), ("b", 2)]);
+        check(&both, 9, &[&[11.0, 21.0], &[10.0, 20.0]]);
+        check(&both, 1, &[&[11.0, 21.0]]);
+        check(&set(&[("a", 1)]), 9, &[&[13.0], &[12.0], &[11.0], &[10.0]]);
+        check(&set(&[("d", 4)]), 9, &[]);
+        let records = |connection: &_| samples(connection, Kind::Record, &both, 9);
+        assert!(store.read(records).unwrap().is_empty());
+    }
 }

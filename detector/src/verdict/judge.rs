@@ -6,11 +6,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use anyhow::ensure;
-
-use crate::features::{COLUMNS, Context, SCHEMA_NAME, Sample, schema_hash, vector};
+use crate::features::{Context, Kind, Sample, vector};
 use crate::flow::{FlowView, Session, Side};
-use crate::model::Model;
+use crate::model::{Model, ServedModel};
 
 use super::alert::{Basis, Ends};
 use super::rules::{self, Found, Rule};
@@ -42,8 +40,7 @@ pub struct Judgement {
 /// The model with its alerts. Memory is bounded by the sessions that the tracker remembers.
 #[derive(Debug)]
 pub struct Judge {
-    model: Arc<Model>,
-    model_name: Arc<str>,
+    model: ServedModel,
     threshold: f64,
     allow: AllowList,
     /// Senders over the threshold whom it covers.
@@ -66,18 +63,15 @@ impl Judge {
     ///
     /// # Errors
     ///
-    /// A model of another schema; both are named.
+    /// A model that reads other columns than this program computes; the first is named.
     pub fn new(
         model: Arc<Model>,
         threshold: Option<f64>,
         allow: AllowList,
     ) -> anyhow::Result<Self> {
-        check(&model)?;
-        let model_name = format!("{SCHEMA_NAME}-{:016x}", schema_hash()).into();
         let threshold = threshold.unwrap_or(model.meta.threshold);
         Ok(Self {
-            model,
-            model_name,
+            model: ServedModel::new(model, Kind::Session)?,
             threshold,
             allow,
             allowed: HashSet::new(),
@@ -92,15 +86,15 @@ impl Judge {
     ///
     /// Those of [`Judge::new`]; the former model stays then.
     pub fn use_model(&mut self, model: Arc<Model>, threshold: Option<f64>) -> anyhow::Result<()> {
-        check(&model)?;
-        self.threshold = threshold.unwrap_or(model.meta.threshold);
+        let model = ServedModel::new(model, Kind::Session)?;
+        self.threshold = threshold.unwrap_or(model.model().meta.threshold);
         self.model = model;
         Ok(())
     }
 
     #[must_use]
     pub fn model(&self) -> Arc<Model> {
-        Arc::clone(&self.model)
+        Arc::clone(self.model.model())
     }
 
     #[must_use]
@@ -125,7 +119,7 @@ impl Judge {
     ) -> Judgement {
         let sample = Sample::new(session, sender, now_ns).with_context(context);
         vector(&sample, &mut self.row);
-        let raw_score = self.model.forest.score(&self.row);
+        let raw_score = self.model.score(&self.row);
         let found: Vec<(&Rule, Found)> = rules::find(&sample).collect();
         let habit = context.is_habit();
         let joined = score::join(self.model.probability(raw_score), &found, habit);
@@ -254,22 +248,11 @@ impl Judge {
             reasons: reasons::explain(&self.model, &self.row, sample, found),
             action: ActionTaken::None,
             action_note: None,
-            model: Arc::clone(&self.model_name),
+            model: Arc::clone(self.model.name()),
             basis: Basis { vector: self.row.clone(), rules, habit },
             heads: Vec::new(),
         }
     }
-}
-
-fn check(model: &Model) -> anyhow::Result<()> {
-    model.check_schema(SCHEMA_NAME, schema_hash())?;
-    ensure!(
-        model.forest.columns() == COLUMNS.len(),
-        "the model reads {} columns, this program computes {}",
-        model.forest.columns(),
-        COLUMNS.len()
-    );
-    Ok(())
 }
 
 /// What the surest rule says it is, else what the volumes look like.

@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 
 use crate::features::{COLUMNS, Column, Sample};
-use crate::model::Model;
+use crate::model::ServedModel;
 use crate::units;
 
 use super::Reason;
@@ -21,13 +21,13 @@ const TOLD: usize = 5;
 /// The reasons of the score of `row`, the strongest first.
 #[must_use]
 pub fn explain(
-    model: &Model,
+    model: &ServedModel,
     row: &[f32],
     sample: &Sample<'_>,
     found: &[(&Rule, Found)],
 ) -> Vec<Reason> {
     let mut contributions = vec![0.0; row.len()];
-    let bias = model.forest.contributions(row, &mut contributions);
+    let bias = model.contributions(row, &mut contributions);
     let mut order: Vec<usize> = (0..row.len()).collect();
     order.sort_by(|a, b| contributions[*b].total_cmp(&contributions[*a]).then(a.cmp(b)));
     order.retain(|column| contributions[*column] != 0.0);
@@ -41,7 +41,7 @@ pub fn explain(
         text: format!(
             "{}{}",
             words(&COLUMNS[*column], row[*column], sample),
-            ordinary(&COLUMNS[*column], model.meta.ordinary.get(*column))
+            ordinary(&COLUMNS[*column], model.ordinary(COLUMNS[*column].name))
         ),
     }));
     if !others.is_empty() {
@@ -127,11 +127,10 @@ fn amount(column: &Column, value: f32) -> Option<String> {
 }
 
 /// What ordinary looks like: where nine of ten ordinary rows lie.
-fn ordinary(column: &Column, range: Option<&(f32, f32)>) -> String {
+fn ordinary(column: &Column, range: Option<(f32, f32)>) -> String {
     let is_class = column.unit.starts_with("class") || column.unit.starts_with("0 or 1");
-    let amounts = range
-        .filter(|_| !is_class)
-        .map(|(low, high)| (amount(column, *low), amount(column, *high)));
+    let amounts =
+        range.filter(|_| !is_class).map(|(low, high)| (amount(column, low), amount(column, high)));
     match amounts {
         Some((Some(low), Some(high))) => format!(" (ordinary: {low} to {high})"),
         Some((None, Some(high))) => format!(" (ordinary: none, or up to {high})"),

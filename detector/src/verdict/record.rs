@@ -8,8 +8,8 @@ use detector_common::parse::protocol;
 
 use super::{ActionTaken, Alert, AlertId, Basis, Reason, Severity, Technique};
 use crate::features::record::Protocol;
-use crate::features::{RECORD_COLUMNS, Record, record_vector};
-use crate::model::Model;
+use crate::features::{Kind, RECORD_COLUMNS, Record, record_vector};
+use crate::model::{Model, ServedModel};
 use crate::network::octets;
 use crate::units;
 
@@ -18,9 +18,9 @@ const UPLOAD_RATIO: u64 = 3;
 
 /// The columns that moved the score, the strongest first, and the bias.
 #[must_use]
-pub fn reasons(model: &Model, record: &Record, row: &[f32]) -> Vec<Reason> {
+pub fn reasons(model: &ServedModel, record: &Record, row: &[f32]) -> Vec<Reason> {
     let mut contributions = vec![0.0; row.len()];
-    let bias = model.forest.contributions(row, &mut contributions);
+    let bias = model.contributions(row, &mut contributions);
     let mut reasons: Vec<Reason> = RECORD_COLUMNS
         .iter()
         .zip(row)
@@ -42,16 +42,16 @@ pub fn reasons(model: &Model, record: &Record, row: &[f32]) -> Vec<Reason> {
 /// What judges records.
 #[derive(Clone, Debug)]
 pub struct RecordJudge {
-    model: Arc<Model>,
-    name: Arc<str>,
+    model: ServedModel,
     threshold: f64,
 }
 
 impl RecordJudge {
-    #[must_use]
-    pub fn new(model: Arc<Model>, threshold: f64) -> Self {
-        let name = format!("{}-{:016x}", model.meta.schema.name, model.meta.schema.hash).into();
-        Self { model, name, threshold }
+    /// # Errors
+    ///
+    /// A model that reads other columns than this program computes; the first is named.
+    pub fn new(model: Arc<Model>, threshold: f64) -> anyhow::Result<Self> {
+        Ok(Self { model: ServedModel::new(model, Kind::Record)?, threshold })
     }
 
     /// The probability that a record is of a theft, and the alert where it is one.
@@ -59,7 +59,7 @@ impl RecordJudge {
     pub fn judge(&self, record: &Record) -> (f64, Option<Alert>) {
         let mut row = Vec::with_capacity(RECORD_COLUMNS.len());
         record_vector(record, &mut row);
-        let raw_score = self.model.forest.score(&row);
+        let raw_score = self.model.score(&row);
         let score = self.model.probability(raw_score);
         let alert = (score >= self.threshold).then(|| self.alert(record, row, raw_score, score));
         (score, alert)
@@ -98,7 +98,7 @@ impl RecordJudge {
             reasons: reasons(&self.model, record, &row),
             action: ActionTaken::None,
             action_note: None,
-            model: Arc::clone(&self.name),
+            model: Arc::clone(self.model.name()),
             basis: Basis { vector: row, rules: 1.0, habit: false },
             heads: Vec::new(),
         }

@@ -2,20 +2,23 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use csv::ByteRecord;
 
 use super::LABEL;
 use crate::analysis::features::{PACKET_FIELDS, SESSION_FIELDS};
-use crate::features::{Kind, RECORD_FIELDS};
+use crate::features::{ColumnSet, Kind, RECORD_FIELDS, Selection};
 
 /// Where each column stands.
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) kind: Kind,
     pub(super) places: HashMap<String, usize>,
-    /// Of the schema's columns, in its order; none where they are computed from the fields.
+    /// Of a session the columns that the file has, in the schema's order; none where they are
+    /// computed from the fields.
     pub(super) values: Vec<(&'static str, usize)>,
+    /// What a row's vector consists of.
+    pub(super) columns: ColumnSet,
     pub(super) width: usize,
 }
 
@@ -35,9 +38,9 @@ impl Header {
         let kind = nearest(&places)?;
         let required = required(kind);
         if let Some(missing) = required.iter().find(|name| !places.contains_key(**name)) {
-            bail!("column {missing} is missing, as schema {} has it", kind.schema_name());
+            return Err(missing_column(missing, kind));
         }
-        let optional: &[&str] = if kind == Kind::Session { &PACKET_FIELDS } else { &[] };
+        let optional = optional(kind);
         let known =
             |name: &str| name == LABEL || required.contains(&name) || optional.contains(&name);
         let mut names: Vec<&String> = places.keys().filter(|name| !known(name)).collect();
@@ -45,25 +48,58 @@ impl Header {
         if let Some(extra) = names.first() {
             bail!("column {extra:?} is not one of schema {}", kind.schema_name());
         }
-        let values = match kind {
-            Kind::Session => kind.columns().into_iter().map(|name| (name, places[name])).collect(),
-            Kind::Record => Vec::new(),
+        let (values, columns) = match kind {
+            Kind::Session => session_columns(&places),
+            Kind::Record => (Vec::new(), kind.column_set().clone()),
         };
-        Ok(Self { kind, places, values, width: row.len() })
+        Ok(Self { kind, places, values, columns, width: row.len() })
+    }
+
+    /// Where the `wanted` columns stand in a row's vector.
+    pub(super) fn select(&self, wanted: &ColumnSet) -> Result<Selection> {
+        self.columns.select(wanted).map_err(|mismatch| match mismatch.found {
+            None => missing_column(&mismatch.wanted.name, self.kind),
+            Some(_) => mismatch.into(),
+        })
     }
 }
 
-fn required(kind: Kind) -> Vec<&'static str> {
+/// The schema's columns that are here, and where. A name stands for the column as it is defined now.
+fn session_columns(places: &HashMap<String, usize>) -> (Vec<(&'static str, usize)>, ColumnSet) {
+    let (columns, set) = (Kind::Session.columns(), Kind::Session.column_set());
+    let here = |name: &str| places.get(name).copied();
+    let values = columns.into_iter().filter_map(|name| Some((name, here(name)?))).collect();
+    let kept = set.iter().filter(|column| here(&column.name).is_some());
+    (values, ColumnSet::new(kept.map(|column| (column.name.clone(), column.hash))))
+}
+
+fn missing_column(name: &str, kind: Kind) -> anyhow::Error {
+    anyhow!("column {name} is missing, as schema {} has it", kind.schema_name())
+}
+
+/// What every file of this kind has.
+fn required(kind: Kind) -> &'static [&'static str] {
     match kind {
-        Kind::Session => SESSION_FIELDS.into_iter().chain(kind.columns()).collect(),
-        Kind::Record => RECORD_FIELDS.to_vec(),
+        Kind::Session => &SESSION_FIELDS,
+        Kind::Record => &RECORD_FIELDS,
+    }
+}
+
+/// What it may have. Which of the schema's columns are needed depends on who reads them.
+fn optional(kind: Kind) -> Vec<&'static str> {
+    match kind {
+        Kind::Session => PACKET_FIELDS.into_iter().chain(kind.columns()).collect(),
+        Kind::Record => Vec::new(),
     }
 }
 
 /// The schema that most of the names are of.
 fn nearest(places: &HashMap<String, usize>) -> Result<Kind> {
-    let known =
-        |kind: Kind| required(kind).iter().filter(|name| places.contains_key(**name)).count();
+    let known = |kind: Kind| {
+        let columns = if kind == Kind::Session { kind.columns() } else { Vec::new() };
+        let names = required(kind).iter().copied().chain(columns);
+        names.filter(|name| places.contains_key(*name)).count()
+    };
     let best = Kind::ALL.into_iter().max_by_key(|kind| known(*kind));
     best.filter(|kind| known(*kind) > 0).with_context(|| {
         let names = Kind::ALL.map(Kind::schema_name).join(" nor ");

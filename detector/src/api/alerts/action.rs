@@ -14,7 +14,6 @@ use super::{check_note, find, find_key, is_because_of, read_id};
 use crate::audit::{Action, Record};
 use crate::clock;
 use crate::control::{AllowLine, Answer, BlockLine, EffectWanted, Pending, Request};
-use crate::features::{record::record_schema_hash, schema_hash};
 use crate::network::{Network, octets};
 use crate::response::{ChangeKind, Target};
 use crate::status::bus::{PageEvent, Topic};
@@ -87,7 +86,7 @@ pub(super) async fn benign(
         Some(_) => Some(allow(&app, &caller, &detail, benign.scope, ttl_secs).await?),
         None => None,
     };
-    label(&app, &caller, id, &detail, Labelled::Benign, benign.note).await?;
+    label(&app, &caller, id, Labelled::Benign, benign.note).await?;
     app.bus.emit(PageEvent::change(Topic::Allow, None));
     let text = match &allow {
         Some(allow) => {
@@ -142,12 +141,9 @@ async fn label(
     app: &App,
     caller: &Caller,
     id: PublicId,
-    detail: &Detail,
     label: Labelled,
     note: Option<String>,
 ) -> Result<(), Problem> {
-    let schema = if detail.alert.origin == "record" { record_schema_hash() } else { schema_hash() };
-    let schema = format!("{schema:016x}");
     let who = caller.peer().to_string();
     app.with_store(move |store| {
         store.write(move |connection| {
@@ -156,7 +152,7 @@ async fn label(
             if let Some(note) = &note {
                 alerts::add_note(connection, key, &who, note, now_ns)?;
             }
-            alerts::resolve(connection, key, label, &schema, &who, now_ns)
+            alerts::resolve(connection, key, label, &who, now_ns)
         })
     })
     .await?;

@@ -11,8 +11,9 @@ use super::super::problem::Problem;
 use super::{find_key, read_id};
 use crate::builtin_models;
 use crate::features::Kind;
+use crate::model::Model;
 use crate::store::Connection;
-use crate::store::alerts::{self, PublicId};
+use crate::store::alerts::{self, Evidence, PublicId};
 use crate::verdict::score;
 
 /// What computing it again came to
@@ -57,15 +58,7 @@ pub(crate) fn again(connection: &Connection, id: PublicId) -> anyhow::Result<Rep
             evidence.model_hash
         ))
     })?;
-    let columns = model.forest.columns();
-    anyhow::ensure!(
-        evidence.vector.len() == columns,
-        Problem::conflict(&format!(
-            "its vector has {} columns, the model reads {columns}",
-            evidence.vector.len()
-        ))
-    );
-    let raw_score = model.forest.score(&evidence.vector);
+    let raw_score = model.forest.score(&row(&evidence, &model)?);
     let is_record = model.meta.schema.name == Kind::Record.schema_name();
     let score = if is_record {
         model.probability(raw_score)
@@ -86,5 +79,21 @@ pub(crate) fn again(connection: &Connection, id: PublicId) -> anyhow::Result<Rep
         stored_raw_score: evidence.raw_score,
         identical,
         text,
+    })
+}
+
+/// The stored vector as the model reads it.
+fn row(evidence: &Evidence, model: &Model) -> Result<Vec<f32>, Problem> {
+    let Some(columns) = &evidence.columns else {
+        return Err(Problem::conflict(
+            "its vector was stored by an earlier version, which did not name the columns",
+        ));
+    };
+    let selection = columns.select(&model.meta.schema.columns).map_err(|mismatch| {
+        Problem::conflict(&format!("the model cannot read its vector: {mismatch}"))
+    })?;
+    selection.apply(&evidence.vector).ok_or_else(|| {
+        let (values, columns) = (evidence.vector.len(), columns.len());
+        Problem::conflict(&format!("its vector has {values} values for {columns} columns"))
     })
 }

@@ -113,7 +113,7 @@ pub(super) async fn evaluate(
     let judged = Arc::clone(&model);
     let rows = if body.trim_ascii().is_empty() {
         app.with_store(move |store| {
-            let (values, labels) = labelled(store, kind)?;
+            let (values, labels) = labelled(store, kind, &judged)?;
             Ok(Rows::of_samples(&judged, values, labels))
         })
         .await?
@@ -155,6 +155,7 @@ impl Rows {
             let detail = format!("the rows are of schema {found}, the model is for {wanted}");
             return Err(Problem::field("body", &detail));
         }
+        file.select(&model.meta.schema.columns).map_err(wrong)?;
         let mut rows = Self::default();
         let mut senders = std::collections::HashMap::new();
         while let Some((vector, label)) = file.next_labelled().map_err(wrong)? {

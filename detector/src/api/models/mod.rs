@@ -159,7 +159,10 @@ async fn show(
 ) -> Result<Json<ModelDetail>, Problem> {
     let Known { model, kind, line } = find(&app, &hash).await?;
     let samples = match (&app.store, kind) {
-        (Some(_), Some(kind)) => app.with_store(move |store| labelled(store, kind)).await?,
+        (Some(_), Some(kind)) => {
+            let of = Arc::clone(&model);
+            app.with_store(move |store| labelled(store, kind, &of)).await?
+        }
         _ => (Vec::new(), Vec::new()),
     };
     let importances = importances(Arc::clone(&model), samples.0, samples.1).await?;
@@ -260,7 +263,7 @@ impl App {
     ) -> Result<&'static str, Problem> {
         match kind {
             Kind::Record => {
-                self.shared.set_judge(model, &self.config);
+                self.shared.set_judge(model, &self.config)?;
                 Ok("records are judged by it from now on")
             }
             Kind::Session if self.agent.is_some() => {
@@ -353,12 +356,11 @@ fn kind_of(model: &Model) -> Option<Kind> {
     Kind::ALL.into_iter().find(|kind| kind.schema_name() == model.meta.schema.name)
 }
 
-/// The labelled samples of a schema: values row after row, and labels.
-fn labelled(store: &Store, kind: Kind) -> anyhow::Result<(Vec<f32>, Vec<bool>)> {
-    let schema = format!("{:016x}", kind.schema_hash());
-    let samples = store.read(|connection| models::samples(connection, &schema, MOST_SAMPLES))?;
-    let width = kind.columns().len();
-    let samples = samples.into_iter().filter(|sample| sample.vector.len() == width);
+/// The labelled samples that a model can read: its columns' values row after row, and labels.
+fn labelled(store: &Store, kind: Kind, model: &Model) -> anyhow::Result<(Vec<f32>, Vec<bool>)> {
+    let columns = &model.meta.schema.columns;
+    let samples = |connection: &_| models::samples(connection, kind, columns, MOST_SAMPLES);
+    let samples = store.read(samples)?.into_iter();
     let (rows, labels): (Vec<_>, _) = samples.map(|sample| (sample.vector, sample.label)).unzip();
     Ok((rows.concat(), labels))
 }
@@ -371,10 +373,10 @@ pub(super) async fn importances(
 ) -> Result<Vec<Importance>, Problem> {
     let work = move || {
         let permutation = permute::importances(&model.forest, &rows, &labels);
-        let columns = model.meta.columns.iter().zip(&model.meta.importances).enumerate();
+        let columns = model.meta.schema.columns.names().zip(&model.meta.importances).enumerate();
         let mut all: Vec<Importance> = columns
             .map(|(at, (column, impurity))| Importance {
-                column: column.clone(),
+                column: column.to_owned(),
                 impurity: *impurity,
                 permutation: permutation.as_ref().and_then(|all| all.get(at).copied()),
             })

@@ -22,7 +22,7 @@ use super::{App, Routes};
 use crate::builtin_models::{in_use, threshold_of};
 use crate::config::Config;
 use crate::features::{Kind, Record, record_vector};
-use crate::model::Model;
+use crate::model::{Model, ServedModel};
 use crate::store::Store;
 use body::{Fields, RecordBody, Wrong};
 use reasons::RecordReason;
@@ -44,7 +44,7 @@ pub(super) fn routes() -> Routes {
 /// What judges records.
 #[derive(Clone, Debug)]
 pub(super) struct Judge {
-    model: Arc<Model>,
+    model: ServedModel,
     threshold: f64,
 }
 
@@ -55,16 +55,20 @@ impl Judge {
     ///
     /// A model that does not read what this program computes.
     pub(super) fn new(store: Option<&Store>, config: &Config) -> anyhow::Result<Self> {
-        Ok(Self::of(in_use(Kind::Record, store, config)?, config))
+        Self::of(in_use(Kind::Record, store, config)?, config)
     }
 
-    pub(super) fn of(model: Arc<Model>, config: &Config) -> Self {
-        Self { threshold: threshold_of(Kind::Record, &model, config), model }
+    /// # Errors
+    ///
+    /// As for [`Judge::new`].
+    pub(super) fn of(model: Arc<Model>, config: &Config) -> anyhow::Result<Self> {
+        let threshold = threshold_of(Kind::Record, &model, config);
+        Ok(Self { model: ServedModel::new(model, Kind::Record)?, threshold })
     }
 
     fn verdict(&self, record: &Record, row: &mut Vec<f32>, reasons: bool) -> Prediction {
         record_vector(record, row);
-        let score = self.model.forest.score(row);
+        let score = self.model.score(row);
         let probability = self.model.probability(score);
         let told = reasons.then(|| (reasons::of(&self.model, record, row), self.threshold, score));
         let (reasons, threshold, score) = match told {

@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::features::Record;
-use crate::model::Model;
+use crate::model::ServedModel;
 use crate::verdict::record::reasons;
 
 /// What moved the score
@@ -20,7 +20,7 @@ pub(super) struct RecordReason {
 }
 
 /// The columns that moved the score, the strongest first, and the bias.
-pub(super) fn of(model: &Model, record: &Record, row: &[f32]) -> Vec<RecordReason> {
+pub(super) fn of(model: &ServedModel, record: &Record, row: &[f32]) -> Vec<RecordReason> {
     let told = reasons(model, record, row).into_iter().map(|reason| RecordReason {
         feature: reason.feature.into_owned(),
         value: reason.value,

@@ -30,6 +30,7 @@ impl Dataset {
             return self.add_database(kind, path);
         }
         let mut file = VectorFile::open(path)?;
+        file.select(kind.column_set())?;
         let mut senders = Senders::new();
         while let Some((vector, label)) = file.next_labelled()? {
             self.add_vector(path, &vector, label, &mut senders)?;
@@ -37,11 +38,11 @@ impl Dataset {
         Ok(())
     }
 
-    /// The vectors of one schema that people have called a theft or benign.
+    /// The vectors of one schema that people have called a theft or benign, and that have every column.
     fn add_database(&mut self, kind: Kind, path: &Path) -> anyhow::Result<()> {
         let store = Store::open_existing(path)?;
-        let schema = format!("{:016x}", kind.schema_hash());
-        let labelled = store.read(|connection| samples(connection, &schema, usize::MAX))?;
+        let columns = kind.column_set();
+        let labelled = store.read(|connection| samples(connection, kind, columns, usize::MAX))?;
         let mut senders = Senders::new();
         for sample in labelled {
             let label = sample.label;

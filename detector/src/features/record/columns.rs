@@ -4,28 +4,36 @@
 //! Unlike schema `session` it has port numbers: a record says little else about what was spoken.
 
 use super::{Action, Protocol, Record};
-use crate::features::schema::hash;
+use crate::features::columns::column_hash;
 
 /// The schema's name in model files.
 pub const RECORD_SCHEMA_NAME: &str = "record";
-
-/// Raised when the computation of a column changes and its words do not.
-const MEANING_VERSION: u64 = 1;
 
 /// One column of a record's vector.
 #[derive(Debug)]
 pub struct RecordColumn {
     pub name: &'static str,
+    /// Of the definition: raised when the same name and unit are computed otherwise.
+    pub version: u32,
     pub meaning: &'static str,
     pub unit: &'static str,
     pub value: fn(&Record) -> f32,
 }
 
+impl RecordColumn {
+    /// What models and stored vectors know the column's definition by.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        column_hash(self.name, self.unit, self.version)
+    }
+}
+
 macro_rules! columns {
-    ($($name:literal, $unit:literal, $meaning:literal, $value:expr;)+) => {
+    ($($name:literal, $version:literal, $unit:literal, $meaning:literal, $value:expr;)+) => {
         /// The columns in the order of the vector.
         pub const RECORD_COLUMNS: &[RecordColumn] = &[$(RecordColumn {
             name: $name,
+            version: $version,
             meaning: $meaning,
             unit: $unit,
             value: $value,
@@ -34,25 +42,25 @@ macro_rules! columns {
 }
 
 columns! {
-    "source_port", "number", "the sender's port", |r| f32::from(r.source_port);
-    "destination_port", "number", "the receiver's port", |r| f32::from(r.destination_port);
-    "bytes_sent", "bytes", "what the source sent", |r| r.bytes_sent as f32;
-    "bytes_received", "bytes", "what the source received", |r| r.bytes_received as f32;
-    "hour", "0 to 23", "hour of the day in the timestamp's own zone",
+    "source_port", 1, "number", "the sender's port", |r| f32::from(r.source_port);
+    "destination_port", 1, "number", "the receiver's port", |r| f32::from(r.destination_port);
+    "bytes_sent", 1, "bytes", "what the source sent", |r| r.bytes_sent as f32;
+    "bytes_received", 1, "bytes", "what the source received", |r| r.bytes_received as f32;
+    "hour", 1, "0 to 23", "hour of the day in the timestamp's own zone",
         |r| f32::from(r.timestamp.hour());
-    "day_of_week", "0 Monday to 6 Sunday", "weekday in the timestamp's own zone",
+    "day_of_week", 1, "0 Monday to 6 Sunday", "weekday in the timestamp's own zone",
         |r| f32::from(r.timestamp.weekday());
-    "protocol_tcp", "0 or 1", "the protocol is TCP", |r| flag(r.protocol == Protocol::Tcp);
-    "protocol_udp", "0 or 1", "the protocol is UDP", |r| flag(r.protocol == Protocol::Udp);
-    "protocol_http", "0 or 1", "the protocol is HTTP", |r| flag(r.protocol == Protocol::Http);
-    "protocol_https", "0 or 1", "the protocol is HTTPS", |r| flag(r.protocol == Protocol::Https);
-    "protocol_icmp", "0 or 1", "the protocol is ICMP", |r| flag(r.protocol == Protocol::Icmp);
-    "action_allow", "0 or 1", "the firewall let it pass", |r| flag(r.action == Action::Allow);
-    "action_deny", "0 or 1", "the firewall refused it", |r| flag(r.action == Action::Deny);
-    "action_drop", "0 or 1", "the firewall dropped it", |r| flag(r.action == Action::Drop);
-    "volume_ratio", "log2", "(1 + bytes sent) / (1 + bytes received)",
+    "protocol_tcp", 1, "0 or 1", "the protocol is TCP", |r| flag(r.protocol == Protocol::Tcp);
+    "protocol_udp", 1, "0 or 1", "the protocol is UDP", |r| flag(r.protocol == Protocol::Udp);
+    "protocol_http", 1, "0 or 1", "the protocol is HTTP", |r| flag(r.protocol == Protocol::Http);
+    "protocol_https", 1, "0 or 1", "the protocol is HTTPS", |r| flag(r.protocol == Protocol::Https);
+    "protocol_icmp", 1, "0 or 1", "the protocol is ICMP", |r| flag(r.protocol == Protocol::Icmp);
+    "action_allow", 1, "0 or 1", "the firewall let it pass", |r| flag(r.action == Action::Allow);
+    "action_deny", 1, "0 or 1", "the firewall refused it", |r| flag(r.action == Action::Deny);
+    "action_drop", 1, "0 or 1", "the firewall dropped it", |r| flag(r.action == Action::Drop);
+    "volume_ratio", 1, "log2", "(1 + bytes sent) / (1 + bytes received)",
         |r| (log2(r.bytes_sent) - log2(r.bytes_received)) as f32;
-    "log_volume", "log2(1 + bytes)", "what the source sent and received",
+    "log_volume", 1, "log2(1 + bytes)", "what the source sent and received",
         |r| log2(r.bytes_sent.saturating_add(r.bytes_received)) as f32;
 }
 
@@ -70,24 +78,19 @@ pub fn record_vector(record: &Record, out: &mut Vec<f32>) {
     out.extend(RECORD_COLUMNS.iter().map(|column| (column.value)(record)));
 }
 
-/// Names, units and meanings in order, hashed: two programs with one hash compute the same columns.
-#[must_use]
-pub fn record_schema_hash() -> u64 {
-    hash(MEANING_VERSION, RECORD_COLUMNS.iter().map(|c| [c.name, c.unit, c.meaning]))
-}
-
 /// This schema's part of `docs/features.md`.
 pub(in crate::features) fn markdown() -> String {
     let mut text = format!(
-        "\n## Records\n\nThe columns of schema `{RECORD_SCHEMA_NAME}`, hash `{:016x}`, in order. Generated from \
+        "\n## Records\n\nThe columns of schema `{RECORD_SCHEMA_NAME}`, in order. Generated from \
          `detector/src/features/record/columns.rs`.\n\nA vector describes one line of a firewall's or \
          proxy's log and nothing before or after it. It is for logs that carry nothing else; where \
          packets are seen, schema `session` is used. Here port numbers are columns, since a record \
-         has little else. No column holds an address or a date.\n\n| # | column | meaning | unit |\n|---|---|---|---|\n",
-        record_schema_hash()
+         has little else. No column holds an address or a date.\n\n| # | column | meaning | unit | hash |\n|---|---|---|---|---|\n"
     );
-    for (number, RecordColumn { name, meaning, unit, .. }) in RECORD_COLUMNS.iter().enumerate() {
-        text.push_str(&format!("| {} | `{name}` | {meaning} | {unit} |\n", number + 1));
+    for (number, column) in RECORD_COLUMNS.iter().enumerate() {
+        let RecordColumn { name, meaning, unit, .. } = column;
+        let (number, hash) = (number + 1, column.hash());
+        text.push_str(&format!("| {number} | `{name}` | {meaning} | {unit} | `{hash:016x}` |\n"));
     }
     text
 }

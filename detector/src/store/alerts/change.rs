@@ -69,7 +69,6 @@ pub fn resolve(
     connection: &Connection,
     key: i64,
     label: Labelled,
-    schema_hash: &str,
     who: &str,
     time_ns: u64,
 ) -> anyhow::Result<()> {
@@ -77,9 +76,10 @@ pub fn resolve(
     connection
         .execute("UPDATE alerts SET resolution = ? WHERE key = ?", params![label.name(), key])?;
     connection.execute(
-        "INSERT OR REPLACE INTO samples (time_ns, label, alert, schema_hash, vector, who)
-         SELECT ?, ?, key, ?, vector, ? FROM alert_evidence WHERE key = ?",
-        params![time_ns as i64, label == Labelled::Confirmed, schema_hash, who, key],
+        "INSERT OR REPLACE INTO samples (time_ns, label, alert, column_set, vector, who)
+         SELECT ?, ?, key, column_set, vector, ? FROM alert_evidence
+         WHERE key = ? AND column_set IS NOT NULL",
+        params![time_ns as i64, label == Labelled::Confirmed, who, key],
     )?;
     Ok(())
 }

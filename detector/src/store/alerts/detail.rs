@@ -7,8 +7,9 @@ use utoipa::ToSchema;
 use super::row::{AlertRow, COLUMNS, PublicId, severity_name};
 use super::search::{Filter, search};
 use super::span::key_of;
-use crate::features::Kind;
+use crate::features::{ColumnSet, Kind};
 use crate::network::{Network, octets};
+use crate::store::column_sets;
 use crate::store::traffic::{self, Period, SessionFilter, SessionRow};
 use crate::units::rfc3339;
 use crate::verdict::{HeadBytes, Reason};
@@ -115,6 +116,8 @@ pub struct Detail {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
     pub vector: Vec<f32>,
+    /// Of the vector; none where it was stored when that was not yet said.
+    pub columns: Option<ColumnSet>,
     pub rules: f64,
     pub habit: bool,
     pub score: f64,
@@ -159,7 +162,7 @@ pub fn detail(connection: &Connection, id: PublicId) -> anyhow::Result<Option<De
         timeline: timeline(connection, key)?,
         notes: notes(connection, key)?,
         related: related(connection, &alert)?,
-        vector: cells(&alert.origin, &evidence.vector),
+        vector: cells(&alert.origin, &evidence),
         alert,
         model: evidence.model,
         model_hash: evidence.model_hash,
@@ -180,6 +183,7 @@ pub fn evidence(connection: &Connection, key: i64) -> anyhow::Result<Option<Evid
         Ok((
             Evidence {
                 vector: floats(&vector),
+                columns: None,
                 rules: row.get(1)?,
                 habit: row.get(2)?,
                 model: row.get(3)?,
@@ -192,18 +196,22 @@ pub fn evidence(connection: &Connection, key: i64) -> anyhow::Result<Option<Evid
             },
             row.get::<_, String>(6)?,
             row.get::<_, String>(7)?,
+            row.get::<_, Option<String>>(10)?,
         ))
     };
     let found = connection
         .prepare_cached(
-            "SELECT vector, rules, habit, model, model_hash, config_hash, reasons, heads, score, raw_score
-             FROM alert_evidence JOIN alerts USING (key) WHERE key = ?",
+            "SELECT vector, rules, habit, model, model_hash, config_hash, reasons, heads, score, raw_score,
+                columns
+             FROM alert_evidence JOIN alerts USING (key)
+             LEFT JOIN column_sets ON column_sets.hash = column_set WHERE key = ?",
         )?
         .query_row([key], read)
         .optional()?;
-    let Some((mut evidence, reasons, heads)) = found else { return Ok(None) };
+    let Some((mut evidence, reasons, heads, columns)) = found else { return Ok(None) };
     evidence.reasons = serde_json::from_str(&reasons)?;
     evidence.heads = serde_json::from_str(&heads)?;
+    evidence.columns = columns.as_deref().map(column_sets::read).transpose()?;
     Ok(Some(evidence))
 }
 
@@ -291,17 +299,20 @@ fn related(connection: &Connection, alert: &AlertRow) -> anyhow::Result<Vec<Aler
     Ok(rows)
 }
 
-/// The vector with its columns' names, those of the schema that fits its length.
-fn cells(origin: &str, vector: &[f32]) -> Vec<Cell> {
+/// The vector with its columns' names, and what those mean that are still computed.
+fn cells(origin: &str, evidence: &Evidence) -> Vec<Cell> {
     let kind = if origin == "record" { Kind::Record } else { Kind::Session };
-    let columns = kind.meanings();
-    if columns.len() != vector.len() {
-        return Vec::new();
-    }
-    let cell = |((column, meaning), value): ((&str, &str), &f32)| Cell {
-        column: column.to_owned(),
-        value: *value,
-        meaning: meaning.to_owned(),
+    let fits = |columns: &&ColumnSet| columns.len() == evidence.vector.len();
+    let Some(columns) = evidence.columns.as_ref().filter(fits) else { return Vec::new() };
+    let meanings = kind.meanings();
+    let meaning = |name: &str| {
+        let known = meanings.iter().find(|(column, _)| *column == name);
+        known.map_or("not computed by this version", |(_, meaning)| *meaning).to_owned()
     };
-    columns.into_iter().zip(vector).map(cell).collect()
+    let cell = |(name, value): (&str, &f32)| Cell {
+        column: name.to_owned(),
+        value: *value,
+        meaning: meaning(name),
+    };
+    columns.names().zip(&evidence.vector).map(cell).collect()
 }

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, params};
 
+use crate::features::Kind;
 use crate::network::ip;
 use crate::verdict::alert::protocol_name;
 use crate::verdict::{Alert, Severity};
@@ -10,6 +11,7 @@ use super::detail::{HeadLine, ReasonLine};
 use super::row::PublicId;
 use super::span;
 use super::timeline::TimelinePoint;
+use crate::store::column_sets;
 use crate::store::rules::{self, StoredAlert};
 
 /// Where an alert comes from.
@@ -32,6 +34,14 @@ impl Origin {
             Self::Live => "live",
             Self::Capture { .. } => "capture",
             Self::Record => "record",
+        }
+    }
+
+    /// What the alert's vector describes.
+    fn kind(self) -> Kind {
+        match self {
+            Self::Live | Self::Capture { .. } => Kind::Session,
+            Self::Record => Kind::Record,
         }
     }
 
@@ -233,12 +243,14 @@ pub(super) fn forget_words(connection: &Connection, key: i64) -> anyhow::Result<
 }
 
 fn put_evidence(connection: &Connection, key: i64, new: &NewAlert<'_>) -> anyhow::Result<()> {
-    let NewAlert { alert, model_hash, config_hash, .. } = new;
+    let NewAlert { alert, origin, model_hash, config_hash } = new;
     let vector: Vec<u8> = alert.basis.vector.iter().flat_map(|value| value.to_le_bytes()).collect();
     let reasons: Vec<ReasonLine> = alert.reasons.iter().map(ReasonLine::of).collect();
     let heads: Vec<HeadLine> = alert.heads.iter().map(HeadLine::of).collect();
     connection
-        .prepare_cached("INSERT OR REPLACE INTO alert_evidence VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+        .prepare_cached(
+            "INSERT OR REPLACE INTO alert_evidence VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?
         .execute(params![
             key,
             vector,
@@ -249,6 +261,7 @@ fn put_evidence(connection: &Connection, key: i64, new: &NewAlert<'_>) -> anyhow
             config_hash,
             serde_json::to_string(&reasons)?,
             serde_json::to_string(&heads)?,
+            column_sets::name(origin.kind().column_set()),
         ])?;
     Ok(())
 }

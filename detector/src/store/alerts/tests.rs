@@ -162,7 +162,7 @@ fn what_people_say_is_kept() {
     store
         .write(move |connection| {
             add_note(connection, key, "Zoë", "a <b>backup</b>", 5)?;
-            resolve(connection, key, Labelled::Benign, "s", "Zoë", 6)
+            resolve(connection, key, Labelled::Benign, "Zoë", 6)
         })
         .unwrap();
     let id = PublicId { id: 1, analysis: 0 };

@@ -18,7 +18,7 @@ fn alert(connection: &Connection, key: i64) -> anyhow::Result<()> {
     )?;
     connection.execute(
         "INSERT INTO alert_evidence VALUES (?, x'', 1.0, 0, '', '', '',
-             '[{\"feature\":\"bias\",\"value\":null,\"contribution\":0.5,\"text\":\"a start\"}]', '[]')",
+             '[{\"feature\":\"bias\",\"value\":null,\"contribution\":0.5,\"text\":\"a start\"}]', '[]', NULL)",
         [key],
     )?;
     let stored = StoredAlert {
