@@ -16,6 +16,7 @@ pub mod control;
 pub mod doctor;
 pub mod engine;
 pub mod features;
+pub mod fields;
 pub mod flow;
 pub mod ingest;
 pub mod instance;

@@ -89,7 +89,10 @@ fn garbage_is_named_and_changes_nothing() {
     for (number, (text, expected)) in garbage.iter().enumerate() {
         bed.write(text);
         let said = bed.watch.refused(client, &["reload"]);
-        assert!(said.contains(expected) && said.contains("what was in force stays so"), "{said}");
+        assert!(
+            said.contains(expected) && said.contains("the old configuration stays in force"),
+            "{said}"
+        );
         assert!(said.contains(&path) || said.contains(".model"), "{said}");
         bed.hang_up();
         poll_until(PROMPT, || {

@@ -11,6 +11,7 @@ use crate::control::{
     Pending, Reversion, StatusReply, TableUse,
 };
 use crate::network::{Network, ip};
+use crate::refusal::Refusal;
 use crate::response::policy_state::{ActiveBlock, ExceptionKind, Exempted};
 use crate::response::{Effect, Enforcer as _, EntryNumber, Mode};
 use crate::units::rfc3339;
@@ -31,7 +32,8 @@ impl Agent {
     ) -> anyhow::Result<BlockLine> {
         let hits = self.kernel.entry_stats(number)?;
         let mode = self.policy.mode();
-        let standing = self.policy.block(number).context("the block is gone")?;
+        let standing = self.policy.block(number);
+        let standing = standing.context(Refusal::not_found("the block is gone"))?;
         let ActiveBlock { order, by, why, alert, placed_ns, until_ns, times, pending, .. } =
             standing;
         let span = order.span;
@@ -131,7 +133,8 @@ impl Agent {
 
     pub(super) fn allow_line_of(&mut self, id: &str, now_ns: u64) -> anyhow::Result<AllowLine> {
         let mut lines = self.allow_lines(now_ns)?.into_iter();
-        lines.find(|line| line.id == id).with_context(|| format!("entry {id} is gone"))
+        let gone = || Refusal::not_found(format!("entry {id} is gone"));
+        lines.find(|line| line.id == id).with_context(gone)
     }
 
     pub(super) fn budget_lines(

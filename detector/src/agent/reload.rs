@@ -8,18 +8,19 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
-
 use super::{Agent, Entry, traffic};
 use crate::builtin_models;
 use crate::config::Config;
 use crate::config::reload::{Current, Given, Reload};
-use crate::control::answer::NOT_RELOADED;
 use crate::control::{Answer, KeptKey, Reloaded};
 use crate::features::Kind;
 use crate::model::Model;
 use crate::notify::Switch;
+use crate::refusal::Refusal;
 use crate::response::{Change, ChangeKind, Mode};
+
+/// What a refusal to reload begins with.
+const NOT_RELOADED: &str = "nothing was reloaded, the old configuration stays in force";
 
 /// Whose change a signal is.
 const SIGNAL: &str = "SIGHUP";
@@ -61,12 +62,9 @@ struct Fresh {
 impl Agent {
     /// Reads everything anew because of a signal: what comes of it is in the log.
     pub(super) fn reload_by_signal(&mut self) {
-        if let Err(error) = self.reload(SIGNAL) {
-            tracing::error!("{error:#}");
-            self.record(Change {
-                why: format!("{error:#}"),
-                ..Change::new(ChangeKind::Refused, SIGNAL)
-            });
+        if let Err(refusal) = self.reload(SIGNAL) {
+            tracing::error!("{refusal}");
+            self.record(Change { why: refusal.text, ..Change::new(ChangeKind::Refused, SIGNAL) });
         }
         self.note_changes();
     }
@@ -76,17 +74,18 @@ impl Agent {
     /// # Errors
     ///
     /// Whatever cannot be used, with its file, line and key: everything is as before then.
-    pub(super) fn reload(&mut self, who: &str) -> anyhow::Result<Answer> {
+    pub(super) fn reload(&mut self, who: &str) -> Result<Answer, Refusal> {
         let old = self.reloads.current.get();
         let reloaded = self.read_anew(&old).and_then(|fresh| self.put_in_force(&old, fresh, who));
-        let reloaded = reloaded.context(NOT_RELOADED)?;
+        let reloaded = reloaded.map_err(|refusal| refusal.within(NOT_RELOADED))?;
         self.tell_reloaded(&reloaded, who);
         Ok(Answer::Reloaded(reloaded))
     }
 
-    fn read_anew(&self, old: &Config) -> anyhow::Result<Fresh> {
-        let reload = Reload::of(old, &self.reloads.given.read()?);
-        reload.config.check()?;
+    fn read_anew(&self, old: &Config) -> Result<Fresh, Refusal> {
+        let unusable = |error: anyhow::Error| Refusal::malformed(format!("{error:#}"));
+        let reload = Reload::of(old, &self.reloads.given.read().map_err(unusable)?);
+        reload.config.check().map_err(unusable)?;
         // Looked at also where another, chosen one serves: the next start may need it.
         builtin_models::model_of(Kind::Session, None, &reload.config)?;
         let store = self.recorder.as_ref().map(super::Recorder::store);
@@ -96,7 +95,7 @@ impl Agent {
         Ok(Fresh { reload, model })
     }
 
-    fn put_in_force(&mut self, old: &Config, fresh: Fresh, who: &str) -> anyhow::Result<Reloaded> {
+    fn put_in_force(&mut self, old: &Config, fresh: Fresh, who: &str) -> Result<Reloaded, Refusal> {
         let Fresh { reload: Reload { config, changed, needs_restart }, model } = fresh;
         // A command's mode holds where the file has not changed its mind.
         let mode = Some(config.mode).filter(|mode| *mode != old.mode);
@@ -105,7 +104,7 @@ impl Agent {
             if let Err(worse) = self.reconfigure(old) {
                 tracing::error!("failed to go back to what was in force: {worse:#}");
             }
-            return Err(error);
+            return Err(error.into());
         }
         if old.model.threshold != config.model.threshold || model.is_some() {
             let judging =

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
 use detector_common::FlowCounters;
 use detector_common::policy::BudgetKey;
 
@@ -14,6 +13,7 @@ use crate::control::{
 };
 use crate::control::{Reply, Request};
 use crate::network::{ip, octets};
+use crate::refusal::Refusal;
 use crate::response::policy::police;
 use crate::response::policy_state::{ActiveBlock, Add, AllowSettled};
 use crate::response::{ChangeKind, Effect, Enforcer as _, EntryNumber, Span, Target};
@@ -32,9 +32,9 @@ impl Agent {
         let Call { request, peer, reply } = call;
         let who = peer.to_string();
         let outcome = self.carry_out(&request, &who);
-        if let Err(error) = &outcome {
-            tracing::info!("{who} was refused: {error:#}");
-            self.note_refusal(&request, &who, error);
+        if let Err(refusal) = &outcome {
+            tracing::info!("{who} was refused: {refusal}");
+            self.note_refusal(&request, &who, refusal);
         }
         self.note_changes();
         if request.is_change() {
@@ -45,7 +45,7 @@ impl Agent {
         }
     }
 
-    fn carry_out(&mut self, request: &Request, who: &str) -> anyhow::Result<Answer> {
+    fn carry_out(&mut self, request: &Request, who: &str) -> Result<Answer, Refusal> {
         let now_ns = self.now_ns()?;
         let confirm = request.confirm_within_secs().map(Duration::from_secs);
         match request {
@@ -108,7 +108,7 @@ impl Agent {
                 Ok(Answer::Mode(self.mode_state(now_ns)))
             }
             Request::Confirm { id } => self.confirm(*id, who, now_ns),
-            Request::Explain { address } => self.explain(&octets(*address), now_ns),
+            Request::Explain { address } => Ok(self.explain(&octets(*address), now_ns)?),
             Request::Budgets {} => {
                 let mut budgets = self.budget_lines(|_| true, now_ns)?;
                 let more = budgets.len().saturating_sub(MAX_BUDGETS);
@@ -118,16 +118,17 @@ impl Agent {
             Request::BudgetsRaise { home, destination, bytes } => {
                 let key = BudgetKey { home: octets(*home), destination: octets(*destination) };
                 self.policy.raise_budget(&key, *bytes, who, &mut self.kernel)?;
-                let budget = self.kernel.budget(&key)?.context("the budget is gone")?;
+                let budget = self.kernel.budget(&key)?;
+                let budget = budget.ok_or_else(|| Refusal::not_found("the budget is gone"))?;
                 Ok(Answer::Raised { budget: self.budget_line(&key, &budget, now_ns) })
             }
-            Request::Status {} => self.status_reply(now_ns),
-            Request::Sessions { sort, limit } => self.session_lines(*sort, *limit),
-            Request::Baselines {} => self.baseline_lines(),
-            Request::Interfaces {} => self.interface_lines(),
-            Request::Watch { name } => self.say_interface(name, true),
-            Request::Unwatch { name } => self.say_interface(name, false),
-            Request::UseModel { hash } => self.use_model(hash),
+            Request::Status {} => Ok(self.status_reply(now_ns)?),
+            Request::Sessions { sort, limit } => Ok(self.session_lines(*sort, *limit)?),
+            Request::Baselines {} => Ok(self.baseline_lines()?),
+            Request::Interfaces {} => Ok(self.interface_lines()?),
+            Request::Watch { name } => Ok(self.say_interface(name, true)?),
+            Request::Unwatch { name } => Ok(self.say_interface(name, false)?),
+            Request::UseModel { hash } => Ok(self.use_model(hash)?),
             Request::Reload {} => self.reload(who),
         }
     }
@@ -139,7 +140,7 @@ impl Agent {
         who: &str,
         confirm: Option<Duration>,
         now_ns: u64,
-    ) -> anyhow::Result<Answer> {
+    ) -> Result<Answer, Refusal> {
         let mut blocks = Vec::with_capacity(numbers.len());
         for number in numbers {
             blocks.push(self.block_line(*number, now_ns)?);
@@ -156,17 +157,19 @@ impl Agent {
         who: &str,
         confirm: Option<Duration>,
         now_ns: u64,
-    ) -> anyhow::Result<Answer> {
-        entry.check().map_err(anyhow::Error::msg)?;
+    ) -> Result<Answer, Refusal> {
+        entry.check().map_err(Refusal::malformed)?;
         if let Some(network) = entry.whole_network() {
             let default = Target::Destination(network);
             let whole = network.prefix().length == 0
                 || self.policy.policy().home.iter().any(|home| network.covers(home));
-            ensure!(
-                !whole,
-                "{default} is refused: it would spare the default route or a home network as a \
-                 whole, and nothing could be blocked any more"
-            );
+            if whole {
+                return Err(Refusal::conflict(format!(
+                    "{default} is refused: it would spare the default route or a home network as a \
+                     whole, and nothing could be blocked any more"
+                ))
+                .at("destination"));
+            }
         }
         let id = self.next_allow_id();
         let until_ns = ttl.map_or(u64::MAX, |ttl| now_ns.saturating_add(ttl.as_nanos() as u64));
@@ -192,7 +195,7 @@ impl Agent {
         )?;
         let released = before.saturating_sub(self.policy.blocks().count());
         let added = self.engine.allow_mut().add(id.clone(), entry, true);
-        added.map_err(anyhow::Error::msg)?;
+        added.map_err(Refusal::malformed)?;
         if let Some(allowed) = self.engine.allow_mut().entry(&id) {
             allowed.by = who.to_owned();
             let confirmed = pending.and(confirm).map(|within| within.as_nanos() as u64);
@@ -216,17 +219,21 @@ impl Agent {
         who: &str,
         confirm: Option<Duration>,
         now_ns: u64,
-    ) -> anyhow::Result<Answer> {
+    ) -> Result<Answer, Refusal> {
         let known = self.engine.allow_mut().entry(id).map(|allowed| allowed.at_run_time);
         match known {
             Some(true) => {}
             Some(false) => {
-                bail!("entry {id} stands in the configuration: take it out of there and restart")
+                return Err(Refusal::conflict(format!(
+                    "entry {id} stands in the configuration: take it out of there and restart"
+                )));
             }
-            None => bail!(
-                "there is no entry {id} that was added at run time: `detector allow list` shows those \
-                 there are"
-            ),
+            None => {
+                return Err(Refusal::not_found(format!(
+                    "there is no entry {id} that was added at run time: `detector allow list` shows \
+                     those there are"
+                )));
+            }
         }
         let entry = self.allow_line_of(id, now_ns)?;
         let pending = self.policy.disallow(id, who, confirm, now_ns, &mut self.kernel)?;
@@ -244,7 +251,7 @@ impl Agent {
         Ok(Answer::Disallowed { entry, pending: self.pending_line(pending, now_ns) })
     }
 
-    fn confirm(&mut self, id: Option<u64>, who: &str, now_ns: u64) -> anyhow::Result<Answer> {
+    fn confirm(&mut self, id: Option<u64>, who: &str, now_ns: u64) -> Result<Answer, Refusal> {
         let waiting: Vec<Pending> = self
             .policy
             .pending()
@@ -308,7 +315,7 @@ impl Agent {
 
     /// What each block has dropped so far, and what of its flows has passed: two readings a while
     /// apart tell whether it holds.
-    fn verify(&mut self, number: Option<EntryNumber>) -> anyhow::Result<Vec<VerifyLine>> {
+    fn verify(&mut self, number: Option<EntryNumber>) -> Result<Vec<VerifyLine>, Refusal> {
         let mut lines = Vec::new();
         let meant: Vec<(EntryNumber, Target)> = self
             .policy
@@ -316,11 +323,12 @@ impl Agent {
             .filter(|(known, _)| number.is_none_or(|number| number == *known))
             .map(|(number, standing)| (number, standing.order.target))
             .collect();
-        ensure!(
-            meant.len() <= MAX_VERIFIED,
-            "{} blocks stand, at most {MAX_VERIFIED} are verified at once: name one by its number",
-            meant.len()
-        );
+        if meant.len() > MAX_VERIFIED {
+            return Err(Refusal::conflict(format!(
+                "{} blocks stand, at most {MAX_VERIFIED} are verified at once: name one by its number",
+                meant.len()
+            )));
+        }
         let mut passed = vec![0_u64; meant.len()];
         self.kernel.each_flow(|key, counters| {
             for ((_, target), passed) in meant.iter().zip(&mut passed) {

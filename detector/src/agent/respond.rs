@@ -11,6 +11,7 @@ use crate::control::Request;
 use crate::engine::Output;
 use crate::flow::Cause;
 use crate::network::octets;
+use crate::refusal::Refusal;
 use crate::response::policy_state::AGENT;
 use crate::response::{Accusation, Change, ChangeKind, Enforcer as _, Mode, Outcome, Span};
 use crate::state::{Kept, KeptAllow, KeptRelease};
@@ -245,7 +246,7 @@ impl Agent {
         }
     }
 
-    pub(super) fn note_refusal(&mut self, request: &Request, who: &str, error: &anyhow::Error) {
+    pub(super) fn note_refusal(&mut self, request: &Request, who: &str, refusal: &Refusal) {
         let target = match request {
             Request::BlocksAdd { target, .. } => Some(*target),
             Request::BlocksRemove { target, .. } => *target,
@@ -254,7 +255,7 @@ impl Agent {
         if request.is_change() {
             self.record(Change {
                 target,
-                why: format!("{error:#}"),
+                why: refusal.text.clone(),
                 ..Change::new(ChangeKind::Refused, who)
             });
         }

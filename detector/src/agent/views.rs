@@ -13,6 +13,7 @@ use crate::features::{Kind, Learning};
 use crate::flow::traffic_log::home_first;
 use crate::flow::{Session, Side};
 use crate::network::ip;
+use crate::refusal::Refusal;
 use crate::source::kernel::{Seen, SeenTraffic};
 use crate::units::rfc3339;
 use crate::verdict::alert::protocol_name;
@@ -94,9 +95,12 @@ impl Agent {
     /// Judges by another model from now on.
     pub(super) fn use_model(&mut self, hash: &str) -> anyhow::Result<Answer> {
         let store = self.recorder.as_ref().map(Recorder::store);
-        let store = store.context("nothing is stored here, so there is no other model")?;
+        let store = store.context(Refusal::conflict(
+            "nothing is stored here, so there is no other model: set store.path",
+        ))?;
         let found = store.read(|connection| builtin_models::find(connection, hash))?;
-        let model = found.with_context(|| format!("there is no model {hash}"))?;
+        let unknown = || Refusal::not_found(format!("there is no model {hash}"));
+        let model = found.with_context(unknown)?;
         builtin_models::check(Kind::Session, &model)?;
         self.engine.use_model(model)?;
         self.reloads.model_serves(hash);

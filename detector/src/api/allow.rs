@@ -98,7 +98,7 @@ async fn add(
         ttl_secs: new.ttl_secs,
         confirm_within_secs: new.confirm_within_secs,
     };
-    match app.ask_checked(request, &caller).await? {
+    match app.ask(request, caller.peer()).await? {
         Answer::Allowed { entry, released, pending } => {
             app.bus.emit(PageEvent::change(Topic::Allow, Some(&entry.id)));
             app.bus.emit(PageEvent::change(Topic::Blocks, None));
@@ -120,7 +120,7 @@ async fn remove(
     Path(id): Path<String>,
     Query(Confirmed { confirm_within_secs }): Query<Confirmed>,
 ) -> Result<Json<Disallowed>, Problem> {
-    match app.ask_checked(Request::AllowRemove { id, confirm_within_secs }, &caller).await? {
+    match app.ask(Request::AllowRemove { id, confirm_within_secs }, caller.peer()).await? {
         Answer::Disallowed { entry, pending } => {
             app.bus.emit(PageEvent::change(Topic::Allow, Some(&entry.id)));
             Ok(Json(Disallowed { entry, pending }))

@@ -1,6 +1,6 @@
 //! What the kernel blocks.
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -117,7 +117,7 @@ async fn add(
         reason: new.reason,
         confirm_within_secs: new.confirm_within_secs,
     };
-    match app.ask_checked(request, &caller).await? {
+    match app.ask(request, caller.peer()).await? {
         Answer::Placed { block, pending } => {
             tell(&app, Some(block.number));
             Ok((StatusCode::CREATED, Json(Placed { block, pending })))
@@ -163,7 +163,7 @@ async fn removed(
     caller: &Caller,
     number: Option<u32>,
 ) -> Result<Json<Removed>, Problem> {
-    match app.ask_checked(request, caller).await? {
+    match app.ask(request, caller.peer()).await? {
         Answer::Removed { blocks, pending } => {
             tell(app, number);
             Ok(Json(Removed { blocks, pending }))
@@ -186,13 +186,11 @@ async fn verify(
 ) -> Result<Json<VerifyList>, Problem> {
     // That there is such a block, in the agent's words where there is none.
     let request = Request::BlocksVerify { target: None, number: Some(number) };
-    app.ask_checked(request, &caller).await?;
+    app.ask(request, caller.peer()).await?;
     let work = move || {
         let asks = Handle::current();
-        let mut ask = |request| {
-            asks.block_on(app.ask(request, caller.peer()))
-                .map_err(|problem| anyhow!(problem.detail))
-        };
+        let mut ask =
+            |request| asks.block_on(app.ask(request, caller.peer())).map_err(anyhow::Error::new);
         crate::verify::verify(None, Some(number), &mut ask)
     };
     let items = tokio::task::spawn_blocking(work).await.context("looking was broken off")??;

@@ -25,6 +25,7 @@ use super::problem::Problem;
 use super::values;
 use super::{App, Routes};
 use crate::analysis::{Captures, Upload};
+use crate::refusal::Refusal;
 use crate::store::captures::{self, Capture};
 
 pub(super) fn routes() -> Routes {
@@ -306,8 +307,8 @@ async fn analyze(
     }
     let captures = app.captures()?.clone();
     let asked = blocking(move || Ok(captures.analyse(id, model.as_deref()))).await?;
-    asked.map_err(|error| match error.downcast::<Problem>() {
-        Ok(problem) => problem,
+    asked.map_err(|error| match error.downcast::<Refusal>() {
+        Ok(refusal) => refusal.into(),
         Err(error) => Problem::conflict(&format!("{error:#}")),
     })?;
     Ok((StatusCode::ACCEPTED, Json(find(&app, id).await?)))

@@ -12,7 +12,7 @@ use super::problem::Problem;
 use super::{App, Routes};
 use crate::notify::check;
 use crate::status::bus::{PageEvent, Topic};
-use crate::store::contacts::{self, Person, Refused};
+use crate::store::contacts::{self, Person};
 
 pub(super) fn routes() -> Routes {
     Routes::default()
@@ -168,27 +168,6 @@ fn paged<T>(
     (rows, next)
 }
 
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
-        match &refused {
-            Refused::Unknown(..) => Self::not_found(&refused.to_string()),
-            Refused::Taken { .. } => {
-                let field = Some("name".to_owned());
-                Self { field, ..Self::conflict(&refused.to_string()) }
-            }
-            Refused::Invalid { field, detail } => Self::field(field, detail),
-        }
-    }
-}
-
-/// A refusal of the store's becomes a problem that names the field; the rest stays an error.
-pub(super) fn refusal(error: anyhow::Error) -> anyhow::Error {
-    match error.downcast::<Refused>() {
-        Ok(refused) => Problem::from(refused).into(),
-        Err(error) => error,
-    }
-}
-
 /// Everybody who is known
 #[utoipa::path(get, path = "/api/contacts", tag = "People", params(Search),
     responses((status = 200, body = Contacts), ))]
@@ -222,9 +201,7 @@ async fn get_contact(
     State(app): State<App>,
     Path(id): Path<i64>,
 ) -> Result<Json<Contact>, Problem> {
-    let found = app
-        .with_store(move |store| store.read(|c| contacts::contact(c, id)).map_err(refusal))
-        .await?;
+    let found = app.with_store(move |store| store.read(|c| contacts::contact(c, id))).await?;
     Ok(Json(found.into()))
 }
 
@@ -238,9 +215,7 @@ async fn add_contact(
     let person = body.person()?;
     let groups = body.groups.unwrap_or_default();
     let added = app
-        .with_store(move |store| {
-            store.write(move |c| contacts::add_contact(c, &person, &groups)).map_err(refusal)
-        })
+        .with_store(move |store| store.write(move |c| contacts::add_contact(c, &person, &groups)))
         .await?;
     app.bus.emit(PageEvent::change(Topic::Contacts, None));
     Ok((StatusCode::CREATED, Json(added.into())))
@@ -261,7 +236,7 @@ async fn change_contact(
         .with_store(move |store| {
             let groups = body.groups;
             let change = move |c: &_| contacts::change_contact(c, id, &person, groups.as_deref());
-            store.write(change).map_err(refusal)
+            store.write(change)
         })
         .await?;
     app.bus.emit(PageEvent::change(Topic::Contacts, None));
@@ -276,10 +251,7 @@ async fn remove_contact(
     State(app): State<App>,
     Path(id): Path<i64>,
 ) -> Result<StatusCode, Problem> {
-    app.with_store(move |store| {
-        store.write(move |c| contacts::remove_contact(c, id)).map_err(refusal)
-    })
-    .await?;
+    app.with_store(move |store| store.write(move |c| contacts::remove_contact(c, id))).await?;
     app.bus.emit(PageEvent::change(Topic::Contacts, None));
     Ok(StatusCode::NO_CONTENT)
 }
@@ -305,9 +277,7 @@ async fn list_groups(
     params(("id" = i64, Path, description = "The group's id")),
     responses((status = 200, body = Group), ))]
 async fn get_group(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Group>, Problem> {
-    let found = app
-        .with_store(move |store| store.read(|c| contacts::group(c, id)).map_err(refusal))
-        .await?;
+    let found = app.with_store(move |store| store.read(|c| contacts::group(c, id))).await?;
     Ok(Json(found.into()))
 }
 
@@ -324,7 +294,7 @@ async fn add_group(
     let added = app
         .with_store(move |store| {
             let add = move |c: &_| contacts::add_group(c, &name, body.alertable, &members);
-            store.write(add).map_err(refusal)
+            store.write(add)
         })
         .await?;
     app.bus.emit(PageEvent::change(Topic::Contacts, None));
@@ -346,7 +316,7 @@ async fn change_group(
             let GroupBody { alertable, contacts: members, .. } = body;
             let change =
                 move |c: &_| contacts::change_group(c, id, &name, alertable, members.as_deref());
-            store.write(change).map_err(refusal)
+            store.write(change)
         })
         .await?;
     app.bus.emit(PageEvent::change(Topic::Contacts, None));
@@ -358,10 +328,7 @@ async fn change_group(
     params(("id" = i64, Path, description = "The group's id")),
     responses((status = 204), ))]
 async fn remove_group(State(app): State<App>, Path(id): Path<i64>) -> Result<StatusCode, Problem> {
-    app.with_store(move |store| {
-        store.write(move |c| contacts::remove_group(c, id)).map_err(refusal)
-    })
-    .await?;
+    app.with_store(move |store| store.write(move |c| contacts::remove_group(c, id))).await?;
     app.bus.emit(PageEvent::change(Topic::Contacts, None));
     Ok(StatusCode::NO_CONTENT)
 }

@@ -83,7 +83,7 @@ async fn raise(
         destination: parse("destination", &wanted.destination)?,
         bytes: wanted.bytes,
     };
-    match app.ask_checked(request, &caller).await? {
+    match app.ask(request, caller.peer()).await? {
         Answer::Raised { budget } => {
             app.bus.emit(PageEvent::change(Topic::Blocks, None));
             Ok(Json(budget))

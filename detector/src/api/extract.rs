@@ -1,8 +1,5 @@
 //! What handlers take from a request. What does not fit is a [`Problem`] that names the field.
 
-use std::error::Error;
-use std::fmt::Display;
-
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
@@ -14,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::caller::Caller;
 use super::problem::Problem;
+use crate::fields;
 
 /// A JSON body, of a request or of an answer.
 #[derive(Clone, Debug)]
@@ -54,45 +52,24 @@ pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let detail = "the body is a list: expected an object";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        let inner = error.into_inner();
-        if inner.is_data() {
-            wrong_field(&path, &inner)
+    serde_json::from_slice(bytes).map_err(|error| {
+        if error.is_data() {
+            fields::refusal::<T>(bytes, &error).into()
         } else {
-            Problem::malformed(&format!("the body is no JSON: {inner}"))
+            Problem::malformed(&format!("the body is no JSON: {error}"))
         }
-    })?;
-    reader.end().map_err(|error| Problem::malformed(&format!("the body is no JSON: {error}")))?;
-    Ok(value)
+    })
 }
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let read = axum::extract::Query::<T>::from_request_parts(parts, state).await;
-        read.map(|axum::extract::Query(value)| Self(value)).map_err(|rejection| {
-            match query_error(rejection.source()) {
-                Some(error) => wrong_field(&error.path().to_string(), error.inner()),
-                None => Problem::malformed("the parameters in the address cannot be read"),
-            }
-        })
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
+        let axum::extract::Query(pairs) = pairs
+            .map_err(|_| Problem::malformed("the parameters in the address cannot be read"))?;
+        Ok(Self(fields::from_pairs(&pairs)?))
     }
-}
-
-type QueryError = serde_path_to_error::Error<serde::de::value::Error>;
-
-/// What stands at the bottom of a rejection, below the layers that carry it.
-fn query_error<'a>(mut error: Option<&'a (dyn Error + 'static)>) -> Option<&'a QueryError> {
-    while let Some(found) = error {
-        if let Some(found) = found.downcast_ref() {
-            return Some(found);
-        }
-        error = found.source();
-    }
-    None
 }
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
@@ -162,24 +139,6 @@ pub fn media_type(headers: &HeaderMap) -> Option<String> {
 #[must_use]
 pub fn is_json(kind: &str) -> bool {
     kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
-}
-
-/// 422, with the field's name: where it stands, or what serde says of one that is not there.
-fn wrong_field(path: &str, error: &impl Display) -> Problem {
-    let text = error.to_string();
-    let text = text.split(" at line ").next().unwrap_or_default();
-    let quoted = text.split('`').nth(1).filter(|_| text.contains(" field `"));
-    let field = match (path, quoted) {
-        ("." | "", Some(name)) => name.to_owned(),
-        (path, Some(name)) if !path.ends_with(name) => format!("{path}.{name}"),
-        (path, _) => path.to_owned(),
-    };
-    let detail =
-        if quoted.is_some() || field == "." { text.to_owned() } else { format!("{field}: {text}") };
-    match field.as_str() {
-        "." | "" => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, &detail),
-        field => Problem::field(field, &detail),
-    }
 }
 
 #[cfg(test)]

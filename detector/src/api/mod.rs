@@ -57,6 +57,7 @@ use crate::control::server::{Call, Peer};
 use crate::control::{Answer, Reply, Request};
 use crate::features::Kind;
 use crate::model::Model;
+use crate::refusal::Refusal;
 use crate::status::bus::{Bus, PageEvent, Topic};
 use crate::store::{Store, captures as stored};
 use auth::Access;
@@ -187,23 +188,22 @@ impl App {
         Ok(done.context("the work on the database was broken off")??)
     }
 
-    /// Asks the agent in this process.
+    /// Asks the agent in this process, unless the request is wrong whatever the agent says.
     ///
     /// # Errors
     ///
-    /// 409 where there is none, or where it refuses.
+    /// 422 for a value out of its bounds, 409 where there is no agent, and what it refuses.
     pub async fn ask(&self, request: Request, who: Peer) -> Result<Answer, Problem> {
+        request.check()?;
         let Some(agent) = &self.agent else {
             return Err(Problem::conflict("no agent is running here: start `detector run`"));
         };
         let (reply, replied) = oneshot::channel();
-        let stopping = || Problem::conflict("the detector is stopping");
+        let stopping = || Refusal::unavailable("the detector is stopping");
         agent.send(Call { request, peer: who, reply }).await.map_err(|_| stopping())?;
         match replied.await.map_err(|_| stopping())? {
             Reply::Done(answer) => Ok(*answer),
-            // The agent's words for what it does not know.
-            Reply::Refused(why) if why.starts_with("there is no ") => Err(Problem::not_found(&why)),
-            Reply::Refused(why) => Err(Problem::conflict(&why)),
+            Reply::Refused(refusal) => Err(refusal.into()),
         }
     }
 }
@@ -217,13 +217,13 @@ fn start_captures(store: Store, config: &Current, bus: &Arc<Bus>) -> anyhow::Res
         };
         let model = of_store.read(|connection| builtin_models::find(connection, hash))?;
         let model = model.ok_or_else(|| {
-            Problem::field(
+            Refusal::invalid(
                 "model",
-                &format!("model: there is none of the hash `{}`", hash.escape_debug()),
+                format!("model: there is none of the hash `{}`", hash.escape_debug()),
             )
         })?;
         let fits = builtin_models::check(Kind::Session, &model);
-        fits.map_err(|error| Problem::field("model", &format!("model: {error:#}")))?;
+        fits.map_err(|error| Refusal::invalid("model", format!("model: {error:#}")))?;
         Ok(model)
     };
     let (of_store, bus) = (store.clone(), Arc::clone(bus));

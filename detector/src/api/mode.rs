@@ -62,7 +62,7 @@ async fn set(
     caller: Caller,
     Json(NewMode { mode, confirm_within_secs }): Json<NewMode>,
 ) -> Result<Json<ModeState>, Problem> {
-    match app.ask_checked(Request::SetMode { mode, confirm_within_secs }, &caller).await? {
+    match app.ask(Request::SetMode { mode, confirm_within_secs }, caller.peer()).await? {
         Answer::Mode(state) => {
             app.bus.emit(PageEvent::change(Topic::Mode, None));
             Ok(Json(state))
@@ -100,7 +100,7 @@ async fn confirm(
     if !pending(&app, &caller).await?.iter().any(|waits| waits.id == id) {
         return Err(Problem::not_found(&format!("no change {id} waits to be confirmed")));
     }
-    match app.ask_checked(Request::Confirm { id: Some(id) }, &caller).await? {
+    match app.ask(Request::Confirm { id: Some(id) }, caller.peer()).await? {
         Answer::Confirmed { confirmed } => {
             for topic in [Topic::Mode, Topic::Blocks, Topic::Allow] {
                 app.bus.emit(PageEvent::change(topic, None));

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
-use super::contacts::{cursor, page, refusal};
+use super::contacts::{cursor, page};
 use super::extract::{Json, Path, Query};
 use super::problem::Problem;
 use super::{App, Routes};
@@ -152,8 +152,7 @@ async fn list_rules(State(app): State<App>) -> Result<Json<Rules>, Problem> {
     params(("id" = i64, Path, description = "The rule's id")),
     responses((status = 200, body = Rule), ))]
 async fn get_rule(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Rule>, Problem> {
-    let found =
-        app.with_store(move |store| store.read(|c| rules::rule(c, id)).map_err(refusal)).await?;
+    let found = app.with_store(move |store| store.read(|c| rules::rule(c, id))).await?;
     Ok(Json(Rule::new(found, &app)))
 }
 
@@ -166,9 +165,8 @@ async fn add_rule(
     Json(body): Json<RuleBody>,
 ) -> Result<(StatusCode, Json<Rule>), Problem> {
     let wish = body.wish(&app)?;
-    let added = app
-        .with_store(move |store| store.write(move |c| rules::add_rule(c, &wish)).map_err(refusal))
-        .await?;
+    let added =
+        app.with_store(move |store| store.write(move |c| rules::add_rule(c, &wish))).await?;
     app.bus.emit(PageEvent::change(Topic::Contacts, None));
     Ok((StatusCode::CREATED, Json(Rule::new(added, &app))))
 }
@@ -183,11 +181,8 @@ async fn change_rule(
     Json(body): Json<RuleBody>,
 ) -> Result<Json<Rule>, Problem> {
     let wish = body.wish(&app)?;
-    let changed = app
-        .with_store(move |store| {
-            store.write(move |c| rules::change_rule(c, id, &wish)).map_err(refusal)
-        })
-        .await?;
+    let changed =
+        app.with_store(move |store| store.write(move |c| rules::change_rule(c, id, &wish))).await?;
     app.bus.emit(PageEvent::change(Topic::Contacts, None));
     Ok(Json(Rule::new(changed, &app)))
 }
@@ -197,8 +192,7 @@ async fn change_rule(
     params(("id" = i64, Path, description = "The rule's id")),
     responses((status = 204), ))]
 async fn remove_rule(State(app): State<App>, Path(id): Path<i64>) -> Result<StatusCode, Problem> {
-    app.with_store(move |store| store.write(move |c| rules::remove_rule(c, id)).map_err(refusal))
-        .await?;
+    app.with_store(move |store| store.write(move |c| rules::remove_rule(c, id))).await?;
     app.bus.emit(PageEvent::change(Topic::Contacts, None));
     Ok(StatusCode::NO_CONTENT)
 }

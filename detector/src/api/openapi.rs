@@ -34,7 +34,7 @@ const PROBLEMS: [(&str, &str); 10] = [
     ("415", "The body is of a type that is not taken here"),
     ("422", "A value makes no sense: the field is named"),
     ("429", "Too many requests, or too many wrong tokens"),
-    ("503", "The database cannot be used now"),
+    ("503", "The database, the kernel or the agent cannot do it now"),
 ];
 
 pub(super) fn routes() -> Routes {

@@ -1,9 +1,13 @@
 //! What went wrong, as RFC 9457 has it: one JSON object that names the field and the remedy.
 
+use std::borrow::Cow;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::refusal::{Refusal, RefusalKind};
 
 /// The answer to a request that is not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -97,19 +101,32 @@ impl Problem {
     }
 }
 
-/// A failure of ours, such as a disk without room. A problem that was made on the way is kept.
+/// A failure of ours, such as a disk without room. A problem or a refusal on the way is kept.
 impl From<anyhow::Error> for Problem {
     fn from(error: anyhow::Error) -> Self {
-        match error.downcast::<Self>() {
-            Ok(problem) => problem,
-            Err(error) => {
-                tracing::error!("failed to answer a request: {error:#}");
-                Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "it cannot be done now: the log says why",
-                )
-            }
+        let error = match error.downcast::<Self>() {
+            Ok(problem) => return problem,
+            Err(error) => error,
+        };
+        if error.is::<Refusal>() {
+            return Refusal::from(error).into();
         }
+        tracing::error!("failed to answer a request: {error:#}");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "it cannot be done now: the log says why")
+    }
+}
+
+/// What the agent or the store refuses, with the status of its kind.
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let Refusal { text, kind, field } = refusal;
+        let status = match kind {
+            RefusalKind::NotFound => StatusCode::NOT_FOUND,
+            RefusalKind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+            RefusalKind::Conflict => StatusCode::CONFLICT,
+            RefusalKind::Unavailable | RefusalKind::Failed => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self { field: field.map(Cow::into_owned), ..Self::new(status, &text) }
     }
 }
 

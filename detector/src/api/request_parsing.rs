@@ -5,36 +5,6 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use super::problem::Problem;
-use super::{App, Caller};
-use crate::control::{Answer, Request};
-
-/// What the request's own check says, by the field that it is about.
-const FIELDS: [(&str, &str); 8] = [
-    ("confirm_within_secs", "confirm_within_secs"),
-    ("a ttl", "ttl_secs"),
-    ("reason", "reason"),
-    ("a rate", "effect"),
-    ("the DSCP", "effect"),
-    ("allow everything", "destination"),
-    ("two addresses", "destination"),
-    ("name", "name"),
-];
-
-impl App {
-    /// Checks a request, then asks the agent.
-    ///
-    /// # Errors
-    ///
-    /// 422 for a value out of its bounds, and those of [`App::ask`].
-    pub async fn ask_checked(&self, request: Request, who: &Caller) -> Result<Answer, Problem> {
-        request.check().map_err(|error| {
-            let text = error.to_string();
-            let field = FIELDS.iter().find(|(words, _)| text.contains(words));
-            Problem::field(field.map_or("body", |(_, field)| field), &text)
-        })?;
-        self.ask(request, who.peer()).await
-    }
-}
 
 /// Reads a value that stands as text in a body or an address.
 ///

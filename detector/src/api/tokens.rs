@@ -104,7 +104,7 @@ async fn create(
     caller: Caller,
     Json(new): Json<NewToken>,
 ) -> Result<(StatusCode, Json<CreatedToken>), Problem> {
-    tokens::check_name(&new.name).map_err(|error| Problem::field("name", &error.to_string()))?;
+    tokens::check_name(&new.name)?;
     if new.expires_in_secs.is_some_and(|secs| !(1..=MOST_SECS).contains(&secs)) {
         let detail = format!("expires_in_secs: use 1 to {MOST_SECS}, or leave it out");
         return Err(Problem::field("expires_in_secs", &detail));
@@ -114,10 +114,6 @@ async fn create(
     let token = app
         .with_store(move |store| {
             store.write(move |connection| {
-                if tokens::is_taken(connection, &new.name)? {
-                    let detail = format!("there is a token `{}` already", new.name);
-                    return Err(Problem::conflict(&detail).at("name").into());
-                }
                 let expires = new.expires_in_secs.map(|secs| now + secs);
                 let scope = new.scope.into();
                 let token = tokens::create(connection, &new.name, scope, &hash, now, expires)?;
@@ -150,7 +146,6 @@ async fn revoke(
 ) -> Result<StatusCode, Problem> {
     let work = move |store: &Store| store.write(move |connection| tokens::revoke(connection, id));
     let name = app.with_store(work).await?;
-    let name = name.ok_or_else(|| Problem::not_found(&format!("there is no token {id}")))?;
     app.forget_known();
     app.note(&caller.who(), Action::Token, format!("revoked the token `{name}`"));
     Ok(StatusCode::NO_CONTENT)

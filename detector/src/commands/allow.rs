@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::control::{show, waiting};
+use super::control::{Output, show, unexpected, waiting};
 use super::listing::{Column, Listing, short_time};
 use crate::cli::control::{Allow, AllowCommand};
 use crate::config::Config;
@@ -33,7 +33,15 @@ pub fn run(args: Allow, config: &Config) -> anyhow::Result<()> {
             (Request::AllowRemove { id: remove.id, confirm_within_secs }, remove.change.listed)
         }
     };
-    show(&reach, config, &request, listed)
+    show(&reach, config, &request, listed, table)
+}
+
+fn table(output: &mut Output, answer: &Answer, _now_ns: u64) -> io::Result<()> {
+    match answer {
+        Answer::Allow { allow } => list(output, allow),
+        Answer::Allowed { .. } | Answer::Disallowed { .. } => changed(output, answer),
+        _ => unexpected(),
+    }
 }
 
 pub(super) fn list(output: &mut impl Write, allow: &[AllowLine]) -> io::Result<()> {
@@ -90,7 +98,7 @@ fn covers(line: &AllowLine) -> String {
     parts.join(" ")
 }
 
-pub(super) fn changed(output: &mut impl Write, answer: &Answer) -> io::Result<()> {
+fn changed(output: &mut impl Write, answer: &Answer) -> io::Result<()> {
     let pending = match answer {
         Answer::Allowed { entry, released, pending } => {
             writeln!(

@@ -1,12 +1,12 @@
 //! `detector blocks`: what the kernel blocks, what it has stopped, and whether it holds.
 
-pub(super) mod rpz;
+mod rpz;
 
 use std::io::{self, BufWriter, Write};
 
 use anyhow::{Context as _, bail};
 
-use super::control::{ask, present, show, waiting};
+use super::control::{Output, ask, present, show, unexpected, waiting};
 use super::listing::{Column, Listing, ago, json, left};
 use crate::cli::control::{Blocks, BlocksAdd, BlocksCommand, BlocksVerify, ExportFormat, Reach};
 use crate::clock::now_ns;
@@ -38,7 +38,7 @@ pub fn run(args: Blocks, config: &Config) -> anyhow::Result<()> {
         BlocksCommand::Verify(verify) => return run_verify(&reach, config, &verify),
         BlocksCommand::Export(export) => return run_export(&reach, config, export.format),
     };
-    show(&reach, config, &request, listed)
+    show(&reach, config, &request, listed, table)
 }
 
 fn add_request(add: &BlocksAdd) -> anyhow::Result<Request> {
@@ -83,7 +83,7 @@ fn run_verify(reach: &Reach, config: &Config, args: &BlocksVerify) -> anyhow::Re
         words => named(words)?,
     };
     let blocks = verify(target, number, &mut |request| ask(reach, config, &request))?;
-    present(&Answer::Verified { blocks }, args.listed)
+    present(&Answer::Verified { blocks }, args.listed, table)
 }
 
 fn run_export(reach: &Reach, config: &Config, format: ExportFormat) -> anyhow::Result<()> {
@@ -102,6 +102,16 @@ fn run_export(reach: &Reach, config: &Config, format: ExportFormat) -> anyhow::R
     }
     .and_then(|()| output.flush())
     .context("failed to write the zone")
+}
+
+fn table(output: &mut Output, answer: &Answer, now_ns: u64) -> io::Result<()> {
+    match answer {
+        Answer::Blocks { blocks } => list(output, blocks, now_ns),
+        Answer::Placed { block, pending } => placed(output, block, pending.as_ref()),
+        Answer::Removed { blocks, pending } => removed(output, blocks, pending.as_ref()),
+        Answer::Verified { blocks } => verified(output, blocks),
+        _ => unexpected(),
+    }
 }
 
 pub(super) fn list(output: &mut impl Write, blocks: &[BlockLine], now_ns: u64) -> io::Result<()> {
@@ -171,11 +181,7 @@ fn why(block: &BlockLine) -> String {
     why
 }
 
-pub(super) fn placed(
-    output: &mut impl Write,
-    block: &BlockLine,
-    pending: Option<&Pending>,
-) -> io::Result<()> {
+fn placed(output: &mut impl Write, block: &BlockLine, pending: Option<&Pending>) -> io::Result<()> {
     writeln!(
         output,
         "block {}: {}, {}, for {}, {}",
@@ -188,7 +194,7 @@ pub(super) fn placed(
     waiting(output, pending)
 }
 
-pub(super) fn removed(
+fn removed(
     output: &mut impl Write,
     blocks: &[BlockLine],
     pending: Option<&Pending>,
@@ -209,7 +215,7 @@ pub(super) fn removed(
     waiting(output, pending)
 }
 
-pub(super) fn verified(output: &mut impl Write, blocks: &[VerifyLine]) -> io::Result<()> {
+fn verified(output: &mut impl Write, blocks: &[VerifyLine]) -> io::Result<()> {
     if blocks.is_empty() {
         return writeln!(output, "no blocks to verify: `detector blocks list` shows what there is");
     }

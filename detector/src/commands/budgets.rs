@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
-use super::control::show;
+use super::control::{Output, show, unexpected};
 use super::listing::{Column, Listing};
 use crate::cli::control::{Budgets, BudgetsCommand};
 use crate::config::Config;
-use crate::control::{BudgetLine, Request};
+use crate::control::{Answer, BudgetLine, Request};
 use crate::units;
 
 /// # Errors
@@ -25,7 +25,15 @@ pub fn run(args: Budgets, config: &Config) -> anyhow::Result<()> {
             (request, raise.listed)
         }
     };
-    show(&reach, config, &request, listed)
+    show(&reach, config, &request, listed, table)
+}
+
+fn table(output: &mut Output, answer: &Answer, _now_ns: u64) -> io::Result<()> {
+    match answer {
+        Answer::Budgets { budgets, more } => list(output, budgets, *more),
+        Answer::Raised { budget } => raised(output, budget),
+        _ => unexpected(),
+    }
 }
 
 pub(super) fn list(output: &mut impl Write, budgets: &[BudgetLine], more: u64) -> io::Result<()> {
@@ -66,7 +74,7 @@ fn limit(line: &BudgetLine) -> String {
     line.limit.map_or("none".to_owned(), units::bytes)
 }
 
-pub(super) fn raised(output: &mut impl Write, line: &BudgetLine) -> io::Result<()> {
+fn raised(output: &mut impl Write, line: &BudgetLine) -> io::Result<()> {
     let (home, destination) = (line.home, line.destination);
     let sent = units::bytes(line.charged);
     match line.limit {

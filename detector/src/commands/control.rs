@@ -1,17 +1,22 @@
 //! What the commands that talk to the agent share: asking it, and showing what it answers.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, StdoutLock, Write};
 
 use anyhow::Context as _;
 
 use super::listing::json;
-use super::{allow, blocks, budgets, explain, mode, reload, status};
 use crate::cli::LiveFormat;
 use crate::cli::control::{Listed, Reach};
 use crate::clock;
 use crate::config::Config;
 use crate::control::{Answer, Pending, Request, client};
 use crate::units;
+
+/// Where answers are written to.
+pub(super) type Output = BufWriter<StdoutLock<'static>>;
+
+/// How a command shows its answers to people, at a time in nanoseconds.
+pub(super) type Table = fn(&mut Output, &Answer, u64) -> io::Result<()>;
 
 /// Asks the agent that is meant and shows its answer.
 ///
@@ -23,8 +28,9 @@ pub(super) fn show(
     config: &Config,
     request: &Request,
     listed: Listed,
+    table: Table,
 ) -> anyhow::Result<()> {
-    present(&ask(reach, config, request)?, listed)
+    present(&ask(reach, config, request)?, listed, table)
 }
 
 /// Shows an answer.
@@ -32,11 +38,14 @@ pub(super) fn show(
 /// # Errors
 ///
 /// An output that cannot be written to.
-pub(super) fn present(answer: &Answer, listed: Listed) -> anyhow::Result<()> {
+pub(super) fn present(answer: &Answer, listed: Listed, table: Table) -> anyhow::Result<()> {
     let mut output = BufWriter::new(io::stdout().lock());
-    write(&mut output, answer, listed.format, clock::now_ns())
-        .and_then(|()| output.flush())
-        .context("failed to write the answer")
+    match listed.format {
+        LiveFormat::Json => lines(&mut output, answer),
+        LiveFormat::Table => table(&mut output, answer, clock::now_ns()),
+    }
+    .and_then(|()| output.flush())
+    .context("failed to write the answer")
 }
 
 /// # Errors
@@ -48,18 +57,6 @@ pub(super) fn ask(reach: &Reach, config: &Config, request: &Request) -> anyhow::
         tracing::info!("no detector runs in this network namespace: asking the one of {name}");
     }
     client::ask(&choice.path, request)
-}
-
-fn write(
-    output: &mut impl Write,
-    answer: &Answer,
-    format: LiveFormat,
-    now_ns: u64,
-) -> io::Result<()> {
-    match format {
-        LiveFormat::Json => lines(output, answer),
-        LiveFormat::Table => table(output, answer, now_ns),
-    }
 }
 
 /// Lists as one object for each thing, everything else as one object.
@@ -75,28 +72,13 @@ fn lines(output: &mut impl Write, answer: &Answer) -> io::Result<()> {
     }
 }
 
-pub(super) fn table(output: &mut impl Write, answer: &Answer, now_ns: u64) -> io::Result<()> {
-    match answer {
-        Answer::Blocks { blocks } => blocks::list(output, blocks, now_ns),
-        Answer::Placed { block, pending } => blocks::placed(output, block, pending.as_ref()),
-        Answer::Removed { blocks, pending } => blocks::removed(output, blocks, pending.as_ref()),
-        Answer::Verified { blocks } => blocks::verified(output, blocks),
-        Answer::Domains { domains } => blocks::rpz::write(output, domains, now_ns).map(drop),
-        Answer::Allow { allow } => allow::list(output, allow),
-        Answer::Allowed { .. } | Answer::Disallowed { .. } => allow::changed(output, answer),
-        Answer::Mode(state) => mode::shown(output, state, now_ns),
-        Answer::Confirmed { confirmed } => mode::confirmed(output, confirmed),
-        Answer::Explanation(explanation) => explain::shown(output, explanation, now_ns),
-        Answer::Budgets { budgets, more } => budgets::list(output, budgets, *more),
-        Answer::Raised { budget } => budgets::raised(output, budget),
-        Answer::Status(status) => status::shown(output, status),
-        Answer::Reloaded(reloaded) => reload::shown(output, reloaded),
-        // Asked for by the API alone, which has a page for each.
-        Answer::Sessions { .. }
-        | Answer::Baselines { .. }
-        | Answer::Interfaces { .. }
-        | Answer::Model { .. } => Ok(()),
-    }
+/// An answer of an agent of another version.
+///
+/// # Errors
+///
+/// Always.
+pub(super) fn unexpected() -> io::Result<()> {
+    Err(io::Error::other("the detector answers something else: restart it after an upgrade"))
 }
 
 /// That a change is undone by itself, and how to keep it.

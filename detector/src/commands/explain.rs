@@ -2,25 +2,28 @@
 
 use std::io::{self, Write};
 
-use super::control::show;
+use super::control::{Output, show, unexpected};
 use super::{allow, blocks, budgets};
 use crate::cli::control::Explain;
 use crate::config::Config;
-use crate::control::{Explanation, Request};
+use crate::control::{Answer, Explanation, Request};
 use crate::output::clean;
 
 /// # Errors
 ///
 /// No agent, whatever it refuses, an output that cannot be written.
 pub fn run(args: &Explain, config: &Config) -> anyhow::Result<()> {
-    show(&args.reach, config, &Request::Explain { address: args.address }, args.listed)
+    show(&args.reach, config, &Request::Explain { address: args.address }, args.listed, table)
 }
 
-pub(super) fn shown(
-    output: &mut impl Write,
-    explanation: &Explanation,
-    now_ns: u64,
-) -> io::Result<()> {
+fn table(output: &mut Output, answer: &Answer, now_ns: u64) -> io::Result<()> {
+    match answer {
+        Answer::Explanation(explanation) => shown(output, explanation, now_ns),
+        _ => unexpected(),
+    }
+}
+
+fn shown(output: &mut impl Write, explanation: &Explanation, now_ns: u64) -> io::Result<()> {
     for sentence in &explanation.sentences {
         writeln!(output, "{}", clean(sentence))?;
     }

@@ -1,13 +1,12 @@
-//! `detector mode`: how far the agent's own blocks go, shown and set; and what `detector confirm`
-//! answers.
+//! `detector mode`: how far the agent's own blocks go, shown and set.
 
 use std::io::{self, Write};
 
-use super::control::show;
+use super::control::{Output, show, unexpected};
 use super::listing::ago;
 use crate::cli::control::ModeArgs;
 use crate::config::Config;
-use crate::control::{ModeState, Pending, Request};
+use crate::control::{Answer, ModeState, Request};
 use crate::response::Mode;
 use crate::units;
 
@@ -22,10 +21,17 @@ pub fn run(args: ModeArgs, config: &Config) -> anyhow::Result<()> {
         }
         None => Request::Mode {},
     };
-    show(&reach, config, &request, change.listed)
+    show(&reach, config, &request, change.listed, table)
 }
 
-pub(super) fn shown(output: &mut impl Write, state: &ModeState, now_ns: u64) -> io::Result<()> {
+fn table(output: &mut Output, answer: &Answer, now_ns: u64) -> io::Result<()> {
+    match answer {
+        Answer::Mode(state) => shown(output, state, now_ns),
+        _ => unexpected(),
+    }
+}
+
+fn shown(output: &mut impl Write, state: &ModeState, now_ns: u64) -> io::Result<()> {
     let meaning = match state.mode {
         Mode::Observe => "alerts are told, nothing is touched",
         Mode::Simulate => "what would be blocked is counted, nothing is touched",
@@ -40,16 +46,6 @@ pub(super) fn shown(output: &mut impl Write, state: &ModeState, now_ns: u64) -> 
             units::seconds(pending.in_secs as f64),
             pending.id
         )?;
-    }
-    Ok(())
-}
-
-pub(super) fn confirmed(output: &mut impl Write, confirmed: &[Pending]) -> io::Result<()> {
-    if confirmed.is_empty() {
-        return writeln!(output, "nothing waits for a confirmation");
-    }
-    for Pending { id, what, .. } in confirmed {
-        writeln!(output, "confirmed {id}: {what}")?;
     }
     Ok(())
 }
@@ -75,12 +71,5 @@ returns to observe in 58 s unless you confirm it: detector confirm 3
         assert_eq!(text(|output| shown(output, &state, now_ns)), expected);
         state.pending = None;
         assert_eq!(text(|output| shown(output, &state, now_ns)).lines().count(), 1);
-    }
-
-    #[test]
-    fn what_was_confirmed_is_named() {
-        let pending = Pending { id: 3, what: "mode block".into(), in_secs: 10 };
-        assert_eq!(text(|output| confirmed(output, &[pending])), "confirmed 3: mode block\n");
-        assert_eq!(text(|output| confirmed(output, &[])), "nothing waits for a confirmation\n");
     }
 }

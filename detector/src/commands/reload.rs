@@ -7,12 +7,12 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::control::show;
+use super::control::{Output, show, unexpected};
 use crate::cli::control::ReloadArgs;
 use crate::config::reload::runtime_dir_of_broken;
 use crate::config::{Config, DEFAULT_PATH};
-use crate::control::answer::NOT_RELOADED;
-use crate::control::{KeptKey, Reloaded, Request};
+use crate::control::{Answer, KeptKey, Reloaded, Request};
+use crate::refusal::{Refusal, RefusalKind};
 
 /// # Errors
 ///
@@ -24,14 +24,20 @@ pub fn run(args: &ReloadArgs) -> anyhow::Result<()> {
         Ok(config) => config,
         Err(error) => {
             let config = meant(named.unwrap_or(Path::new(DEFAULT_PATH)));
-            return match show(&args.reach, &config, &Request::Reload {}, args.listed) {
-                // No agent answers: the file is what there is to say something about.
-                Err(said) if !said.to_string().contains(NOT_RELOADED) => Err(error),
+            return match show(&args.reach, &config, &Request::Reload {}, args.listed, table) {
+                // No agent reads the file: it is what there is to say something about.
+                Err(said) if !is_of_agent(&said) => Err(error),
                 answered => answered,
             };
         }
     };
-    show(&args.reach, &config, &Request::Reload {}, args.listed)
+    show(&args.reach, &config, &Request::Reload {}, args.listed, table)
+}
+
+/// Whether an agent has read the file and says what is wrong.
+fn is_of_agent(said: &anyhow::Error) -> bool {
+    let refusal = said.downcast_ref::<Refusal>();
+    refusal.is_some_and(|refusal| refusal.kind != RefusalKind::Unavailable)
 }
 
 /// Where to find the agent of a file that has something wrong with it.
@@ -44,7 +50,14 @@ fn meant(path: &Path) -> Config {
     config
 }
 
-pub(super) fn shown(output: &mut impl Write, reloaded: &Reloaded) -> io::Result<()> {
+fn table(output: &mut Output, answer: &Answer, _now_ns: u64) -> io::Result<()> {
+    match answer {
+        Answer::Reloaded(reloaded) => shown(output, reloaded),
+        _ => unexpected(),
+    }
+}
+
+fn shown(output: &mut impl Write, reloaded: &Reloaded) -> io::Result<()> {
     let Reloaded { file, changed, needs_restart, model } = reloaded;
     if changed.is_empty() && model.is_none() {
         writeln!(output, "{file} was read, and changes nothing that can change while it runs")?;

@@ -2,21 +2,28 @@
 
 use std::io::{self, Write};
 
-use super::control::{all_waiting, show};
+use super::control::{Output, all_waiting, show, unexpected};
 use super::listing::{Column, Listing};
 use crate::cli::control::StatusArgs;
 use crate::config::Config;
-use crate::control::{Request, StatusReply};
+use crate::control::{Answer, Request, StatusReply};
 use crate::units;
 
 /// # Errors
 ///
 /// No agent, whatever it refuses, an output that cannot be written.
 pub fn run(args: &StatusArgs, config: &Config) -> anyhow::Result<()> {
-    show(&args.reach, config, &Request::Status {}, args.listed)
+    show(&args.reach, config, &Request::Status {}, args.listed, table)
 }
 
-pub(super) fn shown(output: &mut impl Write, status: &StatusReply) -> io::Result<()> {
+fn table(output: &mut Output, answer: &Answer, _now_ns: u64) -> io::Result<()> {
+    match answer {
+        Answer::Status(status) => shown(output, status),
+        _ => unexpected(),
+    }
+}
+
+fn shown(output: &mut impl Write, status: &StatusReply) -> io::Result<()> {
     let interfaces = match status.interfaces.as_slice() {
         [] => "no interface".to_owned(),
         names => names.join(", "),

@@ -11,6 +11,7 @@ use crate::cli::LiveFormat;
 use crate::cli::serve::{TokenArgs, TokenCommand, TokenCreate};
 use crate::clock::now_ns;
 use crate::config::Config;
+use crate::refusal::Refusal;
 use crate::store::Store;
 use crate::store::tokens::{self, PREFIX, Secret, Token};
 use crate::units::rfc3339;
@@ -99,10 +100,10 @@ fn take_back(store: &Store, named: &str) -> anyhow::Result<String> {
     let by_number = |token: &&Token| named.parse() == Ok(token.id);
     let found = all.iter().find(|token| token.name == named).or(all.iter().find(by_number));
     let Some(id) = found.map(|token| token.id) else {
-        bail!("there is no token `{named}`: see `detector token list`");
+        let text = format!("there is no token `{named}`: see `detector token list`");
+        bail!(Refusal::not_found(text));
     };
-    let name = store.write(move |connection| tokens::revoke(connection, id))?;
-    name.context("somebody else has just revoked it")
+    store.write(move |connection| tokens::revoke(connection, id))
 }
 
 fn list(output: &mut impl Write, all: &[Token], now_ns: u64) -> io::Result<()> {

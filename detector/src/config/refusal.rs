@@ -1,19 +1,25 @@
 //! Why the text of a configuration cannot be read, in one line.
 
+use super::Config;
+use crate::fields::{self, Fault, FieldError};
+
 /// The parser's message on one line, with the line it is about and, for an unknown key, the nearest
 /// known one.
 pub(super) fn explain(text: &str, error: &toml::de::Error) -> String {
+    let fault = fault(text);
     let message = error.message().trim().replace('\n', " ");
     let line =
         error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
     let place = line.map_or(String::new(), |line| format!("line {line}: "));
-    match unknown_key(&message) {
-        Some((key, known)) => {
-            let hint = nearest(key, &known)
+    match fault {
+        Some(FieldError { fault: Fault::Unknown { name: key, known }, text })
+            if text == message =>
+        {
+            let hint = nearest(&key, known)
                 .map_or(String::new(), |near| format!(", did you mean `{near}`?"));
             format!("{place}there is no key `{key}`{hint}")
         }
-        None => match error.span().and_then(|span| key_at(text, span.start)) {
+        _ => match error.span().and_then(|span| key_at(text, span.start)) {
             Some(key) => format!("{place}{key}: {message}"),
             None => format!("{place}{message}"),
         },
@@ -29,10 +35,9 @@ fn key_at(text: &str, offset: usize) -> Option<&str> {
     (!key.is_empty() && key.chars().all(plain)).then_some(key)
 }
 
-/// The key and its possible spellings in serde's "unknown field `a`, expected one of `b`, `c`".
-fn unknown_key(message: &str) -> Option<(&str, Vec<&str>)> {
-    let mut quoted = message.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2);
-    Some((quoted.next()?, quoted.collect()))
+/// What serde knows of the first value that does not fit; none where the text is no TOML.
+fn fault(text: &str) -> Option<FieldError> {
+    fields::fault::<Config>(&toml::from_str(text).ok()?)
 }
 
 fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {

@@ -76,9 +76,6 @@ pub enum Answer {
     Reloaded(Reloaded),
 }
 
-/// What a refusal to reload begins with.
-pub const NOT_RELOADED: &str = "nothing was reloaded, what was in force stays so";
-
 /// What came of reading the configuration anew.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloaded {

@@ -81,7 +81,7 @@ fn sockets(runtime_dir: &Path) -> Vec<(String, PathBuf)> {
 /// # Errors
 ///
 /// No agent, one that may not be asked or is not to be trusted, no answer in time, and whatever the
-/// agent refuses.
+/// agent refuses: that as a [`crate::refusal::Refusal`].
 pub fn ask(path: &Path, request: &Request) -> anyhow::Result<Answer> {
     let mut stream = open(path)?;
     let mut line = serde_json::to_vec(request).context("failed to write the request")?;
@@ -93,7 +93,7 @@ pub fn ask(path: &Path, request: &Request) -> anyhow::Result<Answer> {
     }
     match read(&mut stream, path)? {
         Reply::Done(answer) => Ok(*answer),
-        Reply::Refused(error) => bail!("{error}"),
+        Reply::Refused(refusal) => Err(refusal.into()),
     }
 }
 

@@ -5,12 +5,14 @@
 
 use std::net::IpAddr;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::answer::Answer;
+use crate::fields;
 use crate::network::Network;
+use crate::refusal::Refusal;
 use crate::response::{Mode, Target};
 
 /// The longest line a request may be, its end included.
@@ -140,8 +142,10 @@ impl Request {
     /// # Errors
     ///
     /// No such command, a field that is missing, unknown or out of its bounds.
-    pub fn parse(line: &[u8]) -> anyhow::Result<Self> {
-        let request: Self = serde_json::from_slice(line).context("failed to read the request")?;
+    pub fn parse(line: &[u8]) -> Result<Self, Refusal> {
+        let request: Self = serde_json::from_slice(line).map_err(|error| {
+            fields::refusal::<Self>(line, &error).within("failed to read the request")
+        })?;
         request.check()?;
         Ok(request)
     }
@@ -151,46 +155,38 @@ impl Request {
     /// # Errors
     ///
     /// A value out of its bounds, which is named.
-    pub fn check(&self) -> anyhow::Result<()> {
+    pub fn check(&self) -> Result<(), Refusal> {
         match self {
             Self::BlocksAdd { effect, reason, ttl_secs, .. } => {
                 check_reason(reason)?;
                 check_ttl(*ttl_secs)?;
                 effect.check()?;
             }
-            Self::BlocksRemove { target, number, .. } => {
-                ensure!(
-                    target.is_some() != number.is_some(),
-                    "name one block: its target or its number, not both"
-                );
+            Self::BlocksRemove { target, number, .. } if target.is_some() == number.is_some() => {
+                let text = "name one block: its target or its number, not both";
+                return Err(Refusal::invalid("number", text));
             }
-            Self::BlocksVerify { target, number } => {
-                ensure!(
-                    target.is_none() || number.is_none(),
-                    "name a block by its target or its number, not both"
-                );
+            Self::BlocksVerify { target: Some(_), number: Some(_) } => {
+                let text = "name a block by its target or its number, not both";
+                return Err(Refusal::invalid("number", text));
             }
             Self::AllowAdd { source, destination, name, port, reason, ttl_secs, .. } => {
                 check_reason(reason)?;
                 check_ttl(*ttl_secs)?;
                 check_name(name.as_deref())?;
-                ensure!(
-                    source.is_some() || destination.is_some() || name.is_some() || port.is_some(),
-                    "it would allow everything: name a source, destination, name or port"
-                );
+                if source.is_none() && destination.is_none() && name.is_none() && port.is_none() {
+                    let text =
+                        "it would allow everything: name a source, destination, name or port";
+                    return Err(Refusal::invalid("destination", text));
+                }
             }
-            Self::BudgetsRaise { home, destination, .. } => {
-                ensure!(home != destination, "a budget is of two addresses, not twice {home}");
+            Self::BudgetsRaise { home, destination, .. } if home == destination => {
+                let text = format!("a budget is of two addresses, not twice {home}");
+                return Err(Refusal::invalid("destination", text));
             }
             _ => {}
         }
-        let confirm = self.confirm_within_secs();
-        ensure!(
-            confirm.is_none_or(|secs| (1..=MAX_CONFIRM_SECS).contains(&secs)),
-            "confirm_within_secs is {}: use 1 to {MAX_CONFIRM_SECS}",
-            confirm.unwrap_or_default()
-        );
-        Ok(())
+        check_confirm(self.confirm_within_secs())
     }
 
     /// Whether it changes anything, rather than only looks.
@@ -228,66 +224,78 @@ impl Request {
 }
 
 impl EffectWanted {
-    fn check(self) -> anyhow::Result<()> {
+    fn check(self) -> Result<(), Refusal> {
         match self {
-            Self::Drop => Ok(()),
-            Self::Police { bytes_per_second: 0 } => {
-                bail!("a rate of 0 bytes a second drops everything: leave the rate out to do that")
-            }
-            Self::Police { .. } => Ok(()),
-            Self::Mark { dscp } => {
-                ensure!(dscp < 64, "the DSCP is {dscp}: a codepoint is 0 to 63");
-                Ok(())
-            }
+            Self::Police { bytes_per_second: 0 } => Err(Refusal::invalid(
+                "effect",
+                "a rate of 0 bytes a second drops everything: leave the rate out to do that",
+            )),
+            Self::Mark { dscp: dscp @ 64.. } => Err(Refusal::invalid(
+                "effect",
+                format!("the DSCP is {dscp}: a codepoint is 0 to 63"),
+            )),
+            Self::Drop | Self::Police { .. } | Self::Mark { .. } => Ok(()),
         }
     }
 }
 
-fn check_ttl(ttl_secs: Option<u64>) -> anyhow::Result<()> {
-    ensure!(ttl_secs != Some(0), "a ttl of 0 is over before it begins: use at least 1s");
+fn check_confirm(confirm_within_secs: Option<u64>) -> Result<(), Refusal> {
+    match confirm_within_secs {
+        None | Some(1..=MAX_CONFIRM_SECS) => Ok(()),
+        Some(secs) => Err(Refusal::invalid(
+            "confirm_within_secs",
+            format!("confirm_within_secs is {secs}: use 1 to {MAX_CONFIRM_SECS}"),
+        )),
+    }
+}
+
+fn check_ttl(ttl_secs: Option<u64>) -> Result<(), Refusal> {
+    if ttl_secs == Some(0) {
+        let text = "a ttl of 0 is over before it begins: use at least 1s";
+        return Err(Refusal::invalid("ttl_secs", text));
+    }
     Ok(())
 }
 
-fn check_reason(reason: &str) -> anyhow::Result<()> {
-    ensure!(!reason.trim().is_empty(), "reason is missing: say why, for whoever reads it later");
-    ensure!(
-        reason.len() <= MAX_REASON_BYTES,
-        "the reason has {} bytes: at most {MAX_REASON_BYTES}",
-        reason.len()
-    );
-    ensure!(
-        !reason.chars().any(char::is_control),
-        "the reason has control characters: leave them out"
-    );
+fn check_reason(reason: &str) -> Result<(), Refusal> {
+    let wrong = |text: String| Err(Refusal::invalid("reason", text));
+    if reason.trim().is_empty() {
+        return wrong("reason is missing: say why, for whoever reads it later".to_owned());
+    }
+    if reason.len() > MAX_REASON_BYTES {
+        let length = reason.len();
+        return wrong(format!("the reason has {length} bytes: at most {MAX_REASON_BYTES}"));
+    }
+    if reason.chars().any(char::is_control) {
+        return wrong("the reason has control characters: leave them out".to_owned());
+    }
     Ok(())
 }
 
-fn check_name(name: Option<&str>) -> anyhow::Result<()> {
+fn check_name(name: Option<&str>) -> Result<(), Refusal> {
     let Some(name) = name else { return Ok(()) };
+    let wrong = |text: String| Err(Refusal::invalid("name", text));
     let bare = name.trim_matches('.');
-    ensure!(!bare.is_empty(), "the name is empty");
-    ensure!(bare.len() <= 253, "the name has {} bytes: a DNS name has at most 253", bare.len());
-    ensure!(
-        bare.bytes().all(|byte| byte.is_ascii_graphic()),
-        "`{}` is no DNS name",
-        bare.escape_debug()
-    );
+    if bare.is_empty() {
+        return wrong("the name is empty".to_owned());
+    }
+    if bare.len() > 253 {
+        return wrong(format!("the name has {} bytes: a DNS name has at most 253", bare.len()));
+    }
+    if !bare.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return wrong(format!("`{}` is no DNS name", bare.escape_debug()));
+    }
     Ok(())
 }
 
-/// The answer to one request: what was asked for, or one line that names the conflict and the remedy.
+/// The answer to one request: what was asked for, or why not, in one line.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     Done(Box<Answer>),
-    Refused(String),
+    Refused(Refusal),
 }
 
 impl Reply {
-    #[must_use]
-    pub fn refused(error: &anyhow::Error) -> Self {
-        Self::Refused(one_line(&format!("{error:#}")))
-    }
-
     /// The line that is sent, its end included.
     #[must_use]
     pub fn line(&self) -> Vec<u8> {
@@ -298,13 +306,17 @@ impl Reply {
             answer: &'a Answer,
         }
         #[derive(Serialize)]
-        struct Refused<'a> {
+        struct Refused {
             ok: bool,
-            error: &'a str,
+            #[serde(flatten)]
+            refusal: Refusal,
         }
         let written = match self {
             Self::Done(answer) => serde_json::to_vec(&Done { ok: true, answer }),
-            Self::Refused(error) => serde_json::to_vec(&Refused { ok: false, error }),
+            Self::Refused(refusal) => {
+                let refusal = one_line(refusal.clone());
+                serde_json::to_vec(&Refused { ok: false, refusal })
+            }
         };
         // Maps with keys other than text are all that JSON cannot hold, and there are none.
         let mut line = written.unwrap_or_else(|_| br#"{"ok":false,"error":"no answer"}"#.to_vec());
@@ -321,33 +333,37 @@ impl Reply {
         #[derive(Deserialize)]
         struct Outcome {
             ok: bool,
-            error: Option<String>,
         }
-        let Outcome { ok, error } = serde_json::from_slice(line).context("it is no JSON answer")?;
+        let Outcome { ok } = serde_json::from_slice(line).context("it is no JSON answer")?;
         if ok {
             return Ok(Self::Done(serde_json::from_slice(line)?));
         }
-        Ok(Self::Refused(one_line(&error.context("it says neither yes nor why not")?)))
+        let refusal = serde_json::from_slice(line).context("it says neither yes nor why not")?;
+        Ok(Self::Refused(one_line(refusal)))
     }
 }
 
-impl From<anyhow::Result<Answer>> for Reply {
-    fn from(outcome: anyhow::Result<Answer>) -> Self {
+impl From<Result<Answer, Refusal>> for Reply {
+    fn from(outcome: Result<Answer, Refusal>) -> Self {
         match outcome {
             Ok(answer) => Self::Done(Box::new(answer)),
-            Err(error) => Self::refused(&error),
+            Err(refusal) => Self::Refused(refusal),
         }
     }
 }
 
-fn one_line(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+/// A refusal whose text is one line.
+fn one_line(refusal: Refusal) -> Refusal {
+    let text = refusal.text.chars();
+    let text = text.map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    Refusal { text, ..refusal }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::answer::{ModeState, Reversion};
     use super::*;
+    use crate::refusal::RefusalKind;
 
     #[test]
     fn requests_are_read_as_they_are_written() {
@@ -397,8 +413,9 @@ mod tests {
     #[test]
     fn a_request_that_makes_no_sense_says_why() {
         let check = |line: &str, expected: &str| {
-            let error = format!("{:#}", Request::parse(line.as_bytes()).unwrap_err());
-            assert!(error.contains(expected), "{line}: {error}");
+            let refusal = Request::parse(line.as_bytes()).unwrap_err();
+            assert_eq!(refusal.kind, RefusalKind::Invalid, "{line}");
+            assert!(refusal.text.contains(expected), "{line}: {refusal}");
         };
         let add = |more: &str| {
             format!(r#"{{"command":"blocks_add","target":"host 10.0.0.7","reason":"r"{more}}}"#)
@@ -453,9 +470,23 @@ mod tests {
             )
         );
         assert_eq!(Reply::parse(&line).unwrap(), done);
-        let refused = Reply::refused(&anyhow::anyhow!("two\nlines"));
-        assert_eq!(refused.line(), b"{\"ok\":false,\"error\":\"two lines\"}\n");
-        assert_eq!(Reply::parse(&refused.line()).unwrap(), refused);
+    }
+
+    #[test]
+    fn a_refusal_is_one_line_with_its_kind_and_field() {
+        let check = |refusal: Refusal, expected: &str| {
+            let line = Reply::Refused(refusal).line();
+            assert_eq!(std::str::from_utf8(&line).unwrap(), format!("{expected}\n"));
+            assert_eq!(Reply::parse(&line).unwrap().line(), line);
+        };
+        check(
+            Refusal::not_found("two\nlines"),
+            r#"{"ok":false,"error":"two lines","kind":"not_found"}"#,
+        );
+        check(
+            Refusal::invalid("ttl_secs", "use 1"),
+            r#"{"ok":false,"error":"use 1","kind":"invalid","field":"ttl_secs"}"#,
+        );
     }
 
     #[test]

@@ -28,6 +28,7 @@ use tokio::time::timeout;
 
 use super::SOCKET;
 use super::protocol::{MAX_REQUEST_BYTES, Reply, Request};
+use crate::refusal::Refusal;
 
 /// Connections at once.
 const CONNECTIONS: usize = 16;
@@ -224,7 +225,7 @@ async fn accept(listener: UnixListener, file: SocketFile, calls: mpsc::Sender<Ca
 
 async fn refuse(mut stream: UnixStream) {
     let why = format!("{CONNECTIONS} others are asking: try again in a moment");
-    let line = Reply::Refused(why).line();
+    let line = Reply::Refused(Refusal::unavailable(why)).line();
     // A client that has left by now needs no answer.
     if let Ok(Err(error)) = timeout(LINE_TIMEOUT, stream.write_all(&line)).await {
         tracing::debug!("failed to refuse a connection: {error}");
@@ -247,7 +248,8 @@ async fn serve(stream: UnixStream, calls: &mpsc::Sender<Call>) {
         }
         let too_long = line.len() > MAX_REQUEST_BYTES;
         let reply = if too_long {
-            Reply::Refused(format!("a request is one line of at most {MAX_REQUEST_BYTES} bytes"))
+            let text = format!("a request is one line of at most {MAX_REQUEST_BYTES} bytes");
+            Reply::Refused(Refusal::malformed(text))
         } else {
             answer(&line, &peer, calls).await
         };
@@ -262,16 +264,16 @@ async fn answer(line: &[u8], peer: &Peer, calls: &mpsc::Sender<Call>) -> Reply {
     const STOPPING: &str = "the detector is stopping";
     let request = match Request::parse(line) {
         Ok(request) => request,
-        Err(error) => return Reply::refused(&error),
+        Err(refusal) => return Reply::Refused(refusal),
     };
     let (reply, replied) = oneshot::channel();
     if calls.send(Call { request, peer: peer.clone(), reply }).await.is_err() {
-        return Reply::Refused(STOPPING.to_owned());
+        return Reply::Refused(Refusal::unavailable(STOPPING));
     }
     match timeout(ANSWER_TIMEOUT, replied).await {
         Ok(Ok(reply)) => reply,
-        Ok(Err(_)) => Reply::Refused(STOPPING.to_owned()),
-        Err(_) => Reply::Refused("the detector is too busy to answer".to_owned()),
+        Ok(Err(_)) => Reply::Refused(Refusal::unavailable(STOPPING)),
+        Err(_) => Reply::Refused(Refusal::unavailable("the detector is too busy to answer")),
     }
 }
 

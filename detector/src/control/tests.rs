@@ -10,6 +10,8 @@ use tokio::sync::mpsc;
 
 use super::client::{ask, choose};
 use super::protocol::MAX_REQUEST_BYTES;
+use crate::refusal::Refusal;
+
 use super::{Answer, Call, Peer, Reply, Request, SOCKET, Server, socket_path};
 
 /// A directory of this test alone.
@@ -83,10 +85,10 @@ fn a_request_reaches_the_agent_with_who_asks() {
 fn what_the_agent_refuses_is_the_error() {
     let scratch = Scratch::new("refuses");
     let refuse = |call: Call| {
-        drop(call.reply.send(Reply::refused(&anyhow::anyhow!("number 4 is no block"))));
+        drop(call.reply.send(Reply::Refused(Refusal::not_found("number 4 is no block"))));
     };
-    let error = with_agent(&scratch.0, refuse, |path| error_of(ask(&path, &Request::Status {})));
-    assert_eq!(error, "number 4 is no block");
+    let error = with_agent(&scratch.0, refuse, |path| ask(&path, &Request::Status {}).unwrap_err());
+    assert_eq!(error.downcast::<Refusal>().unwrap(), Refusal::not_found("number 4 is no block"));
     let error = with_agent(&scratch.0, drop, |path| error_of(ask(&path, &Request::Status {})));
     assert_eq!(error, "the detector is stopping");
 }

@@ -1,8 +1,11 @@
 //! Whether what people enter makes sense, before it is stored: by the API and the command line alike.
 
+use std::fmt;
+
 use super::address;
 use crate::config::notify::Notify;
-use crate::store::contacts::{Person, Refused};
+use crate::refusal::Refusal;
+use crate::store::contacts::Person;
 use crate::store::rules::RuleSpec;
 use crate::verdict::{Severity, Technique};
 
@@ -11,22 +14,24 @@ const NAME_LETTERS: usize = 100;
 /// A digest may collect, and a repetition wait, for so long.
 const LONGEST_SECS: u32 = 30 * 86_400;
 
+/// A value that makes no sense: its field, and why.
+pub(super) fn wrong(field: &'static str, why: impl fmt::Display) -> Refusal {
+    Refusal::invalid(field, format!("{field}: {why}"))
+}
+
 /// A name of any script, without blanks around it.
 ///
 /// # Errors
 ///
 /// An empty or overlong name, or one with control characters.
-pub fn name(field: &'static str, text: &str) -> Result<String, Refused> {
+pub fn name(field: &'static str, text: &str) -> Result<String, Refusal> {
     let text = text.trim();
     let letters = text.chars().count();
     if !(1..=NAME_LETTERS).contains(&letters) {
-        return Err(Refused::invalid(
-            field,
-            format!("it has {letters} letters: write 1 to {NAME_LETTERS}"),
-        ));
+        return Err(wrong(field, format!("it has {letters} letters: write 1 to {NAME_LETTERS}")));
     }
     if text.chars().any(char::is_control) {
-        return Err(Refused::invalid(field, "it has control characters"));
+        return Err(wrong(field, "it has control characters"));
     }
     Ok(text.to_owned())
 }
@@ -36,15 +41,15 @@ pub fn name(field: &'static str, text: &str) -> Result<String, Refused> {
 /// # Errors
 ///
 /// A name, an address or a number that makes no sense.
-pub fn person(person: &Person) -> Result<Person, Refused> {
+pub fn person(person: &Person) -> Result<Person, Refusal> {
     let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
     let email = given(&person.email).map(|text| address::email(&text)).transpose();
     let phone = given(&person.phone).map(|text| address::phone(&text)).transpose();
     Ok(Person {
         forename: name("forename", &person.forename)?,
         surname: name("surname", &person.surname)?,
-        email: email.map_err(|why| Refused::invalid("email", why))?,
-        phone: phone.map_err(|why| Refused::invalid("phone", why))?,
+        email: email.map_err(|why| wrong("email", why))?,
+        phone: phone.map_err(|why| wrong("phone", why))?,
     })
 }
 
@@ -53,10 +58,10 @@ pub fn person(person: &Person) -> Result<Person, Refused> {
 /// # Errors
 ///
 /// A name that is none.
-pub fn severity(text: &str) -> Result<Severity, Refused> {
+pub fn severity(text: &str) -> Result<Severity, Refusal> {
     Severity::ALL.into_iter().find(|known| known.name() == text).ok_or_else(|| {
         let known = Severity::ALL.map(Severity::name).join(", ");
-        Refused::invalid("min_severity", format!("`{text}` is none of {known}"))
+        wrong("min_severity", format!("`{text}` is none of {known}"))
     })
 }
 
@@ -65,23 +70,20 @@ pub fn severity(text: &str) -> Result<Severity, Refused> {
 /// # Errors
 ///
 /// A name, technique or time that makes no sense; a channel that is not configured or knows nobody.
-pub fn rule(wish: RuleSpec, notify: &Notify) -> Result<RuleSpec, Refused> {
+pub fn rule(wish: RuleSpec, notify: &Notify) -> Result<RuleSpec, Refusal> {
     let name = name("name", &wish.name)?;
     for technique in &wish.techniques {
         if !Technique::ALL.iter().any(|known| known.name() == technique) {
-            return Err(Refused::invalid("techniques", format!("there is no `{technique}`")));
+            return Err(wrong("techniques", format!("there is no `{technique}`")));
         }
     }
     for (field, secs) in [("digest_secs", wish.digest_secs), ("repeat_secs", wish.repeat_secs)] {
         if secs > LONGEST_SECS {
-            return Err(Refused::invalid(
-                field,
-                format!("{secs} s are too long: write up to {LONGEST_SECS}"),
-            ));
+            return Err(wrong(field, format!("{secs} s are too long: write up to {LONGEST_SECS}")));
         }
     }
     if let Some(why) = why_not_told(&wish, notify) {
-        return Err(Refused::invalid("channel", why));
+        return Err(wrong("channel", why));
     }
     Ok(RuleSpec { name, ..wish })
 }
@@ -124,8 +126,8 @@ mod tests {
         let blank = Person { email: Some(" ".into()), phone: None, ..zoe() };
         assert_eq!(person(&blank).unwrap().email, None);
         let check = |wrong: Person, expected: &str| {
-            let Err(Refused::Invalid { field, .. }) = person(&wrong) else { panic!("{wrong:?}") };
-            assert_eq!(field, expected);
+            let refusal = person(&wrong).unwrap_err();
+            assert_eq!(refusal.field.as_deref(), Some(expected));
         };
         check(Person { forename: "  ".into(), ..zoe() }, "forename");
         check(Person { surname: "x".repeat(101), ..zoe() }, "surname");

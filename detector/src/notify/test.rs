@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::address;
+use super::check::wrong;
 use super::message::{Notice, compose};
 use super::send::Sender;
 use crate::clock::now_ns;
 use crate::config::notify::{Channel, Notify};
+use crate::refusal::Refusal;
 use crate::store::Store;
-use crate::store::contacts::Refused;
 use crate::store::outbox::{self, Delivery, NewDelivery, Outcome, Outgoing};
 
 /// A test message over this channel, to `to` or the first of the channel's own recipients.
@@ -16,15 +17,15 @@ use crate::store::outbox::{self, Delivery, NewDelivery, Outcome, Outgoing};
 /// # Errors
 ///
 /// A channel that is not configured, a recipient that is none.
-pub fn message(notify: &Notify, channel: &str, to: Option<&str>) -> Result<NewDelivery, Refused> {
+pub fn message(notify: &Notify, channel: &str, to: Option<&str>) -> Result<NewDelivery, Refusal> {
     let channel = notify.channel(channel).ok_or_else(|| {
         let why = format!("no channel `{channel}` is configured: add it to [notify]");
-        Refused::invalid("channel", why)
+        wrong("channel", why)
     })?;
     let recipient = recipient(channel, to)?;
     let now_ns = now_ns();
     let composed = compose(channel, Notice::Test, "").into_iter().next();
-    let composed = composed.ok_or_else(|| Refused::invalid("channel", "it has no messages"))?;
+    let composed = composed.ok_or_else(|| wrong("channel", "it has no messages"))?;
     Ok(NewDelivery {
         mark: format!("{} {recipient} test {now_ns}", channel.name()),
         channel: channel.name().to_owned(),
@@ -37,8 +38,8 @@ pub fn message(notify: &Notify, channel: &str, to: Option<&str>) -> Result<NewDe
     })
 }
 
-fn recipient(channel: &Channel, to: Option<&str>) -> Result<String, Refused> {
-    let given = |why| Refused::invalid("to", why);
+fn recipient(channel: &Channel, to: Option<&str>) -> Result<String, Refusal> {
+    let given = |why| wrong("to", why);
     match (channel.own_recipients(), to) {
         (None, None) => Ok(channel.kind().to_owned()),
         (None, Some(_)) => Err(given("this channel has one receiver: leave it out".to_owned())),

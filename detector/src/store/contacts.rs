@@ -1,8 +1,8 @@
 //! People and the groups they are in. What is well formed is settled before it comes here.
 
-use std::fmt;
-
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use crate::refusal::Refusal;
 
 /// A person who may be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,36 +34,6 @@ pub struct Group {
     pub contacts: Vec<i64>,
 }
 
-/// Why a change is not made. The database is as it was.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// There is no such thing: what, and its id.
-    Unknown(&'static str, i64),
-    /// Another has the name.
-    Taken { what: &'static str, name: String },
-    /// A value that makes no sense.
-    Invalid { field: &'static str, detail: String },
-}
-
-impl Refused {
-    #[must_use]
-    pub fn invalid(field: &'static str, detail: impl Into<String>) -> Self {
-        Self::Invalid { field, detail: detail.into() }
-    }
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unknown(what, id) => write!(formatter, "there is no {what} {id}"),
-            Self::Taken { what, name } => write!(formatter, "there is a {what} `{name}` already"),
-            Self::Invalid { field, detail } => write!(formatter, "{field}: {detail}"),
-        }
-    }
-}
-
-impl std::error::Error for Refused {}
-
 /// Everybody, in the order in which they were added.
 ///
 /// # Errors
@@ -84,7 +54,7 @@ pub fn contacts(connection: &Connection) -> anyhow::Result<Vec<Contact>> {
 ///
 /// # Errors
 ///
-/// [`Refused::Unknown`]; a database that cannot be read.
+/// No such thing; a database that cannot be read.
 pub fn contact(connection: &Connection, id: i64) -> anyhow::Result<Contact> {
     let found = connection
         .query_row(
@@ -93,7 +63,7 @@ pub fn contact(connection: &Connection, id: i64) -> anyhow::Result<Contact> {
             contact_of,
         )
         .optional()?;
-    let mut contact = found.ok_or(Refused::Unknown("contact", id))?;
+    let mut contact = found.ok_or_else(|| unknown("contact", id))?;
     contact.groups = groups_of(connection, id)?;
     Ok(contact)
 }
@@ -193,7 +163,8 @@ fn exists(
 ) -> anyhow::Result<()> {
     let query = format!("SELECT 1 FROM {table} WHERE id = ?");
     let found = connection.prepare_cached(&query)?.exists([id])?;
-    anyhow::ensure!(found, Refused::invalid(field, format!("there is none with the id {id}")));
+    let none = || Refusal::invalid(field, format!("{field}: there is none with the id {id}"));
+    anyhow::ensure!(found, none());
     Ok(())
 }
 
@@ -206,8 +177,12 @@ pub fn remove_contact(connection: &Connection, id: i64) -> anyhow::Result<()> {
     known(connection.execute("DELETE FROM contacts WHERE id = ?", [id])?, "contact", id)
 }
 
+pub(super) fn unknown(what: &str, id: i64) -> Refusal {
+    Refusal::not_found(format!("there is no {what} {id}"))
+}
+
 pub(super) fn known(changed: usize, what: &'static str, id: i64) -> anyhow::Result<()> {
-    anyhow::ensure!(changed != 0, Refused::Unknown(what, id));
+    anyhow::ensure!(changed != 0, unknown(what, id));
     Ok(())
 }
 
@@ -231,12 +206,12 @@ pub fn groups(connection: &Connection) -> anyhow::Result<Vec<Group>> {
 ///
 /// # Errors
 ///
-/// [`Refused::Unknown`]; a database that cannot be read.
+/// No such thing; a database that cannot be read.
 pub fn group(connection: &Connection, id: i64) -> anyhow::Result<Group> {
     let found = connection
         .query_row("SELECT id, name, alertable FROM groups WHERE id = ?", [id], group_of)
         .optional()?;
-    let mut group = found.ok_or(Refused::Unknown("group", id))?;
+    let mut group = found.ok_or_else(|| unknown("group", id))?;
     group.contacts = members_of(connection, id)?;
     Ok(group)
 }
@@ -312,7 +287,8 @@ pub(super) fn free(
 ) -> anyhow::Result<()> {
     let query = format!("SELECT 1 FROM {table} WHERE name = ? AND id IS NOT ?");
     let taken = connection.prepare_cached(&query)?.exists(params![name, own])?;
-    anyhow::ensure!(!taken, Refused::Taken { what, name: name.to_owned() });
+    let text = || format!("there is a {what} `{name}` already");
+    anyhow::ensure!(!taken, Refusal::conflict(text()).at("name"));
     Ok(())
 }
 
@@ -358,15 +334,18 @@ mod tests {
     fn what_cannot_be_is_refused_and_changes_nothing() {
         let folder = Folder::new("contacts-refused");
         let store = Store::open(&folder.database()).unwrap();
-        let refused = |error: anyhow::Error| error.downcast::<Refused>().unwrap();
+        let refused = |error: anyhow::Error| error.downcast::<Refusal>().unwrap();
         store.write(|c| add_group(c, "ops", true, &[])).unwrap();
         let error = store.write(|c| add_group(c, "ops", true, &[])).unwrap_err();
-        assert_eq!(refused(error), Refused::Taken { what: "group", name: "ops".into() });
+        assert_eq!(refused(error), Refusal::conflict("there is a group `ops` already").at("name"));
         let error = store.write(|c| add_contact(c, &person("A", "B"), &[7])).unwrap_err();
-        assert_eq!(refused(error), Refused::invalid("groups", "there is none with the id 7"));
+        assert_eq!(
+            refused(error),
+            Refusal::invalid("groups", "groups: there is none with the id 7")
+        );
         assert!(store.read(contacts).unwrap().is_empty());
         let error = store.write(|c| remove_contact(c, 7)).unwrap_err();
-        assert_eq!(refused(error), Refused::Unknown("contact", 7));
+        assert_eq!(refused(error), Refusal::not_found("there is no contact 7"));
         assert_eq!(store.read(|c| group(c, 1)).unwrap().name, "ops");
         assert!(store.read(|c| group(c, i64::MAX)).is_err());
     }

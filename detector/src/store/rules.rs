@@ -6,9 +6,10 @@
 use anyhow::Context as _;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::contacts::{Refused, free, known};
+use super::contacts::{free, known, unknown};
 use crate::clock;
 use crate::network::Network;
+use crate::refusal::Refusal;
 use crate::verdict::Severity;
 
 /// An alert is told so long after it was stored: what follows at once goes into the same message.
@@ -80,11 +81,11 @@ pub fn rules(connection: &Connection) -> anyhow::Result<Vec<Rule>> {
 ///
 /// # Errors
 ///
-/// [`Refused::Unknown`]; a database that cannot be read.
+/// No such rule; a database that cannot be read.
 pub fn rule(connection: &Connection, id: i64) -> anyhow::Result<Rule> {
     let query = format!("SELECT {COLUMNS} FROM rules WHERE id = ?");
     let found = connection.query_row(&query, [id], columns).optional()?;
-    rule_of(found.ok_or(Refused::Unknown("rule", id))?)
+    rule_of(found.ok_or_else(|| unknown("rule", id))?)
 }
 
 fn read(connection: &Connection, which: &str) -> anyhow::Result<Vec<Rule>> {
@@ -151,7 +152,8 @@ fn put(connection: &Connection, id: Option<i64>, wish: &RuleSpec) -> anyhow::Res
     if let Some(group) = wish.group {
         let mut groups = connection.prepare_cached("SELECT 1 FROM groups WHERE id = ?")?;
         let found = groups.exists([group])?;
-        anyhow::ensure!(found, Refused::invalid("group", format!("there is no group {group}")));
+        let none = || Refusal::invalid("group", format!("group: there is no group {group}"));
+        anyhow::ensure!(found, none());
     }
     connection.execute(
         "INSERT INTO rules VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -454,7 +456,7 @@ mod tests {
         let changed = store.write(move |connection| change_rule(connection, id, &wish("other")));
         assert_eq!(changed.unwrap().wish, wish("other"));
         let taken = store.write(|connection| add_rule(connection, &wish("other"))).unwrap_err();
-        assert!(taken.is::<Refused>(), "{taken}");
+        assert!(taken.is::<Refusal>(), "{taken}");
         let nobody = RuleSpec { group: Some(9), ..wish("nobody") };
         assert!(store.write(move |connection| add_rule(connection, &nobody)).is_err());
         store.write(move |connection| remove_rule(connection, id)).unwrap();

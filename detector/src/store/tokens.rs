@@ -2,11 +2,13 @@
 //!
 //! What lets somebody in is kept as its hash alone; it is told once, when it is made.
 
-use anyhow::{anyhow, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use sha2::{Digest as _, Sha256};
+
+use crate::refusal::Refusal;
 
 /// How long a login link can be used.
 pub const CODE_SECS: u64 = 600;
@@ -116,10 +118,8 @@ pub fn create(
     expires: Option<u64>,
 ) -> anyhow::Result<Token> {
     check_name(name)?;
-    ensure!(
-        !is_taken(connection, name)?,
-        "there is a token `{name}`: revoke it, or use another name"
-    );
+    let text = || format!("there is a token `{name}`: revoke it, or use another name");
+    ensure!(!is_taken(connection, name)?, Refusal::conflict(text()).at("name"));
     connection.execute(
         "INSERT INTO tokens (name, hash, scope, created, expires) VALUES (?, ?, ?, ?, ?)",
         (name, hash.as_slice(), scope.name(), now, expires),
@@ -131,22 +131,20 @@ pub fn create(
 /// # Errors
 ///
 /// A name that is empty, too long, or would not show.
-pub fn check_name(name: &str) -> anyhow::Result<()> {
+pub fn check_name(name: &str) -> Result<(), Refusal> {
     let length = name.chars().count();
-    ensure!((1..=MAX_NAME).contains(&length), "a name has 1 to {MAX_NAME} characters");
-    ensure!(
-        name.trim() == name && !name.chars().any(char::is_control),
-        "a name has no control characters, and no spaces around it"
-    );
+    if !(1..=MAX_NAME).contains(&length) {
+        return Err(Refusal::invalid("name", format!("a name has 1 to {MAX_NAME} characters")));
+    }
+    if name.trim() != name || name.chars().any(char::is_control) {
+        let text = "a name has no control characters, and no spaces around it";
+        return Err(Refusal::invalid("name", text));
+    }
     Ok(())
 }
 
 /// Whether there is a token of this name.
-///
-/// # Errors
-///
-/// A database that cannot be read.
-pub fn is_taken(connection: &Connection, name: &str) -> anyhow::Result<bool> {
+fn is_taken(connection: &Connection, name: &str) -> anyhow::Result<bool> {
     Ok(connection.query_row("SELECT count(*) FROM tokens WHERE name = ?", [name], |row| {
         row.get::<_, u64>(0)
     })? > 0)
@@ -164,16 +162,16 @@ pub fn list(connection: &Connection) -> anyhow::Result<Vec<Token>> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Revokes a token, and ends the logins that came of it. Its name, or none where there is none.
+/// Revokes a token, and ends the logins that came of it. Returns its name.
 ///
 /// # Errors
 ///
-/// A database that cannot be written to.
-pub fn revoke(connection: &Connection, id: i64) -> anyhow::Result<Option<String>> {
+/// No such token, a database that cannot be written to.
+pub fn revoke(connection: &Connection, id: i64) -> anyhow::Result<String> {
     let name = connection
         .query_row("DELETE FROM tokens WHERE id = ? RETURNING name", [id], |row| row.get(0))
         .optional()?;
-    Ok(name)
+    name.with_context(|| Refusal::not_found(format!("there is no token {id}")))
 }
 
 /// The token with this hash, where it has not expired.
@@ -341,8 +339,8 @@ mod tests {
             .write(|connection| create(connection, "laptop", Scope::Read, &[0; 32], NOW, None));
         assert!(again.unwrap_err().to_string().contains("there is a token `laptop`"));
         assert_eq!(
-            store.write(move |connection| revoke(connection, forever.id)).unwrap().as_deref(),
-            Some("laptop")
+            store.write(move |connection| revoke(connection, forever.id)).unwrap(),
+            "laptop"
         );
         assert_eq!(find(&secret, NOW), None);
         // What is in the file does not let anybody in.

@@ -1,6 +1,5 @@
 //! An alert: one session and sender, as it is told to people and other tools.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use crate::flow::{FlowView, Session, SessionKey, Side};
 use crate::network::ip;
 use crate::units;
 
-use super::reasons::RULE_PREFIX;
+use super::reason::Reason;
 use super::{Severity, Technique};
 
 /// Names one session and sender. The same capture gives the same ids on every machine.
@@ -85,28 +84,6 @@ impl ActionTaken {
             Self::Refused => "refused",
             Self::Failed => "failed",
         }
-    }
-}
-
-/// One part of what speaks for an alert.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Reason {
-    /// A column of the schema, `others` for all that are not listed, `bias` for the forest's mean,
-    /// or a rule's name after `rule:`.
-    pub feature: Cow<'static, str>,
-    /// The column's value; a rule's certainty; none for `others` and `bias`.
-    pub value: Option<f32>,
-    /// A part of the sum that is `raw_score`, the forest's output; 0 for a rule.
-    pub contribution: f64,
-    /// In words.
-    pub text: String,
-}
-
-impl Reason {
-    /// Whether a rule found it.
-    #[must_use]
-    pub fn is_rule(&self) -> bool {
-        self.feature.starts_with(RULE_PREFIX)
     }
 }
 

@@ -7,6 +7,7 @@ pub mod alert;
 pub mod allow;
 pub mod evidence;
 mod judge;
+pub mod reason;
 pub mod reasons;
 pub mod record;
 pub mod rules;
@@ -15,8 +16,9 @@ pub mod services;
 mod severity;
 mod technique;
 
-pub use alert::{ActionTaken, Alert, AlertId, Basis, HeadBytes, Reason};
+pub use alert::{ActionTaken, Alert, AlertId, Basis, HeadBytes};
 pub use allow::AllowList;
 pub use judge::{Judge, Judgement};
+pub use reason::Reason;
 pub use severity::Severity;
 pub use technique::Technique;

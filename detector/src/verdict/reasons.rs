@@ -9,11 +9,8 @@ use crate::features::{COLUMNS, Column, Sample};
 use crate::model::ServedModel;
 use crate::units;
 
-use super::Reason;
+use super::reason::{RULE_PREFIX, Reason};
 use super::rules::{Found, Rule};
-
-/// Before a rule's name among the reasons: no column is called so.
-pub const RULE_PREFIX: &str = "rule:";
 
 /// Columns that are told.
 const TOLD: usize = 5;

@@ -220,7 +220,6 @@ pub(super) async fn block(
         reason: format!("alert {id}"),
         confirm_within_secs: new.confirm_within_secs,
     };
-    request.check().map_err(|error| Problem::field("ttl_secs", &format!("{error:#}")))?;
     let answer = app.ask(request, caller.peer()).await?;
     let Answer::Placed { block, pending } = answer else {
         return Err(Problem::conflict("the agent answered something else"));

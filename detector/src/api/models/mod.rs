@@ -268,7 +268,7 @@ impl App {
             }
             Kind::Session if self.agent.is_some() => {
                 let request = ControlRequest::UseModel { hash: hash.to_owned() };
-                match self.ask_checked(request, caller).await? {
+                match self.ask(request, caller.peer()).await? {
                     Answer::Model { .. } => Ok("live traffic is judged by it from now on"),
                     _ => Err(unexpected()),
                 }

@@ -8,6 +8,7 @@ use detector_common::policy::{Budget, BudgetKey};
 
 use super::{AGENT, PolicyState, SECOND, nanoseconds};
 use crate::network::ip;
+use crate::refusal::Refusal;
 use crate::response::change::{Change, ChangeKind};
 use crate::response::enforcer::Enforcer;
 use crate::response::target::Target;
@@ -86,13 +87,13 @@ impl PolicyState {
         bytes: Option<u64>,
         who: &str,
         enforcer: &mut dyn Enforcer,
-    ) -> anyhow::Result<()> {
+    ) -> Result<(), Refusal> {
         let Some(budget) = enforcer.budget(key)? else {
-            anyhow::bail!(
+            return Err(Refusal::not_found(format!(
                 "{} has no budget to {}: `detector budgets list` shows those there are",
                 ip(&key.home),
                 ip(&key.destination)
-            );
+            )));
         };
         let limit = bytes.map_or(Budget::FREE, |more| budget.charged.saturating_add(more));
         enforcer.set_budget(key, limit)?;

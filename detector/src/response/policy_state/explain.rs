@@ -10,6 +10,7 @@ impl PolicyState {
     pub fn explain(&self, address: &[u8; 16], now_ns: u64) -> Vec<String> {
         let name = ip(address);
         let mut sentences = Vec::new();
+        let mut blocked = false;
         let meant = self.blocks().filter(|(_, block)| block.order.target.concerns(address));
         for (number, standing) in meant {
             let ActiveBlock { order, by, why, .. } = standing;
@@ -18,11 +19,11 @@ impl PolicyState {
             } else if order.simulated || (order.by_agent && self.mode != Mode::Block) {
                 "only counts"
             } else {
+                blocked = true;
                 "is in force"
             };
             sentences.push(format!("block {number} ({}) {state}: by {by}, {why}", order.target));
         }
-        let blocked = sentences.iter().any(|sentence| sentence.contains("is in force"));
         for (network, number, source) in self.exceptions() {
             if network.contains(address) && source.span.holds(now_ns) {
                 let what = source.kind.name();

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::{bail, ensure};
-
 use super::exceptions::{ExceptionKind, Exempted};
 use super::pending::Undo;
 use super::{ActiveBlock, Endpoints, MAX_MEMORIES, PolicyState, make_room, nanoseconds};
 use crate::network::Network;
+use crate::refusal::Refusal;
 use crate::response::change::{Change, ChangeKind};
 use crate::response::enforcer::{BlockSpec, Effect, Enforcer, EntryNumber, Span};
 use crate::response::policy::Mode;
@@ -43,23 +42,11 @@ impl PolicyState {
         confirm: Option<Duration>,
         now_ns: u64,
         enforcer: &mut dyn Enforcer,
-    ) -> anyhow::Result<Placed> {
+    ) -> Result<Placed, Refusal> {
         let Add { target, effect, simulated, ttl, why } = add;
-        let ttl = ttl.unwrap_or(self.policy.ttl);
-        let max = self.policy.max_ttl;
-        ensure!(
-            !ttl.is_zero(),
-            "a block needs an end: its ttl is 0, use 1 s to {} s",
-            max.as_secs()
-        );
-        ensure!(
-            ttl <= max,
-            "the ttl is {} s: at most {} s, which is block.max_ttl_secs",
-            ttl.as_secs(),
-            max.as_secs()
-        );
+        let ttl = self.checked_ttl(*ttl)?;
         if let Some(conflict) = self.conflict(target, now_ns) {
-            bail!("{target} is refused: {conflict}");
+            return Err(Refusal::conflict(format!("{target} is refused: {conflict}")).at("target"));
         }
         self.room_for_pending(confirm)?;
         let until_ns = now_ns.saturating_add(nanoseconds(ttl));
@@ -100,6 +87,23 @@ impl PolicyState {
         Ok(Placed { number, pending })
     }
 
+    /// How long a block lasts that is to last so long, or as long as is configured.
+    fn checked_ttl(&self, ttl: Option<Duration>) -> Result<Duration, Refusal> {
+        let ttl = ttl.unwrap_or(self.policy.ttl);
+        let max_secs = self.policy.max_ttl.as_secs();
+        if ttl.is_zero() {
+            let text = format!("a block needs an end: its ttl is 0, use 1 s to {max_secs} s");
+            return Err(Refusal::invalid("ttl_secs", text));
+        }
+        if ttl > self.policy.max_ttl {
+            let secs = ttl.as_secs();
+            let text =
+                format!("the ttl is {secs} s: at most {max_secs} s, which is block.max_ttl_secs");
+            return Err(Refusal::invalid("ttl_secs", text));
+        }
+        Ok(ttl)
+    }
+
     /// Finds a block by its number or its target.
     ///
     /// # Errors
@@ -109,21 +113,21 @@ impl PolicyState {
         &self,
         number: Option<EntryNumber>,
         target: Option<&Target>,
-    ) -> anyhow::Result<EntryNumber> {
-        let found = match (number, target) {
-            (Some(number), _) => self.blocks.contains_key(&number).then_some(number),
-            (None, Some(target)) => self.numbers.get(&target.identity()).copied(),
-            (None, None) => bail!("name a block by its number or its target"),
-        };
-        match (found, number, target) {
-            (Some(found), ..) => Ok(found),
-            (None, Some(number), _) => {
-                bail!("there is no block {number}: `detector blocks list` shows those there are")
+    ) -> Result<EntryNumber, Refusal> {
+        const LIST: &str = "`detector blocks list` shows those there are";
+        match (number, target) {
+            (Some(number), _) if self.blocks.contains_key(&number) => Ok(number),
+            (Some(number), _) => {
+                Err(Refusal::not_found(format!("there is no block {number}: {LIST}")))
             }
-            (None, None, Some(target)) => {
-                bail!("there is no block of {target}: `detector blocks list` shows those there are")
+            (None, Some(target)) => {
+                self.numbers.get(&target.identity()).copied().ok_or_else(|| {
+                    Refusal::not_found(format!("there is no block of {target}: {LIST}"))
+                })
             }
-            (None, None, None) => bail!("name a block by its number or its target"),
+            (None, None) => {
+                Err(Refusal::invalid("number", "name a block by its number or its target"))
+            }
         }
     }
 
@@ -141,7 +145,7 @@ impl PolicyState {
         confirm: Option<Duration>,
         now_ns: u64,
         enforcer: &mut dyn Enforcer,
-    ) -> anyhow::Result<Option<u64>> {
+    ) -> Result<Option<u64>, Refusal> {
         self.room_for_pending(confirm)?;
         let Some(within) = confirm else {
             self.let_go(numbers, kind, who, now_ns, enforcer)?;
@@ -240,7 +244,7 @@ impl PolicyState {
         confirm: Option<Duration>,
         now_ns: u64,
         enforcer: &mut dyn Enforcer,
-    ) -> anyhow::Result<Option<u64>> {
+    ) -> Result<Option<u64>, Refusal> {
         self.room_for_pending(confirm)?;
         // What an earlier change would return to is what this one returns to.
         let waiting = self.pending.iter().find_map(|(id, pending)| match pending.change {
@@ -284,7 +288,7 @@ impl PolicyState {
         confirm: Option<Duration>,
         now_ns: u64,
         enforcer: &mut dyn Enforcer,
-    ) -> anyhow::Result<Option<u64>> {
+    ) -> Result<Option<u64>, Refusal> {
         self.room_for_pending(confirm)?;
         let confirm_ns = confirm.map(|within| now_ns.saturating_add(nanoseconds(within)));
         if let Some(network) = network {
@@ -339,7 +343,7 @@ impl PolicyState {
         confirm: Option<Duration>,
         now_ns: u64,
         enforcer: &mut dyn Enforcer,
-    ) -> anyhow::Result<Option<u64>> {
+    ) -> Result<Option<u64>, Refusal> {
         self.room_for_pending(confirm)?;
         let confirm_ns = confirm.map(|within| now_ns.saturating_add(nanoseconds(within)));
         let network = self.allowed_network(id);

@@ -5,11 +5,10 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
-
 use super::exceptions::ALWAYS;
 use super::{AGENT, PolicyState};
 use crate::network::Network;
+use crate::refusal::Refusal;
 use crate::response::change::{Change, ChangeKind};
 use crate::response::enforcer::{Enforcer, EntryNumber, Span};
 use crate::response::policy::Mode;
@@ -79,19 +78,24 @@ pub enum AllowSettled {
 }
 
 impl PolicyState {
-    pub(super) fn room_for_pending(&self, confirm: Option<Duration>) -> anyhow::Result<()> {
+    pub(super) fn room_for_pending(&self, confirm: Option<Duration>) -> Result<(), Refusal> {
+        const FIELD: &str = "confirm_within_secs";
         let Some(within) = confirm else { return Ok(()) };
-        ensure!(!within.is_zero(), "the time to confirm within is 0: use at least 1 s");
-        ensure!(
-            within <= self.policy.max_ttl,
-            "the time to confirm within is {} s: at most {} s",
-            within.as_secs(),
-            self.policy.max_ttl.as_secs()
-        );
-        ensure!(
-            self.pending.len() < MAX_PENDING,
-            "{MAX_PENDING} changes wait for confirmation: confirm some with `detector confirm`"
-        );
+        let (secs, max) = (within.as_secs(), self.policy.max_ttl);
+        if within.is_zero() {
+            let text = "the time to confirm within is 0: use at least 1 s";
+            return Err(Refusal::invalid(FIELD, text));
+        }
+        if within > max {
+            let max_secs = max.as_secs();
+            let text = format!("the time to confirm within is {secs} s: at most {max_secs} s");
+            return Err(Refusal::invalid(FIELD, text));
+        }
+        if self.pending.len() >= MAX_PENDING {
+            return Err(Refusal::conflict(format!(
+                "{MAX_PENDING} changes wait for confirmation: confirm some with `detector confirm`"
+            )));
+        }
         Ok(())
     }
 
@@ -135,13 +139,15 @@ impl PolicyState {
         who: &str,
         now_ns: u64,
         enforcer: &mut dyn Enforcer,
-    ) -> anyhow::Result<(Vec<String>, Vec<AllowSettled>)> {
+    ) -> Result<(Vec<String>, Vec<AllowSettled>), Refusal> {
         let ids: Vec<u64> = match id {
             Some(id) => {
-                ensure!(
-                    self.pending.contains_key(&id),
-                    "no change {id} waits for confirmation: it was confirmed or has returned already"
-                );
+                if !self.pending.contains_key(&id) {
+                    return Err(Refusal::not_found(format!(
+                        "no change {id} waits for confirmation: it was confirmed or has returned \
+                         already"
+                    )));
+                }
                 vec![id]
             }
             None => self.pending.keys().copied().collect(),

@@ -12,6 +12,7 @@ use super::attach::{Attached, attach};
 use super::interfaces::{self, Interface};
 use super::object::Object;
 use crate::network::Network;
+use crate::refusal::Refusal;
 use crate::source::capture::default_prefixes;
 
 /// An attached interface.
@@ -262,7 +263,9 @@ impl KernelSource {
         let there = interfaces::list()?;
         if !there.contains_key(name) {
             let known: Vec<&str> = there.keys().map(String::as_str).collect();
-            bail!("there is no interface {name}: there are {}", known.join(", "));
+            let known = known.join(", ");
+            let text = format!("there is no interface {name}: there are {known}");
+            bail!(Refusal::not_found(text));
         }
         self.selection.say(name, watch);
         let mut changes = self.rescan()?;

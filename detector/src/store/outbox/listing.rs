@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::store::alerts::{PublicId, key_of};
-use crate::store::contacts::Refused;
+use crate::store::contacts::unknown;
 
 /// Where a message stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,11 +112,11 @@ pub fn deliveries(connection: &Connection, filter: &Filter) -> anyhow::Result<Ve
 ///
 /// # Errors
 ///
-/// [`Refused::Unknown`]; a database that cannot be read.
+/// No such message; a database that cannot be read.
 pub fn delivery(connection: &Connection, id: i64) -> anyhow::Result<Delivery> {
     let query = format!("SELECT {COLUMNS} FROM {TABLES} WHERE d.id = ?");
     let found = connection.query_row(&query, [id], of).optional()?;
-    found.context(Refused::Unknown("delivery", id))
+    found.with_context(|| unknown("delivery", id))
 }
 
 fn of(row: &Row<'_>) -> rusqlite::Result<Delivery> {

@@ -11,7 +11,7 @@ const NAME: &str = "lock";
 
 /// The lock of an instance. Its file goes with it.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(in crate::source::kernel) struct Lock {
     _file: File,
     path: PathBuf,
 }

@@ -20,12 +20,13 @@ use aya::programs::links::FdLink;
 use detector_common::abi::map;
 
 use super::object::ObjectConfig;
-use super::{attach, interfaces, sys};
+use super::sys;
 use crate::config::Config;
 use crate::flow::TimeBase;
 use crate::instance;
 pub(super) use abi::MAPS;
-use lock::{Lock, Taken};
+pub(super) use lock::Lock;
+use lock::Taken;
 
 /// Whether what an earlier agent left is taken over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -267,13 +268,14 @@ fn may_adopt(folder: &Path, sizes: &ObjectConfig) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Removes everything that an agent which no longer runs left in this network namespace.
+/// Removes the pins that an agent which no longer runs left in this network namespace. No other starts
+/// while the lock is held.
 ///
 /// # Errors
 ///
 /// An agent that still runs; what cannot be removed.
-pub fn detach_all(runtime_dir: &Path) -> anyhow::Result<Detached> {
-    let _lock = match Lock::take(&instance::instance_dir(runtime_dir))? {
+pub(super) fn remove_all(runtime_dir: &Path) -> anyhow::Result<(Detached, Lock)> {
+    let lock = match Lock::take(&instance::instance_dir(runtime_dir))? {
         Taken::Ours(lock) => lock,
         Taken::Held(pid) => {
             bail!("a detector (pid {pid}) runs here: stop it first, and it takes everything off")
@@ -284,10 +286,7 @@ pub fn detach_all(runtime_dir: &Path) -> anyhow::Result<Detached> {
         sweep(&base, runtime_dir);
         detached = remove(&base.join(instance::name()))?;
     }
-    for interface in interfaces::list()?.values() {
-        detached.filters += attach::remove_leftovers(interface);
-    }
-    Ok(detached)
+    Ok((detached, lock))
 }
 
 /// Takes the programs off and removes the pins of one instance.

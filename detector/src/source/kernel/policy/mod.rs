@@ -20,6 +20,7 @@ use detector_common::policy::{self, Budget, BudgetKey, Entry, EntryCounters, Pre
 use super::KernelSource;
 use super::object::Object;
 use crate::network::Network;
+use crate::refusal::Refusal;
 use crate::response::{BlockSpec, Enforcer, EntryNumber, Exception, Mode, Target};
 pub(super) use entry_index::KernelEntryIndex;
 pub(super) use home::Classes;
@@ -29,7 +30,7 @@ pub use tables::PolicyTable;
 const BPF_NOEXIST: u64 = 1;
 
 fn full(table: &str, size: u32, key: &str) -> anyhow::Error {
-    anyhow::anyhow!("the table of {table} is full: it holds {size}, see {key}")
+    Refusal::conflict(format!("the table of {table} is full: it holds {size}, see {key}")).into()
 }
 
 fn key(network: &Network) -> Key<[u8; 16]> {
