@@ -63,10 +63,13 @@ fn build() -> anyhow::Result<()> {
     println!("cargo:rerun-if-changed={}", root.join("detector-common").display());
     println!("cargo:rerun-if-changed={}", linker.display());
     let ebpf = root.join("detector-ebpf");
+    let features: &[&str] =
+        if env::var_os("CARGO_FEATURE_BENCH").is_some() { &["bench"] } else { &[] };
     build_ebpf(
         [Package {
             name: "detector-ebpf",
             root_dir: &ebpf.to_string_lossy(),
+            features,
             ..Package::default()
         }],
         Toolchain::Custom("1.95.0"),

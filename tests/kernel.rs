@@ -22,6 +22,8 @@ mod mutants;
 mod random;
 #[path = "kernel/rates.rs"]
 mod rates;
+#[path = "kernel/trace.rs"]
+mod trace;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -275,6 +275,7 @@ fn every_module_has_its_place() {
 const HOMES: [(&str, &[&str]); 19] = [
     ("smartcore", &["detector/src/model/"]),
     ("aya", &["detector/src/source/kernel/"]),
+    ("aya_log", &["detector/src/source/kernel/"]),
     ("pcap_parser", &["detector/src/source/capture/"]),
     // The output has a module of this name.
     (

@@ -25,6 +25,9 @@ pub const FTP_HEAD_PACKETS: u64 = 512;
 /// ClientHello for its server name.
 pub const HEAD_BYTES: usize = 512;
 
+/// Lines that each processor may write to the log in a second, where they are asked for.
+pub const TRACE_LINES_PER_SECOND: u64 = 50;
+
 /// Places in BUDGET_RULES, see [`crate::policy::budget_rule`].
 pub const BUDGET_RULES: u32 = HOME_CLASSES * PORT_CLASSES * DESTINATION_CLASSES;
 
@@ -60,6 +63,9 @@ pub mod map {
     pub const FRAGMENTS: &str = "FRAGMENTS";
     pub const EVENTS: &str = "EVENTS";
     pub const CLOCKS: &str = "CLOCKS";
+    /// aya-log's ring buffer.
+    pub const AYA_LOGS: &str = "AYA_LOGS";
+    pub const TRACE_LIMITS: &str = "TRACE_LIMITS";
 }
 
 /// Names of the programs, as they stand in the object.
@@ -499,11 +505,22 @@ pub struct Clocks {
     pub monotonic_ns: u64,
 }
 
+/// The one entry of TRACE_LIMITS: lines that a processor has written to the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct TraceLimit {
+    pub second: u64,
+    /// Written in that second.
+    pub written: u64,
+    /// Left out since the programs were loaded.
+    pub suppressed: u64,
+}
+
 #[cfg(feature = "user")]
 mod pod {
     use super::{
         Clocks, Control, Count, FragmentKey, FragmentPorts, Interface, OverflowCounters,
-        OverflowKey, PointTotals, Totals,
+        OverflowKey, PointTotals, Totals, TraceLimit,
     };
     use crate::flow::{FlowCounters, FlowKey};
     use crate::policy::{Budget, BudgetKey, Entry, EntryCounters, Prefix, TargetKey};
@@ -534,5 +551,6 @@ mod pod {
         Prefix,
         PointTotals,
         Totals,
+        TraceLimit,
     );
 }

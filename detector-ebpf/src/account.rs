@@ -16,7 +16,7 @@ use crate::decide::PolicyLookup;
 use crate::enforce::{Verdict, enforce};
 use crate::frame::{Context, Payload};
 use crate::stats::{self, Point, Variant, Xadd, count};
-use crate::{decide, events};
+use crate::{decide, events, trace};
 
 /// Key: [`FlowKey`]. Value: [`FlowCounters`]. A preallocated hash shared by all processors:
 /// per-processor maps are slower at many flows and an LRU evicts without a word.
@@ -84,16 +84,6 @@ pub(crate) fn account<V: Variant, C: Context>(context: &C, hook: Hook) -> Decisi
     }
 }
 
-/// Reads a frame and does nothing with it.
-#[inline(always)]
-pub(crate) fn parse_only<C: Context>(context: &C) {
-    let Some(Point { packet, word, .. }) = stats::numbered(0) else { return };
-    let frame = context.frame(word);
-    if parse(&frame, LinkType::Ethernet, Decapsulation::default(), packet).is_err() {
-        packet.segments = 0;
-    }
-}
-
 #[inline(always)]
 fn packet_seen<V: Variant, F: Payload>(
     frame: &F,
@@ -117,6 +107,7 @@ fn packet_seen<V: Variant, F: Payload>(
             count(&mut totals.flows, packet.segments, packet.ip_bytes);
             if counted.owner_moved {
                 totals.owner_moves += 1;
+                trace::owner_moved(&packet.key, u32::from(point), &clock);
             }
             if let Some(checkpoint) = counted.checkpoint {
                 events::checkpoint(packet, checkpoint, flow, &clock, totals);
@@ -185,6 +176,7 @@ fn flow(
     if !open(&packet.key, packet.direction as u8, generation) {
         // A failed insert costs more than a packet, and the next poll may make room.
         control.full_until = clock.now + clock.ticks_per_second / 10 + 1;
+        trace::table_full(&packet.key, clock);
         return None;
     }
     let flow = FLOWS.get_ptr_mut(&packet.key)?;
@@ -274,7 +266,10 @@ fn overflow(packet: &Packet, clock: &Clock, totals: &mut Totals) {
                 events::overflow_checkpoint(&key, entry, clock, totals);
             }
         }
-        None => count(&mut totals.overflow_rest, packet.segments, packet.ip_bytes),
+        None => {
+            count(&mut totals.overflow_rest, packet.segments, packet.ip_bytes);
+            trace::overflow_full(&packet.key, clock);
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use detector_common::policy::BudgetKey;
 use detector_common::{Clock, Packet};
 
 use crate::frame::Payload;
+use crate::trace;
 
 /// Records of [`EventKind`], each of its own fixed size. The size in bytes is set by the agent.
 #[map]
@@ -41,6 +42,7 @@ pub(crate) fn checkpoint(
 ) {
     let Some(mut entry) = EVENTS.reserve::<CheckpointEvent>(0) else {
         totals.events_lost += 1;
+        trace::event_lost(&packet.key, clock);
         return;
     };
     let event = entry.as_mut_ptr();
@@ -121,6 +123,7 @@ pub(crate) fn head<F: Payload>(
     }
     if heads.spent >= control.heads_per_second {
         totals.heads_refused += 1;
+        trace::sample_refused(&packet.key, clock);
         return;
     }
     heads.spent += 1;

@@ -18,8 +18,10 @@ mod enforce;
 mod entry_stats;
 mod events;
 mod frame;
+#[cfg(feature = "bench")]
 mod reference;
 mod stats;
+mod trace;
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};

@@ -1,14 +1,27 @@
-//! What `cargo xtask bench` measures the accounting against. Never attached by the agent.
+//! The programs that `cargo xtask bench` measures the accounting against. Built with the feature `bench`
+//! alone; the object that is shipped has none of them.
 
 use aya_ebpf::bindings::{TC_ACT_UNSPEC, xdp_action};
 use aya_ebpf::macros::{classifier, map, xdp};
 use aya_ebpf::maps::Array;
 use aya_ebpf::programs::{TcContext, XdpContext};
 use detector_common::abi::Hook;
+use detector_common::frame::LinkType;
+use detector_common::parse::{Decapsulation, parse};
 
-use crate::account::{account, parse_only};
-use crate::frame::{Linear, Skb};
-use crate::stats::{self, Adding, Counting};
+use crate::account::account;
+use crate::frame::{Context, Linear, Skb};
+use crate::stats::{self, Adding, Point, Variant};
+
+/// Reads a frame and does nothing with it.
+#[inline(always)]
+fn parse_only<C: Context>(context: &C) {
+    let Some(Point { packet, word, .. }) = stats::numbered(0) else { return };
+    let frame = context.frame(word);
+    if parse(&frame, LinkType::Ethernet, Decapsulation::default(), packet).is_err() {
+        packet.segments = 0;
+    }
+}
 
 /// The cost of being called.
 #[xdp]
@@ -46,6 +59,19 @@ pub fn xdp_drop(_context: XdpContext) -> u32 {
 pub fn xdp_account_drop(context: XdpContext) -> u32 {
     account::<Adding, _>(&Linear(&context), Hook::Ingress);
     xdp_action::XDP_DROP
+}
+
+/// Nothing but counting.
+struct Counting;
+
+impl Variant for Counting {
+    const POLICY: bool = false;
+    const FETCH: bool = false;
+
+    #[inline(always)]
+    fn fetch_add(_counter: &mut u64, _amount: u64) -> u64 {
+        0
+    }
 }
 
 /// Accounts every frame with the policy compiled out: what that costs a packet is the difference.

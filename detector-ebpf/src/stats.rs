@@ -101,19 +101,6 @@ impl Variant for Fetching {
     }
 }
 
-/// Nothing but counting.
-pub(crate) struct Counting;
-
-impl Variant for Counting {
-    const POLICY: bool = false;
-    const FETCH: bool = false;
-
-    #[inline(always)]
-    fn fetch_add(_counter: &mut u64, _amount: u64) -> u64 {
-        0
-    }
-}
-
 #[inline(always)]
 pub(crate) fn count(counter: &mut Count, packets: u32, bytes: u32) {
     counter.packets += u64::from(packets);

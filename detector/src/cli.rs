@@ -82,6 +82,9 @@ pub struct Run {
     /// At the end leave everything in the kernel, blocks to run out by themselves
     #[arg(long)]
     pub keep_enforcing: bool,
+    /// Log why packets met a full table, a budget without room or another interface
+    #[arg(long)]
+    pub trace_kernel: bool,
 }
 
 /// Read captures and tell what was stolen in them

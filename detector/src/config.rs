@@ -141,7 +141,7 @@ pub struct Control {
     pub group: Option<String>,
 }
 
-/// Sizes and inter_arrival of the data plane.
+/// Sizes and pace of the data plane.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Kernel {
@@ -152,6 +152,7 @@ pub struct Kernel {
     pub poll_interval_ms: u64,
     pub print_memory: bool,
     pub pin: bool,
+    pub trace: bool,
 }
 
 /// How received packets are seen.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use aya::Ebpf;
 use aya::programs::{Xdp, XdpMode};
 use detector::source::kernel::object::OBJECT;
+use detector_common::abi::program;
 use detector_tests::watch::{HOME, Watch, detector, sink, traffic, wait_until_quiet};
 use detector_tests::{Namespace, Topology, run_checked};
 use nix::net::if_::if_nametoindex;
@@ -52,11 +53,12 @@ fn a_second_agent_is_refused_and_disturbs_nothing() {
     eprintln_figures("20 second agents refused, 0 bytes unaccounted");
 }
 
-/// A trivial program at XDP, as another tool would attach it. It goes when this is dropped.
+/// A program at XDP, as another tool would attach it: ours, without an interface in its maps, passes
+/// everything on. It goes when this is dropped.
 fn foreign_xdp(namespace: &Namespace) -> Ebpf {
     let attach = || {
         let mut ebpf = Ebpf::load(OBJECT).unwrap();
-        let program: &mut Xdp = ebpf.program_mut("xdp_empty").unwrap().try_into().unwrap();
+        let program: &mut Xdp = ebpf.program_mut(program::XDP_INGRESS).unwrap().try_into().unwrap();
         program.load().unwrap();
         let index = if_nametoindex(DEVICE).unwrap();
         program.attach_to_if_index(index, XdpMode::Driver).unwrap();

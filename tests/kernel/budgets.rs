@@ -15,7 +15,7 @@ use crate::bed::{
 const LIMIT: u64 = 65_536;
 
 /// A kernel in which everything but what is private may have [`LIMIT`] bytes.
-fn bed(config: &ObjectConfig) -> Kernel {
+pub(crate) fn bed(config: &ObjectConfig) -> Kernel {
     let mut kernel = Kernel::load(config);
     for class in 0..2 {
         for ports in [PortClass::Other, PortClass::Web, PortClass::Mail, PortClass::Dns] {
@@ -44,7 +44,7 @@ fn set_limit(kernel: &mut Kernel, key: &BudgetKey, limit: u64) {
     assert_eq!(kernel.run(program::SET_BUDGET, &frame), 0);
 }
 
-fn v4() -> BudgetKey {
+pub(crate) fn v4() -> BudgetKey {
     BudgetKey { home: mapped(HOME), destination: mapped(AWAY) }
 }
 
@@ -52,7 +52,7 @@ fn families() -> [BudgetKey; 2] {
     [v4(), BudgetKey { home: HOME_V6, destination: AWAY_V6 }]
 }
 
-fn out(key: &BudgetKey, port: u16, payload: usize) -> Vec<u8> {
+pub(crate) fn out(key: &BudgetKey, port: u16, payload: usize) -> Vec<u8> {
     datagram((key.home, port), (key.destination, 443), payload)
 }
 

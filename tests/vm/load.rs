@@ -40,6 +40,10 @@ pub(crate) fn object(told: &mut Told) {
         println!("@verified\t{}\t{count}", name.trim_end_matches("_fetch"));
         assert!(count < MOST_INSTRUCTIONS, "{name}: {count} instructions");
     }
+    drop(object);
+    let mut tracing = Object::load(&ObjectConfig { trace: true, ..config }).unwrap();
+    let name = tracing.programs.xdp;
+    xdp(&mut tracing.ebpf, name).unwrap().load().unwrap();
     told.pass("object loads");
 }
 

@@ -85,8 +85,9 @@ pub(crate) fn run(_arguments: &Arguments) -> Result<()> {
     use anyhow::{Context as _, ensure};
 
     crate::setup::run(crate::setup::Profile::Base)?;
-    let packages = ["--package", "detector", "--package", "xtask", "--features", "xtask/bench"];
-    crate::release::build(&packages)?;
+    // Apart: in one build the agent would have the bench's programs in it.
+    crate::release::build(&["--package", "detector"])?;
+    crate::release::build(&["--package", "xtask", "--features", "xtask/bench"])?;
     let status = std::process::Command::new(crate::release::program("xtask")?)
         .args(std::env::args_os().skip(1))
         .status()

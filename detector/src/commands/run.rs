@@ -35,7 +35,8 @@ const CALLS: usize = 16;
 /// Whatever keeps a named interface from being watched, with the remedy; a data plane that cannot
 /// be read; an output that cannot be written to.
 pub fn run(args: Run, config: Config) -> anyhow::Result<()> {
-    let given = Given::new(args.config, args.interface, args.mode.map(Into::into));
+    let given =
+        Given::new(args.config, args.interface, args.mode.map(Into::into), args.trace_kernel);
     let config = given.over(config)?;
     let store = open_store(&config);
     let model = builtin_models::in_use(Kind::Session, store.as_ref(), &config)?;

@@ -80,6 +80,7 @@ impl Default for Kernel {
             poll_interval_ms: 1_000,
             print_memory: true,
             pin: true,
+            trace: false,
         }
     }
 }

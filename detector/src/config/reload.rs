@@ -20,15 +20,21 @@ pub struct Given {
     file: Option<PathBuf>,
     interfaces: Vec<String>,
     mode: Option<Mode>,
+    trace_kernel: bool,
 }
 
 impl Given {
     /// `file` as it was named; none for the default one where it exists.
     #[must_use]
-    pub fn new(file: Option<PathBuf>, interfaces: Vec<String>, mode: Option<Mode>) -> Self {
+    pub fn new(
+        file: Option<PathBuf>,
+        interfaces: Vec<String>,
+        mode: Option<Mode>,
+        trace_kernel: bool,
+    ) -> Self {
         let default = PathBuf::from(DEFAULT_PATH);
         let file = file.or_else(|| default.exists().then_some(default));
-        Self { file, interfaces, mode }
+        Self { file, interfaces, mode, trace_kernel }
     }
 
     /// The file with the command line over it.
@@ -53,6 +59,7 @@ impl Given {
         if let Some(mode) = self.mode {
             config.mode = mode;
         }
+        config.kernel.trace |= self.trace_kernel;
         config.check()?;
         Ok(config)
     }
@@ -219,10 +226,10 @@ mod tests {
 
     #[test]
     fn the_command_line_wins_each_time() {
-        let given = Given::new(None, vec!["eth0".to_owned()], Some(Mode::Block));
+        let given = Given::new(None, vec!["eth0".to_owned()], Some(Mode::Block), false);
         let config = given.over(Config::default()).unwrap();
         assert_eq!((config.mode, &*config.interfaces), (Mode::Block, &["eth0".to_owned()][..]));
-        let gone = Given::new(Some("/nonexistent/detector.toml".into()), Vec::new(), None);
+        let gone = Given::new(Some("/nonexistent/detector.toml".into()), Vec::new(), None, false);
         assert!(format!("{:#}", gone.read().unwrap_err()).contains("failed to read config"));
     }
 

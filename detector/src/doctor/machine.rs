@@ -29,6 +29,7 @@ const TRIAL: ObjectConfig = ObjectConfig {
     max_prefixes: 64,
     max_exceptions: 64,
     max_budgets: 64,
+    trace: false,
 };
 
 pub(super) fn examine(config: &Config, report: &mut Report) {

@@ -31,7 +31,7 @@ const REVERSE_DOMAINS: [&str; 2] = ["in-addr.arpa", "ip6.arpa"];
 /// testing tools repeat within less: an alphabet in both cases has 52.
 pub const MIN_ECHO_BYTES: u64 = 64;
 
-/// Different echo payload_patterns from which on they are a stream rather than a greeting.
+/// Different echo payload patterns from which on they are a stream rather than a greeting.
 pub const MIN_ECHO_FILLINGS: u64 = 3;
 
 /// Times that echo sizes went up after down or down after up below which they are a sweep, or a
@@ -85,7 +85,7 @@ fn asks(dns: &Dns, domain: &str) -> bool {
 }
 
 /// Echo payloads hold nothing where all are those of an ordinary ping or return one and their sizes
-/// stay or only grow. One or two payload_patterns are a monitor's greeting, unless they are long and, when all
+/// stay or only grow. One or two payload patterns are a monitor's greeting, unless they are long and, when all
 /// is over, were sent no more than once or twice.
 fn carries(carried: &Carried, ended: bool) -> bool {
     let few = ended && carried.own_bytes >= MIN_ECHO_BYTES && !carried.repeats();

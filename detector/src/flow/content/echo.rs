@@ -8,7 +8,7 @@ use super::entropy::{SAMPLE_MIN_BYTES, entropy};
 use super::{Echo, FirstPayload, Mean, ping};
 use crate::flow::Side;
 
-/// Distinct payload_patterns that are counted exactly; beyond, about.
+/// Distinct payload patterns that are counted exactly; beyond, about.
 const EXACT: usize = 32;
 
 /// How often a filling is sent, on average, before it is a greeting: once, and once more where no
@@ -50,11 +50,11 @@ pub struct Carried {
     pub messages: u64,
     /// Those with bytes that the sender chose.
     pub unusual: u64,
-    /// Distinct payload_patterns among them.
+    /// Distinct payload patterns among them.
     pub payload_patterns: PayloadPatterns,
-    /// Bytes of the distinct payload_patterns: what can have been carried.
+    /// Bytes of the distinct payload patterns: what can have been carried.
     pub own_bytes: u64,
-    /// Printable share of the distinct payload_patterns, 0 to 1.
+    /// Printable share of the distinct payload patterns, 0 to 1.
     pub printable: Mean,
     /// Bytes of the longest filling that is a message in words by itself; 0 for none.
     pub longest_prose: u64,
@@ -68,7 +68,7 @@ pub struct Carried {
     pub(crate) growing: Option<bool>,
 }
 
-/// Distinct payload_patterns: exactly while they are few, about beyond.
+/// Distinct payload patterns: exactly while they are few, about beyond.
 #[derive(Clone, Debug, Default)]
 pub struct PayloadPatterns {
     few: Vec<u64>,
@@ -165,7 +165,7 @@ impl Icmp {
 }
 
 impl Carried {
-    /// Whether payload_patterns come again and again, as a monitor's greeting does.
+    /// Whether payload patterns come again and again, as a monitor's greeting does.
     #[must_use]
     pub fn repeats(&self) -> bool {
         self.unusual > self.payload_patterns.count().saturating_mul(FILLING_REPEATS)

@@ -81,7 +81,7 @@ fn one_period(bytes: &[u8]) -> &[u8] {
     if period * 2 <= bytes.len() { &bytes[..period] } else { bytes }
 }
 
-/// Whether two payload_patterns differ in a counter or a clock only: in at most eight bytes and a quarter of
+/// Whether two payload patterns differ in a counter or a clock only: in at most eight bytes and a quarter of
 /// them, or in nothing but digits, which are at most half of them.
 #[must_use]
 pub fn is_variation(earlier: &[u8], later: &[u8]) -> bool {

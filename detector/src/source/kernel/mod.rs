@@ -18,6 +18,7 @@ mod probe;
 mod reconfigure;
 mod refusal;
 mod sys;
+mod trace;
 mod walk;
 mod watch;
 
@@ -42,6 +43,7 @@ pub use pins::{Detached, Start};
 use pins::{MAPS, Pins};
 pub use policy::PolicyTable;
 use policy::{Classes, KernelEntryIndex};
+use trace::KernelTrace;
 use walk::{Closing, Poll};
 use watch::Slots;
 pub use watch::{Change, Seen, SeenPoint, SeenTraffic, Watched};
@@ -68,6 +70,8 @@ pub struct KernelSource {
     poll: Poll,
     max_flows: u32,
     records_unknown: u64,
+    /// None where no lines are asked for.
+    trace: Option<KernelTrace>,
 }
 
 /// What was seen and where it went, over all interfaces.
@@ -106,6 +110,7 @@ impl KernelSource {
         {
             tracing::warn!("{error:#}");
         }
+        let trace = if config.kernel.trace { Some(KernelTrace::new(&mut object)?) } else { None };
         let events = object.ebpf.take_map(map::EVENTS).context("the BPF object has no events")?;
         let events = RingBuf::try_from(events)?;
         let flows = BatchReader::new(object.map_data(map::FLOWS)?)?;
@@ -130,6 +135,7 @@ impl KernelSource {
             poll: Poll::default(),
             max_flows: sizes.max_flows,
             records_unknown: 0,
+            trace,
         };
         source.set_budget_rules(config)?;
         if source.pins.adopted {

@@ -40,6 +40,10 @@ fn not_empty(object: &[u8]) -> anyhow::Result<&[u8]> {
     Ok(object)
 }
 
+/// aya-log's ring buffer where lines are asked for, and where it is only there.
+const TRACE_BYTES: u32 = 128 << 10;
+const PAGE_BYTES: u32 = 4 << 10;
+
 /// Sizes and switches that are fixed once the object is loaded.
 #[derive(Clone, Copy, Debug)]
 pub struct ObjectConfig {
@@ -54,6 +58,8 @@ pub struct ObjectConfig {
     pub max_prefixes: u32,
     pub max_exceptions: u32,
     pub max_budgets: u32,
+    /// Cold paths write to the log.
+    pub trace: bool,
 }
 
 impl ObjectConfig {
@@ -70,6 +76,7 @@ impl ObjectConfig {
             max_prefixes: config.block.max_prefixes.get(),
             max_exceptions: config.block.max_exceptions.get(),
             max_budgets: config.budget.max_entries.get(),
+            trace: config.kernel.trace,
         }
     }
 
@@ -79,7 +86,7 @@ impl ObjectConfig {
         self.max_blocks.saturating_add(self.max_prefixes).saturating_add(self.max_exceptions)
     }
 
-    fn map_sizes(&self) -> [(&'static str, u32); 9] {
+    fn map_sizes(&self) -> [(&'static str, u32); 10] {
         let numbers = self.max_entries().saturating_add(1);
         [
             (map::FLOWS, self.max_flows),
@@ -91,6 +98,7 @@ impl ObjectConfig {
             (map::POLICY, numbers),
             (map::HITS, numbers),
             (map::BUDGETS, self.max_budgets),
+            (map::AYA_LOGS, if self.trace { TRACE_BYTES } else { PAGE_BYTES }),
         ]
     }
 }
@@ -107,6 +115,7 @@ impl Default for ObjectConfig {
             max_prefixes: 16_384,
             max_exceptions: 4_096,
             max_budgets: 65_536,
+            trace: false,
         }
     }
 }
@@ -180,11 +189,13 @@ impl Object {
             "this kernel does not read maps in batches: Linux 5.10 or later is needed"
         );
         let bits = config.decapsulation.bits();
+        let trace = u32::from(config.trace);
         let mut loader = EbpfLoader::new();
         loader
             // Logs are asked for again, in full, when a program is refused.
             .verifier_log_level(VerifierLogLevel::DISABLE | VerifierLogLevel::STATS)
-            .override_global("DECAPSULATION", &bits, true);
+            .override_global("DECAPSULATION", &bits, true)
+            .override_global("TRACE_KERNEL", &trace, true);
         for (name, entries) in config.map_sizes() {
             loader.map_max_entries(name, entries);
         }

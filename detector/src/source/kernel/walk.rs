@@ -44,6 +44,9 @@ impl KernelSource {
         self.poll.entries = 0;
         self.poll.sum = Count::default();
         self.flows.restart();
+        if let Some(trace) = &mut self.trace {
+            trace.flush();
+        }
         Ok(())
     }
 

@@ -42,10 +42,10 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// Distinct payload_patterns from which on they are no accident, and from which on they are a stream.
+/// Distinct payload patterns from which on they are no accident, and from which on they are a stream.
 const FILLINGS_FEW: u64 = 3;
 const FILLINGS_MANY: u64 = 5;
-/// Bytes in these payload_patterns below which nothing worth a tunnel was carried: an account and its
+/// Bytes in these payload patterns below which nothing worth a tunnel was carried: an account and its
 /// password.
 const CARRIED_FEW_BYTES: u64 = 24;
 const CARRIED_MANY_BYTES: u64 = 64;

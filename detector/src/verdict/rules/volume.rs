@@ -243,7 +243,7 @@ fn is_one_way(sample: &Sample<'_>) -> bool {
 }
 
 /// Whether the port is assigned (IANA) to a service whose clients hand over far more than they get:
-/// logs and measurements, files, disks, printers, databases, queues, peers of a traffic_log.
+/// logs and measurements, files, disks, printers, databases, queues, peers of a ledger.
 fn takes_uploads(sample: &Sample<'_>) -> bool {
     matches!(
         sample.session.key.server_port,
