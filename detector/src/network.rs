@@ -2,12 +2,14 @@
 //!
 //! IPv4 is kept as IPv4-mapped IPv6 throughout and shown as IPv4. Nothing here resolves a name.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use anyhow::{Context as _, ensure};
 use detector_common::policy::Prefix;
+use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 
 /// An address as flows hold it, in the family it was sent in.
@@ -25,10 +27,11 @@ pub fn octets(address: IpAddr) -> [u8; 16] {
     }
 }
 
-/// A prefix such as `10.0.0.0/8` or `fd00::/8`; a bare address is that address alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// A prefix such as `10.0.0.0/8` or `fd00::/8`; a bare address is that address alone. No bit is set
+/// beyond its length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Network(Prefix);
+pub struct Network(Ipv6Net);
 
 impl Network {
     /// Builds from an address and the length of its prefix in the address's own family.
@@ -36,18 +39,13 @@ impl Network {
     /// # Errors
     ///
     /// A length beyond the family's, or address bits set beyond the length.
-    pub fn new(address: IpAddr, length: u32) -> anyhow::Result<Self> {
-        let (bits, offset) = if address.is_ipv4() { (32, 96) } else { (128, 0) };
-        ensure!(length <= bits, "the prefix length is {length}, at most {bits} are possible");
-        let prefix = Prefix { length: length + offset, address: octets(address) };
-        let mask = u128::MAX.checked_shl(128 - prefix.length).unwrap_or(0);
-        let start = u128::from_be_bytes(prefix.address) & mask;
-        let network = ip(&start.to_be_bytes());
+    pub fn new(address: IpAddr, length: u8) -> anyhow::Result<Self> {
+        let network = Self::around(address, length)?;
         ensure!(
-            start.to_be_bytes() == prefix.address,
-            "it has bits beyond its length: write {network}/{length}"
+            network.0.addr().octets() == octets(address),
+            "it has bits beyond its length: write {network}"
         );
-        Ok(Self(prefix))
+        Ok(network)
     }
 
     /// The network that `address` lies in, cut at `length` bits of its own family.
@@ -55,31 +53,30 @@ impl Network {
     /// # Errors
     ///
     /// A length beyond the family's.
-    pub fn around(address: IpAddr, length: u32) -> anyhow::Result<Self> {
-        let offset = if address.is_ipv4() { 96 } else { 0 };
-        let mask = u128::MAX.checked_shl(128_u32.saturating_sub(length + offset)).unwrap_or(0);
-        let start = u128::from_be_bytes(octets(address)) & mask;
-        let network =
-            if address.is_ipv4() { ip(&start.to_be_bytes()) } else { Ipv6Addr::from(start).into() };
-        Self::new(network, length)
+    pub fn around(address: IpAddr, length: u8) -> anyhow::Result<Self> {
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        ensure!(length <= bits, "the prefix length is {length}, at most {bits} are possible");
+        let network = Ipv6Net::new(octets(address).into(), length + (128 - bits))?;
+        Ok(Self(network.trunc()))
     }
 
-    /// A prefix that is known to have no bits beyond its length.
+    /// The network of a longest-prefix map's key.
     #[must_use]
     pub fn from_prefix(prefix: Prefix) -> Self {
-        Self(prefix)
+        let length = u8::try_from(prefix.length).unwrap_or(u8::MAX).min(128);
+        Self(Ipv6Net::new_assert(prefix.address.into(), length).trunc())
     }
 
     /// One address, as flows hold it.
     #[must_use]
     pub fn of(address: &[u8; 16]) -> Self {
-        Self(Prefix::host(*address))
+        Self(Ipv6Addr::from(*address).into())
     }
 
     /// Whether all of `other` lies inside.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
-        self.0.length <= other.0.length && self.0.contains(&other.0.address)
+        self.0.contains(&other.0)
     }
 
     /// Whether the two have an address in common.
@@ -91,27 +88,43 @@ impl Network {
     /// As people write it: a single address without its length.
     #[must_use]
     pub fn short(&self) -> String {
-        if self.0.length == 128 { ip(&self.0.address).to_string() } else { self.to_string() }
+        if self.0.prefix_len() == 128 {
+            self.0.addr().to_canonical().to_string()
+        } else {
+            self.to_string()
+        }
     }
 
     /// The first and the last address inside, as flows hold them.
     #[must_use]
     pub fn bounds(&self) -> ([u8; 16], [u8; 16]) {
-        let rest = u128::MAX.checked_shr(self.0.length).unwrap_or(0);
-        let first = u128::from_be_bytes(self.0.address);
-        (self.0.address, (first | rest).to_be_bytes())
+        (self.0.network().octets(), self.0.broadcast().octets())
     }
 
     /// The key of a longest-prefix map.
     #[must_use]
     pub fn prefix(&self) -> Prefix {
-        self.0
+        Prefix { length: self.0.prefix_len().into(), address: self.0.addr().octets() }
     }
 
     /// Whether an address, as flows hold it, lies inside.
     #[must_use]
     pub fn contains(&self, address: &[u8; 16]) -> bool {
-        self.0.contains(address)
+        self.0.contains(&Ipv6Addr::from(*address))
+    }
+}
+
+/// Wider networks come first: where there is no room for all, those are placed.
+impl Ord for Network {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let place = |network: &Self| (network.0.prefix_len(), network.0.addr());
+        place(self).cmp(&place(other))
+    }
+}
+
+impl PartialOrd for Network {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -149,12 +162,10 @@ impl From<Network> for String {
 
 impl fmt::Display for Network {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let address = ip(&self.0.address);
-        let offset = if address.is_ipv4() && self.0.length >= 96 { 96 } else { 0 };
-        if offset == 0 && address.is_ipv4() {
-            return write!(formatter, "{}/{}", Ipv6Addr::from(self.0.address), self.0.length);
+        match (self.0.addr().to_canonical(), self.0.prefix_len()) {
+            (IpAddr::V4(address), length @ 96..) => write!(formatter, "{address}/{}", length - 96),
+            _ => self.0.fmt(formatter),
         }
-        write!(formatter, "{address}/{}", self.0.length - offset)
     }
 }
 
@@ -173,6 +184,18 @@ mod tests {
         assert_eq!("192.0.2.7".parse::<Network>().unwrap().to_string(), "192.0.2.7/32");
         let around = Network::around("192.0.2.7".parse().unwrap(), 24).unwrap();
         assert_eq!(around.to_string(), "192.0.2.0/24");
+    }
+
+    #[test]
+    fn a_network_is_the_key_of_a_map() {
+        for text in ["10.0.0.0/8", "0.0.0.0/0", "::/0", "2001:db8::1/128"] {
+            let prefix = text.parse::<Network>().unwrap().prefix();
+            assert_eq!(Network::from_prefix(prefix).prefix(), prefix, "{text}");
+        }
+        let network: Network = "192.0.2.0/30".parse().unwrap();
+        let [first, last] = ["192.0.2.0", "192.0.2.3"].map(|ip| octets(ip.parse().unwrap()));
+        assert_eq!(network.bounds(), (first, last));
+        assert!("10.0.0.0/8".parse::<Network>().unwrap() < network);
     }
 
     #[test]
@@ -204,5 +227,7 @@ mod tests {
         check("fd00::1/8", "write fd00::/8");
         check("example", "`example` is no network");
         check("10.0.0.0/x", "no valid length");
+        check("10.0.0.0/256", "no valid length");
+        check("fd00::/129", "at most 128");
     }
 }

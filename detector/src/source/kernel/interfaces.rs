@@ -77,12 +77,12 @@ pub fn list() -> anyhow::Result<BTreeMap<String, Interface>> {
         let network = match (address.as_sockaddr_in(), address.as_sockaddr_in6()) {
             (Some(v4), _) => {
                 let mask = mask.and_then(|mask| mask.as_sockaddr_in().map(|mask| mask.ip()));
-                let length = mask.map_or(32, |mask| u32::from(mask).count_ones());
+                let length = mask.map_or(32, |mask| u32::from(mask).count_ones() as u8);
                 Network::around(IpAddr::V4(v4.ip()), length)
             }
             (_, Some(v6)) => {
                 let mask = mask.and_then(|mask| mask.as_sockaddr_in6().map(|mask| mask.ip()));
-                let length = mask.map_or(128, |mask| u128::from(mask).count_ones());
+                let length = mask.map_or(128, |mask| u128::from(mask).count_ones() as u8);
                 Network::around(IpAddr::V6(v6.ip()), length)
             }
             _ => continue,
