@@ -56,6 +56,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("refusal", &[]),
     ("fields", &["refusal"]),
+    ("text", &[]),
     ("flow", &["network", "units"]),
     ("features", &["flow", "network", "units"]),
     ("model", &["features", "flow", "network", "units"]),
@@ -71,7 +72,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("audit", &["response", "network", "units"]),
     ("state", &["network", "units"]),
     ("status", &["control", "response", "units"]),
-    ("output", &["flow", "response", "verdict", "network", "units"]),
+    ("output", &["flow", "response", "verdict", "network", "text", "units"]),
     (
         "store",
         &[
@@ -115,6 +116,7 @@ const MODULES: &[&str] = &[
     "state",
     "status",
     "store",
+    "text",
     "units",
     "verdict",
     "verify",
@@ -285,8 +287,10 @@ const HOMES: &[(&str, &[&str])] = &[
             "detector/src/commands/",
             "detector/src/ingest/",
             "detector/src/output/",
+            "detector/src/text.rs",
         ],
     ),
+    ("ipnet", &["detector/src/network.rs"]),
     (
         "jiff",
         &[

@@ -30,6 +30,7 @@ pub mod source;
 pub mod state;
 pub mod status;
 pub mod store;
+pub mod text;
 pub mod units;
 pub mod verdict;
 pub mod verify;

@@ -1,12 +1,13 @@
 //! Every vector that was scored, as comma-separated values: what it belongs to, sizes of packets as
 //! they are usually listed, and the schema's columns.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 
 use crate::engine::Row;
 use crate::features::COLUMNS;
 use crate::flow::{Side, Volume};
 use crate::network::ip;
+use crate::text::CsvWriter;
 use crate::units::rfc3339;
 use crate::verdict::alert::protocol_name;
 
@@ -47,7 +48,7 @@ pub const PACKET_FIELDS: [&str; 15] = [
 /// Writes rows to `W`.
 #[derive(Debug)]
 pub struct FeatureFile<W: Write> {
-    output: BufWriter<W>,
+    output: CsvWriter<W>,
 }
 
 impl<W: Write> FeatureFile<W> {
@@ -57,12 +58,9 @@ impl<W: Write> FeatureFile<W> {
     ///
     /// An output that cannot be written to.
     pub fn new(output: W) -> io::Result<Self> {
-        let mut output = BufWriter::new(output);
-        write!(output, "{},{}", SESSION_FIELDS.join(","), PACKET_FIELDS.join(","))?;
-        for column in COLUMNS {
-            write!(output, ",{}", column.name)?;
-        }
-        writeln!(output)?;
+        let mut output = CsvWriter::new(output);
+        let columns = COLUMNS.iter().map(|column| column.name);
+        output.row(SESSION_FIELDS.into_iter().chain(PACKET_FIELDS).chain(columns))?;
         Ok(Self { output })
     }
 
@@ -83,26 +81,33 @@ impl<W: Write> FeatureFile<W> {
         let (source_port, port) = (u16::from_be_bytes(source_port), u16::from_be_bytes(port));
         let time = rfc3339(row.now_ns);
         let protocol = protocol_name(flow.key.protocol);
-        let file = file.replace('"', "\"\"");
-        write!(
-            self.output,
-            "\"{file}\",{},{time},{source},{destination},{port},{protocol},{},{},{}",
-            row.session_id, row.score, row.rules, row.habit,
-        )?;
-        write!(
-            self.output,
-            ",{},{time},{source},{destination},{source_port},{port}",
-            flow.community_id()
-        )?;
+        let output = &mut self.output;
+        output.cell(file)?;
+        output.cell(row.session_id)?;
+        output.cell(&time)?;
+        output.cell(source)?;
+        output.cell(destination)?;
+        output.cell(port)?;
+        output.cell(protocol)?;
+        output.cell(row.score)?;
+        output.cell(row.rules)?;
+        output.cell(row.habit)?;
+        output.cell(flow.community_id())?;
+        output.cell(&time)?;
+        output.cell(source)?;
+        output.cell(destination)?;
+        output.cell(source_port)?;
+        output.cell(port)?;
         for volume in [&row.sent, &row.received] {
             let (mean, deviation) = mean_and_deviation(volume);
-            write!(self.output, ",{},{},{mean},{deviation}", volume.size_max, volume.size_min)?;
+            output.cell(volume.size_max)?;
+            output.cell(volume.size_min)?;
+            output.cell(mean)?;
+            output.cell(deviation)?;
         }
-        write!(self.output, ",{}", row.sent.packets + row.received.packets)?;
-        for value in &row.values {
-            write!(self.output, ",{value}")?;
-        }
-        writeln!(self.output)
+        output.cell(row.sent.packets + row.received.packets)?;
+        row.values.iter().try_for_each(|value| output.cell(value))?;
+        output.end_row()
     }
 
     /// # Errors

@@ -14,9 +14,9 @@ use crate::cli::store::{Alerts, AlertsCommand, AlertsMark, Page, Wanted};
 use crate::cli::{Format, LiveFormat};
 use crate::clock;
 use crate::config::Config;
-use crate::output::clean;
 use crate::store::Store;
 use crate::store::alerts::{self, AlertRow, Detail, Found, Marking, PublicId};
+use crate::text::clean;
 use crate::units;
 
 /// # Errors
@@ -43,7 +43,7 @@ pub fn run(args: Alerts, config: &Config) -> anyhow::Result<()> {
             let rows = read_all(&store, &filter)?;
             let mut output = BufWriter::new(io::stdout().lock());
             match export.format {
-                Format::Csv => output.write_all(as_csv(&rows).as_bytes())?,
+                Format::Csv => output.write_all(as_csv(&rows)?.as_bytes())?,
                 Format::Json => output.write_all(as_lines(&rows)?.as_bytes())?,
                 Format::Table => listed(&mut output, &rows)?,
             }

@@ -7,7 +7,7 @@ use super::{allow, blocks, budgets};
 use crate::cli::control::Explain;
 use crate::config::Config;
 use crate::control::{Answer, Explanation, Request};
-use crate::output::clean;
+use crate::text::clean;
 
 /// # Errors
 ///

@@ -15,7 +15,7 @@ use crate::cli::notify::{Ingest, LogFormat};
 use crate::config::Config;
 use crate::features::Kind;
 use crate::ingest::{Format, Keeper, Report, ingest};
-use crate::output::clean;
+use crate::text::clean;
 use crate::units;
 
 /// # Errors

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::features::Timestamp;
-use crate::output::clean;
+use crate::text::clean;
 use crate::units;
 
 /// A column's name and the side its cells stand at.

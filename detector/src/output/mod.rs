@@ -10,7 +10,6 @@ mod summary;
 mod table;
 
 pub use csv::CsvSink;
-pub(crate) use csv::quoted as csv_cell;
 pub use json::JsonSink;
 pub use summary::Summary;
 pub use table::{Style, TableSink};
@@ -38,9 +37,4 @@ pub trait Sink {
     ///
     /// When the output cannot be written to.
     fn flush(&mut self) -> io::Result<()>;
-}
-
-/// Text from the wire without what a terminal would act on.
-pub(crate) fn clean(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }

@@ -4,8 +4,9 @@
 
 use std::io::{self, Write};
 
-use super::{Sink, Summary, clean};
+use super::{Sink, Summary};
 use crate::flow::FlowRecord;
+use crate::text::clean;
 use crate::units;
 use crate::verdict::alert::{endpoint, has_ports, protocol_name};
 use crate::verdict::{ActionTaken, Alert, Severity};

@@ -28,6 +28,7 @@ use crate::store::Connection;
 use crate::store::Store;
 use crate::store::alerts::{self, AlertRow, Detail, Marking, PublicId};
 use crate::store::outbox;
+use crate::text::CsvWriter;
 use filter::AlertQuery;
 
 pub(super) fn routes() -> Routes {
@@ -126,7 +127,7 @@ async fn export(
     let rows = app.with_store(move |store| read_all(store, &filter)).await?;
     let (kind, name, text) = match format {
         ExportFormat::Json => ("application/x-ndjson", "alerts.ndjson", as_lines(&rows)?),
-        ExportFormat::Csv => ("text/csv; charset=utf-8", "alerts.csv", as_csv(&rows)),
+        ExportFormat::Csv => ("text/csv; charset=utf-8", "alerts.csv", as_csv(&rows)?),
     };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
@@ -167,14 +168,13 @@ pub(crate) fn as_lines(rows: &[AlertRow]) -> Result<String, Problem> {
     Ok(text)
 }
 
-pub(crate) fn as_csv(rows: &[AlertRow]) -> String {
-    let mut text = String::from(
-        "id,time,first_seen,severity,technique,status,src,src_port,dst,dst_port,protocol,dst_name,domain,\
-         score,bytes_out,bytes_in,bytes_leaked,action,headline\n",
-    );
+pub(crate) fn as_csv(rows: &[AlertRow]) -> anyhow::Result<String> {
+    let mut text = Vec::new();
+    let mut output = CsvWriter::new(&mut text);
+    output.row(CSV_HEADER)?;
     let port = |port: Option<u16>| port.map_or_else(String::new, |port| port.to_string());
     for row in rows {
-        let cells = [
+        output.row([
             row.id.clone(),
             row.time.clone(),
             row.first_seen.clone(),
@@ -194,13 +194,33 @@ pub(crate) fn as_csv(rows: &[AlertRow]) -> String {
             row.bytes_leaked.to_string(),
             row.action.clone(),
             row.headline.clone(),
-        ];
-        let cells: Vec<String> = cells.iter().map(|cell| crate::output::csv_cell(cell)).collect();
-        text.push_str(&cells.join(","));
-        text.push('\n');
+        ])?;
     }
-    text
+    drop(output);
+    Ok(String::from_utf8(text)?)
 }
+
+const CSV_HEADER: [&str; 19] = [
+    "id",
+    "time",
+    "first_seen",
+    "severity",
+    "technique",
+    "status",
+    "src",
+    "src_port",
+    "dst",
+    "dst_port",
+    "protocol",
+    "dst_name",
+    "domain",
+    "score",
+    "bytes_out",
+    "bytes_in",
+    "bytes_leaked",
+    "action",
+    "headline",
+];
 
 /// An alert with all that belongs to it
 #[derive(Serialize, ToSchema)]
