@@ -311,6 +311,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper_util", &["detector/src/api/"]),
     ("tokio_rustls", &["detector/src/api/"]),
     ("tokio_stream", &["detector/src/api/"]),
+    ("prometheus_client", &["detector/src/api/metrics.rs"]),
+    ("tower_http", &["detector/src/api/middleware.rs"]),
     ("utoipa_axum", &["detector/src/api/"]),
     ("serde_path_to_error", &["detector/src/fields.rs"]),
 ];

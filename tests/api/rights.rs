@@ -120,6 +120,22 @@ fn what_is_answered_can_do_a_browser_no_harm() {
 }
 
 #[test]
+fn answers_are_compressed_for_who_can_read_them() {
+    let bed = Bed::new("compressed");
+    let encoding = |path: &str, accepted: &[(&str, &str)]| {
+        let answer = bed.ask("GET", path, accepted, "");
+        assert_eq!(answer.status, 200, "{path}");
+        (answer.header("content-encoding").map(str::to_owned), answer.body.len())
+    };
+    for path in ["/", "/api/status", "/api/openapi.json", "/metrics"] {
+        let (plain, whole) = encoding(path, &[]);
+        let (packed, short) = encoding(path, &[("Accept-Encoding", "gzip, deflate, br")]);
+        assert_eq!((plain, packed.as_deref()), (None, Some("gzip")), "{path}");
+        assert!(short < whole, "{path}: {short} of {whole}");
+    }
+}
+
+#[test]
 fn a_token_that_was_revoked_is_none() {
     let bed = Bed::new("revoked");
     let (admin, _) = bed.token("admin", "admin");

@@ -5,7 +5,7 @@ use crate::clock;
 use crate::control::Answer;
 use crate::response::ChangeKind;
 use crate::status::bus::{PageEvent, Topic};
-use crate::status::{Baselines, Coverage, Loss, Rates, StatusBody, StatusLine};
+use crate::status::{Baselines, Coverage, Loss, Rates, StatusBody, StatusLine, Totals};
 use crate::units::rfc3339;
 
 impl Agent {
@@ -38,6 +38,11 @@ impl Agent {
                 bytes: status.bytes_per_second,
                 bytes_out: rate(counts.bytes_out, sent),
                 bytes_in: rate(counts.bytes_in, received),
+            },
+            totals: Totals {
+                packets: totals.frames.packets,
+                bytes_out: counts.bytes_out,
+                bytes_in: counts.bytes_in,
             },
             flows: status.flows,
             interfaces: status.interfaces,

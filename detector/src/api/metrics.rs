@@ -1,13 +1,24 @@
-//! The figures of the status in Prometheus' text format, version 0.0.4.
+//! The figures of the status for Prometheus: counters of what has happened, from which Prometheus makes
+//! rates, and gauges of what is.
+
+use std::fmt;
 
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::prometheus_text::{CONTENT_TYPE, encode};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
 use utoipa_axum::routes;
 
+use super::problem::Problem;
 use super::status;
 use super::{App, Routes};
-use crate::status::{StatusBody, StoreStateName};
+use crate::status::{SinkState, StatusBody, StoreStateName};
 
 pub(super) fn routes() -> Routes {
     Routes::default().read(routes!(metrics))
@@ -19,150 +30,171 @@ pub(super) fn routes() -> Routes {
     responses((status = OK, description = "Text, version 0.0.4", body = String,
         content_type = "text/plain; version=0.0.4; charset=utf-8"))
 )]
-async fn metrics(State(app): State<App>) -> impl IntoResponse {
-    let kind = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], text(&status::current(&app)))
+async fn metrics(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
+    let text = text(status::current(&app)).map_err(anyhow::Error::new)?;
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text))
 }
 
-/// The lines of a page.
-#[derive(Default)]
-struct Page(String);
+fn text(status: StatusBody) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix("detector");
+    registry.register_collector(Box::new(Figures(status)));
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
 
-impl Page {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        self.0.push_str(&format!("# HELP detector_{name} {help}\n# TYPE detector_{name} {kind}\n"));
-    }
+/// The status, read once for each page.
+#[derive(Debug)]
+struct Figures(StatusBody);
 
-    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
-        let labels: Vec<String> =
-            labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escaped(value))).collect();
-        let labels =
-            if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-        self.0.push_str(&format!("detector_{name}{labels} {value}\n"));
-    }
-
-    fn single(&mut self, name: &str, kind: &str, help: &str, value: f64) {
-        self.family(name, kind, help);
-        self.line(name, &[], value);
+impl Collector for Figures {
+    fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
+        let mut page = Page(encoder);
+        agent(&mut page, &self.0)?;
+        traffic(&mut page, &self.0)?;
+        losses(&mut page, &self.0)?;
+        alerts(&mut page, &self.0)?;
+        store(&mut page, &self.0)?;
+        sinks(&mut page, &self.0.sinks)
     }
 }
 
-fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
+/// Writes families; `_total` is added to the names of counters.
+struct Page<'a>(DescriptorEncoder<'a>);
 
-fn text(status: &StatusBody) -> String {
-    let mut page = Page::default();
-    page.family("build_info", "gauge", "The program's version.");
-    page.line("build_info", &[("version", &status.version)], 1.0);
-    let capturing = f64::from(u8::from(status.capturing));
-    page.single("capturing", "gauge", "Whether an agent watches interfaces.", capturing);
-    page.single("uptime_seconds", "gauge", "Since the start.", status.uptime_secs as f64);
-    page.family("mode", "gauge", "1 for the mode that the agent is in.");
-    for mode in ["observe", "simulate", "block"] {
-        let is = status.mode.is_some_and(|own| own.to_string() == mode);
-        page.line("mode", &[("mode", mode)], f64::from(u8::from(is)));
+impl Page<'_> {
+    fn gauge(&mut self, name: &str, help: &str, value: impl EncodeGaugeValue) -> fmt::Result {
+        let gauge = ConstGauge::new(value);
+        gauge.encode(self.0.encode_descriptor(name, help, None, MetricType::Gauge)?)
     }
-    traffic(&mut page, status);
-    alerts(&mut page, status);
-    store(&mut page, status);
-    page.0
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let counter = ConstCounter::new(value);
+        counter.encode(self.0.encode_descriptor(name, help, None, MetricType::Counter)?)
+    }
+
+    /// One gauge for each value of a label.
+    fn gauges<'v>(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl IntoIterator<Item = (&'v str, u64)>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        values.into_iter().try_for_each(|(which, value)| {
+            ConstGauge::new(value).encode(family.encode_family(&[(label, which)])?)
+        })
+    }
+
+    /// One counter for each value of a label.
+    fn counters<'v>(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl IntoIterator<Item = (&'v str, u64)>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        values.into_iter().try_for_each(|(which, value)| {
+            ConstCounter::new(value).encode(family.encode_family(&[(label, which)])?)
+        })
+    }
 }
 
-fn traffic(page: &mut Page, status: &StatusBody) {
-    let rates = &status.rates;
-    page.single("packets_per_second", "gauge", "Packets in the last second.", rates.packets);
-    page.family("bytes_per_second", "gauge", "IP bytes in the last second, by direction.");
-    page.line("bytes_per_second", &[("direction", "out")], rates.bytes_out);
-    page.line("bytes_per_second", &[("direction", "in")], rates.bytes_in);
-    page.single("flows", "gauge", "Flows that are counted now.", status.flows as f64);
-    page.single("interfaces", "gauge", "Interfaces that are watched.", status.interfaces as f64);
+fn agent(page: &mut Page<'_>, status: &StatusBody) -> fmt::Result {
+    let help = "The version of the program.";
+    let mut build = page.0.encode_descriptor("build", help, None, MetricType::Info)?;
+    build.encode_info(&[("version", status.version.as_str())])?;
+    let help = "1 where the agent watches interfaces.";
+    page.gauge("capturing", help, u64::from(status.capturing))?;
+    page.gauge("uptime_seconds", "Seconds since the agent started.", status.uptime_secs)?;
+    let own = status.mode.map(|mode| mode.to_string());
+    let modes = ["observe", "simulate", "block"]
+        .map(|mode| (mode, u64::from(own.as_deref() == Some(mode))));
+    page.gauges("mode", "1 for the mode that the agent is in.", "mode", modes)
+}
+
+fn traffic(page: &mut Page<'_>, status: &StatusBody) -> fmt::Result {
+    let totals = &status.totals;
+    page.counter("packets", "Packets that the agent saw.", totals.packets)?;
+    let directions = [("out", totals.bytes_out), ("in", totals.bytes_in)];
+    let help = "IP bytes of flows, by direction as seen from the internal host.";
+    page.counters("bytes", help, "direction", directions)?;
+    page.gauge("flows", "Flows that are active.", status.flows)?;
+    page.gauge("interfaces", "Interfaces that the agent watches.", status.interfaces)?;
     let coverage = &status.coverage;
-    page.family("seen_bytes_total", "counter", "Bytes that interfaces carried.");
-    page.line("seen_bytes_total", &[], coverage.seen_bytes as f64);
-    page.family("unaccounted_bytes_total", "counter", "Bytes that no counter explains.");
-    page.line("unaccounted_bytes_total", &[], coverage.unaccounted_bytes as f64);
-    page.family("lost_total", "counter", "What was not seen, kept or told, by reason.");
-    for loss in &status.loss {
-        page.line("lost_total", &[("reason", &loss.name)], loss.count as f64);
-    }
-    page.family("table_used", "gauge", "Entries of the kernel's tables.");
-    for table in &status.tables {
-        page.line("table_used", &[("table", &table.name)], table.used as f64);
-    }
-    page.family("table_capacity", "gauge", "Entries that the kernel's tables have room for.");
-    for table in &status.tables {
-        page.line("table_capacity", &[("table", &table.name)], table.capacity as f64);
-    }
+    page.counter("seen_bytes", "Bytes of all frames that the agent saw.", coverage.seen_bytes)?;
+    let help = "Bytes that belong to no flow and no counter.";
+    page.counter("unaccounted_bytes", help, coverage.unaccounted_bytes)
 }
 
-fn alerts(page: &mut Page, status: &StatusBody) {
+fn losses(page: &mut Page<'_>, status: &StatusBody) -> fmt::Result {
+    let loss = status.loss.iter().map(|loss| (loss.name.as_str(), loss.count));
+    page.counters("lost", "Losses by reason: not seen, not kept or not sent.", "reason", loss)?;
+    let tables = || status.tables.iter();
+    let used = tables().map(|table| (table.name.as_str(), table.used));
+    page.gauges("table_used", "Entries in each kernel table.", "table", used)?;
+    let capacity = tables().map(|table| (table.name.as_str(), table.capacity));
+    page.gauges("table_capacity", "Room for entries in each kernel table.", "table", capacity)
+}
+
+fn alerts(page: &mut Page<'_>, status: &StatusBody) -> fmt::Result {
     let counts = &status.alerts;
-    page.family("alerts", "gauge", "Alerts that are open, by severity.");
     let by = &counts.by_severity;
-    for (severity, count) in
-        [("low", by.low), ("medium", by.medium), ("high", by.high), ("critical", by.critical)]
-    {
-        page.line("alerts", &[("severity", severity)], count as f64);
-    }
-    page.single(
-        "alerts_acknowledged",
-        "gauge",
-        "Alerts that somebody has seen.",
-        counts.acknowledged as f64,
-    );
-    page.single("alerts_last_day", "gauge", "Alerts of 24 hours.", counts.last_24h as f64);
-    page.single("blocks", "gauge", "Blocks that stand.", status.blocks as f64);
-    page.family("baselines", "gauge", "Hosts whose habits are known, or being learned.");
-    page.line("baselines", &[("state", "ready")], status.baselines.ready as f64);
-    page.line("baselines", &[("state", "learning")], status.baselines.learning as f64);
+    let open =
+        [("low", by.low), ("medium", by.medium), ("high", by.high), ("critical", by.critical)];
+    page.gauges("alerts", "Open alerts by severity.", "severity", open)?;
+    page.gauge("alerts_acknowledged", "Acknowledged alerts.", counts.acknowledged)?;
+    page.gauge("alerts_last_day", "Alerts of the last 24 hours.", counts.last_24h)?;
+    page.gauge("blocks", "Active blocks.", status.blocks)?;
+    let baselines = [("ready", status.baselines.ready), ("learning", status.baselines.learning)];
+    page.gauges("baselines", "Hosts by the state of their baseline.", "state", baselines)
 }
 
-fn store(page: &mut Page, status: &StatusBody) {
+fn store(page: &mut Page<'_>, status: &StatusBody) -> fmt::Result {
     let store = &status.store;
-    let ok = f64::from(u8::from(store.state == StoreStateName::Ok));
-    page.single("store_ok", "gauge", "Whether the database can be written to.", ok);
-    page.single("store_bytes", "gauge", "The database's size.", store.bytes as f64);
-    page.family("not_stored_total", "counter", "What could not be stored and was given up.");
-    for lost in &store.not_stored {
-        page.line("not_stored_total", &[("what", &lost.name)], lost.count as f64);
-    }
-    for (name, kind, help) in [
-        ("sink_queued", "gauge", "What waits to be told."),
-        ("sink_sent_total", "counter", "What was told."),
-        ("sink_failed_total", "counter", "What could not be told."),
-        ("sink_dropped_total", "counter", "What there was no room for."),
-    ] {
-        page.family(name, kind, help);
-        for sink in &status.sinks {
-            let value = match name {
-                "sink_queued" => sink.queued,
-                "sink_sent_total" => sink.sent,
-                "sink_failed_total" => sink.failed,
-                _ => sink.dropped,
-            };
-            page.line(name, &[("sink", &sink.name)], value as f64);
-        }
-    }
+    let ok = u64::from(store.state == StoreStateName::Ok);
+    page.gauge("store_ok", "1 where the agent can write to the database.", ok)?;
+    page.gauge("store_bytes", "Size of the database.", store.bytes)?;
+    let lost = store.not_stored.iter().map(|lost| (lost.name.as_str(), lost.count));
+    page.counters("not_stored", "Records that the database could not take.", "what", lost)
+}
+
+fn sinks(page: &mut Page<'_>, sinks: &[SinkState]) -> fmt::Result {
+    let each = |value: fn(&SinkState) -> u64| {
+        sinks.iter().map(move |sink| (sink.name.as_str(), value(sink)))
+    };
+    page.gauges("sink_queued", "Records that wait in each output.", "sink", each(|s| s.queued))?;
+    page.counters("sink_sent", "Records that each output took.", "sink", each(|s| s.sent))?;
+    page.counters("sink_failed", "Records that an output failed on.", "sink", each(|s| s.failed))?;
+    let help = "Records dropped because an output was too slow.";
+    page.counters("sink_dropped", help, "sink", each(|s| s.dropped))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::Loss;
+    use crate::status::{Loss, Totals};
 
     #[test]
     fn every_figure_has_its_help_and_type() {
         let loss = vec![Loss { name: "a\"b\\c".into(), count: 4, text: String::new() }];
-        let page = text(&StatusBody { loss, flows: 7, ..StatusBody::default() });
+        let totals = Totals { packets: 9, bytes_out: 5, bytes_in: 6 };
+        let page = text(StatusBody { loss, totals, flows: 7, ..StatusBody::default() }).unwrap();
         assert!(page.contains("\ndetector_lost_total{reason=\"a\\\"b\\\\c\"} 4\n"), "{page}");
         assert!(page.contains("\ndetector_flows 7\n"), "{page}");
+        assert!(page.contains("\ndetector_packets_total 9\n"), "{page}");
+        assert!(page.contains("\ndetector_bytes_total{direction=\"out\"} 5\n"), "{page}");
+        assert!(page.contains("detector_build_info{version=\"\"} 1\n"), "{page}");
         for line in page.lines().filter(|line| !line.starts_with('#')) {
             let name = line.split(['{', ' ']).next().unwrap();
             for word in ["HELP", "TYPE"] {
                 assert_eq!(page.matches(&format!("# {word} {name} ")).count(), 1, "{line}");
             }
             assert!(line.rsplit(' ').next().unwrap().parse::<f64>().is_ok(), "{line}");
+            let is_counter = page.contains(&format!("# TYPE {name} counter"));
+            assert_eq!(name.ends_with("_total"), is_counter, "{line}");
         }
     }
 }

@@ -3,18 +3,23 @@
 //! Nothing here is told or kept of a request that is in order.
 
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
-use axum::http::{HeaderValue, Method, Request, StatusCode, header};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
-use hyper::body::Incoming;
-use hyper::service::Service as _;
-use hyper_util::service::TowerToHyperService;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::sensitive_headers::{
+    SetSensitiveRequestHeadersLayer, SetSensitiveResponseHeadersLayer,
+};
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::TimeoutBody;
 
-use super::body_idle_timeout::Patient;
 use super::caller::Caller;
 use super::limits::{Allowance, Requests};
 use super::origin::Names;
@@ -24,6 +29,8 @@ use crate::store::tokens::Scope;
 
 /// How long an answer may take; what is uploaded or goes on for ever apart.
 const ANSWER: Duration = Duration::from_secs(30);
+/// How long nothing of an upload may come.
+const SILENCE: Duration = Duration::from_secs(30);
 /// Where bodies may be long, and take long to come: bounded by what they are, not by time.
 const UPLOADS: [&str; 3] = ["/api/captures", "/api/logs", "/api/models"];
 /// Paths that need no token anywhere, besides the pages.
@@ -40,87 +47,112 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-pub(super) struct Gate {
+/// The routes with all that stands before them. Requests come with the client's address as
+/// [`ConnectInfo`].
+pub(super) fn guarded(app: &App, router: Router) -> Router {
+    // Those further down are further out: they see a request first and its answer last.
+    router
+        .layer(from_fn_with_state(Arc::new(Gate::new(app.clone())), answer))
+        // What lasts, such as the stream of events, is left as it is: it must not wait for a block.
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+        .layer(always(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF))
+        .layer(always(header::REFERRER_POLICY, NO_REFERRER))
+        .layer(always(OPENER_POLICY, SAME_ORIGIN))
+        .layer(always(RESOURCE_POLICY, SAME_ORIGIN))
+        .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, NO_STORE))
+        .layer(SetSensitiveResponseHeadersLayer::new([header::SET_COOKIE]))
+        .layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION, header::COOKIE]))
+}
+
+fn always(name: HeaderName, value: HeaderValue) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::overriding(name, value)
+}
+
+struct Gate {
     app: App,
-    router: TowerToHyperService<Router>,
     names: Names,
     requests: Mutex<Requests>,
     max_body_bytes: u64,
 }
 
+/// Answers one request, whatever it is.
+async fn answer(
+    State(gate): State<Arc<Gate>>,
+    ConnectInfo(from): ConnectInfo<IpAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let is_page = ui::is_page(request.uri().path());
+    let mut response = match gate.admit(request, from, is_page).await {
+        Ok(request) => pass(request, next).await,
+        Err(problem) => problem.into_response(),
+    };
+    let policy = if is_page { PAGE_POLICY } else { DATA_POLICY };
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
 impl Gate {
-    pub(super) fn new(app: App, router: Router) -> Self {
+    fn new(app: App) -> Self {
         let api = &app.config.api;
         let allowance = if api.is_loopback() { Allowance::LOCAL } else { Allowance::REMOTE };
         Self {
             names: Names::new(api),
             requests: Mutex::new(Requests::new(allowance)),
             max_body_bytes: api.max_body_bytes,
-            router: TowerToHyperService::new(router),
             app,
         }
     }
 
-    /// Ends what goes on for ever.
-    pub(super) fn close(&self) {
-        self.app.bus.close();
-    }
-
-    /// Answers one request, whatever it is.
-    pub(super) async fn answer(&self, request: Request<Incoming>, from: IpAddr) -> Response {
-        let is_page = ui::is_page(request.uri().path());
-        let response = match self.admit(&request, from, is_page).await {
-            Ok(caller) => self.pass(request, caller).await,
-            Err(problem) => problem.into_response(),
-        };
-        secured(response, is_page)
-    }
-
-    /// Who asks, where the request may be looked at at all.
+    /// The request with who asks, where it may be looked at at all.
     async fn admit(
         &self,
-        request: &Request<Incoming>,
+        request: Request,
         from: IpAddr,
         is_page: bool,
-    ) -> Result<Caller, Problem> {
+    ) -> Result<Request, Problem> {
+        self.screen(&request, from)?;
+        let (mut parts, body) = request.into_parts();
+        let caller: Caller = self.app.identify(&parts.headers, from).await?;
+        if !is_page && !OPEN.contains(&parts.uri.path()) {
+            caller.check(Scope::Read)?;
+        }
+        parts.extensions.insert(caller);
+        Ok(Request::from_parts(parts, body))
+    }
+
+    /// What can be said of a request without knowing who asks.
+    fn screen(&self, request: &Request, from: IpAddr) -> Result<(), Problem> {
         self.names.check(request)?;
         let taken = self.lock().take(from, Instant::now());
         taken.map_err(|seconds| Problem::too_many("too many requests from here", seconds))?;
-        let path = request.uri().path();
         let is_longer = request.body().size_hint().lower() > self.max_body_bytes;
-        if is_longer && !is_upload(request.method(), path) {
+        if is_longer && !is_upload(request.method(), request.uri().path()) {
             return Err(Problem::too_large(&format!(
                 "the body has {} bytes: at most {} (api.max_body_bytes)",
                 request.body().size_hint().lower(),
                 self.max_body_bytes
             )));
         }
-        let caller = self.app.identify(request.headers(), from).await?;
-        if !is_page && !OPEN.contains(&path) {
-            caller.check(Scope::Read)?;
-        }
-        Ok(caller)
-    }
-
-    async fn pass(&self, request: Request<Incoming>, caller: Caller) -> Response {
-        let is_upload = is_upload(request.method(), request.uri().path());
-        let (mut parts, body) = request.into_parts();
-        parts.extensions.insert(caller);
-        if is_upload {
-            let request = Request::from_parts(parts, Body::new(Patient::new(body)));
-            let Ok(response) = self.router.call(request).await;
-            return response;
-        }
-        let request = Request::from_parts(parts, Body::new(body));
-        match tokio::time::timeout(ANSWER, self.router.call(request)).await {
-            Ok(Ok(response)) => response,
-            Err(_) => Problem::new(StatusCode::REQUEST_TIMEOUT, "it took too long").into_response(),
-        }
+        Ok(())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Requests> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bounds the time: of an upload's pauses, or of the whole answer.
+async fn pass(request: Request, next: Next) -> Response {
+    if is_upload(request.method(), request.uri().path()) {
+        return next.run(request.map(|body| Body::new(TimeoutBody::new(SILENCE, body)))).await;
+    }
+    match tokio::time::timeout(ANSWER, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::new(StatusCode::REQUEST_TIMEOUT, "it took too long").into_response(),
     }
 }
 
@@ -129,16 +161,4 @@ fn is_upload(method: &Method, path: &str) -> bool {
         && UPLOADS.iter().any(|upload| {
             path.strip_prefix(upload).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })
-}
-
-fn secured(mut response: Response, is_page: bool) -> Response {
-    let headers = response.headers_mut();
-    let policy = if is_page { PAGE_POLICY } else { DATA_POLICY };
-    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NO_SNIFF);
-    headers.insert(header::REFERRER_POLICY, NO_REFERRER);
-    headers.insert("cross-origin-opener-policy", SAME_ORIGIN);
-    headers.insert("cross-origin-resource-policy", SAME_ORIGIN);
-    headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
-    response
 }

@@ -8,7 +8,6 @@ mod allow;
 mod audit;
 mod auth;
 mod blocks;
-mod body_idle_timeout;
 pub mod caller;
 mod captures;
 mod contacts;

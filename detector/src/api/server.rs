@@ -3,7 +3,6 @@
 //!
 //! A connection that stalls is closed after a bounded time, and there are so many at most.
 
-use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,18 +10,23 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::middleware::Gate;
-use super::{App, routes, status, tls};
+use super::{App, middleware, routes, status, tls};
 use crate::config::api::Api;
+use crate::status::bus::Bus;
 
 /// Connections at once; who comes later waits to be let in.
 const CONNECTIONS: usize = 1_024;
@@ -92,8 +96,8 @@ pub fn start(app: App, listener: StdListener) -> anyhow::Result<Handle> {
     let address = listener.local_addr().context("failed to ask for the socket's address")?;
     let scheme = app.config.api.scheme();
     let acceptor = tls::acceptor(&app.config.api)?;
-    let router = routes::router(&app);
-    let gate = Arc::new(Gate::new(app.clone(), router));
+    let router = middleware::guarded(&app, routes::router(&app));
+    let bus = Arc::clone(&app.bus);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .thread_name("api")
@@ -104,7 +108,7 @@ pub fn start(app: App, listener: StdListener) -> anyhow::Result<Handle> {
     let serve = move || {
         runtime.block_on(async {
             tokio::spawn(status::tick(app));
-            serve(listener, gate, acceptor, stopped).await;
+            serve(listener, router, &bus, acceptor, stopped).await;
         });
         // A handler that waits for the disk must not hold up the end.
         runtime.shutdown_timeout(FAREWELL);
@@ -118,7 +122,8 @@ pub fn start(app: App, listener: StdListener) -> anyhow::Result<Handle> {
 
 async fn serve(
     listener: StdListener,
-    gate: Arc<Gate>,
+    router: Router,
+    bus: &Bus,
     acceptor: Option<TlsAcceptor>,
     mut stopped: watch::Receiver<bool>,
 ) {
@@ -146,7 +151,7 @@ async fn serve(
             }
         };
         let connection = Connection {
-            gate: Arc::clone(&gate),
+            router: router.clone(),
             from: from.ip().to_canonical(),
             stopped: stopped.clone(),
         };
@@ -157,7 +162,8 @@ async fn serve(
         });
     }
     drop(listener);
-    gate.close();
+    // Ends what goes on for ever.
+    bus.close();
     let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
     if timeout(FAREWELL, places.acquire_many(all)).await.is_err() {
         tracing::debug!("requests to the API were cut off at the end");
@@ -171,7 +177,7 @@ async fn told_to_stop(stopped: &mut watch::Receiver<bool>) {
 }
 
 struct Connection {
-    gate: Arc<Gate>,
+    router: Router,
     from: IpAddr,
     stopped: watch::Receiver<bool>,
 }
@@ -191,10 +197,10 @@ impl Connection {
     }
 
     async fn serve(mut self, stream: impl AsyncRead + AsyncWrite + Unpin) {
-        let (gate, from) = (self.gate, self.from);
-        let service = service_fn(|request| {
-            let gate = Arc::clone(&gate);
-            async move { Ok::<_, Infallible>(gate.answer(request, from).await) }
+        let (router, from) = (TowerToHyperService::new(self.router), self.from);
+        let service = service_fn(|mut request: Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(from));
+            router.call(request)
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

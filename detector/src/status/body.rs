@@ -19,6 +19,7 @@ pub struct StatusBody {
     pub started: String,
     pub uptime_secs: u64,
     pub rates: Rates,
+    pub totals: Totals,
     pub flows: u64,
     pub interfaces: u64,
     pub coverage: Coverage,
@@ -42,6 +43,14 @@ pub struct Rates {
     pub bytes: f64,
     pub bytes_out: f64,
     pub bytes_in: f64,
+}
+
+/// Since the agent started
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Totals {
+    pub packets: u64,
+    pub bytes_out: u64,
+    pub bytes_in: u64,
 }
 
 /// The bytes that interfaces carried, and those accounted to a flow or a reason to skip

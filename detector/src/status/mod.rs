@@ -10,6 +10,6 @@ pub mod sinks;
 
 pub use body::{
     AlertCounts, Baselines, BySeverity, Coverage, Loss, NotStored, Rates, SinkHealth, SinkState,
-    StatusBody, StoreState, StoreStateName,
+    StatusBody, StoreState, StoreStateName, Totals,
 };
 pub use line::StatusLine;
