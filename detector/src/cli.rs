@@ -2,6 +2,7 @@
 
 pub mod control;
 pub mod notify;
+pub mod packaging;
 pub mod serve;
 pub mod store;
 
@@ -13,6 +14,7 @@ use self::control::{
     Allow, Audit, Blocks, Budgets, Confirm, Detach, Explain, ModeArgs, ReloadArgs, StatusArgs,
 };
 use self::notify::{Contacts, Ingest, Notify};
+use self::packaging::{Completions, Man};
 use self::serve::{Serve, TokenArgs};
 use crate::response::Mode;
 
@@ -53,6 +55,10 @@ pub enum Command {
     Predict(Predict),
     Synth(Synth),
     Doctor(Doctor),
+    #[command(hide = true)]
+    Completions(Completions),
+    #[command(hide = true)]
+    Man(Man),
 }
 
 /// Watch interfaces and raise alerts until stopped
@@ -335,7 +341,7 @@ impl Command {
             Self::Train(train) => train.config.as_ref(),
             Self::Evaluate(evaluate) => evaluate.config.as_ref(),
             Self::Predict(predict) => predict.config.as_ref(),
-            Self::Synth(_) => None,
+            Self::Synth(_) | Self::Completions(_) | Self::Man(_) => None,
             Self::Doctor(doctor) => doctor.config.as_ref(),
         }
     }

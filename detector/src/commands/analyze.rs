@@ -3,25 +3,24 @@
 //! Results go to standard output as they come, progress and problems to standard error.
 #![expect(clippy::print_stderr, reason = "problems of one capture are told while others follow")]
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, IsTerminal as _, Read};
+use std::fs::File;
+use std::io::{self, BufWriter};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
 use crate::analysis::features::FeatureFile;
-use crate::analysis::recordings::{Recordings, STANDARD_INPUT, open, summary};
+use crate::analysis::recordings::{Recordings, open, summary};
 use crate::cli::{Analyze, Format};
 use crate::config::Config;
 use crate::engine::{Engine, EngineConfig, Output};
 use crate::flow::{FlowRecord, FlowView, Session, SessionCheckpoint, Visitor};
 use crate::model::Model;
 use crate::output::{CsvSink, JsonSink, Sink, Style, Summary, TableSink};
-use crate::units;
 
 use super::load_model;
+use super::progress::Reading;
 
 /// # Errors
 ///
@@ -67,15 +66,12 @@ fn engine(args: &Analyze, config: &Config, model: &Arc<Model>) -> anyhow::Result
 
 fn stdout_sink(args: &Analyze) -> Box<dyn Sink> {
     let stdout = io::stdout();
-    let terminal = stdout.is_terminal();
+    let style = Style::of(&stdout);
     let output = BufWriter::new(stdout);
     match args.format {
         Format::Json => Box::new(JsonSink::new(output)),
         Format::Csv => Box::new(CsvSink::new(output, args.flows)),
-        Format::Table => Box::new(TableSink::new(
-            output,
-            Style::choose(terminal, std::env::var_os("NO_COLOR").as_deref()),
-        )),
+        Format::Table => Box::new(TableSink::new(output, style)),
     }
 }
 
@@ -98,7 +94,7 @@ fn analyze(
     features: Option<&mut FeatureFile<File>>,
 ) -> anyhow::Result<Outcome> {
     let reader = match open(path) {
-        Ok(reader) => Progress::new(reader, path),
+        Ok(reader) => Reading::new(reader, path),
         Err(failure) => return Ok(Outcome { summary: Summary::default(), failure: Some(failure) }),
     };
     let mut printer = Printer { engine, sink, features, path, failure: None };
@@ -185,58 +181,5 @@ impl Visitor for Printer<'_> {
 
     fn session_ended(&mut self, session: &Session) {
         self.engine.session_ended(session);
-    }
-}
-
-/// Shows on a terminal how far a long file has been read.
-struct Progress {
-    reader: Box<dyn Read>,
-    /// None where there is nobody to show it to.
-    total_bytes: Option<u64>,
-    read_bytes: u64,
-    last: Instant,
-    shown: bool,
-}
-
-impl Progress {
-    /// Anything shorter needs no progress.
-    const EVERY: Duration = Duration::from_secs(1);
-
-    fn new(reader: Box<dyn Read>, path: &Path) -> Self {
-        let size =
-            || if path.as_os_str() == STANDARD_INPUT { None } else { fs::metadata(path).ok() };
-        let total_bytes = if io::stderr().is_terminal() {
-            size().map(|metadata| metadata.len()).filter(|size| *size > 0)
-        } else {
-            None
-        };
-        Self { reader, total_bytes, read_bytes: 0, last: Instant::now(), shown: false }
-    }
-
-    fn show(&mut self) {
-        let Some(total) = self.total_bytes else { return };
-        if self.last.elapsed() < Self::EVERY {
-            return;
-        }
-        self.last = Instant::now();
-        self.shown = true;
-        eprint!("\r{:>3} % of {}", 100 * self.read_bytes / total, units::bytes(total));
-    }
-}
-
-impl Read for Progress {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.reader.read(buffer)?;
-        self.read_bytes += read as u64;
-        self.show();
-        Ok(read)
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if self.shown {
-            eprint!("\r{:20}\r", "");
-        }
     }
 }

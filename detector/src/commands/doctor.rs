@@ -1,6 +1,6 @@
 //! `detector doctor`: whether this machine can run the detector, and how it would attach.
 
-use std::io::{self, BufWriter, IsTerminal as _, Write as _};
+use std::io::{self, BufWriter, Write as _};
 
 use anyhow::{Context as _, bail};
 
@@ -27,7 +27,7 @@ pub fn run(args: Doctor, mut config: Config) -> anyhow::Result<()> {
 
 fn print(report: &Report, format: LiveFormat) -> io::Result<()> {
     let stdout = io::stdout();
-    let style = Style::choose(stdout.is_terminal(), std::env::var_os("NO_COLOR").as_deref());
+    let style = Style::of(&stdout);
     let mut output = BufWriter::new(stdout);
     match format {
         LiveFormat::Json => report.write_json(&mut output)?,

@@ -12,6 +12,7 @@ use crate::model::{Scored, ServedModel, TrainConfig};
 use super::dataset::{ContextUse, Dataset};
 use super::origins::Tell;
 use super::out_of_fold::{self, Recipe};
+use super::progress;
 use super::report::Quality;
 use super::train::{self, DEFAULT_COST, DEFAULT_PRIOR};
 use super::{model_of, threshold_of};
@@ -36,7 +37,7 @@ pub fn run(args: &Evaluate, config: &Config) -> anyhow::Result<()> {
         args.hold_out,
         context,
         &args.without,
-        train::progress,
+        progress::files(),
     )?;
     let mut output = io::stdout().lock();
     if args.lab_or_real {

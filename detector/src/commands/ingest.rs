@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::contacts::open;
 use super::listing;
+use super::progress::Reading;
 use crate::builtin_models;
 use crate::cli::LiveFormat;
 use crate::cli::notify::{Ingest, LogFormat};
@@ -54,7 +55,7 @@ fn input(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {
         return Ok(Box::new(BufReader::new(io::stdin())));
     }
     let file = File::open(path).with_context(|| format!("failed to open {}", path.display()))?;
-    Ok(Box::new(BufReader::with_capacity(1 << 20, file)))
+    Ok(Box::new(BufReader::with_capacity(1 << 20, Reading::new(file, path))))
 }
 
 fn format(named: LogFormat) -> Option<Format> {

@@ -7,6 +7,7 @@ pub mod audit;
 mod audited;
 pub mod blocks;
 pub mod budgets;
+pub mod completions;
 pub mod confirm;
 pub mod contacts;
 mod control;
@@ -23,11 +24,13 @@ pub mod flows;
 pub mod ingest;
 pub mod labels;
 mod listing;
+pub mod man;
 pub mod mode;
 pub mod notify;
 mod origins;
 mod out_of_fold;
 pub mod predict;
+mod progress;
 pub mod reload;
 pub mod replay;
 mod report;
@@ -38,7 +41,7 @@ pub mod synth;
 pub mod token;
 pub mod train;
 
-use std::io::{self, IsTerminal as _};
+use std::io;
 
 use tracing_subscriber::EnvFilter;
 
@@ -54,15 +57,23 @@ use crate::output::Style;
 ///
 /// Whatever makes the command fail, for people to read.
 pub fn run(command: Command) -> anyhow::Result<()> {
-    // The file that is to be read anew may be broken, and its agent is asked all the same.
-    if let Command::Reload(args) = &command {
-        start_log(LogFormat::Text);
-        return reload::run(args);
+    match &command {
+        // The file that is to be read anew may be broken, and its agent is asked all the same.
+        Command::Reload(args) => {
+            start_log(LogFormat::Text);
+            return reload::run(args);
+        }
+        // Packages are built where there is no configuration.
+        Command::Completions(args) => return completions::run(args),
+        Command::Man(args) => return man::run(args),
+        _ => {}
     }
     let config = Config::load(command.config().map(AsRef::as_ref))?;
     start_log(config.log.format);
     match command {
         Command::Reload(args) => reload::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
         Command::Run(args) => run::run(args, config),
         Command::Serve(args) => serve::run(args, config),
         Command::Status(args) => status::run(&args, &config),
@@ -94,7 +105,7 @@ pub fn run(command: Command) -> anyhow::Result<()> {
 /// Messages go to standard error; RUST_LOG chooses which, as is usual.
 fn start_log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let style = Style::choose(io::stderr().is_terminal(), std::env::var_os("NO_COLOR").as_deref());
+    let style = Style::of(&io::stderr());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)

@@ -135,7 +135,7 @@ fn serve(
 /// once and told at the end; those after it are tried. Nothing more is written once nobody reads.
 fn print(told: mpsc::Receiver<Told>, format: LiveFormat) -> io::Result<()> {
     let stdout = io::stdout();
-    let style = Style::choose(stdout.is_terminal(), std::env::var_os("NO_COLOR").as_deref());
+    let style = Style::of(&stdout);
     let output = BufWriter::new(stdout);
     let mut sink: Box<dyn Sink> = match format {
         LiveFormat::Json => Box::new(JsonSink::new(output)),

@@ -1,7 +1,7 @@
 //! `detector train`: labelled captures, vectors or records in, a model out, with out-of-fold figures.
 #![expect(clippy::print_stderr, reason = "training takes a while and says how far it is")]
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 
 use anyhow::ensure;
 
@@ -14,6 +14,7 @@ use crate::model::{Model, Schema, TrainConfig, train};
 
 use super::dataset::{ContextUse, Dataset};
 use super::out_of_fold::{self, Recipe};
+use super::progress;
 use super::report::Quality;
 
 /// Share of thefts among the rows a tree draws: far more than there are in life, so that the trees
@@ -38,7 +39,7 @@ pub fn run(args: &Train, config: &Config) -> anyhow::Result<()> {
         args.hold_out,
         ContextUse::Masked,
         &[],
-        progress,
+        progress::files(),
     )?;
     let rows = dataset.table.len();
     let thefts = dataset.units.iter().filter(|unit| unit.theft).count();
@@ -50,6 +51,7 @@ pub fn run(args: &Train, config: &Config) -> anyhow::Result<()> {
     ensure!(rows > 0, "there is no session with enough to judge, and no record");
     balance(kind, &mut dataset)?;
     let recipe = recipe(args, kind);
+    let working = progress::working("fitting the forest to all parts but one, then to all");
     let held = out_of_fold::judge(&dataset, &recipe)?;
     let threshold = recipe.threshold(&held.scored)?;
     let calibration = out_of_fold::calibration(&dataset.table, &recipe, recipe.folds)?;
@@ -60,6 +62,7 @@ pub fn run(args: &Train, config: &Config) -> anyhow::Result<()> {
         Model::new(schema, &dataset.table, &recipe.forest, trained, threshold, validation)?;
     model.meta.calibration = calibration;
     model.write(&args.out)?;
+    drop(working);
 
     let mut output = io::stdout().lock();
     writeln!(output, "out of fold, in {} parts, at the threshold {threshold:.3}:\n", args.folds)?;
@@ -96,14 +99,4 @@ pub(super) fn balance(kind: Kind, dataset: &mut Dataset) -> anyhow::Result<()> {
 /// The share of thefts that probabilities are moved to; records keep their own.
 pub(super) fn prior_of(kind: Kind, prior: f64) -> Option<f64> {
     (kind == Kind::Session).then_some(prior)
-}
-
-/// One line that is written over, on a terminal.
-pub(super) fn progress(number: usize, count: usize, file: &str) {
-    if io::stderr().is_terminal() {
-        eprint!("\r\x1b[K{} of {count}: {file}", number + 1);
-        if number + 1 == count {
-            eprint!("\r\x1b[K");
-        }
-    }
 }

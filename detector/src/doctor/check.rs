@@ -2,9 +2,10 @@
 
 use std::io::{self, Write};
 
+use anstyle::AnsiColor;
 use serde::Serialize;
 
-use crate::output::Style;
+use crate::output::{PROBLEM, Style, WARNING};
 
 /// What a finding means for `detector run`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -111,10 +112,11 @@ impl Report {
         let width = self.checks.iter().map(|check| check.subject.chars().count()).max();
         let width = width.unwrap_or(0);
         for check in &self.checks {
-            let (start, end) = colour(style, check.outcome);
+            let colour = colour(style, check.outcome);
             let Check { subject, outcome, finding, remedy } = check;
             let one_line = finding.split_whitespace().collect::<Vec<_>>().join(" ");
-            writeln!(output, "{start}{:<7}{end}  {subject:<width$}  {one_line}", outcome.name())?;
+            let outcome = outcome.name();
+            writeln!(output, "{colour}{outcome:<7}{colour:#}  {subject:<width$}  {one_line}")?;
             if let Some(remedy) = remedy {
                 writeln!(output, "{:7}  {:width$}  > {remedy}", "", "")?;
             }
@@ -123,12 +125,12 @@ impl Report {
     }
 }
 
-fn colour(style: Style, outcome: Outcome) -> (&'static str, &'static str) {
+fn colour(style: Style, outcome: Outcome) -> anstyle::Style {
     match (style, outcome) {
-        (Style::Plain, _) => ("", ""),
-        (Style::Color, Outcome::Ok) => ("\x1b[32m", "\x1b[0m"),
-        (Style::Color, Outcome::Warning) => ("\x1b[33m", "\x1b[0m"),
-        (Style::Color, Outcome::Problem) => ("\x1b[1;31m", "\x1b[0m"),
+        (Style::Plain, _) => anstyle::Style::new(),
+        (Style::Color, Outcome::Ok) => AnsiColor::Green.on_default(),
+        (Style::Color, Outcome::Warning) => WARNING,
+        (Style::Color, Outcome::Problem) => PROBLEM,
     }
 }
 

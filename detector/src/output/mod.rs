@@ -12,6 +12,7 @@ mod table;
 pub use csv::CsvSink;
 pub use json::JsonSink;
 pub use summary::Summary;
+pub(crate) use table::{PROBLEM, WARNING};
 pub use table::{Style, TableSink};
 
 use std::io;

@@ -4,6 +4,10 @@
 
 use std::io::{self, Write};
 
+use anstream::stream::RawStream;
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style as Ansi};
+
 use super::{Sink, Summary};
 use crate::flow::FlowRecord;
 use crate::text::clean;
@@ -16,30 +20,37 @@ use crate::verdict::{ActionTaken, Alert, Severity};
 pub enum Style {
     #[default]
     Plain,
-    /// With ANSI colours: for a terminal, where NO_COLOR is not set.
+    /// With ANSI colours.
     Color,
 }
 
 impl Style {
-    /// Colour where `terminal` says so and the user has not switched it off
-    /// (<https://no-color.org>).
+    /// Colour where `stream` is a terminal that has it and the user has not switched it off: NO_COLOR,
+    /// CLICOLOR and TERM are honoured.
     #[must_use]
-    pub fn choose(terminal: bool, no_color: Option<&std::ffi::OsStr>) -> Self {
-        let refused = no_color.is_some_and(|value| !value.is_empty());
-        if terminal && !refused { Self::Color } else { Self::Plain }
+    pub fn of(stream: &impl RawStream) -> Self {
+        AutoStream::choice(stream).into()
     }
 
     fn severity(self, severity: Severity) -> String {
-        let name = severity.name();
-        match (self, severity) {
-            (Self::Plain, _) | (_, Severity::Low) => format!("{name:<8}"),
-            (Self::Color, Severity::Medium) => format!("\x1b[33m{name:<8}\x1b[0m"),
-            (Self::Color, Severity::High | Severity::Critical) => {
-                format!("\x1b[1;31m{name:<8}\x1b[0m")
-            }
-        }
+        let style = match (self, severity) {
+            (Self::Plain, _) | (_, Severity::Low) => Ansi::new(),
+            (Self::Color, Severity::Medium) => WARNING,
+            (Self::Color, Severity::High | Severity::Critical) => PROBLEM,
+        };
+        format!("{style}{:<8}{style:#}", severity.name())
     }
 }
+
+impl From<ColorChoice> for Style {
+    fn from(choice: ColorChoice) -> Self {
+        if choice == ColorChoice::Never { Self::Plain } else { Self::Color }
+    }
+}
+
+/// What should be looked at, and what must.
+pub(crate) const WARNING: Ansi = AnsiColor::Yellow.on_default();
+pub(crate) const PROBLEM: Ansi = AnsiColor::Red.on_default().bold();
 
 /// Writes lines to `W`.
 #[derive(Debug)]
@@ -252,11 +263,9 @@ TIME (UTC)           SEVERITY  TECHNIQUE            SCORE      SENT  RECEIVED  F
     #[test]
     fn colour_repeats_the_word_and_can_be_refused() {
         let colored = text(Style::Color, |sink| sink.alert(&alert()).unwrap());
-        assert!(colored.contains("\x1b[1;31mhigh    \x1b[0m"), "{colored}");
-        assert_eq!(Style::choose(true, None), Style::Color);
-        assert_eq!(Style::choose(false, None), Style::Plain);
-        assert_eq!(Style::choose(true, Some("1".as_ref())), Style::Plain);
-        assert_eq!(Style::choose(true, Some("".as_ref())), Style::Color);
+        assert!(colored.contains("\x1b[1m\x1b[31mhigh    \x1b[0m"), "{colored}");
+        assert_eq!(Style::from(ColorChoice::Never), Style::Plain);
+        assert_eq!(Style::from(ColorChoice::AlwaysAnsi), Style::Color);
     }
 
     #[test]
