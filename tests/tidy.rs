@@ -4,6 +4,7 @@
 //! Each rule is a function from a file to complaints, and is first shown a snippet that breaks it. The
 //! text is read word by word, without comments and literals; nothing is expanded or resolved.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -160,34 +161,43 @@ fn names_below(top: &str, code: &str, depth: usize) -> Vec<(usize, String)> {
         };
         if climbed >= depth {
             let next = after.trim_start_matches("::").trim_start();
-            names.extend(first_names(next).into_iter().map(|name| (offset, name)));
+            let first = leaves(next).into_iter().filter_map(|leaf| leaf.into_iter().next());
+            names.extend(first.map(|name| (offset, name)));
         }
     }
     names
 }
 
-/// The first names of a path, or of all the paths in a group in braces.
-fn first_names(path: &str) -> Vec<String> {
-    let Some(group) = path.strip_prefix('{') else {
-        return words(path).next().map(|(_, word)| word.to_owned()).into_iter().collect();
-    };
-    let mut depth = 0;
-    let mut names = Vec::new();
-    let mut expected = true;
-    for (offset, character) in group.char_indices() {
-        match character {
+/// The names of a path one after the other, or those of every path in a group in braces.
+fn leaves(text: &str) -> Vec<Vec<String>> {
+    let text = text.trim_start();
+    if let Some(group) = text.strip_prefix('{') {
+        return pieces(group).into_iter().flat_map(leaves).collect();
+    }
+    let end = text.find(|letter: char| !letter.is_alphanumeric() && letter != '_');
+    let (name, rest) = text.split_at(end.unwrap_or(text.len()));
+    let after = rest.strip_prefix("::").map_or_else(|| vec![Vec::new()], leaves);
+    after.into_iter().map(|leaf| [vec![name.to_owned()], leaf].concat()).collect()
+}
+
+/// What stands between the commas of a group, whose opening brace is left out.
+fn pieces(group: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut pieces) = (0, 0, Vec::new());
+    for (offset, letter) in group.char_indices() {
+        match letter {
             '{' => depth += 1,
-            '}' if depth == 0 => break,
-            '}' => depth -= 1,
-            ',' if depth == 0 => expected = true,
-            _ if expected && !character.is_whitespace() => {
-                expected = false;
-                names.extend(words(&group[offset..]).next().map(|(_, word)| word.to_owned()));
+            '}' if depth > 0 => depth -= 1,
+            '}' | ',' if depth == 0 => {
+                pieces.push(&group[start..offset]);
+                start = offset + 1;
+                if letter == '}' {
+                    break;
+                }
             }
             _ => {}
         }
     }
-    names
+    pieces
 }
 
 #[test]
@@ -270,6 +280,191 @@ fn every_module_has_its_place() {
         let known = MODULES.contains(&word) || word == "mod";
         assert!(known, "detector/src/lib.rs: tests/tidy.rs does not know `{word}`");
     }
+}
+
+// Modules side by side do not name each other in a circle.
+
+/// Circles among the modules of a folder of detector/src that there are yet. None may come.
+const CIRCLES: [(&str, &[&str]); 8] = [
+    ("api", &["openapi", "routes"]),
+    ("features", &["measure", "schema", "session"]),
+    ("ingest", &["eve", "json", "zeek"]),
+    ("notify", &["email", "http", "send", "slack", "sms", "syslog", "webhook"]),
+    ("source/capture", &["reader", "sections"]),
+    ("source/kernel", &["clock", "object"]),
+    ("store/alerts", &["row", "span"]),
+    ("verdict", &["evidence", "rules"]),
+];
+
+/// Modules by their path below detector/src, without their tests; the crate's own is the empty path.
+type Modules<'a> = BTreeMap<&'a str, &'a str>;
+
+/// The modules of a folder, each with those beside it that it names.
+type Named = BTreeMap<String, BTreeSet<String>>;
+
+fn modules(sources: &[Source]) -> Modules<'_> {
+    let all = sources.iter().filter_map(|source| {
+        let stem = source.path.strip_prefix("detector/src/")?.strip_suffix(".rs")?;
+        let stem = stem.strip_suffix("/mod").unwrap_or(stem);
+        Some((if stem == "lib" { "" } else { stem }, before_tests(&source.code)))
+    });
+    all.filter(|(stem, _)| !stem.ends_with("tests")).collect()
+}
+
+/// Where `use` has the names from that a module hands on from the modules in it.
+fn handed_on(modules: &Modules<'_>) -> HashMap<(String, String), Vec<String>> {
+    let mut found = HashMap::new();
+    for (module, code) in modules {
+        for (offset, _) in words(code).filter(|(_, word)| *word == "use") {
+            for leaf in leaves(&code[offset + "use".len()..]) {
+                let path: Vec<String> = parts(module).chain(leaf.iter().cloned()).collect();
+                let inside = path[..path.len() + 1 - leaf.len()].join("/");
+                if let ([_, .., name], true) = (leaf.as_slice(), modules.contains_key(&*inside)) {
+                    found.insert(((*module).to_owned(), name.clone()), path);
+                }
+            }
+        }
+    }
+    found
+}
+
+fn parts(module: &str) -> impl Iterator<Item = String> {
+    module.split('/').filter(|part| !part.is_empty()).map(str::to_owned)
+}
+
+/// The paths that a module names through `crate`, `self` and `super`, from the crate's root.
+fn named_paths(module: &str, code: &str) -> Vec<Vec<String>> {
+    let own: Vec<String> = parts(module).collect();
+    let mut paths = Vec::new();
+    let mut base: Option<Vec<String>> = None;
+    for (offset, word) in words(code) {
+        let rest = code[offset + word.len()..].strip_prefix("::");
+        base = match (rest, word, base.take()) {
+            (None, ..) => None,
+            (_, "crate", None) => Some(Vec::new()),
+            (_, "self", None) => Some(own.clone()),
+            (_, "super", above) => above.or_else(|| Some(own.clone())).map(|mut path| {
+                path.pop();
+                path
+            }),
+            _ => None,
+        };
+        if let (Some(base), Some(rest)) = (&base, rest) {
+            paths.extend(leaves(rest).into_iter().map(|leaf| [base.clone(), leaf].concat()));
+        }
+    }
+    paths
+}
+
+/// The module that a path leads to, through what others hand on.
+fn resolve(
+    path: &[String],
+    modules: &Modules<'_>,
+    handed_on: &HashMap<(String, String), Vec<String>>,
+) -> String {
+    const STEPS: usize = 8;
+    let mut path = path.to_vec();
+    let mut module = String::new();
+    for _ in 0..STEPS {
+        let known = |length: &usize| modules.contains_key(&*path[..*length].join("/"));
+        let length = (1..=path.len()).rev().find(known).unwrap_or(0);
+        module = path[..length].join("/");
+        let Some(name) = path.get(length) else { break };
+        let Some(from) = handed_on.get(&(module.clone(), name.clone())) else { break };
+        path = [from.as_slice(), &path[length + 1..]].concat();
+    }
+    module
+}
+
+/// For each folder which of its modules name which others in it, files below them included.
+fn neighbours(modules: &Modules<'_>) -> BTreeMap<String, Named> {
+    let handed_on = handed_on(modules);
+    let mut folders: BTreeMap<String, Named> = BTreeMap::new();
+    for (module, code) in modules {
+        let own: Vec<String> = parts(module).collect();
+        for path in named_paths(module, code) {
+            let other: Vec<String> = parts(&resolve(&path, modules, &handed_on)).collect();
+            let common = own.iter().zip(&other).take_while(|(one, other)| one == other).count();
+            if let (Some(one), Some(other)) = (own.get(common), other.get(common)) {
+                let folder = folders.entry(own[..common].join("/")).or_default();
+                folder.entry(one.clone()).or_default().insert(other.clone());
+            }
+        }
+    }
+    folders
+}
+
+/// What can be reached from a module.
+fn reached<'a>(from: &str, named: &'a Named) -> BTreeSet<&'a str> {
+    let mut found = BTreeSet::new();
+    let mut waiting = vec![from];
+    while let Some(module) = waiting.pop() {
+        for next in named.get(module).into_iter().flatten() {
+            if found.insert(next.as_str()) {
+                waiting.push(next);
+            }
+        }
+    }
+    found
+}
+
+/// Each circle once: its folder and the modules in it.
+fn circles(sources: &[Source]) -> BTreeSet<(String, Vec<String>)> {
+    let mut found = BTreeSet::new();
+    for (folder, named) in neighbours(&modules(sources)) {
+        for module in named.keys() {
+            let back = |other: &&str| reached(other, &named).contains(module.as_str());
+            let circle: Vec<String> =
+                reached(module, &named).into_iter().filter(back).map(str::to_owned).collect();
+            if circle.len() > 1 {
+                found.insert((folder.clone(), circle));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn modules_side_by_side_name_each_other_one_way() {
+    let check = |files: &[(&str, &str)], expected: &[&str]| {
+        let sources: Vec<Source> =
+            files.iter().map(|(path, text)| Source::new(path, text)).collect();
+        let found: Vec<String> = circles(&sources)
+            .iter()
+            .map(|(folder, circle)| format!("{folder}: {}", circle.join(" ")))
+            .collect();
+        assert_eq!(found, expected, "{files:?}");
+    };
+    let (one, other) = ("detector/src/x/one.rs", "detector/src/x/other.rs");
+    let both = "pub use one::{One, Two};\nmod other;";
+    check(&[(one, "use super::other::A;"), (other, "use super::one::B;")], &["x: one other"]);
+    check(
+        &[(one, "use crate::x::{other::A};"), (other, "fn f() { super::one::f() }")],
+        &["x: one other"],
+    );
+    check(
+        &[("detector/src/x/mod.rs", both), (one, "use super::other;"), (other, "use super::Two;")],
+        &["x: one other"],
+    );
+    check(
+        &[(one, "use super::other::A;"), (other, "// super::one\nconst X: &str = \"super::one\";")],
+        &[],
+    );
+    check(
+        &[
+            (one, "use super::other::A;"),
+            (other, "#[cfg(test)]\nmod tests {\nuse super::super::one;"),
+        ],
+        &[],
+    );
+
+    let known = |(folder, circle): &(String, Vec<String>)| {
+        let members = CIRCLES.iter().find(|(known, _)| known == folder).map(|(_, members)| members);
+        members.is_some_and(|members| circle.iter().all(|one| members.contains(&one.as_str())))
+    };
+    let new: Vec<_> =
+        circles(&rust_sources()).into_iter().filter(|circle| !known(circle)).collect();
+    assert!(new.is_empty(), "modules that name each other in a circle: {new:?}");
 }
 
 // One home per outside crate.

@@ -113,7 +113,7 @@ fn about_field(error: &serde_path_to_error::Error<FieldError>) -> Refusal {
 
 /// `inner.name`; none where the value as a whole is meant.
 fn field(path: &Path, fault: &Fault) -> Option<String> {
-    let last = match path.iter().last() {
+    let last = match path.iter().next_back() {
         Some(Segment::Map { key }) => Some(key.as_str()),
         _ => None,
     };

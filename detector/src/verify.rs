@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use crate::control::{Answer, BlockLine, EffectWanted, Request, VerifiedHow, VerifyLine};
+use crate::control::{
+    Answer, BlockLine, BlockState, EffectWanted, Request, VerifiedHow, VerifyLine,
+};
 use crate::network::ip;
 use crate::response::Target;
 use crate::source::host::own_addresses;
@@ -94,7 +96,7 @@ fn is_probed(block: &BlockLine) -> bool {
 }
 
 fn is_in_force(block: &BlockLine) -> bool {
-    !block.simulated && !block.state.starts_with("suspended")
+    !block.simulated && !matches!(block.state, BlockState::Suspended { .. })
 }
 
 /// Packets that were dropped and that passed since; none where the block has ended meanwhile.
@@ -172,8 +174,13 @@ fn finding(block: &BlockLine, dropped: u64, passed: u64, probed: bool) -> (Optio
 }
 
 /// `counts only`, `is suspended until …`.
-fn verb(state: &str) -> String {
-    if state.starts_with("suspended") { format!("is {state}") } else { state.to_owned() }
+fn verb(state: &BlockState) -> String {
+    match state {
+        BlockState::Suspended { .. } => format!("is {state}"),
+        BlockState::InForce | BlockState::CountsOnly | BlockState::Unconfirmed { .. } => {
+            state.to_string()
+        }
+    }
 }
 
 /// From where and to where a probe goes.
@@ -271,10 +278,14 @@ mod tests {
     #[test]
     fn what_does_nothing_is_not_judged() {
         for (state, simulated, text) in [
-            ("counts only", true, "it counts only: nothing is dropped"),
-            ("suspended until 2027", false, "it is suspended until 2027: nothing is dropped"),
+            (BlockState::CountsOnly, true, "it counts only: nothing is dropped"),
+            (
+                BlockState::Suspended { until: "2027".into() },
+                false,
+                "it is suspended until 2027: nothing is dropped",
+            ),
         ] {
-            let blocks = [BlockLine { state: state.into(), simulated, ..block() }];
+            let blocks = [BlockLine { state, simulated, ..block() }];
             let judged = judge(&line(1, 1), &[line(1, 9)], &blocks, false);
             assert_eq!((judged.holds, judged.text.as_str()), (None, text));
             assert!(!is_probed(&blocks[0]));

@@ -7,8 +7,8 @@ use detector_common::policy::{Budget, BudgetKey};
 
 use super::Agent;
 use crate::control::{
-    AllowEffect, AllowKind, AllowLine, Answer, BlockLine, BudgetLine, EffectWanted, ModeState,
-    Pending, Reversion, StatusReply, TableUse,
+    AllowEffect, AllowKind, AllowLine, Answer, BlockLine, BlockState, BudgetLine, EffectWanted,
+    ModeState, Pending, Reversion, StatusReply, TableUse,
 };
 use crate::network::{Network, ip};
 use crate::refusal::Refusal;
@@ -39,13 +39,13 @@ impl Agent {
         let span = order.span;
         let counts_only = order.simulated || (order.by_agent && mode != Mode::Block);
         let state = if span.from_ns > now_ns {
-            format!("suspended until {}", rfc3339(span.from_ns))
+            BlockState::Suspended { until: rfc3339(span.from_ns) }
         } else if span.until_ns < *until_ns {
-            format!("waits for confirmation until {}", rfc3339(span.until_ns))
+            BlockState::Unconfirmed { until: rfc3339(span.until_ns) }
         } else if counts_only {
-            "counts only".to_owned()
+            BlockState::CountsOnly
         } else {
-            "in force".to_owned()
+            BlockState::InForce
         };
         Ok(BlockLine {
             number,

@@ -11,7 +11,7 @@ use super::listing::{Column, Listing, ago, json, left};
 use crate::cli::control::{Blocks, BlocksAdd, BlocksCommand, BlocksVerify, ExportFormat, Reach};
 use crate::clock::now_ns;
 use crate::config::Config;
-use crate::control::{Answer, BlockLine, EffectWanted, Pending, Request, VerifyLine};
+use crate::control::{Answer, BlockLine, BlockState, EffectWanted, Pending, Request, VerifyLine};
 use crate::network::Network;
 use crate::response::Target;
 use crate::units;
@@ -162,11 +162,10 @@ fn effect(effect: EffectWanted) -> String {
 }
 
 /// `suspended, 58 s left` where the exact words are `suspended until` a time.
-fn state(state: &str, now_ns: u64) -> String {
-    let left = |(what, until): (&str, &str)| Some((what.to_owned(), left(until, now_ns)?));
-    match state.split_once(" until ").and_then(left) {
-        Some((what, left)) => format!("{what}, {left} left"),
-        None => state.to_owned(),
+fn state(state: &BlockState, now_ns: u64) -> String {
+    match state.until().and_then(|until| left(until, now_ns)) {
+        Some(left) => format!("{}, {left} left", state.name()),
+        None => state.to_string(),
     }
 }
 
@@ -189,7 +188,7 @@ fn placed(output: &mut impl Write, block: &BlockLine, pending: Option<&Pending>)
         block.target,
         effect(block.effect),
         units::seconds(block.remaining_secs as f64),
-        block.state.split_once(" until ").map_or(block.state.as_str(), |(what, _)| what)
+        block.state.name()
     )?;
     waiting(output, pending)
 }
@@ -319,7 +318,7 @@ mod tests {
             times: 1,
             packets: 0,
             bytes: 0,
-            state: "suspended until 2027-01-15T08:01:00.500000Z".into(),
+            state: BlockState::Suspended { until: "2027-01-15T08:01:00.500000Z".into() },
             ..block()
         };
         let mut text = Vec::new();

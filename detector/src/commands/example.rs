@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::control::{AllowEffect, AllowKind, AllowLine, BlockLine, EffectWanted};
+use crate::control::{AllowEffect, AllowKind, AllowLine, BlockLine, BlockState, EffectWanted};
 use crate::units::rfc3339;
 
 pub(super) fn text(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
@@ -28,7 +28,7 @@ pub(crate) fn block() -> BlockLine {
         packets: 1_234,
         bytes: 1_400_000,
         last_hit: Some(rfc3339(placed_ns)),
-        state: "in force".into(),
+        state: BlockState::InForce,
         pending: None,
     }
 }

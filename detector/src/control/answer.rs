@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::protocol::EffectWanted;
+use super::effect::{BlockState, EffectWanted};
 use crate::network::Network;
 use crate::response::{Mode, Target};
 
@@ -121,7 +121,8 @@ pub struct BlockLine {
     pub bytes: u64,
     pub last_hit: Option<String>,
     /// `in force`, `counts only`, `suspended until …`, `waits for confirmation until …`.
-    pub state: String,
+    #[schema(value_type = String)]
+    pub state: BlockState,
     /// The id to confirm it by.
     pub pending: Option<u64>,
 }

@@ -4,6 +4,7 @@
 
 pub mod answer;
 pub mod client;
+pub mod effect;
 pub mod protocol;
 pub mod server;
 
@@ -12,7 +13,8 @@ pub use answer::{
     Explanation, InterfaceLine, KeptKey, ModeName, ModeState, Pending, Reloaded, Reversion,
     SessionLine, StatusReply, TableUse, VerifiedHow, VerifyLine,
 };
-pub use protocol::{EffectWanted, Reply, Request, SessionOrder};
+pub use effect::{BlockState, EffectWanted};
+pub use protocol::{Reply, Request, SessionOrder};
 pub use server::{Call, Peer, Server};
 
 use std::path::{Path, PathBuf};

@@ -7,9 +7,9 @@ use std::net::IpAddr;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::answer::Answer;
+use super::effect::EffectWanted;
 use crate::fields;
 use crate::network::Network;
 use crate::refusal::Refusal;
@@ -124,18 +124,6 @@ pub enum SessionOrder {
     LastSeen,
 }
 
-/// What a block is to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum EffectWanted {
-    #[default]
-    Drop,
-    /// Outbound packets beyond so many IP bytes a second are dropped.
-    Police { bytes_per_second: u64 },
-    /// Outbound packets get this codepoint, 0 to 63.
-    Mark { dscp: u8 },
-}
-
 impl Request {
     /// Reads one line.
     ///
@@ -219,22 +207,6 @@ impl Request {
             | Self::AllowRemove { confirm_within_secs, .. }
             | Self::SetMode { confirm_within_secs, .. } => *confirm_within_secs,
             _ => None,
-        }
-    }
-}
-
-impl EffectWanted {
-    fn check(self) -> Result<(), Refusal> {
-        match self {
-            Self::Police { bytes_per_second: 0 } => Err(Refusal::invalid(
-                "effect",
-                "a rate of 0 bytes a second drops everything: leave the rate out to do that",
-            )),
-            Self::Mark { dscp: dscp @ 64.. } => Err(Refusal::invalid(
-                "effect",
-                format!("the DSCP is {dscp}: a codepoint is 0 to 63"),
-            )),
-            Self::Drop | Self::Police { .. } | Self::Mark { .. } => Ok(()),
         }
     }
 }

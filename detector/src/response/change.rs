@@ -4,7 +4,7 @@
 use detector_common::policy::EntryCounters;
 
 use super::enforcer::EntryNumber;
-use super::policy::Mode;
+use super::mode::Mode;
 use super::target::Target;
 use crate::verdict::AlertId;
 

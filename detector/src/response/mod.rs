@@ -6,12 +6,14 @@
 
 pub mod change;
 pub mod enforcer;
+pub mod mode;
 pub mod policy;
 pub mod policy_state;
 pub mod target;
 
 pub use change::{Change, ChangeKind};
 pub use enforcer::{BlockSpec, DryRun, Effect, Enforcer, EntryNumber, Exception, Span};
-pub use policy::{ActionKind, Mode, Policy};
+pub use mode::Mode;
+pub use policy::{ActionKind, Policy};
 pub use policy_state::{Accusation, Outcome, PolicyState};
 pub use target::Target;

@@ -2,7 +2,6 @@
 //!
 //! Pure: whether it is allowed, and what it becomes, is the [`super::PolicyState`]'s.
 
-use std::fmt;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -11,29 +10,6 @@ use serde::{Deserialize, Serialize};
 use super::enforcer::Effect;
 use crate::network::Network;
 use crate::verdict::Technique;
-
-/// How far the program may go by itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Tell, touch nothing.
-    #[default]
-    Observe,
-    /// Decide and count what would be dropped, touch nothing.
-    Simulate,
-    /// Act.
-    Block,
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Observe => "observe",
-            Self::Simulate => "simulate",
-            Self::Block => "block",
-        })
-    }
-}
 
 /// What is done about an alert.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

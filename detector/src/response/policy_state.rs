@@ -26,7 +26,8 @@ pub use pending::{AllowSettled, Pending};
 
 use super::change::{Change, ChangeKind};
 use super::enforcer::{BlockSpec, Effect, Enforcer, EntryNumber, Span};
-use super::policy::{ActionKind, DesiredAction, Mode, Policy};
+use super::mode::Mode;
+use super::policy::{ActionKind, DesiredAction, Policy};
 use super::target::Target;
 use crate::network::{Network, ip};
 use crate::verdict::{ActionTaken, AlertId, Technique};

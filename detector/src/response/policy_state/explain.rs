@@ -2,7 +2,7 @@
 
 use super::{ActiveBlock, PolicyState, SECOND};
 use crate::network::ip;
-use crate::response::policy::Mode;
+use crate::response::mode::Mode;
 
 impl PolicyState {
     /// In words, the answer first: whether traffic of an address is blocked, and why or why not.

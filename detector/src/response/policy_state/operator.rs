@@ -9,7 +9,7 @@ use crate::network::Network;
 use crate::refusal::Refusal;
 use crate::response::change::{Change, ChangeKind};
 use crate::response::enforcer::{BlockSpec, Effect, Enforcer, EntryNumber, Span};
-use crate::response::policy::Mode;
+use crate::response::mode::Mode;
 use crate::response::target::Target;
 
 /// A block that somebody asks for.

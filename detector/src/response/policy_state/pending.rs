@@ -11,7 +11,7 @@ use crate::network::Network;
 use crate::refusal::Refusal;
 use crate::response::change::{Change, ChangeKind};
 use crate::response::enforcer::{Enforcer, EntryNumber, Span};
-use crate::response::policy::Mode;
+use crate::response::mode::Mode;
 
 /// Changes that wait for confirmation at once.
 const MAX_PENDING: usize = 1_024;

@@ -2,26 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::TimelinePoint;
-
-/// How far people are with an alert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Marking {
-    Open,
-    Acknowledged,
-    Closed,
-}
-
-impl Marking {
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Acknowledged => "acknowledged",
-            Self::Closed => "closed",
-        }
-    }
-}
+use super::timeline::{Marking, TimelinePoint, note_action};
 
 /// What a person found an alert to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +36,7 @@ pub fn mark(
         .prepare_cached("UPDATE alerts SET status = ?1 WHERE key = ?2 AND status <> ?1")?
         .execute(params![marking.name(), key])?;
     if changed != 0 {
-        super::note_action(connection, key, time_ns, TimelinePoint::Marked(marking))?;
+        note_action(connection, key, time_ns, TimelinePoint::Marked(marking))?;
     }
     Ok(changed != 0)
 }

@@ -108,25 +108,6 @@ fn severity_of(connection: &Connection, key: i64) -> anyhow::Result<u8> {
     Ok(statement.query_row([key], |row| row.get(0))?)
 }
 
-/// Notes in an alert's timeline what was done about it later.
-///
-/// # Errors
-///
-/// A database that cannot be written to.
-pub fn note_action(
-    connection: &Connection,
-    key: i64,
-    time_ns: u64,
-    point: TimelinePoint,
-) -> anyhow::Result<()> {
-    connection.execute(
-        "INSERT OR IGNORE INTO alert_points
-         SELECT key, ?, ?, bytes_out, bytes_in, score, severity FROM alerts WHERE key = ?",
-        params![time_ns as i64, point.name(), key],
-    )?;
-    Ok(())
-}
-
 fn put(connection: &Connection, new: &NewAlert<'_>) -> anyhow::Result<i64> {
     let NewAlert { alert, origin, .. } = new;
     let mut statement = connection.prepare_cached(

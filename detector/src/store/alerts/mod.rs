@@ -8,14 +8,14 @@ mod search;
 mod span;
 mod timeline;
 
-pub use change::{Labelled, Marking, add_note, mark, resolve};
+pub use change::{Labelled, add_note, mark, resolve};
 pub use detail::{Detail, Evidence, HeadLine, Note, Point, ReasonLine, detail, evidence, flows_of};
-pub use insert::{NewAlert, Origin, insert, note_action};
+pub use insert::{NewAlert, Origin, insert};
 pub(super) use row::COLUMNS;
 pub use row::{AlertRow, PublicId, find};
 pub use search::{Filter, Found, search};
 pub use span::key_of;
-pub use timeline::TimelinePoint;
+pub use timeline::{Marking, TimelinePoint, note_action};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
-//! What the points of an alert's timeline mark.
+//! The timeline of an alert: what its points mark, and noting one.
 
-use super::Marking;
+use rusqlite::{Connection, params};
+
 use crate::response::ChangeKind;
 use crate::verdict::ActionTaken;
 
@@ -19,6 +20,25 @@ pub enum TimelinePoint {
     Marked(Marking),
 }
 
+/// How far people are with an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marking {
+    Open,
+    Acknowledged,
+    Closed,
+}
+
+impl Marking {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Acknowledged => "acknowledged",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 impl TimelinePoint {
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -31,4 +51,23 @@ impl TimelinePoint {
             Self::Marked(marking) => marking.name(),
         }
     }
+}
+
+/// Notes in an alert's timeline what was done about it later.
+///
+/// # Errors
+///
+/// A database that cannot be written to.
+pub fn note_action(
+    connection: &Connection,
+    key: i64,
+    time_ns: u64,
+    point: TimelinePoint,
+) -> anyhow::Result<()> {
+    connection.execute(
+        "INSERT OR IGNORE INTO alert_points
+         SELECT key, ?, ?, bytes_out, bytes_in, score, severity FROM alerts WHERE key = ?",
+        params![time_ns as i64, point.name(), key],
+    )?;
+    Ok(())
 }
