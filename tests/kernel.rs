@@ -150,7 +150,7 @@ impl Host {
 
 /// What the events say is compared by tests of their own.
 fn without_events(totals: Totals) -> Totals {
-    Totals { events_lost: 0, heads_refused: 0, ..totals }
+    Totals { events_lost: 0, first_payloads_refused: 0, ..totals }
 }
 
 /// Runs every frame through one program and through the host.

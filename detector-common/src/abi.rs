@@ -13,17 +13,17 @@ pub const ABI_VERSION: u32 = 2;
 pub const CHECKPOINT_FIRST_BYTES: u64 = 16 * 1024;
 
 /// Payload packets of each direction whose first bytes are handed up.
-pub const HEAD_PACKETS: u64 = 4;
+pub const FIRST_PAYLOADS: u64 = 4;
 /// The same for web connections, which may carry several requests.
-pub const WEB_HEAD_PACKETS: u64 = 12;
+pub const WEB_FIRST_PAYLOADS: u64 = 12;
 /// The same for mail and ICMP: an SMTP client has sent EHLO, AUTH and all recipients before the
 /// message begins.
-pub const DIALOGUE_HEAD_PACKETS: u64 = 32;
+pub const DIALOGUE_FIRST_PAYLOADS: u64 = 32;
 /// The same for FTP control connections: each file has commands of its own.
-pub const FTP_HEAD_PACKETS: u64 = 512;
-/// Bytes of payload in a head: a DNS message over UDP without EDNS, and enough of a TLS
-/// ClientHello for its server name.
-pub const HEAD_BYTES: usize = 512;
+pub const FTP_FIRST_PAYLOADS: u64 = 512;
+/// Bytes of a first payload that are handed up: a DNS message over UDP without EDNS, and enough of
+/// a TLS ClientHello for its server name.
+pub const FIRST_PAYLOAD_BYTES: usize = 512;
 
 /// Lines that each processor may write to the log in a second, where they are asked for.
 pub const TRACE_LINES_PER_SECOND: u64 = 50;
@@ -150,8 +150,8 @@ pub struct Totals {
     pub owner_moves: u64,
     /// Events that the ring buffer had no room for.
     pub events_lost: u64,
-    /// Heads not handed up because the processor's budget was spent.
-    pub heads_refused: u64,
+    /// Payloads not handed up because the processor's budget was spent.
+    pub first_payloads_refused: u64,
     /// Packets and IP bytes counted in OVERFLOW.
     pub overflow: Count,
     /// The part of `overflow` for which OVERFLOW had no entry left.
@@ -188,7 +188,7 @@ impl core::ops::AddAssign for Totals {
         self.link_bytes += other.link_bytes;
         self.owner_moves += other.owner_moves;
         self.events_lost += other.events_lost;
-        self.heads_refused += other.heads_refused;
+        self.first_payloads_refused += other.first_payloads_refused;
         self.overflow += other.overflow;
         self.overflow_rest += other.overflow_rest;
         self.late += other.late;
@@ -247,8 +247,8 @@ pub struct Control {
     pub full_until: u64,
     /// The kernel's HZ.
     pub ticks_per_second: u64,
-    /// Heads that one processor may hand up in a second; 0 switches them off.
-    pub heads_per_second: u64,
+    /// First payloads that one processor may hand up in a second; 0 switches them off.
+    pub first_payloads_per_second: u64,
     /// The next key that `close_flows` marks or `remove_flows` deletes.
     pub close_cursor: u64,
     /// Kinds of targets that POLICY has entries for: bit [`crate::policy::TargetKey::kind`]. What is
@@ -434,7 +434,7 @@ impl FragmentPorts {
 #[repr(u32)]
 pub enum EventKind {
     Checkpoint = 1,
-    Head = 2,
+    FirstPayload = 2,
     OverflowCheckpoint = 3,
     Budget = 4,
 }
@@ -458,18 +458,18 @@ pub struct CheckpointEvent {
 /// The first bytes of a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
-pub struct HeadEvent {
+pub struct FirstPayloadEvent {
     pub kind: u32,
     pub direction: u8,
     pub reserved: u8,
     /// Bytes of `bytes` in use.
     pub length: u16,
-    /// Payload bytes of the packet, of which the head is the start.
+    /// Payload bytes of the packet, of which `bytes` is the start.
     pub payload_bytes: u32,
     pub reserved2: u32,
     pub now: u64,
     pub key: FlowKey,
-    pub bytes: [u8; HEAD_BYTES],
+    pub bytes: [u8; FIRST_PAYLOAD_BYTES],
 }
 
 /// A home host's overflow entry crossed a byte checkpoint.

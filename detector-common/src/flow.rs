@@ -4,8 +4,8 @@
 //! which handle the two directions do not share cache lines. Counters only grow.
 
 use crate::abi::{
-    self, CHECKPOINT_FIRST_BYTES, DIALOGUE_HEAD_PACKETS, FTP_HEAD_PACKETS, HEAD_PACKETS,
-    WEB_HEAD_PACKETS, next_checkpoint,
+    self, CHECKPOINT_FIRST_BYTES, DIALOGUE_FIRST_PAYLOADS, FIRST_PAYLOADS, FTP_FIRST_PAYLOADS,
+    WEB_FIRST_PAYLOADS, next_checkpoint,
 };
 use crate::frame::Word;
 use crate::parse::{Fragment, Packet, protocol, tcp};
@@ -128,12 +128,12 @@ impl FlowKey {
     /// see [`Self::is_dns`].
     #[inline(always)]
     #[must_use]
-    pub fn head_packets(&self) -> u64 {
+    pub fn first_payloads(&self) -> u64 {
         let ports = [u16::from_be_bytes(self.low_port), u16::from_be_bytes(self.high_port)];
         match self.protocol {
-            protocol::ICMP | protocol::ICMPV6 => DIALOGUE_HEAD_PACKETS,
-            protocol::TCP => port_head_packets(ports[0]).max(port_head_packets(ports[1])),
-            _ => HEAD_PACKETS,
+            protocol::ICMP | protocol::ICMPV6 => DIALOGUE_FIRST_PAYLOADS,
+            protocol::TCP => port_first_payloads(ports[0]).max(port_first_payloads(ports[1])),
+            _ => FIRST_PAYLOADS,
         }
     }
 
@@ -157,12 +157,12 @@ impl FlowKey {
 
 /// Heads of a TCP connection of which one end has this port.
 #[inline(always)]
-fn port_head_packets(port: u16) -> u64 {
+fn port_first_payloads(port: u16) -> u64 {
     match port {
-        21 => FTP_HEAD_PACKETS,
-        25 | 587 | 2525 => DIALOGUE_HEAD_PACKETS,
-        80 | 3128 | 8000 | 8080 | 8888 => WEB_HEAD_PACKETS,
-        _ => HEAD_PACKETS,
+        21 => FTP_FIRST_PAYLOADS,
+        25 | 587 | 2525 => DIALOGUE_FIRST_PAYLOADS,
+        80 | 3128 | 8000 | 8080 | 8888 => WEB_FIRST_PAYLOADS,
+        _ => FIRST_PAYLOADS,
     }
 }
 
@@ -367,8 +367,8 @@ pub struct Counted {
     pub checkpoint: Option<Checkpoint>,
     /// The half changed its observation point.
     pub owner_moved: bool,
-    /// The packet's payload is among the first of its direction, see [`FlowKey::head_packets`].
-    pub head: bool,
+    /// The packet's payload is among the first of its direction, see [`FlowKey::first_payloads`].
+    pub first_payload: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -488,7 +488,8 @@ impl Half {
         if packet.payload_bytes != 0 {
             self.payload_bytes += u64::from(packet.payload_bytes);
             // A later fragment starts in the middle of what was sent.
-            counted.head = packet.fragment != Fragment::Later && self.wants_head(&packet.key);
+            counted.first_payload =
+                packet.fragment != Fragment::Later && self.wants_first_payload(&packet.key);
             self.payload_packets += segments;
         }
         if packet.key.protocol == protocol::TCP {
@@ -509,11 +510,11 @@ impl Half {
     /// Whether the next payload is among the first of its direction. Of a flow that is past them
     /// all, only the ports of DNS are looked at.
     #[inline(always)]
-    fn wants_head(&self, key: &FlowKey) -> bool {
-        self.payload_packets < HEAD_PACKETS
+    fn wants_first_payload(&self, key: &FlowKey) -> bool {
+        self.payload_packets < FIRST_PAYLOADS
             || key.is_dns()
-            || (self.payload_packets < FTP_HEAD_PACKETS
-                && self.payload_packets < key.head_packets())
+            || (self.payload_packets < FTP_FIRST_PAYLOADS
+                && self.payload_packets < key.first_payloads())
     }
 
     #[inline(always)]

@@ -112,8 +112,8 @@ fn packet_seen<V: Variant, F: Payload>(
             if let Some(checkpoint) = counted.checkpoint {
                 events::checkpoint(packet, checkpoint, flow, &clock, totals);
             }
-            if counted.head && control.heads_per_second != 0 {
-                events::head(frame, packet, control, &clock, totals);
+            if counted.first_payload && control.first_payloads_per_second != 0 {
+                events::first_payload(frame, packet, control, &clock, totals);
             }
             true
         }

@@ -5,8 +5,8 @@
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{PerCpuArray, RingBuf};
 use detector_common::abi::{
-    BudgetEvent, CheckpointEvent, Control, EventKind, HEAD_BYTES, HeadEvent, OverflowCounters,
-    OverflowEvent, OverflowKey, Totals,
+    BudgetEvent, CheckpointEvent, Control, EventKind, FIRST_PAYLOAD_BYTES, FirstPayloadEvent,
+    OverflowCounters, OverflowEvent, OverflowKey, Totals,
 };
 use detector_common::flow::{Checkpoint, FlowCounters, FlowKey};
 use detector_common::policy::BudgetKey;
@@ -104,7 +104,7 @@ pub(crate) fn budget(flow: &FlowKey, key: &BudgetKey, limit: u64, now: u64, tota
 
 /// Hands up the start of a payload, if this processor may hand up more this second.
 #[inline(never)]
-pub(crate) fn head<F: Payload>(
+pub(crate) fn first_payload<F: Payload>(
     frame: &F,
     packet: &Packet,
     control: &Control,
@@ -121,20 +121,20 @@ pub(crate) fn head<F: Payload>(
         heads.second = second;
         heads.spent = 0;
     }
-    if heads.spent >= control.heads_per_second {
-        totals.heads_refused += 1;
+    if heads.spent >= control.first_payloads_per_second {
+        totals.first_payloads_refused += 1;
         trace::sample_refused(&packet.key, clock);
         return;
     }
     heads.spent += 1;
-    let Some(mut entry) = EVENTS.reserve::<HeadEvent>(0) else {
+    let Some(mut entry) = EVENTS.reserve::<FirstPayloadEvent>(0) else {
         totals.events_lost += 1;
         return;
     };
     let event = entry.as_mut_ptr();
     let mut length = packet.payload_bytes;
-    if length > HEAD_BYTES as u32 {
-        length = HEAD_BYTES as u32;
+    if length > FIRST_PAYLOAD_BYTES as u32 {
+        length = FIRST_PAYLOAD_BYTES as u32;
     }
     if length == 0 {
         entry.discard(0);
@@ -143,7 +143,7 @@ pub(crate) fn head<F: Payload>(
     // SAFETY: as above. The bytes beyond `length` are whatever the ring held; the agent never
     // reads them.
     unsafe {
-        (*event).kind = EventKind::Head as u32;
+        (*event).kind = EventKind::FirstPayload as u32;
         (*event).direction = packet.direction as u8;
         (*event).reserved = 0;
         (*event).payload_bytes = packet.payload_bytes;

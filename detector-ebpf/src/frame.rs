@@ -8,7 +8,7 @@ use aya_ebpf::helpers::generated::{
 };
 use aya_ebpf::programs::{TcContext, XdpContext};
 use core::ffi::c_void;
-use detector_common::abi::HEAD_BYTES;
+use detector_common::abi::FIRST_PAYLOAD_BYTES;
 use detector_common::frame::{Frame, Segmentation, Word};
 
 /// A frame whose payload can be copied out and whose IP header can be marked.
@@ -18,8 +18,8 @@ pub(crate) trait Payload: Frame {
 
     /// Copies up to `length` bytes from `offset` on into `head` and returns how many.
     ///
-    /// `length` is at least 1 and at most [`HEAD_BYTES`].
-    fn copy(&self, offset: u32, length: u32, head: *mut [u8; HEAD_BYTES]) -> u32;
+    /// `length` is at least 1 and at most [`FIRST_PAYLOAD_BYTES`].
+    fn copy(&self, offset: u32, length: u32, head: *mut [u8; FIRST_PAYLOAD_BYTES]) -> u32;
 }
 
 /// What a program is called with: where the packet came by, and how to read it.
@@ -45,13 +45,13 @@ fn through(word: *mut u32, offset: usize) -> usize {
     }
 }
 
-/// A head's length as the verifier believes it: from 1 to [`HEAD_BYTES`]. Before Linux 6.8 a comparison
-/// with 0 teaches it nothing, and a helper that might be asked for 0 bytes is refused ("invalid access
-/// to memory, mem_size=576 off=64 size=0", 5.10 to 6.1).
+/// A payload sample's length as the verifier believes it: from 1 to [`FIRST_PAYLOAD_BYTES`]. Before
+/// Linux 6.8 a comparison with 0 teaches it nothing, and a helper that might be asked for 0 bytes
+/// is refused ("invalid access to memory, mem_size=576 off=64 size=0", 5.10 to 6.1).
 #[inline(always)]
 fn bounded(word: *mut u32, length: u32) -> u32 {
-    const { assert!(HEAD_BYTES.is_power_of_two()) };
-    (through(word, length as usize - 1) & (HEAD_BYTES - 1)) as u32 + 1
+    const { assert!(FIRST_PAYLOAD_BYTES.is_power_of_two()) };
+    (through(word, length as usize - 1) & (FIRST_PAYLOAD_BYTES - 1)) as u32 + 1
 }
 
 /// Reads a `T`, which is bytes, between two packet pointers.
@@ -171,11 +171,11 @@ impl Payload for XdpFrame {
 
     /// `bpf_xdp_load_bytes` does not exist before Linux 5.18, so this copies by hand, in words.
     #[inline(always)]
-    fn copy(&self, offset: u32, length: u32, head: *mut [u8; HEAD_BYTES]) -> u32 {
+    fn copy(&self, offset: u32, length: u32, head: *mut [u8; FIRST_PAYLOAD_BYTES]) -> u32 {
         let base = self.start + through(self.word, offset as usize);
         let words = head.cast::<Word>();
         let mut copied = 0;
-        for index in 0..HEAD_BYTES / 4 {
+        for index in 0..FIRST_PAYLOAD_BYTES / 4 {
             if copied + 4 > length {
                 break;
             }
@@ -244,9 +244,9 @@ impl Payload for XdpFragmentsFrame {
     }
 
     #[inline(always)]
-    fn copy(&self, offset: u32, length: u32, head: *mut [u8; HEAD_BYTES]) -> u32 {
+    fn copy(&self, offset: u32, length: u32, head: *mut [u8; FIRST_PAYLOAD_BYTES]) -> u32 {
         let length = bounded(self.word, length);
-        // SAFETY: `length` is at most HEAD_BYTES, the size of the record's array.
+        // SAFETY: `length` is at most FIRST_PAYLOAD_BYTES, the size of the record's array.
         let result =
             unsafe { bpf_xdp_load_bytes(self.context.cast(), offset, head.cast(), length) };
         if result == 0 { length } else { 0 }
@@ -359,9 +359,9 @@ impl Payload for SkbFrame {
     }
 
     #[inline(always)]
-    fn copy(&self, offset: u32, length: u32, head: *mut [u8; HEAD_BYTES]) -> u32 {
+    fn copy(&self, offset: u32, length: u32, head: *mut [u8; FIRST_PAYLOAD_BYTES]) -> u32 {
         let length = bounded(self.word, length);
-        // SAFETY: `length` is at most HEAD_BYTES, the size of the record's array.
+        // SAFETY: `length` is at most FIRST_PAYLOAD_BYTES, the size of the record's array.
         let result = unsafe { bpf_skb_load_bytes(self.skb.cast(), offset, head.cast(), length) };
         if result == 0 { length } else { 0 }
     }

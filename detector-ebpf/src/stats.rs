@@ -27,7 +27,7 @@ static mut CONTROL: Control = Control {
     generation: 0,
     full_until: 0,
     ticks_per_second: 0,
-    heads_per_second: 0,
+    first_payloads_per_second: 0,
     close_cursor: 0,
     targets: 0,
     mode: 0,

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use detector_common::abi::HEAD_BYTES;
+use detector_common::abi::FIRST_PAYLOAD_BYTES;
 use detector_common::flow::{Checkpoint, Direction, FlowCounters, FlowKey};
 use detector_common::parse::Skip;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
@@ -248,19 +248,19 @@ impl Agent {
                     };
                     self.observe_flow(&event.key, &event.counters, Cause::Checkpoint(checkpoint))?;
                 }
-                KernelEvent::Head(event) => {
+                KernelEvent::FirstPayload(event) => {
                     if !self.tracker.knows(&event.key)
                         && let Some(counters) = self.kernel.lookup(&event.key)?
                     {
                         self.observe_flow(&event.key, &counters, Cause::Poll)?;
                     }
-                    let length = usize::from(event.length).min(HEAD_BYTES);
+                    let length = usize::from(event.length).min(FIRST_PAYLOAD_BYTES);
                     let direction = if event.direction == Direction::FromLow as u8 {
                         Direction::FromLow
                     } else {
                         Direction::FromHigh
                     };
-                    self.observe(Observation::Head {
+                    self.observe(Observation::FirstPayload {
                         key: &event.key,
                         direction,
                         payload_bytes: event.payload_bytes,
@@ -350,7 +350,7 @@ impl Agent {
             interfaces: self.kernel.watched().count() as u64,
             overflow_bytes: totals.overflow.bytes,
             events_lost: totals.events_lost,
-            heads_refused: totals.heads_refused,
+            first_payloads_refused: totals.first_payloads_refused,
             skipped: skipped(&accounting).values().sum(),
             dropped_packets: totals.dropped.packets,
             simulated_packets: totals.simulated.packets,
@@ -409,7 +409,7 @@ impl Agent {
             ("fragments_without_a_first", totals.fragments_unknown.packets),
             ("packets_over_the_host_table", totals.overflow_rest.packets),
             ("events_lost", totals.events_lost),
-            ("heads_over_budget", totals.heads_refused),
+            ("heads_over_budget", totals.first_payloads_refused),
             ("output_lines_dropped", self.sink.dropped()),
         ]);
         summary.count(counts.left_out());

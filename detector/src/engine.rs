@@ -341,7 +341,13 @@ impl Visitor for Engine {
         }
     }
 
-    fn head(&mut self, flow: &FlowView, direction: Direction, payload_bytes: u32, bytes: &[u8]) {
+    fn first_payload(
+        &mut self,
+        flow: &FlowView,
+        direction: Direction,
+        payload_bytes: u32,
+        bytes: &[u8],
+    ) {
         if self.config.heads {
             self.heads.keep(flow, direction, payload_bytes, bytes);
         }

@@ -26,7 +26,7 @@ pub(crate) fn bed(config: &ObjectConfig) -> Kernel {
         control.mode = Mode::BLOCK;
         control.budgets = 1;
         control.budget_hold_ticks = u64::MAX;
-        control.heads_per_second = 0;
+        control.first_payloads_per_second = 0;
     });
     kernel
 }

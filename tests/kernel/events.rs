@@ -2,7 +2,9 @@
 
 use aya::maps::{MapData, RingBuf};
 use detector::source::kernel::object::ObjectConfig;
-use detector_common::abi::{CheckpointEvent, EventKind, HEAD_BYTES, HeadEvent, program};
+use detector_common::abi::{
+    CheckpointEvent, EventKind, FIRST_PAYLOAD_BYTES, FirstPayloadEvent, program,
+};
 use detector_common::flow::{Checkpoint, Direction, FlowCounters};
 use detector_tests::frames;
 
@@ -13,7 +15,7 @@ use crate::bed::{Kernel, PROGRAMS, parsed, small, upload};
 enum Seen {
     /// Kind of checkpoint, packets and outbound IP bytes of the copy.
     Checkpoint(u8, u64, u64),
-    Head {
+    FirstPayload {
         payload: u32,
         bytes: Vec<u8>,
     },
@@ -34,12 +36,12 @@ fn drain(events: &mut RingBuf<MapData>, direction: Direction) -> Vec<Seen> {
             assert_eq!(record[5], direction as u8);
             seen.push(Seen::Checkpoint(record[4], long(half), long(half + 8)));
         } else {
-            assert_eq!(word(0), EventKind::Head as u32);
-            assert_eq!(record.len(), size_of::<HeadEvent>());
+            assert_eq!(word(0), EventKind::FirstPayload as u32);
+            assert_eq!(record.len(), size_of::<FirstPayloadEvent>());
             let length = usize::from(u16::from_ne_bytes(record[6..8].try_into().unwrap()));
-            let start = std::mem::offset_of!(HeadEvent, bytes);
+            let start = std::mem::offset_of!(FirstPayloadEvent, bytes);
             let bytes = record[start..start + length].to_vec();
-            seen.push(Seen::Head { payload: word(8), bytes });
+            seen.push(Seen::FirstPayload { payload: word(8), bytes });
         }
     }
     seen
@@ -57,7 +59,7 @@ fn checkpoints_arrive_with_the_counters_at_the_crossing() {
         expected.push(Seen::Checkpoint(Checkpoint::Bytes as u8, packets, packets * size));
     }
     for program in PROGRAMS {
-        let config = ObjectConfig { heads_per_second: 0, ..small() };
+        let config = ObjectConfig { first_payloads_per_second: 0, ..small() };
         let mut kernel = Kernel::load(&config);
         let mut events = kernel.events();
         kernel.run_as(program, &frame, None, 1_100);
@@ -72,7 +74,7 @@ fn checkpoints_arrive_with_the_counters_at_the_crossing() {
 fn a_download_has_no_byte_checkpoints() {
     let packet = frames::V4::new(17).back().packet(&frames::udp((443, 51_000), &[0; 1_000]));
     let frame = frames::ethernet(&[], frames::IPV4, &packet);
-    let config = ObjectConfig { heads_per_second: 0, ..small() };
+    let config = ObjectConfig { first_payloads_per_second: 0, ..small() };
     let mut kernel = Kernel::load(&config);
     let mut events = kernel.events();
     kernel.run_as(program::XDP_INGRESS, &frame, None, 100);
@@ -94,12 +96,12 @@ fn heads_carry_the_first_bytes() {
             let port = 53_000 + u16::try_from(length).unwrap();
             let frame = frames::udp_frame((port, 443), &payload);
             kernel.run(program, &frame);
-            let bytes = payload[..length.min(HEAD_BYTES)].to_vec();
+            let bytes = payload[..length.min(FIRST_PAYLOAD_BYTES)].to_vec();
             // The plain XDP program copies in words, Linux below 5.18 having nothing else.
             let whole =
                 if program == program::XDP_INGRESS { bytes.len() / 4 * 4 } else { bytes.len() };
             let seen = drain(&mut events, parsed(&frame).direction);
-            let [Seen::Head { payload, bytes: head }] = seen.as_slice() else {
+            let [Seen::FirstPayload { payload, bytes: head }] = seen.as_slice() else {
                 panic!("{program}, {length} bytes: {seen:?}");
             };
             assert_eq!(*payload as usize, length, "{program}");
@@ -133,7 +135,7 @@ fn heads_last_as_long_as_the_story_may() {
             kernel.run_as(program, &frame, None, REPEATS as u32);
             let heads = drain(&mut events, parsed(&frame).direction)
                 .into_iter()
-                .filter(|seen| matches!(seen, Seen::Head { .. }));
+                .filter(|seen| matches!(seen, Seen::FirstPayload { .. }));
             assert_eq!(heads.count(), expected, "{program}, {frame:?}");
         }
     }
@@ -143,15 +145,15 @@ fn heads_last_as_long_as_the_story_may() {
 #[test]
 #[ignore = "needs root: run cargo xtask test"]
 fn heads_beyond_the_budget_are_refused_and_counted() {
-    let config = ObjectConfig { heads_per_second: 10, ..small() };
+    let config = ObjectConfig { first_payloads_per_second: 10, ..small() };
     let mut kernel = Kernel::load(&config);
     let mut events = kernel.events();
     let frame = frames::udp_frame((55_000, 53), b"query");
     kernel.run_as(program::XDP_INGRESS, &frame, None, 100);
     let seen = drain(&mut events, parsed(&frame).direction);
-    let heads = seen.iter().filter(|seen| matches!(seen, Seen::Head { .. })).count() as u64;
+    let heads = seen.iter().filter(|seen| matches!(seen, Seen::FirstPayload { .. })).count() as u64;
     assert!(heads == 10 || heads == 20, "{heads} heads");
-    assert_eq!(kernel.totals(program::XDP_INGRESS).heads_refused, 100 - heads);
+    assert_eq!(kernel.totals(program::XDP_INGRESS).first_payloads_refused, 100 - heads);
 }
 
 #[test]

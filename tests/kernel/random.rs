@@ -424,7 +424,7 @@ impl Both {
 fn run(seed: u64) {
     println!("seed {seed}");
     let mut random = Random(seed);
-    let config = ObjectConfig { max_flows: 65_536, heads_per_second: 0, ..small() };
+    let config = ObjectConfig { max_flows: 65_536, first_payloads_per_second: 0, ..small() };
     let mut both = Both {
         kernel: Kernel::load(&config),
         model: Model::default(),

@@ -37,7 +37,7 @@ pub(crate) fn events(told: &mut Told) {
             while (checkpoints < 2 || heads < 1) && Instant::now() < limit {
                 match kernel.next_news() {
                     Some(KernelEvent::Checkpoint(_)) => checkpoints += 1,
-                    Some(KernelEvent::Head(_)) => heads += 1,
+                    Some(KernelEvent::FirstPayload(_)) => heads += 1,
                     Some(_) => {}
                     None => std::thread::sleep(Duration::from_millis(10)),
                 }

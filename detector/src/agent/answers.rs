@@ -190,7 +190,7 @@ impl Agent {
             ("budgets_timed_out", totals.budgets_timed_out),
             ("overflow_bytes", totals.overflow.bytes),
             ("events_lost", totals.events_lost),
-            ("heads_over_budget", totals.heads_refused),
+            ("heads_over_budget", totals.first_payloads_refused),
             ("output_lines_dropped", self.sink.dropped()),
             ("audit_records_lost", self.audit.failed()),
         ];

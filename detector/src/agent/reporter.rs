@@ -78,7 +78,7 @@ impl Agent {
             ),
             (
                 "heads_over_budget",
-                status.heads_refused,
+                status.first_payloads_refused,
                 "first payloads not looked at: heads.per_second is spent",
             ),
             (

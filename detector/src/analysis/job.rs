@@ -134,8 +134,14 @@ impl Visitor for Finder<'_> {
         self.engine.flow_record(record);
     }
 
-    fn head(&mut self, flow: &FlowView, direction: Direction, payload_bytes: u32, bytes: &[u8]) {
-        self.engine.head(flow, direction, payload_bytes, bytes);
+    fn first_payload(
+        &mut self,
+        flow: &FlowView,
+        direction: Direction,
+        payload_bytes: u32,
+        bytes: &[u8],
+    ) {
+        self.engine.first_payload(flow, direction, payload_bytes, bytes);
     }
 
     fn session_ended(&mut self, session: &Session) {

@@ -24,7 +24,7 @@ const TRIAL: ObjectConfig = ObjectConfig {
     max_overflow_entries: 64,
     ring_buffer_bytes: 4_096,
     decapsulation: detector_common::parse::Decapsulation { vxlan: false, gre: false, gtp_u: false },
-    heads_per_second: 0,
+    first_payloads_per_second: 0,
     max_blocks: 64,
     max_prefixes: 64,
     max_exceptions: 64,

@@ -135,7 +135,7 @@ pub(super) fn mean(value: &Mean) -> f32 {
 /// A column of who asks below a domain: the queries are the client's, and say nothing about the
 /// server.
 pub(super) fn names(sample: &Sample<'_>, value: impl Fn(&DnsNames, &Dns) -> f32) -> f32 {
-    let dns = sample.session.heads.dns.as_deref().filter(|dns| dns.queries != 0);
+    let dns = sample.session.first_payloads.dns.as_deref().filter(|dns| dns.queries != 0);
     match (sample.sender, dns) {
         (Side::Client, Some(dns)) => dns.names.as_deref().map_or(ABSENT, |names| value(names, dns)),
         _ => ABSENT,
@@ -149,37 +149,37 @@ pub(super) fn distinct(names: &DnsNames, dns: &Dns) -> u64 {
 
 /// A column of sessions with ICMP messages.
 pub(super) fn icmp(sample: &Sample<'_>, value: impl Fn(&Icmp) -> f32) -> f32 {
-    sample.session.heads.icmp.as_deref().map_or(ABSENT, value)
+    sample.session.first_payloads.icmp.as_deref().map_or(ABSENT, value)
 }
 
 pub(super) fn sent_entropy(sample: &Sample<'_>) -> f32 {
-    let heads = &sample.session.heads;
+    let payloads = &sample.session.first_payloads;
     match sample.sender {
-        Side::Client => mean(&heads.up_entropy),
-        Side::Server => mean(&heads.down_entropy),
+        Side::Client => mean(&payloads.up_entropy),
+        Side::Server => mean(&payloads.down_entropy),
     }
 }
 
 pub(super) fn received_entropy(sample: &Sample<'_>) -> f32 {
-    let heads = &sample.session.heads;
+    let payloads = &sample.session.first_payloads;
     match sample.sender {
-        Side::Client => mean(&heads.down_entropy),
-        Side::Server => mean(&heads.up_entropy),
+        Side::Client => mean(&payloads.down_entropy),
+        Side::Server => mean(&payloads.up_entropy),
     }
 }
 
 pub(super) fn sent_printable(sample: &Sample<'_>) -> f32 {
-    let heads = &sample.session.heads;
+    let payloads = &sample.session.first_payloads;
     match sample.sender {
-        Side::Client => mean(&heads.up_printable),
-        Side::Server => mean(&heads.down_printable),
+        Side::Client => mean(&payloads.up_printable),
+        Side::Server => mean(&payloads.down_printable),
     }
 }
 
 pub(super) fn head_protocol(sample: &Sample<'_>) -> f32 {
-    let heads = &sample.session.heads;
-    let Some(protocol) = heads.protocol else {
-        return if heads.count == 0 { ABSENT } else { 0.0 };
+    let payloads = &sample.session.first_payloads;
+    let Some(protocol) = payloads.protocol else {
+        return if payloads.count == 0 { ABSENT } else { 0.0 };
     };
     match protocol {
         Protocol::Tls => 1.0,
@@ -195,11 +195,11 @@ pub(super) fn head_protocol(sample: &Sample<'_>) -> f32 {
 
 /// What the payload is against what the port is assigned to, see the column of this name.
 pub(super) fn head_against_port(sample: &Sample<'_>) -> f32 {
-    let heads = &sample.session.heads;
-    if heads.count == 0 {
+    let payloads = &sample.session.first_payloads;
+    if payloads.count == 0 {
         return ABSENT;
     }
-    match (assigned(sample.session.key.server_port), heads.protocol) {
+    match (assigned(sample.session.key.server_port), payloads.protocol) {
         ([], Some(Protocol::Tls | Protocol::Ssh)) => 3.0,
         ([], _) => 0.0,
         (assigned, Some(found)) if assigned.contains(&found) => 0.0,
@@ -236,8 +236,8 @@ mod tests {
         let check = |server_port: u16, protocol: Option<Protocol>, expected: f32| {
             let mut session =
                 session(SessionKey { protocol: 6, server_port, ..SessionKey::default() });
-            session.heads.count = 1;
-            session.heads.protocol = protocol;
+            session.first_payloads.count = 1;
+            session.first_payloads.protocol = protocol;
             let sample = Sample::new(&session, Side::Client, 0);
             assert_eq!(head_against_port(&sample), expected, "{server_port} {protocol:?}");
         };

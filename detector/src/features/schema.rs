@@ -251,7 +251,7 @@ columns! {
         |s| names(s, |n, d| ratio(n.other_resolver, d.queries));
     "dns_undecoded_share", 1, "0 to 1, -1 no DNS port", Dns,
         "share of the messages on a DNS port that are no DNS",
-        |s| s.session.heads.dns.as_deref().map_or(ABSENT, |d| ratio(d.undecoded, d.undecoded + d.queries + d.responses));
+        |s| s.session.first_payloads.dns.as_deref().map_or(ABSENT, |d| ratio(d.undecoded, d.undecoded + d.queries + d.responses));
     "icmp_unusual_share", 1, "0 to 1, -1 no ICMP", Icmp,
         "share of the echo payloads that no common ping sends",
         |s| icmp(s, |i| ratio(i.unusual, i.requests + i.replies));
@@ -296,22 +296,22 @@ columns! {
         head_against_port;
     "encrypted", 1, "0 or 1", Heads,
         "TLS, QUIC or SSH spoke",
-        |s| f32::from(u8::from(s.session.heads.tls || s.session.heads.ssh));
+        |s| f32::from(u8::from(s.session.first_payloads.tls || s.session.first_payloads.ssh));
     "http_upload_share", 1, "0 to 1, -1 no HTTP", Heads,
         "share of the HTTP requests whose method carries a body",
-        |s| s.session.heads.http.as_deref().map_or(ABSENT, |h| ratio(h.uploads, h.requests));
+        |s| s.session.first_payloads.http.as_deref().map_or(ABSENT, |h| ratio(h.uploads, h.requests));
     "http_bare_host", 1, "0 or 1, -1 no HTTP", Heads,
         "an HTTP request named its host by address, or not at all",
-        |s| s.session.heads.http.as_deref().map_or(ABSENT, |h| f32::from(u8::from(h.bare_host)));
+        |s| s.session.first_payloads.http.as_deref().map_or(ABSENT, |h| f32::from(u8::from(h.bare_host)));
     "ftp_upload", 1, "0 or 1", Heads,
         "the data connection of an FTP upload",
-        |s| f32::from(u8::from(s.session.heads.ftp_upload.is_some()));
+        |s| f32::from(u8::from(s.session.first_payloads.ftp_upload.is_some()));
     "asked_own_address", 1, "0 or 1", Names,
         "an end at home asked a service for its own public address within ten minutes",
         |s| f32::from(u8::from(s.session.asked_own_address));
     "clear_uploads", 1, "log2(1 + commands)", Heads,
         "commands seen in clear that hand over a message or a file: SMTP MAIL and DATA, FTP STOR",
-        |s| log2(f64::from(s.session.heads.mail_commands) + f64::from(s.session.heads.upload_commands));
+        |s| log2(f64::from(s.session.first_payloads.mail_commands) + f64::from(s.session.first_payloads.upload_commands));
     "receiver_known", 1, "log2(1 + days), -1 unknown", History,
         "time since the sender first sent to this receiver; 0 where it never did; unknown until the sender was watched for a day",
         |s| s.context.receiver_known_days.map_or(ABSENT, |days| log2(f64::from(days)));

@@ -51,7 +51,7 @@ pub trait Visitor {
 
     /// The first bytes of one of a flow's payloads came in. Called before any [`Visitor::judge`] that
     /// it may bring about.
-    fn head(
+    fn first_payload(
         &mut self,
         _flow: &FlowView,
         _direction: Direction,

@@ -24,8 +24,8 @@ pub enum Cause {
 /// One piece of news from a source.
 ///
 /// A source keeps an order: a key that [`super::Tracker::knows`] nothing of has its `Flow`
-/// delivered before its first `Head`, and flows that changed in a second are delivered before the
-/// `Tick` that ends it.
+/// delivered before its first `FirstPayload`, and flows that changed in a second are delivered
+/// before the `Tick` that ends it.
 #[derive(Clone, Copy, Debug)]
 pub enum Observation<'a> {
     Flow {
@@ -34,7 +34,7 @@ pub enum Observation<'a> {
         cause: Cause,
     },
     /// The first bytes of one packet's payload.
-    Head {
+    FirstPayload {
         key: &'a FlowKey,
         direction: Direction,
         /// Payload bytes of the packet; `bytes` may be fewer.

@@ -56,11 +56,11 @@ impl Scene {
         self.tracker.observe(&flow, &BASE, &mut self.notes);
     }
 
-    fn head(&mut self, key: &FlowKey, direction: Direction, bytes: &[u8], at_secs: u64) {
+    fn first_payload(&mut self, key: &FlowKey, direction: Direction, bytes: &[u8], at_secs: u64) {
         let payload_bytes = u32::try_from(bytes.len()).expect("short");
         let now = ticks(at_secs);
-        let head = Observation::Head { key, direction, payload_bytes, bytes, now };
-        self.tracker.observe(&head, &BASE, &mut self.notes);
+        let payload = Observation::FirstPayload { key, direction, payload_bytes, bytes, now };
+        self.tracker.observe(&payload, &BASE, &mut self.notes);
     }
 
     fn tick(&mut self, at_secs: u64) -> Vec<FlowKey> {
@@ -269,9 +269,9 @@ fn heads_are_judged_at_powers_of_two() {
     scene.flow(&key, &counters(1, 0, 0, 0), Cause::Poll);
     for _ in 0..9 {
         let request = b"POST /in HTTP/1.1\r\nHost: Drop.example\r\n\r\n";
-        scene.head(&key, Direction::FromLow, request, 0);
+        scene.first_payload(&key, Direction::FromLow, request, 0);
     }
-    assert_eq!(scene.causes(), [SessionCheckpoint::Head; 4]);
+    assert_eq!(scene.causes(), [SessionCheckpoint::FirstPayload; 4]);
     scene.tracker.finish(&mut scene.notes);
     let session = &scene.notes.sessions[0];
     assert_eq!(session.name.as_deref(), Some("drop.example"));
@@ -283,13 +283,13 @@ fn a_flow_known_by_its_head_alone_learns_the_rest_later() {
     let mut scene = Scene::new(TrackerConfig::default());
     let key = key(1, 50_000, 443);
     assert!(!scene.tracker.knows(&key));
-    scene.head(&key, Direction::FromHigh, b"\x16\x03\x03\x00\x10 a server's answer", 0);
+    scene.first_payload(&key, Direction::FromHigh, b"\x16\x03\x03\x00\x10 a server's answer", 0);
     assert!(scene.tracker.knows(&key));
     scene.flow(&key, &counters(20, 1, 0, 1), Cause::Poll);
     scene.tracker.finish(&mut scene.notes);
     let [session] = &scene.notes.sessions[..] else { panic!("one session") };
-    assert!(session.client_home && session.heads.tls);
-    assert_eq!((session.up.packets, session.heads.down_entropy.count), (20, 1));
+    assert!(session.client_home && session.first_payloads.tls);
+    assert_eq!((session.up.packets, session.first_payloads.down_entropy.count), (20, 1));
     assert_eq!(scene.causes(), [SessionCheckpoint::Bytes { sender: Side::Client }]);
 }
 
@@ -300,7 +300,7 @@ fn a_head_behind_the_counters_is_judged_later() {
         let mut scene = Scene::new(TrackerConfig::default());
         let key = key(1, 50_000, 4444);
         scene.flow(&key, &counters(20, 1, 0, 0), Cause::Poll);
-        scene.head(&key, Direction::FromLow, b"\x01\x02 in no known protocol", 0);
+        scene.first_payload(&key, Direction::FromLow, b"\x01\x02 in no known protocol", 0);
         at_secs.iter().for_each(|&secs| drop(scene.tick(secs)));
         scene.tracker.finish(&mut scene.notes);
         scene.causes()
@@ -418,7 +418,7 @@ fn icmp_key(number: u8, identifier: u16) -> FlowKey {
 fn check_icmp(scene: &mut Scene, expected: (u64, u64, u64)) {
     scene.tracker.finish(&mut scene.notes);
     let [session] = &scene.notes.sessions[..] else { panic!("one session") };
-    let icmp = session.heads.icmp.as_deref().expect("decoded");
+    let icmp = session.first_payloads.icmp.as_deref().expect("decoded");
     assert_eq!((icmp.requests, icmp.replies, icmp.others), expected);
 }
 
@@ -430,9 +430,9 @@ fn the_first_message_back_is_told_by_the_key() {
         let mut counters = counters(1, 0, 0, 0);
         counters.halves[0].icmp = request << 8;
         scene.flow(&key, &counters, Cause::Poll);
-        scene.head(&key, Direction::FromLow, b"abcdefghijklmnopqrstuvw", 0);
+        scene.first_payload(&key, Direction::FromLow, b"abcdefghijklmnopqrstuvw", 0);
         // Its counters have not come yet.
-        scene.head(&key, Direction::FromHigh, b"abcdefghijklmnopqrstuvw", 0);
+        scene.first_payload(&key, Direction::FromHigh, b"abcdefghijklmnopqrstuvw", 0);
         check_icmp(&mut scene, (1, 1, 0));
     }
 }
@@ -445,8 +445,8 @@ fn errors_are_no_echo_whichever_way_they_go() {
         let mut counters = counters(1, 0, 0, 0);
         counters.halves[0].icmp = unreachable << 8 | 3;
         scene.flow(&key, &counters, Cause::Poll);
-        scene.head(&key, Direction::FromLow, b"the datagram that failed", 0);
-        scene.head(&key, Direction::FromHigh, b"another one that failed", 0);
+        scene.first_payload(&key, Direction::FromLow, b"the datagram that failed", 0);
+        scene.first_payload(&key, Direction::FromHigh, b"another one that failed", 0);
         check_icmp(&mut scene, (0, 0, 2));
     }
 }
@@ -485,11 +485,26 @@ fn a_domain_is_one_unit_whoever_is_asked() {
     let mut scene = Scene::new(TrackerConfig::default());
     for (count, resolver) in [(1, 53), (2, 53), (3, 53), (4, 54)] {
         let key = dns_key(1, 40_000 + count, resolver);
-        scene.head(&key, Direction::FromLow, &dns("Www.Site.Example", false), u64::from(count));
-        scene.head(&key, Direction::FromHigh, &dns("www.site.example", true), u64::from(count));
+        scene.first_payload(
+            &key,
+            Direction::FromLow,
+            &dns("Www.Site.Example", false),
+            u64::from(count),
+        );
+        scene.first_payload(
+            &key,
+            Direction::FromHigh,
+            &dns("www.site.example", true),
+            u64::from(count),
+        );
     }
-    scene.head(&dns_key(2, 40_000, 53), Direction::FromLow, &dns("a.site.example", false), 5);
-    scene.head(&dns_key(1, 40_009, 53), Direction::FromLow, &dns("other.test", false), 5);
+    scene.first_payload(
+        &dns_key(2, 40_000, 53),
+        Direction::FromLow,
+        &dns("a.site.example", false),
+        5,
+    );
+    scene.first_payload(&dns_key(1, 40_009, 53), Direction::FromLow, &dns("other.test", false), 5);
     let domains = domains(&mut scene);
     let names: Vec<&str> = domains.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["other.test", "site.example", "site.example"]);
@@ -500,7 +515,7 @@ fn a_domain_is_one_unit_whoever_is_asked() {
     assert_eq!((site.up.payload_bytes, site.up.ip_bytes), (4 * 34, 4 * (34 + 28)));
     assert_eq!((site.down.packets, site.up.gap_max, site.up.bursts), (4, 100, 3));
     assert_eq!(site.duration_ns(), 3 * SECOND_NS);
-    let dns = site.heads.dns.as_deref().expect("facts");
+    let dns = site.first_payloads.dns.as_deref().expect("facts");
     let facts = dns.names.as_deref().expect("names");
     assert_eq!((dns.queries, dns.responses), (4, 4));
     assert_eq!((facts.name_bytes, facts.a, facts.nxdomain, facts.uppercase), (12, 4, 4, 4));
@@ -508,7 +523,7 @@ fn a_domain_is_one_unit_whoever_is_asked() {
     assert!(facts.distinct.count() < 1.5);
     // The session of the resolver counts messages and leaves the names to the domains.
     let whole = scene.notes.sessions.iter().find(|session| session.domain.is_none());
-    let whole = whole.and_then(|session| session.heads.dns.as_deref()).expect("a session");
+    let whole = whole.and_then(|session| session.first_payloads.dns.as_deref()).expect("a session");
     assert!(whole.names.is_none() && whole.queries > 0);
 }
 
@@ -516,7 +531,7 @@ fn a_domain_is_one_unit_whoever_is_asked() {
 fn multicast_dns_has_no_domains() {
     let mut scene = Scene::new(TrackerConfig::default());
     let key = FlowKey { high_port: 5353_u16.to_be_bytes(), ..dns_key(1, 5353, 251) };
-    scene.head(&key, Direction::FromLow, &dns("printer.local", false), 0);
+    scene.first_payload(&key, Direction::FromLow, &dns("printer.local", false), 0);
     assert_eq!(domains(&mut scene).len(), 0);
 }
 
@@ -525,10 +540,10 @@ fn a_domain_is_judged_at_powers_of_two_and_ends_in_silence() {
     let mut scene = Scene::new(TrackerConfig::default());
     for count in 0..9 {
         let key = dns_key(1, 40_000 + count, 53);
-        scene.head(&key, Direction::FromLow, &dns("www.site.example", false), 0);
+        scene.first_payload(&key, Direction::FromLow, &dns("www.site.example", false), 0);
     }
     // Each message brings its session and its domain to a checkpoint: 1, 2, 4, 8.
-    assert_eq!(scene.causes(), [SessionCheckpoint::Head; 8]);
+    assert_eq!(scene.causes(), [SessionCheckpoint::FirstPayload; 8]);
     scene.tick(1);
     assert_eq!(scene.notes.judged.last().map(|judged| judged.1), Some(9));
     scene.tick(300);
@@ -536,7 +551,7 @@ fn a_domain_is_judged_at_powers_of_two_and_ends_in_silence() {
     scene.tick(301);
     assert_eq!(scene.tracker.counts().domains_live, 0);
     let key = dns_key(1, 40_000, 53);
-    scene.head(&key, Direction::FromLow, &dns("www.site.example", false), 900);
+    scene.first_payload(&key, Direction::FromLow, &dns("www.site.example", false), 900);
     let ids: Vec<u64> = domains(&mut scene).iter().map(|(_, session)| session.id).collect();
     assert_eq!(ids.len(), 2);
     assert!(ids[0] != ids[1] && ids.iter().all(|id| *id > 1 << 63));
@@ -551,7 +566,7 @@ fn a_full_table_of_domains_ends_what_is_due_next() {
         (0..).zip(["a.one.example", "a.two.example", "b.one.example", "a.three.example"])
     {
         let key = dns_key(1, 40_000 + count, 53);
-        scene.head(&key, Direction::FromLow, &dns(name, false), u64::from(count));
+        scene.first_payload(&key, Direction::FromLow, &dns(name, false), u64::from(count));
     }
     let counts = scene.tracker.counts();
     assert_eq!((counts.domains_live, counts.domains_opened, counts.domains_evicted), (2, 3, 1));
@@ -565,17 +580,22 @@ fn an_ftp_data_connection_learns_what_it_is() {
     let (control, data) = (key(1, 50_000, 21), key(1, 50_001, 49_166));
     let (client, server) = (Direction::FromLow, Direction::FromHigh);
     scene.flow(&control, &counters(4, 4, 0, 0), Cause::Poll);
-    scene.head(&control, client, b"PASV\r\n", 0);
-    scene.head(&control, server, b"227 Entering Passive Mode (198,51,100,7,192,14).\r\n", 0);
+    scene.first_payload(&control, client, b"PASV\r\n", 0);
+    scene.first_payload(
+        &control,
+        server,
+        b"227 Entering Passive Mode (198,51,100,7,192,14).\r\n",
+        0,
+    );
     scene.flow(&data, &counters(2, 1, 0, 0), Cause::Poll);
-    scene.head(&control, client, b"STOR loot.zip\r\n", 1);
-    scene.head(&data, client, b"PK\x03\x04", 1);
+    scene.first_payload(&control, client, b"STOR loot.zip\r\n", 1);
+    scene.first_payload(&data, client, b"PK\x03\x04", 1);
     scene.tracker.finish(&mut scene.notes);
     let uploads: Vec<_> = scene
         .notes
         .sessions
         .iter()
-        .map(|session| (session.key.server_port, session.heads.ftp_upload))
+        .map(|session| (session.key.server_port, session.first_payloads.ftp_upload))
         .collect();
     let upload = FtpUpload { by_client: true, file: FileName::Archive };
     assert!(uploads.contains(&(21, None)));
@@ -591,7 +611,7 @@ fn who_asked_for_its_own_address_is_known_for_ten_minutes() {
     let web = key(1, 50_000, 80);
     scene.flow(&web, &counters(1, 1, 0, 0), Cause::Poll);
     let request = b"GET / HTTP/1.1\r\nHost: checkip.dyndns.org\r\n\r\n";
-    scene.head(&web, Direction::FromLow, request, 0);
+    scene.first_payload(&web, Direction::FromLow, request, 0);
     open(&mut scene, 1, 50_001, 500);
     open(&mut scene, 2, 50_002, 500);
     scene.tick(501);

@@ -39,9 +39,9 @@ pub struct TrackerCounts {
     pub upload_kinds_refused: u64,
     /// TLS hellos that were cut before their fingerprint was known.
     pub hellos_cut: u64,
-    /// Heads taken in, and those whose flow could not be held.
-    pub heads: u64,
-    pub heads_refused: u64,
+    /// Payload samples taken in, and those whose flow could not be held.
+    pub first_payloads: u64,
+    pub first_payloads_refused: u64,
     /// IP bytes that home hosts sent, and those sent to them by hosts that are not home.
     pub bytes_out: u64,
     pub bytes_in: u64,
@@ -56,7 +56,7 @@ impl TrackerCounts {
             ("sessions_evicted", self.sessions_evicted),
             ("domains_evicted", self.domains_evicted),
             ("names_evicted", self.names_evicted),
-            ("heads_without_a_flow", self.heads_refused),
+            ("heads_without_a_flow", self.first_payloads_refused),
             ("ftp_uploads_forgotten", self.transfers_evicted),
             ("address_askers_forgotten", self.askers_evicted),
             ("http_upload_kinds_refused", self.upload_kinds_refused),
@@ -85,8 +85,8 @@ pub struct Tracker {
     overflows: HashMap<OverflowKey, OverflowCounters>,
     expired: Vec<FlowKey>,
     now_ns: u64,
-    heads: u64,
-    heads_refused: u64,
+    first_payloads: u64,
+    first_payloads_refused: u64,
     bytes_out: u64,
     bytes_in: u64,
 }
@@ -102,8 +102,8 @@ impl Tracker {
             overflows: HashMap::new(),
             expired: Vec::new(),
             now_ns: 0,
-            heads: 0,
-            heads_refused: 0,
+            first_payloads: 0,
+            first_payloads_refused: 0,
             bytes_out: 0,
             bytes_in: 0,
         }
@@ -123,8 +123,8 @@ impl Tracker {
                     self.close(key, visitor);
                 }
             }
-            Observation::Head { key, direction, payload_bytes, bytes, now } => {
-                self.head(key, direction, payload_bytes, bytes, base.ns(now), visitor)
+            Observation::FirstPayload { key, direction, payload_bytes, bytes, now } => {
+                self.first_payload(key, direction, payload_bytes, bytes, base.ns(now), visitor)
             }
             Observation::Overflow { key, counters, .. } => {
                 self.overflow(key, counters, base, visitor);
@@ -133,8 +133,8 @@ impl Tracker {
         }
     }
 
-    /// Whether the tracker follows a flow of this key. A source that has a head of a flow it does
-    /// not know delivers the flow first, because the counters tell who began it.
+    /// Whether the tracker follows a flow of this key. A source that has a payload sample of a flow
+    /// it does not know delivers the flow first, because the counters tell who began it.
     #[must_use]
     pub fn knows(&self, key: &FlowKey) -> bool {
         self.flows.find(key).is_some()
@@ -209,8 +209,8 @@ impl Tracker {
             askers_evicted: self.sessions.ip_lookup_clients.evictions,
             upload_kinds_refused: self.sessions.upload_kinds_refused,
             hellos_cut: self.sessions.hellos_cut,
-            heads: self.heads,
-            heads_refused: self.heads_refused,
+            first_payloads: self.first_payloads,
+            first_payloads_refused: self.first_payloads_refused,
             bytes_out: self.bytes_out,
             bytes_in: self.bytes_in,
         }
@@ -267,7 +267,7 @@ impl Tracker {
         }
     }
 
-    fn head(
+    fn first_payload(
         &mut self,
         key: &FlowKey,
         direction: Direction,
@@ -276,12 +276,12 @@ impl Tracker {
         now_ns: u64,
         visitor: &mut impl Visitor,
     ) {
-        self.heads += 1;
+        self.first_payloads += 1;
         self.now_ns = self.now_ns.max(now_ns);
         let handle =
-            self.flows.find(key).or_else(|| self.flows.open_by_head(key, direction, now_ns));
+            self.flows.find(key).or_else(|| self.flows.open_by_payload(key, direction, now_ns));
         let Some(flow) = handle.and_then(|handle| self.flows.get_mut(handle)) else {
-            self.heads_refused += 1;
+            self.first_payloads_refused += 1;
             return;
         };
         let resumed = !flow.is_fresh();
@@ -289,24 +289,31 @@ impl Tracker {
             return;
         };
         let from_client = direction == flow.view.initiator;
-        let head = FirstPayload {
+        let payload = FirstPayload {
             bytes,
             payload_bytes,
             from_client,
-            is_first: flow.takes_first_head(from_client),
+            is_first: flow.takes_first_payload(from_client),
             protocol: key.protocol,
             server_port: u16::from_be_bytes(key.destination(flow.view.initiator).1),
             echo: flow.echo(direction),
         };
-        let found = flow.dns_messages(&head);
+        let found = flow.dns_messages(&payload);
         let view = flow.view;
-        visitor.head(&view, direction, payload_bytes, bytes);
-        self.sessions.head(session, &view, (&head, &found), now_ns, &mut self.names, visitor);
+        visitor.first_payload(&view, direction, payload_bytes, bytes);
+        self.sessions.first_payload(
+            session,
+            &view,
+            (&payload, &found),
+            now_ns,
+            &mut self.names,
+            visitor,
+        );
         let Some(session) = self.sessions.get(session) else {
             return;
         };
         for message in &found.messages {
-            self.domains.learn(session, &view, &head, message, now_ns, visitor);
+            self.domains.learn(session, &view, &payload, message, now_ns, visitor);
         }
     }
 

@@ -20,7 +20,7 @@ pub struct StatusLine {
     /// Bytes counted to their host because the flow table was full.
     pub overflow_bytes: u64,
     pub events_lost: u64,
-    pub heads_refused: u64,
+    pub first_payloads_refused: u64,
     /// Frames that are no IP packet.
     pub skipped: u64,
     pub dropped_packets: u64,
@@ -56,7 +56,7 @@ impl fmt::Display for StatusLine {
             (self.held_packets, "of them held for a verdict"),
             (self.simulated_packets, "packets would have been dropped"),
             (self.events_lost, "events lost"),
-            (self.heads_refused, "heads over budget"),
+            (self.first_payloads_refused, "heads over budget"),
             (self.output_lines_dropped, "output lines dropped"),
         ] {
             if count != 0 {

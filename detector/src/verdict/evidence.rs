@@ -52,7 +52,8 @@ fn is_judged(session: &Session, sender: Side) -> bool {
         return false;
     }
     let sent = session.sent(sender);
-    let (dns, icmp) = (session.heads.dns.as_deref(), session.heads.icmp.as_deref());
+    let (dns, icmp) =
+        (session.first_payloads.dns.as_deref(), session.first_payloads.icmp.as_deref());
     if let Some(domain) = session.domain.as_deref() {
         return sender == Side::Client && dns.is_some_and(|dns| asks(dns, domain));
     }
@@ -155,7 +156,7 @@ mod tests {
         let dns = Dns { queries: names.len() as u64, names: Some(facts.into()), ..Dns::default() };
         let mut session = session(SessionKey { server_port: 53, ..SessionKey::default() });
         session.domain = Some(domain.into());
-        session.heads.dns = Some(dns.into());
+        session.first_payloads.dns = Some(dns.into());
         session
     }
 
@@ -187,7 +188,7 @@ mod tests {
         let check = |queries, undecoded, expected: bool| {
             let mut session = session(SessionKey { server_port: 53, ..SessionKey::default() });
             session.up = Volume { packets: 10, payload_bytes: 5_000, ..Volume::default() };
-            session.heads.dns = Some(Dns { queries, undecoded, ..Dns::default() }.into());
+            session.first_payloads.dns = Some(Dns { queries, undecoded, ..Dns::default() }.into());
             assert_eq!(judged(&session).count(), usize::from(expected), "{queries} {undecoded}");
         };
         check(10, 0, false);

@@ -244,7 +244,7 @@ impl Judge {
             },
             domain: session.domain.clone(),
             community_id: flow.community_id(),
-            ja4: session.heads.ja4.clone(),
+            ja4: session.first_payloads.ja4.clone(),
             reasons: reasons::explain(&self.model, &self.row, sample, found),
             action: ActionTaken::None,
             action_note: None,

@@ -53,16 +53,16 @@ impl Technique {
 
     #[must_use]
     pub fn of(sample: &Sample<'_>) -> Self {
-        let heads = &sample.session.heads;
-        if heads.icmp.is_some() {
+        let payloads = &sample.session.first_payloads;
+        if payloads.icmp.is_some() {
             return Self::IcmpTunnel;
         }
-        if heads.dns.is_some() {
+        if payloads.dns.is_some() {
             return Self::DnsTunnel;
         }
-        let http_uploads = heads.http.as_deref().is_some_and(|http| http.uploads != 0);
-        let commands = heads.mail_commands + heads.upload_commands;
-        if http_uploads || commands != 0 || heads.ftp_upload.is_some() {
+        let http_uploads = payloads.http.as_deref().is_some_and(|http| http.uploads != 0);
+        let commands = payloads.mail_commands + payloads.upload_commands;
+        if http_uploads || commands != 0 || payloads.ftp_upload.is_some() {
             return Self::ClearUpload;
         }
         by_volume(sample)

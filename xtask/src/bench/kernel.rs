@@ -47,7 +47,8 @@ impl Bed {
             .load(OBJECT)
             .context("failed to load the BPF object")?;
         let mut bed = Self { ebpf };
-        let control = Control { ticks_per_second, heads_per_second: 5_000, ..Control::default() };
+        let control =
+            Control { ticks_per_second, first_payloads_per_second: 5_000, ..Control::default() };
         bed.array(CONTROL)?.set(0, control, 0).context("failed to set the control word")?;
         bed.register(LOOPBACK, 0)?;
         Ok(bed)

@@ -20,7 +20,7 @@ const FILLING_REPEATS: u64 = 2;
 pub struct Icmp {
     pub requests: u64,
     pub replies: u64,
-    /// Heads of messages that are no echo.
+    /// Payload samples of messages that are no echo.
     pub others: u64,
     /// Echo payloads that no ordinary ping sends.
     pub unusual: u64,
@@ -114,24 +114,24 @@ impl Icmp {
         }
     }
 
-    pub(crate) fn learn(&mut self, head: &FirstPayload<'_>) {
-        self.payload_bytes += u64::from(head.payload_bytes);
-        self.learn_size(head);
-        if head.bytes.len() >= SAMPLE_MIN_BYTES {
-            self.entropy.add(entropy(head.bytes));
+    pub(crate) fn learn(&mut self, payload: &FirstPayload<'_>) {
+        self.payload_bytes += u64::from(payload.payload_bytes);
+        self.learn_size(payload);
+        if payload.bytes.len() >= SAMPLE_MIN_BYTES {
+            self.entropy.add(entropy(payload.bytes));
         }
-        let Some(echo) = head.echo else {
+        let Some(echo) = payload.echo else {
             self.others += 1;
             return;
         };
-        let returned = self.learn_echo(echo, head.bytes);
-        let own = ping::own_bytes(head.bytes);
+        let returned = self.learn_echo(echo, payload.bytes);
+        let own = ping::own_bytes(payload.bytes);
         self.unusual += u64::from(!own.is_empty());
         if returned {
             return;
         }
-        let side = if head.from_client { &mut self.client } else { &mut self.server };
-        side.learn(head, own);
+        let side = if payload.from_client { &mut self.client } else { &mut self.server };
+        side.learn(payload, own);
     }
 
     /// Whether the message is a reply that returns a recent request.
@@ -153,12 +153,12 @@ impl Icmp {
         }
     }
 
-    fn learn_size(&mut self, head: &FirstPayload<'_>) {
-        let size = head.payload_bytes;
+    fn learn_size(&mut self, payload: &FirstPayload<'_>) {
+        let size = payload.payload_bytes;
         let first = self.requests + self.replies + self.others == 0;
         self.size_min = if first { size } else { self.size_min.min(size) };
         self.size_max = self.size_max.max(size);
-        let latest = &mut self.latest_sizes[usize::from(!head.from_client)];
+        let latest = &mut self.latest_sizes[usize::from(!payload.from_client)];
         self.size_changes += u64::from(*latest != 0 && *latest != size);
         *latest = size;
     }
@@ -171,21 +171,21 @@ impl Carried {
         self.unusual > self.payload_patterns.count().saturating_mul(FILLING_REPEATS)
     }
 
-    fn learn(&mut self, head: &FirstPayload<'_>, own: &[u8]) {
+    fn learn(&mut self, payload: &FirstPayload<'_>, own: &[u8]) {
         self.messages += 1;
-        self.learn_size(head.payload_bytes);
+        self.learn_size(payload.payload_bytes);
         if own.is_empty() {
             return;
         }
         self.unusual += 1;
-        self.inner_packets += u64::from(ping::has_inner_packet(head.bytes));
+        self.inner_packets += u64::from(ping::has_inner_packet(payload.bytes));
         let varied = ping::is_variation(&self.latest, own);
         self.latest.clear();
         self.latest.extend_from_slice(own);
         if varied || !self.payload_patterns.insert(distinct::hash(own.iter().copied())) {
             return;
         }
-        self.own_bytes += own_size(head, own);
+        self.own_bytes += own_size(payload, own);
         let printable =
             own.iter().filter(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n'));
         self.printable.add(printable.count() as f64 / own.len() as f64);
@@ -205,11 +205,11 @@ impl Carried {
     }
 }
 
-/// Bytes that a filling stands for: where it goes on to the end of a head that was cut, those
+/// Bytes that a filling stands for: where it goes on to the end of a payload sample that was cut, those
 /// beyond the cut, too.
-fn own_size(head: &FirstPayload<'_>, own: &[u8]) -> u64 {
-    let beyond = (head.payload_bytes as usize).saturating_sub(head.bytes.len());
-    let to_the_end = own.len() + ping::STAMP_BYTES >= head.bytes.len();
+fn own_size(payload: &FirstPayload<'_>, own: &[u8]) -> u64 {
+    let beyond = (payload.payload_bytes as usize).saturating_sub(payload.bytes.len());
+    let to_the_end = own.len() + ping::STAMP_BYTES >= payload.bytes.len();
     (own.len() + if to_the_end { beyond } else { 0 }) as u64
 }
 
@@ -225,7 +225,7 @@ mod tests {
     }
 
     fn carried(session: &Session, side: Side) -> &Carried {
-        session.heads.icmp.as_deref().expect("pings").carried(side)
+        session.first_payloads.icmp.as_deref().expect("pings").carried(side)
     }
 
     #[test]

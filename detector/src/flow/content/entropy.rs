@@ -1,23 +1,23 @@
 //! Shannon entropy and printable share of a few hundred bytes.
 //!
-//! Computed for every head, so it costs like one: four histograms, because one would wait for
+//! Computed for every payload sample, so it costs like one: four histograms, because one would wait for
 //! itself at every repeated byte, and a table of c·log2(c) in whole steps, because a sum of floating
 //! point numbers waits for itself at every one of 256 counts.
 
 use std::sync::LazyLock;
 
-use detector_common::abi::HEAD_BYTES;
+use detector_common::abi::FIRST_PAYLOAD_BYTES;
 
 /// Bytes below which an entropy says nothing: n bytes have at most log2(n) bits.
 pub const SAMPLE_MIN_BYTES: usize = 16;
 
 /// Entries of the table: a power of two above any count, so that an index can be masked.
-const TABLE_ENTRIES: usize = (HEAD_BYTES + 1).next_power_of_two();
+const TABLE_ENTRIES: usize = (FIRST_PAYLOAD_BYTES + 1).next_power_of_two();
 
-/// Steps of the table in one bit: sums over a head stay below 2^53 and are whole in an `f64`.
+/// Steps of the table in one bit: sums over a payload sample stay below 2^53 and are whole in an `f64`.
 const STEPS_PER_BIT: f64 = (1_u64 << 40) as f64;
 
-/// c·log2(c) in steps, for the counts that a head can have; 0 for 0.
+/// c·log2(c) in steps, for the counts that a payload sample can have; 0 for 0.
 static WEIGHTED: LazyLock<[u64; TABLE_ENTRIES]> = LazyLock::new(|| std::array::from_fn(weighted));
 
 fn weighted(count: usize) -> u64 {
@@ -35,10 +35,10 @@ pub struct ByteProfile {
 }
 
 impl ByteProfile {
-    /// Of the first [`HEAD_BYTES`] bytes.
+    /// Of the first [`FIRST_PAYLOAD_BYTES`] bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        let bytes = bytes.get(..HEAD_BYTES).unwrap_or(bytes);
+        let bytes = bytes.get(..FIRST_PAYLOAD_BYTES).unwrap_or(bytes);
         let Ok(length) = u16::try_from(bytes.len()).map(f64::from) else {
             return Self::default();
         };
@@ -66,8 +66,8 @@ pub fn entropy(bytes: &[u8]) -> f64 {
     ByteProfile::of(bytes).entropy
 }
 
-/// Counts of at most [`HEAD_BYTES`] bytes: a lane sees a quarter of them and needs no more than a
-/// byte each.
+/// Counts of at most [`FIRST_PAYLOAD_BYTES`] bytes: a lane sees a quarter of them and needs no more
+/// than a byte each.
 fn histogram(bytes: &[u8]) -> [u16; 256] {
     let mut lanes = [[0_u8; 256]; 4];
     let (quads, rest) = bytes.as_chunks::<4>();
@@ -88,7 +88,7 @@ fn histogram(bytes: &[u8]) -> [u16; 256] {
     sum
 }
 
-const _: () = assert!(HEAD_BYTES / 4 + 3 <= u8::MAX as usize);
+const _: () = assert!(FIRST_PAYLOAD_BYTES / 4 + 3 <= u8::MAX as usize);
 
 #[cfg(test)]
 mod tests {

@@ -12,7 +12,7 @@ pub(crate) struct FirstPayload<'a> {
     /// Payload bytes of the packet.
     pub(crate) payload_bytes: u32,
     pub(crate) from_client: bool,
-    /// Among the first of its flow and direction, [`detector_common::abi::HEAD_PACKETS`].
+    /// Among the first of its flow and direction, [`detector_common::abi::FIRST_PAYLOADS`].
     pub(crate) is_first: bool,
     /// IANA protocol number.
     pub(crate) protocol: u8,

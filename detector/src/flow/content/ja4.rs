@@ -17,7 +17,8 @@ const SUPPORTED_VERSIONS: u16 = 0x002b;
 /// Characters of each hash.
 const HASH_DIGITS: usize = 12;
 
-/// The fingerprint of a hello over TCP; `None` where the head does not hold all it is made of.
+/// The fingerprint of a hello over TCP; `None` where the payload sample does not hold all it is
+/// made of.
 #[must_use]
 pub fn fingerprint(hello: &ClientHello<'_>) -> Option<String> {
     if !hello.names_all_extensions() {

@@ -16,7 +16,10 @@ impl Mean {
     /// `None` before the first value.
     #[must_use]
     pub fn mean(&self) -> Option<f64> {
-        #[expect(clippy::cast_precision_loss, reason = "a count of heads is far below 2^52")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a count of first_payloads is far below 2^52"
+        )]
         let count = self.count as f64;
         (self.count != 0).then(|| self.sum / count)
     }

@@ -1,4 +1,4 @@
-//! A TLS ClientHello (RFC 8446 section 4.1.2), as far as the head reaches.
+//! A TLS ClientHello (RFC 8446 section 4.1.2), as far as the payload sample reaches.
 
 use super::cursor::Cursor;
 

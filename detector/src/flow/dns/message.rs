@@ -1,7 +1,8 @@
 //! One DNS message (RFC 1035), as far as it can be read.
 //!
-//! Heads are cut at 512 bytes, so a message that ends early is ordinary: its question counts and
-//! the answers that are whole. Compression pointers must point backwards, which bounds the walk.
+//! Payload samples are cut at 512 bytes, so a message that ends early is ordinary: its question
+//! counts and the answers that are whole. Compression pointers must point backwards, which bounds
+//! the walk.
 
 use crate::flow::content::cursor::Cursor;
 
@@ -176,7 +177,7 @@ impl Message {
         let content = cursor.take(length);
         let mut target = *position + 10;
         *position = target + length;
-        // The length says what the record weighs, whether or not the head holds all of it.
+        // The length says what the record weighs, whether or not the payload sample holds all of it.
         self.answer_bytes += u32::try_from(length).unwrap_or(0);
         let content = content?;
         match record_type {

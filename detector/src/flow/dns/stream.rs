@@ -1,9 +1,10 @@
 //! DNS messages out of payloads: one a datagram, or a stream of them over TCP.
 //!
 //! Over TCP each message follows its length (RFC 1035 section 4.2.2) and need not begin where a
-//! segment does. Heads show 512 bytes of a segment and no sequence number: a message is taken as soon
-//! as its question is there, what is left of it is passed over, and where the stream is lost it is
-//! found again at a segment that begins with a message. A continuation is never read as a message.
+//! segment does. Payload samples show 512 bytes of a segment and no sequence number: a message is
+//! taken as soon as its question is there, what is left of it is passed over, and where the stream
+//! is lost it is found again at a segment that begins with a message. A continuation is never read
+//! as a message.
 
 use super::message::Message;
 use crate::flow::content::cursor::Cursor;
@@ -125,7 +126,7 @@ mod tests {
         found.messages.iter().map(|message| message.name.to_lowercase()).collect()
     }
 
-    /// Feeds a stream in segments of `size`, of which heads show `shown`.
+    /// Feeds a stream in segments of `size`, of which payload samples show `shown`.
     fn feed(stream: &[u8], size: usize, shown: usize) -> (Vec<String>, usize) {
         let mut reader = DnsStream::default();
         let mut read = Vec::new();

@@ -59,13 +59,13 @@ impl DomainTable {
         self.domains.len()
     }
 
-    /// Takes in a message that a head of `session` held; multicast DNS has no resolver to ask and
-    /// no part in this.
+    /// Takes in a message that a payload sample of `session` held; multicast DNS has no resolver to
+    /// ask and no part in this.
     pub(crate) fn learn(
         &mut self,
         session: &Session,
         flow: &FlowView,
-        head: &FirstPayload<'_>,
+        payload: &FirstPayload<'_>,
         message: &Message,
         now_ns: u64,
         visitor: &mut impl Visitor,
@@ -91,10 +91,10 @@ impl DomainTable {
             && self.resolvers.asks_elsewhere(session.key.client, session.key.server);
         let Some(entry) = self.domains.get_mut(handle) else { return };
         entry.follow(session, flow, message, now_ns);
-        let facts = entry.live.session.heads.dns.get_or_insert_default();
+        let facts = entry.live.session.first_payloads.dns.get_or_insert_default();
         let names = facts.names.get_or_insert_default();
         names.learn(message, lower, start, Asked { over_tcp, elsewhere });
-        entry.carry(head, message, now_ns, visitor);
+        entry.carry(payload, message, now_ns, visitor);
     }
 
     fn find_or_open(

@@ -1,4 +1,4 @@
-//! Sessions whose heads were learned from payloads, for tests.
+//! Sessions whose payload samples were learned from payloads, for tests.
 
 use detector_common::flow::{Direction, FlowKey};
 use detector_common::parse::protocol;
@@ -35,7 +35,7 @@ pub(crate) fn learn(session: &mut Session, side: Side, bytes: &[u8], payload_byt
     let from_client = side == Side::Client;
     let icmp = matches!(session.key.protocol, protocol::ICMP | protocol::ICMPV6);
     let echo = if from_client { Echo::Request } else { Echo::Reply };
-    let head = FirstPayload {
+    let payload = FirstPayload {
         bytes: bytes.get(..512).unwrap_or(bytes),
         payload_bytes,
         from_client,
@@ -44,7 +44,7 @@ pub(crate) fn learn(session: &mut Session, side: Side, bytes: &[u8], payload_byt
         server_port: session.key.server_port,
         echo: icmp.then_some(echo),
     };
-    session.heads.learn(&head, &Found::default());
+    session.first_payloads.learn(&payload, &Found::default());
     let volume = if from_client { &mut session.up } else { &mut session.down };
     volume.packets += 1;
     volume.payload_packets += 1;
@@ -52,7 +52,7 @@ pub(crate) fn learn(session: &mut Session, side: Side, bytes: &[u8], payload_byt
     volume.ip_bytes += u64::from(payload_bytes) + 40;
 }
 
-/// The same where the head has all of it.
+/// The same where the payload sample has all of it.
 pub(crate) fn say(session: &mut Session, side: Side, bytes: &[u8]) {
     learn(session, side, bytes, u32::try_from(bytes.len()).unwrap_or(u32::MAX));
 }

@@ -1,4 +1,4 @@
-//! What the first payloads of a session's flows have told: DNS messages, ICMP payloads, requests and
+//! What the payload samples of a session's flows have told: DNS messages, ICMP payloads, requests and
 //! commands in clear, and what the rest looks like.
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::flow::dns::stream::Found;
 /// The first payload bytes of a session's flows. Boxed where most sessions have none.
 #[derive(Clone, Debug, Default)]
 pub struct FirstPayloads {
-    /// Heads seen.
+    /// Payload samples seen.
     pub count: u64,
     /// Those that said something: DNS, ICMP, HTTP requests, SMTP and FTP commands that hand over.
     pub decoded: u64,
@@ -31,22 +31,23 @@ pub struct FirstPayloads {
     pub control: Option<Box<Control>>,
     /// Set on the data connection of an FTP upload.
     pub ftp_upload: Option<FtpUpload>,
-    /// Shannon entropy of heads from the client, in bits per byte (0 to 8); DNS left out. Heads
-    /// below 16 bytes are left out too: a sample of n bytes has at most log2(n) bits.
+    /// Shannon entropy of payload samples from the client, in bits per byte (0 to 8); DNS left out.
+    /// Payload samples below 16 bytes are left out too: a sample of n bytes has at most log2(n)
+    /// bits.
     pub up_entropy: Mean,
     /// The same from the server.
     pub down_entropy: Mean,
-    /// Share of printable ASCII (0 to 1) in the same heads.
+    /// Share of printable ASCII (0 to 1) in the same payload samples.
     pub up_printable: Mean,
     pub down_printable: Mean,
-    /// What the payload looks like, from the first head that tells.
+    /// What the payload looks like, from the first payload sample that tells.
     pub protocol: Option<Protocol>,
     /// The TLS server name (RFC 6066), in lower case.
     pub server_name: Option<Arc<str>>,
     /// TLS or QUIC, SSH: whichever end said so.
     pub tls: bool,
     pub ssh: bool,
-    /// The JA4 fingerprint of the first ClientHello that the head held whole.
+    /// The JA4 fingerprint of the first ClientHello that the payload sample held whole.
     pub ja4: Option<Arc<str>>,
     /// ClientHellos that were cut before their JA4 was known.
     pub hellos_cut: u32,
@@ -57,47 +58,47 @@ pub struct FirstPayloads {
 }
 
 impl FirstPayloads {
-    /// Takes in a head. True where it said something that is worth a judgement.
-    pub(crate) fn learn(&mut self, head: &FirstPayload<'_>, found: &Found) -> bool {
+    /// Takes in a payload sample. True where it said something that is worth a judgement.
+    pub(crate) fn learn(&mut self, payload: &FirstPayload<'_>, found: &Found) -> bool {
         self.count += 1;
-        let told = match head.protocol {
+        let told = match payload.protocol {
             protocol::ICMP | protocol::ICMPV6 => {
-                self.icmp.get_or_insert_default().learn(head);
+                self.icmp.get_or_insert_default().learn(payload);
                 true
             }
-            _ if head.is_dns() => self.learn_dns(head, found),
-            _ => self.learn_payload(head),
+            _ if payload.is_dns() => self.learn_dns(payload, found),
+            _ => self.learn_payload(payload),
         };
         self.decoded += u64::from(told);
         told
     }
 
-    fn learn_dns(&mut self, head: &FirstPayload<'_>, found: &Found) -> bool {
+    fn learn_dns(&mut self, payload: &FirstPayload<'_>, found: &Found) -> bool {
         let dns = self.dns.get_or_insert_default();
         let responses = found.messages.iter().filter(|message| message.response).count() as u64;
         dns.responses += responses;
         dns.queries += found.messages.len() as u64 - responses;
-        // A message cut by the head still weighs what its packet carried.
-        let bytes = u64::from(head.payload_bytes);
-        if head.from_client {
+        // A message cut by the payload sample still weighs what its packet carried.
+        let bytes = u64::from(payload.payload_bytes);
+        if payload.from_client {
             dns.query_bytes += bytes;
         } else {
             dns.response_bytes += bytes;
         }
         if found.is_foreign() {
             dns.undecoded += 1;
-            self.learn_bytes(head);
+            self.learn_bytes(payload);
             return false;
         }
         self.protocol.get_or_insert(Protocol::Dns);
         !found.messages.is_empty()
     }
 
-    fn learn_payload(&mut self, head: &FirstPayload<'_>) -> bool {
-        self.learn_bytes(head);
-        let found = match head.protocol {
-            protocol::TCP => Protocol::of_tcp(head.bytes),
-            protocol::UDP => Protocol::of_udp(head.bytes),
+    fn learn_payload(&mut self, payload: &FirstPayload<'_>) -> bool {
+        self.learn_bytes(payload);
+        let found = match payload.protocol {
+            protocol::TCP => Protocol::of_tcp(payload.bytes),
+            protocol::UDP => Protocol::of_udp(payload.bytes),
             _ => None,
         };
         match found {
@@ -108,38 +109,42 @@ impl FirstPayloads {
         if self.protocol.is_none() {
             self.protocol = found;
         }
-        if head.protocol != protocol::TCP {
+        if payload.protocol != protocol::TCP {
             return false;
         }
-        if head.from_client { self.learn_client(head, found) } else { self.learn_server(head) }
+        if payload.from_client {
+            self.learn_client(payload, found)
+        } else {
+            self.learn_server(payload)
+        }
     }
 
     /// What the client of a TCP connection said, by the protocol that its payload starts.
-    fn learn_client(&mut self, head: &FirstPayload<'_>, found: Option<Protocol>) -> bool {
+    fn learn_client(&mut self, payload: &FirstPayload<'_>, found: Option<Protocol>) -> bool {
         match found {
             Some(Protocol::Tls) => {
-                self.learn_hello(head.bytes);
+                self.learn_hello(payload.bytes);
                 false
             }
-            Some(Protocol::Http) => self.learn_http(head.bytes),
-            _ if self.http.as_mut().is_some_and(|http| http.learn_body(head.bytes)) => true,
-            _ => self.learn_command(head),
+            Some(Protocol::Http) => self.learn_http(payload.bytes),
+            _ if self.http.as_mut().is_some_and(|http| http.learn_body(payload.bytes)) => true,
+            _ => self.learn_command(payload),
         }
     }
 
-    fn learn_server(&mut self, head: &FirstPayload<'_>) -> bool {
-        if self.is_ftp(head) {
-            self.control.get_or_insert_default().learn_reply(head.bytes);
+    fn learn_server(&mut self, payload: &FirstPayload<'_>) -> bool {
+        if self.is_ftp(payload) {
+            self.control.get_or_insert_default().learn_reply(payload.bytes);
         }
         false
     }
 
-    fn is_ftp(&self, head: &FirstPayload<'_>) -> bool {
-        head.server_port == 21 || self.protocol == Some(Protocol::Ftp)
+    fn is_ftp(&self, payload: &FirstPayload<'_>) -> bool {
+        payload.server_port == 21 || self.protocol == Some(Protocol::Ftp)
     }
 
-    fn is_mail(&self, head: &FirstPayload<'_>) -> bool {
-        matches!(head.server_port, 25 | 587 | 2525) || self.protocol == Some(Protocol::Smtp)
+    fn is_mail(&self, payload: &FirstPayload<'_>) -> bool {
+        matches!(payload.server_port, 25 | 587 | 2525) || self.protocol == Some(Protocol::Smtp)
     }
 
     fn learn_hello(&mut self, bytes: &[u8]) {
@@ -155,18 +160,18 @@ impl FirstPayloads {
         }
     }
 
-    /// Entropy and printable share, by direction, of the first payloads: of a dialogue no more than
+    /// Entropy and printable share, by direction, of the payload samples: of a dialogue no more than
     /// of any other flow.
-    fn learn_bytes(&mut self, head: &FirstPayload<'_>) {
-        if !head.is_first || head.bytes.len() < SAMPLE_MIN_BYTES {
+    fn learn_bytes(&mut self, payload: &FirstPayload<'_>) {
+        if !payload.is_first || payload.bytes.len() < SAMPLE_MIN_BYTES {
             return;
         }
-        let (bits, printable) = if head.from_client {
+        let (bits, printable) = if payload.from_client {
             (&mut self.up_entropy, &mut self.up_printable)
         } else {
             (&mut self.down_entropy, &mut self.down_printable)
         };
-        let profile = ByteProfile::of(head.bytes);
+        let profile = ByteProfile::of(payload.bytes);
         bits.add(profile.entropy);
         printable.add(profile.printable_share);
     }
@@ -180,15 +185,17 @@ impl FirstPayloads {
         true
     }
 
-    fn learn_command(&mut self, head: &FirstPayload<'_>) -> bool {
-        let (mail, upload) = (is_mail_command(head.bytes), is_upload_command(head.bytes));
+    fn learn_command(&mut self, payload: &FirstPayload<'_>) -> bool {
+        let (mail, upload) = (is_mail_command(payload.bytes), is_upload_command(payload.bytes));
         self.mail_commands += u32::from(mail);
         self.upload_commands += u32::from(upload);
-        if self.is_ftp(head) {
-            self.control.get_or_insert_default().learn_command(head.bytes);
+        if self.is_ftp(payload) {
+            self.control.get_or_insert_default().learn_command(payload.bytes);
             return upload;
         }
-        self.is_mail(head) && self.mail.get_or_insert_default().learn(head.bytes) || mail || upload
+        self.is_mail(payload) && self.mail.get_or_insert_default().learn(payload.bytes)
+            || mail
+            || upload
     }
 
     /// The server's name as the client put it.
@@ -205,7 +212,7 @@ mod tests {
     use super::{FirstPayloads, Found};
     use crate::flow::content::{Echo, FirstPayload};
 
-    fn head(bytes: &[u8], number: u8, server_port: u16, echo: Option<Echo>) -> FirstPayload<'_> {
+    fn payload(bytes: &[u8], number: u8, server_port: u16, echo: Option<Echo>) -> FirstPayload<'_> {
         FirstPayload {
             bytes,
             payload_bytes: u32::try_from(bytes.len()).expect("short"),
@@ -219,25 +226,27 @@ mod tests {
 
     #[test]
     fn http_uploads_are_told() {
-        let mut heads = FirstPayloads::default();
+        let mut first_payloads = FirstPayloads::default();
         let request = b"PUT /x HTTP/1.1\r\nHost: 198.51.100.9\r\nContent-Length: 99\r\n\r\n";
-        assert!(heads.learn(&head(request, protocol::TCP, 80, None), &Found::default()));
-        let http = heads.http.expect("decoded");
+        assert!(
+            first_payloads.learn(&payload(request, protocol::TCP, 80, None), &Found::default())
+        );
+        let http = first_payloads.http.expect("decoded");
         assert_eq!((http.uploads, http.content_length_max), (1, 99));
         assert!(http.bare_host);
-        assert_eq!(heads.up_entropy.count, 1);
+        assert_eq!(first_payloads.up_entropy.count, 1);
     }
 
     #[test]
     fn replies_are_compared_with_requests() {
-        let mut heads = FirstPayloads::default();
+        let mut first_payloads = FirstPayloads::default();
         let mut ping = |bytes: &[u8], echo| {
-            heads.learn(&head(bytes, protocol::ICMP, 0, Some(echo)), &Found::default());
+            first_payloads.learn(&payload(bytes, protocol::ICMP, 0, Some(echo)), &Found::default());
         };
         ping(b"abcdefghijklmnopqrstuvw", Echo::Request);
         ping(b"abcdefghijklmnopqrstuvw", Echo::Reply);
         ping(b"another answer than this", Echo::Reply);
-        let icmp = heads.icmp.expect("decoded");
+        let icmp = first_payloads.icmp.expect("decoded");
         assert_eq!((icmp.requests, icmp.replies), (1, 2));
         assert_eq!((icmp.unusual, icmp.replies_unlike), (1, 1));
         assert_eq!(icmp.size_changes, 1);
@@ -245,10 +254,10 @@ mod tests {
 
     #[test]
     fn what_is_no_dns_on_its_port_is_counted() {
-        let mut heads = FirstPayloads::default();
-        let head = head(b"SSH-2.0-tunnel over port 53\r\n", protocol::TCP, 53, None);
-        assert!(!heads.learn(&head, &Found::default()));
-        assert_eq!(heads.dns.expect("counted").undecoded, 1);
-        assert_eq!(heads.up_entropy.count, 1);
+        let mut first_payloads = FirstPayloads::default();
+        let payload = payload(b"SSH-2.0-tunnel over port 53\r\n", protocol::TCP, 53, None);
+        assert!(!first_payloads.learn(&payload, &Found::default()));
+        assert_eq!(first_payloads.dns.expect("counted").undecoded, 1);
+        assert_eq!(first_payloads.up_entropy.count, 1);
     }
 }

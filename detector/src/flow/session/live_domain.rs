@@ -67,7 +67,7 @@ impl LiveDomain {
         let mut live = LiveSession::open(opening, id);
         let name: String = shown(domain).map(char::from).collect();
         live.session.domain = Some(name.into());
-        live.session.heads.protocol = Some(Protocol::Dns);
+        live.session.first_payloads.protocol = Some(Protocol::Dns);
         // Its checkpoints are messages, not packets.
         live.session.checkpoints.packets_done = true;
         Self { live, key, last_ns: [None; 2] }
@@ -102,15 +102,15 @@ impl LiveDomain {
     /// Adds the message's own volume and judges the unit if that crossed a checkpoint.
     pub(super) fn carry(
         &mut self,
-        head: &FirstPayload<'_>,
+        payload: &FirstPayload<'_>,
         message: &Message,
         now_ns: u64,
         visitor: &mut impl Visitor,
     ) {
-        let volume = self.volume(head, message, now_ns);
+        let volume = self.volume(payload, message, now_ns);
         let session = &mut self.live.session;
         session.last_seen_ns = session.last_seen_ns.max(now_ns);
-        let dns = session.heads.dns.get_or_insert_default();
+        let dns = session.first_payloads.dns.get_or_insert_default();
         let (up, down) = if message.response {
             dns.responses += 1;
             dns.response_bytes += volume.payload_bytes;
@@ -121,17 +121,17 @@ impl LiveDomain {
             (volume, Volume::default())
         };
         session.flows_answered = dns.responses.min(session.flows);
-        session.heads.count += 1;
-        session.heads.decoded += 1;
+        session.first_payloads.count += 1;
+        session.first_payloads.decoded += 1;
         self.live.carry(&up, &down, now_ns, visitor);
-        self.live.count_head(now_ns, visitor);
+        self.live.count_first_payload(now_ns, visitor);
     }
 
     /// A message as a packet: its payload behind headers without options.
-    fn volume(&mut self, head: &FirstPayload<'_>, message: &Message, now_ns: u64) -> Volume {
-        let (payload_bytes, transport) = match head.protocol {
+    fn volume(&mut self, payload: &FirstPayload<'_>, message: &Message, now_ns: u64) -> Volume {
+        let (payload_bytes, transport) = match payload.protocol {
             protocol::TCP => (u64::from(message.message_bytes) + 2, 20),
-            _ => (u64::from(head.payload_bytes), 8),
+            _ => (u64::from(payload.payload_bytes), 8),
         };
         let network = if is_ipv4(&self.key.client) { 20 } else { 40 };
         let ip_bytes = network + transport + payload_bytes;

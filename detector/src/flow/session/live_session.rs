@@ -53,16 +53,16 @@ impl LiveSession {
             named_by_dns: false,
             client_name: None,
             asked_own_address: false,
-            heads: FirstPayloads::default(),
+            first_payloads: FirstPayloads::default(),
             inter_arrival: None,
             checkpoints: Checkpoints {
                 packets_done: false,
                 up_next_bytes: 0,
                 down_next_bytes: 0,
                 next_seconds: AGES_SECS[0],
-                next_heads: 1,
+                next_first_payloads: 1,
                 judged_packets: 0,
-                judged_heads: 0,
+                judged_first_payloads: 0,
                 judged: 0,
                 ended: false,
             },
@@ -85,7 +85,7 @@ impl LiveSession {
         self.session.checkpoints.down_next_bytes = next(&self.session, Side::Server);
     }
 
-    /// A session that a head opened does not know yet which ends are home.
+    /// A session that a payload sample opened does not know yet which ends are home.
     pub(super) fn learn_home(&mut self, client_home: bool, server_home: bool) {
         if (client_home, server_home) != (self.session.client_home, self.session.server_home) {
             self.session.client_home = client_home;
@@ -179,23 +179,24 @@ impl LiveSession {
     ) {
         self.session.checkpoints.judged += 1;
         self.session.checkpoints.judged_packets = self.session.packets();
-        self.session.checkpoints.judged_heads = self.session.heads.count;
+        self.session.checkpoints.judged_first_payloads = self.session.first_payloads.count;
         visitor.judge(&self.session, &self.flow, cause, now_ns);
     }
 
-    /// Whether anything came in since it was last judged. Live, a head may come after counters that
-    /// hold its packet and all that followed: then the head alone is the news.
+    /// Whether anything came in since it was last judged. Live, a payload sample may come after
+    /// counters that hold its packet and all that followed: then the payload sample alone is the
+    /// news.
     fn has_news(&self) -> bool {
-        let Session { heads, checkpoints, .. } = &self.session;
+        let Session { first_payloads, checkpoints, .. } = &self.session;
         self.session.packets() > checkpoints.judged_packets
-            || heads.count > checkpoints.judged_heads
+            || first_payloads.count > checkpoints.judged_first_payloads
     }
 
-    /// A head said something: judges the session at the first, second, fourth … of it.
-    pub(super) fn count_head(&mut self, now_ns: u64, visitor: &mut impl Visitor) {
-        if self.session.heads.decoded >= self.session.checkpoints.next_heads {
-            self.session.checkpoints.next_heads *= 2;
-            self.judge(SessionCheckpoint::Head, now_ns, visitor);
+    /// A payload sample said something: judges the session at the first, second, fourth … of it.
+    pub(super) fn count_first_payload(&mut self, now_ns: u64, visitor: &mut impl Visitor) {
+        if self.session.first_payloads.decoded >= self.session.checkpoints.next_first_payloads {
+            self.session.checkpoints.next_first_payloads *= 2;
+            self.judge(SessionCheckpoint::FirstPayload, now_ns, visitor);
         }
     }
 
@@ -203,7 +204,7 @@ impl LiveSession {
     pub(super) fn end(&mut self, now_ns: u64, window_ns: u64, visitor: &mut impl Visitor) {
         self.session.checkpoints.ended = true;
         // That an echo message was the only one of its kind is known only now.
-        if self.has_news() || self.session.heads.icmp.is_some() {
+        if self.has_news() || self.session.first_payloads.icmp.is_some() {
             let silent_ns = self.session.last_seen_ns.saturating_add(window_ns);
             self.judge(SessionCheckpoint::End, now_ns.min(silent_ns), visitor);
         }

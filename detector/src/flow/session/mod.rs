@@ -63,13 +63,14 @@ pub enum SessionCheckpoint {
     Packets,
     /// What `sender` sent crossed 16 KiB × 4ⁿ IP bytes.
     Bytes { sender: Side },
-    /// It is this many seconds old (1, 5, 30, 60, then every minute) and packets or heads came since
-    /// it was last judged.
+    /// It is this many seconds old (1, 5, 30, 60, then every minute) and packets or payload samples
+    /// came since it was last judged.
     Seconds(u32),
-    /// A decoded DNS message, ICMP payload or head: the first, second, fourth, eighth … of it.
-    Head,
-    /// It fell silent, had to make room, or the source ended, with packets or heads since it was last
-    /// judged.
+    /// A decoded DNS message, ICMP payload or payload sample: the first, second, fourth, eighth …
+    /// of it.
+    FirstPayload,
+    /// It fell silent, had to make room, or the source ended, with packets or payload samples since
+    /// it was last judged.
     End,
 }
 
@@ -83,12 +84,12 @@ pub struct Checkpoints {
     pub down_next_bytes: u64,
     /// Age in seconds of the next seconds checkpoint.
     pub next_seconds: u32,
-    /// Number of decoded heads of the next head checkpoint: a power of two.
-    pub next_heads: u64,
+    /// Number of decoded payload samples of the next payload sample checkpoint: a power of two.
+    pub next_first_payloads: u64,
     /// Packets, both directions, when it was last judged.
     pub judged_packets: u64,
-    /// Heads when it was last judged.
-    pub judged_heads: u64,
+    /// Payload samples when it was last judged.
+    pub judged_first_payloads: u64,
     /// Times it was judged.
     pub judged: u64,
     /// It is over: nothing follows what there was.
@@ -136,7 +137,7 @@ pub struct Session {
     /// One of its ends at home asked what its own public address is, by name, within ten minutes of
     /// the session.
     pub asked_own_address: bool,
-    pub heads: FirstPayloads,
+    pub first_payloads: FirstPayloads,
     /// When its flows began; none before the second.
     pub inter_arrival: Option<Box<InterArrival>>,
     pub checkpoints: Checkpoints,

@@ -239,12 +239,12 @@ impl SessionTable {
         }
     }
 
-    /// Takes in a head of one of the session's flows.
-    pub(crate) fn head(
+    /// Takes in a payload sample of one of the session's flows.
+    pub(crate) fn first_payload(
         &mut self,
         handle: Handle,
         flow: &FlowView,
-        (head, found): (&FirstPayload<'_>, &Found),
+        (payload, found): (&FirstPayload<'_>, &Found),
         now_ns: u64,
         names: &mut Names,
         visitor: &mut impl Visitor,
@@ -253,23 +253,23 @@ impl SessionTable {
             return;
         };
         entry.flow = *flow;
-        let told = entry.session.heads.learn(head, found);
-        if let Some(name) = entry.session.heads.name() {
+        let told = entry.session.first_payloads.learn(payload, found);
+        if let Some(name) = entry.session.first_payloads.name() {
             entry.session.name = Some(Arc::clone(name));
         }
-        if head.from_client && asks_own_address(entry, &found.messages) {
+        if payload.from_client && asks_own_address(entry, &found.messages) {
             self.ip_lookup_clients.note(&entry.session.key.client, now_ns);
         }
         entry.learn_askers(&self.ip_lookup_clients, now_ns);
         link_transfer(entry, &mut self.transfers, now_ns);
         for message in &found.messages {
-            if !head.from_client {
+            if !payload.from_client {
                 names.learn(message, now_ns);
             }
             visitor.dns_message(&entry.session, flow, message, now_ns);
         }
         if told {
-            entry.count_head(now_ns, visitor);
+            entry.count_first_payload(now_ns, visitor);
         }
     }
 
@@ -313,9 +313,9 @@ impl SessionTable {
         };
         let hash = self.index.hash(&entry.session.key);
         self.index.remove(hash, handle.slot);
-        let http = entry.session.heads.http.as_deref();
+        let http = entry.session.first_payloads.http.as_deref();
         self.upload_kinds_refused += http.map_or(0, |http| http.shapes_refused);
-        self.hellos_cut += u64::from(entry.session.heads.hellos_cut);
+        self.hellos_cut += u64::from(entry.session.first_payloads.hellos_cut);
         entry.end(now_ns, self.window_ns, visitor);
     }
 }
@@ -323,7 +323,7 @@ impl SessionTable {
 /// Whether a client has just named a service that tells it its own address: in a DNS query, or as
 /// the server it speaks to.
 fn asks_own_address(entry: &LiveSession, messages: &[Message]) -> bool {
-    let spoken = entry.session.heads.name();
+    let spoken = entry.session.first_payloads.name();
     spoken.is_some_and(|name| tells_own_address(name.as_bytes()))
         || messages.iter().any(|message| tells_own_address(message.name.as_bytes()))
 }
@@ -332,12 +332,12 @@ fn asks_own_address(entry: &LiveSession, messages: &[Message]) -> bool {
 /// upload it is.
 fn link_transfer(entry: &mut LiveSession, transfers: &mut Transfers, now_ns: u64) {
     let session = &mut entry.session;
-    if let Some(control) = &mut session.heads.control {
+    if let Some(control) = &mut session.first_payloads.control {
         if let Some(announced) = control.take_begun(&session.key) {
             transfers.announce(&announced, now_ns);
         }
-    } else if session.heads.ftp_upload.is_none() && session.key.protocol == protocol::TCP {
-        session.heads.ftp_upload = transfers.find(&session.key, now_ns);
+    } else if session.first_payloads.ftp_upload.is_none() && session.key.protocol == protocol::TCP {
+        session.first_payloads.ftp_upload = transfers.find(&session.key, now_ns);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which data connections are FTP uploads: what their control connections said about them.
 //!
-//! A transfer is announced when the client names the file, and found by the data connection's head,
-//! which comes after it. Bounded: the oldest announcement makes room, counted.
+//! A transfer is announced when the client names the file, and found by the data connection's
+//! payload sample, which comes after it. Bounded: the oldest announcement makes room, counted.
 
 use std::collections::{HashMap, VecDeque};
 

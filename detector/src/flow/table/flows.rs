@@ -48,7 +48,7 @@ impl FlowTable {
     }
 
     pub(crate) fn find(&self, key: &FlowKey) -> Option<Handle> {
-        // A head follows its flow's counters, and both follow the flow's packets.
+        // A payload sample follows its flow's counters, and both follow the flow's packets.
         if let Some(flow) = self.flows.get(self.latest.get())
             && flow.view.key == *key
         {
@@ -99,7 +99,7 @@ impl FlowTable {
     }
 
     /// A flow of which only a payload is known.
-    pub(crate) fn open_by_head(
+    pub(crate) fn open_by_payload(
         &mut self,
         key: &FlowKey,
         direction: Direction,

@@ -1,7 +1,7 @@
 //! One live flow: what it has carried since it began, since it was last read and since it was last
 //! told.
 
-use detector_common::abi::HEAD_PACKETS;
+use detector_common::abi::FIRST_PAYLOADS;
 use detector_common::flow::{Direction, FlowCounters, FlowKey};
 use detector_common::parse::{protocol, tcp};
 
@@ -21,7 +21,8 @@ pub(crate) struct LiveFlow {
     pub(crate) home: u8,
     /// Type and code of the first ICMP packet of each direction.
     pub(crate) icmp: [u16; 2],
-    /// Both directions as streams of DNS messages, from its first head on a DNS port over TCP.
+    /// Both directions as streams of DNS messages, from its first payload sample on a DNS port over
+    /// TCP.
     pub(crate) dns: Option<Box<[DnsStream; 2]>>,
     /// The session that its packets are added to.
     pub(crate) session: Handle,
@@ -34,8 +35,8 @@ pub(crate) struct LiveFlow {
     slice_start_ns: u64,
     /// Offered for deletion.
     pub(super) expiring: bool,
-    /// Heads taken in, of the initiator and of the responder; it stops counting at 255.
-    heads: [u8; 2],
+    /// Payload samples taken in, of the initiator and of the responder; it stops counting at 255.
+    first_payloads: [u8; 2],
     /// The second at which its timer is looked at.
     pub(super) due_secs: u64,
 }
@@ -66,11 +67,12 @@ impl Delta {
 }
 
 impl LiveFlow {
-    /// Counts a head. True while it is among the first of its direction, which every flow hands up.
-    pub(crate) fn takes_first_head(&mut self, from_client: bool) -> bool {
-        let heads = &mut self.heads[usize::from(!from_client)];
-        *heads = heads.saturating_add(1);
-        u64::from(*heads) <= HEAD_PACKETS
+    /// Counts a payload sample. True while it is among the first of its direction, which every flow
+    /// hands up.
+    pub(crate) fn takes_first_payload(&mut self, from_client: bool) -> bool {
+        let first_payloads = &mut self.first_payloads[usize::from(!from_client)];
+        *first_payloads = first_payloads.saturating_add(1);
+        u64::from(*first_payloads) <= FIRST_PAYLOADS
     }
 
     pub(super) fn open(key: &FlowKey, initiator: Direction, home: u8, now_ns: u64) -> Self {
@@ -91,7 +93,7 @@ impl LiveFlow {
             slice_base: None,
             slice_start_ns: now_ns,
             expiring: false,
-            heads: [0; 2],
+            first_payloads: [0; 2],
             due_secs: 0,
         }
     }
@@ -122,17 +124,17 @@ impl LiveFlow {
         if known(back) { of(back).map(Echo::answer) } else { Some(Echo::Request) }
     }
 
-    /// The DNS messages in a head of this flow.
-    pub(crate) fn dns_messages(&mut self, head: &FirstPayload<'_>) -> Found {
-        if !head.is_dns() {
+    /// The DNS messages in a payload sample of this flow.
+    pub(crate) fn dns_messages(&mut self, payload: &FirstPayload<'_>) -> Found {
+        if !payload.is_dns() {
             return Found::default();
         }
-        if head.protocol == protocol::UDP {
-            return Found::datagram(head.bytes);
+        if payload.protocol == protocol::UDP {
+            return Found::datagram(payload.bytes);
         }
         let [up, down] = &mut **self.dns.get_or_insert_default();
-        let stream = if head.from_client { up } else { down };
-        stream.read(head.bytes, usize::try_from(head.payload_bytes).unwrap_or(usize::MAX))
+        let stream = if payload.from_client { up } else { down };
+        stream.read(payload.bytes, usize::try_from(payload.payload_bytes).unwrap_or(usize::MAX))
     }
 
     /// Reads each of its cache lines, see [`crate::flow::Tracker::warm`].

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use detector_common::abi::{Count, HEAD_BYTES, OverflowCounters, OverflowKey, Totals};
+use detector_common::abi::{Count, FIRST_PAYLOAD_BYTES, OverflowCounters, OverflowKey, Totals};
 use detector_common::flow::{Checkpoint, Clock, Plain, Recorded};
 use detector_common::frame::{Captured, LinkType};
 use detector_common::parse::{Decapsulation, Fragment, Packet, parse, skipped_frames};
@@ -43,7 +43,7 @@ pub(super) enum CaptureEvent {
         slot: u32,
         checkpoint: Option<Checkpoint>,
         /// Where the payload stands in the frame, if its start is to be told.
-        head: Option<Payload>,
+        first_payload: Option<Payload>,
     },
     Overflow(OverflowKey),
 }
@@ -58,9 +58,9 @@ pub(super) struct Payload {
 
 impl Payload {
     /// The captured start of the payload.
-    pub(super) fn head<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
+    pub(super) fn first_bytes<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
         let captured = frame.get(self.offset as usize..).unwrap_or(&[]);
-        let length = (self.bytes as usize).min(HEAD_BYTES).min(captured.len());
+        let length = (self.bytes as usize).min(FIRST_PAYLOAD_BYTES).min(captured.len());
         captured.get(..length).unwrap_or(&[])
     }
 }
@@ -126,15 +126,15 @@ impl Accounts {
             entry.changed = true;
             self.changed.push(slot);
         }
-        let head = counted.head.then_some(Payload {
+        let first_payload = counted.first_payload.then_some(Payload {
             direction: packet.direction,
             offset: packet.payload_offset,
             bytes: packet.payload_bytes,
         });
-        if head.is_none() && counted.checkpoint.is_none() {
+        if first_payload.is_none() && counted.checkpoint.is_none() {
             return CaptureEvent::None;
         }
-        CaptureEvent::Flow { slot, checkpoint: counted.checkpoint, head }
+        CaptureEvent::Flow { slot, checkpoint: counted.checkpoint, first_payload }
     }
 
     #[cold]

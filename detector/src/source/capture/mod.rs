@@ -184,8 +184,8 @@ impl<'a, V: Visitor> Run<'a, V> {
         let frame = Captured { bytes: record.bytes, wire_len: record.wire_len };
         match self.accounts.frame(&frame, link, self.timeline.now) {
             CaptureEvent::None => {}
-            CaptureEvent::Flow { slot, checkpoint, head } => {
-                self.flow_news(slot, checkpoint, head, record.bytes);
+            CaptureEvent::Flow { slot, checkpoint, first_payload } => {
+                self.flow_news(slot, checkpoint, first_payload, record.bytes);
             }
             CaptureEvent::Overflow(key) => self.overflow_news(&key),
         }
@@ -195,7 +195,7 @@ impl<'a, V: Visitor> Run<'a, V> {
         &mut self,
         slot: u32,
         checkpoint: Option<Checkpoint>,
-        head: Option<Payload>,
+        first_payload: Option<Payload>,
         frame: &[u8],
     ) {
         let Some(entry) = self.accounts.store.get_mut(slot) else {
@@ -211,19 +211,19 @@ impl<'a, V: Visitor> Run<'a, V> {
             self.tracker.observe(&flow, &TimeBase::PACKET_TIME, self.visitor);
             entry.place = self.tracker.latest();
         }
-        if let Some(payload) = head {
-            let bytes = payload.head(frame);
+        if let Some(payload) = first_payload {
+            let bytes = payload.first_bytes(frame);
             if bytes.is_empty() {
                 return;
             }
-            let head = Observation::Head {
+            let observation = Observation::FirstPayload {
                 key: &entry.key,
                 direction: payload.direction,
                 payload_bytes: payload.bytes,
                 bytes,
                 now: self.timeline.now,
             };
-            self.tracker.observe(&head, &TimeBase::PACKET_TIME, self.visitor);
+            self.tracker.observe(&observation, &TimeBase::PACKET_TIME, self.visitor);
         }
     }
 

@@ -167,7 +167,7 @@ fn pcap_in_every_layout() {
         assert_eq!(summary.first_ns, Some(start_ns + 250_000_000));
         assert_eq!(summary.last_ns, Some(start_ns + 1_250_000_000));
         assert_eq!(notes.records[0].forward.ip_bytes, 80);
-        assert_eq!(notes.sessions[0].heads.count, 2);
+        assert_eq!(notes.sessions[0].first_payloads.count, 2);
         assert_eq!(read_only(&capture[..]), Ok(2));
     }
 }
@@ -376,7 +376,7 @@ fn echo_fragment(more: bool, place: u8, body: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_later_fragment_is_no_head() {
+fn a_later_fragment_is_no_first_payload() {
     // A ping of 56 bytes in three fragments; a payload read from its middle would be unusual.
     let mut message = vec![8, 0, 0, 0, 0, 77, 0, 1];
     message.extend([0x5a; 16]);
@@ -390,6 +390,6 @@ fn a_later_fragment_is_no_head() {
     }
     let (summary, notes) = run(&capture);
     assert_eq!((summary.packets, summary.flows), (3, 1));
-    let icmp = notes.sessions[0].heads.icmp.as_deref().expect("one head");
+    let icmp = notes.sessions[0].first_payloads.icmp.as_deref().expect("one payload");
     assert_eq!((icmp.requests, icmp.unusual, icmp.others), (1, 0, 0));
 }

@@ -1,12 +1,14 @@
 //! The records that the programs send up the ring buffer, checked and taken apart.
 
-use detector_common::abi::{BudgetEvent, CheckpointEvent, EventKind, HeadEvent, OverflowEvent};
+use detector_common::abi::{
+    BudgetEvent, CheckpointEvent, EventKind, FirstPayloadEvent, OverflowEvent,
+};
 
 /// What the ring buffer brought.
 #[derive(Debug)]
 pub enum KernelEvent {
     Checkpoint(Box<CheckpointEvent>),
-    Head(Box<HeadEvent>),
+    FirstPayload(Box<FirstPayloadEvent>),
     Overflow(Box<OverflowEvent>),
     /// A budget is spent.
     Budget(Box<BudgetEvent>),
@@ -18,9 +20,9 @@ pub(super) fn news(record: &[u8]) -> Option<KernelEvent> {
     if kind == EventKind::Checkpoint as u32 {
         // SAFETY: integers and byte arrays only; every bit pattern is a value.
         unsafe { read(record) }.map(KernelEvent::Checkpoint)
-    } else if kind == EventKind::Head as u32 {
+    } else if kind == EventKind::FirstPayload as u32 {
         // SAFETY: as above.
-        unsafe { read(record) }.map(KernelEvent::Head)
+        unsafe { read(record) }.map(KernelEvent::FirstPayload)
     } else if kind == EventKind::OverflowCheckpoint as u32 {
         // SAFETY: as above.
         unsafe { read(record) }.map(KernelEvent::Overflow)
@@ -48,15 +50,15 @@ unsafe fn read<T: Copy>(record: &[u8]) -> Option<Box<T>> {
 #[cfg(test)]
 mod tests {
     use super::news;
-    use detector_common::abi::{EventKind, HeadEvent};
+    use detector_common::abi::{EventKind, FirstPayloadEvent};
 
     #[test]
     fn short_and_unknown_records_are_refused() {
         for length in 0..64 {
             assert!(news(&vec![0xff; length]).is_none());
         }
-        let mut record = vec![0; size_of::<HeadEvent>() - 1];
-        record[..4].copy_from_slice(&(EventKind::Head as u32).to_ne_bytes());
+        let mut record = vec![0; size_of::<FirstPayloadEvent>() - 1];
+        record[..4].copy_from_slice(&(EventKind::FirstPayload as u32).to_ne_bytes());
         assert!(news(&record).is_none());
         record.push(0);
         assert!(news(&record).is_some());

@@ -52,8 +52,8 @@ pub struct ObjectConfig {
     /// A power of two of at least a page.
     pub ring_buffer_bytes: u32,
     pub decapsulation: Decapsulation,
-    /// Heads each processor may hand up in a second; 0 for none.
-    pub heads_per_second: u64,
+    /// First payloads each processor may hand up in a second; 0 for none.
+    pub first_payloads_per_second: u64,
     pub max_blocks: u32,
     pub max_prefixes: u32,
     pub max_exceptions: u32,
@@ -71,7 +71,11 @@ impl ObjectConfig {
             max_overflow_entries: config.kernel.max_overflow_entries.get(),
             ring_buffer_bytes: config.kernel.ring_buffer_bytes,
             decapsulation: config.decapsulation(),
-            heads_per_second: if config.heads.enabled { config.heads.per_second } else { 0 },
+            first_payloads_per_second: if config.heads.enabled {
+                config.heads.per_second
+            } else {
+                0
+            },
             max_blocks: config.block.max_blocks.get(),
             max_prefixes: config.block.max_prefixes.get(),
             max_exceptions: config.block.max_exceptions.get(),
@@ -110,7 +114,7 @@ impl Default for ObjectConfig {
             max_overflow_entries: 4_096,
             ring_buffer_bytes: 1 << 20,
             decapsulation: Decapsulation::default(),
-            heads_per_second: 5_000,
+            first_payloads_per_second: 5_000,
             max_blocks: 65_536,
             max_prefixes: 16_384,
             max_exceptions: 4_096,
@@ -216,7 +220,7 @@ impl Object {
             // decided by other rules.
             generation: boot_microseconds()?,
             ticks_per_second: clock.ticks_per_second,
-            heads_per_second: config.heads_per_second,
+            first_payloads_per_second: config.first_payloads_per_second,
             ..Control::default()
         };
         object.set_control(control)?;

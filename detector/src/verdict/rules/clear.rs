@@ -69,7 +69,7 @@ const BOT_MIN_BYTES: u64 = 8_000;
 const DROP_RATIO: u64 = 4;
 
 fn ftp_upload(sample: &Sample<'_>) -> Option<Found> {
-    let upload = sample.session.heads.ftp_upload?;
+    let upload = sample.session.first_payloads.ftp_upload?;
     let uploads = upload.by_client == (sample.sender == Side::Client);
     let (sent, received) = (sample.sent.payload_bytes, sample.received.payload_bytes);
     let enough = if upload.file == FileName::Loot { FTP_LOOT_MIN_BYTES } else { FTP_MIN_BYTES };
@@ -133,7 +133,7 @@ mod tests {
     fn uploads_over_ftp_are_told_by_their_file() {
         let check = |by_client, file, up, down, sender, expected| {
             let mut session = session(SessionKey { protocol: 6, ..SessionKey::default() });
-            session.heads.ftp_upload = Some(FtpUpload { by_client, file });
+            session.first_payloads.ftp_upload = Some(FtpUpload { by_client, file });
             sent(&mut session, up, down);
             let found = certainty(ftp_upload(&Sample::new(&session, sender, 0)));
             assert_eq!(found, expected, "{by_client} {file:?} {up} {down} {sender:?}");

@@ -107,7 +107,7 @@ const DOT_PORT: u16 = 853;
 /// The client's questions below a domain. Services that are asked by content are not judged at all.
 fn asked<'a>(sample: &Sample<'a>) -> Option<(&'a Dns, &'a DnsNames, &'a str)> {
     let domain = sample.session.domain.as_deref()?;
-    let dns = sample.session.heads.dns.as_deref()?;
+    let dns = sample.session.first_payloads.dns.as_deref()?;
     let names = dns.names.as_deref()?;
     let asks = sample.sender == Side::Client && dns.queries != 0;
     asks.then_some((dns, names, domain))

@@ -97,9 +97,14 @@ fn ask(queries: &[Query], number: u8, every_ms: u64) -> Findings {
             }
             let payload_bytes = u32::try_from(bytes.len()).expect("short");
             bytes.truncate(512);
-            let head =
-                Observation::Head { key: &key, direction, payload_bytes, bytes: &bytes, now };
-            tracker.observe(&head, &TimeBase::PACKET_TIME, &mut findings);
+            let observation = Observation::FirstPayload {
+                key: &key,
+                direction,
+                payload_bytes,
+                bytes: &bytes,
+                now,
+            };
+            tracker.observe(&observation, &TimeBase::PACKET_TIME, &mut findings);
         }
         let tick = Observation::Tick { now_ns: now * 10_000_000 };
         tracker.observe(&tick, &TimeBase::PACKET_TIME, &mut findings);

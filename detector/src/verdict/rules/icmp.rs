@@ -51,7 +51,7 @@ const CARRIED_FEW_BYTES: u64 = 24;
 const CARRIED_MANY_BYTES: u64 = 64;
 
 fn carried<'a>(sample: &Sample<'a>) -> Option<&'a Carried> {
-    let icmp: &Icmp = sample.session.heads.icmp.as_deref()?;
+    let icmp: &Icmp = sample.session.first_payloads.icmp.as_deref()?;
     Some(icmp.carried(sample.sender))
 }
 

@@ -86,8 +86,9 @@ const BEACON_BYTES: u64 = 4 << 10;
 const NAMED_DISCOUNT: f64 = 0.6;
 
 fn unknown_protocol_upload(sample: &Sample<'_>) -> Option<Found> {
-    let heads = &sample.session.heads;
-    let unread = heads.count != 0 && heads.protocol.is_none() && heads.ftp_upload.is_none();
+    let payloads = &sample.session.first_payloads;
+    let unread =
+        payloads.count != 0 && payloads.protocol.is_none() && payloads.ftp_upload.is_none();
     if sample.session.key.protocol != protocol::TCP || !unread || !opened(sample) {
         return None;
     }
@@ -102,7 +103,7 @@ fn unknown_protocol_upload(sample: &Sample<'_>) -> Option<Found> {
 
 fn one_way_datagrams(sample: &Sample<'_>) -> Option<Found> {
     let session = sample.session;
-    let unread = session.heads.count != 0 && session.heads.protocol.is_none();
+    let unread = session.first_payloads.count != 0 && session.first_payloads.protocol.is_none();
     let sent = sample.sent;
     if session.key.protocol != protocol::UDP || !unread || sample.sender != Side::Client {
         return None;
@@ -118,8 +119,8 @@ fn one_way_datagrams(sample: &Sample<'_>) -> Option<Found> {
 
 fn nameless_upload(sample: &Sample<'_>) -> Option<Found> {
     let session = sample.session;
-    let heads = &session.heads;
-    if session.key.protocol != protocol::TCP || !heads.tls || !opened(sample) {
+    let payloads = &session.first_payloads;
+    if session.key.protocol != protocol::TCP || !payloads.tls || !opened(sample) {
         return None;
     }
     if sample.sent.payload_bytes < NAMELESS_BYTES || !is_one_way(sample) {
@@ -129,7 +130,7 @@ fn nameless_upload(sample: &Sample<'_>) -> Option<Found> {
     // Mail and directories are found by other means than a name in the greeting.
     let web = matches!(port, 443 | 8080 | 8443 | 9443);
     let odd_port = !speaks_tls(port) && !takes_uploads(sample);
-    let nameless = heads.ja4.is_some() && session.name.is_none() && (web || odd_port);
+    let nameless = payloads.ja4.is_some() && session.name.is_none() && (web || odd_port);
     let (certainty, what) = match (nameless, odd_port) {
         (true, true) => (0.9, "to a server without a name, on a port that TLS is not for"),
         (true, false) => (0.8, "to a server without a name"),
@@ -280,7 +281,7 @@ mod tests {
             ..Volume::default()
         };
         session.down = Volume { payload_bytes: received, ..Volume::default() };
-        session.heads.count = 1;
+        session.first_payloads.count = 1;
         session
     }
 
@@ -318,13 +319,15 @@ mod tests {
         check(find, &session(protocol::TCP, 4444, 600_000, 60_000), None);
         check(find, &session(protocol::TCP, 6514, 600_000, 0), None);
         let mut read = session(protocol::TCP, 4444, 600_000, 0);
-        read.heads.protocol = Some(Protocol::Tls);
+        read.first_payloads.protocol = Some(Protocol::Tls);
         check(find, &read, None);
         let mut joined = session(protocol::TCP, 4444, 600_000, 0);
         joined.up.tcp_flags = 0x10;
         check(find, &joined, None);
-        let blind =
-            Session { heads: Default::default(), ..session(protocol::TCP, 4444, 600_000, 0) };
+        let blind = Session {
+            first_payloads: Default::default(),
+            ..session(protocol::TCP, 4444, 600_000, 0)
+        };
         check(find, &blind, None);
     }
 
@@ -343,8 +346,8 @@ mod tests {
     fn an_upload_over_tls_to_nobody() {
         let tls = |port, ja4: Option<&str>, name: Option<&str>| {
             let mut session = session(protocol::TCP, port, 200_000, 5_000);
-            session.heads.tls = true;
-            session.heads.ja4 = ja4.map(Into::into);
+            session.first_payloads.tls = true;
+            session.first_payloads.ja4 = ja4.map(Into::into);
             session.name = name.map(Into::into);
             session
         };

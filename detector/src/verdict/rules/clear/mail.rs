@@ -17,7 +17,7 @@ const NEEDED: f64 = 0.5;
 const MAILING_RECIPIENTS: u32 = 3;
 
 fn mail<'a>(sample: &Sample<'a>) -> Option<&'a Mail> {
-    let mail = sample.session.heads.mail.as_deref().filter(|mail| mail.messages != 0)?;
+    let mail = sample.session.first_payloads.mail.as_deref().filter(|mail| mail.messages != 0)?;
     (sample.sender == Side::Client).then_some(mail)
 }
 

@@ -22,7 +22,8 @@ const UPLOAD_MIN_BYTES: u64 = 1_000;
 const UPLOAD_RATIO: u64 = 4;
 
 pub(super) fn http_drop(sample: &Sample<'_>) -> Option<Found> {
-    let http = sample.session.heads.http.as_deref().filter(|_| sample.sender == Side::Client)?;
+    let http =
+        sample.session.first_payloads.http.as_deref().filter(|_| sample.sender == Side::Client)?;
     let told = http.shapes.iter().filter(|shape| is_telling(shape));
     let pieces = told.map(|shape| pieces(sample, shape));
     let most = pieces.max_by(|a, b| a.weight().total_cmp(&b.weight()))?;
