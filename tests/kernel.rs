@@ -236,7 +236,11 @@ fn the_samples_cover_every_reason_and_protocol() {
         }
     }
     assert_eq!(skips.len(), detector_common::parse::Skip::COUNT);
-    assert!([1, 6, 17, 47, 50, 58, 132, 253].iter().all(|protocol| protocols.contains(protocol)));
+    assert!(
+        [1, 6, 17, 33, 47, 50, 58, 132, 136, 253]
+            .iter()
+            .all(|protocol| protocols.contains(protocol))
+    );
 }
 
 // Super-packets.

@@ -6,6 +6,8 @@
 //!
 //! The code is straight lines and bounded loops because the verifier walks every path of it.
 
+pub mod protocol;
+
 use crate::flow::{Address, Direction, FlowKey};
 use crate::frame::{Frame, LinkType, Word};
 
@@ -27,25 +29,6 @@ const ETHERTYPE_QINQ_OLD: u16 = 0x9100;
 const ETHERTYPE_TRANSPARENT_BRIDGING: u16 = 0x6558;
 /// Below this an EtherType field is an 802.3 length (IEEE 802.3 clause 3.2.6).
 const ETHERTYPE_MIN: u16 = 0x0600;
-
-/// IANA protocol numbers the code tells apart.
-pub mod protocol {
-    pub const HOP_BY_HOP: u8 = 0;
-    pub const ICMP: u8 = 1;
-    pub const TCP: u8 = 6;
-    pub const UDP: u8 = 17;
-    pub const ROUTING: u8 = 43;
-    pub const FRAGMENT: u8 = 44;
-    pub const GRE: u8 = 47;
-    pub const ESP: u8 = 50;
-    pub const AUTHENTICATION: u8 = 51;
-    pub const ICMPV6: u8 = 58;
-    pub const DESTINATION_OPTIONS: u8 = 60;
-    pub const SCTP: u8 = 132;
-    pub const MOBILITY: u8 = 135;
-    pub const HIP: u8 = 139;
-    pub const SHIM6: u8 = 140;
-}
 
 /// TCP flag bits as they stand in the header.
 pub mod tcp {
@@ -609,14 +592,11 @@ fn transport<F: Frame>(
             packet.tcp_flags = byte(flags, 1);
             ports
         }
-        protocol::UDP if room >= 8 => {
-            let Some([ports, _]) = frame.load(offset) else { return 0 };
-            packet.payload_offset += 8;
-            ports
-        }
-        protocol::SCTP if room >= 12 => {
-            let Some([ports, _, _]) = frame.load(offset) else { return 0 };
-            packet.payload_offset += 12;
+        protocol::DCCP if room >= 12 => {
+            let Some([ports, second, _]) = frame.load(offset) else { return 0 };
+            // RFC 4340 section 5.1: the data offset counts words from the header's start.
+            let header_len = u32::from(byte(second, 0)) * 4;
+            packet.payload_offset += if header_len < 12 { 12 } else { header_len };
             ports
         }
         protocol::ICMP | protocol::ICMPV6 if room >= 8 => {
@@ -632,7 +612,15 @@ fn transport<F: Frame>(
             let identifier = if echo { u32::from(upper(second)) } else { 0 };
             (identifier << 16 | identifier).to_be()
         }
-        _ => 0,
+        _ => {
+            let header_len = protocol::port_header_bytes(number);
+            if header_len == 0 || room < header_len as usize {
+                return 0;
+            }
+            let Some([ports, _]) = frame.load(offset) else { return 0 };
+            packet.payload_offset += header_len;
+            ports
+        }
     }
 }
 
@@ -775,6 +763,13 @@ mod tests {
         datagram
     }
 
+    /// Without options, with a data offset of 4 words.
+    fn dccp(payload: usize) -> Vec<u8> {
+        let mut packet = Vec::from([0x9c, 0x40, 1, 0xbb, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 9]);
+        packet.resize(16 + payload, 0);
+        packet
+    }
+
     fn read(bytes: &[u8]) -> Result<Packet, Skip> {
         let mut packet = Packet::empty();
         let frame = Captured::whole(bytes);
@@ -797,6 +792,10 @@ mod tests {
             (ethernet(0x0800, &ipv4(6, 10, 0, &tcp(1))), (6, ports, 81, 1)),
             (ethernet(0x0800, &ipv4(1, 0, 0, &echo)), (1, [0x1234, 0x1234], 32, 4)),
             (ethernet(0x0800, &ipv4(47, 0, 0, &[0; 30])), (47, [0, 0], 50, 30)),
+            (ethernet(0x0800, &ipv4(33, 0, 0, &dccp(10))), (33, ports, 46, 10)),
+            (ethernet(0x0800, &ipv4(136, 0, 0, &udp(40))), (136, [40_000, 53], 68, 40)),
+            (ethernet(0x86dd, &ipv6(33, &dccp(5))), (33, ports, 61, 5)),
+            (ethernet(0x86dd, &ipv6(136, &udp(1))), (136, [40_000, 53], 49, 1)),
             (ethernet(0x0800, &ipv4(17, 0, 100, &udp(40))), (17, [0, 0], 68, 48)),
             (ethernet(0x86dd, &ipv6(6, &tcp(5))), (6, ports, 65, 5)),
             (ethernet(0x86dd, &ipv6(0, &hop_by_hop)), (6, ports, 71, 3)),

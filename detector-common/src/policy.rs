@@ -252,13 +252,6 @@ impl TargetKey {
     }
 }
 
-/// Whether the two numbers that flows keep for ports are ports.
-#[inline(always)]
-#[must_use]
-pub fn has_ports(number: u8) -> bool {
-    matches!(number, protocol::TCP | protocol::UDP | protocol::SCTP)
-}
-
 /// Whether an endpoint is somebody's destination: every address that is not home, and one at home
 /// only for others at home. A block on a home host as a destination leaves its own way out alone.
 #[inline(always)]
@@ -374,7 +367,7 @@ impl PortClass {
     #[inline(always)]
     #[must_use]
     pub fn of(number: u8, port: [u8; 2]) -> Self {
-        if !has_ports(number) {
+        if !protocol::has_ports(number) {
             return Self::Other;
         }
         match u16::from_be_bytes(port) {

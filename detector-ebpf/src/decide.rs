@@ -8,8 +8,9 @@ use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
 use detector_common::abi::Totals;
 use detector_common::flow::{Clock, FlowCounters, FlowKey};
+use detector_common::parse::protocol;
 use detector_common::policy::{
-    BudgetKey, Cached, Entry, MAX_NESTED, Mode, Prefix, TargetKey, has_ports, is_destination,
+    BudgetKey, Cached, Entry, MAX_NESTED, Mode, Prefix, TargetKey, is_destination,
 };
 
 use crate::budget;
@@ -227,7 +228,7 @@ fn candidates(question: &mut PolicyLookup, key: &FlowKey, home: u8, targets: u32
         question.target = TargetKey::pair(key.low, key.high);
         block(question, NAMED, 7);
     }
-    if asked(TargetKey::SERVICE) && has_ports(key.protocol) {
+    if asked(TargetKey::SERVICE) && protocol::has_ports(key.protocol) {
         if low {
             question.target = TargetKey::service(key.low, key.low_port);
             block(question, LOW, 6);

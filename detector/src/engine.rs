@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::vec::Drain;
 
 use detector_common::flow::Direction;
-use detector_common::policy::has_ports;
+use detector_common::parse::protocol::has_ports;
 
 use crate::features::{History, HistoryConfig, HistoryCounts};
 use crate::flow::traffic_log::{TrafficBatch, TrafficLog};

@@ -64,9 +64,11 @@ pub(crate) const REASONS: &[Reason] = &[
         },
     },
     Reason {
-        name: "SCTP: only we read its ports",
+        name: "SCTP, DCCP, UDP-Lite: only we read their ports",
         fields: TRANSPORT,
-        applies: |_, theirs| theirs.view.protocol == protocol::SCTP,
+        applies: |_, theirs| {
+            matches!(theirs.view.protocol, protocol::SCTP | protocol::DCCP | protocol::UDP_LITE)
+        },
     },
     Reason {
         // So that the later fragments can be given their ports.

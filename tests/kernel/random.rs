@@ -8,9 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use detector::source::kernel::object::ObjectConfig;
 use detector_common::abi::program;
 use detector_common::flow::FlowKey;
-use detector_common::policy::{
-    Entry, MAX_NESTED, Mode, Prefix, TargetKey, has_ports, is_destination,
-};
+use detector_common::parse::protocol;
+use detector_common::policy::{Entry, MAX_NESTED, Mode, Prefix, TargetKey, is_destination};
 
 use crate::bed::{
     FAR, Kernel, Place, datagram, entry, exception, is_home, mapped, parsed, prefix, small,
@@ -171,7 +170,7 @@ fn covered(place: &Place, entry: &Entry, key: &FlowKey) -> Vec<[u8; 16]> {
             TargetKey::FLOW if *target == TargetKey::flow(key) => vec![named],
             TargetKey::PAIR if (target.low, target.high) == (key.low, key.high) => vec![named],
             TargetKey::SERVICE => ends_where(&|address, port, other| {
-                has_ports(key.protocol)
+                protocol::has_ports(key.protocol)
                     && meant(address, other)
                     && (target.low, target.low_port) == (*address, port)
             }),

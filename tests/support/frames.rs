@@ -215,6 +215,9 @@ impl Table {
     fn transports(&mut self) {
         let data = counting(40);
         let sctp = [&[0x13, 0x88, 0x0b, 0x59, 0, 0, 0, 1, 0, 0, 0, 0][..], &data].concat();
+        // A data offset of 5 words: 4 bytes of options.
+        let dccp = [&[0x13, 0x88, 0x0b, 0x59, 5, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 9][..], &data];
+        let dccp = dccp.concat();
         let gre = [&[0, 0, 8, 0][..], &data].concat();
         let esp = [&[0, 0, 0x10, 1, 0, 0, 0, 1][..], &data].concat();
         for (name, protocol, v6_protocol, payload) in [
@@ -231,6 +234,8 @@ impl Table {
             ("echo request 6", 1, 58, icmp(128, 0, 99, &data)),
             ("unreachable", 1, 58, icmp(3, 1, 0, &data)),
             ("sctp", 132, 132, sctp),
+            ("dccp", 33, 33, dccp),
+            ("udp-lite", 136, 136, udp((40_000, 53), &data)),
             ("gre", 47, 47, gre),
             ("esp", 50, 50, esp),
             ("other", 253, 253, data.clone()),

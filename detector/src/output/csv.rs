@@ -4,13 +4,15 @@
 
 use std::io::{self, Write};
 
+use detector_common::parse::protocol;
+
 use super::{Sink, Summary};
 use crate::flow::FlowRecord;
 use crate::network::ip;
 use crate::text::CsvWriter;
 use crate::units::rfc3339;
 use crate::verdict::Alert;
-use crate::verdict::alert::{has_ports, protocol_name};
+use crate::verdict::alert::protocol_name;
 
 /// Writes one kind of row to `W`.
 #[derive(Debug)]
@@ -118,7 +120,7 @@ impl<W: Write> Sink for CsvSink<W> {
             return Ok(());
         }
         let (out, back) = (&record.forward, &record.reverse);
-        let named = has_ports(record.protocol);
+        let named = protocol::has_ports(record.protocol);
         let port = |port: u16| if named { port.to_string() } else { String::new() };
         self.row(&[
             rfc3339(record.start_ns),

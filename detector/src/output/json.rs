@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use detector_common::parse::protocol;
 use serde::Serialize;
 
 use super::{Sink, Summary};
@@ -12,7 +13,7 @@ use crate::flow::{FlowRecord, Volume};
 use crate::network::ip;
 use crate::units::rfc3339;
 use crate::verdict::Alert;
-use crate::verdict::alert::{has_ports, protocol_name};
+use crate::verdict::alert::protocol_name;
 
 /// Writes lines to `W`.
 #[derive(Debug)]
@@ -170,7 +171,7 @@ impl<'a> FlowLine<'a> {
     /// *out* is what the initiator, the source, sent.
     fn of(record: &'a FlowRecord) -> Self {
         let (out, back): (&Volume, &Volume) = (&record.forward, &record.reverse);
-        let port = |port: u16| has_ports(record.protocol).then_some(port);
+        let port = |port: u16| protocol::has_ports(record.protocol).then_some(port);
         Self {
             r#type: "flow",
             start: rfc3339(record.start_ns),

@@ -7,12 +7,13 @@ use std::io::{self, Write};
 use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style as Ansi};
+use detector_common::parse::protocol;
 
 use super::{Sink, Summary};
 use crate::flow::FlowRecord;
 use crate::text::clean;
 use crate::units;
-use crate::verdict::alert::{endpoint, has_ports, protocol_name};
+use crate::verdict::alert::{endpoint, protocol_name};
 use crate::verdict::{ActionTaken, Alert, Severity};
 
 /// How the table may look.
@@ -129,7 +130,7 @@ impl<W: Write> Sink for TableSink<W> {
     fn flow(&mut self, record: &FlowRecord) -> io::Result<()> {
         self.header()?;
         let seconds = record.end_ns.saturating_sub(record.start_ns) as f64 / 1e9;
-        let port = |port: u16| has_ports(record.protocol).then_some(port);
+        let port = |port: u16| protocol::has_ports(record.protocol).then_some(port);
         writeln!(
             self.output,
             "{}  {:<8}  {:<19}  {:>5}  {:>8}  {:>8}  {} -> {} {}{}, {}",

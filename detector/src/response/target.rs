@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use anyhow::{Context as _, anyhow, ensure};
 use detector_common::FlowKey;
-use detector_common::policy::{TargetKey, has_ports, is_destination};
+use detector_common::parse::protocol;
+use detector_common::policy::{TargetKey, is_destination};
 use serde::{Deserialize, Serialize};
 
 use crate::network::{Network, ip, octets};
@@ -107,7 +108,7 @@ impl Target {
                 .iter()
                 .any(|(address, _, destination)| *destination && network.contains(address)),
             Self::Service { destination, port } => {
-                has_ports(flow.protocol)
+                protocol::has_ports(flow.protocol)
                     && ends.iter().any(|(address, own, meant)| {
                         *meant && *address == destination && *own == port.to_be_bytes()
                     })
@@ -176,15 +177,9 @@ impl FromStr for Target {
     }
 }
 
-fn flow(protocol: &str, from: &str, to: &str) -> anyhow::Result<Target> {
-    let protocol: u8 = match protocol {
-        "tcp" => 6,
-        "udp" => 17,
-        "icmp" => 1,
-        "icmpv6" => 58,
-        "sctp" => 132,
-        number => number.parse().with_context(|| format!("`{number}` is no protocol"))?,
-    };
+fn flow(number: &str, from: &str, to: &str) -> anyhow::Result<Target> {
+    let protocol = protocol::by_name(number).or_else(|| number.parse().ok());
+    let protocol = protocol.with_context(|| format!("`{number}` is no protocol"))?;
     let ((from, from_port), (to, to_port)) = (endpoint(from)?, endpoint(to)?);
     ensure!(ip(&from).is_ipv4() == ip(&to).is_ipv4(), "a flow is of two addresses of one family");
     let ((low, low_port), (high, high_port)) =

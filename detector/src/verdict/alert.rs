@@ -204,8 +204,8 @@ impl Ends {
             None => (key.server, key.server_port, key.protocol),
         };
         let client_port = session.overflow.is_none().then(|| flow.initiator_port());
-        let client_port = client_port.filter(|_| has_ports(number));
-        let server_port = Some(server_port).filter(|_| has_ports(number));
+        let client_port = client_port.filter(|_| protocol::has_ports(number));
+        let server_port = Some(server_port).filter(|_| protocol::has_ports(number));
         let (client, server) = ((key.client, client_port), (server, server_port));
         let (src, dst) = match sender {
             Side::Client => (client, server),
@@ -215,27 +215,17 @@ impl Ends {
     }
 }
 
-/// Whether the two numbers that flows keep for ports are ports; in ICMP they are an identifier.
-#[must_use]
-pub fn has_ports(number: u8) -> bool {
-    matches!(number, protocol::TCP | protocol::UDP | protocol::SCTP)
-}
-
 /// A protocol's lower-case name; its number where it has none here.
 #[must_use]
 pub fn protocol_name(number: u8) -> String {
-    let name = match number {
-        protocol::ICMP => "icmp",
-        protocol::TCP => "tcp",
-        protocol::UDP => "udp",
-        protocol::GRE => "gre",
-        protocol::ESP => "esp",
-        protocol::AUTHENTICATION => "ah",
-        protocol::ICMPV6 => "icmpv6",
-        protocol::SCTP => "sctp",
-        _ => return number.to_string(),
-    };
-    name.to_owned()
+    protocol::name(number).map_or_else(|| number.to_string(), str::to_owned)
+}
+
+/// The protocol that [`protocol_name`] calls so.
+#[must_use]
+pub fn protocol_number(name: &str) -> Option<u8> {
+    let unnamed = || name.parse().ok().filter(|number| protocol_name(*number) == name);
+    protocol::by_name(name).or_else(unnamed)
 }
 
 /// `192.0.2.1:443`, `[2001:db8::1]:443`, or the address alone.

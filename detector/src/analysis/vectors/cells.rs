@@ -11,7 +11,7 @@ use super::header::Header;
 use super::{LABEL, Subject, Vector};
 use crate::features::record::Protocol;
 use crate::features::{Kind, Record, Timestamp, record_vector};
-use crate::verdict::alert::protocol_name;
+use crate::verdict::alert::protocol_number;
 
 /// A row with the names of its cells.
 pub(super) struct Cells<'a> {
@@ -122,8 +122,7 @@ impl FromStr for Named {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let number = (0..=u8::MAX).find(|number| protocol_name(*number) == text);
-        number.map(Self).context("expected a protocol such as tcp")
+        protocol_number(text).map(Self).context("expected a protocol such as tcp")
     }
 }
 

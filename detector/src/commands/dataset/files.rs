@@ -12,7 +12,7 @@ use crate::features::Kind;
 use crate::model::RowKey;
 use crate::store::models::{Sample, samples};
 use crate::store::{Store, is_database};
-use crate::verdict::alert::protocol_name;
+use crate::verdict::alert::protocol_number;
 
 /// What files call the two kinds of row: they know of no technique.
 const THEFT: &str = "theft";
@@ -127,7 +127,9 @@ fn vector_of(kind: Kind, path: &Path, sample: Sample) -> Vector {
             src,
             dst,
             dst_port: alert.as_ref().map_or(0, |alert| alert.dst_port),
-            protocol: alert.as_ref().map_or(0, |alert| number_of(&alert.protocol)),
+            protocol: alert
+                .as_ref()
+                .map_or(0, |alert| protocol_number(&alert.protocol).unwrap_or(0)),
             bytes_out: alert.as_ref().map(|alert| alert.bytes_out),
         },
         rules: alert.as_ref().map_or(1.0, |alert| alert.rules),
@@ -135,9 +137,4 @@ fn vector_of(kind: Kind, path: &Path, sample: Sample) -> Vector {
         label: Some(sample.label),
         values: sample.vector,
     }
-}
-
-/// The protocol of this name.
-fn number_of(name: &str) -> u8 {
-    (0..=u8::MAX).find(|number| protocol_name(*number) == name).unwrap_or(0)
 }

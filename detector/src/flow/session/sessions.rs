@@ -345,7 +345,7 @@ fn link_transfer(entry: &mut LiveSession, transfers: &mut Transfers, now_ns: u64
 fn session_key(flow: &FlowView) -> SessionKey {
     let (client, _) = flow.key.source(flow.initiator);
     let (server, port) = flow.key.destination(flow.initiator);
-    let has_ports = !matches!(flow.key.protocol, protocol::ICMP | protocol::ICMPV6);
+    let has_ports = protocol::has_ports(flow.key.protocol);
     SessionKey {
         client,
         server,

@@ -43,7 +43,7 @@ pub fn community_id(key: &FlowKey, initiator: Direction, icmp: u16) -> String {
     hash.update(wire(&source.address));
     hash.update(wire(&destination.address));
     hash.update([key.protocol, 0]);
-    if has_ports(key.protocol) {
+    if hashes_ports(key.protocol) {
         hash.update(source.port);
         hash.update(destination.port);
     }
@@ -57,7 +57,8 @@ fn wire(address: &[u8; 16]) -> &[u8] {
     address.strip_prefix(&IPV4_MAPPED[..]).unwrap_or(&address[..])
 }
 
-fn has_ports(number: u8) -> bool {
+/// The protocols whose ports are a part of the id: the specification has these and no others.
+fn hashes_ports(number: u8) -> bool {
     matches!(
         number,
         protocol::TCP | protocol::UDP | protocol::SCTP | protocol::ICMP | protocol::ICMPV6

@@ -26,7 +26,7 @@ export const ACTIONS = [
   "refused",
   "failed",
 ] as const;
-export const PROTOCOLS = ["tcp", "udp", "icmp", "icmpv6", "sctp"] as const;
+export const PROTOCOLS = ["tcp", "udp", "icmp", "icmpv6", "sctp", "dccp", "udplite"] as const;
 
 export const ACTION_TEXT: Record<string, string> = {
   none: "Told only",
