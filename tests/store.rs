@@ -134,7 +134,7 @@ fn senders(store: &Store) -> BTreeSet<String> {
     loop {
         let page =
             store.read(|connection| search(connection, &Filter::default(), cursor, 500)).unwrap();
-        found.extend(page.rows.into_iter().map(|row| row.src));
+        found.extend(page.rows.into_iter().map(|row| row.alert.src.to_string()));
         cursor = page.next;
         if cursor.is_none() {
             return found;

@@ -53,6 +53,7 @@ fn check(rule: Rule, broken: &[(&str, &str)], sound: &[(&str, &str)]) {
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("network", &[]),
     ("units", &[]),
+    ("timestamp", &["units"]),
     ("instance", &[]),
     ("clock", &[]),
     ("refusal", &[]),
@@ -61,7 +62,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("flow", &["network", "units"]),
     ("features", &["flow", "network", "units"]),
     ("model", &["features", "flow", "network", "units"]),
-    ("verdict", &["model", "features", "flow", "network", "units"]),
+    ("verdict", &["model", "features", "flow", "network", "timestamp", "units"]),
+    // Below whoever writes, keeps, serves or shows alerts.
+    ("alerts", &["verdict", "model", "features", "network", "refusal", "timestamp", "units"]),
     ("response", &["verdict", "model", "features", "flow", "network", "refusal", "units"]),
     ("source", &["flow", "network", "units"]),
     // The kernel's enforcer stands beside the maps it writes, and the configuration sizes them.
@@ -73,17 +76,39 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("audit", &["response", "network", "units"]),
     ("state", &["network", "units"]),
     ("status", &["control", "response", "units"]),
-    ("output", &["flow", "response", "verdict", "network", "text", "units"]),
+    ("output", &["alerts", "flow", "response", "verdict", "network", "text", "units"]),
     (
         "store",
         &[
-            "audit", "refusal", "response", "features", "flow", "verdict", "clock", "network",
+            "alerts",
+            "audit",
+            "refusal",
+            "response",
+            "features",
+            "flow",
+            "verdict",
+            "clock",
+            "network",
+            "timestamp",
             "units",
         ],
     ),
-    ("notify", &["config", "refusal", "store", "verdict", "clock", "network", "units"]),
+    (
+        "notify",
+        &[
+            "alerts",
+            "config",
+            "refusal",
+            "store",
+            "verdict",
+            "clock",
+            "network",
+            "timestamp",
+            "units",
+        ],
+    ),
     // A record is judged as it comes, and kept.
-    ("ingest", &["features", "flow", "model", "store", "verdict"]),
+    ("ingest", &["alerts", "features", "flow", "model", "store", "verdict"]),
     ("config", &["features", "fields", "flow", "response", "verdict", "network", "units"]),
     ("cli", &["config", "store", "flow", "response", "network", "units"]),
     ("engine", &["flow", "features", "model", "verdict", "response", "network", "units"]),
@@ -92,6 +117,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 /// Modules of which the names above and those that know all are made.
 const MODULES: &[&str] = &[
     "agent",
+    "alerts",
     "analysis",
     "api",
     "audit",
@@ -118,6 +144,7 @@ const MODULES: &[&str] = &[
     "status",
     "store",
     "text",
+    "timestamp",
     "units",
     "verdict",
     "verify",
@@ -491,6 +518,7 @@ const HOMES: &[(&str, &[&str])] = &[
         &[
             "detector/src/features/hours.rs",
             "detector/src/features/record/timestamp.rs",
+            "detector/src/timestamp.rs",
             "detector/src/units.rs",
         ],
     ),

@@ -44,9 +44,8 @@ use crate::source::kernel::{Accounting, Change, KernelEvent, KernelSource, Start
 use crate::state::State;
 use crate::status::StatusLine;
 use crate::status::bus::{Bus, PageEvent};
-use crate::store::alerts::PublicId;
 use crate::store::{Store, alerts};
-use crate::verdict::Alert;
+use crate::verdict::{Alert, AlertId};
 pub use outlets::Outlets;
 use protected_peers::PeerScanner;
 use recorder::{Entry, Recorder};
@@ -424,7 +423,7 @@ fn told(
     store: Store,
     bus: Arc<Bus>,
     notifier: Option<Switch>,
-) -> impl Fn(&[PublicId]) + Send + 'static {
+) -> impl Fn(&[AlertId]) + Send + 'static {
     move |ids| {
         if let Some(notifier) = &notifier {
             notifier.wake();

@@ -260,7 +260,7 @@ impl Engine {
             (Some(mut alert), accusation) => {
                 self.counts.alerts += u64::from(alert.revision == 1);
                 if self.config.heads {
-                    alert.heads = self.heads.of(&flow.key, outbound(flow, sender));
+                    alert.samples = self.heads.of(&flow.key, outbound(flow, sender));
                 }
                 self.outputs.push(Output::Alert { alert: Box::new(alert), accusation });
             }

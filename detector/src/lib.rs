@@ -4,6 +4,7 @@
 //! flow; the agent knows all. The pure middle takes time and input as arguments.
 
 pub mod agent;
+pub mod alerts;
 pub mod analysis;
 pub mod api;
 pub mod audit;
@@ -31,6 +32,7 @@ pub mod state;
 pub mod status;
 pub mod store;
 pub mod text;
+pub mod timestamp;
 pub mod units;
 pub mod verdict;
 pub mod verify;

@@ -10,7 +10,8 @@ use std::str::FromStr;
 use anyhow::{Context as _, ensure};
 use detector_common::policy::Prefix;
 use ipnet::Ipv6Net;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
 
 /// An address as flows hold it, in the family it was sent in.
 #[must_use]
@@ -24,6 +25,54 @@ pub fn octets(address: IpAddr) -> [u8; 16] {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
         IpAddr::V6(address) => address.octets(),
+    }
+}
+
+/// An address as flows hold it; shown, and written to JSON, in the family it was sent in.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, ToSchema)]
+#[schema(value_type = String)]
+pub struct Address(pub [u8; 16]);
+
+impl Address {
+    #[must_use]
+    pub fn ip(&self) -> IpAddr {
+        ip(&self.0)
+    }
+
+    /// The network of this address alone.
+    #[must_use]
+    pub fn network(&self) -> Network {
+        Network::of(&self.0)
+    }
+}
+
+impl From<IpAddr> for Address {
+    fn from(address: IpAddr) -> Self {
+        Self(octets(address))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.ip(), formatter)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl Serialize for Address {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IpAddr::deserialize(deserializer).map(Self::from)
     }
 }
 

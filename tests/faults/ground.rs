@@ -68,7 +68,7 @@ pub(crate) fn stored(database: &Path) -> Vec<String> {
     loop {
         let page =
             store.read(|connection| search(connection, &Filter::default(), cursor, 500)).unwrap();
-        found.extend(page.rows.into_iter().map(|row| row.dst));
+        found.extend(page.rows.into_iter().map(|row| row.alert.dst.to_string()));
         cursor = page.next;
         if cursor.is_none() {
             found.sort();

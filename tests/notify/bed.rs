@@ -8,13 +8,15 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use detector::alerts::Origin;
 use detector::config::Config;
-use detector::network::octets;
+use detector::network::{Address, octets};
 use detector::notify::{self, Notifier};
 use detector::store::Store;
-use detector::store::alerts::{self, NewAlert, Origin};
+use detector::store::alerts::{self, NewAlert};
 use detector::store::rules::{RuleSpec, add_rule};
-use detector::verdict::{ActionTaken, Alert, AlertId, Basis, Severity, Technique};
+use detector::timestamp::Timestamp;
+use detector::verdict::{Alert, AlertId, Basis, Severity, Technique};
 use detector_tests::{Background, Scratch, poll_until, run_checked};
 use serde_json::Value;
 
@@ -129,38 +131,33 @@ impl Bed {
 }
 
 pub(crate) fn alert(number: u8) -> Alert {
+    let time = Timestamp::from_ns(1_800_000_000_000_000_000 + u64::from(number));
+    let first_seen = Timestamp::from_ns(1_799_999_960_000_000_000);
     Alert {
-        id: AlertId(u64::from(number)),
-        revision: 1,
-        time_ns: 1_800_000_000_000_000_000 + u64::from(number),
-        first_seen_ns: 1_799_999_960_000_000_000,
-        src: octets([10, 0, 0, number].into()),
+        id: AlertId::live(u64::from(number)),
+        time,
+        src: Address(octets([10, 0, 0, number].into())),
         src_port: Some(40_000),
-        dst: octets([192, 0, 2, 1].into()),
+        dst: Address(octets([192, 0, 2, 1].into())),
         dst_port: Some(443),
         protocol: 6,
-        src_opened: true,
         technique: Technique::BulkUpload,
         severity: Severity::High,
         score: 0.9,
-        raw_score: 0.9,
         threshold: 0.5,
         bytes_out: 48_000_000,
         bytes_in: 300_000,
         packets_out: 32_000,
         packets_in: 6_000,
         bytes_leaked: 16_400,
-        bytes_leaked_before_block: None,
+        revision: 1,
+        raw_score: 0.9,
+        first_seen,
+        seconds_to_detect: time.seconds_since(first_seen),
         dst_name: Some("<b>größe</b>.example".into()),
-        domain: None,
-        community_id: String::new(),
-        ja4: None,
-        reasons: Vec::new(),
-        action: ActionTaken::None,
-        action_note: None,
         model: "session".into(),
         basis: Basis { vector: Vec::new(), rules: 1.0, habit: false },
-        heads: Vec::new(),
+        ..Alert::default()
     }
 }
 

@@ -10,10 +10,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::alerts::Origin;
 use crate::clock;
 use crate::flow::traffic_log::{MAX_LINES, TrafficBatch};
 use crate::response::ChangeKind;
-use crate::store::alerts::{NewAlert, Origin, PublicId, TimelinePoint};
+use crate::store::alerts::{NewAlert, TimelinePoint};
 use crate::store::traffic::Carried;
 use crate::store::upkeep::Retention;
 use crate::store::{Connection, Failure, Store, alerts, baselines, traffic};
@@ -117,7 +118,7 @@ impl Recorder {
         marks: Marks,
         retention: Retention,
         state_dir: PathBuf,
-        told: impl Fn(&[PublicId]) + Send + 'static,
+        told: impl Fn(&[AlertId]) + Send + 'static,
     ) -> Self {
         let (entries, waiting) = sync_channel(WAITING);
         let ending = Arc::new(AtomicBool::new(false));
@@ -166,7 +167,7 @@ struct Writing {
 }
 
 impl Writing {
-    fn run(&mut self, waiting: &Receiver<Entry>, told: &impl Fn(&[PublicId])) {
+    fn run(&mut self, waiting: &Receiver<Entry>, told: &impl Fn(&[AlertId])) {
         let mut upkeep = Instant::now();
         loop {
             let batch = match waiting.recv_timeout(UPKEEP) {
@@ -268,11 +269,11 @@ impl Writing {
 }
 
 /// The alerts in a batch, as many as pages can follow.
-fn alerts_of(batch: &[Entry]) -> Vec<PublicId> {
+fn alerts_of(batch: &[Entry]) -> Vec<AlertId> {
     const TOLD: usize = 100;
     let alert = |entry: &Entry| match entry {
-        Entry::Alert(alert) => Some(PublicId { id: alert.id.0, analysis: 0 }),
-        Entry::Action { alert, .. } => Some(PublicId { id: alert.0, analysis: 0 }),
+        Entry::Alert(alert) => Some(alert.id),
+        Entry::Action { alert, .. } => Some(*alert),
         Entry::Traffic { .. } | Entry::Model(_) | Entry::Settings { .. } | Entry::Baselines(_) => {
             None
         }
@@ -288,8 +289,7 @@ fn put(connection: &Connection, entry: &Entry, marks: &Marks) -> anyhow::Result<
             alerts::insert(connection, &new).map(drop)
         }
         Entry::Action { alert, time_ns, change } => {
-            let id = PublicId { id: alert.0, analysis: 0 };
-            let Some(key) = alerts::key_of(connection, id)? else { return Ok(()) };
+            let Some(key) = alerts::key_of(connection, *alert)? else { return Ok(()) };
             alerts::note_action(connection, key, *time_ns, TimelinePoint::Changed(*change))
         }
         Entry::Traffic { minute, carried, page } => {

@@ -203,7 +203,7 @@ impl Agent {
             return Ok(());
         };
         let Some(now) = self.kernel.lookup(&latest)? else { return Ok(()) };
-        let half = usize::from(key.low != alert.src);
+        let half = usize::from(key.low != alert.src.0);
         let (judged, now) = (&judged.halves[half], &now.halves[half]);
         let passed = now.ip_bytes.saturating_sub(now.dropped_bytes);
         // A block that stands already has dropped some of what the alert counts.

@@ -7,10 +7,10 @@ use super::Agent;
 use super::recorder::{Entry, Marks, Recorder};
 use crate::clock;
 use crate::config::Config;
-use crate::store::alerts::PublicId;
 use crate::store::traffic::Carried;
 use crate::store::upkeep::Retention;
 use crate::store::{Store, baselines};
+use crate::verdict::AlertId;
 
 /// How often what was carried is written down.
 const PAGE: Duration = Duration::from_secs(10);
@@ -63,7 +63,7 @@ pub(super) fn recorder(
     store: Store,
     config: &Config,
     model_hash: &str,
-    told: impl Fn(&[PublicId]) + Send + 'static,
+    told: impl Fn(&[AlertId]) + Send + 'static,
 ) -> Recorder {
     let retention = retention(config);
     let marks = Marks { model_hash: model_hash.to_owned(), config_hash: config.hash() };

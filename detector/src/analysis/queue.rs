@@ -13,11 +13,11 @@ use anyhow::{Context as _, bail};
 
 use super::capture_file::Reading;
 use super::job::{self, Target};
+use crate::alerts::Origin;
 use crate::clock;
 use crate::config::reload::Current;
 use crate::model::Model;
 use crate::store::Store;
-use crate::store::alerts::Origin;
 use crate::store::captures::{self, Capture, Stage};
 
 /// Captures that may wait.

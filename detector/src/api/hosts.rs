@@ -18,9 +18,10 @@ use super::problem::Problem;
 use super::traffic::{PeriodQuery, step};
 use super::values;
 use super::{App, Routes};
+use crate::alerts::StoredAlert;
 use crate::control::{Answer, BaselineLine, Request};
 use crate::network::{Network, ip, octets};
-use crate::store::alerts::{self, AlertRow, Filter};
+use crate::store::alerts::{self, Filter};
 use crate::store::traffic::hosts::{self, HostPoint, HostRow};
 use crate::store::traffic::{self, Talk};
 
@@ -160,7 +161,7 @@ struct HostDetail {
     points: Vec<HostPoint>,
     /// Those it exchanged the most with
     peers: Vec<Talk>,
-    alerts: Vec<AlertRow>,
+    alerts: Vec<StoredAlert>,
 }
 
 /// One host: its traffic, whom it speaks to, its alerts

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use super::audited::{record, who, write_down};
 use super::database::open;
 use super::listing::{Column, Listing, ago, json};
+use crate::alerts::{Status, StoredAlert};
 use crate::api::alerts::filter::AlertQuery;
 use crate::api::alerts::{as_csv, as_lines, read_all};
 use crate::audit::{Action, Record};
@@ -15,9 +16,11 @@ use crate::cli::{Format, LiveFormat};
 use crate::clock;
 use crate::config::Config;
 use crate::store::Store;
-use crate::store::alerts::{self, AlertRow, Detail, Found, Marking, PublicId};
+use crate::store::alerts::{self, Detail, Found};
 use crate::text::clean;
 use crate::units;
+use crate::verdict::AlertId;
+use crate::verdict::alert::protocol_name;
 
 /// # Errors
 ///
@@ -36,8 +39,8 @@ pub fn run(args: Alerts, config: &Config) -> anyhow::Result<()> {
             }
             Ok(output.flush()?)
         }
-        AlertsCommand::Ack(marked) => mark(&store, config, &marked, Marking::Acknowledged),
-        AlertsCommand::Close(marked) => mark(&store, config, &marked, Marking::Closed),
+        AlertsCommand::Ack(marked) => mark(&store, config, &marked, Status::Acknowledged),
+        AlertsCommand::Close(marked) => mark(&store, config, &marked, Status::Closed),
         AlertsCommand::Export(export) => {
             let filter = query(export.wanted, Vec::new(), None).filter()?;
             let rows = read_all(&store, &filter)?;
@@ -95,7 +98,7 @@ fn found(store: &Store, wanted: Wanted, words: Vec<String>, page: &Page) -> anyh
     Ok(output.flush()?)
 }
 
-fn listed(output: &mut impl Write, rows: &[AlertRow]) -> io::Result<()> {
+fn listed(output: &mut impl Write, rows: &[StoredAlert]) -> io::Result<()> {
     let now_ns = clock::now_ns();
     let mut listing = Listing::new([
         Column::Left("ID"),
@@ -108,12 +111,12 @@ fn listed(output: &mut impl Write, rows: &[AlertRow]) -> io::Result<()> {
     ]);
     for row in rows {
         listing.row([
-            row.id.clone(),
-            row.severity.to_owned(),
-            row.status.clone(),
-            ago(&row.time, now_ns),
-            format!("{:.2}", row.score),
-            row.action.clone(),
+            row.alert.id.to_string(),
+            row.alert.severity.name().to_owned(),
+            row.status.name().to_owned(),
+            ago(&row.alert.time.to_string(), now_ns),
+            format!("{:.2}", row.alert.score),
+            row.alert.action.name().to_owned(),
             row.headline.clone(),
         ]);
     }
@@ -121,23 +124,24 @@ fn listed(output: &mut impl Write, rows: &[AlertRow]) -> io::Result<()> {
 }
 
 fn find(store: &Store, id: &str) -> anyhow::Result<Detail> {
-    let public: PublicId = id.parse().map_err(anyhow::Error::msg)?;
+    let public: AlertId = id.parse().map_err(anyhow::Error::msg)?;
     let detail = store.read(|connection| alerts::detail(connection, public))?;
     detail.with_context(|| format!("there is no alert {id}: `detector alerts list` shows them"))
 }
 
 fn shown(output: &mut impl Write, detail: &Detail) -> io::Result<()> {
-    let alert = &detail.alert;
-    writeln!(output, "{}", clean(&alert.headline))?;
+    let Detail { stored, .. } = detail;
+    let alert = &stored.alert;
+    writeln!(output, "{}", clean(&stored.headline))?;
     writeln!(
         output,
         "{} · {} ({}) · score {:.3}, threshold {:.3} · {}\n",
-        alert.severity,
-        alert.technique_name,
-        alert.attack_id,
+        alert.severity.name(),
+        stored.technique_name,
+        stored.attack_id,
         alert.score,
         alert.threshold,
-        alert.status
+        stored.status.name()
     )?;
     let port = |port: Option<u16>| port.map_or_else(String::new, |port| format!(" port {port}"));
     let name = alert.dst_name.as_deref().map_or_else(String::new, |name| format!(" ({name})"));
@@ -145,9 +149,10 @@ fn shown(output: &mut impl Write, detail: &Detail) -> io::Result<()> {
         Some(bytes) => format!(", {} before the block", units::bytes(bytes)),
         None => String::new(),
     };
+    let to = format!("{}{}{name}", alert.dst, port(alert.dst_port));
     let lines = [
         ("from", format!("{}{}", alert.src, port(alert.src_port))),
-        ("to", format!("{}{}{name}, {}", alert.dst, port(alert.dst_port), alert.protocol)),
+        ("to", format!("{to}, {}", protocol_name(alert.protocol))),
         (
             "sent",
             format!("{}, received {}", units::bytes(alert.bytes_out), units::bytes(alert.bytes_in)),
@@ -155,20 +160,20 @@ fn shown(output: &mut impl Write, detail: &Detail) -> io::Result<()> {
         ("leaked", format!("{} before the alert{leaked}", units::bytes(alert.bytes_leaked))),
         (
             "action",
-            format!("{} {}", alert.action, alert.action_note.as_deref().unwrap_or_default()),
+            format!("{} {}", alert.action.name(), alert.action_note.as_deref().unwrap_or_default()),
         ),
-        ("first seen", alert.first_seen.clone()),
-        ("told last", alert.time.clone()),
+        ("first seen", alert.first_seen.to_string()),
+        ("told last", alert.time.to_string()),
         (
             "model",
-            format!("{} {}, configuration {}", detail.model, detail.model_hash, detail.config_hash),
+            format!("{} {}, configuration {}", alert.model, detail.model_hash, detail.config_hash),
         ),
     ];
     for (what, text) in lines {
         writeln!(output, "{what:<11}{}", clean(&text))?;
     }
     writeln!(output, "\nwhy")?;
-    for reason in &detail.reasons {
+    for reason in &alert.reasons {
         writeln!(output, "  {:>+7.3}  {}", reason.contribution, clean(&reason.text))?;
     }
     writeln!(output, "\ntimeline")?;
@@ -186,13 +191,8 @@ fn shown(output: &mut impl Write, detail: &Detail) -> io::Result<()> {
     Ok(())
 }
 
-fn mark(
-    store: &Store,
-    config: &Config,
-    marked: &AlertsMark,
-    marking: Marking,
-) -> anyhow::Result<()> {
-    let ids: Vec<PublicId> = marked
+fn mark(store: &Store, config: &Config, marked: &AlertsMark, status: Status) -> anyhow::Result<()> {
+    let ids: Vec<AlertId> = marked
         .ids
         .iter()
         .map(|id| id.parse())
@@ -205,7 +205,7 @@ fn mark(
             let key = alerts::key_of(connection, id)?
                 .with_context(|| format!("there is no alert {id}: nothing was changed"))?;
             let now_ns = clock::now_ns();
-            if alerts::mark(connection, key, marking, now_ns)? {
+            if alerts::mark(connection, key, status, now_ns)? {
                 changed.push(id.to_string());
             }
             if let Some(note) = &note {
@@ -214,10 +214,10 @@ fn mark(
         }
         Ok(changed)
     })?;
-    writeln!(io::stdout().lock(), "{} alerts {}", changed.len(), marking.name())?;
+    writeln!(io::stdout().lock(), "{} alerts {}", changed.len(), status.name())?;
     let records = changed
         .into_iter()
-        .map(|id| Record { alert: Some(id), ..record(Action::Alert, marking.name().to_owned()) });
+        .map(|id| Record { alert: Some(id), ..record(Action::Alert, status.name().to_owned()) });
     write_down(config, records);
     Ok(())
 }

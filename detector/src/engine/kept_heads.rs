@@ -6,7 +6,7 @@ use detector_common::flow::{Direction, FlowKey};
 use foldhash::fast::RandomState;
 
 use crate::flow::FlowView;
-use crate::verdict::HeadBytes;
+use crate::verdict::{PayloadSample, Way};
 
 /// Flows whose heads are kept, and heads of each direction: at most 4 MiB.
 const MAX_FLOWS: usize = 4_096;
@@ -49,11 +49,11 @@ impl KeptHeads {
     }
 
     /// The heads of a flow in the order in which they came; `outbound` is the sender's direction.
-    pub(super) fn of(&self, key: &FlowKey, outbound: Direction) -> Vec<HeadBytes> {
-        let told = |kept: &Kept| HeadBytes {
-            outbound: kept.direction == outbound,
+    pub(super) fn of(&self, key: &FlowKey, outbound: Direction) -> Vec<PayloadSample> {
+        let told = |kept: &Kept| PayloadSample {
+            direction: if kept.direction == outbound { Way::Out } else { Way::In },
+            first: kept.bytes.clone(),
             payload_bytes: kept.payload_bytes,
-            bytes: kept.bytes.clone(),
         };
         self.flows.get(key).map_or_else(Vec::new, |kept| kept.iter().map(told).collect())
     }

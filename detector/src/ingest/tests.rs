@@ -1,5 +1,6 @@
 //! Logs as other programs write them, with something wrong in each.
 
+use crate::alerts::StoredAlert;
 use std::sync::Arc;
 
 use super::*;
@@ -93,9 +94,10 @@ fn positive_records_become_alerts_once_and_all_enter_the_history() {
     }
     let filter = Filter { origin: vec!["record".into()], ..Filter::default() };
     let found = bed.store.read(|connection| search(connection, &filter, None, 10)).unwrap();
-    let [alert] = found.rows.as_slice() else { panic!("{found:?}") };
-    assert_eq!((&*alert.src, &*alert.dst, alert.dst_port), ("192.168.1.100", "10.0.0.1", Some(80)));
-    assert_eq!(alert.time, "2024-01-01T12:00:00.000000Z");
+    let [StoredAlert { alert, .. }] = found.rows.as_slice() else { panic!("{found:?}") };
+    let ends = (alert.src.to_string(), alert.dst.to_string(), alert.dst_port);
+    assert_eq!(ends, ("192.168.1.100".into(), "10.0.0.1".into(), Some(80)));
+    assert_eq!(alert.time.to_string(), "2024-01-01T12:00:00.000000Z");
     let history = bed.count("SELECT minute, scored FROM probabilities WHERE origin = 'record'");
     assert_eq!(history, (1_704_110_400, 4));
 }

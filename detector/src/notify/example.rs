@@ -1,37 +1,28 @@
 //! An alert to write messages about.
 
-use crate::store::alerts::{AlertRow, ReasonLine};
-use crate::store::outbox::ToldAlert;
+use crate::alerts::{Origin, StoredAlert};
+use crate::network::{Address, octets};
+use crate::timestamp::Timestamp;
+use crate::verdict::{ActionTaken, Alert, AlertId, Reason, Severity, Technique};
 
-pub(super) fn alert() -> ToldAlert {
-    let reason = |feature: &str, text: &str| ReasonLine {
+pub(super) fn alert() -> StoredAlert {
+    let reason = |feature: &'static str, text: &str| Reason {
         feature: feature.into(),
         value: Some(0.75),
         contribution: 0.5,
         text: text.into(),
     };
-    let row = AlertRow {
-        id: "00000000000000ab".into(),
-        key: 1,
-        origin: "live".into(),
-        capture: None,
-        revision: 1,
-        status: "open".into(),
-        resolution: None,
-        time: "2027-01-15T08:00:00.000000Z".into(),
-        first_seen: "2027-01-15T07:59:20.000000Z".into(),
-        src: "10.0.0.7".into(),
+    let time = Timestamp::from_ns(1_800_000_000_000_000_000);
+    let alert = Alert {
+        id: AlertId::live(0xab),
+        time,
+        src: Address(octets([10, 0, 0, 7].into())),
         src_port: Some(40_000),
-        dst: "192.0.2.1".into(),
+        dst: Address(octets([192, 0, 2, 1].into())),
         dst_port: Some(443),
-        dst_name: Some("<b>drop</b>.example".into()),
-        domain: None,
-        protocol: "tcp".into(),
-        initiator: "src",
-        technique: "bulk_upload".into(),
-        technique_name: "bulk upload",
-        attack_id: "T1048",
-        severity: "high",
+        protocol: 6,
+        technique: Technique::BulkUpload,
+        severity: Severity::High,
         score: 0.875,
         threshold: 0.5,
         bytes_out: 48_000_000,
@@ -40,13 +31,16 @@ pub(super) fn alert() -> ToldAlert {
         packets_in: 6_000,
         bytes_leaked: 16_400,
         bytes_leaked_before_block: Some(1_200_000),
-        action: "blocked".into(),
-        action_note: None,
-        headline: "10.0.0.7 sent 48 MB in 40 s to <b>drop</b>.example".into(),
+        revision: 1,
+        first_seen: Timestamp::from_ns(time.ns() - 40_000_000_000),
+        dst_name: Some("<b>drop</b>.example".into()),
+        reasons: vec![
+            reason("producer_consumer_ratio", "sent 48 MB, received 300 kB: 160 to 1"),
+            reason("bias", "where every session starts"),
+        ],
+        action: ActionTaken::Blocked,
+        ..Alert::default()
     };
-    let reasons = vec![
-        reason("producer_consumer_ratio", "sent 48 MB, received 300 kB: 160 to 1"),
-        reason("bias", "where every session starts"),
-    ];
-    ToldAlert { row, reasons }
+    let headline = "10.0.0.7 sent 48 MB in 40 s to <b>drop</b>.example".into();
+    StoredAlert { key: 1, headline, ..StoredAlert::new(alert, Origin::Live) }
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use super::message::{Notice, compose};
 use super::pace::Pace;
+use crate::alerts::{Status, StoredAlert};
 use crate::config::notify::{Channel, Notify};
-use crate::store::outbox::{self, AddressField, Due, NewDelivery, ToldAlert};
+use crate::store::outbox::{self, AddressField, Due, NewDelivery};
 use crate::store::rules::RuleSpec;
-use crate::store::{Connection, Store, contacts};
+use crate::store::{Connection, Store, alerts, contacts};
 
 /// Alerts of one rule that are told each by itself at a time; more become one message.
 const ONE_BY_ONE: usize = 10;
@@ -53,7 +54,7 @@ fn tell(
     let Some(first) = alerts.first() else { return put(store, Vec::new(), due, now_ns) };
     if recipients.is_empty() {
         let mut message = dropped(due, "there is nobody in the group whom this channel reaches");
-        message.alerts = alerts.iter().map(|alert| alert.row.key).collect();
+        message.alerts = alerts.iter().map(|alert| alert.key).collect();
         message.subject = super::message::subject(Notice::Alerts(std::slice::from_ref(first)));
         return put(store, vec![message], due, now_ns);
     }
@@ -122,14 +123,14 @@ fn recipients(
 }
 
 /// The alerts that are still news: not those that somebody has closed meanwhile.
-fn load_open(store: &Store, due: &Due) -> anyhow::Result<Vec<ToldAlert>> {
+fn load_open(store: &Store, due: &Due) -> anyhow::Result<Vec<StoredAlert>> {
     store.read(|connection| {
-        let mut alerts = Vec::new();
+        let mut open = Vec::new();
         for pending in &due.pending {
-            let alert = outbox::load(connection, pending.alert)?;
-            alerts.extend(alert.filter(|alert| alert.row.status != "closed"));
+            let alert = alerts::load(connection, pending.alert)?;
+            open.extend(alert.filter(|alert| alert.status != Status::Closed));
         }
-        Ok(alerts)
+        Ok(open)
     })
 }
 
@@ -150,11 +151,11 @@ fn room(store: &Store, channel: &str, paces: &Paces, now_ns: u64) -> anyhow::Res
 /// The alerts as messages are to tell them: each by itself where there is room, else all in one;
 /// none where they must wait.
 fn divide<'a>(
-    alerts: &'a [ToldAlert],
+    alerts: &'a [StoredAlert],
     wish: &RuleSpec,
     recipients: usize,
     room: Room,
-) -> Option<Vec<&'a [ToldAlert]>> {
+) -> Option<Vec<&'a [StoredAlert]>> {
     let recipients = recipients as u64;
     // A group that is larger than a minute's worth is told as room comes.
     if room.free < recipients.min(room.most) {
@@ -167,7 +168,7 @@ fn divide<'a>(
 
 fn addressed(
     channel: &Channel,
-    alerts: &[ToldAlert],
+    alerts: &[StoredAlert],
     recipients: &[String],
     due: &Due,
     base_url: &str,
@@ -175,7 +176,7 @@ fn addressed(
     let messages = compose(channel, Notice::Alerts(alerts), base_url);
     let what = match alerts {
         // Two rules that tell the same person of the same make one message.
-        [alert] => format!("alert {} revision {}", alert.row.key, alert.row.revision),
+        [alert] => format!("alert {} revision {}", alert.key, alert.alert.revision),
         _ => {
             let first = due.pending.first().map_or(0, |pending| pending.id);
             format!("rule {} digest {first} {}", due.rule.id, due.since_ns)
@@ -190,7 +191,7 @@ fn addressed(
             channel: channel.name().to_owned(),
             recipient: recipient.clone(),
             rule: Some(due.rule.id),
-            alerts: alerts.iter().map(|alert| alert.row.key).collect(),
+            alerts: alerts.iter().map(|alert| alert.key).collect(),
             subject: message.subject.clone(),
             message: message.body.text(),
             dropped: None,
@@ -205,7 +206,7 @@ mod tests {
 
     #[test]
     fn what_there_is_no_room_for_waits_and_is_told_together() {
-        let alerts: Vec<ToldAlert> = (0..20).map(|_| alert()).collect();
+        let alerts: Vec<StoredAlert> = (0..20).map(|_| alert()).collect();
         let wish = |digest_secs| RuleSpec {
             name: "a".into(),
             enabled: true,

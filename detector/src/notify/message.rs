@@ -10,17 +10,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::sms_text;
+use crate::alerts::{Origin, StoredAlert};
 use crate::config::notify::Channel;
-use crate::store::alerts::AlertRow;
-use crate::store::outbox::ToldAlert;
 use crate::units;
-use crate::verdict::Severity;
+use crate::verdict::alert::{endpoint, protocol_name};
+use crate::verdict::{Alert, Severity};
 
 /// What there is to say.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Notice<'a> {
     /// At least one alert.
-    Alerts(&'a [ToldAlert]),
+    Alerts(&'a [StoredAlert]),
     /// Somebody wants to know whether the channel works.
     Test,
 }
@@ -98,20 +98,19 @@ pub(super) fn compose(channel: &Channel, notice: Notice<'_>, base_url: &str) -> 
 pub(super) fn subject(notice: Notice<'_>) -> String {
     let text = match notice {
         Notice::Test => "detector: test message".to_owned(),
-        Notice::Alerts([alert]) => format!("[{}] {}", alert.row.severity, alert.row.headline),
+        Notice::Alerts([stored]) => {
+            format!("[{}] {}", stored.alert.severity.name(), stored.headline)
+        }
         Notice::Alerts(alerts) => {
-            let headline = alerts.first().map_or("", |alert| &alert.row.headline);
+            let headline = alerts.first().map_or("", |stored| &stored.headline);
             format!("[{}] {} alerts: {headline}", worst(alerts).name(), alerts.len())
         }
     };
     shortened(&words::plain(&text), SUBJECT_LETTERS)
 }
 
-fn worst(alerts: &[ToldAlert]) -> Severity {
-    let severities = alerts.iter().filter_map(|alert| {
-        Severity::ALL.into_iter().find(|severity| severity.name() == alert.row.severity)
-    });
-    severities.max().unwrap_or(Severity::Low)
+fn worst(alerts: &[StoredAlert]) -> Severity {
+    alerts.iter().map(|stored| stored.alert.severity).max().unwrap_or(Severity::Low)
 }
 
 fn shortened(text: &str, letters: usize) -> String {
@@ -130,69 +129,59 @@ fn link(notice: Notice<'_>, base_url: &str) -> String {
     }
 }
 
-fn alert_link(alert: &ToldAlert, base_url: &str) -> String {
-    format!("{base_url}/alerts/{}", alert.row.id)
-}
-
-/// `192.0.2.1:443`, `[2001:db8::1]:443`, or the address alone.
-fn endpoint(address: &str, port: Option<u16>) -> String {
-    match port {
-        Some(port) if address.contains(':') => format!("[{address}]:{port}"),
-        Some(port) => format!("{address}:{port}"),
-        None => address.to_owned(),
-    }
+fn alert_link(stored: &StoredAlert, base_url: &str) -> String {
+    format!("{base_url}/alerts/{}", stored.alert.id)
 }
 
 /// `192.0.2.1:443 (drop.example)`.
-fn receiver(row: &AlertRow) -> String {
-    let end = endpoint(&row.dst, row.dst_port);
-    match row.domain.as_ref().or(row.dst_name.as_ref()) {
+fn receiver(alert: &Alert) -> String {
+    let end = endpoint(&alert.dst.0, alert.dst_port);
+    match alert.domain.as_ref().or(alert.dst_name.as_ref()) {
         Some(name) => format!("{end} ({name})"),
         None => end,
     }
 }
 
 /// `48 MB, 16 kB of it before the alert, 1.2 MB before the block`.
-fn leaked(row: &AlertRow) -> String {
-    let mut text = units::bytes(row.bytes_out);
-    if row.bytes_leaked < row.bytes_out {
-        text.push_str(&format!(", {} of it before the alert", units::bytes(row.bytes_leaked)));
+fn leaked(alert: &Alert) -> String {
+    let mut text = units::bytes(alert.bytes_out);
+    if alert.bytes_leaked < alert.bytes_out {
+        text.push_str(&format!(", {} of it before the alert", units::bytes(alert.bytes_leaked)));
     }
-    if let Some(bytes) = row.bytes_leaked_before_block {
+    if let Some(bytes) = alert.bytes_leaked_before_block {
         text.push_str(&format!(", {} before the block", units::bytes(bytes)));
     }
     text
 }
 
 /// The alert's facts as a label and a value each.
-fn facts(alert: &ToldAlert) -> Vec<(&'static str, String)> {
-    let row = &alert.row;
-    let action = match &row.action_note {
-        Some(note) => format!("{}: {note}", row.action),
-        None => row.action.clone(),
+fn facts(stored: &StoredAlert) -> Vec<(&'static str, String)> {
+    let alert = &stored.alert;
+    let action = match &alert.action_note {
+        Some(note) => format!("{}: {note}", alert.action.name()),
+        None => alert.action.name().to_owned(),
     };
+    let (technique, attack_id) = (alert.technique.title(), alert.technique.attack_id());
     let mut facts = vec![
-        ("Severity", format!("{} (score {:.2})", row.severity, row.score)),
-        ("From", endpoint(&row.src, row.src_port)),
-        ("To", receiver(row)),
-        ("Protocol", row.protocol.clone()),
-        ("Technique", format!("{} ({})", row.technique_name, row.attack_id)),
-        ("Sent", leaked(row)),
+        ("Severity", format!("{} (score {:.2})", alert.severity.name(), alert.score)),
+        ("From", endpoint(&alert.src.0, alert.src_port)),
+        ("To", receiver(alert)),
+        ("Protocol", protocol_name(alert.protocol)),
+        ("Technique", format!("{technique} ({attack_id})")),
+        ("Sent", leaked(alert)),
         ("Action", action),
-        ("Time", row.time.clone()),
+        ("Time", alert.time.to_string()),
     ];
-    if row.origin != "live" {
-        facts.push(("Found in", format!("a {}", row.origin)));
+    if stored.origin != Origin::Live {
+        facts.push(("Found in", format!("a {}", stored.origin.name())));
     }
     facts
 }
 
 /// The reasons that say something: not the forest's mean and the sum of the rest.
-fn reasons(alert: &ToldAlert) -> impl Iterator<Item = &str> {
-    let telling = alert
-        .reasons
-        .iter()
-        .filter(|reason| reason.feature != "bias" && reason.feature != "others");
+fn reasons(stored: &StoredAlert) -> impl Iterator<Item = &str> {
+    let reasons = stored.alert.reasons.iter();
+    let telling = reasons.filter(|reason| reason.feature != "bias" && reason.feature != "others");
     telling.map(|reason| reason.text.as_str())
 }
 
@@ -214,11 +203,10 @@ fn json(notice: Notice<'_>, base_url: &str) -> Value {
     }
 }
 
-fn alert_json(alert: &ToldAlert, base_url: &str) -> Value {
-    let mut json = json!(alert.row);
+fn alert_json(stored: &StoredAlert, base_url: &str) -> Value {
+    let mut json = json!(stored);
     json["type"] = "alert".into();
-    json["link"] = alert_link(alert, base_url).into();
-    json["reasons"] = json!(alert.reasons);
+    json["link"] = alert_link(stored, base_url).into();
     json
 }
 

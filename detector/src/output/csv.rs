@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use detector_common::parse::protocol;
 
 use super::{Sink, Summary};
+use crate::alerts::columns::{ALERT, cells};
 use crate::flow::FlowRecord;
 use crate::network::ip;
 use crate::text::CsvWriter;
@@ -22,29 +23,6 @@ pub struct CsvSink<W: Write> {
     header_written: bool,
 }
 
-const ALERT_HEADER: [&str; 21] = [
-    "id",
-    "revision",
-    "time",
-    "src",
-    "src_port",
-    "dst",
-    "dst_port",
-    "protocol",
-    "initiator",
-    "technique",
-    "severity",
-    "score",
-    "threshold",
-    "bytes_out",
-    "bytes_in",
-    "packets_out",
-    "packets_in",
-    "bytes_leaked",
-    "dst_name",
-    "community_id",
-    "action",
-];
 const FLOW_HEADER: [&str; 16] = [
     "start",
     "end",
@@ -80,7 +58,7 @@ impl<W: Write> CsvSink<W> {
             return Ok(());
         }
         self.header_written = true;
-        self.output.row(if self.flows { &FLOW_HEADER[..] } else { &ALERT_HEADER[..] })
+        self.output.row(if self.flows { &FLOW_HEADER[..] } else { &ALERT[..] })
     }
 }
 
@@ -89,30 +67,7 @@ impl<W: Write> Sink for CsvSink<W> {
         if self.flows {
             return Ok(());
         }
-        let optional = |port: Option<u16>| port.map_or(String::new(), |port| port.to_string());
-        self.row(&[
-            alert.id.to_string(),
-            alert.revision.to_string(),
-            rfc3339(alert.time_ns),
-            ip(&alert.src).to_string(),
-            optional(alert.src_port),
-            ip(&alert.dst).to_string(),
-            optional(alert.dst_port),
-            protocol_name(alert.protocol),
-            if alert.src_opened { "src" } else { "dst" }.to_owned(),
-            alert.technique.name().to_owned(),
-            alert.severity.name().to_owned(),
-            alert.score.to_string(),
-            alert.threshold.to_string(),
-            alert.bytes_out.to_string(),
-            alert.bytes_in.to_string(),
-            alert.packets_out.to_string(),
-            alert.packets_in.to_string(),
-            alert.bytes_leaked.to_string(),
-            alert.dst_name.as_deref().unwrap_or_default().to_owned(),
-            alert.community_id.clone(),
-            alert.action.name().to_owned(),
-        ])
+        self.row(&cells(alert, &ALERT)?)
     }
 
     fn flow(&mut self, record: &FlowRecord) -> io::Result<()> {

@@ -34,7 +34,7 @@ impl<W: Write> JsonSink<W> {
 
 impl<W: Write> Sink for JsonSink<W> {
     fn alert(&mut self, alert: &Alert) -> io::Result<()> {
-        self.line(&AlertLine::of(alert))
+        self.line(&AlertLine { r#type: "alert", alert })
     }
 
     fn flow(&mut self, record: &FlowRecord) -> io::Result<()> {
@@ -53,88 +53,8 @@ impl<W: Write> Sink for JsonSink<W> {
 #[derive(Serialize)]
 struct AlertLine<'a> {
     r#type: &'static str,
-    id: String,
-    time: String,
-    src: String,
-    src_port: Option<u16>,
-    dst: String,
-    dst_port: Option<u16>,
-    protocol: String,
-    initiator: &'static str,
-    technique: &'static str,
-    severity: &'static str,
-    score: f64,
-    threshold: f64,
-    bytes_out: u64,
-    bytes_in: u64,
-    packets_out: u64,
-    packets_in: u64,
-    bytes_leaked: u64,
-    bytes_leaked_before_block: Option<u64>,
-    revision: u32,
-    raw_score: f64,
-    first_seen: String,
-    seconds_to_detect: f64,
-    dst_name: Option<&'a str>,
-    domain: Option<&'a str>,
-    community_id: &'a str,
-    ja4: Option<&'a str>,
-    reasons: Vec<ReasonLine<'a>>,
-    action: &'static str,
-    action_note: Option<&'a str>,
-    model: &'a str,
-}
-
-#[derive(Serialize)]
-struct ReasonLine<'a> {
-    feature: &'a str,
-    value: Option<f32>,
-    contribution: f64,
-    text: &'a str,
-}
-
-impl<'a> AlertLine<'a> {
-    fn of(alert: &'a Alert) -> Self {
-        let reason = |reason: &'a crate::verdict::Reason| ReasonLine {
-            feature: &reason.feature,
-            value: reason.value,
-            contribution: reason.contribution,
-            text: &reason.text,
-        };
-        Self {
-            r#type: "alert",
-            id: alert.id.to_string(),
-            time: rfc3339(alert.time_ns),
-            src: ip(&alert.src).to_string(),
-            src_port: alert.src_port,
-            dst: ip(&alert.dst).to_string(),
-            dst_port: alert.dst_port,
-            protocol: protocol_name(alert.protocol),
-            initiator: if alert.src_opened { "src" } else { "dst" },
-            technique: alert.technique.name(),
-            severity: alert.severity.name(),
-            score: alert.score,
-            threshold: alert.threshold,
-            bytes_out: alert.bytes_out,
-            bytes_in: alert.bytes_in,
-            packets_out: alert.packets_out,
-            packets_in: alert.packets_in,
-            bytes_leaked: alert.bytes_leaked,
-            bytes_leaked_before_block: alert.bytes_leaked_before_block,
-            revision: alert.revision,
-            raw_score: alert.raw_score,
-            first_seen: rfc3339(alert.first_seen_ns),
-            seconds_to_detect: alert.seconds_to_detect(),
-            dst_name: alert.dst_name.as_deref(),
-            domain: alert.domain.as_deref(),
-            community_id: &alert.community_id,
-            ja4: alert.ja4.as_deref(),
-            reasons: alert.reasons.iter().map(reason).collect(),
-            action: alert.action.name(),
-            action_note: alert.action_note.as_deref(),
-            model: &alert.model,
-        }
-    }
+    #[serde(flatten)]
+    alert: &'a Alert,
 }
 
 #[derive(Serialize)]

@@ -88,19 +88,19 @@ impl<W: Write> Sink for TableSink<W> {
         writeln!(
             self.output,
             "{}  {}  {:<19}  {:>5.2}  {:>8}  {:>8}  {} -> {} {}{}",
-            time(alert.time_ns),
+            time(alert.time.ns()),
             self.style.severity(alert.severity),
             alert.technique.name(),
             alert.score,
             units::bytes(alert.bytes_out),
             units::bytes(alert.bytes_in),
-            endpoint(&alert.src, None),
-            endpoint(&alert.dst, alert.dst_port),
+            alert.src,
+            endpoint(&alert.dst.0, alert.dst_port),
             protocol_name(alert.protocol),
             name(alert.dst_name.as_deref()),
         )?;
         let leaked = units::bytes(alert.bytes_leaked);
-        let after = units::seconds(alert.seconds_to_detect());
+        let after = units::seconds(alert.seconds_to_detect);
         let again = if alert.revision > 1 {
             format!(", grew to revision {}", alert.revision)
         } else {

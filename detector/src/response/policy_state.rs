@@ -363,7 +363,7 @@ impl PolicyState {
             span: Span { from_ns: 0, until_ns },
             by_agent: true,
             simulated: self.mode == Mode::Simulate,
-            reason: accusation.alert.0,
+            reason: accusation.alert.number,
         };
         let why = format!("{} with score {:.2}", accusation.technique.name(), accusation.score);
         let standing = ActiveBlock {
@@ -537,7 +537,7 @@ impl PolicyState {
                 order,
                 by: by.to_owned(),
                 why: "adopted from an earlier run".to_owned(),
-                alert: (order.reason != 0).then_some(AlertId(order.reason)),
+                alert: (order.reason != 0).then_some(AlertId::live(order.reason)),
                 placed_ns: now_ns,
                 until_ns: order.span.until_ns,
                 times: 1,

@@ -4,7 +4,6 @@
 //! recipient, in the same commit that takes them out of `pending`. A delivery is sent or given up,
 //! never forgotten.
 
-mod alert;
 mod listing;
 
 use std::time::Duration;
@@ -13,7 +12,6 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::rules::{self, Rule};
 
-pub use alert::{ToldAlert, load};
 pub use listing::{Delivery, Filter, State, Tally, deliveries, delivery, tallies};
 
 /// A rule with what it has to tell.

@@ -48,7 +48,7 @@ pub struct RuleSpec {
 
 /// What of an alert decides who is told.
 #[derive(Clone, Debug)]
-pub struct StoredAlert<'a> {
+pub struct Candidate<'a> {
     /// Its key in the database.
     pub key: i64,
     /// Its rank.
@@ -193,16 +193,12 @@ pub fn remove_rule(connection: &Connection, id: i64) -> anyhow::Result<()> {
 /// # Errors
 ///
 /// A database that cannot be written to.
-pub fn enqueue(connection: &Connection, alert: &StoredAlert<'_>) -> anyhow::Result<u64> {
+pub fn enqueue(connection: &Connection, alert: &Candidate<'_>) -> anyhow::Result<u64> {
     // Of this clock, not of the packets: a capture's alerts are years old when they are found.
     enqueue_at(connection, alert, clock::now_ns())
 }
 
-fn enqueue_at(
-    connection: &Connection,
-    alert: &StoredAlert<'_>,
-    now_ns: u64,
-) -> anyhow::Result<u64> {
+fn enqueue_at(connection: &Connection, alert: &Candidate<'_>, now_ns: u64) -> anyhow::Result<u64> {
     let in_force = "WHERE enabled AND (group_id IS NULL
          OR (SELECT alertable FROM groups WHERE groups.id = group_id))";
     let mut count = 0;
@@ -215,7 +211,7 @@ fn enqueue_at(
 }
 
 impl RuleSpec {
-    fn is_for(&self, alert: &StoredAlert<'_>) -> bool {
+    fn is_for(&self, alert: &Candidate<'_>) -> bool {
         let techniques = &self.techniques;
         alert.severity >= self.min_severity.rank()
             && (techniques.is_empty() || techniques.iter().any(|name| name == alert.technique))
@@ -247,7 +243,7 @@ impl RuleSpec {
 fn note(
     connection: &Connection,
     rule: &Rule,
-    alert: &StoredAlert<'_>,
+    alert: &Candidate<'_>,
     now_ns: u64,
 ) -> anyhow::Result<bool> {
     let same = told_of(connection, rule.id, alert)?;
@@ -287,7 +283,7 @@ fn note(
 fn told_of(
     connection: &Connection,
     rule: i64,
-    alert: &StoredAlert<'_>,
+    alert: &Candidate<'_>,
 ) -> anyhow::Result<Option<Told>> {
     let mut statement = connection
         .prepare_cached("SELECT severity, time_ns FROM told WHERE rule = ? AND alert = ?")?;
@@ -297,7 +293,7 @@ fn told_of(
 fn told_of_like(
     connection: &Connection,
     rule: i64,
-    alert: &StoredAlert<'_>,
+    alert: &Candidate<'_>,
 ) -> anyhow::Result<Option<Told>> {
     let mut statement = connection.prepare_cached(
         "SELECT severity, time_ns FROM told
@@ -341,9 +337,9 @@ mod tests {
         }
     }
 
-    fn alert(key: i64, severity: u8) -> StoredAlert<'static> {
+    fn alert(key: i64, severity: u8) -> Candidate<'static> {
         let address = |last: u8| octets([10, 0, 0, last].into());
-        StoredAlert {
+        Candidate {
             key,
             severity,
             technique: "bulk_upload",
@@ -353,7 +349,7 @@ mod tests {
     }
 
     /// How many rules want each alert told, one second after the other unless a time is given.
-    fn wanted(wishes: Vec<RuleSpec>, alerts: &[(StoredAlert<'static>, u64)]) -> Vec<u64> {
+    fn wanted(wishes: Vec<RuleSpec>, alerts: &[(Candidate<'static>, u64)]) -> Vec<u64> {
         let folder = Folder::new(&format!("rules-{}", wishes[0].name));
         let store = Store::open(&folder.database()).unwrap();
         let alerts = alerts.to_vec();

@@ -1,22 +1,37 @@
 //! An alert: one session and sender, as it is told to people and other tools.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use detector_common::parse::protocol;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::ToSchema;
 
 use crate::flow::{FlowView, Session, SessionKey, Side};
-use crate::network::ip;
+use crate::network::{Address, ip};
+use crate::timestamp::Timestamp;
 use crate::units;
 
 use super::reason::Reason;
 use super::{Severity, Technique};
 
 /// Names one session and sender. The same capture gives the same ids on every machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AlertId(pub u64);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AlertId {
+    pub number: u64,
+    /// The analysis of the capture that it was found in; 0: live traffic, or a record of a log.
+    pub analysis: i64,
+}
 
 impl AlertId {
+    /// Of an alert about live traffic.
+    #[must_use]
+    pub const fn live(number: u64) -> Self {
+        Self { number, analysis: 0 }
+    }
+
     /// FNV-1a over the session's key and domain, its start and the sender.
     #[must_use]
     pub fn of(session: &Session, sender: Side) -> Self {
@@ -25,7 +40,7 @@ impl AlertId {
         let bytes =
             bytes.chain(server_port.to_be_bytes()).chain(session.first_seen_ns.to_be_bytes());
         let bytes = bytes.chain(session.domain.iter().flat_map(|domain| domain.bytes()));
-        Self(bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        Self::live(bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         }))
     }
@@ -33,18 +48,52 @@ impl AlertId {
     /// What is kept beside a block in the kernel.
     #[must_use]
     pub fn low_bits(self) -> u32 {
-        self.0 as u32
+        self.number as u32
     }
 }
 
+/// 16 hexadecimal digits, and after a dash the analysis of a capture.
 impl fmt::Display for AlertId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:016x}", self.0)
+        write!(formatter, "{:016x}", self.number)?;
+        if self.analysis != 0 {
+            write!(formatter, "-{}", self.analysis)?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for AlertId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong =
+            || format!("`{}` is no alert: an id is 16 hexadecimal digits", text.escape_debug());
+        let (number, analysis) = text.split_once('-').unwrap_or((text, "0"));
+        let hexadecimal = number.len() == 16 && number.bytes().all(|it| it.is_ascii_hexdigit());
+        let number =
+            u64::from_str_radix(number, 16).ok().filter(|_| hexadecimal).ok_or_else(wrong)?;
+        let digits = analysis.bytes().all(|digit| digit.is_ascii_digit());
+        let analysis = analysis.parse().ok().filter(|_| digits).ok_or_else(wrong)?;
+        Ok(Self { number, analysis })
+    }
+}
+
+impl Serialize for AlertId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for AlertId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 
 /// What was done about an alert: a closed list.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum ActionTaken {
     /// Told, as the mode is to observe.
     #[default]
@@ -74,6 +123,11 @@ impl ActionTaken {
     ];
 
     #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.name() == name)
+    }
+
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -83,6 +137,25 @@ impl ActionTaken {
             Self::Marked => "marked",
             Self::Refused => "refused",
             Self::Failed => "failed",
+        }
+    }
+}
+
+/// Which end of a session, as an alert names them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    #[default]
+    Src,
+    Dst,
+}
+
+impl End {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Src => "src",
+            Self::Dst => "dst",
         }
     }
 }
@@ -99,39 +172,90 @@ pub struct Basis {
 }
 
 /// The first bytes of a payload, as they were on the wire.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeadBytes {
-    /// Sent by the host that leaks.
-    pub outbound: bool,
-    /// Of the whole payload, of which `bytes` are the first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PayloadSample {
+    pub direction: Way,
+    #[serde(rename = "hex", with = "hex")]
+    #[schema(value_type = String)]
+    pub first: Box<[u8]>,
+    /// Of the whole payload.
+    #[serde(rename = "bytes")]
     pub payload_bytes: u32,
-    pub bytes: Box<[u8]>,
 }
 
-/// Everything that is told about one session and sender at one moment.
-#[derive(Clone, Debug, PartialEq)]
+/// Which way a payload went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// Sent by the host that leaks.
+    Out,
+    In,
+}
+
+/// Bytes as two hexadecimal digits each.
+mod hex {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        text.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Box<[u8]>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let byte = |pair: &[u8; 2]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
+        let bytes: Option<Box<[u8]>> = pairs.iter().map(byte).collect();
+        bytes.filter(|_| rest.is_empty()).ok_or_else(|| D::Error::custom("no hexadecimal digits"))
+    }
+}
+
+/// A protocol by its name.
+mod protocol_text {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use super::{protocol_name, protocol_number};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+    pub(super) fn serialize<S: Serializer>(number: &u8, serializer: S) -> Result<S::Ok, S::Error> {
+        protocol_name(*number).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        protocol_number(&name).ok_or_else(|| D::Error::custom(format!("`{name}` is no protocol")))
+    }
+}
+
+/// Everything that is told about one session and sender at one moment: what sinks write, the store
+/// keeps and the API answers. The JSON names are a contract; a change of meaning needs a new name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Alert {
+    /// 16 hexadecimal digits; after a dash the analysis of a capture.
+    #[schema(value_type = String)]
     pub id: AlertId,
-    /// 1 at first, higher when it grew.
-    pub revision: u32,
-    /// Of the packets: nanoseconds since the Unix epoch.
-    pub time_ns: u64,
-    pub first_seen_ns: u64,
-    /// The host that leaks, as flows hold addresses.
-    pub src: [u8; 16],
+    /// Of the packets: when it opened, or grew last.
+    pub time: Timestamp,
+    /// The host that leaks.
+    pub src: Address,
+    /// None where the protocol has no ports.
     pub src_port: Option<u16>,
     /// The host that receives.
-    pub dst: [u8; 16],
+    pub dst: Address,
     pub dst_port: Option<u16>,
+    #[serde(with = "protocol_text")]
+    #[schema(value_type = String)]
     pub protocol: u8,
-    /// Whether the leaking host opened the session.
-    pub src_opened: bool,
+    /// Which end opened the session.
+    pub initiator: End,
     pub technique: Technique,
     pub severity: Severity,
     /// What the threshold is compared with, 0 to 1.
     pub score: f64,
-    /// The forest's output: the sum of its reasons' contributions.
-    pub raw_score: f64,
     pub threshold: f64,
     /// IP bytes and packets of the session so far, from `src` and to it.
     pub bytes_out: u64,
@@ -140,44 +264,53 @@ pub struct Alert {
     pub packets_in: u64,
     /// IP bytes that had left when the alert opened.
     pub bytes_leaked: u64,
-    /// IP bytes that had left when the block was placed; none when nothing was blocked.
+    /// IP bytes that had left when the block was active; null when nothing was blocked.
     pub bytes_leaked_before_block: Option<u64>,
+    /// 1 at first, higher when it grew.
+    pub revision: u32,
+    /// The forest's output: the sum of its reasons' contributions.
+    pub raw_score: f64,
+    pub first_seen: Timestamp,
+    /// Of packet time, from the session's first packet to the alert; 0 where a log does not say.
+    pub seconds_to_detect: f64,
+    #[schema(value_type = Option<String>)]
     pub dst_name: Option<Arc<str>>,
     /// The registered domain that data leaves through.
+    #[schema(value_type = Option<String>)]
     pub domain: Option<Arc<str>>,
     pub community_id: String,
     /// The fingerprint of the client's TLS hello, where it was seen whole.
+    #[schema(value_type = Option<String>)]
     pub ja4: Option<Arc<str>>,
+    /// They add up to `raw_score`, rules apart. Lists leave them out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason>,
     pub action: ActionTaken,
     /// More about the action, where there is more to say: what forbids it, what else would do.
     pub action_note: Option<String>,
     /// The model's schema and hash.
+    #[schema(value_type = String)]
     pub model: Arc<str>,
+    #[serde(skip)]
     pub basis: Basis,
     /// Of the flow that brought it about, where they were kept.
-    pub heads: Vec<HeadBytes>,
+    #[serde(skip)]
+    pub samples: Vec<PayloadSample>,
 }
 
 impl Alert {
-    /// Seconds of packet time from the session's first packet to the alert.
-    #[must_use]
-    pub fn seconds_to_detect(&self) -> f64 {
-        self.time_ns.saturating_sub(self.first_seen_ns) as f64 / 1e9
-    }
-
     /// One sentence that says what happened.
     #[must_use]
     pub fn headline(&self) -> String {
-        let from = ip(&self.src);
+        let from = self.src;
         let to = match (&self.domain, &self.dst_name) {
             (Some(domain), _) => format!("through the domain {domain}"),
             (None, Some(name)) => format!("to {name}"),
-            (None, None) => format!("to {}", ip(&self.dst)),
+            (None, None) => format!("to {}", self.dst),
         };
         let sent = units::bytes(self.bytes_out);
         // A record of a log does not say for how long.
-        let over = match self.seconds_to_detect() {
+        let over = match self.seconds_to_detect {
             0.0 => String::new(),
             seconds if seconds < 0.1 => " in less than 0.1 s".to_owned(),
             seconds => format!(" in {}", units::seconds(seconds)),
@@ -189,9 +322,9 @@ impl Alert {
 /// The two ends of a session as its sender sees them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ends {
-    pub(super) src: [u8; 16],
+    pub(super) src: Address,
     pub(super) src_port: Option<u16>,
-    pub(super) dst: [u8; 16],
+    pub(super) dst: Address,
     pub(super) dst_port: Option<u16>,
     pub(super) protocol: u8,
 }
@@ -211,7 +344,9 @@ impl Ends {
             Side::Client => (client, server),
             Side::Server => (server, client),
         };
-        Self { src: src.0, src_port: src.1, dst: dst.0, dst_port: dst.1, protocol: number }
+        let (src, src_port) = (Address(src.0), src.1);
+        let (dst, dst_port) = (Address(dst.0), dst.1);
+        Self { src, src_port, dst, dst_port, protocol: number }
     }
 }
 
@@ -252,20 +387,17 @@ pub(crate) mod example {
             text: text.to_owned(),
         };
         Alert {
-            id: AlertId(0xab),
-            revision: 2,
-            time_ns: 1_694_185_912_610_000_000,
-            first_seen_ns: 1_694_185_872_610_000_000,
-            src: octets([10, 0, 0, 7].into()),
+            id: AlertId::live(0xab),
+            time: Timestamp::from_ns(1_694_185_912_610_000_000),
+            src: Address(octets([10, 0, 0, 7].into())),
             src_port: Some(40_000),
-            dst: octets([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into()),
+            dst: Address(octets([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into())),
             dst_port: Some(443),
             protocol: protocol::TCP,
-            src_opened: true,
+            initiator: End::Src,
             technique: Technique::BulkUpload,
             severity: Severity::High,
             score: 0.875,
-            raw_score: 0.875,
             threshold: 0.5,
             bytes_out: 48_000_000,
             bytes_in: 300_000,
@@ -273,6 +405,10 @@ pub(crate) mod example {
             packets_in: 6_000,
             bytes_leaked: 16_400,
             bytes_leaked_before_block: None,
+            revision: 2,
+            raw_score: 0.875,
+            first_seen: Timestamp::from_ns(1_694_185_872_610_000_000),
+            seconds_to_detect: 40.0,
             dst_name: Some("drop.example".into()),
             domain: None,
             community_id: "1:abc=".to_owned(),
@@ -290,7 +426,7 @@ pub(crate) mod example {
             action_note: None,
             model: "session-1".into(),
             basis: Basis { vector: vec![0.75], rules: 1.0, habit: false },
-            heads: Vec::new(),
+            samples: Vec::new(),
         }
     }
 }
@@ -317,7 +453,25 @@ mod tests {
         ] {
             assert_ne!(id, AlertId::of(&other, sender));
         }
-        assert_eq!(AlertId(1).to_string(), "0000000000000001");
+        assert_eq!(AlertId::live(1).to_string(), "0000000000000001");
+        let found = AlertId { number: 1, analysis: 4 };
+        assert_eq!("0000000000000001-4".parse(), Ok(found));
+        assert_eq!(found.to_string(), "0000000000000001-4");
+        for wrong in ["1", "000000000000000g", "0000000000000001-", "0000000000000001--4"] {
+            assert!(wrong.parse::<AlertId>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let sample =
+            PayloadSample { direction: Way::Out, first: [0, 255].into(), payload_bytes: 9 };
+        let json = serde_json::to_string(&sample).unwrap();
+        assert_eq!(json, r#"{"direction":"out","hex":"00ff","bytes":9}"#);
+        assert_eq!(serde_json::from_str::<PayloadSample>(&json).unwrap(), sample);
+        let told = Alert { basis: Basis::default(), ..example::alert() };
+        let json = serde_json::to_string(&told).unwrap();
+        assert_eq!(serde_json::from_str::<Alert>(&json).unwrap(), told);
     }
 
     #[test]

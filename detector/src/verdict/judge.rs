@@ -9,10 +9,11 @@ use std::sync::Arc;
 use crate::features::{Context, Kind, Sample, vector};
 use crate::flow::{FlowView, Session, Side};
 use crate::model::{Model, ServedModel};
+use crate::timestamp::Timestamp;
 
-use super::alert::{Basis, Ends};
+use super::alert::{Basis, End, Ends};
 use super::rules::{self, Found, Rule};
-use super::{ActionTaken, Alert, AlertId, AllowList, Severity, Technique, reasons, score};
+use super::{Alert, AlertId, AllowList, Severity, Technique, reasons, score};
 
 /// An open alert is repeated when this many times the payload of its last revision was sent.
 const GROWTH: u64 = 4;
@@ -216,28 +217,30 @@ impl Judge {
         let session = sample.session;
         let Ends { src, src_port, dst, dst_port, protocol } =
             Ends::of(session, flow, sample.sender);
+        let time = Timestamp::from_ns(sample.now_ns);
+        let first_seen = Timestamp::from_ns(session.first_seen_ns);
         Alert {
             id: open.id,
-            revision: open.revision,
-            time_ns: sample.now_ns,
-            first_seen_ns: session.first_seen_ns,
+            time,
             src,
             src_port,
             dst,
             dst_port,
             protocol,
-            src_opened: sample.sender == Side::Client,
+            initiator: if sample.sender == Side::Client { End::Src } else { End::Dst },
             technique,
             severity: open.severity,
             score,
-            raw_score,
             threshold: self.threshold,
             bytes_out: sample.sent.ip_bytes,
             bytes_in: sample.received.ip_bytes,
             packets_out: sample.sent.packets,
             packets_in: sample.received.packets,
             bytes_leaked: open.bytes_leaked,
-            bytes_leaked_before_block: None,
+            revision: open.revision,
+            raw_score,
+            first_seen,
+            seconds_to_detect: time.seconds_since(first_seen),
             dst_name: match sample.sender {
                 Side::Client => session.name.clone(),
                 Side::Server => session.client_name.clone(),
@@ -246,11 +249,10 @@ impl Judge {
             community_id: flow.community_id(),
             ja4: session.first_payloads.ja4.clone(),
             reasons: reasons::explain(&self.model, &self.row, sample, found),
-            action: ActionTaken::None,
-            action_note: None,
             model: Arc::clone(self.model.name()),
             basis: Basis { vector: self.row.clone(), rules, habit },
-            heads: Vec::new(),
+            // What is done about it and the payload samples are for others to fill in.
+            ..Alert::default()
         }
     }
 }

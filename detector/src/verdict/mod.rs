@@ -16,7 +16,7 @@ pub mod services;
 mod severity;
 mod technique;
 
-pub use alert::{ActionTaken, Alert, AlertId, Basis, HeadBytes};
+pub use alert::{ActionTaken, Alert, AlertId, Basis, End, PayloadSample, Way};
 pub use allow::AllowList;
 pub use judge::{Judge, Judgement};
 pub use reason::Reason;

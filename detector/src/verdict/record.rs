@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use detector_common::parse::protocol;
 
-use super::{ActionTaken, Alert, AlertId, Basis, Reason, Severity, Technique};
+use super::{Alert, AlertId, Basis, Reason, Severity, Technique};
 use crate::features::record::Protocol;
 use crate::features::{Kind, RECORD_COLUMNS, Record, record_vector};
 use crate::model::{Model, ServedModel};
-use crate::network::octets;
+use crate::timestamp::Timestamp;
 use crate::units;
 
 /// Sent over received beyond which a record is an upload.
@@ -66,54 +66,45 @@ impl RecordJudge {
     }
 
     fn alert(&self, record: &Record, row: Vec<f32>, raw_score: f64, score: f64) -> Alert {
-        let time_ns = time_ns(record);
+        let time = time(record);
         let has_ports = record.protocol != Protocol::Icmp;
         Alert {
             id: id(record),
-            revision: 1,
-            time_ns,
-            // A record does not say for how long.
-            first_seen_ns: time_ns,
-            src: octets(record.source_ip),
+            time,
+            src: record.source_ip.into(),
             src_port: has_ports.then_some(record.source_port),
-            dst: octets(record.destination_ip),
+            dst: record.destination_ip.into(),
             dst_port: has_ports.then_some(record.destination_port),
             protocol: number(record),
-            src_opened: true,
             technique: technique(record),
             severity: Severity::of(record.bytes_sent, score, self.threshold),
             score,
-            raw_score,
             threshold: self.threshold,
             bytes_out: record.bytes_sent,
             bytes_in: record.bytes_received,
-            packets_out: 0,
-            packets_in: 0,
             bytes_leaked: record.bytes_sent,
-            bytes_leaked_before_block: None,
-            dst_name: None,
-            domain: None,
-            community_id: String::new(),
-            ja4: None,
+            revision: 1,
+            raw_score,
+            // A record does not say for how long.
+            first_seen: time,
             reasons: reasons(&self.model, record, &row),
-            action: ActionTaken::None,
-            action_note: None,
             model: Arc::clone(self.model.name()),
             basis: Basis { vector: row, rules: 1.0, habit: false },
-            heads: Vec::new(),
+            ..Alert::default()
         }
     }
 }
 
 /// Of the record, in UTC. Times before 1970 are refused before a record comes here.
-fn time_ns(record: &Record) -> u64 {
-    u64::try_from(record.timestamp.unix_secs()).unwrap_or(0).saturating_mul(1_000_000_000)
+fn time(record: &Record) -> Timestamp {
+    let seconds = u64::try_from(record.timestamp.unix_secs()).unwrap_or(0);
+    Timestamp::from_ns(seconds.saturating_mul(1_000_000_000))
 }
 
 /// FNV-1a over the fields: the same record is the same alert, however often it is read.
 fn id(record: &Record) -> AlertId {
     let text = record.fields().join(",");
-    AlertId(text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+    AlertId::live(text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     }))
 }

@@ -1,8 +1,15 @@
 //! How bad an alert is: by what has left, and by how sure the score is.
 
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
 /// A closed list, in rising order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum Severity {
+    #[default]
     Low,
     Medium,
     High,
@@ -27,6 +34,12 @@ impl Severity {
     #[must_use]
     pub fn rank(self) -> u8 {
         self as u8
+    }
+
+    /// The severity of a rank; the highest where there is none.
+    #[must_use]
+    pub fn of_rank(rank: u8) -> Self {
+        Self::ALL.get(usize::from(rank)).copied().unwrap_or(Self::Critical)
     }
 
     #[must_use]

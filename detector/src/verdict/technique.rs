@@ -3,12 +3,26 @@
 //! A name for people, decided after the score and without influence on it.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::features::Sample;
 use crate::flow::Volume;
 
 /// A closed list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Technique {
     /// In the names of DNS queries.
@@ -25,6 +39,7 @@ pub enum Technique {
     BulkUpload,
     /// More is received than sent, and yet the shape is that of a theft: a tunnel or a shell.
     Tunnel,
+    #[default]
     UnknownExfiltration,
 }
 
@@ -66,6 +81,11 @@ impl Technique {
             return Self::ClearUpload;
         }
         by_volume(sample)
+    }
+
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|technique| technique.name() == name)
     }
 
     /// How it was done, as the end of a sentence.

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
+use detector::network::Address;
 use detector::store::alerts::{Filter, NewAlert, Origin, insert, search};
 use detector::store::{Store, alerts};
-use detector::verdict::{ActionTaken, Alert, AlertId, Basis, Reason, Severity, Technique};
+use detector::timestamp::Timestamp;
+use detector::verdict::{Alert, AlertId, Basis, Reason, Severity, Technique};
 use detector_tests::Scratch;
 
 use super::figures::{Figures, ROUNDS};
@@ -62,7 +64,7 @@ fn fill(store: &Store, figures: &mut Figures) -> Result<()> {
         figures.sample("alert_insert_per_s", count / started.elapsed().as_secs_f64());
         number += TOGETHER;
     }
-    let id = alerts::PublicId { id: alert(7).id.0, analysis: 0 };
+    let id = alert(7).id;
     let known = store.read(|connection| alerts::detail(connection, id))?;
     known.context("an alert that was put in is not there").map(drop)
 }
@@ -74,7 +76,7 @@ fn alert(number: u64) -> Alert {
         let [.., b, c, d] = (number as u32).to_be_bytes();
         let mut address = [0; 16];
         address[10..].copy_from_slice(&[0xff, 0xff, first, b, c, d]);
-        address
+        Address(address)
     };
     let reason = |feature: &'static str, text: &str| Reason {
         feature: feature.into(),
@@ -83,17 +85,16 @@ fn alert(number: u64) -> Alert {
         text: text.to_owned(),
     };
     let scattered = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let time = Timestamp::from_ns(START_NS + number * 1_000_000_000);
+    let first_seen = Timestamp::from_ns(time.ns() - 40_000_000_000);
     Alert {
-        id: AlertId(scattered),
-        revision: 1,
-        time_ns: START_NS + number * 1_000_000_000,
-        first_seen_ns: START_NS + number * 1_000_000_000 - 40_000_000_000,
+        id: AlertId::live(scattered),
+        time,
         src: address(10, number % HOSTS),
         src_port: Some(1_024 + (scattered >> 48) as u16 % 60_000),
         dst: address(198, scattered % 100_000),
         dst_port: Some(443),
         protocol: 6,
-        src_opened: true,
         technique: if number.is_multiple_of(1_000) {
             Technique::DnsTunnel
         } else {
@@ -101,28 +102,26 @@ fn alert(number: u64) -> Alert {
         },
         severity: Severity::ALL[(number % 4) as usize],
         score: 0.9,
-        raw_score: 0.9,
         threshold: 0.75,
         bytes_out: number * 100,
         bytes_in: number,
         packets_out: number,
         packets_in: number,
         bytes_leaked: 30_000,
-        bytes_leaked_before_block: None,
+        revision: 1,
+        raw_score: 0.9,
+        first_seen,
+        seconds_to_detect: time.seconds_since(first_seen),
         dst_name: Some(format!("drop-{}.example", scattered % 10_000).into()),
-        domain: None,
         community_id: format!("1:{scattered:x}="),
-        ja4: None,
         reasons: vec![
             reason("producer_consumer_ratio", "sent 48 MB, received 300 kB: 160 to 1"),
             reason("sent_rate", "sent 1.0 MB a second (ordinary: 10 B to 40 kB)"),
             reason("receiver_named", "no name is known of the receiver"),
         ],
-        action: ActionTaken::None,
-        action_note: None,
         model: "session-1".into(),
         basis: Basis { vector: vec![0.5; 79], rules: 1.0, habit: false },
-        heads: Vec::new(),
+        ..Alert::default()
     }
 }
 

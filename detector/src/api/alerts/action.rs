@@ -11,14 +11,15 @@ use super::super::caller::Caller;
 use super::super::extract::{Json, Path};
 use super::super::problem::Problem;
 use super::{check_note, find, find_key, is_because_of, read_id};
+use crate::alerts::Resolution;
 use crate::audit::{Action, Record};
 use crate::clock;
 use crate::control::{AllowLine, Answer, BlockLine, EffectWanted, Pending, Request};
-use crate::network::{Network, octets};
 use crate::response::{ChangeKind, Target};
 use crate::status::bus::{PageEvent, Topic};
-use crate::store::alerts::{self, Detail, Labelled, PublicId, TimelinePoint};
-use crate::verdict::ActionTaken;
+use crate::store::alerts::{self, TimelinePoint};
+use crate::verdict::alert::{endpoint, protocol_name};
+use crate::verdict::{ActionTaken, Alert, AlertId};
 
 /// How long what was found benign raises no alerts: 30 days.
 const BENIGN_SECS: u64 = 30 * 86_400;
@@ -56,7 +57,7 @@ pub(super) struct Benign {
 pub(super) struct BenignDone {
     /// The exception; null where no agent runs that could heed it
     allow: Option<AllowLine>,
-    /// Labelled vectors that were kept, to train on
+    /// Resolution vectors that were kept, to train on
     samples: u64,
     text: String,
 }
@@ -83,10 +84,10 @@ pub(super) async fn benign(
     }
     let detail = app.with_store(move |store| store.read(|connection| find(connection, id))).await?;
     let allow = match app.agent {
-        Some(_) => Some(allow(&app, &caller, &detail, benign.scope, ttl_secs).await?),
+        Some(_) => Some(allow(&app, &caller, &detail.stored.alert, benign.scope, ttl_secs).await?),
         None => None,
     };
-    label(&app, &caller, id, Labelled::Benign, benign.note).await?;
+    label(&app, &caller, id, Resolution::Benign, benign.note).await?;
     app.bus.emit(PageEvent::change(Topic::Allow, None));
     let text = match &allow {
         Some(allow) => {
@@ -102,17 +103,12 @@ pub(super) async fn benign(
 async fn allow(
     app: &App,
     caller: &Caller,
-    detail: &Detail,
+    alert: &Alert,
     scope: Scope,
     ttl_secs: u64,
 ) -> Result<AllowLine, Problem> {
-    let alert = &detail.alert;
-    let address = |text: &str| -> Result<Network, Problem> {
-        let wrong = |_| Problem::conflict("the alert has no such address");
-        Ok(Network::of(&octets(text.parse().map_err(wrong)?)))
-    };
-    let (source, destination) = (address(&alert.src)?, address(&alert.dst)?);
-    let name = alert.domain.clone().or_else(|| alert.dst_name.clone());
+    let (source, destination) = (alert.src.network(), alert.dst.network());
+    let name = alert.domain.as_deref().or(alert.dst_name.as_deref()).map(str::to_owned);
     let (source, destination, name, port) = match scope {
         Scope::Pair => (Some(source), Some(destination), None, None),
         Scope::Service => (None, Some(destination), None, alert.dst_port),
@@ -140,8 +136,8 @@ async fn allow(
 async fn label(
     app: &App,
     caller: &Caller,
-    id: PublicId,
-    label: Labelled,
+    id: AlertId,
+    resolution: Resolution,
     note: Option<String>,
 ) -> Result<(), Problem> {
     let who = caller.peer().to_string();
@@ -152,12 +148,12 @@ async fn label(
             if let Some(note) = &note {
                 alerts::add_note(connection, key, &who, note, now_ns)?;
             }
-            alerts::resolve(connection, key, label, &who, now_ns)
+            alerts::resolve(connection, key, resolution, &who, now_ns)
         })
     })
     .await?;
     app.bus.alerts_changed(Some(&id.to_string()));
-    let said = record(&caller.who(), Action::Alert, format!("closed, {}", label.name()));
+    let said = record(&caller.who(), Action::Alert, format!("closed, {}", resolution.name()));
     app.note_all(vec![Record { alert: Some(id.to_string()), ..said }]);
     Ok(())
 }
@@ -213,7 +209,7 @@ pub(super) async fn block(
     let id = read_id(&id)?;
     let detail = app.with_store(move |store| store.read(|connection| find(connection, id))).await?;
     let request = Request::BlocksAdd {
-        target: target(&detail, new.what)?,
+        target: target(&detail.stored.alert, new.what)?,
         ttl_secs: new.ttl_secs,
         effect: EffectWanted::Drop,
         simulate: false,
@@ -230,8 +226,7 @@ pub(super) async fn block(
 }
 
 /// What a block of this kind is placed on.
-fn target(detail: &Detail, what: What) -> Result<Target, Problem> {
-    let alert = &detail.alert;
+fn target(alert: &Alert, what: What) -> Result<Target, Problem> {
     let port = || {
         let missing = "what: the alert's protocol has no ports, so there is no service to block";
         alert.dst_port.ok_or_else(|| Problem::field("what", missing))
@@ -239,21 +234,13 @@ fn target(detail: &Detail, what: What) -> Result<Target, Problem> {
     let text = match what {
         What::Pair => format!("pair {} {}", alert.src, alert.dst),
         What::Service => {
-            format!(
-                "service {} {}",
-                crate::verdict::alert::endpoint(&octets_of(&alert.dst)?, Some(port()?)),
-                alert.protocol
-            )
+            let (end, protocol) = (endpoint(&alert.dst.0, Some(port()?)), alert.protocol);
+            format!("service {end} {}", protocol_name(protocol))
         }
         What::Destination => format!("destination {}", alert.dst),
         What::Host => format!("host {}", alert.src),
     };
     text.parse().map_err(|error: anyhow::Error| Problem::field("what", &format!("{error:#}")))
-}
-
-fn octets_of(text: &str) -> Result<[u8; 16], Problem> {
-    let wrong = |_| Problem::conflict("the alert has no such address");
-    Ok(octets(text.parse().map_err(wrong)?))
 }
 
 /// Blocks that are gone
@@ -289,7 +276,7 @@ pub(super) async fn release(
         }
     }
     if released.is_empty() {
-        let detail = format!("no block stands because of alert {}", detail.alert.id);
+        let detail = format!("no block stands because of alert {}", detail.stored.alert.id);
         return Err(Problem::conflict(&detail));
     }
     note(&app, id, TimelinePoint::Changed(ChangeKind::Released)).await?;
@@ -298,7 +285,7 @@ pub(super) async fn release(
 }
 
 /// Notes in the alert's timeline what was done.
-async fn note(app: &App, id: PublicId, point: TimelinePoint) -> Result<(), Problem> {
+async fn note(app: &App, id: AlertId, point: TimelinePoint) -> Result<(), Problem> {
     app.with_store(move |store| {
         store.write(move |connection| {
             let key = find_key(connection, id)?;

@@ -21,14 +21,16 @@ use super::extract::{Json, Path, Query};
 use super::notify::Delivery;
 use super::problem::Problem;
 use super::{App, Routes};
+use crate::alerts::{Status, StoredAlert, columns};
 use crate::audit::{Action, Record};
 use crate::clock;
 use crate::control::{Answer, BlockLine, Request};
 use crate::store::Connection;
 use crate::store::Store;
-use crate::store::alerts::{self, AlertRow, Detail, Marking, PublicId};
+use crate::store::alerts::{self, Detail};
 use crate::store::outbox;
 use crate::text::CsvWriter;
+use crate::verdict::AlertId;
 use filter::AlertQuery;
 
 pub(super) fn routes() -> Routes {
@@ -59,7 +61,7 @@ const MAX_NOTE_BYTES: usize = 4_000;
 /// A page of alerts, the newest first
 #[derive(Serialize, ToSchema)]
 pub(super) struct AlertPage {
-    items: Vec<AlertRow>,
+    items: Vec<StoredAlert>,
     /// For the next page; null at the end
     next: Option<String>,
     /// How many there are in all
@@ -145,7 +147,7 @@ pub(super) fn attachment(name: &str) -> HeaderValue {
         .unwrap_or(HeaderValue::from_static("attachment"))
 }
 
-pub(crate) fn read_all(store: &Store, filter: &alerts::Filter) -> anyhow::Result<Vec<AlertRow>> {
+pub(crate) fn read_all(store: &Store, filter: &alerts::Filter) -> anyhow::Result<Vec<StoredAlert>> {
     let mut rows = Vec::new();
     let mut cursor = None;
     while rows.len() < MAX_EXPORTED {
@@ -159,7 +161,7 @@ pub(crate) fn read_all(store: &Store, filter: &alerts::Filter) -> anyhow::Result
     Ok(rows)
 }
 
-pub(crate) fn as_lines(rows: &[AlertRow]) -> Result<String, Problem> {
+pub(crate) fn as_lines(rows: &[StoredAlert]) -> Result<String, Problem> {
     let mut text = String::new();
     for row in rows {
         text.push_str(&serde_json::to_string(row).map_err(anyhow::Error::new)?);
@@ -168,59 +170,17 @@ pub(crate) fn as_lines(rows: &[AlertRow]) -> Result<String, Problem> {
     Ok(text)
 }
 
-pub(crate) fn as_csv(rows: &[AlertRow]) -> anyhow::Result<String> {
+pub(crate) fn as_csv(rows: &[StoredAlert]) -> anyhow::Result<String> {
+    let names = || columns::ALERT.iter().chain(&columns::STORED);
     let mut text = Vec::new();
     let mut output = CsvWriter::new(&mut text);
-    output.row(CSV_HEADER)?;
-    let port = |port: Option<u16>| port.map_or_else(String::new, |port| port.to_string());
+    output.row(names())?;
     for row in rows {
-        output.row([
-            row.id.clone(),
-            row.time.clone(),
-            row.first_seen.clone(),
-            row.severity.to_owned(),
-            row.technique.clone(),
-            row.status.clone(),
-            row.src.clone(),
-            port(row.src_port),
-            row.dst.clone(),
-            port(row.dst_port),
-            row.protocol.clone(),
-            row.dst_name.clone().unwrap_or_default(),
-            row.domain.clone().unwrap_or_default(),
-            row.score.to_string(),
-            row.bytes_out.to_string(),
-            row.bytes_in.to_string(),
-            row.bytes_leaked.to_string(),
-            row.action.clone(),
-            row.headline.clone(),
-        ])?;
+        output.row(columns::cells(row, names())?)?;
     }
     drop(output);
     Ok(String::from_utf8(text)?)
 }
-
-const CSV_HEADER: [&str; 19] = [
-    "id",
-    "time",
-    "first_seen",
-    "severity",
-    "technique",
-    "status",
-    "src",
-    "src_port",
-    "dst",
-    "dst_port",
-    "protocol",
-    "dst_name",
-    "domain",
-    "score",
-    "bytes_out",
-    "bytes_in",
-    "bytes_leaked",
-    "action",
-    "headline",
-];
 
 /// An alert with all that belongs to it
 #[derive(Serialize, ToSchema)]
@@ -253,7 +213,7 @@ async fn show(
     Ok(Json(AlertDetail { detail, blocks, deliveries }))
 }
 
-fn deliveries_of(connection: &Connection, id: PublicId) -> anyhow::Result<Vec<Delivery>> {
+fn deliveries_of(connection: &Connection, id: AlertId) -> anyhow::Result<Vec<Delivery>> {
     const MOST: u32 = 100;
     let filter = outbox::Filter { alert: Some(id), limit: MOST, ..outbox::Filter::default() };
     let found = outbox::deliveries(connection, &filter)?;
@@ -261,7 +221,7 @@ fn deliveries_of(connection: &Connection, id: PublicId) -> anyhow::Result<Vec<De
 }
 
 /// The blocks that stand because of an alert; none where no agent runs.
-async fn blocks_of(app: &App, caller: &Caller, id: PublicId) -> Vec<BlockLine> {
+async fn blocks_of(app: &App, caller: &Caller, id: AlertId) -> Vec<BlockLine> {
     if id.analysis != 0 {
         return Vec::new();
     }
@@ -274,11 +234,11 @@ async fn blocks_of(app: &App, caller: &Caller, id: PublicId) -> Vec<BlockLine> {
 }
 
 /// Whether a block was placed because of an alert: by the agent, or by a person who looked at it.
-fn is_because_of(block: &BlockLine, id: PublicId) -> bool {
+fn is_because_of(block: &BlockLine, id: AlertId) -> bool {
     block.alert.as_ref() == Some(&id.to_string()) || block.reason == format!("alert {id}")
 }
 
-fn read_id(text: &str) -> Result<PublicId, Problem> {
+fn read_id(text: &str) -> Result<AlertId, Problem> {
     text.parse().map_err(|_| unknown(text))
 }
 
@@ -286,12 +246,12 @@ fn unknown(id: &str) -> Problem {
     Problem::not_found(&format!("there is no alert `{}`", id.escape_debug()))
 }
 
-fn find(connection: &Connection, id: PublicId) -> anyhow::Result<Detail> {
+fn find(connection: &Connection, id: AlertId) -> anyhow::Result<Detail> {
     let detail = alerts::detail(connection, id)?;
     Ok(detail.ok_or_else(|| unknown(&id.to_string()))?)
 }
 
-fn find_key(connection: &Connection, id: PublicId) -> anyhow::Result<i64> {
+fn find_key(connection: &Connection, id: AlertId) -> anyhow::Result<i64> {
     let key = alerts::key_of(connection, id)?;
     Ok(key.ok_or_else(|| unknown(&id.to_string()))?)
 }
@@ -325,9 +285,9 @@ pub(crate) struct Bundle {
 /// # Errors
 ///
 /// An alert that is not there, as a [`Problem`]; a database that cannot be read.
-pub(crate) fn bundle(connection: &Connection, id: PublicId) -> anyhow::Result<Bundle> {
+pub(crate) fn bundle(connection: &Connection, id: AlertId) -> anyhow::Result<Bundle> {
     let alert = find(connection, id)?;
-    let flows = alerts::flows_of(connection, alert.alert.key)?;
+    let flows = alerts::flows_of(connection, alert.stored.key)?;
     Ok(Bundle { version: env!("CARGO_PKG_VERSION"), alert, flows })
 }
 
@@ -357,7 +317,7 @@ async fn acknowledge(
     caller: Caller,
     Json(marked): Json<Marked>,
 ) -> Result<Json<Changed>, Problem> {
-    mark(app, caller, marked, Marking::Acknowledged).await
+    mark(app, caller, marked, Status::Acknowledged).await
 }
 
 /// These alerts are dealt with
@@ -370,7 +330,7 @@ async fn close(
     caller: Caller,
     Json(marked): Json<Marked>,
 ) -> Result<Json<Changed>, Problem> {
-    mark(app, caller, marked, Marking::Closed).await
+    mark(app, caller, marked, Status::Closed).await
 }
 
 /// These alerts are not dealt with after all
@@ -383,14 +343,14 @@ async fn reopen(
     caller: Caller,
     Json(marked): Json<Marked>,
 ) -> Result<Json<Changed>, Problem> {
-    mark(app, caller, marked, Marking::Open).await
+    mark(app, caller, marked, Status::Open).await
 }
 
 async fn mark(
     app: App,
     caller: Caller,
     marked: Marked,
-    marking: Marking,
+    status: Status,
 ) -> Result<Json<Changed>, Problem> {
     let Marked { ids, note } = marked;
     if ids.is_empty() || ids.len() > MAX_MARKED {
@@ -408,7 +368,7 @@ async fn mark(
                 for id in ids {
                     let key = find_key(connection, id)?;
                     let now_ns = clock::now_ns();
-                    if alerts::mark(connection, key, marking, now_ns)? {
+                    if alerts::mark(connection, key, status, now_ns)? {
                         changed.push(id);
                     }
                     if let Some(note) = &note {
@@ -422,7 +382,7 @@ async fn mark(
     app.bus.alerts_changed(None);
     let records = changed.iter().map(|id| Record {
         alert: Some(id.to_string()),
-        ..record(&caller.who(), Action::Alert, marking.name().to_owned())
+        ..record(&caller.who(), Action::Alert, status.name().to_owned())
     });
     app.note_all(records.collect());
     Ok(Json(Changed { changed: changed.len() as u64 }))

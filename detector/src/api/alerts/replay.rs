@@ -13,7 +13,8 @@ use crate::builtin_models;
 use crate::features::Kind;
 use crate::model::Model;
 use crate::store::Connection;
-use crate::store::alerts::{self, Evidence, PublicId};
+use crate::store::alerts::{self, Evidence};
+use crate::verdict::AlertId;
 use crate::verdict::score;
 
 /// What computing it again came to
@@ -49,7 +50,7 @@ pub(super) async fn replay(
 /// # Errors
 ///
 /// An alert, or a model, that is not there, as a [`Problem`]; a database that cannot be read.
-pub(crate) fn again(connection: &Connection, id: PublicId) -> anyhow::Result<Replayed> {
+pub(crate) fn again(connection: &Connection, id: AlertId) -> anyhow::Result<Replayed> {
     let key = find_key(connection, id)?;
     let evidence = alerts::evidence(connection, key)?.context("the alert has no evidence")?;
     let model = builtin_models::find(connection, &evidence.model_hash)?.ok_or_else(|| {

@@ -2,7 +2,7 @@
 
 use super::words::plain;
 use super::{LISTED, Notice, alert_link, facts, link, reasons};
-use crate::store::outbox::ToldAlert;
+use crate::alerts::StoredAlert;
 
 /// Mail readers know few colours and fewer style sheets: plain elements, and styles on them.
 pub(super) fn html(notice: Notice<'_>, base_url: &str) -> String {
@@ -20,8 +20,8 @@ pub(super) fn html(notice: Notice<'_>, base_url: &str) -> String {
     )
 }
 
-fn one(alert: &ToldAlert, base_url: &str) -> String {
-    let rows: String = facts(alert)
+fn one(stored: &StoredAlert, base_url: &str) -> String {
+    let rows: String = facts(stored)
         .iter()
         .map(|(label, value)| {
             let value = escaped(value);
@@ -29,22 +29,23 @@ fn one(alert: &ToldAlert, base_url: &str) -> String {
         })
         .collect();
     let reasons: String =
-        reasons(alert).map(|reason| format!("<li>{}</li>", escaped(reason))).collect();
-    let url = alert_link(alert, base_url);
+        reasons(stored).map(|reason| format!("<li>{}</li>", escaped(reason))).collect();
+    let url = alert_link(stored, base_url);
     format!(
         "<h2 style=\"font-size:18px\">{}</h2><table>{rows}</table><p>Why:</p><ul>{reasons}</ul>{}",
-        escaped(&alert.row.headline),
+        escaped(&stored.headline),
         anchor(&url, "Open the alert")
     )
 }
 
-fn several(alerts: &[ToldAlert], notice: Notice<'_>, base_url: &str) -> String {
+fn several(alerts: &[StoredAlert], notice: Notice<'_>, base_url: &str) -> String {
     let items: String = alerts
         .iter()
         .take(LISTED)
-        .map(|alert| {
-            let (severity, headline) = (alert.row.severity, escaped(&alert.row.headline));
-            let url = escaped(&alert_link(alert, base_url));
+        .map(|stored| {
+            let severity = stored.alert.severity.name();
+            let (headline, url) =
+                (escaped(&stored.headline), escaped(&alert_link(stored, base_url)));
             format!("<li><b>{severity}</b> <a href=\"{url}\">{headline}</a></li>")
         })
         .collect();
@@ -79,15 +80,15 @@ fn slack_text(text: &str) -> String {
 }
 
 pub(super) fn slack(notice: Notice<'_>, base_url: &str) -> String {
-    let linked = |alert: &ToldAlert| {
-        let (severity, headline) = (alert.row.severity, slack_text(&alert.row.headline));
-        format!("[{severity}] {headline} <{}|open>", slack_text(&alert_link(alert, base_url)))
+    let linked = |stored: &StoredAlert| {
+        let (severity, headline) = (stored.alert.severity.name(), slack_text(&stored.headline));
+        format!("[{severity}] {headline} <{}|open>", slack_text(&alert_link(stored, base_url)))
     };
     match notice {
         Notice::Test => slack_text(&super::subject(notice)),
-        Notice::Alerts([alert]) => {
-            let mut text = linked(alert);
-            for reason in reasons(alert) {
+        Notice::Alerts([stored]) => {
+            let mut text = linked(stored);
+            for reason in reasons(stored) {
                 text.push_str(&format!("\n• {}", slack_text(reason)));
             }
             text

@@ -12,10 +12,10 @@ fn message(keys: &str, notice: Notice<'_>) -> Message {
     compose(&notify.channels[0], notice, BASE).remove(0)
 }
 
-fn with(change: impl FnOnce(&mut AlertRow)) -> ToldAlert {
-    let mut alert = alert();
-    change(&mut alert.row);
-    alert
+fn with(change: impl FnOnce(&mut StoredAlert)) -> StoredAlert {
+    let mut stored = alert();
+    change(&mut stored);
+    stored
 }
 
 const EMAIL: &str = "kind = \"email\", host = \"h\", from = \"a@b.example\"";
@@ -55,7 +55,7 @@ https://detector.example/alerts/00000000000000ab
 #[test]
 fn names_from_the_wire_stay_on_their_line() {
     let hostile = "a\r\nBcc: x\u{202e}@evil.example";
-    let alerts = [with(|row| row.headline = hostile.into())];
+    let alerts = [with(|stored| stored.headline = hostile.into())];
     for keys in [EMAIL, SMS, SLACK, SYSLOG] {
         let Message { subject, body } = message(keys, Notice::Alerts(&alerts));
         assert!(!subject.contains(['\r', '\n', '\u{202e}']), "{subject:?}");
@@ -83,9 +83,9 @@ fn a_webhook_gets_the_alert_under_the_names_of_the_api() {
 
 #[test]
 fn syslog_has_its_fields_escaped() {
-    let alerts = [with(|row| {
-        row.dst_name = Some("a\"]\\b".into());
-        row.severity = "critical";
+    let alerts = [with(|stored| {
+        stored.alert.dst_name = Some("a\"]\\b".into());
+        stored.alert.severity = Severity::Critical;
     })];
     let message = message(SYSLOG, Notice::Alerts(&alerts));
     let Body::Syslog { severity, id, elements, text } = message.body else { panic!() };
@@ -97,7 +97,7 @@ fn syslog_has_its_fields_escaped() {
 
 #[test]
 fn several_alerts_are_one_message() {
-    let alerts: Vec<ToldAlert> = (0..60).map(|_| alert()).collect();
+    let alerts: Vec<StoredAlert> = (0..60).map(|_| alert()).collect();
     let mail = message(EMAIL, Notice::Alerts(&alerts));
     assert!(mail.subject.starts_with("[high] 60 alerts: 10.0.0.7 sent"), "{}", mail.subject);
     let Body::Email { text, html } = mail.body else { panic!() };
@@ -116,7 +116,7 @@ fn several_alerts_are_one_message() {
 
 #[test]
 fn a_long_headline_leaves_a_subject_that_is_read() {
-    let alerts = [with(|row| row.headline = "ü".repeat(400))];
+    let alerts = [with(|stored| stored.headline = "ü".repeat(400))];
     let subject = message(EMAIL, Notice::Alerts(&alerts)).subject;
     assert_eq!(subject.chars().count(), SUBJECT_LETTERS + 1);
 }

@@ -1,8 +1,9 @@
 //! Plain text: mail's first form, and lines for syslog.
 
 use super::{Body, LISTED, Notice, alert_link, facts, link, reasons, subject, worst};
-use crate::store::outbox::ToldAlert;
+use crate::alerts::StoredAlert;
 use crate::verdict::Severity;
+use crate::verdict::alert::protocol_name;
 
 /// RFC 5424's name for what is no error.
 const SYSLOG_NOTICE: u8 = 5;
@@ -28,24 +29,24 @@ pub(super) fn text(notice: Notice<'_>, base_url: &str) -> String {
     }
 }
 
-fn one(alert: &ToldAlert, base_url: &str) -> String {
-    let mut text = format!("{}\n\n", plain(&alert.row.headline));
-    for (label, value) in facts(alert) {
+fn one(stored: &StoredAlert, base_url: &str) -> String {
+    let mut text = format!("{}\n\n", plain(&stored.headline));
+    for (label, value) in facts(stored) {
         text.push_str(&format!("{label:<10} {}\n", plain(&value)));
     }
     text.push_str("\nWhy:\n");
-    for reason in reasons(alert) {
+    for reason in reasons(stored) {
         text.push_str(&format!("- {}\n", plain(reason)));
     }
-    text.push_str(&format!("\n{}\n", alert_link(alert, base_url)));
+    text.push_str(&format!("\n{}\n", alert_link(stored, base_url)));
     text
 }
 
-fn several(alerts: &[ToldAlert], notice: Notice<'_>, base_url: &str) -> String {
+fn several(alerts: &[StoredAlert], notice: Notice<'_>, base_url: &str) -> String {
     let mut text = format!("{} alerts\n", alerts.len());
-    for alert in alerts.iter().take(LISTED) {
-        let (severity, headline) = (alert.row.severity, plain(&alert.row.headline));
-        text.push_str(&format!("\n[{severity}] {headline}\n{}\n", alert_link(alert, base_url)));
+    for stored in alerts.iter().take(LISTED) {
+        let (severity, headline) = (stored.alert.severity.name(), plain(&stored.headline));
+        text.push_str(&format!("\n[{severity}] {headline}\n{}\n", alert_link(stored, base_url)));
     }
     if let Some(more) = alerts.len().checked_sub(LISTED).filter(|more| *more > 0) {
         text.push_str(&format!("\nand {more} more\n"));
@@ -75,25 +76,26 @@ fn syslog_severity(severity: Severity) -> u8 {
 }
 
 /// Structured data (RFC 5424, section 6.3): the alert's fields, or how many there are.
-fn elements(alerts: &[ToldAlert]) -> String {
-    let [alert] = alerts else {
+fn elements(alerts: &[StoredAlert]) -> String {
+    let [stored] = alerts else {
         return format!("[digest@{ENTERPRISE} count=\"{}\"]", alerts.len());
     };
-    let row = &alert.row;
+    let alert = &stored.alert;
+    let dst_name = alert.domain.as_deref().or(alert.dst_name.as_deref());
     let fields = [
-        ("id", Some(row.id.clone())),
-        ("severity", Some(row.severity.to_owned())),
-        ("technique", Some(row.technique.clone())),
-        ("src", Some(row.src.clone())),
-        ("src_port", row.src_port.map(|port| port.to_string())),
-        ("dst", Some(row.dst.clone())),
-        ("dst_port", row.dst_port.map(|port| port.to_string())),
-        ("dst_name", row.domain.clone().or_else(|| row.dst_name.clone())),
-        ("protocol", Some(row.protocol.clone())),
-        ("score", Some(format!("{:.4}", row.score))),
-        ("bytes_out", Some(row.bytes_out.to_string())),
-        ("action", Some(row.action.clone())),
-        ("origin", Some(row.origin.clone())),
+        ("id", Some(alert.id.to_string())),
+        ("severity", Some(alert.severity.name().to_owned())),
+        ("technique", Some(alert.technique.name().to_owned())),
+        ("src", Some(alert.src.to_string())),
+        ("src_port", alert.src_port.map(|port| port.to_string())),
+        ("dst", Some(alert.dst.to_string())),
+        ("dst_port", alert.dst_port.map(|port| port.to_string())),
+        ("dst_name", dst_name.map(str::to_owned)),
+        ("protocol", Some(protocol_name(alert.protocol))),
+        ("score", Some(format!("{:.4}", alert.score))),
+        ("bytes_out", Some(alert.bytes_out.to_string())),
+        ("action", Some(alert.action.name().to_owned())),
+        ("origin", Some(stored.origin.name().to_owned())),
     ];
     let fields = fields.into_iter().filter_map(|(name, value)| Some((name, value?)));
     let fields: String =

@@ -31,7 +31,7 @@ fn accusation(dst: &str) -> Accusation {
         ..FlowKey::default()
     };
     Accusation {
-        alert: AlertId(7),
+        alert: AlertId::live(7),
         technique: Technique::BulkUpload,
         score: 0.9,
         src,

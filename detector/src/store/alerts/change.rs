@@ -2,24 +2,8 @@
 
 use rusqlite::{Connection, params};
 
-use super::timeline::{Marking, TimelinePoint, note_action};
-
-/// What a person found an alert to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Labelled {
-    Benign,
-    Confirmed,
-}
-
-impl Labelled {
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Benign => "benign",
-            Self::Confirmed => "confirmed",
-        }
-    }
-}
+use super::timeline::{TimelinePoint, note_action};
+use crate::alerts::{Resolution, Status};
 
 /// Marks an alert. False where it was marked so before.
 ///
@@ -29,14 +13,14 @@ impl Labelled {
 pub fn mark(
     connection: &Connection,
     key: i64,
-    marking: Marking,
+    status: Status,
     time_ns: u64,
 ) -> anyhow::Result<bool> {
     let changed = connection
         .prepare_cached("UPDATE alerts SET status = ?1 WHERE key = ?2 AND status <> ?1")?
-        .execute(params![marking.name(), key])?;
+        .execute(params![status.name(), key])?;
     if changed != 0 {
-        note_action(connection, key, time_ns, TimelinePoint::Marked(marking))?;
+        note_action(connection, key, time_ns, TimelinePoint::Marked(status))?;
     }
     Ok(changed != 0)
 }
@@ -49,18 +33,20 @@ pub fn mark(
 pub fn resolve(
     connection: &Connection,
     key: i64,
-    label: Labelled,
+    resolution: Resolution,
     who: &str,
     time_ns: u64,
 ) -> anyhow::Result<()> {
-    mark(connection, key, Marking::Closed, time_ns)?;
-    connection
-        .execute("UPDATE alerts SET resolution = ? WHERE key = ?", params![label.name(), key])?;
+    mark(connection, key, Status::Closed, time_ns)?;
+    connection.execute(
+        "UPDATE alerts SET resolution = ? WHERE key = ?",
+        params![resolution.name(), key],
+    )?;
     connection.execute(
         "INSERT OR REPLACE INTO samples (time_ns, label, alert, column_set, vector, who)
          SELECT ?, ?, key, column_set, vector, ? FROM alert_evidence
          WHERE key = ? AND column_set IS NOT NULL",
-        params![time_ns as i64, label == Labelled::Confirmed, who, key],
+        params![time_ns as i64, resolution == Resolution::Confirmed, who, key],
     )?;
     Ok(())
 }

@@ -1,64 +1,14 @@
 //! Taking alerts in: new ones, and those that grew.
 
-use rusqlite::{Connection, params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, params, params_from_iter};
 
-use crate::features::Kind;
-use crate::network::ip;
-use crate::verdict::alert::protocol_name;
-use crate::verdict::{Alert, Severity};
-
-use super::detail::{HeadLine, ReasonLine};
-use super::row::PublicId;
-use super::span;
 use super::timeline::TimelinePoint;
+use super::{columns, span};
+use crate::alerts::{Origin, Status};
 use crate::store::column_sets;
-use crate::store::rules::{self, StoredAlert};
-
-/// Where an alert comes from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Origin {
-    #[default]
-    Live,
-    Capture {
-        capture: i64,
-        analysis: i64,
-    },
-    /// A record of a log.
-    Record,
-}
-
-impl Origin {
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::Capture { .. } => "capture",
-            Self::Record => "record",
-        }
-    }
-
-    /// What the alert's vector describes.
-    fn kind(self) -> Kind {
-        match self {
-            Self::Live | Self::Capture { .. } => Kind::Session,
-            Self::Record => Kind::Record,
-        }
-    }
-
-    fn analysis(self) -> i64 {
-        match self {
-            Self::Capture { analysis, .. } => analysis,
-            Self::Live | Self::Record => 0,
-        }
-    }
-
-    fn capture(self) -> Option<i64> {
-        match self {
-            Self::Capture { capture, .. } => Some(capture),
-            Self::Live | Self::Record => None,
-        }
-    }
-}
+use crate::store::rules::{self, Candidate};
+use crate::verdict::{ActionTaken, Alert, AlertId, Severity};
 
 /// An alert with what only its finder knows.
 #[derive(Clone, Debug)]
@@ -77,15 +27,15 @@ pub struct NewAlert<'a> {
 /// A database that cannot be written to.
 pub fn insert(connection: &Connection, new: &NewAlert<'_>) -> anyhow::Result<(i64, bool)> {
     let NewAlert { alert, origin, .. } = *new;
-    let id = PublicId { id: alert.id.0, analysis: origin.analysis() };
-    let known = match span::key_near(connection, id, alert.first_seen_ns)? {
+    let id = AlertId { analysis: origin.analysis(), ..alert.id };
+    let known = match span::key_near(connection, id, alert.first_seen.ns())? {
         Some(key) => Some((key, severity_of(connection, key)?)),
         None => None,
     };
     let severity = known.map_or(0, |(_, severity)| severity).max(alert.severity.rank());
     let (key, point) = match known {
         Some((key, severity)) => {
-            update(connection, key, alert)?;
+            grow(connection, key, new)?;
             forget_words(connection, key)?;
             let worse = severity < alert.severity.rank();
             (key, if worse { TimelinePoint::Worsened } else { TimelinePoint::Grew })
@@ -95,11 +45,11 @@ pub fn insert(connection: &Connection, new: &NewAlert<'_>) -> anyhow::Result<(i6
     put_words(connection, key, alert)?;
     put_evidence(connection, key, new)?;
     put_point(connection, key, alert, point)?;
-    if alert.action != crate::verdict::ActionTaken::None {
+    if alert.action != ActionTaken::None {
         put_point(connection, key, alert, TimelinePoint::Acted(alert.action))?;
     }
-    let (technique, src, dst) = (alert.technique.name(), alert.src, alert.dst);
-    rules::enqueue(connection, &StoredAlert { key, severity, technique, src, dst })?;
+    let (technique, src, dst) = (alert.technique.name(), alert.src.0, alert.dst.0);
+    rules::enqueue(connection, &Candidate { key, severity, technique, src, dst })?;
     Ok((key, known.is_none()))
 }
 
@@ -109,89 +59,31 @@ fn severity_of(connection: &Connection, key: i64) -> anyhow::Result<u8> {
 }
 
 fn put(connection: &Connection, new: &NewAlert<'_>) -> anyhow::Result<i64> {
-    let NewAlert { alert, origin, .. } = new;
-    let mut statement = connection.prepare_cached(
-        "INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, 'open', NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
-         ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
-    )?;
-    let mut key = alert.time_ns as i64;
-    loop {
-        let inserted = statement.execute(params![
-            key,
-            alert.id.0 as i64,
-            origin.analysis(),
-            origin.name(),
-            origin.capture(),
-            alert.revision,
-            alert.time_ns as i64,
-            alert.first_seen_ns as i64,
-            alert.src,
-            alert.src_port,
-            alert.dst,
-            alert.dst_port,
-            protocol_name(alert.protocol),
-            alert.src_opened,
-            alert.technique.name(),
-            alert.severity.rank(),
-            alert.score,
-            alert.raw_score,
-            alert.threshold,
-            alert.bytes_out,
-            alert.bytes_in,
-            alert.packets_out,
-            alert.packets_in,
-            alert.bytes_leaked,
-            alert.bytes_leaked_before_block,
-            alert.dst_name.as_deref(),
-            alert.domain.as_deref(),
-            alert.community_id,
-            alert.ja4.as_deref(),
-            alert.action.name(),
-            alert.action_note,
-            alert.headline(),
-        ])?;
-        if inserted == 1 {
-            return Ok(key);
-        }
+    let mut statement = connection.prepare_cached(&columns::INSERT)?;
+    let mut key = new.alert.time.ns().cast_signed();
+    while statement.execute(params_from_iter(values(key, new)))? == 0 {
+        // Another opened at the same moment.
         key += 1;
     }
+    Ok(key)
 }
 
-fn update(connection: &Connection, key: i64, alert: &Alert) -> anyhow::Result<()> {
-    connection
-        .prepare_cached(
-            "UPDATE alerts SET revision = max(revision, ?), time_ns = ?, technique = ?,
-                severity = max(severity, ?), score = ?, raw_score = ?, threshold = ?, bytes_out = ?,
-                bytes_in = ?, packets_out = ?, packets_in = ?,
-                bytes_leaked_before_block = coalesce(bytes_leaked_before_block, ?),
-                dst_name = ?, domain = ?, ja4 = ?,
-                action = CASE ? WHEN 'none' THEN action ELSE ? END,
-                action_note = coalesce(?, action_note), headline = ?
-             WHERE key = ?",
-        )?
-        .execute(params![
-            alert.revision,
-            alert.time_ns as i64,
-            alert.technique.name(),
-            alert.severity.rank(),
-            alert.score,
-            alert.raw_score,
-            alert.threshold,
-            alert.bytes_out,
-            alert.bytes_in,
-            alert.packets_out,
-            alert.packets_in,
-            alert.bytes_leaked_before_block,
-            alert.dst_name.as_deref(),
-            alert.domain.as_deref(),
-            alert.ja4.as_deref(),
-            alert.action.name(),
-            alert.action.name(),
-            alert.action_note,
-            alert.headline(),
-            key,
-        ])?;
+fn grow(connection: &Connection, key: i64, new: &NewAlert<'_>) -> anyhow::Result<()> {
+    connection.prepare_cached(&columns::GROW)?.execute(params_from_iter(values(key, new)))?;
     Ok(())
+}
+
+fn values(key: i64, new: &NewAlert<'_>) -> impl Iterator<Item = Value> {
+    let NewAlert { alert, origin, .. } = *new;
+    let own = [
+        key.into(),
+        alert.id.number.cast_signed().into(),
+        origin.analysis().into(),
+        origin.name().to_owned().into(),
+        origin.capture().into(),
+        Status::Open.name().to_owned().into(),
+    ];
+    own.into_iter().chain(columns::values(alert))
 }
 
 /// What a search for words looks through.
@@ -202,8 +94,8 @@ fn put_words(connection: &Connection, key: i64, alert: &Alert) -> anyhow::Result
         "{} {} {} {} {} {} {}",
         alert.id,
         alert.headline(),
-        ip(&alert.src),
-        ip(&alert.dst),
+        alert.src,
+        alert.dst,
         alert.technique.title(),
         alert.severity.name(),
         alert.community_id
@@ -226,8 +118,6 @@ pub(super) fn forget_words(connection: &Connection, key: i64) -> anyhow::Result<
 fn put_evidence(connection: &Connection, key: i64, new: &NewAlert<'_>) -> anyhow::Result<()> {
     let NewAlert { alert, origin, model_hash, config_hash } = new;
     let vector: Vec<u8> = alert.basis.vector.iter().flat_map(|value| value.to_le_bytes()).collect();
-    let reasons: Vec<ReasonLine> = alert.reasons.iter().map(ReasonLine::of).collect();
-    let heads: Vec<HeadLine> = alert.heads.iter().map(HeadLine::of).collect();
     connection
         .prepare_cached(
             "INSERT OR REPLACE INTO alert_evidence VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -240,8 +130,8 @@ fn put_evidence(connection: &Connection, key: i64, new: &NewAlert<'_>) -> anyhow
             &*alert.model,
             model_hash,
             config_hash,
-            serde_json::to_string(&reasons)?,
-            serde_json::to_string(&heads)?,
+            serde_json::to_string(&alert.reasons)?,
+            serde_json::to_string(&alert.samples)?,
             column_sets::name(origin.kind().column_set()),
         ])?;
     Ok(())
@@ -257,7 +147,7 @@ fn put_point(
         .prepare_cached("INSERT OR REPLACE INTO alert_points VALUES (?, ?, ?, ?, ?, ?, ?)")?
         .execute(params![
             key,
-            alert.time_ns as i64,
+            alert.time.ns().cast_signed(),
             point.name(),
             alert.bytes_out,
             alert.bytes_in,

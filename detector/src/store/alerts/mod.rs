@@ -1,6 +1,7 @@
 //! Alerts: one row each, what each was judged on, its counters over time, and what people said of it.
 
 mod change;
+mod columns;
 mod detail;
 mod insert;
 mod row;
@@ -8,14 +9,13 @@ mod search;
 mod span;
 mod timeline;
 
-pub use change::{Labelled, add_note, mark, resolve};
-pub use detail::{Detail, Evidence, HeadLine, Note, Point, ReasonLine, detail, evidence, flows_of};
-pub use insert::{NewAlert, Origin, insert};
-pub(super) use row::COLUMNS;
-pub use row::{AlertRow, PublicId, find};
+pub use change::{add_note, mark, resolve};
+pub use detail::{Detail, Evidence, Note, Point, detail, evidence, flows_of};
+pub use insert::{NewAlert, insert};
+pub use row::{find, load};
 pub use search::{Filter, Found, search};
 pub use span::key_of;
-pub use timeline::{Marking, TimelinePoint, note_action};
+pub use timeline::{TimelinePoint, note_action};
 
 #[cfg(test)]
 mod tests;

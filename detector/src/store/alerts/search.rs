@@ -8,8 +8,9 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use super::row::{AlertRow, COLUMNS};
+use super::row::{EVIDENCE, SELECT, read};
 use super::span;
+use crate::alerts::StoredAlert;
 use crate::network::Network;
 
 /// So many or fewer are few.
@@ -53,7 +54,7 @@ pub struct Filter {
 /// A page.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
-    pub rows: Vec<AlertRow>,
+    pub rows: Vec<StoredAlert>,
     /// Where the next page begins.
     pub next: Option<i64>,
     pub total: usize,
@@ -244,10 +245,11 @@ pub fn search(
     }
     let Clause { sql, values } = plan.keys(&conditions, &bounds, limit + 1);
     let sql = format!(
-        "SELECT {COLUMNS} FROM ({sql}) k CROSS JOIN alerts a ON a.key = k.key ORDER BY a.key DESC"
+        "{} FROM ({sql}) k CROSS JOIN alerts a ON a.key = k.key {EVIDENCE} ORDER BY a.key DESC",
+        *SELECT
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map(params_from_iter(&values), AlertRow::read)?;
+    let rows = statement.query_map(params_from_iter(&values), read)?;
     let mut rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     let more = rows.len() > limit;
     rows.truncate(limit);

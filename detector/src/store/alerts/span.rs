@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::PublicId;
+use crate::verdict::AlertId;
 
 /// A span's length is 2 to this power in nanoseconds, 73 minutes: the indices in migrations/2.sql are
 /// made of it.
@@ -56,7 +56,7 @@ fn read_all(connection: &Connection, first: &str, next: &str) -> anyhow::Result<
 /// # Errors
 ///
 /// A database that cannot be read.
-pub fn key_of(connection: &Connection, id: PublicId) -> anyhow::Result<Option<i64>> {
+pub fn key_of(connection: &Connection, id: AlertId) -> anyhow::Result<Option<i64>> {
     for span in all_first_seen(connection)? {
         if let Some(key) = key_in(connection, id, span)? {
             return Ok(Some(key));
@@ -73,7 +73,7 @@ pub fn key_of(connection: &Connection, id: PublicId) -> anyhow::Result<Option<i6
 /// A database that cannot be read.
 pub(super) fn key_near(
     connection: &Connection,
-    id: PublicId,
+    id: AlertId,
     first_seen_ns: u64,
 ) -> anyhow::Result<Option<i64>> {
     let first_seen_ns = first_seen_ns.cast_signed();
@@ -86,12 +86,12 @@ pub(super) fn key_near(
     Ok(None)
 }
 
-fn key_in(connection: &Connection, id: PublicId, span: i64) -> anyhow::Result<Option<i64>> {
+fn key_in(connection: &Connection, id: AlertId, span: i64) -> anyhow::Result<Option<i64>> {
     let sql = format!(
         "SELECT key FROM alerts WHERE {} = ? AND id = ? AND analysis = ?",
         of("first_seen_ns")
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let id = params![span, id.id.cast_signed(), id.analysis];
+    let id = params![span, id.number.cast_signed(), id.analysis];
     Ok(statement.query_row(id, |row| row.get(0)).optional()?)
 }

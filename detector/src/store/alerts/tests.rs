@@ -1,11 +1,13 @@
 //! Alerts in a real database: put in, found by each field, changed.
 
 use super::*;
-use crate::network::octets;
+use crate::alerts::{Origin, Resolution, Status};
+use crate::network::{Address, octets};
 use crate::store::Store;
 use crate::store::tests::Folder;
+use crate::timestamp::Timestamp;
 use crate::verdict::alert::example::alert;
-use crate::verdict::{Alert, AlertId, Severity, Technique};
+use crate::verdict::{Alert, AlertId, Basis, Severity, Technique};
 
 fn put(store: &Store, alert: &Alert, origin: Origin) -> (i64, bool) {
     let alert = alert.clone();
@@ -18,13 +20,18 @@ fn put(store: &Store, alert: &Alert, origin: Origin) -> (i64, bool) {
 }
 
 fn numbered(number: u64) -> Alert {
-    Alert { id: AlertId(number), time_ns: 1_000_000 * number, revision: 1, ..alert() }
+    let time = Timestamp::from_ns(1_000_000 * number);
+    Alert { id: AlertId::live(number), time, revision: 1, ..alert() }
 }
 
 fn found(store: &Store, filter: &Filter) -> Vec<String> {
     let found = store.read(|connection| search(connection, filter, None, 500)).unwrap();
     assert_eq!((found.rows.len(), found.total_exact), (found.total, true), "{filter:?}");
-    found.rows.into_iter().map(|row| row.id.trim_start_matches('0').to_owned()).collect()
+    found
+        .rows
+        .into_iter()
+        .map(|row| row.alert.id.to_string().trim_start_matches('0').to_owned())
+        .collect()
 }
 
 #[test]
@@ -32,15 +39,15 @@ fn an_alert_comes_back_as_it_went_in() {
     let folder = Folder::new("alert");
     let store = Store::open(&folder.database()).unwrap();
     let (key, new) = put(&store, &alert(), Origin::Live);
-    assert!(new && key == alert().time_ns as i64);
-    let id: PublicId = "00000000000000ab".parse().unwrap();
+    assert!(new && key == alert().time.ns() as i64);
+    let id: AlertId = "00000000000000ab".parse().unwrap();
     let told = store.read(|connection| detail(connection, id)).unwrap().unwrap();
     assert_eq!(
-        told.alert.headline,
+        told.stored.headline,
         "10.0.0.7 sent 48 MB in 40 s to drop.example, as fast as it goes"
     );
-    assert_eq!((told.alert.src.as_str(), told.alert.dst_port), ("10.0.0.7", Some(443)));
-    assert_eq!(told.reasons.len(), 2);
+    let expected = Alert { basis: Basis::default(), ..alert() };
+    assert_eq!(told.stored.alert, expected);
     assert_eq!(told.timeline.iter().map(|point| &*point.what).collect::<Vec<_>>(), ["opened"]);
     let basis = store.read(|connection| evidence(connection, key)).unwrap().unwrap();
     assert_eq!((basis.vector, basis.rules, basis.score), (vec![0.75], 1.0, 0.875));
@@ -52,12 +59,12 @@ fn an_alert_that_grew_keeps_its_place_and_what_was_said_of_it() {
     let store = Store::open(&folder.database()).unwrap();
     let first = numbered(5);
     let (key, _) = put(&store, &first, Origin::Live);
-    store.write(move |connection| mark(connection, key, Marking::Acknowledged, 9_000_000)).unwrap();
-    let grown = Alert { revision: 2, time_ns: 7_000_000, bytes_out: 99, ..first };
+    store.write(move |connection| mark(connection, key, Status::Acknowledged, 9_000_000)).unwrap();
+    let grown = Alert { revision: 2, time: Timestamp::from_ns(7_000_000), bytes_out: 99, ..first };
     assert_eq!(put(&store, &grown, Origin::Live), (key, false));
-    let id = PublicId { id: 5, analysis: 0 };
+    let id = AlertId::live(5);
     let told = store.read(|connection| detail(connection, id)).unwrap().unwrap();
-    assert_eq!((told.alert.status.as_str(), told.alert.bytes_out), ("acknowledged", 99));
+    assert_eq!((told.stored.status, told.stored.alert.bytes_out), (Status::Acknowledged, 99));
     let whats: Vec<&str> = told.timeline.iter().map(|point| &*point.what).collect();
     assert_eq!(whats, ["opened", "grew", "acknowledged"]);
     let both = Filter { text: Some("drop.example".into()), ..Filter::default() };
@@ -65,7 +72,7 @@ fn an_alert_that_grew_keeps_its_place_and_what_was_said_of_it() {
     // The same in a capture is another alert.
     let origin = Origin::Capture { capture: 3, analysis: 4 };
     assert!(put(&store, &numbered(5), origin).1);
-    assert!("0000000000000005-4".parse::<PublicId>().is_ok());
+    assert!("0000000000000005-4".parse::<AlertId>().is_ok());
 }
 
 #[test]
@@ -73,8 +80,8 @@ fn each_field_finds_what_has_it() {
     let folder = Folder::new("fields");
     let store = Store::open(&folder.database()).unwrap();
     let other = Alert {
-        src: octets([10, 0, 0, 8].into()),
-        dst: octets([192, 0, 2, 9].into()),
+        src: Address(octets([10, 0, 0, 8].into())),
+        dst: Address(octets([192, 0, 2, 9].into())),
         src_port: None,
         dst_port: None,
         protocol: 1,
@@ -131,7 +138,11 @@ fn pages_follow_each_other_without_a_gap() {
     let store = Store::open(&folder.database()).unwrap();
     for number in 1..=23 {
         // Some open at the same instant.
-        put(&store, &Alert { time_ns: number / 3, ..numbered(number) }, Origin::Live);
+        put(
+            &store,
+            &Alert { time: Timestamp::from_ns(number / 3), ..numbered(number) },
+            Origin::Live,
+        );
     }
     let filters = [
         Filter::default(),
@@ -143,13 +154,13 @@ fn pages_follow_each_other_without_a_gap() {
         let (mut cursor, mut seen) = (None, Vec::new());
         loop {
             let page = store.read(|connection| search(connection, &filter, cursor, 5)).unwrap();
-            seen.extend(page.rows.iter().map(|row| row.id.clone()));
+            seen.extend(page.rows.iter().map(|row| row.alert.id));
             cursor = page.next;
             if cursor.is_none() {
                 break;
             }
         }
-        let distinct: std::collections::BTreeSet<&String> = seen.iter().collect();
+        let distinct: std::collections::BTreeSet<&AlertId> = seen.iter().collect();
         assert_eq!((seen.len(), distinct.len()), (23, 23), "{filter:?}");
     }
 }
@@ -162,15 +173,15 @@ fn what_people_say_is_kept() {
     store
         .write(move |connection| {
             add_note(connection, key, "Zoë", "a <b>backup</b>", 5)?;
-            resolve(connection, key, Labelled::Benign, "Zoë", 6)
+            resolve(connection, key, Resolution::Benign, "Zoë", 6)
         })
         .unwrap();
-    let id = PublicId { id: 1, analysis: 0 };
+    let id = AlertId::live(1);
     let told = store.read(|connection| detail(connection, id)).unwrap().unwrap();
     assert_eq!(told.notes[0].text, "a <b>backup</b>");
     assert_eq!(
-        (told.alert.status.as_str(), told.alert.resolution.as_deref()),
-        ("closed", Some("benign"))
+        (told.stored.status, told.stored.resolution),
+        (Status::Closed, Some(Resolution::Benign))
     );
     let samples: (u64, Vec<u8>) = store
         .read(|connection| {

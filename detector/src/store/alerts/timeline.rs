@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, params};
 
+use crate::alerts::Status;
 use crate::response::ChangeKind;
 use crate::verdict::ActionTaken;
 
@@ -17,26 +18,7 @@ pub enum TimelinePoint {
     /// A change of policy because of it.
     Changed(ChangeKind),
     /// How far people are with it.
-    Marked(Marking),
-}
-
-/// How far people are with an alert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Marking {
-    Open,
-    Acknowledged,
-    Closed,
-}
-
-impl Marking {
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Acknowledged => "acknowledged",
-            Self::Closed => "closed",
-        }
-    }
+    Marked(Status),
 }
 
 impl TimelinePoint {
@@ -48,7 +30,7 @@ impl TimelinePoint {
             Self::Worsened => "worsened",
             Self::Acted(action) => action.name(),
             Self::Changed(kind) => kind.name(),
-            Self::Marked(marking) => marking.name(),
+            Self::Marked(status) => status.name(),
         }
     }
 }

@@ -3,8 +3,9 @@
 use anyhow::Context as _;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use crate::store::alerts::{PublicId, key_of};
+use crate::store::alerts::key_of;
 use crate::store::contacts::unknown;
+use crate::verdict::AlertId;
 
 /// Where a message stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +60,7 @@ pub struct Delivery {
 /// Which messages are meant: all that fit everything that is named.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    pub alert: Option<PublicId>,
+    pub alert: Option<AlertId>,
     pub state: Option<State>,
     pub channel: Option<String>,
     /// Only those with a smaller id.
@@ -129,7 +130,7 @@ fn of(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         recipient: row.get(3)?,
         alert: id
             .zip(analysis)
-            .map(|(id, analysis)| PublicId { id: id.cast_unsigned(), analysis }.to_string()),
+            .map(|(id, analysis)| AlertId { number: id.cast_unsigned(), analysis }.to_string()),
         alerts: row.get(6)?,
         state: State::of(&state).unwrap_or(State::Queued),
         attempts: row.get(8)?,

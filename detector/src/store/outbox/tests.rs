@@ -1,19 +1,20 @@
 //! The outbox as a whole: from an alert that waits to what is listed of its message.
 
 use super::super::Store;
-use super::super::rules::{RuleSpec, StoredAlert, add_rule, enqueue};
+use super::super::rules::{Candidate, RuleSpec, add_rule, enqueue};
 use super::super::tests::Folder;
 use super::*;
-use crate::verdict::Severity;
+use crate::store::alerts::load;
+use crate::verdict::{AlertId, Severity};
 
 /// Stores an alert as plainly as its table allows, and notes it for the rules.
 fn alert(connection: &Connection, key: i64) -> anyhow::Result<()> {
     connection.execute(
         "INSERT INTO alerts (key, id, origin, revision, status, time_ns, first_seen_ns, src, dst,
              protocol, src_opened, technique, severity, score, raw_score, threshold, bytes_out,
-             bytes_in, packets_out, packets_in, bytes_leaked, community_id, action, headline)
+             bytes_in, packets_out, packets_in, bytes_leaked, community_id, action)
          VALUES (?1, ?1, 'live', 1, 'open', 5, 4, ?2, ?2, 'tcp', 1, 'bulk_upload', 2, 0.9, 0.9,
-             0.5, 48000000, 300, 10, 10, 47000000, '', 'blocked', 'it leaves')",
+             0.5, 48000000, 300, 10, 10, 47000000, '', 'blocked')",
         params![key, [0_u8; 16]],
     )?;
     connection.execute(
@@ -21,7 +22,7 @@ fn alert(connection: &Connection, key: i64) -> anyhow::Result<()> {
              '[{\"feature\":\"bias\",\"value\":null,\"contribution\":0.5,\"text\":\"a start\"}]', '[]', NULL)",
         [key],
     )?;
-    let stored = StoredAlert {
+    let stored = Candidate {
         key,
         severity: 2,
         technique: "bulk_upload",
@@ -77,8 +78,8 @@ fn an_alert_becomes_a_message_once() {
     let [Due { pending, .. }] = waiting.as_slice() else { panic!("{waiting:?}") };
     assert_eq!(pending.iter().map(|pending| pending.alert).collect::<Vec<_>>(), [1, 2]);
     let text = store.read(|connection| load(connection, 1)).unwrap().unwrap();
-    assert_eq!((&*text.row.id, text.row.severity), ("0000000000000001", "high"));
-    assert_eq!(text.reasons[0].text, "a start");
+    assert_eq!((text.alert.id, text.alert.severity), (AlertId::live(1), Severity::High));
+    assert_eq!(text.alert.reasons[0].text, "a start");
     assert!(store.read(|connection| load(connection, 9)).unwrap().is_none());
 
     let told = pending.clone();

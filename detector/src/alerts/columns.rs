@@ -1,0 +1,68 @@
+//! An alert as cells by name. The names are those of its JSON: a field is written to CSV once its name
+//! stands here.
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// Of every CSV with alerts.
+pub const ALERT: [&str; 21] = [
+    "id",
+    "revision",
+    "time",
+    "src",
+    "src_port",
+    "dst",
+    "dst_port",
+    "protocol",
+    "initiator",
+    "technique",
+    "severity",
+    "score",
+    "threshold",
+    "bytes_out",
+    "bytes_in",
+    "packets_out",
+    "packets_in",
+    "bytes_leaked",
+    "dst_name",
+    "community_id",
+    "action",
+];
+
+/// What follows those in an export from the database.
+pub const STORED: [&str; 4] = ["first_seen", "domain", "status", "headline"];
+
+/// The cells of these names; empty where there is nothing.
+///
+/// # Errors
+///
+/// A record that is no JSON object.
+pub fn cells<'a>(
+    record: &impl Serialize,
+    names: impl IntoIterator<Item = &'a &'a str>,
+) -> serde_json::Result<Vec<String>> {
+    let record = serde_json::to_value(record)?;
+    let cell = |name: &&str| match record.get(name) {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+    };
+    Ok(names.into_iter().map(cell).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alerts::{Origin, StoredAlert};
+    use crate::verdict::alert::example::alert;
+
+    #[test]
+    fn every_column_is_a_field() {
+        let stored = serde_json::to_value(StoredAlert::new(alert(), Origin::Live)).unwrap();
+        for name in ALERT.iter().chain(&STORED) {
+            assert!(stored.get(name).is_some(), "{name}");
+        }
+        let row = cells(&stored, &["id", "src_port", "domain", "score"]).unwrap();
+        assert_eq!(row, ["00000000000000ab", "40000", "", "0.875"]);
+    }
+}

@@ -1,0 +1,7 @@
+//! The alert as people and other programs get it: what is added to it once it is kept, its words, its
+//! columns. Nothing here reads the database or a clock.
+
+pub mod columns;
+mod record;
+
+pub use record::{Origin, Resolution, Status, StoredAlert};
