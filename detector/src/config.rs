@@ -15,6 +15,7 @@ pub mod store;
 use std::fs;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -27,6 +28,7 @@ use crate::flow::{self, TrackerConfig};
 use crate::network::Network;
 use crate::response::policy::{ActionRule, Policy};
 use crate::response::{ActionKind, Mode};
+use crate::verdict::AllowList;
 use crate::verdict::allow::Entry;
 
 /// Read when it exists and no other file is named.
@@ -330,6 +332,15 @@ impl Config {
             max_domains: self.session.max_domains.get(),
             max_names: self.session.max_names.get(),
         }
+    }
+
+    /// What is in order, for whoever judges by it.
+    ///
+    /// # Errors
+    ///
+    /// An entry that makes no sense, with its number.
+    pub fn allowlist(&self) -> anyhow::Result<Arc<AllowList>> {
+        AllowList::new(&self.allow).map(Arc::new).map_err(anyhow::Error::msg)
     }
 
     /// Pace and bounds of the hosts' baselines.

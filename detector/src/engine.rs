@@ -21,9 +21,9 @@ use crate::flow::{FlowRecord, FlowView, Session, SessionCheckpoint, Side, Visito
 use crate::model::Model;
 use crate::response::Accusation;
 use crate::response::policy_state::BudgetVerdict;
-use crate::verdict::allow::Entry;
 use kept_heads::KeptHeads;
 
+use crate::verdict::allow::Allowed;
 use crate::verdict::{Alert, AlertId, AllowList, Judge, Judgement, evidence};
 
 /// What the engine has to tell.
@@ -66,7 +66,8 @@ pub struct EngineConfig {
     pub traffic_log: bool,
     /// Pace and bounds of the hosts' baselines.
     pub history: HistoryConfig,
-    pub allow: Vec<Entry>,
+    /// What is in order; see [`Engine::set_allow`].
+    pub allow: Arc<AllowList>,
 }
 
 /// A vector with the session it describes.
@@ -116,7 +117,7 @@ impl Engine {
     ///
     /// A model of another schema than this program's.
     pub fn new(model: Arc<Model>, config: EngineConfig) -> anyhow::Result<Self> {
-        let allow = AllowList::new(&config.allow).map_err(anyhow::Error::msg)?;
+        let allow = Arc::clone(&config.allow);
         Ok(Self {
             judge: Judge::new(model, config.threshold, allow)?,
             history: History::new(config.history),
@@ -195,9 +196,9 @@ impl Engine {
         self.judge.allow()
     }
 
-    /// The allowlist, to be changed: it holds from the next judgement on, for open alerts, too.
-    pub fn allow_mut(&mut self) -> &mut AllowList {
-        self.judge.allow_mut()
+    /// Goes by another allowlist from the next judgement on, for open alerts, too.
+    pub fn set_allow(&mut self, allow: Arc<AllowList>) {
+        self.judge.set_allow(allow);
     }
 
     /// What a summary tells of baselines and allowlist, by name.
@@ -212,7 +213,7 @@ impl Engine {
             ("baselines_refused", refused),
             ("baseline_receivers_evicted", receivers_evicted),
             ("thefts_not_learned", withheld),
-            ("alerts_allowed", self.judge.allow().entries().map(|allowed| allowed.hits).sum()),
+            ("alerts_allowed", self.judge.allow().entries().map(Allowed::hits).sum()),
         ]
     }
 
@@ -383,6 +384,7 @@ mod tests {
     use crate::flow::{SessionKey, Volume};
     use crate::model::{RowKey, Schema, Table, TrainConfig, train};
     use crate::network::octets;
+    use crate::verdict::allow::Entry;
 
     /// A forest that has learned one thing: who sends far more than it receives is a thief.
     fn model() -> Arc<Model> {
@@ -520,11 +522,13 @@ mod tests {
             reason: "a backup".to_owned(),
             ..Entry::default()
         };
-        engine.allow_mut().add("o1".to_owned(), entry, true).unwrap();
+        let mut list = AllowList::default();
+        list.add(Allowed::at_run_time("o1".to_owned(), entry, "uid 0".to_owned(), u64::MAX));
+        engine.set_allow(Arc::new(list));
         sent(&mut session, 9_000_000);
         assert!(judge(&mut engine, &session, 1).is_empty());
-        assert_eq!(engine.allow().entries().next().unwrap().hits, 1);
-        engine.allow_mut().remove("o1").unwrap();
+        assert_eq!(engine.allow().entries().next().unwrap().hits(), 1);
+        engine.set_allow(Arc::default());
         assert_eq!(judge(&mut engine, &session, 1), ["alert 1 bulk_upload"]);
     }
 

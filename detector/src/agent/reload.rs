@@ -8,6 +8,8 @@
 
 use std::sync::Arc;
 
+use super::responder::Caller;
+use super::sensor::log_interface;
 use super::{Agent, Entry, traffic};
 use crate::builtin_models;
 use crate::config::Config;
@@ -64,9 +66,10 @@ impl Agent {
     pub(super) fn reload_by_signal(&mut self) {
         if let Err(refusal) = self.reload(SIGNAL) {
             tracing::error!("{refusal}");
-            self.record(Change { why: refusal.text, ..Change::new(ChangeKind::Refused, SIGNAL) });
+            let refused = Change::new(ChangeKind::Refused, SIGNAL);
+            self.responder.record(Change { why: refusal.text, ..refused });
         }
-        self.note_changes();
+        self.follow_changes();
     }
 
     /// Reads everything anew.
@@ -107,9 +110,10 @@ impl Agent {
             return Err(error.into());
         }
         if old.model.threshold != config.model.threshold || model.is_some() {
-            let judging =
-                model.as_ref().map_or_else(|| self.engine.model(), |(model, _)| Arc::clone(model));
-            self.engine.use_model(judging)?;
+            let judging = model
+                .as_ref()
+                .map_or_else(|| self.sensor.engine.model(), |(model, _)| Arc::clone(model));
+            self.sensor.engine.use_model(judging)?;
         }
         let model = model.map(|(_, hash)| hash);
         if let Some(hash) = &model {
@@ -143,29 +147,20 @@ impl Agent {
 
     /// Has a configuration decide, but for the model and the mode.
     fn reconfigure(&mut self, config: &Config) -> anyhow::Result<()> {
-        let now_ns = self.now_ns()?;
-        for change in self.kernel.reconfigure(config)? {
-            super::tell(&change);
+        let now_ns = self.sensor.now_ns()?;
+        for change in self.sensor.kernel.reconfigure(config)? {
+            log_interface(&change);
         }
-        self.policy.set_policy(config.policy());
-        self.policy.set_home(self.kernel.home().to_vec());
-        self.max_budgets = config.has_budgets().then(|| config.budget.max_entries.get() as usize);
-        self.peer_scanner = self.peer_scanner.reconfigured(config);
-        self.engine.allow_mut().reconfigure(&config.allow).map_err(anyhow::Error::msg)?;
-        let allow = self.engine.allow();
-        let at_run_time =
-            |id: &str| allow.entries().any(|known| known.id == id && known.at_run_time);
-        self.policy.forget_allowed(|id| !at_run_time(id));
-        self.refresh_exceptions(now_ns)?;
-        self.engine.reconfigure(config.model.threshold, config.has_budgets());
+        self.responder.set_home(self.sensor.kernel.home());
+        self.responder.reconfigure(config, now_ns, &mut self.sensor.kernel)?;
+        self.sensor.engine.reconfigure(config.model.threshold, config.has_budgets());
         Ok(())
     }
 
     fn follow_mode(&mut self, mode: Option<Mode>, who: &str) -> anyhow::Result<()> {
-        let Some(mode) = mode.filter(|mode| *mode != self.policy.mode()) else { return Ok(()) };
-        let now_ns = self.now_ns()?;
-        self.policy.set_mode(mode, who, None, now_ns, &mut self.kernel)?;
-        self.mode_changed();
+        let Some(mode) = mode.filter(|mode| *mode != self.responder.mode()) else { return Ok(()) };
+        let caller = Caller { who, confirm: None, now_ns: self.sensor.now_ns()? };
+        self.responder.set_mode(mode, caller, &mut self.sensor.kernel)?;
         Ok(())
     }
 
@@ -187,6 +182,7 @@ impl Agent {
         if let Some(hash) = model {
             detail += &format!("; model {hash}");
         }
-        self.record(Change { detail: Some(detail), ..Change::new(ChangeKind::Reloaded, who) });
+        let reloaded = Change::new(ChangeKind::Reloaded, who);
+        self.responder.record(Change { detail: Some(detail), ..reloaded });
     }
 }

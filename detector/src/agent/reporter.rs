@@ -4,18 +4,18 @@ use super::Agent;
 use crate::clock;
 use crate::control::Answer;
 use crate::response::ChangeKind;
-use crate::status::bus::{PageEvent, Topic};
+use crate::status::bus::{Bus, PageEvent, Topic};
 use crate::status::{Baselines, Coverage, Loss, Rates, StatusBody, StatusLine, Totals};
 use crate::units::rfc3339;
 
 impl Agent {
     /// Publishes how it is doing; `status` is what was just found.
     pub(super) fn publish(&mut self, status: &StatusLine) -> anyhow::Result<()> {
-        let now_ns = self.now_ns()?;
+        let now_ns = self.sensor.now_ns()?;
         let Answer::Status(reply) = self.status_reply(now_ns)? else { return Ok(()) };
-        let accounting = self.kernel.accounting()?;
+        let accounting = self.sensor.kernel.accounting()?;
         let totals = &accounting.totals;
-        let counts = self.tracker.counts();
+        let counts = self.sensor.tracker.counts();
         let seconds = self.poll_interval.as_secs_f64();
         let (sent, received) =
             std::mem::replace(&mut self.rate.directions, (counts.bytes_out, counts.bytes_in));
@@ -58,7 +58,7 @@ impl Agent {
                 learning: status.baselines_learning,
                 days_left: status.days_left,
             },
-            blocks: self.policy.blocks().count() as u64,
+            blocks: self.responder.blocks() as u64,
             pending: reply.pending,
             tables: reply.tables,
             learning: left.map(|days| format!("learning, ready in {days} days")),
@@ -69,7 +69,7 @@ impl Agent {
 
     /// What was not seen, kept or told whole, with what that means; what is 0 is left out.
     fn losses(&self, status: &StatusLine) -> Vec<Loss> {
-        let counts = self.tracker.counts();
+        let counts = self.sensor.tracker.counts();
         let known = [
             (
                 "events_lost",
@@ -93,7 +93,7 @@ impl Agent {
             ),
             (
                 "audit_records_lost",
-                self.audit.failed(),
+                self.responder.records_lost(),
                 "records that the audit log could not take",
             ),
         ];
@@ -107,11 +107,11 @@ impl Agent {
             .map(|(name, count, text)| Loss { name: name.to_owned(), count, text: text.to_owned() })
             .collect()
     }
+}
 
-    /// Tells pages that something is no longer as it was.
-    pub(super) fn say_changed(&self, kind: ChangeKind) {
-        self.bus.emit(PageEvent::change(topic(kind), None));
-    }
+/// Tells pages that something is no longer as it was.
+pub(super) fn say_changed(bus: &Bus, kind: ChangeKind) {
+    bus.emit(PageEvent::change(topic(kind), None));
 }
 
 /// The page that shows what a change is about. A confirmation may be of anything: its blocks are the

@@ -80,7 +80,7 @@ impl Agent {
         let known = kept.len();
         let mut failed = 0;
         for (address, learned) in kept {
-            if let Err(error) = self.engine.history_mut().recall(address, &learned) {
+            if let Err(error) = self.sensor.engine.history_mut().recall(address, &learned) {
                 tracing::debug!("{error:#}");
                 failed += 1;
             }
@@ -141,15 +141,15 @@ impl Agent {
 
     fn write_page(&mut self) -> anyhow::Result<()> {
         self.pages.page = Instant::now();
-        let totals = self.kernel.accounting()?;
-        let counts = self.tracker.counts();
+        let totals = self.sensor.kernel.accounting()?;
+        let counts = self.sensor.tracker.counts();
         let now = Carried {
             bytes_out: counts.bytes_out,
             bytes_in: counts.bytes_in,
             packets: totals.totals.frames.packets,
             seen_bytes: totals.totals.frames.bytes,
             unaccounted_bytes: totals.unaccounted_bytes.unsigned_abs(),
-            alerts: self.engine.counts().alerts,
+            alerts: self.sensor.engine.counts().alerts,
         };
         let before = std::mem::replace(&mut self.pages.carried, now);
         let carried = Carried {
@@ -160,12 +160,12 @@ impl Agent {
             unaccounted_bytes: now.unaccounted_bytes.saturating_sub(before.unaccounted_bytes),
             alerts: now.alerts.saturating_sub(before.alerts),
         };
-        let mut page = Box::new(self.engine.take_page());
+        let mut page = Box::new(self.sensor.engine.take_page());
         if self.recorder.as_ref().is_some_and(|recorder| !recorder.has_room_for(page.lines.len())) {
             page.join();
         }
         self.pages.joined += page.joined;
-        let minute = self.now_ns()? / SECOND_NS / MINUTE * MINUTE;
+        let minute = self.sensor.now_ns()? / SECOND_NS / MINUTE * MINUTE;
         self.keep(Entry::Traffic { minute, carried, page });
         Ok(())
     }
@@ -173,7 +173,7 @@ impl Agent {
     /// Notes which hosts were seen since their baselines were written last.
     fn list_baselines(&mut self) {
         let since_ns = self.pages.baselines_ns;
-        self.pages.due = self.engine.history().seen_since(since_ns).collect();
+        self.pages.due = self.sensor.engine.history().seen_since(since_ns).collect();
         self.pages.baselines_ns = clock::now_ns();
     }
 
@@ -182,7 +182,7 @@ impl Agent {
         if most == 0 {
             return;
         }
-        let history = self.engine.history();
+        let history = self.sensor.engine.history();
         let learned = self.pages.due.drain(..most);
         let learned = learned.filter_map(|address| Some((address, history.learned(&address)?)));
         let learned = learned.collect();

@@ -40,7 +40,7 @@ fn engine(config: &Config, model: Arc<Model>, rows: bool) -> anyhow::Result<Engi
         rows,
         heads: !rows,
         history: config.history(),
-        allow: config.allow.clone(),
+        allow: config.allowlist()?,
         // There is nothing to block in the past.
         ..EngineConfig::default()
     };

@@ -57,7 +57,7 @@ fn engine(args: &Analyze, config: &Config, model: &Arc<Model>) -> anyhow::Result
         flows: args.flows,
         rows: args.features.is_some(),
         history: config.history(),
-        allow: config.allow.clone(),
+        allow: config.allowlist()?,
         // There is nothing to block in the past.
         ..EngineConfig::default()
     };
@@ -104,8 +104,8 @@ fn analyze(
     }
     let mut summary = summary(&capture, printer.engine.counts().alerts);
     summary.count(printer.engine.told());
-    for allowed in printer.engine.allow().entries().filter(|allowed| allowed.hits != 0) {
-        let (hits, reason) = (allowed.hits, &allowed.entry.reason);
+    for allowed in printer.engine.allow().entries().filter(|allowed| allowed.hits() != 0) {
+        let (hits, reason) = (allowed.hits(), &allowed.entry.reason);
         eprintln!("detector: {hits} sessions were left alone as allowed: {reason}");
     }
     if capture.flows != 0 && capture.flows_without_home == capture.flows {

@@ -5,7 +5,6 @@ use detector_common::policy::HOME_CLASSES;
 
 use super::{Config, MAX_BLOCK_TTL_SECS};
 use crate::network::Network;
-use crate::verdict::AllowList;
 
 /// One page: what the kernel asks of a ring buffer.
 const MIN_RING_BUFFER_BYTES: u32 = 4_096;
@@ -48,7 +47,7 @@ impl Config {
             (10..=60_000).contains(&poll),
             "kernel.poll_interval_ms is {poll}: use 10 to 60000"
         );
-        AllowList::new(&self.allow).map_err(anyhow::Error::msg)?;
+        self.allowlist()?;
         for (key, seconds) in self.durations() {
             ensure!(seconds > 0, "{key} is 0: use at least 1");
         }

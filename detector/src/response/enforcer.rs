@@ -69,6 +69,20 @@ pub type EntryNumber = u32;
 /// a full table is an error that names it and its size. Changes take effect with
 /// [`Enforcer::commit`] at the latest, called once after a batch.
 pub trait Enforcer {
+    /// The orders that an earlier agent left, for one that takes them over.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system calls.
+    fn left_orders(&mut self) -> anyhow::Result<Vec<(EntryNumber, BlockSpec)>>;
+
+    /// The exceptions that an earlier agent left.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system calls.
+    fn left_exceptions(&mut self) -> anyhow::Result<Vec<(EntryNumber, Exception)>>;
+
     /// # Errors
     ///
     /// A target that has an order already, a full table, prefixes nested too deep.
@@ -190,6 +204,14 @@ impl DryRun {
 }
 
 impl Enforcer for DryRun {
+    fn left_orders(&mut self) -> anyhow::Result<Vec<(EntryNumber, BlockSpec)>> {
+        Ok(self.orders.iter().map(|(number, order)| (*number, *order)).collect())
+    }
+
+    fn left_exceptions(&mut self) -> anyhow::Result<Vec<(EntryNumber, Exception)>> {
+        Ok(self.exceptions.iter().map(|(number, exception)| (*number, *exception)).collect())
+    }
+
     fn place(&mut self, order: &BlockSpec) -> anyhow::Result<EntryNumber> {
         ensure!(self.orders.len() < self.capacity, "the table of blocks is full");
         let taken = self.orders.values().any(|standing| standing.target == order.target);

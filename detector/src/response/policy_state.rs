@@ -3,6 +3,7 @@
 //! It is handed an enforcer with every call and asks it for all that it keeps; what it
 //! remembers besides is why. Every change is noted for the audit log, see [`PolicyState::take_changes`].
 
+mod allow;
 mod budgets;
 mod exceptions;
 mod explain;
@@ -19,10 +20,11 @@ use anyhow::Context as _;
 use detector_common::FlowKey;
 use detector_common::policy::BudgetKey;
 
+pub use allow::NowAllowed;
 pub use budgets::BudgetVerdict;
 pub use exceptions::{ExceptionKind, Exempted};
 pub use operator::{Add, Placed};
-pub use pending::{AllowSettled, Pending};
+pub use pending::Pending;
 
 use super::change::{Change, ChangeKind};
 use super::enforcer::{BlockSpec, Effect, Enforcer, EntryNumber, Span};
@@ -30,7 +32,7 @@ use super::mode::Mode;
 use super::policy::{ActionKind, DesiredAction, Policy};
 use super::target::Target;
 use crate::network::{Network, ip};
-use crate::verdict::{ActionTaken, AlertId, Technique};
+use crate::verdict::{ActionTaken, AlertId, AllowList, Technique};
 use exceptions::Exceptions;
 
 /// Who made a change.
@@ -132,6 +134,7 @@ pub struct PolicyState {
     blocks: BTreeMap<EntryNumber, ActiveBlock>,
     numbers: HashMap<Target, EntryNumber>,
     exceptions: Exceptions,
+    allowlist: Arc<AllowList>,
     offences: HashMap<Pair, RepeatOffender>,
     /// What a person released, and until when the agent leaves it alone.
     released: HashMap<Pair, u64>,
@@ -154,6 +157,7 @@ impl PolicyState {
             blocks: BTreeMap::new(),
             numbers: HashMap::new(),
             exceptions: Exceptions::default(),
+            allowlist: Arc::default(),
             offences: HashMap::new(),
             released: HashMap::new(),
             domains: BTreeMap::new(),
@@ -467,6 +471,7 @@ impl PolicyState {
     ///
     /// Those of the enforcer; what is left is done at the next call.
     pub fn tick(&mut self, now_ns: u64, enforcer: &mut dyn Enforcer) -> anyhow::Result<()> {
+        self.expire_allowed(now_ns);
         self.revert_unconfirmed(now_ns, enforcer)?;
         self.extend_attacked(now_ns, enforcer)?;
         let over: Vec<EntryNumber> = self

@@ -2,6 +2,12 @@
 //!
 //! An entry covers a session where every scope that it names fits; it names at least one. What is
 //! covered raises no alert, and is counted at the entry.
+//!
+//! Whoever keeps the list hands out copies of it. The copies count into the same counters, so that
+//! nothing is lost when one takes the place of another.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +37,7 @@ pub struct Entry {
 }
 
 /// The entries with how often each was hit.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct AllowList {
     entries: Vec<Allowed>,
 }
@@ -116,8 +122,28 @@ pub struct Allowed {
     /// In force from here until there, in nanoseconds since the epoch.
     pub from_ns: u64,
     pub until_ns: u64,
+    /// See [`Allowed::hits`].
+    hits: Arc<AtomicU64>,
+}
+
+impl Allowed {
+    /// An entry that was added while it ran, in force until then.
+    #[must_use]
+    pub fn at_run_time(id: String, entry: Entry, by: String, until_ns: u64) -> Self {
+        let hits = Arc::default();
+        Self { id, entry, at_run_time: true, by, from_ns: 0, until_ns, hits }
+    }
+
     /// Sessions over the threshold that it kept quiet.
-    pub hits: u64,
+    #[must_use]
+    pub fn hits(&self) -> u64 {
+        self.hits.load(Ordering::Relaxed)
+    }
+
+    /// Counts a session that it kept quiet.
+    pub fn hit(&self) {
+        self.hits.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl AllowList {
@@ -125,25 +151,32 @@ impl AllowList {
     ///
     /// The number of the entry, from 1, that fails [`Entry::check`], and how.
     pub fn new(entries: &[Entry]) -> Result<Self, String> {
-        let mut list = Self::default();
-        for (number, entry) in (1..).zip(entries) {
-            list.add(format!("c{number}"), entry.clone(), false)
-                .map_err(|what| format!("allow entry {number}: {what}"))?;
-        }
-        Ok(list)
+        let configured = (1..).zip(entries).map(|(number, entry)| {
+            let wrong = |what| format!("allow entry {number}: {what}");
+            entry.check().map_err(wrong)?;
+            Ok(Allowed {
+                id: format!("c{number}"),
+                entry: entry.clone(),
+                at_run_time: false,
+                by: String::new(),
+                from_ns: 0,
+                until_ns: entry.expires_ns().map_err(wrong)?,
+                hits: Arc::default(),
+            })
+        });
+        Ok(Self { entries: configured.collect::<Result<_, String>>()? })
     }
 
-    /// Adds an entry that is in force from now on.
-    ///
-    /// # Errors
-    ///
-    /// An entry that fails [`Entry::check`], and how.
-    pub fn add(&mut self, id: String, entry: Entry, at_run_time: bool) -> Result<&Allowed, String> {
-        entry.check()?;
-        let until_ns = entry.expires_ns()?;
-        let by = String::new();
-        self.entries.push(Allowed { id, entry, at_run_time, by, from_ns: 0, until_ns, hits: 0 });
-        Ok(&self.entries[self.entries.len() - 1])
+    /// Adds an entry to those of the configuration.
+    pub fn add(&mut self, allowed: Allowed) {
+        self.entries.push(allowed);
+    }
+
+    /// The next free id of an entry that is added at run time.
+    #[must_use]
+    pub fn next_id(&self) -> String {
+        let taken = |id: &str| self.entry(id).is_some();
+        (1_u64..).map(|number| format!("o{number}")).find(|id| !taken(id)).unwrap_or_default()
     }
 
     /// Puts the entries of a configuration in the place of the last one's. Those added at run time
@@ -156,7 +189,9 @@ impl AllowList {
         let Self { entries: mut configured } = Self::new(entries)?;
         for allowed in &mut configured {
             let same = |known: &&Allowed| !known.at_run_time && known.entry == allowed.entry;
-            allowed.hits = self.entries.iter().find(same).map_or(0, |known| known.hits);
+            if let Some(known) = self.entries.iter().find(same) {
+                allowed.hits = Arc::clone(&known.hits);
+            }
         }
         configured.extend(self.entries.drain(..).filter(|allowed| allowed.at_run_time));
         self.entries = configured;
@@ -169,31 +204,36 @@ impl AllowList {
         Some(self.entries.remove(place))
     }
 
+    /// Whether [`AllowList::expire`] would take something out.
+    #[must_use]
+    pub fn has_expired(&self, now_ns: u64) -> bool {
+        self.entries.iter().any(|allowed| allowed.at_run_time && allowed.until_ns <= now_ns)
+    }
+
     /// Takes out the entries added at run time whose time is over.
     pub fn expire(&mut self, now_ns: u64) {
         self.entries.retain(|allowed| !allowed.at_run_time || now_ns < allowed.until_ns);
     }
 
-    /// The entry of this id, to be looked at or changed.
-    pub fn entry(&mut self, id: &str) -> Option<&mut Allowed> {
+    /// The entry of this id.
+    #[must_use]
+    pub fn entry(&self, id: &str) -> Option<&Allowed> {
+        self.entries.iter().find(|allowed| allowed.id == id)
+    }
+
+    /// The entry of this id, to be changed.
+    pub fn entry_mut(&mut self, id: &str) -> Option<&mut Allowed> {
         self.entries.iter_mut().find(|allowed| allowed.id == id)
     }
 
-    /// The number of the first entry that covers what the sender does now.
+    /// The first entry that covers what the sender does now.
     #[must_use]
-    pub fn find(&self, sample: &Sample<'_>) -> Option<usize> {
-        self.entries.iter().position(|allowed| {
+    pub fn find(&self, sample: &Sample<'_>) -> Option<&Allowed> {
+        self.entries.iter().find(|allowed| {
             allowed.from_ns <= sample.now_ns
                 && sample.now_ns < allowed.until_ns
                 && allowed.entry.covers(sample)
         })
-    }
-
-    /// Counts a session that an entry kept quiet.
-    pub fn hit(&mut self, entry: usize) {
-        if let Some(allowed) = self.entries.get_mut(entry) {
-            allowed.hits += 1;
-        }
     }
 
     /// All entries.
@@ -260,13 +300,14 @@ mod tests {
     fn another_configuration_leaves_what_was_added_at_run_time() {
         let (backup, scan) = (entry("port = 22\nreason = 'b'"), entry("port = 443\nreason = 's'"));
         let mut list = AllowList::new(&[scan.clone(), backup.clone()]).unwrap();
-        list.add("o1".to_owned(), scan.clone(), true).unwrap();
-        list.hit(1);
-        list.hit(2);
+        list.add(Allowed::at_run_time(list.next_id(), scan.clone(), "uid 0".into(), u64::MAX));
+        let copy = list.clone();
+        copy.entry("c2").unwrap().hit();
+        copy.entry("o1").unwrap().hit();
         assert!(list.reconfigure(&[backup.clone(), Entry::default()]).is_err());
         assert_eq!(list.entries().count(), 3);
         list.reconfigure(&[backup]).unwrap();
-        let seen: Vec<_> = list.entries().map(|allowed| (&*allowed.id, allowed.hits)).collect();
+        let seen: Vec<_> = list.entries().map(|allowed| (&*allowed.id, allowed.hits())).collect();
         assert_eq!(seen, [("c1", 1), ("o1", 1)]);
     }
 

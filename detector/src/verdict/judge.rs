@@ -43,7 +43,7 @@ pub struct Judgement {
 pub struct Judge {
     model: ServedModel,
     threshold: f64,
-    allow: AllowList,
+    allow: Arc<AllowList>,
     /// Senders over the threshold whom it covers.
     allowed: HashSet<(u64, Side)>,
     row: Vec<f32>,
@@ -68,7 +68,7 @@ impl Judge {
     pub fn new(
         model: Arc<Model>,
         threshold: Option<f64>,
-        allow: AllowList,
+        allow: Arc<AllowList>,
     ) -> anyhow::Result<Self> {
         let threshold = threshold.unwrap_or(model.meta.threshold);
         Ok(Self {
@@ -178,9 +178,9 @@ impl Judge {
 
     /// Whether the allowlist covers the sender; each session is one hit.
     fn is_allowed(&mut self, sample: &Sample<'_>) -> bool {
-        let Some(entry) = self.allow.find(sample) else { return false };
+        let Some(allowed) = self.allow.find(sample) else { return false };
         if self.allowed.insert((sample.session.id, sample.sender)) {
-            self.allow.hit(entry);
+            allowed.hit();
         }
         true
     }
@@ -199,9 +199,9 @@ impl Judge {
         &self.allow
     }
 
-    /// The allowlist, to be changed.
-    pub fn allow_mut(&mut self) -> &mut AllowList {
-        &mut self.allow
+    /// Goes by another allowlist from now on, for open alerts, too.
+    pub fn set_allow(&mut self, allow: Arc<AllowList>) {
+        self.allow = allow;
     }
 
     fn alert(

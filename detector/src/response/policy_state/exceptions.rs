@@ -198,7 +198,7 @@ impl PolicyState {
     /// Takes these entries of the allowlist out of the sources. Networks that no other source names go
     /// with the next call of [`PolicyState::set_protected_peers`], which may name them anew: so none is without
     /// its exception in between.
-    pub fn forget_allowed(&mut self, meant: impl Fn(&str) -> bool) {
+    pub(super) fn forget_allowed(&mut self, meant: impl Fn(&str) -> bool) {
         for placed in self.exceptions.placed.values_mut() {
             placed
                 .sources

@@ -1,11 +1,9 @@
-//! What people ask for: blocks, releases, exceptions, modes, each with or without confirmation.
+//! What people ask for: blocks, releases, modes, each with or without confirmation.
 
 use std::time::Duration;
 
-use super::exceptions::{ExceptionKind, Exempted};
 use super::pending::Undo;
 use super::{ActiveBlock, Endpoints, MAX_MEMORIES, PolicyState, make_room, nanoseconds};
-use crate::network::Network;
 use crate::refusal::Refusal;
 use crate::response::change::{Change, ChangeKind};
 use crate::response::enforcer::{BlockSpec, Effect, Enforcer, EntryNumber, Span};
@@ -177,7 +175,7 @@ impl PolicyState {
     }
 
     /// Takes blocks out of force until a time at which they come back by themselves.
-    fn suspend(
+    pub(super) fn suspend(
         &mut self,
         numbers: &[EntryNumber],
         until_ns: u64,
@@ -269,117 +267,9 @@ impl PolicyState {
             self.wait(format!("mode {mode}, returns to {old}"), who, until_ns, Undo::Mode { old })
         }))
     }
-
-    /// Spares a network because an allowlist entry covers it whole, and releases what stands against
-    /// the entry. `covers` says so of a block's accused.
-    ///
-    /// # Errors
-    ///
-    /// A full table, a confirmation too many.
-    #[expect(clippy::too_many_arguments, reason = "an entry, whom it covers, and the usual three")]
-    pub fn allow(
-        &mut self,
-        id: &str,
-        network: Option<Network>,
-        why: &str,
-        span: Span,
-        covers: &dyn Fn(&ActiveBlock) -> bool,
-        who: &str,
-        confirm: Option<Duration>,
-        now_ns: u64,
-        enforcer: &mut dyn Enforcer,
-    ) -> Result<Option<u64>, Refusal> {
-        self.room_for_pending(confirm)?;
-        let confirm_ns = confirm.map(|within| now_ns.saturating_add(nanoseconds(within)));
-        if let Some(network) = network {
-            let until_ns = confirm_ns.unwrap_or(span.until_ns).min(span.until_ns);
-            let kind = ExceptionKind::Allowed(id.to_owned());
-            let spared = Exempted { kind, why: why.to_owned(), span: Span { until_ns, ..span } };
-            let mut sources = self.sources(&network);
-            sources.push(spared);
-            self.set_sources(network, sources, now_ns, enforcer)?;
-        }
-        let meant: Vec<EntryNumber> = self
-            .blocks
-            .iter()
-            .filter(|(_, standing)| {
-                covers(standing) || self.conflict(&standing.order.target, now_ns).is_some()
-            })
-            .map(|(number, _)| *number)
-            .collect();
-        let mut change = Change {
-            target: network.map(Target::Destination),
-            why: why.to_owned(),
-            until_ns: (span.until_ns != u64::MAX).then_some(span.until_ns),
-            detail: Some(format!("entry {id}, {} blocks released", meant.len())),
-            ..Change::new(ChangeKind::Allowed, who)
-        };
-        let pending = match confirm_ns {
-            None => {
-                self.let_go(&meant, ChangeKind::Released, who, now_ns, enforcer)?;
-                None
-            }
-            Some(until_ns) => {
-                let suspended = self.suspend(&meant, until_ns, enforcer)?;
-                change.detail = detail(false, confirm);
-                let undo = Undo::Allowed { network, id: id.to_owned(), span, suspended };
-                Some(self.wait(format!("allow {id}"), who, until_ns, undo))
-            }
-        };
-        enforcer.commit()?;
-        self.changes.push(change);
-        Ok(pending)
-    }
-
-    /// Spares a network no longer because of this entry; with a confirmation, until it returns.
-    ///
-    /// # Errors
-    ///
-    /// Those of the enforcer.
-    pub fn disallow(
-        &mut self,
-        id: &str,
-        who: &str,
-        confirm: Option<Duration>,
-        now_ns: u64,
-        enforcer: &mut dyn Enforcer,
-    ) -> Result<Option<u64>, Refusal> {
-        self.room_for_pending(confirm)?;
-        let confirm_ns = confirm.map(|within| now_ns.saturating_add(nanoseconds(within)));
-        let network = self.allowed_network(id);
-        if let Some(network) = network {
-            let mut sources = self.sources(&network);
-            match confirm_ns {
-                None => sources.retain(|source| !source.is_entry(id)),
-                Some(confirm_ns) => {
-                    for source in sources.iter_mut().filter(|source| source.is_entry(id)) {
-                        source.span.from_ns = confirm_ns;
-                    }
-                }
-            }
-            self.set_sources(network, sources, now_ns, enforcer)?;
-            enforcer.commit()?;
-        }
-        self.changes.push(Change {
-            target: network.map(Target::Destination),
-            why: "asked for".to_owned(),
-            detail: Some(format!("entry {id}")),
-            ..Change::new(ChangeKind::Disallowed, who)
-        });
-        Ok(confirm_ns.map(|until_ns| {
-            let undo = Undo::Disallowed { network, id: id.to_owned() };
-            self.wait(format!("no longer allow {id}"), who, until_ns, undo)
-        }))
-    }
-
-    /// The network that is spared for an entry.
-    fn allowed_network(&self, id: &str) -> Option<Network> {
-        let mut exceptions = self.exceptions();
-        exceptions.find(|(_, _, source)| source.is_entry(id)).map(|(network, ..)| *network)
-    }
 }
 
-fn detail(simulated: bool, confirm: Option<Duration>) -> Option<String> {
+pub(super) fn detail(simulated: bool, confirm: Option<Duration>) -> Option<String> {
     match (simulated, confirm) {
         (true, _) => Some("counts only".to_owned()),
         (false, Some(within)) => Some(format!("to be confirmed within {} s", within.as_secs())),

@@ -68,15 +68,6 @@ impl Pending {
     }
 }
 
-/// What became of an allowlist entry whose confirmation came or did not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AllowSettled {
-    /// The entry stays, for good or until its own end.
-    Stays { id: String, until_ns: u64 },
-    /// The entry goes.
-    Goes(String),
-}
-
 impl PolicyState {
     pub(super) fn room_for_pending(&self, confirm: Option<Duration>) -> Result<(), Refusal> {
         const FIELD: &str = "confirm_within_secs";
@@ -122,13 +113,13 @@ impl PolicyState {
 
     /// Whether an allowlist entry was added and waits for its confirmation.
     #[must_use]
-    pub fn is_allow_pending(&self, entry: &str) -> bool {
+    pub(super) fn is_allow_pending(&self, entry: &str) -> bool {
         self.pending
             .values()
             .any(|pending| matches!(&pending.change, Undo::Allowed { id, .. } if id == entry))
     }
 
-    /// Confirms one change, or all. Returns which, and what it means for allowlist entries.
+    /// Confirms one change, or all. Returns which.
     ///
     /// # Errors
     ///
@@ -139,7 +130,7 @@ impl PolicyState {
         who: &str,
         now_ns: u64,
         enforcer: &mut dyn Enforcer,
-    ) -> Result<(Vec<String>, Vec<AllowSettled>), Refusal> {
+    ) -> Result<Vec<String>, Refusal> {
         let ids: Vec<u64> = match id {
             Some(id) => {
                 if !self.pending.contains_key(&id) {
@@ -153,10 +144,9 @@ impl PolicyState {
             None => self.pending.keys().copied().collect(),
         };
         let mut confirmed = Vec::new();
-        let mut settled = Vec::new();
         for id in ids {
             let Some(pending) = self.pending.remove(&id) else { continue };
-            settled.extend(self.keep(&pending, who, now_ns, enforcer)?);
+            self.keep(&pending, who, now_ns, enforcer)?;
             self.changes.push(Change {
                 why: pending.what.clone(),
                 ..Change::new(ChangeKind::Confirmed, who)
@@ -164,7 +154,7 @@ impl PolicyState {
             confirmed.push(pending.what);
         }
         enforcer.commit()?;
-        Ok((confirmed, settled))
+        Ok(confirmed)
     }
 
     fn keep(
@@ -173,7 +163,7 @@ impl PolicyState {
         who: &str,
         now_ns: u64,
         enforcer: &mut dyn Enforcer,
-    ) -> anyhow::Result<Option<AllowSettled>> {
+    ) -> anyhow::Result<()> {
         match &pending.change {
             Undo::Mode { .. } => enforcer.set_mode(self.mode, None)?,
             Undo::Placed(number) => {
@@ -195,7 +185,7 @@ impl PolicyState {
                     self.set_sources(*network, sources, now_ns, enforcer)?;
                 }
                 self.let_go(suspended, ChangeKind::Released, who, now_ns, enforcer)?;
-                return Ok(Some(AllowSettled::Stays { id: id.clone(), until_ns: span.until_ns }));
+                self.allow_until(id, span.until_ns);
             }
             Undo::Disallowed { network, id } => {
                 if let Some(network) = network {
@@ -203,10 +193,10 @@ impl PolicyState {
                     sources.retain(|source| !source.is_entry(id));
                     self.set_sources(*network, sources, now_ns, enforcer)?;
                 }
-                return Ok(Some(AllowSettled::Goes(id.clone())));
+                self.remove_allowed(id);
             }
         }
-        Ok(None)
+        Ok(())
     }
 
     /// Returns to the old state what nobody confirmed in time. The enforcer has done so already.

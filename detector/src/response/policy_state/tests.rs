@@ -6,6 +6,7 @@ use super::*;
 use crate::network::octets;
 use crate::response::enforcer::DryRun;
 use crate::response::policy::{ActionRule, police};
+use crate::verdict::allow::Entry;
 
 const MINUTE: u64 = 60 * SECOND;
 /// Some time after the epoch.
@@ -43,6 +44,10 @@ fn accusation(dst: &str) -> Accusation {
         overflow: false,
         flow,
     }
+}
+
+fn backup() -> Entry {
+    Entry { reason: "a backup".to_owned(), ..Entry::default() }
 }
 
 /// A policy state with its enforcer and a clock.
@@ -84,6 +89,18 @@ impl Desk {
         let confirm = confirm.map(Duration::from_secs);
         let placed = self.state.add(&add, "uid 0 (root)", confirm, self.now_ns, &mut self.enforcer);
         placed.map_err(|error| format!("{error:#}"))
+    }
+
+    fn allow(
+        &mut self,
+        destination: &str,
+        ttl_secs: Option<u64>,
+        confirm: Option<u64>,
+    ) -> NowAllowed {
+        let entry = Entry { destination: Some(network(destination)), ..backup() };
+        let (ttl, confirm) = (ttl_secs.map(Duration::from_secs), confirm.map(Duration::from_secs));
+        let (now_ns, enforcer) = (self.now_ns, &mut self.enforcer);
+        self.state.allow(entry, ttl, "uid 0", confirm, now_ns, enforcer).unwrap()
     }
 
     fn spare(&mut self, surroundings: &[(&str, ExceptionKind)]) {
@@ -348,16 +365,7 @@ fn what_is_not_confirmed_returns() {
             .unwrap();
         assert!(pending.is_some());
         desk.state.set_mode(Mode::Simulate, "uid 0", minute, now_ns, enforcer).unwrap();
-        let spared = Some(network("192.0.2.0/24"));
-        let allow = |desk: &mut Desk, id: &str, network| {
-            let span = Span { from_ns: 0, until_ns: u64::MAX };
-            let none = |_: &ActiveBlock| false;
-            let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
-            desk.state
-                .allow(id, network, "", span, &none, "uid 0", minute, now_ns, enforcer)
-                .unwrap()
-        };
-        allow(&mut desk, "o1", spared);
+        desk.allow("192.0.2.0/24", None, Some(60));
         // The enforcer knows when each returns, for when the agent is gone.
         assert_eq!(desk.in_force(), ["host 10.0.0.9"]);
         let later = desk.now_ns + MINUTE;
@@ -368,8 +376,7 @@ fn what_is_not_confirmed_returns() {
         assert!(!desk.enforcer.exceptions.values().next().unwrap().span.holds(later));
         if confirmed {
             let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
-            let (what, settled) = desk.state.confirm(None, "uid 0", now_ns, enforcer).unwrap();
-            assert_eq!((what.len(), settled.len()), (4, 1));
+            assert_eq!(desk.state.confirm(None, "uid 0", now_ns, enforcer).unwrap().len(), 4);
         }
         desk.pass(MINUTE);
         let expected = if confirmed { "host 10.0.0.9" } else { "host 10.0.0.8" };
@@ -377,6 +384,7 @@ fn what_is_not_confirmed_returns() {
         let mode = if confirmed { Mode::Simulate } else { Mode::Block };
         assert_eq!((desk.state.mode(), desk.enforcer.mode, desk.enforcer.then), (mode, mode, None));
         assert_eq!(desk.enforcer.exceptions.len(), usize::from(confirmed));
+        assert_eq!(desk.state.allowlist().entries().count(), usize::from(confirmed));
         assert_eq!(desk.state.pending().count(), 0);
     }
 }
@@ -414,12 +422,9 @@ fn surroundings_that_change_add_no_source_twice() {
 fn what_is_allowed_no_longer_returns_unless_confirmed() {
     for confirmed in [true, false] {
         let mut desk = Desk::blocking();
-        let span = Span { from_ns: 0, until_ns: u64::MAX };
-        let spared = Some(network("192.0.2.0/24"));
-        let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
-        let none = |_: &ActiveBlock| false;
-        desk.state.allow("o1", spared, "", span, &none, "uid 0", None, now_ns, enforcer).unwrap();
+        assert_eq!(desk.allow("192.0.2.0/24", None, None).id, "o1");
         let minute = Some(Duration::from_secs(60));
+        let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
         desk.state.disallow("o1", "uid 0", minute, now_ns, enforcer).unwrap();
         assert_eq!(desk.accuse("192.0.2.1").action, ActionTaken::Blocked);
         if confirmed {
@@ -428,6 +433,8 @@ fn what_is_allowed_no_longer_returns_unless_confirmed() {
         }
         desk.pass(MINUTE);
         assert_eq!(desk.enforcer.exceptions.len(), usize::from(!confirmed));
+        let live = desk.state.allowlist().entries().filter(|entry| entry.from_ns <= desk.now_ns);
+        assert_eq!(live.count(), usize::from(!confirmed));
     }
 }
 
@@ -436,21 +443,20 @@ fn an_allowed_destination_ends_its_blocks() {
     let mut desk = Desk::blocking();
     desk.accuse("192.0.2.1");
     desk.accuse("203.0.113.1");
-    let span = Span { from_ns: 0, until_ns: desk.now_ns + MINUTE };
-    let covers = |standing: &ActiveBlock| {
-        standing.parties.as_ref().is_some_and(|parties| parties.dst == address("203.0.113.1"))
-    };
+    assert_eq!(desk.allow("192.0.2.0/24", Some(60), None).released, 1);
+    let entry = Entry { destination: Some(network("203.0.113.1")), port: Some(443), ..backup() };
     let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
-    let spared = Some(network("192.0.2.0/24"));
-    desk.state
-        .allow("o1", spared, "a backup", span, &covers, "uid 0", None, now_ns, enforcer)
-        .unwrap();
+    let allowed = desk.state.allow(entry, None, "uid 0", None, now_ns, enforcer).unwrap();
+    assert_eq!((allowed.id.as_str(), allowed.released), ("o2", 1));
     assert!(desk.in_force().is_empty());
+    assert_eq!(desk.enforcer.exceptions.len(), 1, "one names a port, too");
     desk.pass(MINUTE);
     assert!(desk.enforcer.exceptions.is_empty());
+    let ids: Vec<&str> = desk.state.allowlist().entries().map(|entry| &*entry.id).collect();
+    assert_eq!(ids, ["o2"]);
     assert_eq!(
         desk.actions(),
-        ["placed", "placed", "released", "released", "allowed", "disallowed"]
+        ["placed", "placed", "released", "allowed", "released", "allowed", "disallowed"]
     );
 }
 
@@ -520,4 +526,42 @@ fn an_address_is_explained() {
     let explained = desk.state.explain(&address("10.0.0.1"), desk.now_ns);
     assert_eq!(explained[0], "10.0.0.1 is not blocked: no block in force covers it");
     assert!(explained[1].contains("(10.0.0.1) spares it: own"), "{explained:?}");
+}
+
+#[test]
+fn the_allowlist_has_one_owner_and_copies() {
+    let mut desk = Desk::blocking();
+    desk.state.configure_allowlist(&[Entry { port: Some(22), ..backup() }]).unwrap();
+    let before = Arc::clone(desk.state.allowlist());
+    desk.allow("192.0.2.0/24", None, None);
+    // Who judges by the former list counts all the same.
+    before.entry("c1").unwrap().hit();
+    let list = Arc::clone(desk.state.allowlist());
+    let seen: Vec<_> = list.entries().map(|entry| (&*entry.id, entry.hits())).collect();
+    assert_eq!(seen, [("c1", 1), ("o1", 0)]);
+    assert_eq!(before.entries().count(), 1);
+    // Nothing changes: the list is the same one.
+    desk.pass(SECOND);
+    assert!(Arc::ptr_eq(desk.state.allowlist(), &list));
+    desk.state.configure_allowlist(&[]).unwrap();
+    let kept: Vec<&str> = desk.state.entries_to_keep(desk.now_ns).map(|entry| &*entry.id).collect();
+    assert_eq!(kept, ["o1"]);
+    let refused = desk.state.configure_allowlist(&[Entry::default()]).unwrap_err();
+    assert!(format!("{refused:#}").contains("allow entry 1"));
+}
+
+#[test]
+fn an_entry_must_leave_something_to_block() {
+    let mut desk = Desk::blocking();
+    let mut check = |destination: &str| {
+        let entry = Entry { destination: Some(network(destination)), ..backup() };
+        let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
+        let refused = desk.state.allow(entry, None, "uid 0", None, now_ns, enforcer).unwrap_err();
+        assert!(format!("{refused:#}").contains("nothing could be blocked"), "{destination}");
+    };
+    check("0.0.0.0/0");
+    check("10.0.0.0/8");
+    check("::/0");
+    assert!(desk.enforcer.exceptions.is_empty());
+    assert_eq!(desk.state.allowlist().entries().count(), 0);
 }

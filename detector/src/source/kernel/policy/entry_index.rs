@@ -67,12 +67,8 @@ impl KernelEntryIndex {
 }
 
 impl KernelSource {
-    /// The orders that stand in the kernel's maps, for an agent that takes them over.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system calls.
-    pub fn standing(&mut self) -> anyhow::Result<Vec<(EntryNumber, BlockSpec)>> {
+    /// The orders in the kernel's maps.
+    pub(super) fn read_orders(&mut self) -> anyhow::Result<Vec<(EntryNumber, BlockSpec)>> {
         let base = self.time_base();
         let mut orders = Vec::new();
         for (key, number) in self.block_keys()? {
@@ -92,12 +88,8 @@ impl KernelSource {
         Ok(orders)
     }
 
-    /// The exceptions that stand in the kernel's maps, for an agent that takes them over.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system calls.
-    pub fn exceptions(&mut self) -> anyhow::Result<Vec<(EntryNumber, Exception)>> {
+    /// The exceptions in the kernel's maps.
+    pub(super) fn read_exceptions(&mut self) -> anyhow::Result<Vec<(EntryNumber, Exception)>> {
         let base = self.time_base();
         let mut exceptions = Vec::new();
         for (network, number) in self.prefixes(map::NEVER_BLOCK)? {
@@ -113,14 +105,14 @@ impl KernelSource {
     pub(in super::super) fn read_ledger(&mut self, config: &ObjectConfig) -> anyhow::Result<()> {
         let mut entries_index = KernelEntryIndex::new(config);
         let mut used = BTreeSet::new();
-        for (number, order) in self.standing()? {
+        for (number, order) in self.read_orders()? {
             used.insert(number);
             *entries_index.kind(&order.target) += 1;
             if let Target::Destination(network) = &order.target {
                 entries_index.prefixes.insert(network, number);
             }
         }
-        for (number, exception) in self.exceptions()? {
+        for (number, exception) in self.read_exceptions()? {
             used.insert(number);
             entries_index.exceptions.insert(&exception.network, number);
         }

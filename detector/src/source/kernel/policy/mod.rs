@@ -181,6 +181,14 @@ impl KernelSource {
 }
 
 impl Enforcer for KernelSource {
+    fn left_orders(&mut self) -> anyhow::Result<Vec<(EntryNumber, BlockSpec)>> {
+        self.read_orders()
+    }
+
+    fn left_exceptions(&mut self) -> anyhow::Result<Vec<(EntryNumber, Exception)>> {
+        self.read_exceptions()
+    }
+
     fn place(&mut self, order: &BlockSpec) -> anyhow::Result<EntryNumber> {
         let entry = entries::of_order(&self.time_base(), order);
         let number = match (order.target.key(), &order.target) {

@@ -1,19 +1,15 @@
-//! What people look at while it runs: live sessions, baselines, interfaces.
+//! What people look at while it runs, in lines: live sessions, baselines, interfaces.
 
 use std::collections::HashMap;
 
-use anyhow::Context as _;
 use foldhash::fast::RandomState;
 
-use super::Agent;
-use super::recorder::{Entry, Recorder};
-use crate::builtin_models;
+use super::{Sensor, log_interface};
 use crate::control::{Answer, BaselineLine, InterfaceLine, SessionLine, SessionOrder};
-use crate::features::{Kind, Learning};
+use crate::features::Learning;
 use crate::flow::traffic_log::home_first;
 use crate::flow::{Session, Side};
 use crate::network::ip;
-use crate::refusal::Refusal;
 use crate::source::kernel::{Seen, SeenTraffic};
 use crate::units::rfc3339;
 use crate::verdict::alert::protocol_name;
@@ -31,9 +27,9 @@ pub(super) struct Looks {
     sent: HashMap<u64, u64, RandomState>,
 }
 
-impl Agent {
+impl Sensor {
     /// The sessions that are alive, the first in this order.
-    pub(super) fn session_lines(
+    pub(in crate::agent) fn session_lines(
         &mut self,
         sort: SessionOrder,
         limit: u32,
@@ -72,7 +68,7 @@ impl Agent {
     }
 
     /// How far each host's baseline is.
-    pub(super) fn baseline_lines(&mut self) -> anyhow::Result<Answer> {
+    pub(in crate::agent) fn baseline_lines(&mut self) -> anyhow::Result<Answer> {
         let now_ns = self.now_ns()?;
         let hosts = self.engine.history().hosts(now_ns).map(|host| BaselineLine {
             address: ip(&host.address),
@@ -87,36 +83,20 @@ impl Agent {
     }
 
     /// All interfaces with what was seen of them.
-    pub(super) fn interface_lines(&mut self) -> anyhow::Result<Answer> {
+    pub(in crate::agent) fn interface_lines(&mut self) -> anyhow::Result<Answer> {
         let interfaces = self.kernel.seen()?.into_iter().map(interface_line).collect();
         Ok(Answer::Interfaces { interfaces })
     }
 
-    /// Judges by another model from now on.
-    pub(super) fn use_model(&mut self, hash: &str) -> anyhow::Result<Answer> {
-        let store = self.recorder.as_ref().map(Recorder::store);
-        let store = store.context(Refusal::conflict(
-            "nothing is stored here, so there is no other model: set store.path",
-        ))?;
-        let found = store.read(|connection| builtin_models::find(connection, hash))?;
-        let unknown = || Refusal::not_found(format!("there is no model {hash}"));
-        let model = found.with_context(unknown)?;
-        builtin_models::check(Kind::Session, &model)?;
-        self.engine.use_model(model)?;
-        self.reloads.model_serves(hash);
-        if let Some(recorder) = &self.recorder {
-            recorder.offer(Entry::Model(hash.to_owned()));
-        }
-        tracing::info!("judging by the model {hash} from now on");
-        Ok(Answer::Model { hash: hash.to_owned() })
-    }
-
     /// Watches an interface, or no longer.
-    pub(super) fn say_interface(&mut self, name: &str, watch: bool) -> anyhow::Result<Answer> {
+    pub(in crate::agent) fn say_interface(
+        &mut self,
+        name: &str,
+        watch: bool,
+    ) -> anyhow::Result<Answer> {
         for change in self.kernel.say(name, watch)? {
-            super::tell(&change);
+            log_interface(&change);
         }
-        self.policy.set_home(self.kernel.home().to_vec());
         self.interface_lines()
     }
 }

@@ -1,36 +1,41 @@
-//! What stands, in the lines that people are shown: blocks, exceptions, budgets, the agent itself.
+//! What is active, in the lines that people are shown: blocks, exceptions, budgets.
 
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 use detector_common::policy::{Budget, BudgetKey};
 
-use super::Agent;
+use super::Responder;
 use crate::control::{
-    AllowEffect, AllowKind, AllowLine, Answer, BlockLine, BlockState, BudgetLine, EffectWanted,
-    ModeState, Pending, Reversion, StatusReply, TableUse,
+    AllowEffect, AllowKind, AllowLine, BlockLine, BlockState, BudgetLine, EffectWanted, ModeState,
+    Pending, Reversion,
 };
-use crate::network::{Network, ip};
+use crate::network::ip;
 use crate::refusal::Refusal;
-use crate::response::policy_state::{ActiveBlock, ExceptionKind, Exempted};
-use crate::response::{Effect, Enforcer as _, EntryNumber, Mode};
+use crate::response::policy_state::{self, ActiveBlock, ExceptionKind};
+use crate::response::{Effect, Enforcer, EntryNumber, Mode};
 use crate::units::rfc3339;
 use crate::verdict::allow::Allowed;
 
 const SECOND: u64 = 1_000_000_000;
 
-impl Agent {
-    pub(super) fn block_lines(&mut self, now_ns: u64) -> anyhow::Result<Vec<BlockLine>> {
-        let numbers: Vec<EntryNumber> = self.policy.blocks().map(|(number, _)| number).collect();
-        numbers.into_iter().map(|number| self.block_line(number, now_ns)).collect()
+impl Responder {
+    pub(super) fn block_lines(
+        &self,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<Vec<BlockLine>> {
+        let numbers = self.policy.blocks().map(|(number, _)| number);
+        numbers.map(|number| self.block_line(number, now_ns, enforcer)).collect()
     }
 
     pub(super) fn block_line(
-        &mut self,
+        &self,
         number: EntryNumber,
         now_ns: u64,
+        enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<BlockLine> {
-        let hits = self.kernel.entry_stats(number)?;
+        let hits = enforcer.entry_stats(number)?;
         let mode = self.policy.mode();
         let standing = self.policy.block(number);
         let standing = standing.context(Refusal::not_found("the block is gone"))?;
@@ -73,14 +78,19 @@ impl Agent {
         })
     }
 
-    pub(super) fn pending_line(&self, id: Option<u64>, now_ns: u64) -> Option<Pending> {
-        let id = id?;
-        let (_, pending) = self.policy.pending().find(|(known, _)| *known == id)?;
-        Some(Pending {
+    /// Changes that wait for confirmation.
+    pub(in crate::agent) fn pending_lines(&self, now_ns: u64) -> Vec<Pending> {
+        let line = |(id, pending): (u64, &policy_state::Pending)| Pending {
             id,
             what: pending.what.clone(),
             in_secs: pending.until_ns.saturating_sub(now_ns).div_ceil(SECOND),
-        })
+        };
+        self.policy.pending().map(line).collect()
+    }
+
+    pub(super) fn pending_line(&self, id: Option<u64>, now_ns: u64) -> Option<Pending> {
+        let id = id?;
+        self.pending_lines(now_ns).into_iter().find(|pending| pending.id == id)
     }
 
     pub(super) fn mode_state(&self, now_ns: u64) -> ModeState {
@@ -92,16 +102,15 @@ impl Agent {
         ModeState { mode: self.policy.mode(), since: rfc3339(self.policy.mode_since_ns()), pending }
     }
 
-    pub(super) fn allow_lines(&mut self, now_ns: u64) -> anyhow::Result<Vec<AllowLine>> {
-        let spared: Vec<(Network, EntryNumber, Exempted)> = self
-            .policy
-            .exceptions()
-            .map(|(network, number, source)| (*network, number, source.clone()))
-            .collect();
+    pub(super) fn allow_lines(
+        &self,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<Vec<AllowLine>> {
         let mut lines = Vec::new();
         let mut hits_of_entry = BTreeMap::new();
-        for (network, number, source) in spared {
-            let hits = self.kernel.entry_stats(number)?.packets;
+        for (network, number, source) in self.policy.exceptions() {
+            let hits = enforcer.entry_stats(number)?.packets;
             if let ExceptionKind::Allowed(id) = &source.kind {
                 hits_of_entry.insert(id.clone(), hits);
                 continue;
@@ -109,7 +118,7 @@ impl Agent {
             lines.push(AllowLine {
                 id: format!("n{number}"),
                 kind: kind(&source.kind),
-                network: Some(network),
+                network: Some(*network),
                 source: None,
                 destination: None,
                 name: None,
@@ -117,7 +126,7 @@ impl Agent {
                 reason: if source.why.is_empty() {
                     source.kind.name().to_owned()
                 } else {
-                    source.why
+                    source.why.clone()
                 },
                 expires: None,
                 hits,
@@ -125,24 +134,29 @@ impl Agent {
                 effect: AllowEffect::NeverBlocked,
             });
         }
-        let list = self.engine.allow();
-        let live = list.entries().filter(|allowed| allowed.until_ns > now_ns);
+        let live = self.policy.allowlist().entries().filter(|allowed| allowed.until_ns > now_ns);
         lines.extend(live.map(|allowed| allow_line(allowed, hits_of_entry.get(&allowed.id))));
         Ok(lines)
     }
 
-    pub(super) fn allow_line_of(&mut self, id: &str, now_ns: u64) -> anyhow::Result<AllowLine> {
-        let mut lines = self.allow_lines(now_ns)?.into_iter();
+    pub(super) fn allow_line_of(
+        &self,
+        id: &str,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<AllowLine> {
+        let mut lines = self.allow_lines(now_ns, enforcer)?.into_iter();
         let gone = || Refusal::not_found(format!("entry {id} is gone"));
         lines.find(|line| line.id == id).with_context(gone)
     }
 
     pub(super) fn budget_lines(
-        &mut self,
+        &self,
         meant: impl Fn(&BudgetKey) -> bool,
         now_ns: u64,
+        enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<Vec<BudgetLine>> {
-        let mut budgets = self.kernel.budgets()?;
+        let mut budgets = enforcer.budgets()?;
         budgets.retain(|(key, _)| meant(key));
         // Those that are held, then those that sent most.
         budgets.sort_by_key(|(key, budget)| {
@@ -171,65 +185,6 @@ impl Agent {
             state: state.to_owned(),
         }
     }
-
-    pub(super) fn status_reply(&mut self, now_ns: u64) -> anyhow::Result<Answer> {
-        let accounting = self.kernel.accounting()?;
-        let totals = &accounting.totals;
-        let counters = [
-            ("packets", totals.frames.packets),
-            ("bytes", totals.frames.bytes),
-            ("flows", u64::from(accounting.live_flows)),
-            ("alerts", self.engine.counts().alerts),
-            ("dropped_packets", totals.dropped.packets),
-            ("dropped_bytes", totals.dropped.bytes),
-            ("policed_packets", totals.policed.packets),
-            ("held_packets", totals.held.packets),
-            ("marked_packets", totals.marked.packets),
-            ("simulated_packets", totals.simulated.packets),
-            ("budgets_refused", totals.budgets_refused),
-            ("budgets_timed_out", totals.budgets_timed_out),
-            ("overflow_bytes", totals.overflow.bytes),
-            ("events_lost", totals.events_lost),
-            ("heads_over_budget", totals.first_payloads_refused),
-            ("output_lines_dropped", self.sink.dropped()),
-            ("audit_records_lost", self.audit.failed()),
-        ];
-        let tables = self.kernel.policy_tables()?;
-        let when_full = |name: &str| match name {
-            "BUDGETS" => "new pairs pass without a budget, counted as budgets_refused",
-            _ => "what is new is refused; nothing is evicted",
-        };
-        Ok(Answer::Status(StatusReply {
-            pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            mode: self.policy.mode(),
-            interfaces: self
-                .kernel
-                .watched()
-                .map(|watched| watched.interface.name.clone())
-                .collect(),
-            tables: tables
-                .into_iter()
-                .map(|table| TableUse {
-                    name: table.name.to_owned(),
-                    used: u64::from(table.used),
-                    capacity: u64::from(table.capacity),
-                    bytes: table.bytes,
-                    when_full: when_full(table.name).to_owned(),
-                })
-                .collect(),
-            counters: counters.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
-            pending: self
-                .policy
-                .pending()
-                .map(|(id, pending)| Pending {
-                    id,
-                    what: pending.what.clone(),
-                    in_secs: pending.until_ns.saturating_sub(now_ns).div_ceil(SECOND),
-                })
-                .collect(),
-        }))
-    }
 }
 
 fn kind(kind: &ExceptionKind) -> AllowKind {
@@ -245,7 +200,7 @@ fn kind(kind: &ExceptionKind) -> AllowKind {
 }
 
 fn allow_line(allowed: &Allowed, hits: Option<&u64>) -> AllowLine {
-    let Allowed { id, entry, at_run_time, until_ns, hits: sessions, .. } = allowed;
+    let Allowed { id, entry, at_run_time, until_ns, .. } = allowed;
     AllowLine {
         id: id.clone(),
         kind: if *at_run_time { AllowKind::Operator } else { AllowKind::Configured },
@@ -257,7 +212,7 @@ fn allow_line(allowed: &Allowed, hits: Option<&u64>) -> AllowLine {
         reason: entry.reason.clone(),
         expires: (*until_ns != u64::MAX).then(|| rfc3339(*until_ns)),
         hits: hits.copied().unwrap_or(0),
-        sessions: *sessions,
+        sessions: allowed.hits(),
         // One of the configuration with an end is no exception of the kernel's.
         effect: if hits.is_some() { AllowEffect::NeverBlocked } else { AllowEffect::NoAlerts },
     }

@@ -1,0 +1,346 @@
+//! The responder: what follows from a judgement, and what people ask for: blocks, exceptions,
+//! budgets, each with its record in the audit log.
+//!
+//! It owns the policy state, what is known of protected peers, the audit log and the state file. The
+//! enforcer is handed to it with every call, so that it works without a kernel just as well.
+
+mod lines;
+mod peers;
+mod requests;
+
+use std::sync::Arc;
+
+use detector_common::policy::BudgetKey;
+
+use crate::audit::{Action, AuditLog, Auditor, Record};
+use crate::clock;
+use crate::config::Config;
+use crate::control::Request;
+use crate::flow::TimeBase;
+use crate::network::{Network, ip, octets};
+use crate::refusal::Refusal;
+use crate::response::policy_state::{AGENT, BudgetVerdict};
+use crate::response::{Accusation, Change, ChangeKind, Enforcer, Mode, Outcome, PolicyState};
+use crate::state::{Kept, KeptAllow, KeptRelease, State};
+use crate::units::rfc3339;
+use crate::verdict::allow::{Allowed, Entry};
+use crate::verdict::{ActionTaken, Alert, AllowList};
+use peers::PeerScanner;
+pub(super) use requests::{Caller, effect};
+
+/// Who decides what is blocked, and remembers why.
+pub(super) struct Responder {
+    policy: PolicyState,
+    peer_scanner: PeerScanner,
+    audit: Auditor,
+    state: State,
+    base: TimeBase,
+    /// Budgets there can be; none where there are none at all.
+    max_budgets: Option<usize>,
+    /// What changed and nobody else was told yet.
+    noted: Vec<Change>,
+}
+
+impl Responder {
+    /// # Errors
+    ///
+    /// An entry of the configuration's allowlist that makes no sense.
+    pub(super) fn new(config: &Config, base: TimeBase, now_ns: u64) -> anyhow::Result<Self> {
+        let mut policy = PolicyState::new(config.policy(), config.mode, now_ns);
+        policy.configure_allowlist(&config.allow)?;
+        Ok(Self {
+            policy,
+            peer_scanner: PeerScanner::new(config),
+            audit: Auditor::start(AuditLog::open(&config.state_dir)),
+            state: State::new(&config.state_dir),
+            base,
+            max_budgets: max_budgets(config),
+            noted: Vec::new(),
+        })
+    }
+
+    /// How far it goes.
+    pub(super) fn mode(&self) -> Mode {
+        self.policy.mode()
+    }
+
+    /// The allowlist as it is now.
+    pub(super) fn allowlist(&self) -> &Arc<AllowList> {
+        self.policy.allowlist()
+    }
+
+    /// The networks that may not be blocked as a whole, as they are now.
+    pub(super) fn set_home(&mut self, home: &[Network]) {
+        self.policy.set_home(home.to_vec());
+    }
+
+    /// Blocks that are active or suspended.
+    pub(super) fn blocks(&self) -> usize {
+        self.policy.blocks().count()
+    }
+
+    /// Records that the audit log could not take.
+    pub(super) fn records_lost(&self) -> u64 {
+        self.audit.failed()
+    }
+
+    /// Takes over what an earlier agent left, says what must not be cut off, and goes as far as the
+    /// mode says.
+    pub(super) fn adopt_and_arm(
+        &mut self,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<()> {
+        self.policy.adopt(enforcer.left_orders()?, now_ns);
+        self.policy.adopt_exceptions(enforcer.left_exceptions()?);
+        self.restore_state(now_ns, enforcer);
+        self.refresh_exceptions(now_ns, enforcer)?;
+        enforcer.set_mode(self.policy.mode(), None)?;
+        enforcer.commit()
+    }
+
+    /// Says that it watches.
+    pub(super) fn begin(&mut self, config: &Config) {
+        if config.has_budgets() && config.mode == Mode::Observe {
+            tracing::warn!("budgets hold nothing in mode observe: use block, or simulate to count");
+        }
+        self.record(Change { mode: Some(config.mode), ..Change::new(ChangeKind::Started, AGENT) });
+        self.note_changes();
+    }
+
+    /// Says that it watches no longer.
+    pub(super) fn end(&mut self, keeps_enforcing: bool) {
+        let blocks = self.blocks();
+        let became = if keeps_enforcing { "are left to run out" } else { "ended" };
+        let detail = Some(format!("{blocks} blocks {became}"));
+        self.record(Change { detail, ..Change::new(ChangeKind::Stopped, AGENT) });
+    }
+
+    /// What a person said in an earlier run holds on. It watches without it, too, and says so.
+    fn restore_state(&mut self, now_ns: u64, enforcer: &mut dyn Enforcer) {
+        let kept = self.state.load().unwrap_or_else(|error| {
+            tracing::error!("what was said in an earlier run is not known: {error:#}");
+            Kept::default()
+        });
+        for kept in kept.allow {
+            let id = kept.id.clone();
+            if let Err(error) = self.policy.allow_again(allowed(kept), now_ns, enforcer) {
+                tracing::error!("entry {id} is not allowed any more: {error:#}");
+            }
+        }
+        for release in kept.released {
+            let (Ok(source), Ok(destination)) =
+                (release.source.parse(), release.destination.parse())
+            else {
+                let KeptRelease { source, destination, .. } = release;
+                tracing::error!("{source} to {destination} is no longer left alone: no addresses");
+                continue;
+            };
+            self.policy.keep_released((octets(source), octets(destination)), release.until_ns);
+        }
+    }
+
+    /// Writes down what a person said, for the next start.
+    fn keep_state(&self, now_ns: u64) {
+        let allow = self.policy.entries_to_keep(now_ns).map(kept).collect();
+        let released = self
+            .policy
+            .releases()
+            .map(|((source, destination), until_ns)| KeptRelease {
+                source: ip(source).to_string(),
+                destination: ip(destination).to_string(),
+                until_ns,
+            })
+            .collect();
+        if let Err(error) = self.state.save(&Kept { allow, released, ..Kept::default() }) {
+            tracing::error!("what was said at run time may be forgotten by a restart: {error:#}");
+        }
+    }
+
+    /// Looks for what must not be cut off and spares it.
+    fn refresh_exceptions(
+        &mut self,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<()> {
+        let Some(surroundings) = self.peer_scanner.look(now_ns) else { return Ok(()) };
+        let spared = self.policy.set_protected_peers(&surroundings, now_ns, enforcer);
+        if spared.is_err() {
+            self.peer_scanner.again();
+        }
+        spared
+    }
+
+    /// What time brings: ends, extensions, reversals, new connections of administrators.
+    pub(super) fn tick(&mut self, now_ns: u64, enforcer: &mut dyn Enforcer) {
+        // What is spared already stays so, and the rest is tried again.
+        if let Err(error) = self.refresh_exceptions(now_ns, enforcer) {
+            self.peer_scanner.complain(format!("{error:#}"));
+        }
+        if let Err(error) = self.policy.tick(now_ns, enforcer) {
+            tracing::error!("{error:#}");
+        }
+        if let Some(capacity) = self.max_budgets {
+            let base = self.base;
+            let ns = |tick| base.ns(tick);
+            if let Err(error) = self.policy.forget_budgets(now_ns, capacity, ns, enforcer) {
+                tracing::error!("{error:#}");
+            }
+        }
+        self.note_changes();
+    }
+
+    /// Goes by another configuration, but for the mode.
+    ///
+    /// # Errors
+    ///
+    /// What must not be cut off finds no room.
+    pub(super) fn reconfigure(
+        &mut self,
+        config: &Config,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<()> {
+        self.policy.set_policy(config.policy());
+        self.max_budgets = max_budgets(config);
+        self.peer_scanner = self.peer_scanner.reconfigured(config);
+        self.policy.configure_allowlist(&config.allow)?;
+        self.refresh_exceptions(now_ns, enforcer)
+    }
+
+    /// Does what the policy wants about an alert that opened or grew, and writes it to the alert.
+    pub(super) fn respond(
+        &mut self,
+        alert: &mut Alert,
+        accusation: Option<&Accusation>,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) {
+        let Some(accusation) = accusation else {
+            if self.policy.mode() != Mode::Observe {
+                alert.action_note = Some(
+                    "only the host's habits speak for it, which is told and never acted on".into(),
+                );
+            }
+            return;
+        };
+        match self.policy.respond(accusation, now_ns, enforcer) {
+            Ok(Outcome { action, note }) => (alert.action, alert.action_note) = (action, note),
+            Err(error) => {
+                tracing::error!("alert {}: {error:#}", alert.id);
+                alert.action = ActionTaken::Failed;
+                alert.action_note = Some(format!("{error:#}"));
+            }
+        }
+        self.note_changes();
+    }
+
+    /// Does what the policy wants about an alert that is open and has nothing new to say.
+    pub(super) fn respond_again(
+        &mut self,
+        accusation: &Accusation,
+        now_ns: u64,
+        enforcer: &mut dyn Enforcer,
+    ) {
+        if let Err(error) = self.policy.respond(accusation, now_ns, enforcer) {
+            tracing::error!("alert {}: {error:#}", accusation.alert);
+        }
+        self.note_changes();
+    }
+
+    /// Raises or ends the budget of a pair that was judged.
+    pub(super) fn judged(
+        &mut self,
+        pair: ([u8; 16], [u8; 16]),
+        payload_bytes: u64,
+        standpoint: BudgetVerdict,
+        enforcer: &mut dyn Enforcer,
+    ) {
+        if let Err(error) = self.policy.judged(pair, payload_bytes, standpoint, enforcer) {
+            tracing::error!("{error:#}");
+        }
+        self.note_changes();
+    }
+
+    /// A budget is spent: a judgement decides whether it is raised.
+    pub(super) fn budget_spent(&mut self, key: BudgetKey) {
+        self.policy.budget_spent(key);
+    }
+
+    /// Takes what changed since the last call, for whoever shows it.
+    pub(super) fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.noted)
+    }
+
+    /// Writes what the policy state has changed to the audit log, and says it.
+    pub(super) fn note_changes(&mut self) {
+        for change in self.policy.take_changes() {
+            log_change(&change);
+            self.record(change.clone());
+            self.noted.push(change);
+        }
+    }
+
+    pub(super) fn note_refusal(&mut self, request: &Request, who: &str, refusal: &Refusal) {
+        let target = match request {
+            Request::BlocksAdd { target, .. } => Some(*target),
+            Request::BlocksRemove { target, .. } => *target,
+            _ => None,
+        };
+        if request.is_change() {
+            self.record(Change {
+                target,
+                why: refusal.text.clone(),
+                ..Change::new(ChangeKind::Refused, who)
+            });
+        }
+    }
+
+    /// Waits, not for ever, until what was recorded is on disk.
+    pub(super) fn flush(&self) {
+        self.audit.flush();
+    }
+
+    pub(super) fn record(&self, change: Change) {
+        self.audit.record(Record {
+            time: rfc3339(clock::now_ns()),
+            who: change.who,
+            action: Action::from(change.kind),
+            target: change.target,
+            number: change.number,
+            why: (!change.why.is_empty()).then_some(change.why),
+            alert: change.alert.map(|alert| alert.to_string()),
+            ttl_secs: change.ttl_secs,
+            until: change.until_ns.map(rfc3339),
+            packets: change.hits.map(|hits| hits.packets),
+            bytes: change.hits.map(|hits| hits.bytes),
+            mode: change.mode,
+            detail: change.detail,
+        });
+    }
+}
+
+fn max_budgets(config: &Config) -> Option<usize> {
+    config.has_budgets().then(|| config.budget.max_entries.get() as usize)
+}
+
+fn allowed(kept: KeptAllow) -> Allowed {
+    let KeptAllow { id, source, destination, name, port, reason, by, until_ns } = kept;
+    let entry = Entry { source, destination, name, port, reason, expires: None };
+    Allowed::at_run_time(id, entry, by, until_ns.unwrap_or(u64::MAX))
+}
+
+fn kept(allowed: &Allowed) -> KeptAllow {
+    let Allowed { id, entry, by, until_ns, .. } = allowed.clone();
+    let Entry { source, destination, name, port, reason, .. } = entry;
+    let until_ns = (until_ns != u64::MAX).then_some(until_ns);
+    KeptAllow { id, source, destination, name, port, reason, by, until_ns }
+}
+
+fn log_change(change: &Change) {
+    let target = change.target.map_or_else(String::new, |target| format!(" {target}"));
+    let hits = change.hits.map_or_else(String::new, |hits| {
+        format!(": it dropped {} packets, {}", hits.packets, crate::units::bytes(hits.bytes))
+    });
+    tracing::info!("{}{target} by {}{hits}", Action::from(change.kind).name(), change.who);
+}

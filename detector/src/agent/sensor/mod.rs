@@ -1,0 +1,312 @@
+//! The sensor: kernel events and polls in, judgements out.
+//!
+//! It owns the data plane, the tracker and the engine. What it finds is handed to whoever acts on it
+//! before it looks any further, so that a block follows the event that asks for it without a queue
+//! between them. It decides about no block and tells nobody anything. Nothing here runs per packet.
+
+mod lines;
+
+use std::sync::Arc;
+
+use detector_common::abi::FIRST_PAYLOAD_BYTES;
+use detector_common::flow::{Checkpoint, Direction, FlowCounters, FlowKey};
+use detector_common::policy::BudgetKey;
+
+use crate::config::Config;
+use crate::engine::{Engine, EngineConfig, Output};
+use crate::flow::{Cause, Observation, TimeBase, Tracker};
+use crate::model::Model;
+use crate::response::{Mode, Target};
+use crate::source::kernel::interfaces::Selection;
+use crate::source::kernel::{Change, KernelEvent, KernelSource, Start};
+use crate::verdict::{Alert, AllowList};
+use lines::Looks;
+
+/// What there is to act on.
+pub(super) enum Finding {
+    Judged(Output),
+    /// The kernel holds a pair until its budget is raised; a judgement of its session follows.
+    BudgetSpent(BudgetKey),
+}
+
+/// Who acts on findings. The sensor is lent, for what acting needs of the kernel.
+pub(super) type Act<'a> = dyn FnMut(&mut Sensor, Finding) -> anyhow::Result<()> + 'a;
+
+/// What is watched, and what judges it.
+pub(super) struct Sensor {
+    pub(super) kernel: KernelSource,
+    pub(super) tracker: Tracker,
+    pub(super) engine: Engine,
+    base: TimeBase,
+    /// The flow whose counters were last given to the tracker: what an alert that follows is about.
+    latest: Option<(FlowKey, FlowCounters)>,
+    changed: Vec<(FlowKey, FlowCounters)>,
+    looks: Looks,
+}
+
+/// What is asked for besides alerts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    pub(super) flow_records: bool,
+    /// What sessions carried, and the first payloads of flows with alerts.
+    pub(super) traffic: bool,
+}
+
+impl Sensor {
+    /// Loads the data plane; attaches nothing yet, see [`Sensor::attach`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the kernel, see [`KernelSource::load`], and a model of another schema.
+    pub(super) fn load(
+        config: &Config,
+        model: Arc<Model>,
+        wanted: Wanted,
+        start: Start,
+        check_pinned: bool,
+    ) -> anyhow::Result<Self> {
+        let selection = Selection::new(&config.interfaces)?;
+        let engine = Engine::new(
+            model,
+            EngineConfig {
+                respond: config.mode != Mode::Observe,
+                budgets: config.has_budgets(),
+                threshold: config.model.threshold,
+                flows: wanted.flow_records,
+                rows: false,
+                first_payloads: wanted.traffic,
+                traffic_log: wanted.traffic,
+                history: config.history(),
+                // The responder's, see [`Sensor::go_by`].
+                allow: Arc::default(),
+            },
+        )?;
+        let kernel = KernelSource::load(config, selection, start)?;
+        if check_pinned {
+            kernel.check_pinned()?;
+        }
+        kernel.check_selection()?;
+        Ok(Self {
+            base: kernel.time_base(),
+            kernel,
+            tracker: Tracker::new(&config.tracker()),
+            engine,
+            latest: None,
+            changed: Vec::new(),
+            looks: Looks::default(),
+        })
+    }
+
+    /// Attaches the programs to every interface that is meant.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps even one of them from being watched.
+    pub(super) fn attach(&mut self, config: &Config) -> anyhow::Result<()> {
+        for change in self.kernel.rescan()? {
+            match change {
+                Change::Failed { name, error } => {
+                    return Err(error.context(format!("failed to watch {name}")));
+                }
+                other => log_interface(&other),
+            }
+        }
+        self.kernel.check_attached()?;
+        if config.kernel.print_memory {
+            let bytes = self.kernel.map_memory_bytes()?;
+            tracing::info!(
+                "kernel maps take {} for up to {} flows",
+                crate::units::bytes(bytes),
+                config.kernel.max_flows
+            );
+        }
+        Ok(())
+    }
+
+    /// Turns ticks into time.
+    pub(super) fn time_base(&self) -> TimeBase {
+        self.base
+    }
+
+    /// The tick it is now, as time.
+    pub(super) fn now_ns(&mut self) -> anyhow::Result<u64> {
+        Ok(self.base.ns(self.kernel.now()?))
+    }
+
+    /// Goes by this mode and this allowlist from the next judgement on. The engine tells of sessions
+    /// that go on only where somebody acts on it.
+    pub(super) fn go_by(&mut self, mode: Mode, allow: &Arc<AllowList>) {
+        self.engine.set_respond(mode != Mode::Observe);
+        self.engine.set_allow(Arc::clone(allow));
+    }
+
+    /// Reads the events that wait. Each is judged, and acted on, before the next is read.
+    pub(super) fn take_events(&mut self, act: &mut Act<'_>) -> anyhow::Result<()> {
+        while let Some(event) = self.kernel.next_news() {
+            match event {
+                KernelEvent::Checkpoint(event) => {
+                    let checkpoint = if event.checkpoint == Checkpoint::Packets as u8 {
+                        Checkpoint::Packets
+                    } else {
+                        Checkpoint::Bytes
+                    };
+                    let cause = Cause::Checkpoint(checkpoint);
+                    self.observe_flow(&event.key, &event.counters, cause, act)?;
+                }
+                KernelEvent::FirstPayload(event) => {
+                    if !self.tracker.knows(&event.key)
+                        && let Some(counters) = self.kernel.lookup(&event.key)?
+                    {
+                        self.observe_flow(&event.key, &counters, Cause::Poll, act)?;
+                    }
+                    let length = usize::from(event.length).min(FIRST_PAYLOAD_BYTES);
+                    let direction = if event.direction == Direction::FromLow as u8 {
+                        Direction::FromLow
+                    } else {
+                        Direction::FromHigh
+                    };
+                    let head = Observation::FirstPayload {
+                        key: &event.key,
+                        direction,
+                        payload_bytes: event.payload_bytes,
+                        bytes: &event.bytes[..length],
+                        now: event.now,
+                    };
+                    self.observe(head, act)?;
+                }
+                KernelEvent::Overflow(event) => {
+                    let (key, counters, now) = (&event.key, &event.counters, event.now);
+                    self.observe(Observation::Overflow { key, counters, now }, act)?;
+                }
+                KernelEvent::Budget(event) => {
+                    act(self, Finding::BudgetSpent(event.budget))?;
+                    // Its session is judged on what the flow has sent by now.
+                    if let Some(counters) = self.kernel.lookup(&event.flow)? {
+                        let cause = Cause::Checkpoint(Checkpoint::Bytes);
+                        self.observe_flow(&event.flow, &counters, cause, act)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what changed, tells the tracker that time has passed, deletes what is over.
+    pub(super) fn poll(&mut self, act: &mut Act<'_>) -> anyhow::Result<()> {
+        for (key, counters) in self.kernel.take_closed()? {
+            self.observe_flow(&key, &counters, Cause::Closed, act)?;
+        }
+        self.kernel.begin_poll()?;
+        let mut changed = std::mem::take(&mut self.changed);
+        while self.kernel.next_changed(&mut changed)? {
+            for (key, counters) in &changed {
+                self.observe_flow(key, counters, Cause::Poll, act)?;
+            }
+            // A large map must not keep events waiting.
+            self.take_events(act)?;
+        }
+        self.changed = changed;
+        let now = self.kernel.now()?;
+        for (key, counters) in self.kernel.overflow()? {
+            let overflow = Observation::Overflow { key: &key, counters: &counters, now };
+            self.observe(overflow, act)?;
+        }
+        self.observe(Observation::Tick { now_ns: self.base.ns(now) }, act)?;
+        let mut expired = Vec::new();
+        self.tracker.take_expired(&mut expired);
+        expired.extend(self.kernel.under_pressure()?);
+        self.kernel.close(&expired)
+    }
+
+    /// Reads the maps a last time, once nothing is attached any more, and ends every flow.
+    pub(super) fn finish(&mut self, act: &mut Act<'_>) -> anyhow::Result<()> {
+        self.take_events(act)?;
+        self.poll(act)?;
+        self.tracker.finish(&mut self.engine);
+        self.hand_over(act)?;
+        let unknown = self.kernel.records_unknown();
+        if unknown != 0 {
+            tracing::error!("{unknown} events were of no known kind");
+        }
+        Ok(())
+    }
+
+    /// Follows the interfaces as they come and go.
+    pub(super) fn rescan(&mut self) -> anyhow::Result<()> {
+        for change in self.kernel.rescan()? {
+            log_interface(&change);
+        }
+        Ok(())
+    }
+
+    /// What left before the block took effect: what the session's other flows had sent when it was
+    /// judged, and what this one has passed. None where that flow is not known any more.
+    pub(super) fn bytes_leaked(
+        &mut self,
+        alert: &Alert,
+        key: &FlowKey,
+    ) -> anyhow::Result<Option<u64>> {
+        let Some((latest, judged)) = self.latest.filter(|(latest, _)| latest == key) else {
+            return Ok(None);
+        };
+        let Some(now) = self.kernel.lookup(&latest)? else { return Ok(None) };
+        let half = usize::from(key.low != alert.src.0);
+        let (judged, now) = (&judged.halves[half], &now.halves[half]);
+        let passed = now.ip_bytes.saturating_sub(now.dropped_bytes);
+        // A block that is active already has dropped some of what the alert counts.
+        let elsewhere = alert.bytes_out.saturating_sub(judged.ip_bytes);
+        Ok(Some(elsewhere + passed))
+    }
+
+    /// Packets that have passed in the flows of each target.
+    pub(super) fn packets_passed(&mut self, targets: &[Target]) -> anyhow::Result<Vec<u64>> {
+        let mut passed = vec![0_u64; targets.len()];
+        self.kernel.each_flow(|key, counters| {
+            for (target, passed) in targets.iter().zip(&mut passed) {
+                if target.covers(key, counters.home) {
+                    *passed += passed_packets(counters);
+                }
+            }
+        })?;
+        Ok(passed)
+    }
+
+    fn observe_flow(
+        &mut self,
+        key: &FlowKey,
+        counters: &FlowCounters,
+        cause: Cause,
+        act: &mut Act<'_>,
+    ) -> anyhow::Result<()> {
+        self.latest = Some((*key, *counters));
+        self.observe(Observation::Flow { key, counters, cause }, act)
+    }
+
+    fn observe(&mut self, observation: Observation<'_>, act: &mut Act<'_>) -> anyhow::Result<()> {
+        self.tracker.observe(&observation, &self.base, &mut self.engine);
+        self.hand_over(act)
+    }
+
+    fn hand_over(&mut self, act: &mut Act<'_>) -> anyhow::Result<()> {
+        let outputs: Vec<Output> = self.engine.outputs().collect();
+        outputs.into_iter().try_for_each(|output| act(self, Finding::Judged(output)))
+    }
+}
+
+fn passed_packets(counters: &FlowCounters) -> u64 {
+    counters.halves.iter().map(|half| half.packets.saturating_sub(half.dropped_packets)).sum()
+}
+
+/// Says what became of an interface.
+pub(super) fn log_interface(change: &Change) {
+    match change {
+        Change::Attached { name, how, reasons } => {
+            tracing::info!("watching {name}: {how}");
+            for reason in reasons {
+                tracing::info!("{name}: {reason}");
+            }
+        }
+        Change::Gone { name } => tracing::warn!("{name} went away"),
+        Change::Failed { name, error } => tracing::error!("failed to watch {name}: {error:#}"),
+    }
+}

@@ -1,0 +1,108 @@
+//! What the agent waits for: kernel events, interfaces that change, time, requests, signals.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::Receiver;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use crate::control::server::Call;
+use crate::source::kernel::KernelSource;
+use crate::source::kernel::interfaces::Watcher;
+
+/// What the agent waits for.
+pub(super) struct Wakeups {
+    events: AsyncFd<OwnedFd>,
+    watcher: AsyncFd<Watcher>,
+    signals: Signals,
+    poll: Interval,
+    calls: Receiver<Call>,
+}
+
+/// The signals that end a run, or ask for a reload. Listened to before anything is attached, so that
+/// one that comes while the kernel checks the programs is heeded as soon as they run.
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// Starts listening. Needs a runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the handlers cannot be installed.
+    pub fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).context("failed to listen for signals")?,
+            terminate: signal(SignalKind::terminate()).context("failed to listen for signals")?,
+            hangup: signal(SignalKind::hangup()).context("failed to listen for signals")?,
+        })
+    }
+}
+
+/// Why the agent goes on.
+pub(super) enum Wakeup {
+    Stop,
+    Reload,
+    KernelEvent,
+    Interfaces,
+    Poll,
+    Call(Box<Call>),
+}
+
+impl Wakeups {
+    #[expect(
+        deprecated,
+        reason = "what replaces it is unsafe, for the sake of types that lend their descriptor out; \
+                  both types here own theirs"
+    )]
+    pub(super) fn new(
+        kernel: &KernelSource,
+        poll_interval: Duration,
+        signals: Signals,
+        calls: Receiver<Call>,
+    ) -> anyhow::Result<Self> {
+        let events = kernel.events_fd()?;
+        let mut poll = interval(poll_interval);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Self {
+            events: AsyncFd::new(events).context("failed to wait for events")?,
+            watcher: AsyncFd::new(Watcher::new()?).context("failed to wait for interfaces")?,
+            signals,
+            poll,
+            calls,
+        })
+    }
+
+    /// A signal goes before everything else, events before polls.
+    pub(super) async fn next(&mut self) -> anyhow::Result<Wakeup> {
+        tokio::select! {
+            biased;
+            _ = self.signals.interrupt.recv() => Ok(Wakeup::Stop),
+            _ = self.signals.terminate.recv() => Ok(Wakeup::Stop),
+            _ = self.signals.hangup.recv() => Ok(Wakeup::Reload),
+            ready = self.events.readable() => {
+                // Cleared before reading: an event that comes meanwhile wakes again.
+                clear(ready)?;
+                Ok(Wakeup::KernelEvent)
+            }
+            ready = self.watcher.readable() => {
+                clear(ready)?;
+                self.watcher.get_ref().drain().context("failed to hear of interfaces")?;
+                Ok(Wakeup::Interfaces)
+            }
+            _ = self.poll.tick() => Ok(Wakeup::Poll),
+            Some(call) = self.calls.recv() => Ok(Wakeup::Call(Box::new(call))),
+        }
+    }
+}
+
+fn clear<T: AsRawFd>(ready: std::io::Result<AsyncFdReadyGuard<'_, T>>) -> anyhow::Result<()> {
+    ready.context("failed to wait")?.clear_ready();
+    Ok(())
+}
