@@ -9,11 +9,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -168,7 +163,8 @@ impl From<ChangeKind> for Action {
 pub struct AuditLog {
     path: PathBuf,
     file: io::Result<File>,
-    failed: u64,
+    /// A failure was said.
+    complained: bool,
 }
 
 impl AuditLog {
@@ -184,28 +180,33 @@ impl AuditLog {
                 path.display()
             );
         }
-        Self { path, file, failed: 0 }
+        Self { path, file, complained: false }
     }
 
-    /// Appends one record and waits until it is on disk.
-    pub fn record(&mut self, record: &Record) {
-        let Err(error) = self.append(record) else { return };
-        self.failed += 1;
-        if self.failed == 1 {
+    /// Appends one record and waits until it is on disk. The first failure is said in the log, too.
+    ///
+    /// # Errors
+    ///
+    /// A log that could not be opened, a full or broken disk.
+    pub fn append(&mut self, record: &Record) -> io::Result<()> {
+        let written = self.write(record);
+        if let Err(error) = &written
+            && !std::mem::replace(&mut self.complained, true)
+        {
             tracing::warn!(
                 "a change of policy could not be logged to {}, and later ones may not be: {error}",
                 self.path.display()
             );
         }
+        written
     }
 
-    /// Records that could not be written.
-    #[must_use]
-    pub fn failed(&self) -> u64 {
-        self.failed
+    /// The same for whoever can do nothing about a failure but say it.
+    pub fn record(&mut self, record: &Record) {
+        drop(self.append(record));
     }
 
-    fn append(&self, record: &Record) -> io::Result<()> {
+    fn write(&self, record: &Record) -> io::Result<()> {
         let file = self.file.as_ref().map_err(|error| io::Error::from(error.kind()))?;
         let mut line = serde_json::to_vec(record)?;
         line.push(b'\n');
@@ -216,87 +217,6 @@ impl AuditLog {
             return Err(io::ErrorKind::StorageFull.into());
         }
         file.sync_data()
-    }
-}
-
-/// Records that wait for a slow disk.
-const WAITING: usize = 16_384;
-/// How long a person's command waits for its record to be on disk.
-const FLUSH: Duration = Duration::from_secs(1);
-
-enum Item {
-    Record(Box<Record>),
-    /// Answered once everything before it is on disk.
-    Flush(SyncSender<()>),
-}
-
-/// The log with a thread of its own: a block must not wait for the disk. What finds no room among
-/// the records that wait is counted like what cannot be written.
-#[derive(Debug)]
-pub struct Auditor {
-    /// None while it ends.
-    items: Option<SyncSender<Item>>,
-    failed: Arc<AtomicU64>,
-    writer: Option<JoinHandle<()>>,
-}
-
-impl Auditor {
-    #[must_use]
-    pub fn start(mut log: AuditLog) -> Self {
-        let (items, waiting) = sync_channel(WAITING);
-        let failed = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&failed);
-        let writer = std::thread::spawn(move || {
-            for item in waiting {
-                match item {
-                    Item::Record(record) => {
-                        let before = log.failed();
-                        log.record(&record);
-                        counter.fetch_add(log.failed() - before, Ordering::Relaxed);
-                    }
-                    // Whoever asked may have stopped waiting.
-                    Item::Flush(done) => drop(done.try_send(())),
-                }
-            }
-        });
-        Self { items: Some(items), failed, writer: Some(writer) }
-    }
-
-    /// Has a record appended soon.
-    pub fn record(&self, record: Record) {
-        let Some(items) = &self.items else { return };
-        if items.try_send(Item::Record(Box::new(record))).is_err() {
-            self.failed.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Waits, not for ever, until what was recorded is on disk.
-    pub fn flush(&self) {
-        let (done, wait) = sync_channel(1);
-        if let Some(items) = &self.items
-            && items.try_send(Item::Flush(done)).is_ok()
-            && wait.recv_timeout(FLUSH).is_err()
-        {
-            tracing::warn!("the audit log is slow: {FLUSH:?} were not enough to write to it");
-        }
-    }
-
-    /// Records that were not written.
-    #[must_use]
-    pub fn failed(&self) -> u64 {
-        self.failed.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Auditor {
-    /// Everything that waits is written first.
-    fn drop(&mut self) {
-        self.items = None;
-        if let Some(writer) = self.writer.take()
-            && writer.join().is_err()
-        {
-            tracing::error!("the writer of the audit log panicked");
-        }
     }
 }
 
@@ -478,9 +398,8 @@ mod tests {
         let dir = scratch("audit");
         for round in [0, 2] {
             let mut log = AuditLog::open(&dir);
-            log.record(&placed(round));
-            log.record(&placed(round + 1));
-            assert_eq!(log.failed(), 0);
+            log.append(&placed(round)).unwrap();
+            log.append(&placed(round + 1)).unwrap();
         }
         let text = fs::read_to_string(dir.join(FILE)).unwrap();
         assert_eq!(
@@ -530,42 +449,18 @@ mod tests {
         let dir = scratch("no-audit");
         fs::write(&dir, "a file in the way").unwrap();
         let mut log = AuditLog::open(&dir);
-        log.record(&placed(1));
-        log.record(&placed(2));
-        assert_eq!(log.failed(), 2);
+        log.append(&placed(1)).unwrap_err();
+        log.append(&placed(2)).unwrap_err();
         fs::remove_file(&dir).unwrap();
         let error = format!("{:#}", read(&dir, None, None).unwrap_err());
         assert!(error.starts_with("there is no log at"), "{error}");
     }
 
     #[test]
-    fn what_waits_is_written_before_the_end() {
-        let dir = scratch("auditor");
-        let auditor = Auditor::start(AuditLog::open(&dir));
-        for number in 0..50 {
-            auditor.record(placed(number));
-        }
-        auditor.flush();
-        assert_eq!(read(&dir, None, None).unwrap().records.len(), 50);
-        auditor.record(placed(50));
-        assert_eq!(auditor.failed(), 0);
-        drop(auditor);
-        assert_eq!(read(&dir, None, None).unwrap().records.len(), 51);
-        fs::remove_dir_all(&dir).unwrap();
-
-        fs::write(&dir, "a file in the way").unwrap();
-        let auditor = Auditor::start(AuditLog::open(&dir));
-        auditor.record(placed(1));
-        auditor.flush();
-        assert_eq!(auditor.failed(), 1);
-        fs::remove_file(&dir).unwrap();
-    }
-
-    #[test]
     fn a_full_disk_costs_records_and_nothing_else() {
         let file = OpenOptions::new().append(true).open("/dev/full");
-        let mut log = AuditLog { path: "/dev/full".into(), file, failed: 0 };
-        log.record(&placed(1));
-        assert_eq!(log.failed(), 1);
+        let mut log = AuditLog { path: "/dev/full".into(), file, complained: false };
+        let error = log.append(&placed(1)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     }
 }

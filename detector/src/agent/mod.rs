@@ -129,7 +129,8 @@ impl Agent {
             agent.recorder = Some(traffic::recorder(store, config, &model_hash, told));
         }
         // Before a packet is seen: what must not be cut off is not held up for a moment either.
-        agent.responder.adopt_and_arm(now_ns, &mut agent.sensor.kernel)?;
+        let said_before = responder::said_before(config);
+        agent.responder.adopt_and_arm(said_before, now_ns, &mut agent.sensor.kernel)?;
         agent.sensor.attach(config)?;
         agent.responder.set_home(agent.sensor.kernel.home());
         agent.responder.begin(config);
@@ -197,7 +198,6 @@ impl Agent {
 
     /// Has everybody go by what the responder has changed.
     fn follow_changes(&mut self) {
-        self.responder.note_changes();
         report_changes(&mut self.responder, self.recorder.as_ref(), &self.bus);
         self.sensor.go_by(self.responder.mode(), self.responder.allowlist());
     }

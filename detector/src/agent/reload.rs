@@ -69,6 +69,7 @@ impl Agent {
             let refused = Change::new(ChangeKind::Refused, SIGNAL);
             self.responder.record(Change { why: refusal.text, ..refused });
         }
+        self.responder.write();
         self.follow_changes();
     }
 

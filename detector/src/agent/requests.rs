@@ -8,7 +8,7 @@ use detector_common::policy::BudgetKey;
 
 use super::Agent;
 use super::recorder::{Entry, Recorder};
-use super::responder::{Caller, effect};
+use super::responder::{Caller, WRITTEN_WITHIN, Waiting, effect};
 use crate::builtin_models;
 use crate::control::server::Call;
 use crate::control::{Answer, Reply, Request, StatusReply, TableUse};
@@ -28,13 +28,17 @@ impl Agent {
             tracing::info!("{who} was refused: {refusal}");
             self.responder.note_refusal(&request, &who, refusal);
         }
-        self.follow_changes();
+        let answer = move |unwritten| {
+            if reply.send(Reply::of(outcome, unwritten)).is_err() {
+                tracing::debug!("{who} did not wait for the answer");
+            }
+        };
         if request.is_change() {
-            self.responder.flush();
+            answer_in_time(self.responder.write_and_answer(answer));
+        } else {
+            answer(None);
         }
-        if reply.send(Reply::from(outcome)).is_err() {
-            tracing::debug!("{who} did not wait for the answer");
-        }
+        self.follow_changes();
     }
 
     fn carry_out(&mut self, request: &Request, who: &str) -> Result<Answer, Refusal> {
@@ -178,5 +182,15 @@ impl Agent {
             counters: counters.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
             pending: self.responder.pending_lines(now_ns),
         }))
+    }
+}
+
+/// Has the answer given without the disk where the disk takes too long.
+fn answer_in_time(waiting: Option<Waiting>) {
+    if let Some(waiting) = waiting {
+        tokio::spawn(async move {
+            tokio::time::sleep(WRITTEN_WITHIN).await;
+            waiting.give_up();
+        });
     }
 }

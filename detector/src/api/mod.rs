@@ -201,7 +201,12 @@ impl App {
         let stopping = || Refusal::unavailable("the detector is stopping");
         agent.send(Call { request, peer: who, reply }).await.map_err(|_| stopping())?;
         match replied.await.map_err(|_| stopping())? {
-            Reply::Done(answer) => Ok(*answer),
+            Reply::Done { answer, warning } => {
+                if let Some(warning) = warning {
+                    tracing::warn!("a change by way of the API: {warning}");
+                }
+                Ok(*answer)
+            }
             Reply::Refused(refusal) => Err(refusal.into()),
         }
     }

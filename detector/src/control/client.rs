@@ -92,7 +92,12 @@ pub fn ask(path: &Path, request: &Request) -> anyhow::Result<Answer> {
         sent => sent.map_err(|error| silent(path, error))?,
     }
     match read(&mut stream, path)? {
-        Reply::Done(answer) => Ok(*answer),
+        Reply::Done { answer, warning } => {
+            if let Some(warning) = warning {
+                tracing::warn!("{warning}");
+            }
+            Ok(*answer)
+        }
         Reply::Refused(refusal) => Err(refusal.into()),
     }
 }

@@ -263,11 +263,24 @@ fn check_name(name: Option<&str>) -> Result<(), Refusal> {
 /// The answer to one request: what was asked for, or why not, in one line.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
-    Done(Box<Answer>),
+    Done {
+        answer: Box<Answer>,
+        /// What failed all the same, such as a record of the change.
+        warning: Option<String>,
+    },
     Refused(Refusal),
 }
 
 impl Reply {
+    /// The reply to a request that came to `outcome`.
+    #[must_use]
+    pub fn of(outcome: Result<Answer, Refusal>, warning: Option<String>) -> Self {
+        match outcome {
+            Ok(answer) => Self::Done { answer: Box::new(answer), warning },
+            Err(refusal) => Self::Refused(refusal),
+        }
+    }
+
     /// The line that is sent, its end included.
     #[must_use]
     pub fn line(&self) -> Vec<u8> {
@@ -276,6 +289,8 @@ impl Reply {
             ok: bool,
             #[serde(flatten)]
             answer: &'a Answer,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            warning: Option<&'a str>,
         }
         #[derive(Serialize)]
         struct Refused {
@@ -284,7 +299,9 @@ impl Reply {
             refusal: Refusal,
         }
         let written = match self {
-            Self::Done(answer) => serde_json::to_vec(&Done { ok: true, answer }),
+            Self::Done { answer, warning } => {
+                serde_json::to_vec(&Done { ok: true, answer, warning: warning.as_deref() })
+            }
             Self::Refused(refusal) => {
                 let refusal = one_line(refusal.clone());
                 serde_json::to_vec(&Refused { ok: false, refusal })
@@ -305,22 +322,15 @@ impl Reply {
         #[derive(Deserialize)]
         struct Outcome {
             ok: bool,
+            warning: Option<String>,
         }
-        let Outcome { ok } = serde_json::from_slice(line).context("it is no JSON answer")?;
+        let Outcome { ok, warning } =
+            serde_json::from_slice(line).context("it is no JSON answer")?;
         if ok {
-            return Ok(Self::Done(serde_json::from_slice(line)?));
+            return Ok(Self::Done { answer: serde_json::from_slice(line)?, warning });
         }
         let refusal = serde_json::from_slice(line).context("it says neither yes nor why not")?;
         Ok(Self::Refused(one_line(refusal)))
-    }
-}
-
-impl From<Result<Answer, Refusal>> for Reply {
-    fn from(outcome: Result<Answer, Refusal>) -> Self {
-        match outcome {
-            Ok(answer) => Self::Done(Box::new(answer)),
-            Err(refusal) => Self::Refused(refusal),
-        }
     }
 }
 
@@ -431,7 +441,7 @@ mod tests {
             since: "2027-01-31T00:00:00.000000Z".into(),
             pending: Some(Reversion { id: 3, returns_to: Mode::Observe, in_secs: 60 }),
         });
-        let done = Reply::from(Ok(answer));
+        let done = Reply::of(Ok(answer), None);
         let line = done.line();
         assert_eq!(
             std::str::from_utf8(&line).unwrap(),

@@ -57,7 +57,7 @@ fn with_agent<T: Send + 'static>(
 
 fn nothing_confirmed(call: Call) {
     let answer = Answer::Confirmed { confirmed: Vec::new() };
-    drop(call.reply.send(Reply::from(Ok(answer))));
+    drop(call.reply.send(Reply::of(Ok(answer), None)));
 }
 
 fn error_of(outcome: anyhow::Result<Answer>) -> String {

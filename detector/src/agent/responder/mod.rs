@@ -7,12 +7,15 @@
 mod lines;
 mod peers;
 mod requests;
+#[cfg(test)]
+mod tests;
+mod writer;
 
 use std::sync::Arc;
 
 use detector_common::policy::BudgetKey;
 
-use crate::audit::{Action, AuditLog, Auditor, Record};
+use crate::audit::{Action, AuditLog, Record};
 use crate::clock;
 use crate::config::Config;
 use crate::control::Request;
@@ -25,15 +28,18 @@ use crate::state::{Kept, KeptAllow, KeptRelease, State};
 use crate::units::rfc3339;
 use crate::verdict::allow::{Allowed, Entry};
 use crate::verdict::{ActionTaken, Alert, AllowList};
-use peers::PeerScanner;
+use peers::{Lookups, PeerScanner};
 pub(super) use requests::{Caller, effect};
+use writer::{Batch, Disk, Files, Writer};
+pub(super) use writer::{WRITTEN_WITHIN, Waiting};
 
 /// Who decides what is blocked, and remembers why.
 pub(super) struct Responder {
     policy: PolicyState,
     peer_scanner: PeerScanner,
-    audit: Auditor,
-    state: State,
+    writer: Writer,
+    /// What changed and was not handed to the writer yet.
+    unwritten: Batch,
     base: TimeBase,
     /// Budgets there can be; none where there are none at all.
     max_budgets: Option<usize>,
@@ -46,13 +52,30 @@ impl Responder {
     ///
     /// An entry of the configuration's allowlist that makes no sense.
     pub(super) fn new(config: &Config, base: TimeBase, now_ns: u64) -> anyhow::Result<Self> {
+        let (log, state) = (AuditLog::open(&config.state_dir), State::new(&config.state_dir));
+        Self::with(
+            config,
+            PeerScanner::new(config, Lookups::HOST),
+            Files { log, state },
+            base,
+            now_ns,
+        )
+    }
+
+    fn with(
+        config: &Config,
+        peer_scanner: PeerScanner,
+        disk: impl Disk + 'static,
+        base: TimeBase,
+        now_ns: u64,
+    ) -> anyhow::Result<Self> {
         let mut policy = PolicyState::new(config.policy(), config.mode, now_ns);
         policy.configure_allowlist(&config.allow)?;
         Ok(Self {
             policy,
-            peer_scanner: PeerScanner::new(config),
-            audit: Auditor::start(AuditLog::open(&config.state_dir)),
-            state: State::new(&config.state_dir),
+            peer_scanner,
+            writer: Writer::start(disk),
+            unwritten: Batch::default(),
             base,
             max_budgets: max_budgets(config),
             noted: Vec::new(),
@@ -81,19 +104,20 @@ impl Responder {
 
     /// Records that the audit log could not take.
     pub(super) fn records_lost(&self) -> u64 {
-        self.audit.failed()
+        self.writer.lost()
     }
 
     /// Takes over what an earlier agent left, says what must not be cut off, and goes as far as the
     /// mode says.
     pub(super) fn adopt_and_arm(
         &mut self,
+        said_before: Kept,
         now_ns: u64,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
         self.policy.adopt(enforcer.left_orders()?, now_ns);
         self.policy.adopt_exceptions(enforcer.left_exceptions()?);
-        self.restore_state(now_ns, enforcer);
+        self.restore_state(said_before, now_ns, enforcer);
         self.refresh_exceptions(now_ns, enforcer)?;
         enforcer.set_mode(self.policy.mode(), None)?;
         enforcer.commit()
@@ -105,7 +129,7 @@ impl Responder {
             tracing::warn!("budgets hold nothing in mode observe: use block, or simulate to count");
         }
         self.record(Change { mode: Some(config.mode), ..Change::new(ChangeKind::Started, AGENT) });
-        self.note_changes();
+        self.write();
     }
 
     /// Says that it watches no longer.
@@ -114,14 +138,11 @@ impl Responder {
         let became = if keeps_enforcing { "are left to run out" } else { "ended" };
         let detail = Some(format!("{blocks} blocks {became}"));
         self.record(Change { detail, ..Change::new(ChangeKind::Stopped, AGENT) });
+        self.write();
     }
 
-    /// What a person said in an earlier run holds on. It watches without it, too, and says so.
-    fn restore_state(&mut self, now_ns: u64, enforcer: &mut dyn Enforcer) {
-        let kept = self.state.load().unwrap_or_else(|error| {
-            tracing::error!("what was said in an earlier run is not known: {error:#}");
-            Kept::default()
-        });
+    /// What a person said in an earlier run is in force again.
+    fn restore_state(&mut self, kept: Kept, now_ns: u64, enforcer: &mut dyn Enforcer) {
         for kept in kept.allow {
             let id = kept.id.clone();
             if let Err(error) = self.policy.allow_again(allowed(kept), now_ns, enforcer) {
@@ -141,7 +162,7 @@ impl Responder {
     }
 
     /// Writes down what a person said, for the next start.
-    fn keep_state(&self, now_ns: u64) {
+    fn keep_state(&mut self, now_ns: u64) {
         let allow = self.policy.entries_to_keep(now_ns).map(kept).collect();
         let released = self
             .policy
@@ -152,9 +173,7 @@ impl Responder {
                 until_ns,
             })
             .collect();
-        if let Err(error) = self.state.save(&Kept { allow, released, ..Kept::default() }) {
-            tracing::error!("what was said at run time may be forgotten by a restart: {error:#}");
-        }
+        self.unwritten.state = Some(Kept { allow, released, ..Kept::default() });
     }
 
     /// Looks for what must not be cut off and spares it.
@@ -187,7 +206,7 @@ impl Responder {
                 tracing::error!("{error:#}");
             }
         }
-        self.note_changes();
+        self.write();
     }
 
     /// Goes by another configuration, but for the mode.
@@ -232,7 +251,7 @@ impl Responder {
                 alert.action_note = Some(format!("{error:#}"));
             }
         }
-        self.note_changes();
+        self.write();
     }
 
     /// Does what the policy wants about an alert that is open and has nothing new to say.
@@ -245,7 +264,7 @@ impl Responder {
         if let Err(error) = self.policy.respond(accusation, now_ns, enforcer) {
             tracing::error!("alert {}: {error:#}", accusation.alert);
         }
-        self.note_changes();
+        self.write();
     }
 
     /// Raises or ends the budget of a pair that was judged.
@@ -259,7 +278,7 @@ impl Responder {
         if let Err(error) = self.policy.judged(pair, payload_bytes, standpoint, enforcer) {
             tracing::error!("{error:#}");
         }
-        self.note_changes();
+        self.write();
     }
 
     /// A budget is spent: a judgement decides whether it is raised.
@@ -272,8 +291,8 @@ impl Responder {
         std::mem::take(&mut self.noted)
     }
 
-    /// Writes what the policy state has changed to the audit log, and says it.
-    pub(super) fn note_changes(&mut self) {
+    /// Notes what the policy state has changed for the audit log, and says it.
+    fn note_changes(&mut self) {
         for change in self.policy.take_changes() {
             log_change(&change);
             self.record(change.clone());
@@ -296,13 +315,24 @@ impl Responder {
         }
     }
 
-    /// Waits, not for ever, until what was recorded is on disk.
-    pub(super) fn flush(&self) {
-        self.audit.flush();
+    /// Has what changed written to disk.
+    pub(super) fn write(&mut self) {
+        self.note_changes();
+        self.writer.write(&mut self.unwritten, None);
     }
 
-    pub(super) fn record(&self, change: Change) {
-        self.audit.record(Record {
+    /// Has what changed written to disk, and the answer given once it is there: with what could not
+    /// be written, if anything. Whoever waits may give up.
+    pub(super) fn write_and_answer(
+        &mut self,
+        answer: impl FnOnce(Option<String>) + Send + 'static,
+    ) -> Option<Waiting> {
+        self.note_changes();
+        self.writer.write(&mut self.unwritten, Some(Box::new(answer)))
+    }
+
+    pub(super) fn record(&mut self, change: Change) {
+        self.unwritten.records.push(Record {
             time: rfc3339(clock::now_ns()),
             who: change.who,
             action: Action::from(change.kind),
@@ -318,6 +348,14 @@ impl Responder {
             detail: change.detail,
         });
     }
+}
+
+/// What people said in earlier runs. It watches without it, too, and says so.
+pub(super) fn said_before(config: &Config) -> Kept {
+    State::new(&config.state_dir).load().unwrap_or_else(|error| {
+        tracing::error!("what was said in an earlier run is not known: {error:#}");
+        Kept::default()
+    })
 }
 
 fn max_budgets(config: &Config) -> Option<usize> {

@@ -1,6 +1,6 @@
 //! What must never be cut off, from the configuration and from how this host is connected now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,9 +18,28 @@ const RESOLVERS: &str = "/etc/resolv.conf";
 /// Addresses, gateways and resolvers change seldom; connections do not.
 const SLOW: u64 = 10;
 
+/// How to ask this host what it is connected to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lookups {
+    pub(super) admin_peers: fn(&[u16]) -> anyhow::Result<BTreeSet<[u8; 16]>>,
+    pub(super) own_addresses: fn() -> anyhow::Result<BTreeSet<[u8; 16]>>,
+    pub(super) gateways: fn() -> anyhow::Result<BTreeSet<[u8; 16]>>,
+    pub(super) resolvers: fn(&Path) -> anyhow::Result<BTreeSet<[u8; 16]>>,
+}
+
+impl Lookups {
+    pub(super) const HOST: Self = Self {
+        admin_peers: host::admin_peers,
+        own_addresses: host::own_addresses,
+        gateways: host::gateways,
+        resolvers: host::resolvers,
+    };
+}
+
 /// Looks again and again, and remembers administrators for a while after they left.
 #[derive(Debug)]
 pub(super) struct PeerScanner {
+    lookups: Lookups,
     configured: ProtectedPeers,
     admin_ports: Vec<u16>,
     grace_ns: u64,
@@ -37,7 +56,7 @@ pub(super) struct PeerScanner {
 }
 
 impl PeerScanner {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, lookups: Lookups) -> Self {
         let block = &config.block;
         let never = block
             .never_block
@@ -54,6 +73,7 @@ impl PeerScanner {
                 .filter(|_| entry.expires.is_none())
         });
         Self {
+            lookups,
             configured: never.chain(resolvers).chain(allowed).collect(),
             admin_ports: block.admin_ports.clone(),
             grace_ns: u64::try_from(Duration::from_secs(block.admin_grace_secs).as_nanos())
@@ -74,7 +94,7 @@ impl PeerScanner {
             slow: self.slow.clone(),
             looks: self.looks,
             told: self.told.clone(),
-            ..Self::new(config)
+            ..Self::new(config, self.lookups)
         }
     }
 
@@ -87,7 +107,7 @@ impl PeerScanner {
         if let Some(servers) = self.servers.news() {
             self.spare_servers(&servers);
         }
-        match host::admin_peers(&self.admin_ports) {
+        match (self.lookups.admin_peers)(&self.admin_ports) {
             Ok(peers) => {
                 for peer in peers {
                     self.administrators.insert(peer, now_ns);
@@ -111,10 +131,11 @@ impl PeerScanner {
     }
 
     fn look_slowly(&mut self) {
+        let Lookups { own_addresses, gateways, resolvers, .. } = self.lookups;
         let sources = [
-            (ExceptionKind::Own, host::own_addresses()),
-            (ExceptionKind::Gateway, host::gateways()),
-            (ExceptionKind::Resolver, host::resolvers(Path::new(RESOLVERS))),
+            (ExceptionKind::Own, own_addresses()),
+            (ExceptionKind::Gateway, gateways()),
+            (ExceptionKind::Resolver, resolvers(Path::new(RESOLVERS))),
         ];
         for (kind, found) in sources {
             match found {

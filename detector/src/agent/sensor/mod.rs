@@ -74,7 +74,7 @@ impl Sensor {
                 threshold: config.model.threshold,
                 flows: wanted.flow_records,
                 rows: false,
-                first_payloads: wanted.traffic,
+                heads: wanted.traffic,
                 traffic_log: wanted.traffic,
                 history: config.history(),
                 // The responder's, see [`Sensor::go_by`].
