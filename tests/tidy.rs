@@ -76,7 +76,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("audit", &["response", "network", "units"]),
     ("state", &["network", "units"]),
     ("status", &["control", "response", "units"]),
-    ("output", &["alerts", "flow", "response", "verdict", "network", "text", "units"]),
+    (
+        "output",
+        &[
+            "alerts", "flow", "response", "verdict", "status", "store", "notify", "clock",
+            "network", "text", "units",
+        ],
+    ),
     (
         "store",
         &[
@@ -107,6 +113,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "units",
         ],
     ),
+    ("site", &["config", "control", "status", "store"]),
     // A record is judged as it comes, and kept.
     ("ingest", &["alerts", "features", "flow", "model", "store", "verdict"]),
     ("config", &["features", "fields", "flow", "response", "verdict", "network", "units"]),
@@ -139,6 +146,7 @@ const MODULES: &[&str] = &[
     "refusal",
     "response",
     "builtin_models",
+    "site",
     "source",
     "state",
     "status",
@@ -151,6 +159,11 @@ const MODULES: &[&str] = &[
     "clock",
     "detector",
 ];
+
+/// What modules that may name nearly everything must not name: the API asks the agent through its
+/// control, and `main` hands the commands the way to start it.
+const MUST_NOT_NAME: &[(&str, &[&str])] =
+    &[("agent", &["api", "commands"]), ("commands", &["api"]), ("api", &["agent", "commands"])];
 
 fn imports_go_one_way(source: &Source) -> Vec<String> {
     let Some(inside) = source.path.strip_prefix("detector/src/") else { return Vec::new() };
@@ -225,6 +238,34 @@ fn pieces(group: &str) -> Vec<&str> {
         }
     }
     pieces
+}
+
+fn nobody_names_the_api(source: &Source) -> Vec<String> {
+    let Some(inside) = source.path.strip_prefix("detector/src/") else { return Vec::new() };
+    let stem = inside.trim_end_matches(".rs").trim_end_matches("/mod");
+    let own = stem.split('/').next().unwrap_or(stem);
+    let forbidden = MUST_NOT_NAME.iter().find(|(place, _)| *place == own);
+    named_modules(source, stem)
+        .into_iter()
+        .filter(|(_, name)| forbidden.is_some_and(|(_, names)| names.contains(&name.as_str())))
+        .map(|(offset, name)| source.complaint(offset, &format!("{own} names crate::{name}")))
+        .collect()
+}
+
+#[test]
+fn agent_commands_and_api_do_not_name_each_other() {
+    check(
+        nobody_names_the_api,
+        &[
+            ("detector/src/agent/mod.rs", "use crate::api::App;"),
+            ("detector/src/commands/run.rs", "use crate::{api::server, cli};"),
+            ("detector/src/api/mod.rs", "use crate::agent::Agent;"),
+        ],
+        &[
+            ("detector/src/api/mod.rs", "use super::server; use crate::control::Answer;"),
+            ("detector/src/main.rs", "use detector::api;"),
+        ],
+    );
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub mod notify;
 pub mod output;
 pub mod refusal;
 pub mod response;
+pub mod site;
 pub mod source;
 pub mod state;
 pub mod status;

@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use detector::api;
 use detector::cli::Cli;
 use detector::commands;
 
@@ -15,7 +16,7 @@ const FAILURE: u8 = 1;
 fn main() -> ExitCode {
     // Exits with 2 on a command line that makes no sense, with 0 on --help.
     let cli = Cli::parse();
-    match commands::run(cli.command) {
+    match commands::run(cli.command, api::server::serve) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use detector::alerts::Origin;
 use detector::config::Config;
 use detector::network::{Address, octets};
-use detector::notify::{self, Notifier};
+use detector::notify::{self, Notifier, Resources};
 use detector::store::Store;
 use detector::store::alerts::{self, NewAlert};
 use detector::store::rules::{RuleSpec, add_rule};
@@ -78,8 +78,14 @@ impl Bed {
     }
 
     pub(crate) fn notifier(&self) -> Notifier {
-        let base_url = "https://detector.example";
-        notify::start(self.store.clone(), self.config.notify.clone(), base_url, Arc::new(|| {}))
+        let resources = Resources {
+            store: Some(self.store.clone()),
+            memory: Arc::default(),
+            board: Arc::default(),
+            base_url: "https://detector.example".to_owned(),
+            hear: Arc::new(|| {}),
+        };
+        notify::start(resources, self.config.notify.clone())
     }
 
     /// Starts the receivers of all channels.

@@ -1,71 +1,42 @@
 //! The agent is three things and their loop: the *sensor* turns kernel events and polls into
-//! judgements, the *responder* decides what is blocked, and the rest reports.
+//! judgements, the *responder* decides what is blocked, the *reporter* gives events to the outputs.
 //!
 //! One task runs all of it, so that a block follows the event that asks for it without a queue between
-//! them; what is told to people goes through a bounded queue to a thread of its own and is dropped,
-//! counted, rather than waited for. Nothing here runs per packet.
+//! them. What is reported goes through bounded queues to threads of their own and is dropped, counted,
+//! rather than waited for. Nothing here runs per packet.
 
-mod outlets;
-mod recorder;
 mod reload;
 mod reporter;
 mod requests;
 mod responder;
 mod sensor;
-mod traffic;
 mod wakeups;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use detector_common::parse::Skip;
-
-use crate::clock;
 use crate::config::Config;
 use crate::control::server::Call;
 use crate::engine::Output;
-use crate::flow::FlowRecord;
 use crate::model::Model;
-use crate::notify::Switch;
-use crate::output::Summary;
-use crate::output::queue::Queue;
+use crate::output::{Router, Summary};
 use crate::source::kernel::{Accounting, Start};
-use crate::status::StatusLine;
-use crate::status::bus::{Bus, PageEvent};
-use crate::store::{Store, alerts};
-use crate::verdict::{ActionTaken, Alert, AlertId};
-pub use outlets::Outlets;
-use recorder::{Entry, Recorder};
+use crate::store::Store;
+use crate::verdict::ActionTaken;
 pub use reload::Reloads;
+use reporter::{Observed, PolicyStatus, Reporter};
 use responder::Responder;
 use sensor::{Act, Finding, Sensor, Wanted};
-use traffic::Pages;
 pub use wakeups::Signals;
 use wakeups::{Wakeup, Wakeups};
-
-/// What the sinks are handed.
-#[derive(Debug)]
-pub enum Told {
-    Alert(Box<Alert>),
-    Flow(Box<FlowRecord>),
-    Status(StatusLine),
-    Summary(Box<Summary>),
-}
 
 /// Everything that runs.
 pub struct Agent {
     sensor: Sensor,
     responder: Responder,
+    reporter: Reporter,
     keep_enforcing: bool,
-    sink: Queue<Told>,
     poll_interval: Duration,
-    started: Instant,
-    rate: Rate,
-    /// None where nothing is stored.
-    recorder: Option<Recorder>,
-    pages: Pages,
-    bus: Arc<Bus>,
     reloads: Reloads,
 }
 
@@ -80,15 +51,6 @@ pub struct RunOptions {
     pub keep_enforcing: bool,
 }
 
-/// What the previous status line was made from.
-#[derive(Clone, Copy, Debug, Default)]
-struct Rate {
-    frames: u64,
-    bytes: u64,
-    /// IP bytes out and in.
-    directions: (u64, u64),
-}
-
 impl Agent {
     /// Loads the data plane and attaches it to every interface that is meant.
     ///
@@ -99,35 +61,29 @@ impl Agent {
         config: &Config,
         model: Arc<Model>,
         options: RunOptions,
-        outlets: Outlets,
+        outputs: Router,
+        store: Option<Store>,
+        mut reloads: Reloads,
     ) -> anyhow::Result<Self> {
-        let Outlets { sink, store, bus, notifier, mut reloads } = outlets;
         let model_hash = model.hash()?;
-        reloads.begin(&model_hash, notifier.clone());
+        reloads.model_serves(&model_hash);
         let wanted = Wanted { flow_records: options.flows, traffic: store.is_some() };
         let start = if options.adopt { Start::Adopt } else { Start::Fresh };
         let check_pinned = options.adopt || options.keep_enforcing;
         let mut sensor = Sensor::load(config, model, wanted, start, check_pinned)?;
         let now_ns = sensor.now_ns()?;
         let responder = Responder::new(config, sensor.time_base(), now_ns)?;
+        if let Some(store) = &store {
+            reporter::recall(store, &mut sensor.engine);
+        }
         let mut agent = Self {
             sensor,
             responder,
+            reporter: Reporter::new(outputs, store, config, &model_hash),
             keep_enforcing: options.keep_enforcing,
-            sink,
             poll_interval: Duration::from_millis(config.kernel.poll_interval_ms),
-            started: Instant::now(),
-            rate: Rate::default(),
-            recorder: None,
-            pages: Pages::default(),
-            bus,
             reloads,
         };
-        if let Some(store) = store {
-            agent.recall(&store);
-            let told = told(store.clone(), Arc::clone(&agent.bus), notifier);
-            agent.recorder = Some(traffic::recorder(store, config, &model_hash, told));
-        }
         // Before a packet is seen: what must not be cut off is not held up for a moment either.
         let said_before = responder::said_before(config);
         agent.responder.adopt_and_arm(said_before, now_ns, &mut agent.sensor.kernel)?;
@@ -142,12 +98,13 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// A data plane that cannot be read any more. It is taken off all the same.
+    /// A data plane that cannot be read any more, which is taken off all the same; results that could
+    /// not be written to standard output.
     pub async fn run(
         mut self,
         signals: Signals,
         calls: tokio::sync::mpsc::Receiver<Call>,
-    ) -> anyhow::Result<Summary> {
+    ) -> anyhow::Result<()> {
         let kernel = &self.sensor.kernel;
         let mut wakeups = Wakeups::new(kernel, self.poll_interval, signals, calls)?;
         loop {
@@ -171,10 +128,20 @@ impl Agent {
         let now_ns = self.sensor.now_ns()?;
         self.responder.tick(now_ns, &mut self.sensor.kernel);
         self.follow_changes();
-        self.record_traffic()?;
-        let status = self.status()?;
-        self.publish(&status)?;
-        self.sink.offer(Told::Status(status));
+        self.report(now_ns)
+    }
+
+    /// Gives the outputs the status of this second, and traffic when it is time.
+    fn report(&mut self, now_ns: u64) -> anyhow::Result<()> {
+        let accounting = self.sensor.kernel.accounting()?;
+        let policy = PolicyStatus {
+            reply: self.status_reply(now_ns)?,
+            blocks: self.responder.blocks() as u64,
+            audit_records_lost: self.responder.records_lost(),
+        };
+        let mut observed = observed(&mut self.sensor, &accounting, now_ns);
+        self.reporter.report_traffic(&mut observed);
+        self.reporter.report_status(&observed, policy);
         Ok(())
     }
 
@@ -183,55 +150,25 @@ impl Agent {
         &mut self,
         look: impl FnOnce(&mut Sensor, &mut Act<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let Self { sensor, responder, sink, recorder, bus, .. } = self;
+        let Self { sensor, responder, reporter, .. } = self;
         look(sensor, &mut |sensor, finding| {
             match finding {
                 Finding::BudgetSpent(key) => responder.budget_spent(key),
-                Finding::Judged(output) => {
-                    act(output, sensor, responder, sink, recorder.as_ref(), bus)?;
-                }
+                Finding::Judged(output) => act(output, sensor, responder, reporter)?,
             }
-            report_changes(responder, recorder.as_ref(), bus);
+            report_changes(responder, reporter);
             Ok(())
         })
     }
 
     /// Has everybody go by what the responder has changed.
     fn follow_changes(&mut self) {
-        report_changes(&mut self.responder, self.recorder.as_ref(), &self.bus);
+        report_changes(&mut self.responder, &self.reporter);
         self.sensor.go_by(self.responder.mode(), self.responder.allowlist());
     }
 
-    fn status(&mut self) -> anyhow::Result<StatusLine> {
-        let accounting = self.sensor.kernel.accounting()?;
-        let totals = &accounting.totals;
-        let seconds = self.poll_interval.as_secs_f64();
-        let per_second = |now: u64, before: u64| (now.saturating_sub(before)) as f64 / seconds;
-        let baselines = self.sensor.engine.baselines();
-        let status = StatusLine {
-            packets_per_second: per_second(totals.frames.packets, self.rate.frames),
-            bytes_per_second: per_second(totals.frames.bytes, self.rate.bytes),
-            flows: u64::from(accounting.live_flows),
-            alerts: self.sensor.engine.counts().alerts,
-            baselines_ready: baselines.hosts_ready,
-            baselines_learning: baselines.hosts_learning,
-            days_left: baselines.days_left,
-            interfaces: self.sensor.kernel.watched().count() as u64,
-            overflow_bytes: totals.overflow.bytes,
-            events_lost: totals.events_lost,
-            first_payloads_refused: totals.first_payloads_refused,
-            skipped: skipped(&accounting).values().sum(),
-            dropped_packets: totals.dropped.packets,
-            simulated_packets: totals.simulated.packets,
-            held_packets: totals.held.packets,
-            output_lines_dropped: self.sink.dropped(),
-        };
-        (self.rate.frames, self.rate.bytes) = (totals.frames.packets, totals.frames.bytes);
-        Ok(status)
-    }
-
     /// Detaches, reads the maps a last time, ends every flow, and sums up.
-    fn finish(mut self) -> anyhow::Result<Summary> {
+    fn finish(mut self) -> anyhow::Result<()> {
         if self.keep_enforcing {
             self.sensor.kernel.keep()?;
         } else {
@@ -241,7 +178,7 @@ impl Agent {
         // Programs that were running when their link went have ended by then.
         std::thread::sleep(Duration::from_millis(50));
         self.sense(Sensor::finish)?;
-        self.record_last()?;
+        let now_ns = self.sensor.now_ns()?;
         let accounting = self.sensor.kernel.accounting()?;
         let totals = &accounting.totals;
         let counts = self.sensor.tracker.counts();
@@ -255,10 +192,9 @@ impl Agent {
             bytes: totals.frames.bytes,
             flows: counts.flows_opened,
             alerts: self.sensor.engine.counts().alerts,
-            skipped: skipped(&accounting),
+            skipped: reporter::skipped(&accounting),
             overflow_bytes: totals.overflow.bytes,
             unaccounted_bytes: accounting.unaccounted_bytes,
-            seconds: self.started.elapsed().as_secs_f64(),
             ..Summary::default()
         };
         summary.count([
@@ -278,44 +214,17 @@ impl Agent {
             ("packets_over_the_host_table", totals.overflow_rest.packets),
             ("events_lost", totals.events_lost),
             ("heads_over_budget", totals.first_payloads_refused),
-            ("output_lines_dropped", self.sink.dropped()),
         ]);
         summary.count(counts.left_out());
         summary.count(self.sensor.engine.told());
-        summary.count(self.end_recording());
-        Ok(summary)
+        self.reporter.finish(observed(&mut self.sensor, &accounting, now_ns), summary)
     }
 }
 
-/// What is done once alerts are stored: pages and the notifier hear of it.
-fn told(
-    store: Store,
-    bus: Arc<Bus>,
-    notifier: Option<Switch>,
-) -> impl Fn(&[AlertId]) + Send + 'static {
-    move |ids| {
-        if let Some(notifier) = &notifier {
-            notifier.wake();
-        }
-        let rows = store.read(|connection| {
-            ids.iter().map(|id| alerts::find(connection, *id)).collect::<anyhow::Result<Vec<_>>>()
-        });
-        match rows {
-            Ok(rows) => {
-                rows.iter().flatten().for_each(|row| bus.emit(PageEvent::alert(row)));
-            }
-            Err(error) => tracing::debug!("pages do not hear of an alert: {error:#}"),
-        }
-    }
-}
-
-fn skipped(accounting: &Accounting) -> BTreeMap<&'static str, u64> {
-    Skip::NAMES
-        .into_iter()
-        .zip(accounting.totals.skipped)
-        .filter(|(_, count)| count.packets != 0)
-        .map(|(name, count)| (name, count.packets))
-        .collect()
+/// What the reporter is shown.
+fn observed<'a>(sensor: &'a mut Sensor, accounting: &'a Accounting, now_ns: u64) -> Observed<'a> {
+    let counts = sensor.tracker.counts();
+    Observed { accounting, counts, engine: &mut sensor.engine, now_ns }
 }
 
 /// Carries out and passes on what the sensor came to.
@@ -323,26 +232,21 @@ fn act(
     output: Output,
     sensor: &mut Sensor,
     responder: &mut Responder,
-    sink: &Queue<Told>,
-    recorder: Option<&Recorder>,
-    bus: &Bus,
+    reporter: &Reporter,
 ) -> anyhow::Result<()> {
     match output {
         Output::Alert { mut alert, accusation } => {
             let now_ns = sensor.now_ns()?;
             responder.respond(&mut alert, accusation.as_deref(), now_ns, &mut sensor.kernel);
             // Before the alert, which says itself what was done about it at first.
-            report_changes(responder, recorder, bus);
+            report_changes(responder, reporter);
             if let Some(accusation) = accusation
                 && alert.action == ActionTaken::Blocked
             {
                 let leaked = sensor.bytes_leaked(&alert, &accusation.flow)?;
                 alert.bytes_leaked_before_block = Some(leaked.unwrap_or(alert.bytes_out));
             }
-            if let Some(recorder) = recorder {
-                recorder.offer(Entry::Alert(alert.clone()));
-            }
-            sink.offer(Told::Alert(alert));
+            reporter.alert(alert);
         }
         Output::Again(accusation) => {
             let now_ns = sensor.now_ns()?;
@@ -351,18 +255,12 @@ fn act(
         Output::Judged { src, dst, payload_bytes, standpoint } => {
             responder.judged((src, dst), payload_bytes, standpoint, &mut sensor.kernel);
         }
-        Output::Flow(record) => sink.offer(Told::Flow(record)),
+        Output::Flow(record) => reporter.flow(record),
     }
     Ok(())
 }
 
 /// Passes on what the responder has changed.
-fn report_changes(responder: &mut Responder, recorder: Option<&Recorder>, bus: &Bus) {
-    for change in responder.take_changes() {
-        reporter::say_changed(bus, change.kind);
-        if let (Some(recorder), Some(alert)) = (recorder, change.alert) {
-            let (time_ns, change) = (clock::now_ns(), change.kind);
-            recorder.offer(Entry::Action { alert, time_ns, change });
-        }
-    }
+fn report_changes(responder: &mut Responder, reporter: &Reporter) {
+    responder.take_changes().into_iter().for_each(|change| reporter.change(change));
 }

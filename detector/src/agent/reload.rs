@@ -8,9 +8,9 @@
 
 use std::sync::Arc;
 
+use super::Agent;
 use super::responder::Caller;
 use super::sensor::log_interface;
-use super::{Agent, Entry, traffic};
 use crate::builtin_models;
 use crate::config::Config;
 use crate::config::reload::{Current, Given, Reload};
@@ -33,19 +33,14 @@ pub struct Reloads {
     current: Current,
     /// The model that judges.
     model_hash: String,
-    notifier: Option<Switch>,
+    notifier: Switch,
 }
 
 impl Reloads {
     /// `current` is what was read at the start; it is replaced by what is read later.
     #[must_use]
-    pub fn new(given: Given, current: Current) -> Self {
-        Self { given, current, model_hash: String::new(), notifier: None }
-    }
-
-    pub(super) fn begin(&mut self, model_hash: &str, notifier: Option<Switch>) {
-        self.model_serves(model_hash);
-        self.notifier = notifier;
+    pub fn new(given: Given, current: Current, notifier: Switch) -> Self {
+        Self { given, current, model_hash: String::new(), notifier }
     }
 
     /// Another model judges from now on.
@@ -92,7 +87,7 @@ impl Agent {
         reload.config.check().map_err(unusable)?;
         // Looked at also where another, chosen one serves: the next start may need it.
         builtin_models::model_of(Kind::Session, None, &reload.config)?;
-        let store = self.recorder.as_ref().map(super::Recorder::store);
+        let store = self.reporter.store();
         let model = builtin_models::in_use(Kind::Session, store, &reload.config)?;
         let hash = model.hash()?;
         let model = (hash != self.reloads.model_hash).then_some((model, hash));
@@ -120,19 +115,12 @@ impl Agent {
         if let Some(hash) = &model {
             self.reloads.model_serves(hash);
         }
-        if let Some(recorder) = &self.recorder {
-            if let Some(hash) = &model {
-                recorder.offer(Entry::Model(hash.clone()));
-            }
-            recorder.offer(Entry::Settings {
-                config_hash: config.hash(),
-                retention: traffic::retention(&config),
-            });
+        if let Some(hash) = &model {
+            self.reporter.model_changed(hash);
         }
-        if let Some(notifier) =
-            self.reloads.notifier.as_ref().filter(|_| old.notify != config.notify)
-        {
-            notifier.change(config.notify.clone());
+        self.reporter.config_changed(&config);
+        if old.notify != config.notify {
+            self.reloads.notifier.change(config.notify.clone());
         }
         self.reloads.current.set(Arc::new(config));
         Ok(Reloaded {

@@ -7,7 +7,6 @@ use anyhow::Context as _;
 use detector_common::policy::BudgetKey;
 
 use super::Agent;
-use super::recorder::{Entry, Recorder};
 use super::responder::{Caller, WRITTEN_WITHIN, Waiting, effect};
 use crate::builtin_models;
 use crate::control::server::Call;
@@ -94,7 +93,7 @@ impl Agent {
                 let key = BudgetKey { home: octets(*home), destination: octets(*destination) };
                 responder.raise_budget(&key, *bytes, caller, kernel)
             }
-            Request::Status {} => Ok(self.status_reply(now_ns)?),
+            Request::Status {} => Ok(Answer::Status(self.status_reply(now_ns)?)),
             Request::Sessions { sort, limit } => Ok(sensor.session_lines(*sort, *limit)?),
             Request::Baselines {} => Ok(sensor.baseline_lines()?),
             Request::Interfaces {} => Ok(sensor.interface_lines()?),
@@ -114,7 +113,7 @@ impl Agent {
 
     /// Judges by another model from now on.
     fn use_model(&mut self, hash: &str) -> anyhow::Result<Answer> {
-        let store = self.recorder.as_ref().map(Recorder::store);
+        let store = self.reporter.store();
         let store = store.context(Refusal::conflict(
             "nothing is stored here, so there is no other model: set store.path",
         ))?;
@@ -124,15 +123,13 @@ impl Agent {
         builtin_models::check(Kind::Session, &model)?;
         self.sensor.engine.use_model(model)?;
         self.reloads.model_serves(hash);
-        if let Some(recorder) = &self.recorder {
-            recorder.offer(Entry::Model(hash.to_owned()));
-        }
+        self.reporter.model_changed(hash);
         tracing::info!("judging by the model {hash} from now on");
         Ok(Answer::Model { hash: hash.to_owned() })
     }
 
     /// How the agent is doing.
-    pub(super) fn status_reply(&mut self, now_ns: u64) -> anyhow::Result<Answer> {
+    pub(super) fn status_reply(&mut self, now_ns: u64) -> anyhow::Result<StatusReply> {
         let accounting = self.sensor.kernel.accounting()?;
         let totals = &accounting.totals;
         let counters = [
@@ -151,7 +148,7 @@ impl Agent {
             ("overflow_bytes", totals.overflow.bytes),
             ("events_lost", totals.events_lost),
             ("heads_over_budget", totals.first_payloads_refused),
-            ("output_lines_dropped", self.sink.dropped()),
+            ("output_lines_dropped", self.reporter.output_lines_dropped()),
             ("audit_records_lost", self.responder.records_lost()),
         ];
         let tables = self.sensor.kernel.policy_tables()?;
@@ -159,7 +156,7 @@ impl Agent {
             "BUDGETS" => "new pairs pass without a budget, counted as budgets_refused",
             _ => "what is new is refused; nothing is evicted",
         };
-        Ok(Answer::Status(StatusReply {
+        Ok(StatusReply {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             mode: self.responder.mode(),
@@ -181,7 +178,7 @@ impl Agent {
                 .collect(),
             counters: counters.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
             pending: self.responder.pending_lines(now_ns),
-        }))
+        })
     }
 }
 

@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 use super::problem::Problem;
 use super::status;
 use super::{App, Routes};
-use crate::status::{SinkState, StatusBody, StoreStateName};
+use crate::status::{SinkHealth, SinkState, StatusBody, StoreStateName};
 
 pub(super) fn routes() -> Routes {
     Routes::default().read(routes!(metrics))
@@ -166,8 +166,12 @@ fn sinks(page: &mut Page<'_>, sinks: &[SinkState]) -> fmt::Result {
         sinks.iter().map(move |sink| (sink.name.as_str(), value(sink)))
     };
     page.gauges("sink_queued", "Records that wait in each output.", "sink", each(|s| s.queued))?;
-    page.counters("sink_sent", "Records that each output took.", "sink", each(|s| s.sent))?;
-    page.counters("sink_failed", "Records that an output failed on.", "sink", each(|s| s.failed))?;
+    let ok = each(|s| u64::from(s.state != SinkHealth::Failing));
+    page.gauges("sink_ok", "1 unless the latest attempt of the output failed.", "sink", ok)?;
+    page.counters("sink_sent", "Records that each output wrote.", "sink", each(|s| s.sent))?;
+    page.counters("sink_failed", "Records that an output gave up.", "sink", each(|s| s.failed))?;
+    let help = "Attempts of an output that failed and were made again.";
+    page.counters("sink_retried", help, "sink", each(|s| s.retried))?;
     let help = "Records dropped because an output was too slow.";
     page.counters("sink_dropped", help, "sink", each(|s| s.dropped))
 }

@@ -25,7 +25,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::{App, middleware, routes, status, tls};
-use crate::config::api::Api;
+use crate::site::{Served, Site};
 use crate::status::bus::Bus;
 
 /// Connections at once; who comes later waits to be let in.
@@ -73,18 +73,17 @@ impl Drop for Handle {
     }
 }
 
-/// Opens the socket. Nobody is served yet.
+/// Serves a site until what is returned is dropped.
 ///
 /// # Errors
 ///
-/// An address that is taken, or none of this machine's.
-pub fn bind(config: &Api) -> anyhow::Result<StdListener> {
-    let address = config.listen;
-    let listener = StdListener::bind(address).with_context(|| {
-        format!("failed to listen on {address}: choose another address in api.listen or --listen")
-    })?;
-    listener.set_nonblocking(true).context("failed to watch the socket")?;
-    Ok(listener)
+/// A model inside the program that does not fit it, a certificate that cannot be used, a machine
+/// without threads.
+pub fn serve(site: Site) -> anyhow::Result<Served> {
+    let Site { config, current, store, agent, bus, listener } = site;
+    let app = App::new(config, current, store, agent, bus)?;
+    let handle = start(app, listener)?;
+    Ok(Served::new(handle.url(), handle))
 }
 
 /// Serves `app` until the handle is dropped.
@@ -105,22 +104,22 @@ pub fn start(app: App, listener: StdListener) -> anyhow::Result<Handle> {
         .build()
         .context("failed to start the API's runtime")?;
     let (stop, stopped) = watch::channel(false);
-    let serve = move || {
+    let run = move || {
         runtime.block_on(async {
             tokio::spawn(status::tick(app));
-            serve(listener, router, &bus, acceptor, stopped).await;
+            accept(listener, router, &bus, acceptor, stopped).await;
         });
         // A handler that waits for the disk must not hold up the end.
         runtime.shutdown_timeout(FAREWELL);
     };
     let thread = std::thread::Builder::new()
         .name("api".to_owned())
-        .spawn(serve)
+        .spawn(run)
         .context("failed to start the API's thread")?;
     Ok(Handle { address, scheme, stop, thread: Some(thread) })
 }
 
-async fn serve(
+async fn accept(
     listener: StdListener,
     router: Router,
     bus: &Bus,

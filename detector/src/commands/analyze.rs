@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::engine::{Engine, EngineConfig, Output};
 use crate::flow::{FlowRecord, FlowView, Session, SessionCheckpoint, Visitor};
 use crate::model::Model;
-use crate::output::{CsvSink, JsonSink, Sink, Style, Summary, TableSink};
+use crate::output::{CsvForm, Form, JsonForm, Style, Summary, TableForm};
 
 use super::load_model;
 use super::progress::Reading;
@@ -29,22 +29,22 @@ use super::progress::Reading;
 pub fn run(args: &Analyze, config: &Config) -> anyhow::Result<()> {
     let model = load_model(args.model.as_deref(), config)?;
     let recordings = Recordings::new(config);
-    let mut sink = stdout_sink(args);
+    let mut form = stdout_form(args);
     let mut features = args.features.as_deref().map(create).transpose()?;
     let mut total = Summary::default();
     let mut failures = Vec::new();
     for path in &args.files {
         let engine = engine(args, config, &model)?;
-        let outcome = analyze(path, &recordings, engine, sink.as_mut(), features.as_mut())?;
+        let outcome = analyze(path, &recordings, engine, form.as_mut(), features.as_mut())?;
         total.add(&outcome.summary);
         if args.files.len() > 1 && args.format == Format::Table {
             let summary = Summary { source: Some(path.display().to_string()), ..outcome.summary };
-            sink.summary(&summary)?;
+            form.summary(&summary)?;
         }
         failures.extend(outcome.failure);
     }
-    sink.summary(&total)?;
-    sink.flush()?;
+    form.summary(&total)?;
+    form.flush()?;
     if let Some(features) = &mut features {
         features.flush().context("failed to write features")?;
     }
@@ -64,14 +64,14 @@ fn engine(args: &Analyze, config: &Config, model: &Arc<Model>) -> anyhow::Result
     Engine::new(Arc::clone(model), settings)
 }
 
-fn stdout_sink(args: &Analyze) -> Box<dyn Sink> {
+fn stdout_form(args: &Analyze) -> Box<dyn Form> {
     let stdout = io::stdout();
     let style = Style::of(&stdout);
     let output = BufWriter::new(stdout);
     match args.format {
-        Format::Json => Box::new(JsonSink::new(output)),
-        Format::Csv => Box::new(CsvSink::new(output, args.flows)),
-        Format::Table => Box::new(TableSink::new(output, style)),
+        Format::Json => Box::new(JsonForm::new(output)),
+        Format::Csv => Box::new(CsvForm::new(output, args.flows)),
+        Format::Table => Box::new(TableForm::new(output, style)),
     }
 }
 
@@ -90,14 +90,14 @@ fn analyze(
     path: &Path,
     recordings: &Recordings,
     engine: Engine,
-    sink: &mut dyn Sink,
+    form: &mut dyn Form,
     features: Option<&mut FeatureFile<File>>,
 ) -> anyhow::Result<Outcome> {
     let reader = match open(path) {
         Ok(reader) => Reading::new(reader, path),
         Err(failure) => return Ok(Outcome { summary: Summary::default(), failure: Some(failure) }),
     };
-    let mut printer = Printer { engine, sink, features, path, failure: None };
+    let mut printer = Printer { engine, form, features, path, failure: None };
     let capture = recordings.run(reader, &mut printer);
     if let Some(failure) = printer.failure {
         return Err(failure.into());
@@ -137,7 +137,7 @@ fn report(mut failures: Vec<anyhow::Error>, captures: usize) -> anyhow::Result<(
 /// Judges and writes what comes of it at once, so that nothing piles up.
 struct Printer<'a> {
     engine: Engine,
-    sink: &'a mut dyn Sink,
+    form: &'a mut dyn Form,
     features: Option<&'a mut FeatureFile<File>>,
     path: &'a Path,
     /// The first failure to write; later results are dropped.
@@ -154,8 +154,8 @@ impl Printer<'_> {
     fn write(&mut self) -> io::Result<()> {
         for output in self.engine.outputs() {
             match output {
-                Output::Alert { alert, .. } => self.sink.alert(&alert)?,
-                Output::Flow(record) => self.sink.flow(&record)?,
+                Output::Alert { alert, .. } => self.form.alert(&alert)?,
+                Output::Flow(record) => self.form.flow(&record)?,
                 Output::Again(_) | Output::Judged { .. } => {}
             }
         }

@@ -50,13 +50,14 @@ pub use crate::builtin_models::{load_model, model_of};
 use crate::cli::Command;
 use crate::config::{Config, LogFormat};
 use crate::output::Style;
+use crate::site::Serve;
 
-/// Runs what the command line names.
+/// Runs what the command line names; `serve` starts the API and the dashboard.
 ///
 /// # Errors
 ///
 /// Whatever makes the command fail, for people to read.
-pub fn run(command: Command) -> anyhow::Result<()> {
+pub fn run(command: Command, serve: Serve) -> anyhow::Result<()> {
     match &command {
         // The file that is to be read anew may be broken, and its agent is asked all the same.
         Command::Reload(args) => {
@@ -74,8 +75,8 @@ pub fn run(command: Command) -> anyhow::Result<()> {
         Command::Reload(args) => reload::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
-        Command::Run(args) => run::run(args, config),
-        Command::Serve(args) => serve::run(args, config),
+        Command::Run(args) => run::run(args, config, serve),
+        Command::Serve(args) => serve::run(args, config, serve),
         Command::Status(args) => status::run(&args, &config),
         Command::Blocks(args) => blocks::run(args, &config),
         Command::Allow(args) => allow::run(args, &config),

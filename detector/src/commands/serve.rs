@@ -7,19 +7,18 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::api::App;
-use crate::api::server;
-use crate::cli::serve::Serve;
+use crate::cli::serve::Serve as Args;
 use crate::config::Config;
 use crate::config::reload::Current;
-use crate::notify;
+use crate::notify::{self, Resources};
+use crate::site::{self, Serve, Site};
 use crate::status::bus::{Bus, PageEvent, Topic};
 use crate::store::Store;
 
 /// # Errors
 ///
 /// A database that cannot be opened, an address that cannot be listened on.
-pub fn run(args: Serve, mut config: Config) -> anyhow::Result<()> {
+pub fn run(args: Args, mut config: Config, serve: Serve) -> anyhow::Result<()> {
     if let Some(path) = args.db {
         config.store.path = Some(path);
     }
@@ -28,24 +27,25 @@ pub fn run(args: Serve, mut config: Config) -> anyhow::Result<()> {
     }
     config.check()?;
     let store = Store::open(&config.database())?;
-    let listener = server::bind(&config.api)?;
+    let listener = site::listen(&config.api)?;
     // Links name the port that the kernel chose.
     config.api.listen = listener.local_addr().context("failed to ask for the socket's address")?;
     let bus = Arc::new(Bus::default());
     let heard = Arc::clone(&bus);
-    let notifier = notify::start(
-        store.clone(),
-        config.notify.clone(),
-        &config.api.base_url(),
-        Arc::new(move || heard.emit(PageEvent::change(Topic::Deliveries, None))),
-    );
+    let resources = Resources {
+        store: Some(store.clone()),
+        memory: Arc::default(),
+        board: Arc::clone(bus.sinks()),
+        base_url: config.api.base_url(),
+        hear: Arc::new(move || heard.emit(PageEvent::change(Topic::Deliveries, None))),
+    };
+    let notifier = notify::start(resources, config.notify.clone());
     let config = Arc::new(config);
     let current = Current::new(Arc::clone(&config));
-    let app = App::new(config, current, Some(store), None, bus)?;
-    let handle = server::start(app, listener)?;
-    eprintln!("listening on {}", handle.url());
+    let served = serve(Site { config, current, store: Some(store), agent: None, bus, listener })?;
+    eprintln!("listening on {}", served.url());
     wait()?;
-    drop(handle);
+    drop(served);
     drop(notifier);
     Ok(())
 }

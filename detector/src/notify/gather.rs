@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use super::memory::{KnownRule, Memory, Subject};
 use super::message::{Notice, compose};
 use super::pace::Pace;
 use crate::alerts::{Status, StoredAlert};
 use crate::config::notify::{Channel, Notify};
 use crate::store::outbox::{self, AddressField, Due, NewDelivery};
-use crate::store::rules::RuleSpec;
+use crate::store::rules::{self, Notified, RuleSpec};
 use crate::store::{Connection, Store, alerts, contacts};
+use crate::verdict::Alert;
 
 /// Alerts of one rule that are told each by itself at a time; more become one message.
 const ONE_BY_ONE: usize = 10;
@@ -17,30 +19,44 @@ const SECOND_NS: u64 = 1_000_000_000;
 /// How fast each channel may send.
 pub(super) type Paces = BTreeMap<String, std::sync::Arc<std::sync::Mutex<Pace>>>;
 
+/// What messages are made with.
+#[derive(Clone, Copy)]
+pub(super) struct Desk<'a> {
+    pub(super) store: &'a Store,
+    pub(super) memory: &'a Memory,
+    pub(super) notify: &'a Notify,
+    pub(super) base_url: &'a str,
+    pub(super) paces: &'a Paces,
+}
+
 /// Puts everything into the outbox whose time has come and whose channel has room. Returns whether
 /// there was anything.
-pub(super) fn gather(
-    store: &Store,
-    notify: &Notify,
-    base_url: &str,
-    paces: &Paces,
-    now_ns: u64,
-) -> anyhow::Result<bool> {
+pub(super) fn gather(desk: Desk<'_>, now_ns: u64) -> anyhow::Result<bool> {
     let mut any = false;
-    for due in store.read(|connection| outbox::due(connection, now_ns))? {
-        any |= tell(store, notify, base_url, paces, &due, now_ns)?;
+    for due in desk.store.read(|connection| outbox::due(connection, now_ns))? {
+        any |= tell(desk, &due, now_ns)?;
     }
     Ok(any)
 }
 
-fn tell(
-    store: &Store,
+/// The rules that are in force and whom they reach, for messages that go out without the database.
+pub(super) fn known_rules(
+    connection: &Connection,
     notify: &Notify,
-    base_url: &str,
-    paces: &Paces,
-    due: &Due,
-    now_ns: u64,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<Vec<KnownRule>> {
+    let mut known = Vec::new();
+    for rule in rules::rules(connection)? {
+        let Some(channel) = notify.channel(&rule.wish.channel) else { continue };
+        if is_told(connection, &rule.wish)? {
+            let recipients = recipients(connection, channel, &rule.wish)?;
+            known.push(KnownRule { rule, recipients });
+        }
+    }
+    Ok(known)
+}
+
+fn tell(desk: Desk<'_>, due: &Due, now_ns: u64) -> anyhow::Result<bool> {
+    let Desk { store, memory, notify, base_url, paces } = desk;
     let wish = &due.rule.wish;
     let Some(channel) = notify.channel(&wish.channel) else {
         return give_up_held(store, notify, due, now_ns);
@@ -50,21 +66,57 @@ fn tell(
         return put(store, Vec::new(), due, now_ns);
     }
     let recipients = store.read(|connection| recipients(connection, channel, wish))?;
-    let alerts = load_open(store, due)?;
-    let Some(first) = alerts.first() else { return put(store, Vec::new(), due, now_ns) };
-    if recipients.is_empty() {
-        let mut message = dropped(due, "there is nobody in the group whom this channel reaches");
-        message.alerts = alerts.iter().map(|alert| alert.key).collect();
-        message.subject = super::message::subject(Notice::Alerts(std::slice::from_ref(first)));
-        return put(store, vec![message], due, now_ns);
+    let (sent, alerts): (Vec<StoredAlert>, Vec<StoredAlert>) =
+        load_open(store, due)?.into_iter().partition(|alert| was_sent(memory, alert));
+    let mut messages = Vec::new();
+    if let Some(first) = sent.first() {
+        let why = "it was sent from memory while the database took nothing";
+        messages.push(unsent(due, &sent, first, why));
     }
-    let room = room(store, channel.name(), paces, now_ns)?;
+    let Some(first) = alerts.first() else { return put(store, messages, due, now_ns) };
+    if recipients.is_empty() {
+        let why = "there is nobody in the group whom this channel reaches";
+        messages.push(unsent(due, &alerts, first, why));
+        return put(store, messages, due, now_ns);
+    }
+    let queued = store.read(|connection| outbox::queued(connection, channel.name()))?;
+    let room = room(channel.name(), queued, paces, now_ns);
     let Some(groups) = divide(&alerts, wish, recipients.len(), room) else { return Ok(false) };
-    let messages = groups
-        .into_iter()
-        .flat_map(|alerts| addressed(channel, alerts, &recipients, due, base_url))
-        .collect();
+    let digest = format!("{} {}", due.pending.first().map_or(0, |one| one.id), due.since_ns);
+    messages.extend(groups.into_iter().flat_map(|alerts| {
+        let mark = match alerts {
+            // Two rules that notify the same person of the same make one message.
+            [alert] => format!("alert {} revision {}", alert.key, alert.alert.revision),
+            _ => format!("rule {} digest {digest}", due.rule.id),
+        };
+        addressed(channel, alerts, &recipients, Some(due.rule.id), &mark, base_url)
+    }));
+    for StoredAlert { alert, .. } in &alerts {
+        memory.note_notified(due.rule.id, subjects(alert), notified(alert, now_ns));
+    }
     put(store, messages, due, now_ns)
+}
+
+fn was_sent(memory: &Memory, stored: &StoredAlert) -> bool {
+    memory.has_sent(stored.alert.id, stored.alert.revision)
+}
+
+/// What a rule does not repeat soon once it was sent.
+pub(super) fn subjects(alert: &Alert) -> [Subject; 2] {
+    let Alert { id, src, dst, technique, .. } = *alert;
+    [Subject::Same(id), Subject::Like { src, dst, technique }]
+}
+
+pub(super) fn notified(alert: &Alert, now_ns: u64) -> Notified {
+    Notified { severity: alert.severity.rank(), time_ns: now_ns }
+}
+
+/// A record that these alerts are not sent, and why.
+fn unsent(due: &Due, alerts: &[StoredAlert], first: &StoredAlert, why: &str) -> NewDelivery {
+    let mut message = dropped(due, why);
+    message.alerts = alerts.iter().map(|alert| alert.key).collect();
+    message.subject = super::message::subject(Notice::Alerts(std::slice::from_ref(first)));
+    message
 }
 
 fn put(store: &Store, messages: Vec<NewDelivery>, due: &Due, now_ns: u64) -> anyhow::Result<bool> {
@@ -136,21 +188,21 @@ fn load_open(store: &Store, due: &Due) -> anyhow::Result<Vec<StoredAlert>> {
 
 /// How many messages the channel can take now, and how many it takes in a minute.
 #[derive(Clone, Copy, Debug)]
-struct Room {
+pub(super) struct Room {
     free: u64,
     most: u64,
 }
 
-fn room(store: &Store, channel: &str, paces: &Paces, now_ns: u64) -> anyhow::Result<Room> {
-    let queued = store.read(|connection| outbox::queued(connection, channel))?;
-    let Some(pace) = paces.get(channel) else { return Ok(Room { free: 0, most: 0 }) };
+/// A channel's room beside the messages that are queued already.
+pub(super) fn room(channel: &str, queued: u64, paces: &Paces, now_ns: u64) -> Room {
+    let Some(pace) = paces.get(channel) else { return Room { free: 0, most: 0 } };
     let mut pace = pace.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    Ok(Room { free: pace.available(now_ns).saturating_sub(queued), most: pace.capacity() })
+    Room { free: pace.available(now_ns).saturating_sub(queued), most: pace.capacity() }
 }
 
 /// The alerts as messages are to tell them: each by itself where there is room, else all in one;
 /// none where they must wait.
-fn divide<'a>(
+pub(super) fn divide<'a>(
     alerts: &'a [StoredAlert],
     wish: &RuleSpec,
     recipients: usize,
@@ -166,31 +218,25 @@ fn divide<'a>(
     Some(if together { vec![alerts] } else { alerts.chunks(1).collect() })
 }
 
-fn addressed(
+/// A message for each recipient; two with the same mark are the same message.
+pub(super) fn addressed(
     channel: &Channel,
     alerts: &[StoredAlert],
     recipients: &[String],
-    due: &Due,
+    rule: Option<i64>,
+    mark: &str,
     base_url: &str,
 ) -> Vec<NewDelivery> {
     let messages = compose(channel, Notice::Alerts(alerts), base_url);
-    let what = match alerts {
-        // Two rules that tell the same person of the same make one message.
-        [alert] => format!("alert {} revision {}", alert.key, alert.alert.revision),
-        _ => {
-            let first = due.pending.first().map_or(0, |pending| pending.id);
-            format!("rule {} digest {first} {}", due.rule.id, due.since_ns)
-        }
-    };
     let to_all = recipients
         .iter()
         .flat_map(|recipient| messages.iter().zip(1..).map(move |message| (recipient, message)));
     to_all
         .map(|(recipient, (message, part))| NewDelivery {
-            mark: format!("{} {recipient} {what} part {part}", channel.name()),
+            mark: format!("{} {recipient} {mark} part {part}", channel.name()),
             channel: channel.name().to_owned(),
             recipient: recipient.clone(),
-            rule: Some(due.rule.id),
+            rule,
             alerts: alerts.iter().map(|alert| alert.key).collect(),
             subject: message.subject.clone(),
             message: message.body.text(),

@@ -1,8 +1,9 @@
-//! Telling people: mail, SMS, webhooks, chat and syslog.
+//! Notifying people: mail, SMS, webhooks, chat and syslog.
 //!
 //! Alerts are noted by the store in the commit that stores them. The worker here makes messages of
-//! them and sends these, each channel in a thread of its own, so that one that fails holds up none
-//! of the others. What is sent, and what is not, stands in the outbox.
+//! them and sends these, each channel in threads of its own, so that one that fails holds up none
+//! of the others. What is sent, and what is not, is in the outbox. What the database does not take is
+//! sent from memory ([`Memory`]).
 //!
 //! Every message goes out at least once. It goes out twice only where the program, or the
 //! connection, ends between the receiver's taking it and our hearing of that; then mail has the same
@@ -11,9 +12,11 @@
 pub mod address;
 mod backoff;
 pub mod check;
+mod direct;
 mod email;
 mod gather;
 mod http;
+mod memory;
 mod message;
 mod pace;
 mod secret;
@@ -31,8 +34,9 @@ mod worker;
 use crate::config::notify::{Channel, Encryption, Notify, Transport};
 use crate::store::outbox::Tally;
 
+pub use memory::Memory;
 pub use switch::Switch;
-pub use worker::{Hear, Notifier, start};
+pub use worker::{Hear, Notifier, Resources, start};
 
 /// A configured channel and how it does.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,19 +5,22 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use super::worker::{Hear, Notifier, start};
+use super::worker::{Notifier, Resources, channel_row, start};
+use crate::clock;
 use crate::config::notify::Notify;
-use crate::store::Store;
+use crate::verdict::{Alert, AlertId};
+
+/// How long the end waits for what is in memory only.
+const LAST: Duration = Duration::from_secs(5);
 
 /// The notifier that runs at present.
 #[derive(Clone)]
 pub struct Switch(Arc<Inner>);
 
 struct Inner {
-    store: Store,
-    base_url: String,
-    hear: Hear,
+    resources: Resources,
     /// The settings that are to be in force.
     wanted: Mutex<Notify>,
     /// None while one ends and the next begins.
@@ -27,18 +30,32 @@ struct Inner {
 }
 
 impl Switch {
-    /// Starts to tell people, as [`start`] does.
+    /// Starts to notify people, as [`start`] does.
     #[must_use]
-    pub fn start(store: Store, notify: Notify, base_url: &str, hear: Hear) -> Self {
-        let running = start(store.clone(), notify.clone(), base_url, Arc::clone(&hear));
+    pub fn start(resources: Resources, notify: Notify) -> Self {
+        let running = start(resources.clone(), notify.clone());
         Self(Arc::new(Inner {
-            store,
-            base_url: base_url.to_owned(),
-            hear,
+            resources,
             wanted: Mutex::new(notify),
             running: Mutex::new(Some(running)),
             changing: Mutex::new(()),
         }))
+    }
+
+    /// Takes an alert that somebody may want to know of. Returns whether there was room for it. It is
+    /// sent by the outbox once it is stored, and without the database where it is not stored soon.
+    #[must_use]
+    pub fn offer(&self, alert: &Arc<Alert>) -> bool {
+        let taken = self.0.resources.memory.offer(alert, clock::now_ns());
+        if self.0.resources.store.is_none() {
+            self.wake();
+        }
+        taken
+    }
+
+    /// Says that this alert is stored, up to this revision.
+    pub fn confirm(&self, id: AlertId, revision: u32) {
+        self.0.resources.memory.confirm(id, revision);
     }
 
     /// Says that there may be something new.
@@ -48,10 +65,27 @@ impl Switch {
         }
     }
 
-    /// Tells people by other settings from now on. Does not wait: attempts under way are given a few
+    /// Ends it. What is in memory only, and attempts under way, are given a few seconds.
+    pub fn end(&self) {
+        self.0.resources.memory.hurry();
+        self.wake();
+        let end = Instant::now() + LAST;
+        while !self.0.resources.memory.is_empty() && Instant::now() < end {
+            thread::sleep(Duration::from_millis(10));
+        }
+        let _changing = lock(&self.0.changing);
+        drop(lock(&self.0.running).take());
+    }
+
+    /// Notifies people by other settings from now on. Does not wait: attempts under way are given a few
     /// seconds first, in a thread of their own.
     pub fn change(&self, notify: Notify) {
-        *lock(&self.0.wanted) = notify;
+        let before = std::mem::replace(&mut *lock(&self.0.wanted), notify.clone());
+        for channel in before.channels.iter().map(|channel| channel.name()) {
+            if notify.channel(channel).is_none() {
+                self.0.resources.board.remove(&channel_row(channel));
+            }
+        }
         let inner = Arc::clone(&self.0);
         thread::spawn(move || inner.restart());
     }
@@ -63,7 +97,7 @@ impl Inner {
         let before = lock(&self.running).take();
         drop(before);
         let wanted = lock(&self.wanted).clone();
-        let next = start(self.store.clone(), wanted, &self.base_url, Arc::clone(&self.hear));
+        let next = start(self.resources.clone(), wanted);
         *lock(&self.running) = Some(next);
     }
 }

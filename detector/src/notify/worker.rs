@@ -1,7 +1,8 @@
-//! The threads that empty the outbox: one that makes messages of alerts, and one for each channel.
+//! The threads that send: for the outbox one that makes messages of alerts, and one for each channel;
+//! and as many that read no database, for what it does not take.
 //!
-//! Of several programs on one database only one sends: it holds a lock on a file beside the
-//! database, which the system takes from it when it ends, however it ends.
+//! Of several programs on one database only one empties the outbox: it holds a lock on a file beside
+//! the database, which the system takes from it when it ends, however it ends.
 
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
@@ -12,11 +13,14 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use super::backoff;
-use super::gather::{self, Paces};
+use super::direct::Direct;
+use super::gather::{self, Desk, Paces};
+use super::memory::{Memory, Message};
 use super::pace::Pace;
 use super::send::{Failure, Sender};
 use crate::clock::now_ns;
 use crate::config::notify::{Channel, Notify};
+use crate::status::sinks::{Board, Counters};
 use crate::store::Store;
 use crate::store::outbox::{self, Outcome, Outgoing};
 
@@ -105,44 +109,112 @@ impl Signal {
 /// Who is to hear that something became of messages. It must not wait.
 pub type Hear = Arc<dyn Fn() + Send + Sync>;
 
-/// Starts to tell people. `base_url` is what links begin with.
+/// What a notifier works with, whatever its settings.
+#[derive(Clone)]
+pub struct Resources {
+    /// None where nothing is stored.
+    pub store: Option<Store>,
+    pub memory: Arc<Memory>,
+    /// Where each channel has its counters.
+    pub board: Arc<Board>,
+    /// What links begin with.
+    pub base_url: String,
+    pub hear: Hear,
+}
+
+/// The counters of a channel.
+pub(super) fn channel_counters(board: &Board, channel: &str) -> Arc<Counters> {
+    board.register(&channel_row(channel))
+}
+
+pub(super) fn channel_row(channel: &str) -> String {
+    format!("notify {channel}")
+}
+
+/// Starts to notify people.
 #[must_use]
-pub fn start(store: Store, notify: Notify, base_url: &str, hear: Hear) -> Notifier {
+pub fn start(resources: Resources, notify: Notify) -> Notifier {
     let signal = Arc::new(Signal::default());
-    let base_url = base_url.to_owned();
     let own = Arc::clone(&signal);
-    let thread = thread::spawn(move || run(&store, &notify, &base_url, &hear, &own));
+    let thread = thread::spawn(move || run(&resources, &notify, &own));
     Notifier { signal, thread: Some(thread) }
 }
 
-fn run(store: &Store, notify: &Notify, base_url: &str, hear: &Hear, signal: &Arc<Signal>) {
-    let Some(lock) = lock(store, signal) else { return };
-    let paces: Paces = notify
-        .channels
-        .iter()
-        .map(|channel| {
-            let per_minute = channel.per_minute().unwrap_or(notify.per_minute);
-            let pace = Pace::new(per_minute, now_ns());
-            (channel.name().to_owned(), Arc::new(Mutex::new(pace)))
-        })
-        .collect();
-    let lines: Vec<JoinHandle<()>> = notify
-        .channels
-        .iter()
-        .filter_map(|channel| {
-            let pace = Arc::clone(paces.get(channel.name())?);
-            let line = Line::new(store.clone(), channel.clone(), notify, pace, Arc::clone(hear));
-            let signal = Arc::clone(signal);
-            Some(thread::spawn(move || line.run(&signal)))
-        })
-        .collect();
-    gather_all(store, notify, base_url, &paces, hear, signal);
-    for line in lines {
-        if line.join().is_err() {
-            tracing::error!("a channel's thread panicked");
+fn run(resources: &Resources, notify: &Notify, signal: &Arc<Signal>) {
+    let pace = |channel: &Channel| {
+        let per_minute = channel.per_minute().unwrap_or(notify.per_minute);
+        let pace = Pace::new(per_minute, now_ns());
+        (channel.name().to_owned(), Arc::new(Mutex::new(pace)))
+    };
+    let paces: Paces = notify.channels.iter().map(pace).collect();
+    let memory = || Source::Memory(Arc::clone(&resources.memory));
+    thread::scope(|scope| {
+        scope.spawn(|| run_lines(resources, notify, &paces, memory, signal));
+        scope.spawn(|| send_directly(resources, notify, &paces, signal));
+        if let Some(store) = &resources.store {
+            empty_outbox(resources, store, notify, &paces, signal);
         }
-    }
+    });
+}
+
+/// Sends from the outbox, as soon as nobody else does.
+fn empty_outbox(
+    resources: &Resources,
+    store: &Store,
+    notify: &Notify,
+    paces: &Paces,
+    signal: &Signal,
+) {
+    let Some(lock) = lock(store, signal) else { return };
+    let outbox = || Source::Outbox { store: store.clone(), unrecorded: None };
+    thread::scope(|scope| {
+        scope.spawn(|| run_lines(resources, notify, paces, outbox, signal));
+        gather_all(resources, store, notify, paces, signal);
+    });
     drop(lock);
+}
+
+/// Runs a thread for each channel until the end.
+fn run_lines(
+    resources: &Resources,
+    notify: &Notify,
+    paces: &Paces,
+    source: impl Fn() -> Source,
+    signal: &Signal,
+) {
+    thread::scope(|scope| {
+        for channel in &notify.channels {
+            let Some(pace) = paces.get(channel.name()) else { continue };
+            let line = Line::new(resources, channel.clone(), notify, Arc::clone(pace), source());
+            scope.spawn(|| line.run(signal));
+        }
+    });
+}
+
+/// Makes messages of what the database has not taken.
+fn send_directly(resources: &Resources, notify: &Notify, paces: &Paces, signal: &Signal) {
+    let Resources { store, memory, board, base_url, .. } = resources;
+    let mut direct = Direct::new(memory, notify, base_url, paces, board, store.is_some());
+    let mut seen = 0;
+    while !signal.has_ended() {
+        if direct.turn(now_ns()) {
+            signal.wake();
+        }
+        note_promises(resources, notify);
+        signal.wait(&mut seen, LOOK);
+    }
+}
+
+/// Says of every channel whether what it sends would survive a crash.
+fn note_promises(resources: &Resources, notify: &Notify) {
+    let store = resources.store.as_ref();
+    let failing = store.is_none_or(|store| store.health().state().failing.is_some());
+    for channel in &notify.channels {
+        let in_memory = failing || resources.memory.queued(channel.name()) != 0;
+        let note = "new messages are kept in memory only: a crash of the agent loses them";
+        let counters = channel_counters(&resources.board, channel.name());
+        counters.set_note(in_memory.then_some(note));
+    }
 }
 
 /// Waits until nobody else sends from this database; none where the end comes first.
@@ -179,19 +251,22 @@ fn try_lock(path: &PathBuf) -> anyhow::Result<Option<File>> {
 }
 
 fn gather_all(
+    resources: &Resources,
     store: &Store,
     notify: &Notify,
-    base_url: &str,
     paces: &Paces,
-    hear: &Hear,
     signal: &Signal,
 ) {
+    let Resources { memory, base_url, hear, .. } = resources;
+    let desk = Desk { store, memory, notify, base_url, paces };
     let (mut seen, mut failing) = (0, false);
     let mut forgotten: Option<Instant> = None;
     while !signal.has_ended() {
         let now = now_ns();
         let mut work = || {
-            let any = gather::gather(store, notify, base_url, paces, now)?;
+            memory.set_rules(store.read(|connection| gather::known_rules(connection, notify))?);
+            count_queued(resources, store, notify)?;
+            let any = gather::gather(desk, now)?;
             hold_unconfigured(store, notify, now)?;
             if forgotten.is_none_or(|at| at.elapsed() >= FORGET) {
                 let keep = Duration::from_secs(u64::from(notify.keep_days) * DAY_SECS);
@@ -219,6 +294,17 @@ fn gather_all(
     }
 }
 
+/// Says of every channel how much waits for it.
+fn count_queued(resources: &Resources, store: &Store, notify: &Notify) -> anyhow::Result<()> {
+    for channel in &notify.channels {
+        let name = channel.name();
+        let queued = store.read(|connection| outbox::queued(connection, name))?;
+        let counters = channel_counters(&resources.board, name);
+        counters.set_waiting(queued + resources.memory.queued(name));
+    }
+    Ok(())
+}
+
 /// Until the next alert is due, no longer than [`LOOK`].
 fn until_due(store: &Store, now_ns: u64) -> Duration {
     let next = store.read(|connection| outbox::next_due(connection, now_ns)).ok().flatten();
@@ -241,12 +327,24 @@ fn hold_unconfigured(store: &Store, notify: &Notify, now_ns: u64) -> anyhow::Res
     Ok(())
 }
 
+/// Where a channel's messages come from.
+enum Source {
+    Outbox {
+        store: Store,
+        /// What became of a message, where the database could not be written to: it is not sent
+        /// again.
+        unrecorded: Option<(i64, Outcome, u64)>,
+    },
+    Memory(Arc<Memory>),
+}
+
 /// A channel's thread: what it sends, and when it may.
 struct Line {
-    store: Store,
+    source: Source,
     name: String,
     sender: Sender,
     pace: Arc<Mutex<Pace>>,
+    counters: Arc<Counters>,
     hear: Hear,
     longest_wait: Duration,
     give_up: Duration,
@@ -254,29 +352,27 @@ struct Line {
     failures: u32,
     /// Nothing is tried before then.
     paused_until_ns: u64,
-    /// What became of a message, where the database could not be written to: it is not sent again.
-    unrecorded: Option<(i64, Outcome, u64)>,
 }
 
 impl Line {
     fn new(
-        store: Store,
+        resources: &Resources,
         channel: Channel,
         notify: &Notify,
         pace: Arc<Mutex<Pace>>,
-        hear: Hear,
+        source: Source,
     ) -> Self {
         Self {
-            store,
+            source,
             name: channel.name().to_owned(),
+            counters: channel_counters(&resources.board, channel.name()),
             sender: Sender::new(channel, Duration::from_secs(notify.timeout_secs)),
             pace,
-            hear,
+            hear: Arc::clone(&resources.hear),
             longest_wait: Duration::from_secs(notify.max_wait_secs),
             give_up: Duration::from_secs(notify.give_up_secs),
             failures: 0,
             paused_until_ns: 0,
-            unrecorded: None,
         }
     }
 
@@ -300,39 +396,80 @@ impl Line {
     fn send_next(&mut self) -> anyhow::Result<bool> {
         self.record()?;
         let now = now_ns();
-        if now < self.paused_until_ns {
+        if now < self.paused_until_ns || self.pace().available(now) == 0 {
             return Ok(false);
         }
-        let next = self.store.read(|connection| outbox::next(connection, &self.name, now))?;
-        let Some(message) = next else { return Ok(false) };
-        if !self.pace.lock().unwrap_or_else(PoisonError::into_inner).take(now) {
-            return Ok(false);
-        }
+        let Some(message) = self.next(now)? else { return Ok(false) };
+        // The channel's other thread may have been faster: one over the pace is not one too many.
+        self.pace().take(now);
         let sent = self.sender.send(&message);
         let outcome = self.judge(&message, sent);
-        self.unrecorded = Some((message.id, outcome, now_ns()));
+        self.count(&outcome);
+        self.settle(message, outcome);
         self.record()?;
         (self.hear)();
         Ok(true)
     }
 
-    /// Writes down what became of the last message.
+    fn pace(&self) -> std::sync::MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self, now_ns: u64) -> anyhow::Result<Option<Outgoing>> {
+        match &self.source {
+            Source::Outbox { store, .. } => {
+                store.read(|connection| outbox::next(connection, &self.name, now_ns))
+            }
+            Source::Memory(memory) => Ok(memory.pop(&self.name, now_ns)),
+        }
+    }
+
+    fn count(&self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Sent => self.counters.write(1),
+            Outcome::Again { error, .. } => self.counters.retry(error),
+            Outcome::Failed { error } => self.counters.fail(1, error),
+        }
+    }
+
+    /// Notes what became of a message; one that is to be tried again waits.
+    fn settle(&mut self, message: Outgoing, outcome: Outcome) {
+        match &mut self.source {
+            Source::Outbox { unrecorded, .. } => {
+                *unrecorded = Some((message.id, outcome, now_ns()));
+            }
+            Source::Memory(memory) => {
+                let Outcome::Again { at_ns, error } = outcome else { return };
+                let outgoing = Outgoing { attempts: message.attempts + 1, ..message };
+                if !memory.push(&self.name, Message { at_ns, outgoing }) {
+                    self.counters.fail(1, &error);
+                }
+            }
+        }
+    }
+
+    /// Writes down what became of the last message of the outbox.
     fn record(&mut self) -> anyhow::Result<()> {
-        let Some((id, outcome, time_ns)) = self.unrecorded.clone() else { return Ok(()) };
+        let Source::Outbox { store, unrecorded } = &mut self.source else { return Ok(()) };
+        let Some((id, outcome, time_ns)) = unrecorded.clone() else { return Ok(()) };
         let (name, failures) = (self.name.clone(), self.failures);
         let give_up = u64::try_from(self.give_up.as_nanos()).unwrap_or(u64::MAX);
-        self.store.write(move |connection| {
+        let given_up = store.write(move |connection| {
             outbox::record(connection, id, &outcome, time_ns)?;
             // Those behind it have not been tried and would not have gone out either.
-            if let (Outcome::Failed { error } | Outcome::Again { error, .. }, 1..) =
+            let (Outcome::Failed { error } | Outcome::Again { error, .. }, 1..) =
                 (&outcome, failures)
-            {
-                let before = time_ns.saturating_sub(give_up);
-                outbox::give_up(connection, &name, before, error, time_ns)?;
-            }
-            Ok(())
+            else {
+                return Ok((0, String::new()));
+            };
+            let before = time_ns.saturating_sub(give_up);
+            let given_up = outbox::give_up(connection, &name, before, error, time_ns)?;
+            Ok((given_up, error.clone()))
         })?;
-        self.unrecorded = None;
+        *unrecorded = None;
+        if let (given_up @ 1.., error) = given_up {
+            self.counters.fail(given_up as u64, &error);
+        }
         Ok(())
     }
 

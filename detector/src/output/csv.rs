@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use detector_common::parse::protocol;
 
-use super::{Sink, Summary};
+use super::{Form, Summary};
 use crate::alerts::columns::{ALERT, cells};
 use crate::flow::FlowRecord;
 use crate::network::ip;
@@ -17,7 +17,7 @@ use crate::verdict::alert::protocol_name;
 
 /// Writes one kind of row to `W`.
 #[derive(Debug)]
-pub struct CsvSink<W: Write> {
+pub struct CsvForm<W: Write> {
     output: CsvWriter<W>,
     flows: bool,
     header_written: bool,
@@ -42,7 +42,7 @@ const FLOW_HEADER: [&str; 16] = [
     "end_reason",
 ];
 
-impl<W: Write> CsvSink<W> {
+impl<W: Write> CsvForm<W> {
     /// Writes flow records instead of alerts where `flows` says so.
     pub fn new(output: W, flows: bool) -> Self {
         Self { output: CsvWriter::new(output), flows, header_written: false }
@@ -62,7 +62,7 @@ impl<W: Write> CsvSink<W> {
     }
 }
 
-impl<W: Write> Sink for CsvSink<W> {
+impl<W: Write> Form for CsvForm<W> {
     fn alert(&mut self, alert: &Alert) -> io::Result<()> {
         if self.flows {
             return Ok(());
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn rows_have_the_headers_columns() {
         let mut bytes = Vec::new();
-        let mut sink = CsvSink::new(&mut bytes, false);
+        let mut sink = CsvForm::new(&mut bytes, false);
         sink.alert(&alert()).unwrap();
         sink.summary(&Summary::default()).unwrap();
         drop(sink);

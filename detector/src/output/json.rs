@@ -8,20 +8,21 @@ use std::io::{self, Write};
 use detector_common::parse::protocol;
 use serde::Serialize;
 
-use super::{Sink, Summary};
+use super::{Form, Summary};
 use crate::flow::{FlowRecord, Volume};
 use crate::network::ip;
+use crate::status::SinkState;
 use crate::units::rfc3339;
 use crate::verdict::Alert;
 use crate::verdict::alert::protocol_name;
 
 /// Writes lines to `W`.
 #[derive(Debug)]
-pub struct JsonSink<W> {
+pub struct JsonForm<W> {
     output: W,
 }
 
-impl<W: Write> JsonSink<W> {
+impl<W: Write> JsonForm<W> {
     pub fn new(output: W) -> Self {
         Self { output }
     }
@@ -32,7 +33,7 @@ impl<W: Write> JsonSink<W> {
     }
 }
 
-impl<W: Write> Sink for JsonSink<W> {
+impl<W: Write> Form for JsonForm<W> {
     fn alert(&mut self, alert: &Alert) -> io::Result<()> {
         self.line(&AlertLine { r#type: "alert", alert })
     }
@@ -137,6 +138,8 @@ struct SummaryLine<'a> {
     unaccounted_bytes: i64,
     counters: &'a BTreeMap<&'static str, u64>,
     seconds: f64,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    outputs: &'a [SinkState],
 }
 
 impl<'a> SummaryLine<'a> {
@@ -153,6 +156,7 @@ impl<'a> SummaryLine<'a> {
             unaccounted_bytes: summary.unaccounted_bytes,
             counters: &summary.counters,
             seconds: summary.seconds,
+            outputs: &summary.outputs,
         }
     }
 }
@@ -162,9 +166,9 @@ mod tests {
     use super::*;
     use crate::verdict::alert::example::alert;
 
-    fn line(write: impl FnOnce(&mut JsonSink<&mut Vec<u8>>)) -> String {
+    fn line(write: impl FnOnce(&mut JsonForm<&mut Vec<u8>>)) -> String {
         let mut bytes = Vec::new();
-        write(&mut JsonSink::new(&mut bytes));
+        write(&mut JsonForm::new(&mut bytes));
         String::from_utf8(bytes).unwrap()
     }
 

@@ -1,19 +1,32 @@
-//! Where alerts, flow records and summaries go. One file per form.
+//! One way out: events in, any number of outputs behind a [`Router`], one file for each output.
 //!
-//! A sink writes what it is given and decides nothing. Live, each stands behind a [`queue`] of its
-//! own, so that a slow reader costs records, which are counted, and never packets.
+//! A [`Sink`] says which kinds of event it wants and writes them; it decides nothing. Each has a
+//! queue, counters and a thread of its own, so that a slow one costs its own events, which are
+//! counted, and holds up neither packets nor the others. What is written to a terminal or a file is
+//! put into words by a [`Form`], which the analysis of captures uses without a router.
 
 mod csv;
+mod event;
 mod json;
-pub mod queue;
+mod notifications;
+mod pages;
+mod router;
+mod standard_output;
+mod store;
 mod summary;
 mod table;
 
-pub use csv::CsvSink;
-pub use json::JsonSink;
+pub use csv::CsvForm;
+pub use event::{Changed, Event, Kind, Settings, TrafficBacklog, TrafficMinute};
+pub use json::JsonForm;
+pub use notifications::Notifications;
+pub use pages::LivePages;
+pub use router::{OnDrop, Progress, Router, Sink};
+pub use standard_output::StandardOutput;
+pub use store::{Confirmation, OnStored, StoreSink, not_stored};
 pub use summary::Summary;
 pub(crate) use table::{PROBLEM, WARNING};
-pub use table::{Style, TableSink};
+pub use table::{Style, TableForm};
 
 use std::io;
 
@@ -21,7 +34,7 @@ use crate::flow::FlowRecord;
 use crate::verdict::Alert;
 
 /// Writes results in one form.
-pub trait Sink {
+pub trait Form {
     /// # Errors
     ///
     /// When the output cannot be written to.
@@ -39,3 +52,6 @@ pub trait Sink {
     /// When the output cannot be written to.
     fn flush(&mut self) -> io::Result<()>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::status::SinkState;
+
 /// Sums over captures, or over one live run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
@@ -18,6 +20,8 @@ pub struct Summary {
     pub overflow_bytes: u64,
     /// What else was counted, by reason; what is 0 is left out.
     pub counters: BTreeMap<&'static str, u64>,
+    /// What became of everything that each output was given; empty where nothing ran live.
+    pub outputs: Vec<SinkState>,
     /// Bytes that no counter explains: 0, or a fault.
     pub unaccounted_bytes: i64,
     /// Seconds of packet time.

@@ -9,7 +9,7 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style as Ansi};
 use detector_common::parse::protocol;
 
-use super::{Sink, Summary};
+use super::{Form, Summary};
 use crate::flow::FlowRecord;
 use crate::text::clean;
 use crate::units;
@@ -55,7 +55,7 @@ pub(crate) const PROBLEM: Ansi = AnsiColor::Red.on_default().bold();
 
 /// Writes lines to `W`.
 #[derive(Debug)]
-pub struct TableSink<W> {
+pub struct TableForm<W> {
     output: W,
     style: Style,
     header_written: bool,
@@ -64,7 +64,7 @@ pub struct TableSink<W> {
 /// Reasons shown under an alert; JSON has them all.
 const REASONS_SHOWN: usize = 3;
 
-impl<W: Write> TableSink<W> {
+impl<W: Write> TableForm<W> {
     pub fn new(output: W, style: Style) -> Self {
         Self { output, style, header_written: false }
     }
@@ -82,7 +82,7 @@ impl<W: Write> TableSink<W> {
     }
 }
 
-impl<W: Write> Sink for TableSink<W> {
+impl<W: Write> Form for TableForm<W> {
     fn alert(&mut self, alert: &Alert) -> io::Result<()> {
         self.header()?;
         writeln!(
@@ -182,6 +182,16 @@ impl<W: Write> Sink for TableSink<W> {
         if !counters.is_empty() {
             writeln!(self.output, "also counted: {}", counters.join(", "))?;
         }
+        for output in summary.outputs.iter().filter(|output| output.dropped + output.failed != 0) {
+            writeln!(
+                self.output,
+                "{}: {} written, {} failed, {} dropped because it was too slow",
+                output.name,
+                units::count(output.sent),
+                units::count(output.failed),
+                units::count(output.dropped)
+            )?;
+        }
         if summary.overflow_bytes != 0 {
             let bytes = units::bytes(summary.overflow_bytes);
             writeln!(
@@ -244,9 +254,9 @@ mod tests {
     use super::*;
     use crate::verdict::alert::example::alert;
 
-    fn text(style: Style, write: impl FnOnce(&mut TableSink<&mut Vec<u8>>)) -> String {
+    fn text(style: Style, write: impl FnOnce(&mut TableForm<&mut Vec<u8>>)) -> String {
         let mut bytes = Vec::new();
-        write(&mut TableSink::new(&mut bytes, style));
+        write(&mut TableForm::new(&mut bytes, style));
         String::from_utf8(bytes).unwrap()
     }
 

@@ -13,3 +13,10 @@ pub use body::{
     StatusBody, StoreState, StoreStateName, Totals,
 };
 pub use line::StatusLine;
+
+/// A second of the agent's life, for people and for programs.
+#[derive(Clone, Debug)]
+pub struct Status {
+    pub line: StatusLine,
+    pub body: StatusBody,
+}

@@ -16,6 +16,7 @@ pub struct Counters {
     written: AtomicU64,
     failed: AtomicU64,
     retried: AtomicU64,
+    waiting: AtomicU64,
     /// The latest attempt failed.
     failing: AtomicBool,
     error: Mutex<Option<String>>,
@@ -28,9 +29,15 @@ impl Counters {
         self.taken.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// There was no room for so many.
-    pub fn drop_some(&self, count: u64) {
+    /// So many of those taken are dropped: there was no room after all.
+    pub fn drop_taken(&self, count: u64) {
+        self.taken.fetch_sub(count, Ordering::Relaxed);
         self.dropped.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// So many wait elsewhere, in an outbox.
+    pub fn set_waiting(&self, count: u64) {
+        self.waiting.store(count, Ordering::Relaxed);
     }
 
     /// So many are written.
@@ -70,7 +77,8 @@ impl Counters {
     /// Taken, and neither written nor given up yet.
     #[must_use]
     pub fn queued(&self) -> u64 {
-        self.taken.load(Ordering::Relaxed).saturating_sub(self.finished())
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        self.taken.load(Ordering::Relaxed).saturating_sub(self.finished()) + waiting
     }
 
     /// All of it, as it is reported.
@@ -153,7 +161,8 @@ mod tests {
         counters.fail(1, "refused");
         counters.write(0);
         assert_eq!((state().queued, state().state), (0, SinkHealth::Losing));
-        board.register("file").drop_some(2);
+        board.register("file").take(2);
+        board.register("file").drop_taken(2);
         assert_eq!((state().dropped, board.dropped("file")), (2, 2));
         board.remove("file");
         assert!(board.states().is_empty());

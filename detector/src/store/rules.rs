@@ -58,11 +58,12 @@ pub struct Candidate<'a> {
     pub dst: [u8; 16],
 }
 
-/// What a rule told last of an alert or its like.
+/// What a rule sent last about an alert or its like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Told {
-    severity: u8,
-    time_ns: u64,
+pub struct Notified {
+    /// Its rank.
+    pub severity: u8,
+    pub time_ns: u64,
 }
 
 const COLUMNS: &str = "id, name, enabled, channel, group_id, min_severity, techniques, host, \
@@ -211,18 +212,22 @@ fn enqueue_at(connection: &Connection, alert: &Candidate<'_>, now_ns: u64) -> an
 }
 
 impl RuleSpec {
-    fn is_for(&self, alert: &Candidate<'_>) -> bool {
+    /// Whether the rule is about such alerts.
+    #[must_use]
+    pub fn is_for(&self, alert: &Candidate<'_>) -> bool {
         let techniques = &self.techniques;
         alert.severity >= self.min_severity.rank()
             && (techniques.is_empty() || techniques.iter().any(|name| name == alert.technique))
             && self.host.is_none_or(|host| host.contains(&alert.src) || host.contains(&alert.dst))
     }
 
-    /// When an alert is to be told of which, or of the like of which, was told before.
-    fn due(
+    /// When a message about an alert is due, after what was sent about it (`same`) or its like; none:
+    /// it is not news.
+    #[must_use]
+    pub fn due(
         &self,
-        same: Option<Told>,
-        like: Option<Told>,
+        same: Option<Notified>,
+        like: Option<Notified>,
         severity: u8,
         now_ns: u64,
     ) -> Option<u64> {
@@ -284,7 +289,7 @@ fn told_of(
     connection: &Connection,
     rule: i64,
     alert: &Candidate<'_>,
-) -> anyhow::Result<Option<Told>> {
+) -> anyhow::Result<Option<Notified>> {
     let mut statement = connection
         .prepare_cached("SELECT severity, time_ns FROM told WHERE rule = ? AND alert = ?")?;
     Ok(statement.query_row([rule, alert.key], told).optional()?)
@@ -294,7 +299,7 @@ fn told_of_like(
     connection: &Connection,
     rule: i64,
     alert: &Candidate<'_>,
-) -> anyhow::Result<Option<Told>> {
+) -> anyhow::Result<Option<Notified>> {
     let mut statement = connection.prepare_cached(
         "SELECT severity, time_ns FROM told
          WHERE rule = ? AND src = ? AND dst = ? AND technique = ? ORDER BY time_ns DESC LIMIT 1",
@@ -303,8 +308,8 @@ fn told_of_like(
     Ok(statement.query_row(ends, told).optional()?)
 }
 
-fn told(row: &Row<'_>) -> rusqlite::Result<Told> {
-    Ok(Told { severity: row.get(0)?, time_ns: row.get(1)? })
+fn told(row: &Row<'_>) -> rusqlite::Result<Notified> {
+    Ok(Notified { severity: row.get(0)?, time_ns: row.get(1)? })
 }
 
 /// A digest ends a while after the first alert in it.

@@ -19,6 +19,13 @@ impl Folder {
     pub(crate) fn database(&self) -> PathBuf {
         self.0.join("detector.db")
     }
+
+    /// Keeps everybody else from writing to the database until it is dropped.
+    pub(crate) fn lock(&self) -> Connection {
+        let connection = open_for_writing(&self.database()).unwrap();
+        connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+        connection
+    }
 }
 
 impl Drop for Folder {

@@ -29,6 +29,11 @@ export interface Sink {
   sent: number;
   failed: number;
   dropped: number;
+  retried: number;
+  /** The latest failure, also where it works again. */
+  error: string | null;
+  /** A promise that it cannot keep at present. */
+  note: string | null;
 }
 
 export interface Store {

@@ -86,33 +86,45 @@ export function StorePanel({ store }: { store: Store }): JSX.Element {
 }
 
 const SINKS: Column<Sink>[] = [
-  { title: "Sink", cell: (sink) => <b>{sink.name}</b> },
+  {
+    title: "Output",
+    cell: (sink) => (
+      <>
+        <b>{sink.name}</b>
+        {sink.note !== null && <div class="muted">{sink.note}</div>}
+        {sink.error !== null && (
+          <div class={sink.state === "failing" ? "problem" : "muted"}>
+            <bdi>{sink.error}</bdi>
+          </div>
+        )}
+      </>
+    ),
+  },
   {
     title: "State",
     cell: (sink) => (
-      <StateBadge tone={sink.state === "ok" ? "good" : sink.state === "idle" ? "idle" : "bad"}>
-        {sink.state}
-      </StateBadge>
+      <StateBadge tone={sink.state === "ok" ? "good" : "bad"}>{sink.state}</StateBadge>
     ),
   },
   { title: "Sent", number: true, cell: (sink) => count(sink.sent) },
   { title: "Waiting", number: true, wide: true, cell: (sink) => count(sink.queued) },
+  { title: "Retried", number: true, wide: true, cell: (sink) => count(sink.retried) },
   { title: "Failed", number: true, cell: (sink) => count(sink.failed) },
   { title: "Dropped", number: true, cell: (sink) => count(sink.dropped) },
 ];
 
 export function SinksPanel({ sinks }: { sinks: Sink[] }): JSX.Element {
   return (
-    <Panel title="Sinks">
+    <Panel title="Outputs">
       {sinks.length === 0 ? (
-        <Empty title="No sink is configured">
+        <Empty title="No output is running">
           <p>
-            Results stay in the store. Under <code>[sinks]</code> in the configuration they go
-            elsewhere too.
+            <code>detector run</code> starts the outputs: standard output, the store, live pages and
+            notifications.
           </p>
         </Empty>
       ) : (
-        <Table label="Sinks" columns={SINKS} rows={sinks} rowKey={(sink) => sink.name} />
+        <Table label="Outputs" columns={SINKS} rows={sinks} rowKey={(sink) => sink.name} />
       )}
     </Panel>
   );

@@ -1,0 +1,164 @@
+//! The status of each second: a line for a terminal, a body for programs.
+
+use std::sync::Arc;
+
+use super::{Observed, Previous, Reporter, skipped};
+use crate::clock;
+use crate::control::StatusReply;
+use crate::output::Event;
+use crate::status::{Baselines, Coverage, Loss, Rates, Status, StatusBody, StatusLine, Totals};
+use crate::units::rfc3339;
+
+/// What the status says of the policy.
+pub(in crate::agent) struct PolicyStatus {
+    /// As a command would be answered.
+    pub(in crate::agent) reply: StatusReply,
+    pub(in crate::agent) blocks: u64,
+    pub(in crate::agent) audit_records_lost: u64,
+}
+
+impl Reporter {
+    /// Gives the outputs the status of this second.
+    pub(in crate::agent) fn report_status(
+        &mut self,
+        observed: &Observed<'_>,
+        policy: PolicyStatus,
+    ) {
+        let rates = self.rates(observed);
+        let line = self.line(observed, &policy.reply, &rates);
+        let body = self.body(observed, policy, &line, rates);
+        self.outputs.give(&Event::Status(Arc::new(Status { line, body })));
+    }
+
+    fn rates(&mut self, observed: &Observed<'_>) -> Rates {
+        let frames = &observed.accounting.totals.frames;
+        let now = Previous {
+            frames: frames.packets,
+            bytes: frames.bytes,
+            bytes_out: observed.counts.bytes_out,
+            bytes_in: observed.counts.bytes_in,
+        };
+        let before = std::mem::replace(&mut self.previous, now);
+        let seconds = self.interval.as_secs_f64();
+        let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
+        Rates {
+            packets: rate(now.frames, before.frames),
+            bytes: rate(now.bytes, before.bytes),
+            bytes_out: rate(now.bytes_out, before.bytes_out),
+            bytes_in: rate(now.bytes_in, before.bytes_in),
+        }
+    }
+
+    fn line(&self, observed: &Observed<'_>, reply: &StatusReply, rates: &Rates) -> StatusLine {
+        let accounting = observed.accounting;
+        let totals = &accounting.totals;
+        let baselines = observed.engine.baselines();
+        StatusLine {
+            packets_per_second: rates.packets,
+            bytes_per_second: rates.bytes,
+            flows: u64::from(accounting.live_flows),
+            alerts: observed.engine.counts().alerts,
+            baselines_ready: baselines.hosts_ready,
+            baselines_learning: baselines.hosts_learning,
+            days_left: baselines.days_left,
+            interfaces: reply.interfaces.len() as u64,
+            overflow_bytes: totals.overflow.bytes,
+            events_lost: totals.events_lost,
+            first_payloads_refused: totals.first_payloads_refused,
+            skipped: skipped(accounting).values().sum(),
+            dropped_packets: totals.dropped.packets,
+            simulated_packets: totals.simulated.packets,
+            held_packets: totals.held.packets,
+            output_lines_dropped: self.output_lines_dropped(),
+        }
+    }
+
+    fn body(
+        &self,
+        observed: &Observed<'_>,
+        policy: PolicyStatus,
+        line: &StatusLine,
+        rates: Rates,
+    ) -> StatusBody {
+        let PolicyStatus { reply, blocks, audit_records_lost } = policy;
+        let uptime = self.started.elapsed();
+        let uptime_ns = u64::try_from(uptime.as_nanos()).unwrap_or(u64::MAX);
+        let learning = line.baselines_learning != 0;
+        let left = line.days_left.filter(|_| learning);
+        StatusBody {
+            version: reply.version,
+            mode: Some(reply.mode),
+            capturing: true,
+            started: rfc3339(clock::now_ns().saturating_sub(uptime_ns)),
+            uptime_secs: uptime.as_secs(),
+            rates,
+            totals: Totals {
+                packets: observed.accounting.totals.frames.packets,
+                bytes_out: observed.counts.bytes_out,
+                bytes_in: observed.counts.bytes_in,
+            },
+            flows: line.flows,
+            interfaces: line.interfaces,
+            coverage: coverage(observed),
+            loss: losses(observed, line, audit_records_lost),
+            baselines: Baselines {
+                ready: line.baselines_ready,
+                learning: line.baselines_learning,
+                days_left: line.days_left,
+            },
+            blocks,
+            pending: reply.pending,
+            tables: reply.tables,
+            learning: left.map(|days| format!("learning, ready in {days} days")),
+            ..StatusBody::default()
+        }
+    }
+}
+
+fn coverage(observed: &Observed<'_>) -> Coverage {
+    let seen_bytes = observed.accounting.totals.frames.bytes;
+    let unaccounted_bytes = observed.accounting.unaccounted_bytes.unsigned_abs();
+    let accounted_bytes = seen_bytes.saturating_sub(unaccounted_bytes);
+    Coverage {
+        seen_bytes,
+        accounted_bytes,
+        unaccounted_bytes,
+        ratio: (seen_bytes != 0).then(|| accounted_bytes as f64 / seen_bytes as f64),
+    }
+}
+
+/// What was not seen, kept or reported whole, with what that means; what is 0 is left out.
+fn losses(observed: &Observed<'_>, line: &StatusLine, audit_records_lost: u64) -> Vec<Loss> {
+    let known = [
+        (
+            "events_lost",
+            line.events_lost,
+            "events that the ring buffer had no room for: a verdict comes at the next poll",
+        ),
+        (
+            "heads_over_budget",
+            line.first_payloads_refused,
+            "first payloads not looked at: heads.per_second is spent",
+        ),
+        (
+            "overflow_bytes",
+            line.overflow_bytes,
+            "bytes counted by host and not by flow: the flow table was full",
+        ),
+        (
+            "output_lines_dropped",
+            line.output_lines_dropped,
+            "output lines dropped: standard output was too slow for them",
+        ),
+        ("audit_records_lost", audit_records_lost, "records that the audit log could not take"),
+    ];
+    let left_out = observed.counts.left_out().map(|(name, count)| {
+        (name, count, "left out or forgotten to stay within the configured bounds")
+    });
+    known
+        .into_iter()
+        .chain(left_out)
+        .filter(|(_, count, _)| *count != 0)
+        .map(|(name, count, text)| Loss { name: name.to_owned(), count, text: text.to_owned() })
+        .collect()
+}

@@ -1,0 +1,170 @@
+//! What is remembered of ordinary traffic and of hosts' baselines, as events every few seconds.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Observed, Reporter};
+use crate::clock;
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::output::{Event, TrafficBacklog};
+use crate::store::traffic::Carried;
+use crate::store::upkeep::Retention;
+use crate::store::{Store, baselines};
+
+/// How often what was carried is given away.
+const BATCH: Duration = Duration::from_secs(10);
+/// How often baselines are, and how many at once: each takes up to 0.2 ms.
+const BASELINES: Duration = Duration::from_secs(600);
+const BASELINES_AT_ONCE: usize = 16;
+const MINUTE: u64 = 60;
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// What was given away last.
+#[derive(Debug)]
+pub(super) struct TrafficReport {
+    backlog: TrafficBacklog,
+    batch: Instant,
+    carried: Carried,
+    baselines: Instant,
+    baselines_ns: u64,
+    /// Hosts whose baselines are due.
+    due: VecDeque<[u8; 16]>,
+    /// Sessions that were counted together, without their addresses.
+    joined: u64,
+}
+
+impl Default for TrafficReport {
+    fn default() -> Self {
+        let now = Instant::now();
+        Self {
+            backlog: TrafficBacklog::default(),
+            batch: now,
+            carried: Carried::default(),
+            baselines: now,
+            baselines_ns: 0,
+            due: VecDeque::new(),
+            joined: 0,
+        }
+    }
+}
+
+/// For how long, and how much, is kept.
+pub(super) fn retention(config: &Config) -> Retention {
+    let kept = &config.store;
+    Retention {
+        max_bytes: kept.max_bytes,
+        alerts_days: kept.alerts_days,
+        traffic_days: kept.traffic_days,
+        minutes_days: kept.minutes_days,
+    }
+}
+
+/// Takes over what earlier runs have learned about hosts.
+pub(in crate::agent) fn recall(store: &Store, engine: &mut Engine) {
+    let kept = store.read(baselines::all).unwrap_or_else(|error| {
+        tracing::error!("the baselines of earlier runs cannot be read: {error:#}");
+        Vec::new()
+    });
+    let known = kept.len();
+    let mut failed = 0;
+    for (address, learned) in kept {
+        if let Err(error) = engine.history_mut().recall(address, &learned) {
+            tracing::debug!("{error:#}");
+            failed += 1;
+        }
+    }
+    if known != 0 {
+        tracing::info!("the baselines of {} hosts continue from an earlier run", known - failed);
+    }
+    if failed != 0 {
+        tracing::warn!("the baselines of {failed} hosts are learned again");
+    }
+}
+
+impl TrafficReport {
+    pub(super) fn joined(&self) -> u64 {
+        self.joined
+    }
+
+    /// What was carried since the last batch.
+    fn batch(&mut self, observed: &mut Observed<'_>) -> Event {
+        self.batch = Instant::now();
+        let carried = self.carried(observed);
+        let mut batch = observed.engine.take_page();
+        if !self.backlog.has_room_for(batch.lines.len()) {
+            batch.join();
+        }
+        self.joined += batch.joined;
+        let minute = observed.now_ns / SECOND_NS / MINUTE * MINUTE;
+        self.backlog.event(minute, carried, batch)
+    }
+
+    fn carried(&mut self, observed: &Observed<'_>) -> Carried {
+        let frames = &observed.accounting.totals.frames;
+        let now = Carried {
+            bytes_out: observed.counts.bytes_out,
+            bytes_in: observed.counts.bytes_in,
+            packets: frames.packets,
+            seen_bytes: frames.bytes,
+            unaccounted_bytes: observed.accounting.unaccounted_bytes.unsigned_abs(),
+            alerts: observed.engine.counts().alerts,
+        };
+        let before = std::mem::replace(&mut self.carried, now);
+        Carried {
+            bytes_out: now.bytes_out.saturating_sub(before.bytes_out),
+            bytes_in: now.bytes_in.saturating_sub(before.bytes_in),
+            packets: now.packets.saturating_sub(before.packets),
+            seen_bytes: now.seen_bytes.saturating_sub(before.seen_bytes),
+            unaccounted_bytes: now.unaccounted_bytes.saturating_sub(before.unaccounted_bytes),
+            alerts: now.alerts.saturating_sub(before.alerts),
+        }
+    }
+
+    /// Notes which hosts were seen since their baselines were given away last.
+    fn list_baselines(&mut self, engine: &Engine) {
+        self.baselines = Instant::now();
+        self.due = engine.history().seen_since(self.baselines_ns).collect();
+        self.baselines_ns = clock::now_ns();
+    }
+
+    /// Some of the baselines that are due; none where none is.
+    fn baselines(&mut self, engine: &Engine, most: usize) -> Option<Event> {
+        let most = most.min(self.due.len());
+        let history = engine.history();
+        let learned = self.due.drain(..most);
+        let learned = learned.filter_map(|address| Some((address, history.learned(&address)?)));
+        (most != 0).then(|| Event::Baselines(Arc::new(learned.collect())))
+    }
+}
+
+impl Reporter {
+    /// Gives away what was carried, and some of what was learned, when it is time.
+    pub(in crate::agent) fn report_traffic(&mut self, observed: &mut Observed<'_>) {
+        if self.store.is_none() {
+            return;
+        }
+        if self.traffic.batch.elapsed() >= BATCH {
+            self.outputs.give(&self.traffic.batch(observed));
+        }
+        if self.traffic.baselines.elapsed() >= BASELINES {
+            self.traffic.list_baselines(observed.engine);
+        }
+        if let Some(event) = self.traffic.baselines(observed.engine, BASELINES_AT_ONCE) {
+            self.outputs.give(&event);
+        }
+    }
+
+    /// At the end: all that was not given away yet.
+    pub(super) fn report_last_traffic(&mut self, observed: &mut Observed<'_>) {
+        if self.store.is_none() {
+            return;
+        }
+        self.outputs.give(&self.traffic.batch(observed));
+        self.traffic.list_baselines(observed.engine);
+        if let Some(event) = self.traffic.baselines(observed.engine, usize::MAX) {
+            self.outputs.give(&event);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Messages straight from alerts that the database has not taken. It reads no database: the rules are
+//! those that were in force when it could be read last.
+
+use super::gather::{Paces, addressed, divide, notified, room, subjects};
+use super::memory::{GRACE, KnownRule, Memory, Message};
+use super::worker::channel_counters;
+use crate::alerts::{Origin, StoredAlert};
+use crate::config::notify::{Channel, Notify};
+use crate::status::sinks::Board;
+use crate::store::outbox::{NewDelivery, Outgoing};
+use crate::store::rules::{Candidate, Rule, RuleSpec};
+use crate::verdict::{Alert, Severity};
+
+const SECOND_NS: u64 = 1_000_000_000;
+/// The same is sent again after so long where no rule says otherwise.
+const REPEAT_SECS: u32 = 3_600;
+/// Alerts that may wait for a rule's digest or a channel's pace.
+const MOST: usize = 4_096;
+
+/// Makes messages of alerts that are overdue.
+pub(super) struct Direct<'a> {
+    memory: &'a Memory,
+    notify: &'a Notify,
+    base_url: &'a str,
+    paces: &'a Paces,
+    board: &'a Board,
+    /// Whether there is a database that may still take an alert.
+    stored: bool,
+    waiting: Vec<Waiting>,
+}
+
+/// An alert that a rule is about.
+struct Waiting {
+    rule: i64,
+    due_ns: u64,
+    alert: StoredAlert,
+}
+
+impl<'a> Direct<'a> {
+    pub(super) fn new(
+        memory: &'a Memory,
+        notify: &'a Notify,
+        base_url: &'a str,
+        paces: &'a Paces,
+        board: &'a Board,
+        stored: bool,
+    ) -> Self {
+        Self { memory, notify, base_url, paces, board, stored, waiting: Vec::new() }
+    }
+
+    /// Takes what is overdue and makes messages of what is due. Returns whether there were any.
+    pub(super) fn turn(&mut self, now_ns: u64) -> bool {
+        let grace_ns = if self.stored { GRACE.as_nanos() as u64 } else { 0 };
+        let overdue = self.memory.take_overdue(now_ns.saturating_sub(grace_ns));
+        if overdue.is_empty() && self.waiting.is_empty() {
+            return false;
+        }
+        let rules = self.memory.rules().unwrap_or_else(|| default_rules(self.notify).into());
+        for alert in &overdue {
+            self.note(alert, &rules, now_ns);
+        }
+        let mut any = false;
+        for known in &*rules {
+            any |= self.send_due(known, now_ns);
+        }
+        // A rule that was removed has nothing to send.
+        self.waiting.retain(|waiting| rules.iter().any(|known| known.rule.id == waiting.rule));
+        self.memory.set_in_hand(self.waiting.len());
+        any
+    }
+
+    /// Notes an alert for every rule to which it is news.
+    fn note(&mut self, alert: &Alert, rules: &[KnownRule], now_ns: u64) {
+        let [same, like] = subjects(alert);
+        let candidate = Candidate {
+            key: 0,
+            severity: alert.severity.rank(),
+            technique: alert.technique.name(),
+            src: alert.src.0,
+            dst: alert.dst.0,
+        };
+        for KnownRule { rule, .. } in
+            rules.iter().filter(|known| known.rule.wish.is_for(&candidate))
+        {
+            let same = self.memory.notified(rule.id, same);
+            let like = self.memory.notified(rule.id, like);
+            let Some(mut due_ns) = rule.wish.due(same, like, candidate.severity, now_ns) else {
+                continue;
+            };
+            if rule.wish.digest_secs != 0 {
+                due_ns = self.digest_due(rule, now_ns);
+            }
+            self.memory.note_notified(rule.id, subjects(alert), notified(alert, now_ns));
+            if self.waiting.len() < MOST {
+                self.waiting.push(Waiting {
+                    rule: rule.id,
+                    due_ns,
+                    alert: StoredAlert::new(alert.clone(), Origin::Live),
+                });
+            } else {
+                tracing::warn!("alert {} is not sent: too many wait in memory", alert.id);
+            }
+        }
+    }
+
+    /// A digest ends a while after the first alert in it.
+    fn digest_due(&self, rule: &Rule, now_ns: u64) -> u64 {
+        let own = self.waiting.iter().filter(|waiting| waiting.rule == rule.id);
+        let begun = own.map(|waiting| waiting.due_ns).filter(|due_ns| *due_ns > now_ns).min();
+        begun.unwrap_or(now_ns + u64::from(rule.wish.digest_secs) * SECOND_NS)
+    }
+
+    fn send_due(&mut self, known: &KnownRule, now_ns: u64) -> bool {
+        let KnownRule { rule, recipients } = known;
+        let is_due = |waiting: &Waiting| waiting.rule == rule.id && waiting.due_ns <= now_ns;
+        let alerts: Vec<StoredAlert> =
+            self.waiting.iter().filter(|one| is_due(one)).map(|one| one.alert.clone()).collect();
+        let Some(channel) = self.notify.channel(&rule.wish.channel) else { return false };
+        let room = room(channel.name(), self.memory.queued(channel.name()), self.paces, now_ns);
+        if alerts.is_empty() {
+            return false;
+        }
+        let Some(groups) = divide(&alerts, &rule.wish, recipients.len(), room) else {
+            return false;
+        };
+        for alerts in groups {
+            let mark = match alerts {
+                [alert] => format!("memory {} revision {}", alert.alert.id, alert.alert.revision),
+                _ => format!("memory rule {} digest {now_ns}", rule.id),
+            };
+            let messages = addressed(channel, alerts, recipients, None, &mark, self.base_url);
+            messages.into_iter().for_each(|message| self.push(message, now_ns));
+        }
+        self.waiting.retain(|waiting| !is_due(waiting));
+        true
+    }
+
+    fn push(&self, message: NewDelivery, now_ns: u64) {
+        let NewDelivery { mark, channel, recipient, subject, message, .. } = message;
+        let outgoing =
+            Outgoing { id: 0, mark, time_ns: now_ns, recipient, subject, message, attempts: 0 };
+        if !self.memory.push(&channel, Message { at_ns: now_ns, outgoing }) {
+            let counters = channel_counters(self.board, &channel);
+            counters.take(1);
+            counters.drop_taken(1);
+        }
+    }
+}
+
+/// Where no rule was ever read, every channel that knows its recipients reports every alert.
+fn default_rules(notify: &Notify) -> Vec<KnownRule> {
+    let rule = |(number, channel): (i64, &Channel)| {
+        let recipients = match channel.own_recipients() {
+            Some(own) => own.to_vec(),
+            None => vec![channel.kind().to_owned()],
+        };
+        let wish = RuleSpec {
+            name: channel.name().to_owned(),
+            enabled: true,
+            channel: channel.name().to_owned(),
+            group: None,
+            min_severity: Severity::Low,
+            techniques: Vec::new(),
+            host: None,
+            digest_secs: 0,
+            repeat_secs: REPEAT_SECS,
+        };
+        (!recipients.is_empty())
+            .then_some(KnownRule { rule: Rule { id: number, wish }, recipients })
+    };
+    // Numbers that no stored rule has.
+    (i64::MIN..).zip(&notify.channels).filter_map(rule).collect()
+}
