@@ -242,12 +242,17 @@ fn events_come_and_the_server_ends_when_it_is_told() {
     let mut bed = Bed::new("events");
     let (token, _) = bed.token("all", "admin");
     let mut client = bed.client();
-    let request = format!("GET /api/events HTTP/1.1\r\nHost: {}\r\n\r\n", bed.address);
+    let request = format!(
+        "GET /api/events HTTP/1.1\r\nHost: {}\r\nAccept-Encoding: gzip\r\n\r\n",
+        bed.address
+    );
     client.send(request.as_bytes()).unwrap();
     let (status, headers) = client.head().unwrap();
     assert_eq!(status, 200);
     let kind = headers.iter().find(|(name, _)| name == "content-type").unwrap();
     assert_eq!(kind.1, "text/event-stream");
+    // Compressed, an event would wait for those that fill a block.
+    assert!(headers.iter().all(|(name, _)| name != "content-encoding"), "{headers:?}");
     let mut seen = Vec::new();
     let mut named = |client: &mut detector_tests::http::Client, name: &str| {
         for _ in 0..200 {
