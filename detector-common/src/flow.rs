@@ -683,7 +683,7 @@ mod tests {
             let heads = (1..=600)
                 .filter(|packet_number| {
                     let packet = Packet { key, ..packet(packet_number * 100, 100) };
-                    count(&mut flow, &packet, 1).head
+                    count(&mut flow, &packet, 1).first_payload
                 })
                 .count();
             assert_eq!(heads, expected, "{number} {low} {high}");
