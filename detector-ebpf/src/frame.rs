@@ -305,6 +305,7 @@ pub(crate) struct SkbFrame {
 }
 
 impl Frame for SkbFrame {
+    #[expect(clippy::misnamed_getters, reason = "a frame's length on the wire is the skb's")]
     #[inline(always)]
     fn wire_len(&self) -> u32 {
         // SAFETY: as above.

@@ -10,6 +10,10 @@
     internal_features,
     reason = "XADD, the only atomic that Linux 5.10 loads, is an intrinsic"
 )]
+#![expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "a key handed over by value is a copy more on a stack of 512 bytes"
+)]
 
 mod account;
 mod budget;
@@ -88,7 +92,7 @@ fn xdp_action(decision: Decision) -> u32 {
 fn tc_action(decision: Decision) -> i32 {
     match decision {
         Decision::Pass | Decision::Mark(_) => TC_ACT_UNSPEC,
-        Decision::Drop => TC_ACT_SHOT as i32,
+        Decision::Drop => TC_ACT_SHOT,
     }
 }
 

@@ -148,6 +148,7 @@ pub(crate) fn numbered(number: u16) -> Option<Point> {
     }
 }
 
+#[expect(clippy::deref_addrof, reason = "a plain reference to a mutable global is refused")]
 #[inline(always)]
 pub(crate) fn control() -> &'static mut Control {
     // SAFETY: the global lives as long as the program. The agent and other processors write single
