@@ -29,6 +29,9 @@ const CHILD_ENVIRONMENT: [(&str, &str); 8] = [
     ("CARGO_PROFILE_RELEASE_BUILD_OVERRIDE_RUSTFLAGS", "-Cdebuginfo=0"),
 ];
 
+/// Set where nothing is loaded, as for lints and fuzz targets: aya's own name for it.
+const SKIP: &str = "AYA_BUILD_SKIP";
+
 fn main() {
     let result =
         if CHILD_ENVIRONMENT.iter().all(|(name, value)| env::var(name).as_deref() == Ok(*value)) {
@@ -57,8 +60,13 @@ fn build() -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
     list_dashboard().context("failed to list the dashboard's files")?;
     let linker = root.join(".tools/bin/bpf-linker");
+    println!("cargo:rerun-if-env-changed={SKIP}");
+    if env::var_os(SKIP).is_some() {
+        return embed_nothing();
+    }
     if !fs::exists(&linker)? {
-        return embed_nothing(&root.join(".tools/bin"));
+        watch_for_linker(&root.join(".tools/bin"))?;
+        return embed_nothing();
     }
     println!("cargo:rerun-if-changed={}", root.join("detector-common").display());
     println!("cargo:rerun-if-changed={}", linker.display());
@@ -76,8 +84,13 @@ fn build() -> anyhow::Result<()> {
     )
 }
 
-/// An object without programs. This runs again as soon as something appears in the linker's folder.
-fn embed_nothing(tools: &Path) -> anyhow::Result<()> {
+/// An object without programs.
+fn embed_nothing() -> anyhow::Result<()> {
+    Ok(fs::write(out_folder()?.join("detector-ebpf"), [])?)
+}
+
+/// Has this run again as soon as something appears in the linker's folder.
+fn watch_for_linker(tools: &Path) -> anyhow::Result<()> {
     // A path that is not there would have this run again each time, and one that is newer than this run
     // once more.
     if !tools.exists() {
@@ -88,7 +101,7 @@ fn embed_nothing(tools: &Path) -> anyhow::Result<()> {
     println!(
         "cargo:warning=built without the kernel programs: `cargo xtask setup` brings bpf-linker, then build again"
     );
-    Ok(fs::write(out_folder()?.join("detector-ebpf"), [])?)
+    Ok(())
 }
 
 /// Writes a table of what `cargo xtask ui` has built; an empty one where it has built nothing.

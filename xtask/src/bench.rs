@@ -84,7 +84,7 @@ pub(crate) enum Group {
 pub(crate) fn run(_arguments: &Arguments) -> Result<()> {
     use anyhow::{Context as _, ensure};
 
-    crate::setup::run(crate::setup::Profile::Base)?;
+    crate::setup::run(crate::setup::Profile::Test)?;
     // Apart: in one build the agent would have the bench's programs in it.
     crate::release::build(&["--package", "detector"])?;
     crate::release::build(&["--package", "xtask", "--features", "xtask/bench"])?;

@@ -26,9 +26,9 @@ const TRAILING: Duration = Duration::from_millis(1_500);
 /// The verb.
 pub(crate) fn run() -> Result<()> {
     require_root()?;
-    setup::run(Profile::Base)?;
-    release::build(&["--package", "detector"])?;
-    let program = release::program("detector")?;
+    setup::run(Profile::Demo)?;
+    // As a developer's next `cargo build` has it, and without the dashboard, which nobody looks at here.
+    let program = release::debug_detector()?;
     remove_leftovers()?;
     remove_stale_scratch()?;
     text::say("A client, a gateway and servers are put up in network namespaces.");

@@ -13,8 +13,8 @@ use std::thread;
 use anyhow::{Context as _, Result, bail, ensure};
 use detector_tests::{Scratch, require_root};
 
-use crate::project;
-use crate::setup::{self, Profile, tools};
+use crate::setup::{self, Profile};
+use crate::{project, release};
 
 /// Every processor of the smallest machine that tests run on.
 const TOGETHER: usize = 2;
@@ -54,7 +54,7 @@ struct Outcome {
 
 /// The verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    setup::run(Profile::Base)?;
+    setup::run(Profile::Test)?;
     if let Some(frames) = arguments.frames {
         return mutated_frames(frames);
     }
@@ -93,24 +93,36 @@ fn folder() -> PathBuf {
     project::root().join("fuzz")
 }
 
+/// What libFuzzer asks of the compiler: every branch counted, what is compared told, and no branches that
+/// are folded into one.
+const INSTRUMENTATION: [&str; 8] = [
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+    "-Cllvm-args=-sanitizer-coverage-stack-depth",
+    "-Cllvm-args=-simplifycfg-branch-fold-threshold=0",
+    "--cfg=fuzzing",
+];
+
 /// One target, or all of them at once: they share everything but their last file.
 fn build(chosen: &[String]) -> Result<()> {
-    let mut command = Command::new(tools().join("bin/cargo-fuzz"));
+    let mut command = release::cargo();
+    command.args(["build", "--release", "--target", TRIPLE, "--target-dir"]).arg(built());
+    command.arg("--manifest-path").arg(folder().join("Cargo.toml"));
+    if let [target] = chosen {
+        command.args(["--bin", target]);
+    }
     // What is fuzzed is safe code: what can go wrong are panics, sums that overflow, time and memory. The
     // address sanitizer would find none of these and cost most of the executions.
-    command.args(["fuzz", "build", "--release", "--sanitizer", "none", "--debug-assertions"]);
-    command.args(["--target", TRIPLE, "--target-dir"]).arg(built());
-    if let [target] = chosen {
-        command.arg(target);
-    }
-    // Instrumentation is for nightly compilers unless this says otherwise.
-    command.env("RUSTC_BOOTSTRAP", "1").current_dir(project::root());
-    for variable in ["CARGO_TARGET_DIR", "CARGO_ENCODED_RUSTFLAGS"] {
-        command.env_remove(variable);
-    }
-    // It asks for one, which leaves all processors but one idle for most of the build.
-    command.env("RUSTFLAGS", "-Ccodegen-units=16");
-    let status = command.status().context("failed to start cargo-fuzz")?;
+    let mut flags = INSTRUMENTATION.to_vec();
+    // One unit would leave all processors but one idle for most of the build.
+    flags.extend(["-Cdebug-assertions", "-Ccodegen-units=16"]);
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")).env_remove("CARGO_TARGET_DIR");
+    // Nothing is loaded here.
+    command.env("AYA_BUILD_SKIP", "1");
+    let status = command.status().context("failed to start cargo")?;
     ensure!(status.success(), "failed to build the fuzz targets: see above");
     Ok(())
 }
@@ -236,11 +248,10 @@ fn report(outcomes: &[Outcome]) -> Result<()> {
 /// Frames through the loaded programs: the test of it, at full length.
 fn mutated_frames(frames: u64) -> Result<()> {
     require_root().context("programs can be loaded by root only")?;
-    let status = Command::new("cargo")
+    let status = release::cargo()
         .args(["test", "--release", "--package", "detector-tests", "--test", "kernel", "--"])
         .args(["--ignored", "--nocapture", "--test-threads=1", "mutants::"])
         .env("MUTANT_FRAMES", frames.to_string())
-        .current_dir(project::root())
         .status()
         .context("failed to start cargo")?;
     ensure!(status.success(), "the programs and the host disagree: see above");

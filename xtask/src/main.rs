@@ -36,7 +36,7 @@ enum Verb {
     /// Install what this machine lacks to build, test and measure
     Setup(setup::Arguments),
     /// Check style and lints and run every test, those that need root too
-    Test,
+    Test(test::Arguments),
     /// Run the programs under every supported kernel, in virtual machines
     VmTest(vm_test::Arguments),
     /// Feed hostile bytes to everything that reads bytes
@@ -58,7 +58,7 @@ enum Verb {
 fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
         Verb::Setup(arguments) => setup::report(&arguments),
-        Verb::Test => test::run(),
+        Verb::Test(arguments) => test::run(&arguments),
         Verb::VmTest(arguments) => vm_test::run(&arguments),
         Verb::Fuzz(arguments) => fuzz::run(&arguments),
         Verb::Ui => ui::run(),

@@ -1,4 +1,4 @@
-//! Release builds of the project's own programs, and where they lie.
+//! Builds of the project's own programs, and where they lie.
 
 use std::env;
 use std::path::PathBuf;
@@ -12,17 +12,30 @@ use crate::{project, ui};
 pub(crate) fn build(arguments: &[&str]) -> Result<()> {
     // The agent carries it.
     ui::build_if_needed()?;
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    let status = cargo()
         .args(["build", "--release"])
         .args(arguments)
         .arg("--target-dir")
         .arg(target()?)
-        .current_dir(project::root())
         .status()
         .context("failed to start cargo")?;
     ensure!(status.success(), "failed to build: see above");
     Ok(())
+}
+
+/// Builds the agent as it is shipped and says where it is.
+pub(crate) fn detector() -> Result<PathBuf> {
+    build(&["--package", "detector"])?;
+    program("detector")
+}
+
+/// Builds the agent for debugging, with the features that `cargo test` has.
+pub(crate) fn debug_detector() -> Result<PathBuf> {
+    let arguments = ["build", "--bin", "detector", "--target-dir"];
+    let status =
+        cargo().args(arguments).arg(target()?).status().context("failed to start cargo")?;
+    ensure!(status.success(), "failed to build: see above");
+    Ok(target()?.join("debug").join("detector"))
 }
 
 /// A program that was built: beside this one, whichever target folder that is.
@@ -30,8 +43,20 @@ pub(crate) fn program(name: &str) -> Result<PathBuf> {
     Ok(target()?.join("release").join(name))
 }
 
+/// This program, for verbs that run in a process of their own.
+pub(crate) fn this_program() -> Result<PathBuf> {
+    env::current_exe().context("failed to find this program")
+}
+
+/// cargo in the project's folder.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(project::root());
+    command
+}
+
 /// The folder of all profiles, two above this program.
 fn target() -> Result<PathBuf> {
-    let own = env::current_exe().context("failed to find this program")?;
+    let own = this_program()?;
     Ok(own.ancestors().nth(2).context("this program lies in no target folder")?.to_owned())
 }

@@ -12,23 +12,26 @@ use clap::ValueEnum;
 
 pub(crate) use apt::find;
 pub(crate) use python::interpreter as python;
-pub(crate) use toolchain::tools;
 
 /// What the machine will be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Profile {
-    /// Build, demo, tests and bench
-    Base,
-    /// Base, and what starts other kernels
+    /// Build the agent, kernel programs included, and show the demo
+    Demo,
+    /// Build the dashboard, which needs no kernel programs
+    Ui,
+    /// Demo and dashboard, and what tests, fuzz targets and bench call
+    Test,
+    /// Test, and what starts other kernels
     Vm,
-    /// Base, and the tools that the lab records
+    /// Test, and the tools that the lab records
     Lab,
 }
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Also install what this needs
-    #[arg(long = "with", value_enum, default_value = "base")]
+    /// What to install for
+    #[arg(long = "with", value_enum, default_value = "test")]
     profile: Profile,
 }
 
@@ -38,34 +41,42 @@ enum Step {
     Done(String),
 }
 
-type Stage = fn(Profile) -> Result<Step>;
+type Stage = fn() -> Result<Step>;
 
-const STAGES: [Stage; 6] = [
-    |profile| apt::install_missing(profile),
-    |_| toolchain::add_rust_source(),
-    |_| toolchain::install_bpf_linker(),
-    |_| toolchain::install_cargo_fuzz(),
-    |_| python::install_for_tests(),
-    python::install_for_lab,
-];
+/// What a profile is made of, after the packages.
+fn stages(profile: Profile) -> &'static [Stage] {
+    const BUILD: [Stage; 2] = [toolchain::add_rust_source, toolchain::install_bpf_linker];
+    const TEST: [Stage; 3] = [BUILD[0], BUILD[1], python::install_for_tests];
+    const LAB: [Stage; 4] = [TEST[0], TEST[1], TEST[2], python::install_for_lab];
+    match profile {
+        Profile::Ui => &[],
+        Profile::Demo => &BUILD,
+        Profile::Test | Profile::Vm => &TEST,
+        Profile::Lab => &LAB,
+    }
+}
 
 /// The verb: one line per step, also where nothing was to do.
 pub(crate) fn report(arguments: &Arguments) -> Result<()> {
-    for stage in STAGES {
-        match stage(arguments.profile)? {
-            Step::AlreadyThere(what) => println!("already there: {what}"),
-            Step::Done(what) => println!("done: {what}"),
-        }
-    }
-    Ok(())
+    steps(arguments.profile, |step| match step {
+        Step::AlreadyThere(what) => println!("already there: {what}"),
+        Step::Done(what) => println!("done: {what}"),
+    })
 }
 
 /// For the other verbs: silent where nothing was to do.
 pub(crate) fn run(profile: Profile) -> Result<()> {
-    for stage in STAGES {
-        if let Step::Done(what) = stage(profile)? {
+    steps(profile, |step| {
+        if let Step::Done(what) = step {
             println!("setup: {what}");
         }
+    })
+}
+
+fn steps(profile: Profile, mut say: impl FnMut(Step)) -> Result<()> {
+    say(apt::install_missing(profile)?);
+    for stage in stages(profile) {
+        say(stage()?);
     }
     Ok(())
 }

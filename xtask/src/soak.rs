@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
 /// The verb.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     require_root()?;
-    setup::run(Profile::Base)?;
+    setup::run(Profile::Demo)?;
     release::build(&["--package", "detector"])?;
     let load = Load::start(MAX_FLOWS, CONFIG)?;
     let length = Duration::from_secs(arguments.minutes * 60);

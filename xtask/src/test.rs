@@ -1,121 +1,189 @@
 //! `cargo xtask test`: style, lints, every test, those that need root between network namespaces, the
-//! oldest and the newest kernel in virtual machines, and hostile bytes for a minute a target. Never
-//! leaves a part out without saying so: without root it fails.
+//! oldest and the newest kernel in virtual machines, and hostile bytes for a minute a target.
+//!
+//! Without an option it runs all of that; `--fast`, `--root`, `--vm` and `--fuzz` run a part alone. A part
+//! that is left out is said in a line, and without root the whole fails before it begins.
 
 #![expect(clippy::print_stdout, reason = "what ran and what came of it is for people")]
 
-use std::env;
-use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
+mod background;
+pub(crate) mod binaries;
+mod lanes;
+mod style;
+mod tally;
 
-use anyhow::{Context as _, Result, bail};
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
 use detector_tests::{remove_leftovers, remove_stale_scratch, require_root};
 
 use crate::setup::{self, Profile};
-use crate::{project, release};
+use crate::{release, vm_test};
+use background::Background;
+use binaries::Binary;
+use tally::Tally;
 
-/// What ran, and what of it went wrong. A check without tests counts as one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Tally {
-    passed: u64,
-    failed: u64,
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Style, lints, unit and offline tests: needs neither root nor a network
+    #[arg(long)]
+    fast: bool,
+    /// The tests between network namespaces
+    #[arg(long)]
+    root: bool,
+    /// The oldest and the newest kernel in virtual machines
+    #[arg(long)]
+    vm: bool,
+    /// Hostile bytes, a minute for each target
+    #[arg(long)]
+    fuzz: bool,
+}
+
+/// What the whole is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Fast,
+    Root,
+    Vm,
+    Fuzz,
+}
+
+impl Part {
+    const ALL: [Self; 4] = [Self::Fast, Self::Root, Self::Vm, Self::Fuzz];
+
+    fn option(self) -> &'static str {
+        match self {
+            Self::Fast => "--fast",
+            Self::Root => "--root",
+            Self::Vm => "--vm",
+            Self::Fuzz => "--fuzz",
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Fast => "style, lints, unit and offline tests",
+            Self::Root => "tests between network namespaces",
+            Self::Vm => "the oldest and the newest kernel in virtual machines",
+            Self::Fuzz => "hostile bytes for everything that reads bytes",
+        }
+    }
+}
+
+impl Arguments {
+    /// The parts that were asked for: all of them where none was.
+    fn parts(&self) -> Vec<Part> {
+        let asked = |part| match part {
+            Part::Fast => self.fast,
+            Part::Root => self.root,
+            Part::Vm => self.vm,
+            Part::Fuzz => self.fuzz,
+        };
+        let parts: Vec<Part> = Part::ALL.into_iter().filter(|part| asked(*part)).collect();
+        if parts.is_empty() { Part::ALL.to_vec() } else { parts }
+    }
 }
 
 /// The verb.
-pub(crate) fn run() -> Result<()> {
-    require_root().context("the tests of the kernel programs were not run, so nothing was")?;
-    setup::run(Profile::Base)?;
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let parts = arguments.parts();
+    for part in Part::ALL.into_iter().filter(|part| !parts.contains(part)) {
+        println!("left out: {} ({})", part.words(), part.option());
+    }
+    let mut tally = Tally::default();
+    if parts == [Part::Fast] {
+        fast(&mut tally)?;
+    } else {
+        require_root().context("the tests of the kernel programs were not run, so nothing was")?;
+        privileged(&parts, &mut tally)?;
+    }
+    tally.report()
+}
+
+/// On what is built for debugging: a second build, optimised, would take longer than all the rest.
+fn fast(tally: &mut Tally) -> Result<()> {
+    style::check(tally, style::Packages::AsTheyAre)?;
+    offline(tally, &release::debug_detector()?)
+}
+
+/// All that was asked for, where at least one part needs root.
+fn privileged(parts: &[Part], tally: &mut Tally) -> Result<()> {
+    let asked = |part| parts.contains(&part);
+    setup::run(Profile::Test)?;
+    if asked(Part::Vm) {
+        setup::run(Profile::Vm)?;
+    }
     remove_leftovers()?;
     remove_stale_scratch()?;
-    let mut tally = Tally::default();
-    tally.check(&["fmt", "--all", "--check"])?;
-    tally.check(&["clippy", "--quiet", "--all-targets", "--", "--deny", "warnings"])?;
-    release::build(&["--package", "detector"])?;
-    tally.tests(&["test", "--no-fail-fast"])?;
-    // One at a time: they count what a device carries and measure how fast a block stands.
-    let ignored = ["test", "--no-fail-fast", "--", "--ignored", "--test-threads=1"];
-    tally.tests(&ignored)?;
-    tally.check(&["xtask", "vm-test", "--kernel", "5.10,7"])?;
-    tally.check(&["xtask", "fuzz"])?;
-    println!("{} passed, {} failed", tally.passed, tally.failed);
-    if tally.failed != 0 {
-        bail!("{} of {} failed", tally.failed, tally.passed + tally.failed);
+    if asked(Part::Fast) {
+        style::check(tally, style::Packages::Installed)?;
+    }
+    // Once for all parts, and with all packages: another choice of them is another build.
+    let agent = release::detector()?;
+    let binaries = binaries::build(&[])?;
+    // It takes what the tests leave of the processors, which is most: they wait for packets and clocks.
+    let fuzz = asked(Part::Fuzz)
+        .then(|| Background::start("cargo xtask fuzz", release::this_program()?, &["fuzz"]));
+    let fuzz = fuzz.transpose()?;
+    if asked(Part::Fast) {
+        offline(tally, &agent)?;
+    }
+    if asked(Part::Root) {
+        lanes::run(tally, &binaries, &agent)?;
+    }
+    if let Some(fuzz) = fuzz {
+        tally.add(fuzz.finish()?);
+    }
+    // Alone: they take all processors and have clocks of their own.
+    if asked(Part::Vm) {
+        kernels(tally, &agent, &binaries)?;
     }
     Ok(())
 }
 
-impl Tally {
-    /// A command that succeeds or fails as a whole.
-    fn check(&mut self, arguments: &[&str]) -> Result<()> {
-        println!("cargo {}", arguments.join(" "));
-        if cargo(arguments)?.status().context("failed to start cargo")?.success() {
-            self.passed += 1;
-        } else {
-            self.failed += 1;
-        }
-        Ok(())
-    }
-
-    /// `cargo test`, whose output is shown as it comes and added up.
-    fn tests(&mut self, arguments: &[&str]) -> Result<()> {
-        println!("cargo {}", arguments.join(" "));
-        let before = *self;
-        let mut child =
-            cargo(arguments)?.stdout(Stdio::piped()).spawn().context("failed to start cargo")?;
-        let output = child.stdout.take().context("cargo has no output")?;
-        for line in BufReader::new(output).lines() {
-            let line = line.context("failed to read what cargo writes")?;
-            self.add(&line);
-            println!("{line}");
-        }
-        let status = child.wait().context("failed to wait for cargo")?;
-        // What does not compile, or ends without a result, has no line of its own.
-        if !status.success() && self.failed == before.failed {
-            self.failed += 1;
-        }
-        if self.passed == before.passed && self.failed == before.failed {
-            bail!("cargo {} ran no test", arguments.join(" "));
-        }
-        Ok(())
-    }
-
-    /// Adds a line such as `test result: ok. 12 passed; 0 failed; 1 ignored; …`.
-    fn add(&mut self, line: &str) {
-        let Some(result) = line.strip_prefix("test result: ") else { return };
-        let counts = result.split_once(". ").map_or(result, |(_, counts)| counts);
-        for count in counts.split("; ") {
-            match count.split_once(' ') {
-                Some((number, "passed")) => self.passed += number.parse().unwrap_or(0),
-                Some((number, "failed")) => self.failed += number.parse().unwrap_or(0),
-                _ => {}
-            }
-        }
-    }
+/// The tests that need neither root nor a network.
+fn offline(tally: &mut Tally, agent: &Path) -> Result<()> {
+    let mut command = project_cargo(&["test", "--no-fail-fast"]);
+    tally.tests("cargo test", command.env("DETECTOR_BIN", agent))
 }
 
-fn cargo(arguments: &[&str]) -> Result<Command> {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+/// In this process, so that nothing is built again.
+fn kernels(tally: &mut Tally, agent: &Path, binaries: &[Binary]) -> Result<()> {
+    let scenarios = binaries.iter().find(|binary| binary.name == vm_test::SCENARIOS);
+    let scenarios = scenarios.context("the scenarios of the virtual machines were not built")?;
+    let lines = ["5.10", "7"].map(str::to_owned).to_vec();
+    let started = Instant::now();
+    println!("cargo xtask vm-test --kernel {}", lines.join(","));
+    let outcome = vm_test::run(&vm_test::Arguments {
+        kernel: lines,
+        agent: Some(agent.to_owned()),
+        scenarios: Some(scenarios.file.clone()),
+        ..vm_test::Arguments::default()
+    });
+    if let Err(error) = &outcome {
+        println!("{error:#}");
+    }
+    tally.add(Tally::of(outcome.is_ok()));
+    println!("virtual machines took {:.0?}", started.elapsed());
+    Ok(())
+}
+
+/// cargo in the project's folder.
+fn project_cargo(arguments: &[&str]) -> std::process::Command {
+    let mut command = release::cargo();
+    command.args(arguments);
     command
-        .args(arguments)
-        .current_dir(project::root())
-        .env("DETECTOR_BIN", release::program("detector")?);
-    Ok(command)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Tally;
+    use super::{Arguments, Part};
 
     #[test]
-    fn results_add_up() {
-        let mut tally = Tally::default();
-        for line in [
-            "running 3 tests",
-            "test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s",
-            "test result: FAILED. 10 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out",
-        ] {
-            tally.add(line);
-        }
-        assert_eq!(tally, Tally { passed: 12, failed: 3 });
+    fn nothing_asked_for_is_everything() {
+        let none = Arguments { fast: false, root: false, vm: false, fuzz: false };
+        assert_eq!(none.parts(), Part::ALL);
+        assert_eq!(Arguments { vm: true, ..none }.parts(), [Part::Vm]);
     }
 }

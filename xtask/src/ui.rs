@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result};
 use detector_tests::run_checked;
 
 use crate::project;
+use crate::setup::{self, Profile};
 
 /// What of detector/ui is not made here.
 const SOURCES: [&str; 7] = [
@@ -68,6 +69,7 @@ fn newest(path: &Path) -> Result<Option<SystemTime>> {
 
 fn build(folder: &Path) -> Result<()> {
     println!("building the dashboard");
+    setup::run(Profile::Ui)?;
     // The packages are those of the lock file, and no other.
     install_packages(folder)?;
     run_checked(npm(folder).args(["run", "--silent", "build"])).map(drop)

@@ -21,13 +21,13 @@ use std::collections::VecDeque;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::setup::{self, Profile};
+use crate::test::binaries;
 use crate::{project, release};
 use archive::Archive;
 use initramfs::Contents;
@@ -40,14 +40,20 @@ use table::Column;
 pub(crate) struct Arguments {
     /// Only these kernel lines, such as 5.10,7
     #[arg(long, value_name = "LINE", value_delimiter = ',')]
-    kernel: Vec<String>,
+    pub(crate) kernel: Vec<String>,
     /// Only scenarios whose name contains this
     #[arg(long, value_name = "TEXT", default_value = "")]
-    only: String,
+    pub(crate) only: String,
     /// Run this agent, and build none
     #[arg(long, value_name = "FILE")]
-    agent: Option<PathBuf>,
+    pub(crate) agent: Option<PathBuf>,
+    /// Run these scenarios, and build none
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scenarios: Option<PathBuf>,
 }
+
+/// The test program that runs in the machines.
+pub(crate) const SCENARIOS: &str = "vm";
 
 /// As many machines as run at a time: a second one makes use of a second processor.
 const AT_A_TIME: usize = 2;
@@ -63,7 +69,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     );
     setup::run(Profile::Vm)?;
     let folder = work_folder()?;
-    let contents = build(arguments.agent.as_deref(), &folder)?;
+    let contents = build(arguments, &folder)?;
     let columns = run_all(&lines, &contents, &folder, &arguments.only)?;
     print!("{}", table::text(&columns));
     // Also where something failed: the page says what was found.
@@ -86,35 +92,22 @@ fn work_folder() -> Result<PathBuf> {
 }
 
 /// Our own programs, and what they need to run elsewhere.
-fn build(agent: Option<&Path>, folder: &Path) -> Result<Contents> {
-    let agent = match agent {
-        Some(agent) => agent.to_owned(),
-        None => {
-            release::build(&["--package", "detector"])?;
-            release::program("detector")?
-        }
+fn build(arguments: &Arguments, folder: &Path) -> Result<Contents> {
+    let agent = match &arguments.agent {
+        Some(agent) => agent.clone(),
+        None => release::detector()?,
     };
-    Contents::gather(&agent, &build_scenarios()?, folder)
+    let scenarios = match &arguments.scenarios {
+        Some(scenarios) => scenarios.clone(),
+        None => build_scenarios()?,
+    };
+    Contents::gather(&agent, &scenarios, folder)
 }
 
-/// Builds tests/vm.rs and returns where cargo put it.
 fn build_scenarios() -> Result<PathBuf> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["test", "--no-run", "--package", "detector-tests", "--test", "vm"])
-        .args(["--message-format", "json-render-diagnostics"])
-        .current_dir(project::root())
-        .stderr(Stdio::inherit())
-        .output()
-        .context("failed to start cargo")?;
-    ensure!(output.status.success(), "failed to build the scenarios: see above");
-    let messages = String::from_utf8_lossy(&output.stdout);
-    let mut executables = messages.lines().filter_map(|line| {
-        let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        let ours = message["target"]["name"] == "vm";
-        ours.then(|| message["executable"].as_str().map(PathBuf::from))?
-    });
-    executables.next_back().context("cargo does not say where the scenarios are")
+    let built = binaries::build(&["--package", "detector-tests", "--test", SCENARIOS])?;
+    let scenarios = built.into_iter().find(|binary| binary.name == SCENARIOS);
+    Ok(scenarios.context("cargo does not say where the scenarios are")?.file)
 }
 
 /// Fetches one after the other, as apt does, and runs two at a time, in the order of the lines.

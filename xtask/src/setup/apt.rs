@@ -15,17 +15,26 @@ use super::{Profile, Step};
 /// Command, and the Debian package that brings it.
 type Need = (&'static str, &'static str);
 
-/// What demo, tests and bench call. Kept small: every fresh machine waits for it.
-const BASE: &[Need] = &[
+/// What the build and the demo call. Kept small: a newcomer waits for it.
+const DEMO: &[Need] = &[
     ("ip", "iproute2"),
-    ("ss", "iproute2"),
     ("tc", "iproute2"),
     ("curl", "curl"),
+    ("python3", "python3"),
+    ("ping", "iputils-ping"),
+    // Crates that build C.
+    ("cc", "gcc"),
+];
+
+/// What builds the dashboard.
+const UI: &[Need] = &[("node", "nodejs"), ("npm", "npm")];
+
+/// What tests and bench call, besides.
+const TEST: &[Need] = &[
+    ("ss", "iproute2"),
     ("tcpdump", "tcpdump"),
     ("ethtool", "ethtool"),
     ("iperf3", "iperf3"),
-    ("python3", "python3"),
-    ("ping", "iputils-ping"),
     ("ncat", "ncat"),
     ("sshd", "openssh-server"),
     ("ssh", "openssh-client"),
@@ -33,14 +42,12 @@ const BASE: &[Need] = &[
     ("iodined", "iodine"),
     ("openssl", "openssl"),
     ("aiosmtpd", "python3-aiosmtpd"),
-    // The dashboard, and the browser that tries it.
-    ("node", "nodejs"),
-    ("npm", "npm"),
+    // The browser that tries the dashboard.
     ("chromium", "chromium"),
-    // Crates that build C.
-    ("cc", "gcc"),
     // The fuzzer's engine.
     ("c++", "g++"),
+    // Runs a part beside the others.
+    ("chrt", "util-linux"),
 ];
 
 /// What starts other kernels in virtual machines, and what they carry, besides.
@@ -88,9 +95,11 @@ const SYSTEM_FOLDERS: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
 pub(super) fn install_missing(profile: Profile) -> Result<Step> {
     let needs = match profile {
-        Profile::Base => BASE.to_vec(),
-        Profile::Vm => [BASE, VM].concat(),
-        Profile::Lab => [BASE, LAB].concat(),
+        Profile::Demo => DEMO.to_vec(),
+        Profile::Ui => UI.to_vec(),
+        Profile::Test => [DEMO, UI, TEST].concat(),
+        Profile::Vm => [DEMO, UI, TEST, VM].concat(),
+        Profile::Lab => [DEMO, UI, TEST, LAB].concat(),
     };
     let missing: Vec<Need> =
         needs.iter().copied().filter(|(command, _)| find(command).is_none()).collect();

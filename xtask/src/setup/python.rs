@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use detector_tests::run_checked;
 
 use super::toolchain::tools;
-use super::{Profile, Step, apt};
+use super::{Step, apt};
 
 /// Packages that are kept apart from others.
 struct Environment {
@@ -44,8 +44,8 @@ pub(crate) fn interpreter() -> PathBuf {
     LAB.interpreter()
 }
 
-pub(super) fn install_for_lab(profile: Profile) -> Result<Step> {
-    if profile == Profile::Lab { LAB.install() } else { Ok(Step::AlreadyThere(LAB.name())) }
+pub(super) fn install_for_lab() -> Result<Step> {
+    LAB.install()
 }
 
 pub(super) fn install_for_tests() -> Result<Step> {

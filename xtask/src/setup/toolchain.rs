@@ -1,6 +1,5 @@
-//! What is needed beyond the plain toolchain: for the BPF object the sources of `core` and a linker that
-//! writes BPF, and for the fuzz targets the program that builds them. Programs go into the project's own
-//! folder, never into the user's.
+//! What the BPF object needs beyond the plain toolchain: the sources of `core` and a linker that writes
+//! BPF. Programs go into the project's own folder, never into the user's.
 
 #![expect(clippy::print_stdout, reason = "setup says what it does")]
 
@@ -16,10 +15,7 @@ use crate::project;
 /// As in rust-toolchain.toml.
 const TOOLCHAIN: &str = "1.95.0";
 /// The last one that loads the compiler's own LLVM; later ones want a libLLVM to link against.
-const BPF_LINKER: Tool = Tool { name: "bpf-linker", version: "0.10.4", asked: &["--version"] };
-/// Builds the fuzz targets.
-const CARGO_FUZZ: Tool =
-    Tool { name: "cargo-fuzz", version: "0.13.2", asked: &["fuzz", "--version"] };
+const BPF_LINKER: Tool = Tool { name: "bpf-linker", version: "0.10.4" };
 
 pub(super) fn add_rust_source() -> Result<Step> {
     let what = format!("rust-src of toolchain {TOOLCHAIN}");
@@ -58,16 +54,10 @@ pub(super) fn install_bpf_linker() -> Result<Step> {
     BPF_LINKER.install()
 }
 
-pub(super) fn install_cargo_fuzz() -> Result<Step> {
-    CARGO_FUZZ.install()
-}
-
 /// A program that cargo builds from source into the project's own folder.
 struct Tool {
     name: &'static str,
     version: &'static str,
-    /// What it answers with its version to.
-    asked: &'static [&'static str],
 }
 
 impl Tool {
@@ -104,6 +94,11 @@ impl Tool {
         command.args(["install", "--quiet", self.name, "--version", self.version]);
         command.args(["--locked", "--force", "--root"]);
         command.arg(tools()).arg("--target-dir").arg(build);
+        // The work is done by the compiler's own LLVM: what is ours to build need not be fast, but soon there.
+        command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
+        command.env("CARGO_PROFILE_RELEASE_LTO", "off");
+        command.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+        command.env("CARGO_PROFILE_RELEASE_DEBUG", "false");
         // What the caller's build is set to (another target, flags for it, a shared target folder)
         // must not reach the build of a host program.
         for variable in [
@@ -121,7 +116,7 @@ impl Tool {
 
     /// The version that the installed program answers with.
     fn installed(&self) -> Option<String> {
-        let output = Command::new(self.path()).args(self.asked).output().ok()?;
+        let output = Command::new(self.path()).arg("--version").output().ok()?;
         let text = String::from_utf8(output.stdout).ok()?;
         text.split_whitespace().nth(1).map(str::to_owned)
     }
@@ -131,6 +126,6 @@ impl Tool {
     }
 }
 
-pub(crate) fn tools() -> PathBuf {
+pub(super) fn tools() -> PathBuf {
     project::root().join(".tools")
 }
