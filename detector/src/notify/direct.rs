@@ -1,9 +1,9 @@
 //! Messages straight from alerts that the database has not taken. It reads no database: the rules are
 //! those that were in force when it could be read last.
 
+use super::counters::channel_counters;
 use super::gather::{Paces, addressed, divide, notified, room, subjects};
 use super::memory::{GRACE, KnownRule, Memory, Message};
-use super::worker::channel_counters;
 use crate::alerts::{Origin, StoredAlert};
 use crate::config::notify::{Channel, Notify};
 use crate::status::sinks::Board;

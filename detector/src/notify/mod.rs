@@ -12,6 +12,7 @@
 pub mod address;
 mod backoff;
 pub mod check;
+mod counters;
 mod direct;
 mod email;
 mod gather;

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::worker::{Notifier, Resources, channel_row, start};
+use super::counters::channel_row;
+use super::worker::{Notifier, Resources, start};
 use crate::clock;
 use crate::config::notify::Notify;
 use crate::verdict::{Alert, AlertId};

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use super::backoff;
+use super::counters::channel_counters;
 use super::direct::Direct;
 use super::gather::{self, Desk, Paces};
 use super::memory::{Memory, Message};
@@ -120,15 +121,6 @@ pub struct Resources {
     /// What links begin with.
     pub base_url: String,
     pub hear: Hear,
-}
-
-/// The counters of a channel.
-pub(super) fn channel_counters(board: &Board, channel: &str) -> Arc<Counters> {
-    board.register(&channel_row(channel))
-}
-
-pub(super) fn channel_row(channel: &str) -> String {
-    format!("notify {channel}")
 }
 
 /// Starts to notify people.
