@@ -119,7 +119,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("ingest", &["alerts", "features", "flow", "model", "store", "verdict"]),
     ("config", &["features", "fields", "flow", "response", "verdict", "network", "units"]),
     ("cli", &["config", "store", "flow", "response", "network", "units"]),
-    ("engine", &["flow", "features", "model", "verdict", "response", "network", "units"]),
+    ("pipeline", &["flow", "features", "model", "verdict", "response", "network", "units"]),
 ];
 
 /// Modules of which the names above and those that know all are made.
@@ -134,7 +134,6 @@ const MODULES: &[&str] = &[
     "config",
     "control",
     "doctor",
-    "engine",
     "features",
     "fields",
     "flow",
@@ -144,6 +143,7 @@ const MODULES: &[&str] = &[
     "network",
     "notify",
     "output",
+    "pipeline",
     "refusal",
     "response",
     "builtin_models",
@@ -284,11 +284,11 @@ fn imports_go_one_way_only() {
             ("detector/src/verdict/judge.rs", "use crate::response::Policy;"),
             ("detector/src/source/capture/mod.rs", "use crate::response::Enforcer;"),
             ("detector/src/source/kernel/object.rs", "use crate::verdict::Alert;"),
-            ("detector/src/output/json.rs", "use crate::engine::Engine;"),
+            ("detector/src/output/json.rs", "use crate::pipeline::Pipeline;"),
             ("detector/src/units.rs", "use crate::flow::Side;"),
             ("detector/src/control/server.rs", "use crate::agent::Agent;"),
             ("detector/src/source/host/routes.rs", "use crate::flow::Side;"),
-            ("detector/src/engine.rs", "use crate::config::Config;"),
+            ("detector/src/pipeline/mod.rs", "use crate::config::Config;"),
         ],
         &[
             ("detector/src/flow/tracker.rs", "//! [`crate::model`]\nuse super::features;"),
@@ -604,7 +604,7 @@ fn outside_crates_have_one_home_each() {
     check(
         crates_stay_home,
         &[
-            ("detector/src/engine.rs", "use smartcore::linalg;"),
+            ("detector/src/pipeline/mod.rs", "use smartcore::linalg;"),
             ("detector/src/source/mod.rs", "fn f(map: aya::maps::MapData) {}"),
             ("detector/src/flow/tracker.rs", "use pcap_parser::PcapHeader;"),
             ("detector/src/config.rs", "#[derive(clap::ValueEnum)] enum X { A }"),
@@ -704,6 +704,7 @@ const PURE: &[&str] = &[
     "detector/src/features/",
     "detector/src/model/",
     "detector/src/verdict/",
+    "detector/src/pipeline/",
     "detector/src/response/policy_state",
     "detector/src/response/policy.rs",
     "detector/src/response/target.rs",

@@ -43,14 +43,15 @@ impl Visitor for Check {
 pub fn read(capture: &[u8], tunnels: Decapsulation) {
     let config =
         CaptureConfig { max_flows: MAX_FLOWS, decapsulation: tunnels, ..CaptureConfig::default() };
-    let mut tracker = Tracker::new(&TrackerConfig {
+    let tracker = Tracker::new(&TrackerConfig {
         max_flows: MAX_FLOWS,
         max_sessions: MAX_FLOWS / 2,
         max_domains: MAX_FLOWS,
         max_names: MAX_FLOWS,
         ..TrackerConfig::default()
     });
-    let summary = CaptureSource::new(config).run(capture, &mut tracker, &mut Check::default());
+    let mut follower = (tracker, Check::default());
+    let summary = CaptureSource::new(config).run(capture, &mut follower);
     assert_eq!((summary.unaccounted_packets, summary.unaccounted_bytes), (0, 0), "{summary:?}");
-    assert!(tracker.is_empty());
+    assert!(follower.0.is_empty());
 }

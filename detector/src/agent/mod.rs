@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::control::server::Call;
-use crate::engine::Output;
 use crate::model::Model;
 use crate::output::{Router, Summary};
+use crate::pipeline::Output;
 use crate::source::kernel::{Accounting, Start};
 use crate::store::Store;
 use crate::verdict::ActionTaken;
@@ -74,7 +74,7 @@ impl Agent {
         let now_ns = sensor.now_ns()?;
         let responder = Responder::new(config, sensor.time_base(), now_ns)?;
         if let Some(store) = &store {
-            reporter::recall(store, &mut sensor.engine);
+            reporter::recall(store, &mut sensor.pipeline);
         }
         let mut agent = Self {
             sensor,
@@ -139,8 +139,8 @@ impl Agent {
             blocks: self.responder.blocks() as u64,
             audit_records_lost: self.responder.records_lost(),
         };
-        let mut observed = observed(&mut self.sensor, &accounting, now_ns);
-        self.reporter.report_traffic(&mut observed);
+        let observed = observed(&self.sensor, &accounting, now_ns);
+        self.reporter.report_traffic(&observed);
         self.reporter.report_status(&observed, policy);
         Ok(())
     }
@@ -181,7 +181,7 @@ impl Agent {
         let now_ns = self.sensor.now_ns()?;
         let accounting = self.sensor.kernel.accounting()?;
         let totals = &accounting.totals;
-        let counts = self.sensor.tracker.counts();
+        let counts = self.sensor.pipeline.tracker().counts();
         for allowed in self.responder.allowlist().entries().filter(|allowed| allowed.hits() != 0) {
             let (hits, reason) = (allowed.hits(), &allowed.entry.reason);
             tracing::info!("{hits} sessions were left alone as allowed: {reason}");
@@ -191,7 +191,7 @@ impl Agent {
             packets: totals.frames.packets,
             bytes: totals.frames.bytes,
             flows: counts.flows_opened,
-            alerts: self.sensor.engine.counts().alerts,
+            alerts: self.sensor.pipeline.mode().counts().alerts,
             skipped: reporter::skipped(&accounting),
             overflow_bytes: totals.overflow.bytes,
             unaccounted_bytes: accounting.unaccounted_bytes,
@@ -216,15 +216,15 @@ impl Agent {
             ("heads_over_budget", totals.first_payloads_refused),
         ]);
         summary.count(counts.left_out());
-        summary.count(self.sensor.engine.told());
-        self.reporter.finish(observed(&mut self.sensor, &accounting, now_ns), summary)
+        summary.count(self.sensor.pipeline.told());
+        self.reporter.finish(&observed(&self.sensor, &accounting, now_ns), summary)
     }
 }
 
 /// What the reporter is shown.
-fn observed<'a>(sensor: &'a mut Sensor, accounting: &'a Accounting, now_ns: u64) -> Observed<'a> {
-    let counts = sensor.tracker.counts();
-    Observed { accounting, counts, engine: &mut sensor.engine, now_ns }
+fn observed<'a>(sensor: &'a Sensor, accounting: &'a Accounting, now_ns: u64) -> Observed<'a> {
+    let counts = sensor.pipeline.tracker().counts();
+    Observed { accounting, counts, pipeline: &sensor.pipeline, now_ns }
 }
 
 /// Carries out and passes on what the sensor came to.
@@ -232,7 +232,7 @@ fn act(
     output: Output,
     sensor: &mut Sensor,
     responder: &mut Responder,
-    reporter: &Reporter,
+    reporter: &mut Reporter,
 ) -> anyhow::Result<()> {
     match output {
         Output::Alert { mut alert, accusation } => {
@@ -256,6 +256,10 @@ fn act(
             responder.judged((src, dst), payload_bytes, standpoint, &mut sensor.kernel);
         }
         Output::Flow(record) => reporter.flow(record),
+        Output::Scored { score, totals } => reporter.scored(score, totals.as_deref()),
+        Output::Ended(totals) => reporter.session_ended(&totals),
+        // Nobody asks for rows.
+        Output::Row(_) => {}
     }
     Ok(())
 }

@@ -106,10 +106,11 @@ impl Agent {
             return Err(error.into());
         }
         if old.model.threshold != config.model.threshold || model.is_some() {
-            let judging = model
-                .as_ref()
-                .map_or_else(|| self.sensor.engine.model(), |(model, _)| Arc::clone(model));
-            self.sensor.engine.use_model(judging)?;
+            let judging = model.as_ref().map_or_else(
+                || self.sensor.pipeline.mode().model(),
+                |(model, _)| Arc::clone(model),
+            );
+            self.sensor.pipeline.mode_mut().use_model(judging)?;
         }
         let model = model.map(|(_, hash)| hash);
         if let Some(hash) = &model {
@@ -142,7 +143,7 @@ impl Agent {
         }
         self.responder.set_home(self.sensor.kernel.home());
         self.responder.reconfigure(config, now_ns, &mut self.sensor.kernel)?;
-        self.sensor.engine.reconfigure(config.model.threshold, config.has_budgets());
+        self.sensor.pipeline.mode_mut().reconfigure(config.model.threshold, config.has_budgets());
         Ok(())
     }
 

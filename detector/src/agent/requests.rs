@@ -121,7 +121,7 @@ impl Agent {
         let unknown = || Refusal::not_found(format!("there is no model {hash}"));
         let model = found.with_context(unknown)?;
         builtin_models::check(Kind::Session, &model)?;
-        self.sensor.engine.use_model(model)?;
+        self.sensor.pipeline.mode_mut().use_model(model)?;
         self.reloads.model_serves(hash);
         self.reporter.model_changed(hash);
         tracing::info!("judging by the model {hash} from now on");
@@ -136,7 +136,7 @@ impl Agent {
             ("packets", totals.frames.packets),
             ("bytes", totals.frames.bytes),
             ("flows", u64::from(accounting.live_flows)),
-            ("alerts", self.sensor.engine.counts().alerts),
+            ("alerts", self.sensor.pipeline.mode().counts().alerts),
             ("dropped_packets", totals.dropped.packets),
             ("dropped_bytes", totals.dropped.bytes),
             ("policed_packets", totals.policed.packets),

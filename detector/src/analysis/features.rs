@@ -3,10 +3,10 @@
 
 use std::io::{self, Write};
 
-use crate::engine::Row;
 use crate::features::COLUMNS;
 use crate::flow::{Side, Volume};
 use crate::network::ip;
+use crate::pipeline::Row;
 use crate::text::CsvWriter;
 use crate::units::rfc3339;
 use crate::verdict::alert::protocol_name;

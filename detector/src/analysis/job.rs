@@ -6,16 +6,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use detector_common::flow::Direction;
 
 use super::capture_file::{CaptureFile, Reading};
 use super::features::FeatureFile;
 use super::recordings::{Recordings, summary};
 use crate::alerts::Origin;
 use crate::config::Config;
-use crate::engine::{Engine, EngineConfig, Output};
-use crate::flow::{FlowRecord, FlowView, Session, SessionCheckpoint, Visitor};
 use crate::model::Model;
+use crate::pipeline::{Output, Row, Scoring, ScoringConfig};
 use crate::store::alerts::NewAlert;
 use crate::store::captures::Outcome;
 use crate::store::{Store, alerts};
@@ -34,17 +32,16 @@ pub(super) struct Target<'a> {
     pub(super) told: &'a (dyn Fn() + Sync),
 }
 
-fn engine(config: &Config, model: Arc<Model>, rows: bool) -> anyhow::Result<Engine> {
-    let settings = EngineConfig {
+fn scoring(config: &Config, model: Arc<Model>, rows: bool) -> anyhow::Result<Scoring> {
+    let settings = ScoringConfig {
         threshold: config.model.threshold,
         rows,
-        heads: !rows,
-        history: config.history(),
+        first_payloads: !rows,
         allow: config.allowlist()?,
         // There is nothing to block in the past.
-        ..EngineConfig::default()
+        ..ScoringConfig::default()
     };
-    Engine::new(model, settings)
+    Scoring::new(model, settings)
 }
 
 /// Analyses the capture at `path`. A capture that is damaged is analysed up to the damage, which the
@@ -62,14 +59,15 @@ pub(super) fn analyse(
 ) -> anyhow::Result<Outcome> {
     let started = Instant::now();
     let file = CaptureFile::open(path, reading)?;
-    let engine = engine(config, model, false)?;
-    let mut finder = Finder { engine, target, waiting: Vec::new(), failure: None };
-    let capture = Recordings::new(config).run(file, &mut finder);
+    let recordings = Recordings::new(config);
+    let mut pipeline = recordings.pipeline(scoring(config, model, false)?);
+    let mut finder = Finder { target, waiting: Vec::new(), failure: None };
+    let capture = recordings.run(file, &mut pipeline, |output| finder.take(output));
     finder.write();
     if let Some(failure) = finder.failure {
         return Err(failure.context("failed to store the alerts"));
     }
-    let summary = summary(&capture, finder.engine.counts().alerts);
+    let summary = summary(&capture, pipeline.mode().counts().alerts);
     Ok(Outcome {
         seconds: started.elapsed().as_secs_f64(),
         packets: summary.packets,
@@ -84,7 +82,6 @@ pub(super) fn analyse(
 }
 
 struct Finder<'a> {
-    engine: Engine,
     target: &'a Target<'a>,
     waiting: Vec<Alert>,
     /// The first; what is found after it is dropped.
@@ -92,12 +89,9 @@ struct Finder<'a> {
 }
 
 impl Finder<'_> {
-    fn drain(&mut self) {
-        let alerts = self.engine.outputs().filter_map(|output| match output {
-            Output::Alert { alert, .. } => Some(*alert),
-            Output::Again(_) | Output::Judged { .. } | Output::Flow(_) => None,
-        });
-        self.waiting.extend(alerts);
+    fn take(&mut self, output: Output) {
+        let Output::Alert { alert, .. } = output else { return };
+        self.waiting.push(*alert);
         if self.waiting.len() >= TOGETHER {
             self.write();
         }
@@ -125,32 +119,6 @@ impl Finder<'_> {
     }
 }
 
-impl Visitor for Finder<'_> {
-    fn judge(&mut self, session: &Session, flow: &FlowView, cause: SessionCheckpoint, now_ns: u64) {
-        self.engine.judge(session, flow, cause, now_ns);
-        self.drain();
-    }
-
-    fn flow_record(&mut self, record: &FlowRecord) {
-        self.engine.flow_record(record);
-    }
-
-    fn first_payload(
-        &mut self,
-        flow: &FlowView,
-        direction: Direction,
-        payload_bytes: u32,
-        bytes: &[u8],
-    ) {
-        self.engine.first_payload(flow, direction, payload_bytes, bytes);
-    }
-
-    fn session_ended(&mut self, session: &Session) {
-        self.engine.session_ended(session);
-        self.drain();
-    }
-}
-
 /// Writes the vectors of the capture at `path` to `output`.
 ///
 /// # Errors
@@ -166,9 +134,14 @@ pub(super) fn write_features(
     let reading = Arc::new(Reading::default());
     let file = CaptureFile::open(path, Arc::clone(&reading))?;
     let output = FeatureFile::new(output)?;
-    let engine = engine(config, model, true)?;
-    let mut lister = Lister { engine, output, name, reading, failure: None };
-    let capture = Recordings::new(config).run(file, &mut lister);
+    let recordings = Recordings::new(config);
+    let mut pipeline = recordings.pipeline(scoring(config, model, true)?);
+    let mut lister = Lister { output, name, reading, failure: None };
+    let capture = recordings.run(file, &mut pipeline, |output| {
+        if let Output::Row(row) = output {
+            lister.write(&row);
+        }
+    });
     lister.output.flush()?;
     if let Some(failure) = lister.failure {
         return Err(failure.into());
@@ -180,31 +153,20 @@ pub(super) fn write_features(
 }
 
 struct Lister<'a, W: Write> {
-    engine: Engine,
     output: FeatureFile<W>,
     name: &'a str,
     reading: Arc<Reading>,
     failure: Option<std::io::Error>,
 }
 
-impl<W: Write> Visitor for Lister<'_, W> {
-    fn judge(&mut self, session: &Session, flow: &FlowView, cause: SessionCheckpoint, now_ns: u64) {
-        self.engine.judge(session, flow, cause, now_ns);
-        self.engine.outputs().for_each(drop);
-        for row in self.engine.take_rows() {
-            if self.failure.is_none()
-                && let Err(error) = self.output.row(self.name, &row)
-            {
-                self.failure = Some(error);
-                // Nobody reads on: the rest of the capture need not be read.
-                self.reading.cancel();
-            }
+impl<W: Write> Lister<'_, W> {
+    fn write(&mut self, row: &Row) {
+        if self.failure.is_none()
+            && let Err(error) = self.output.row(self.name, row)
+        {
+            self.failure = Some(error);
+            // Nobody reads on: the rest of the capture need not be read.
+            self.reading.cancel();
         }
-    }
-
-    fn flow_record(&mut self, _record: &FlowRecord) {}
-
-    fn session_ended(&mut self, session: &Session) {
-        self.engine.session_ended(session);
     }
 }

@@ -1,6 +1,6 @@
 //! Captures analysed: what the command line and uploads share, and the queue of uploads.
 //!
-//! A capture is judged by the engine that runs live. Each is for itself.
+//! A capture is scored by the pipeline that runs live. Each is for itself.
 
 mod capture_file;
 pub mod features;

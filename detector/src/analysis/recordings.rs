@@ -1,4 +1,4 @@
-//! Runs a capture through the tracker with the configured bounds: what analysing, training and
+//! Runs a capture through the pipeline with the configured bounds: what analysing, training and
 //! evaluating share.
 
 use std::fs::File;
@@ -8,8 +8,8 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use crate::config::Config;
-use crate::flow::{Tracker, Visitor};
 use crate::output::Summary;
+use crate::pipeline::{Mode, Pipeline};
 use crate::source::capture::{CaptureConfig, CaptureSource, CaptureSummary, default_prefixes};
 
 /// Where captures are read from.
@@ -37,10 +37,21 @@ impl Recordings {
         Self { source, config: config.clone() }
     }
 
-    /// Reads `reader` to its end, or to where it is damaged: the summary says so.
-    pub fn run(&self, reader: impl Read, visitor: &mut impl Visitor) -> CaptureSummary {
-        let mut tracker = Tracker::new(&self.config.tracker());
-        self.source.run(reader, &mut tracker, visitor)
+    /// A pipeline for one capture.
+    #[must_use]
+    pub fn pipeline<M: Mode>(&self, mode: M) -> Pipeline<M> {
+        Pipeline::new(&self.config.tracker(), self.config.history(), mode)
+    }
+
+    /// Reads `reader` to its end, or to where it is damaged: the summary says so. What comes of it
+    /// goes to `take` at once, so that nothing piles up.
+    pub fn run<M: Mode>(
+        &self,
+        reader: impl Read,
+        pipeline: &mut Pipeline<M>,
+        take: impl FnMut(M::Output),
+    ) -> CaptureSummary {
+        self.source.run(reader, &mut pipeline.followed(take))
     }
 
     /// Reads the capture at `path` whole.
@@ -48,13 +59,14 @@ impl Recordings {
     /// # Errors
     ///
     /// A capture that cannot be opened or is damaged.
-    pub fn run_file(
+    pub fn run_file<M: Mode>(
         &self,
         path: &Path,
-        visitor: &mut impl Visitor,
+        mode: M,
+        take: impl FnMut(M::Output),
     ) -> anyhow::Result<CaptureSummary> {
         let file = open(path)?;
-        let capture = self.run(file, visitor);
+        let capture = self.run(file, &mut self.pipeline(mode), take);
         match capture.error {
             Some(error) => Err(error).with_context(|| format!("failed to read {}", path.display())),
             None => Ok(capture),

@@ -14,10 +14,9 @@ use crate::analysis::features::FeatureFile;
 use crate::analysis::recordings::{Recordings, open, summary};
 use crate::cli::{Analyze, Format};
 use crate::config::Config;
-use crate::engine::{Engine, EngineConfig, Output};
-use crate::flow::{FlowRecord, FlowView, Session, SessionCheckpoint, Visitor};
 use crate::model::Model;
 use crate::output::{CsvForm, Form, JsonForm, Style, Summary, TableForm};
+use crate::pipeline::{Output, Scoring, ScoringConfig};
 
 use super::load_model;
 use super::progress::Reading;
@@ -34,8 +33,8 @@ pub fn run(args: &Analyze, config: &Config) -> anyhow::Result<()> {
     let mut total = Summary::default();
     let mut failures = Vec::new();
     for path in &args.files {
-        let engine = engine(args, config, &model)?;
-        let outcome = analyze(path, &recordings, engine, form.as_mut(), features.as_mut())?;
+        let scoring = scoring(args, config, &model)?;
+        let outcome = analyze(path, &recordings, scoring, form.as_mut(), features.as_mut())?;
         total.add(&outcome.summary);
         if args.files.len() > 1 && args.format == Format::Table {
             let summary = Summary { source: Some(path.display().to_string()), ..outcome.summary };
@@ -51,17 +50,16 @@ pub fn run(args: &Analyze, config: &Config) -> anyhow::Result<()> {
     report(failures, args.files.len())
 }
 
-fn engine(args: &Analyze, config: &Config, model: &Arc<Model>) -> anyhow::Result<Engine> {
-    let settings = EngineConfig {
+fn scoring(args: &Analyze, config: &Config, model: &Arc<Model>) -> anyhow::Result<Scoring> {
+    let settings = ScoringConfig {
         threshold: config.model.threshold,
         flows: args.flows,
         rows: args.features.is_some(),
-        history: config.history(),
         allow: config.allowlist()?,
         // There is nothing to block in the past.
-        ..EngineConfig::default()
+        ..ScoringConfig::default()
     };
-    Engine::new(Arc::clone(model), settings)
+    Scoring::new(Arc::clone(model), settings)
 }
 
 fn stdout_form(args: &Analyze) -> Box<dyn Form> {
@@ -89,7 +87,7 @@ struct Outcome {
 fn analyze(
     path: &Path,
     recordings: &Recordings,
-    engine: Engine,
+    scoring: Scoring,
     form: &mut dyn Form,
     features: Option<&mut FeatureFile<File>>,
 ) -> anyhow::Result<Outcome> {
@@ -97,14 +95,15 @@ fn analyze(
         Ok(reader) => Reading::new(reader, path),
         Err(failure) => return Ok(Outcome { summary: Summary::default(), failure: Some(failure) }),
     };
-    let mut printer = Printer { engine, form, features, path, failure: None };
-    let capture = recordings.run(reader, &mut printer);
+    let mut pipeline = recordings.pipeline(scoring);
+    let mut printer = Printer { form, features, path, failure: None };
+    let capture = recordings.run(reader, &mut pipeline, |output| printer.take(output));
     if let Some(failure) = printer.failure {
         return Err(failure.into());
     }
-    let mut summary = summary(&capture, printer.engine.counts().alerts);
-    summary.count(printer.engine.told());
-    for allowed in printer.engine.allow().entries().filter(|allowed| allowed.hits() != 0) {
+    let mut summary = summary(&capture, pipeline.mode().counts().alerts);
+    summary.count(pipeline.told());
+    for allowed in pipeline.mode().allow().entries().filter(|allowed| allowed.hits() != 0) {
         let (hits, reason) = (allowed.hits(), &allowed.entry.reason);
         eprintln!("detector: {hits} sessions were left alone as allowed: {reason}");
     }
@@ -134,9 +133,8 @@ fn report(mut failures: Vec<anyhow::Error>, captures: usize) -> anyhow::Result<(
     }
 }
 
-/// Judges and writes what comes of it at once, so that nothing piles up.
+/// Writes what comes of a capture.
 struct Printer<'a> {
-    engine: Engine,
     form: &'a mut dyn Form,
     features: Option<&'a mut FeatureFile<File>>,
     path: &'a Path,
@@ -145,41 +143,24 @@ struct Printer<'a> {
 }
 
 impl Printer<'_> {
-    fn drain(&mut self) {
+    fn take(&mut self, output: Output) {
         if self.failure.is_none() {
-            self.failure = self.write().err();
+            self.failure = self.write(&output).err();
         }
     }
 
-    fn write(&mut self) -> io::Result<()> {
-        for output in self.engine.outputs() {
-            match output {
-                Output::Alert { alert, .. } => self.form.alert(&alert)?,
-                Output::Flow(record) => self.form.flow(&record)?,
-                Output::Again(_) | Output::Judged { .. } => {}
+    fn write(&mut self, output: &Output) -> io::Result<()> {
+        match output {
+            Output::Alert { alert, .. } => self.form.alert(alert),
+            Output::Flow(record) => self.form.flow(record),
+            Output::Row(row) => match &mut self.features {
+                Some(features) => features.row(&self.path.display().to_string(), row),
+                None => Ok(()),
+            },
+            // There is nothing to block and nothing to keep account of.
+            Output::Again(_) | Output::Judged { .. } | Output::Scored { .. } | Output::Ended(_) => {
+                Ok(())
             }
         }
-        if let Some(features) = &mut self.features {
-            for row in self.engine.take_rows() {
-                features.row(&self.path.display().to_string(), &row)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Visitor for Printer<'_> {
-    fn judge(&mut self, session: &Session, flow: &FlowView, cause: SessionCheckpoint, now_ns: u64) {
-        self.engine.judge(session, flow, cause, now_ns);
-        self.drain();
-    }
-
-    fn flow_record(&mut self, record: &FlowRecord) {
-        self.engine.flow_record(record);
-        self.drain();
-    }
-
-    fn session_ended(&mut self, session: &Session) {
-        self.engine.session_ended(session);
     }
 }

@@ -1,9 +1,9 @@
-//! Labelled captures as rows to learn from: the very vectors that the engine would score, at the
+//! Labelled captures as rows to learn from: the very vectors that would be scored, at the
 //! very checkpoints. Labelled files of vectors and records stand beside them.
 
 mod files;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -11,14 +11,14 @@ use anyhow::Context as _;
 
 use crate::cli::HoldOut;
 use crate::config::Config;
-use crate::features::{Context, History, HistoryConfig, Kind, Sample, vector};
+use crate::features::Kind;
 use crate::flow::content::distinct::hash;
-use crate::flow::{FlowRecord, FlowView, Session, SessionCheckpoint, SessionKey, Side, Visitor};
+use crate::flow::{FlowView, Session, SessionKey, Side};
 use crate::model::{RowKey, Table};
 use crate::network::ip;
-use crate::verdict::{evidence, rules, score};
+use crate::pipeline::{Label, Labelled, LabelledRow};
 
-use super::labels::{self, Entry, Labelled, Origin, Truth};
+use super::labels::{self, Capture, Entry, Origin, Truth};
 use crate::analysis::recordings::Recordings;
 
 /// What is counted once: one sender towards one service of one host, in one capture. The domains
@@ -63,7 +63,6 @@ pub(super) struct Dataset {
     pub(super) alerts: Vec<u64>,
     hold_out: HoldOut,
     context_use: ContextUse,
-    history: HistoryConfig,
     strata_names: HashMap<String, u32>,
     group_names: HashMap<String, u32>,
 }
@@ -82,13 +81,13 @@ pub(super) enum ContextUse {
 }
 
 impl ContextUse {
-    fn of(self, unit: u64, context: Context) -> Context {
-        let hidden = match self {
-            Self::Known => false,
-            Self::Masked => hash(unit.to_le_bytes()).is_multiple_of(2),
-            Self::Without => true,
-        };
-        if hidden { Context::default() } else { context }
+    /// Whether the rows of a unit tell what its host usually does.
+    fn is_for(self, unit: u64) -> bool {
+        match self {
+            Self::Known => true,
+            Self::Masked => !hash(unit.to_le_bytes()).is_multiple_of(2),
+            Self::Without => false,
+        }
     }
 }
 
@@ -120,7 +119,7 @@ impl Dataset {
         let recordings = Recordings::new(config);
         let (files, directories): (Vec<&PathBuf>, Vec<_>) =
             paths.iter().partition(|path| path.is_file());
-        let mut captures: Vec<Labelled> = Vec::new();
+        let mut captures: Vec<Capture> = Vec::new();
         for directory in directories {
             captures.extend(labels::read(directory)?);
         }
@@ -128,14 +127,8 @@ impl Dataset {
             .retain(|capture| !without.iter().any(|kind| capture.entry.technique.contains(kind)));
         let columns = kind.columns().into_iter().map(str::to_owned).collect();
         let sources = captures.len() + files.len();
-        let mut dataset = Self {
-            table: Table::new(columns),
-            sources,
-            hold_out,
-            context_use,
-            history: config.history(),
-            ..Self::default()
-        };
+        let mut dataset =
+            Self { table: Table::new(columns), sources, hold_out, context_use, ..Self::default() };
         for (number, capture) in captures.iter().enumerate() {
             tell(number, sources, &capture.entry.file);
             dataset.add(capture, &recordings)?;
@@ -147,7 +140,7 @@ impl Dataset {
         Ok(dataset)
     }
 
-    fn add(&mut self, capture: &Labelled, recordings: &Recordings) -> anyhow::Result<()> {
+    fn add(&mut self, capture: &Capture, recordings: &Recordings) -> anyhow::Result<()> {
         let entry = &capture.entry;
         let group = match self.hold_out {
             HoldOut::Family => number(&mut self.group_names, &entry.group()),
@@ -161,23 +154,35 @@ impl Dataset {
         self.host_hours += entry.host_hours.unwrap_or(0.0);
         let theft = || (entry.origin(), entry.technique.clone());
         self.thefts.extend(std::iter::repeat_with(theft).take(entry.thefts()));
-        let mut collector = Collector {
-            history: History::new(self.history),
-            dataset: self,
+        let mut units = Units {
             entry,
-            group,
-            stratum,
-            thieves: HashSet::new(),
-            units: HashMap::new(),
-            row: Vec::new(),
-            failure: None,
+            context_use: self.context_use,
+            known: std::mem::take(&mut self.units),
+            numbers: HashMap::new(),
         };
-        let ran = recordings.run_file(&capture.path, &mut collector);
-        if let Some(failure) = collector.failure {
-            return Err(failure)
-                .with_context(|| format!("failed to learn from {}", capture.path.display()));
-        }
+        let mode = Labelled::new(|session: &Session, flow: &FlowView, sender| {
+            units.label(session, flow, sender)
+        });
+        let mut pushed = Ok(());
+        let ran = recordings.run_file(&capture.path, mode, |row| {
+            if pushed.is_ok() {
+                pushed = self.push(&row, group, stratum);
+            }
+        });
+        self.units = units.known;
+        pushed.with_context(|| format!("failed to learn from {}", capture.path.display()))?;
         ran.map(drop)
+    }
+
+    fn push(&mut self, row: &LabelledRow, group: u32, stratum: u32) -> anyhow::Result<()> {
+        let Label { malicious, unit, .. } = row.label;
+        self.table.push(&row.values, RowKey { label: malicious, group, session: unit })?;
+        self.rules.push(row.rules);
+        self.habits.push(row.habit);
+        self.alerts.push(row.session_id);
+        self.strata.push(stratum);
+        self.progress.push(Some(Progress { bytes_out: row.bytes_out, seconds: row.seconds }));
+        Ok(())
     }
 }
 
@@ -186,28 +191,35 @@ fn number(names: &mut HashMap<String, u32>, name: &str) -> u32 {
     *names.entry(name.to_owned()).or_insert(next)
 }
 
-struct Collector<'a> {
-    dataset: &'a mut Dataset,
+/// Numbers the units of one capture as their senders are seen.
+struct Units<'a> {
     entry: &'a Entry,
-    group: u32,
-    stratum: u32,
-    history: History,
-    /// Sessions that steal, which no baseline learns.
-    thieves: HashSet<(u64, Side)>,
-    units: HashMap<(SessionKey, Side, Option<usize>), u64>,
-    row: Vec<f32>,
-    failure: Option<anyhow::Error>,
+    context_use: ContextUse,
+    /// Of all captures so far.
+    known: Vec<Unit>,
+    numbers: HashMap<(SessionKey, Side, Option<usize>), u64>,
 }
 
-impl Collector<'_> {
-    fn unit(&mut self, session: &Session, sender: Side, culprit: Option<usize>) -> u64 {
-        let units = &mut self.dataset.units;
-        let entry = self.entry;
-        let number = *self.units.entry((session.key, sender, culprit)).or_insert_with(|| {
+impl Units<'_> {
+    /// What the manifest knows about a sender.
+    fn label(&mut self, session: &Session, flow: &FlowView, sender: Side) -> Option<Label> {
+        let culprit = match self.entry.truth(session, flow, sender) {
+            Truth::Theft(number) => Some(number),
+            Truth::Ordinary => None,
+            Truth::Unknown => return None,
+        };
+        let unit = self.number(session, sender, culprit);
+        let with_context = self.context_use.is_for(unit);
+        Some(Label { malicious: culprit.is_some(), unit, with_context })
+    }
+
+    fn number(&mut self, session: &Session, sender: Side, culprit: Option<usize>) -> u64 {
+        let (known, entry) = (&mut self.known, self.entry);
+        let number = *self.numbers.entry((session.key, sender, culprit)).or_insert_with(|| {
             let (client, server) = (ip(&session.key.client), ip(&session.key.server));
             let (src, dst) =
                 if sender == Side::Client { (client, server) } else { (server, client) };
-            units.push(Unit {
+            known.push(Unit {
                 file: entry.file.clone(),
                 origin: entry.origin(),
                 technique: entry.technique.clone(),
@@ -220,74 +232,13 @@ impl Collector<'_> {
                 packets_out: 0,
                 in_host_hours: entry.host_hours.is_some(),
             });
-            units.len() as u64 - 1
+            known.len() as u64 - 1
         });
-        if let Some(unit) = units.get_mut(number as usize) {
+        if let Some(unit) = known.get_mut(number as usize) {
             let sent = session.sent(sender);
             unit.bytes_out = unit.bytes_out.max(sent.ip_bytes);
             unit.packets_out = unit.packets_out.max(sent.packets);
         }
         number
-    }
-
-    fn collect(
-        &mut self,
-        session: &Session,
-        flow: &FlowView,
-        sender: Side,
-        now_ns: u64,
-    ) -> anyhow::Result<()> {
-        let culprit = match self.entry.truth(session, flow, sender) {
-            Truth::Theft(number) => Some(number),
-            Truth::Ordinary => None,
-            Truth::Unknown => return Ok(()),
-        };
-        let label = culprit.is_some();
-        if label {
-            self.thieves.insert((session.id, sender));
-        }
-        let unit = self.unit(session, sender, culprit);
-        let context = self.history.context(session, sender, now_ns);
-        let sample = Sample::new(session, sender, now_ns).with_context(context);
-        let found: Vec<_> = rules::find(&sample).collect();
-        self.dataset.rules.push(score::join(0.0, &found, false).rules);
-        self.dataset.habits.push(context.is_habit());
-        self.dataset.alerts.push(session.id);
-        let masked = sample.with_context(self.dataset.context_use.of(unit, context));
-        vector(&masked, &mut self.row);
-        self.dataset.table.push(&self.row, RowKey { label, group: self.group, session: unit })?;
-        self.dataset.strata.push(self.stratum);
-        self.dataset.progress.push(Some(Progress {
-            bytes_out: session.sent(sender).ip_bytes,
-            seconds: now_ns.saturating_sub(session.first_seen_ns) as f64 / 1e9,
-        }));
-        Ok(())
-    }
-}
-
-impl Visitor for Collector<'_> {
-    fn judge(
-        &mut self,
-        session: &Session,
-        flow: &FlowView,
-        _cause: SessionCheckpoint,
-        now_ns: u64,
-    ) {
-        for sender in evidence::judged(session) {
-            if let Err(failure) = self.collect(session, flow, sender, now_ns) {
-                self.failure.get_or_insert(failure);
-            }
-        }
-    }
-
-    fn flow_record(&mut self, _record: &FlowRecord) {}
-
-    fn session_ended(&mut self, session: &Session) {
-        for sender in [Side::Client, Side::Server] {
-            if session.sends_out(sender) {
-                let theft = self.thieves.remove(&(session.id, sender));
-                self.history.learn(session, sender, theft);
-            }
-        }
     }
 }

@@ -16,7 +16,7 @@ use crate::verdict::alert::protocol_name;
 
 /// One capture with its labels.
 #[derive(Clone, Debug)]
-pub struct Labelled {
+pub struct Capture {
     pub path: PathBuf,
     pub entry: Entry,
 }
@@ -95,17 +95,17 @@ impl Origin {
 /// # Errors
 ///
 /// No readable manifest.json, or one with an entry that is not understood.
-pub fn read(directory: &Path) -> anyhow::Result<Vec<Labelled>> {
+pub fn read(directory: &Path) -> anyhow::Result<Vec<Capture>> {
     let path = directory.join("manifest.json");
     let text = fs::read_to_string(&path).with_context(|| {
         format!("failed to read {}: --data takes a directory with a manifest.json", path.display())
     })?;
     let entries: Vec<Entry> = serde_json::from_str(&text)
         .with_context(|| format!("failed to understand {}", path.display()))?;
-    let captures: Vec<Labelled> = entries
+    let captures: Vec<Capture> = entries
         .into_iter()
         .filter(|entry| !entry.exclude_from_scoring && !entry.file.starts_with("csv/"))
-        .map(|entry| Labelled { path: directory.join(&entry.file), entry })
+        .map(|entry| Capture { path: directory.join(&entry.file), entry })
         .collect();
     ensure!(!captures.is_empty(), "{} lists no capture", path.display());
     Ok(captures)

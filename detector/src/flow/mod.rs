@@ -17,7 +17,6 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 mod tracker;
-pub mod traffic_log;
 
 pub use config::{Timeouts, TrackerConfig};
 pub use observation::{Cause, Observation, TimeBase};
@@ -27,7 +26,7 @@ pub use table::Volume;
 pub use table::record::{FlowEndReason, FlowRecord, FlowView};
 pub use tracker::{FlowPlace, Tracker, TrackerCounts};
 
-use detector_common::flow::Direction;
+use detector_common::flow::{Direction, FlowKey};
 
 /// Who is told what the tracker finds.
 pub trait Visitor {
@@ -62,4 +61,37 @@ pub trait Visitor {
 
     /// A session is over and will not be heard of again. Comes after its last judgement.
     fn session_ended(&mut self, session: &Session);
+}
+
+/// Whom a source delivers to: a tracker, and whatever hears what it finds.
+pub trait Follower {
+    /// Takes in one observation.
+    fn observe(&mut self, observation: &Observation<'_>, base: &TimeBase);
+
+    /// See [`Tracker::finish`].
+    fn finish(&mut self);
+
+    fn tracker(&self) -> &Tracker;
+
+    /// See [`Tracker::take_expired`].
+    fn take_expired(&mut self, keys: &mut Vec<FlowKey>);
+}
+
+/// A tracker that tells a visitor directly.
+impl<V: Visitor> Follower for (Tracker, V) {
+    fn observe(&mut self, observation: &Observation<'_>, base: &TimeBase) {
+        self.0.observe(observation, base, &mut self.1);
+    }
+
+    fn finish(&mut self) {
+        self.0.finish(&mut self.1);
+    }
+
+    fn tracker(&self) -> &Tracker {
+        &self.0
+    }
+
+    fn take_expired(&mut self, keys: &mut Vec<FlowKey>) {
+        self.0.take_expired(keys);
+    }
 }

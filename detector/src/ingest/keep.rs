@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::alerts::Origin;
 use crate::features::Record;
-use crate::flow::traffic_log::Scores;
 use crate::model::Model;
 use crate::store::alerts::{self, NewAlert};
+use crate::store::traffic::log::Scores;
 use crate::store::{Store, traffic};
 use crate::verdict::Alert;
 use crate::verdict::record::RecordJudge;

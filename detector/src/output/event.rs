@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Summary;
 use crate::flow::FlowRecord;
-use crate::flow::traffic_log::{MAX_LINES, TrafficBatch};
 use crate::response::Change;
 use crate::status::Status;
 use crate::store::traffic::Carried;
+use crate::store::traffic::log::{MAX_LINES, TrafficBatch};
 use crate::store::upkeep::Retention;
 use crate::verdict::Alert;
 

@@ -3,13 +3,14 @@
 //! What is written is added to what stands there, so that a minute may be written in pieces.
 
 pub mod hosts;
+pub mod log;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::flow::traffic_log::{Scores, TrafficBatch};
+use self::log::{Scores, TrafficBatch};
 use crate::network::{Network, ip};
 use crate::units::rfc3339;
 use crate::verdict::alert::protocol_name;
@@ -499,8 +500,8 @@ fn address(octets: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::log::{Ends, SessionUsage};
     use super::*;
-    use crate::flow::traffic_log::{Ends, SessionUsage};
     use crate::network::octets;
     use crate::store::Store;
     use crate::store::tests::Folder;

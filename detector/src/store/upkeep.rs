@@ -225,8 +225,8 @@ pub fn vacuum(path: &Path) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flow::traffic_log::{Ends, SessionUsage, TrafficBatch};
     use crate::store::tests::Folder;
+    use crate::store::traffic::log::{Ends, SessionUsage, TrafficBatch};
     use crate::store::traffic::{self, Carried};
 
     const NOW: u64 = 100 * DAY_SECS;

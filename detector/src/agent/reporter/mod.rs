@@ -14,9 +14,10 @@ use detector_common::parse::Skip;
 
 use crate::clock;
 use crate::config::Config;
-use crate::engine::Engine;
+use crate::flow::session::totals::SessionTotals;
 use crate::flow::{FlowRecord, TrackerCounts};
 use crate::output::{Changed, Event, Router, Settings, StandardOutput, Summary, not_stored};
+use crate::pipeline::{Pipeline, Scoring};
 use crate::response::Change;
 use crate::source::kernel::Accounting;
 use crate::store::Store;
@@ -29,7 +30,7 @@ pub(super) use traffic::recall;
 pub(super) struct Observed<'a> {
     pub(super) accounting: &'a Accounting,
     pub(super) counts: TrackerCounts,
-    pub(super) engine: &'a mut Engine,
+    pub(super) pipeline: &'a Pipeline<Scoring>,
     pub(super) now_ns: u64,
 }
 
@@ -87,6 +88,15 @@ impl Reporter {
         self.outputs.give(&Event::Flow(Arc::from(record)));
     }
 
+    /// A sender was scored, and what its session has carried until now.
+    pub(super) fn scored(&mut self, score: f64, totals: Option<&SessionTotals>) {
+        self.traffic.log.scored(score, totals);
+    }
+
+    pub(super) fn session_ended(&mut self, totals: &SessionTotals) {
+        self.traffic.log.ended(totals);
+    }
+
     pub(super) fn change(&self, change: Change) {
         let time_ns = clock::now_ns();
         self.outputs.give(&Event::Change(Arc::new(Changed { time_ns, change })));
@@ -117,10 +127,10 @@ impl Reporter {
     /// last failure to write to standard output.
     pub(super) fn finish(
         mut self,
-        mut observed: Observed<'_>,
+        observed: &Observed<'_>,
         mut summary: Summary,
     ) -> anyhow::Result<()> {
-        self.report_last_traffic(&mut observed);
+        self.report_last_traffic(observed);
         self.outputs.drain();
         summary.seconds = self.started.elapsed().as_secs_f64();
         summary.count([("output_lines_dropped", self.output_lines_dropped())]);

@@ -52,12 +52,12 @@ impl Reporter {
     fn line(&self, observed: &Observed<'_>, reply: &StatusReply, rates: &Rates) -> StatusLine {
         let accounting = observed.accounting;
         let totals = &accounting.totals;
-        let baselines = observed.engine.baselines();
+        let baselines = observed.pipeline.baselines();
         StatusLine {
             packets_per_second: rates.packets,
             bytes_per_second: rates.bytes,
             flows: u64::from(accounting.live_flows),
-            alerts: observed.engine.counts().alerts,
+            alerts: observed.pipeline.mode().counts().alerts,
             baselines_ready: baselines.hosts_ready,
             baselines_learning: baselines.hosts_learning,
             days_left: baselines.days_left,

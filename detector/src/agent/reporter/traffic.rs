@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use super::{Observed, Reporter};
 use crate::clock;
 use crate::config::Config;
-use crate::engine::Engine;
 use crate::output::{Event, TrafficBacklog};
+use crate::pipeline::{Pipeline, Scoring};
 use crate::store::traffic::Carried;
+use crate::store::traffic::log::TrafficLog;
 use crate::store::upkeep::Retention;
 use crate::store::{Store, baselines};
 
@@ -26,6 +27,7 @@ const SECOND_NS: u64 = 1_000_000_000;
 pub(super) struct TrafficReport {
     backlog: TrafficBacklog,
     batch: Instant,
+    pub(super) log: TrafficLog,
     carried: Carried,
     baselines: Instant,
     baselines_ns: u64,
@@ -41,6 +43,7 @@ impl Default for TrafficReport {
         Self {
             backlog: TrafficBacklog::default(),
             batch: now,
+            log: TrafficLog::default(),
             carried: Carried::default(),
             baselines: now,
             baselines_ns: 0,
@@ -62,7 +65,7 @@ pub(super) fn retention(config: &Config) -> Retention {
 }
 
 /// Takes over what earlier runs have learned about hosts.
-pub(in crate::agent) fn recall(store: &Store, engine: &mut Engine) {
+pub(in crate::agent) fn recall(store: &Store, pipeline: &mut Pipeline<Scoring>) {
     let kept = store.read(baselines::all).unwrap_or_else(|error| {
         tracing::error!("the baselines of earlier runs cannot be read: {error:#}");
         Vec::new()
@@ -70,7 +73,7 @@ pub(in crate::agent) fn recall(store: &Store, engine: &mut Engine) {
     let known = kept.len();
     let mut failed = 0;
     for (address, learned) in kept {
-        if let Err(error) = engine.history_mut().recall(address, &learned) {
+        if let Err(error) = pipeline.history_mut().recall(address, &learned) {
             tracing::debug!("{error:#}");
             failed += 1;
         }
@@ -89,10 +92,10 @@ impl TrafficReport {
     }
 
     /// What was carried since the last batch.
-    fn batch(&mut self, observed: &mut Observed<'_>) -> Event {
+    fn batch(&mut self, observed: &Observed<'_>) -> Event {
         self.batch = Instant::now();
         let carried = self.carried(observed);
-        let mut batch = observed.engine.take_page();
+        let mut batch = self.log.take();
         if !self.backlog.has_room_for(batch.lines.len()) {
             batch.join();
         }
@@ -109,7 +112,7 @@ impl TrafficReport {
             packets: frames.packets,
             seen_bytes: frames.bytes,
             unaccounted_bytes: observed.accounting.unaccounted_bytes.unsigned_abs(),
-            alerts: observed.engine.counts().alerts,
+            alerts: observed.pipeline.mode().counts().alerts,
         };
         let before = std::mem::replace(&mut self.carried, now);
         Carried {
@@ -123,16 +126,16 @@ impl TrafficReport {
     }
 
     /// Notes which hosts were seen since their baselines were given away last.
-    fn list_baselines(&mut self, engine: &Engine) {
+    fn list_baselines(&mut self, pipeline: &Pipeline<Scoring>) {
         self.baselines = Instant::now();
-        self.due = engine.history().seen_since(self.baselines_ns).collect();
+        self.due = pipeline.history().seen_since(self.baselines_ns).collect();
         self.baselines_ns = clock::now_ns();
     }
 
     /// Some of the baselines that are due; none where none is.
-    fn baselines(&mut self, engine: &Engine, most: usize) -> Option<Event> {
+    fn baselines(&mut self, pipeline: &Pipeline<Scoring>, most: usize) -> Option<Event> {
         let most = most.min(self.due.len());
-        let history = engine.history();
+        let history = pipeline.history();
         let learned = self.due.drain(..most);
         let learned = learned.filter_map(|address| Some((address, history.learned(&address)?)));
         (most != 0).then(|| Event::Baselines(Arc::new(learned.collect())))
@@ -141,7 +144,7 @@ impl TrafficReport {
 
 impl Reporter {
     /// Gives away what was carried, and some of what was learned, when it is time.
-    pub(in crate::agent) fn report_traffic(&mut self, observed: &mut Observed<'_>) {
+    pub(in crate::agent) fn report_traffic(&mut self, observed: &Observed<'_>) {
         if self.store.is_none() {
             return;
         }
@@ -149,21 +152,21 @@ impl Reporter {
             self.outputs.give(&self.traffic.batch(observed));
         }
         if self.traffic.baselines.elapsed() >= BASELINES {
-            self.traffic.list_baselines(observed.engine);
+            self.traffic.list_baselines(observed.pipeline);
         }
-        if let Some(event) = self.traffic.baselines(observed.engine, BASELINES_AT_ONCE) {
+        if let Some(event) = self.traffic.baselines(observed.pipeline, BASELINES_AT_ONCE) {
             self.outputs.give(&event);
         }
     }
 
     /// At the end: all that was not given away yet.
-    pub(super) fn report_last_traffic(&mut self, observed: &mut Observed<'_>) {
+    pub(super) fn report_last_traffic(&mut self, observed: &Observed<'_>) {
         if self.store.is_none() {
             return;
         }
         self.outputs.give(&self.traffic.batch(observed));
-        self.traffic.list_baselines(observed.engine);
-        if let Some(event) = self.traffic.baselines(observed.engine, usize::MAX) {
+        self.traffic.list_baselines(observed.pipeline);
+        if let Some(event) = self.traffic.baselines(observed.pipeline, usize::MAX) {
             self.outputs.give(&event);
         }
     }

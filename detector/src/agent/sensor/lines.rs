@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use super::{Sensor, log_interface};
 use crate::control::{Answer, BaselineLine, InterfaceLine, SessionLine, SessionOrder};
 use crate::features::Learning;
-use crate::flow::traffic_log::home_first;
+use crate::flow::session::totals::home_first;
 use crate::flow::{Session, Side};
 use crate::network::ip;
 use crate::source::kernel::{Seen, SeenTraffic};
@@ -40,7 +40,7 @@ impl Sensor {
         let since_ns = now_ns.saturating_sub(before.at_ns);
         let mut looks = Looks { at_ns: now_ns, sent: HashMap::default() };
         let mut ranked = Vec::new();
-        for session in self.tracker.sessions() {
+        for session in self.pipeline.tracker().sessions() {
             let sent = session.sent(home_first(session).1).ip_bytes;
             looks.sent.insert(session.id, sent);
             let rate = match before.sent.get(&session.id) {
@@ -70,7 +70,7 @@ impl Sensor {
     /// How far each host's baseline is.
     pub(in crate::agent) fn baseline_lines(&mut self) -> anyhow::Result<Answer> {
         let now_ns = self.now_ns()?;
-        let hosts = self.engine.history().hosts(now_ns).map(|host| BaselineLine {
+        let hosts = self.pipeline.history().hosts(now_ns).map(|host| BaselineLine {
             address: ip(&host.address),
             days_left: match host.learning {
                 Learning::DaysLeft(days) => Some(days),

@@ -1,6 +1,6 @@
 //! The sensor: kernel events and polls in, judgements out.
 //!
-//! It owns the data plane, the tracker and the engine. What it finds is handed to whoever acts on it
+//! It owns the data plane, the pipeline. What it finds is handed to whoever acts on it
 //! before it looks any further, so that a block follows the event that asks for it without a queue
 //! between them. It decides about no block and tells nobody anything. Nothing here runs per packet.
 
@@ -13,9 +13,9 @@ use detector_common::flow::{Checkpoint, Direction, FlowCounters, FlowKey};
 use detector_common::policy::BudgetKey;
 
 use crate::config::Config;
-use crate::engine::{Engine, EngineConfig, Output};
-use crate::flow::{Cause, Observation, TimeBase, Tracker};
+use crate::flow::{Cause, Observation, TimeBase};
 use crate::model::Model;
+use crate::pipeline::{Output, Pipeline, Scoring, ScoringConfig};
 use crate::response::{Mode, Target};
 use crate::source::kernel::interfaces::Selection;
 use crate::source::kernel::{Change, KernelEvent, KernelSource, Start};
@@ -35,8 +35,7 @@ pub(super) type Act<'a> = dyn FnMut(&mut Sensor, Finding) -> anyhow::Result<()> 
 /// What is watched, and what judges it.
 pub(super) struct Sensor {
     pub(super) kernel: KernelSource,
-    pub(super) tracker: Tracker,
-    pub(super) engine: Engine,
+    pub(super) pipeline: Pipeline<Scoring>,
     base: TimeBase,
     /// The flow whose counters were last given to the tracker: what an alert that follows is about.
     latest: Option<(FlowKey, FlowCounters)>,
@@ -66,17 +65,16 @@ impl Sensor {
         check_pinned: bool,
     ) -> anyhow::Result<Self> {
         let selection = Selection::new(&config.interfaces)?;
-        let engine = Engine::new(
+        let scoring = Scoring::new(
             model,
-            EngineConfig {
+            ScoringConfig {
                 respond: config.mode != Mode::Observe,
                 budgets: config.has_budgets(),
                 threshold: config.model.threshold,
                 flows: wanted.flow_records,
                 rows: false,
-                heads: wanted.traffic,
-                traffic_log: wanted.traffic,
-                history: config.history(),
+                first_payloads: wanted.traffic,
+                traffic: wanted.traffic,
                 // The responder's, see [`Sensor::go_by`].
                 allow: Arc::default(),
             },
@@ -89,8 +87,7 @@ impl Sensor {
         Ok(Self {
             base: kernel.time_base(),
             kernel,
-            tracker: Tracker::new(&config.tracker()),
-            engine,
+            pipeline: Pipeline::new(&config.tracker(), config.history(), scoring),
             latest: None,
             changed: Vec::new(),
             looks: Looks::default(),
@@ -133,11 +130,12 @@ impl Sensor {
         Ok(self.base.ns(self.kernel.now()?))
     }
 
-    /// Goes by this mode and this allowlist from the next judgement on. The engine tells of sessions
+    /// Goes by this mode and this allowlist from the next judgement on. The pipeline tells of sessions
     /// that go on only where somebody acts on it.
     pub(super) fn go_by(&mut self, mode: Mode, allow: &Arc<AllowList>) {
-        self.engine.set_respond(mode != Mode::Observe);
-        self.engine.set_allow(Arc::clone(allow));
+        let scoring = self.pipeline.mode_mut();
+        scoring.set_respond(mode != Mode::Observe);
+        scoring.set_allow(Arc::clone(allow));
     }
 
     /// Reads the events that wait. Each is judged, and acted on, before the next is read.
@@ -154,7 +152,7 @@ impl Sensor {
                     self.observe_flow(&event.key, &event.counters, cause, act)?;
                 }
                 KernelEvent::FirstPayload(event) => {
-                    if !self.tracker.knows(&event.key)
+                    if !self.pipeline.tracker().knows(&event.key)
                         && let Some(counters) = self.kernel.lookup(&event.key)?
                     {
                         self.observe_flow(&event.key, &counters, Cause::Poll, act)?;
@@ -213,7 +211,7 @@ impl Sensor {
         }
         self.observe(Observation::Tick { now_ns: self.base.ns(now) }, act)?;
         let mut expired = Vec::new();
-        self.tracker.take_expired(&mut expired);
+        self.pipeline.take_expired(&mut expired);
         expired.extend(self.kernel.under_pressure()?);
         self.kernel.close(&expired)
     }
@@ -222,8 +220,8 @@ impl Sensor {
     pub(super) fn finish(&mut self, act: &mut Act<'_>) -> anyhow::Result<()> {
         self.take_events(act)?;
         self.poll(act)?;
-        self.tracker.finish(&mut self.engine);
-        self.hand_over(act)?;
+        let outputs: Vec<Output> = self.pipeline.finish().collect();
+        self.hand_over(outputs, act)?;
         let unknown = self.kernel.records_unknown();
         if unknown != 0 {
             tracing::error!("{unknown} events were of no known kind");
@@ -283,12 +281,11 @@ impl Sensor {
     }
 
     fn observe(&mut self, observation: Observation<'_>, act: &mut Act<'_>) -> anyhow::Result<()> {
-        self.tracker.observe(&observation, &self.base, &mut self.engine);
-        self.hand_over(act)
+        let outputs: Vec<Output> = self.pipeline.observe(&observation, &self.base).collect();
+        self.hand_over(outputs, act)
     }
 
-    fn hand_over(&mut self, act: &mut Act<'_>) -> anyhow::Result<()> {
-        let outputs: Vec<Output> = self.engine.outputs().collect();
+    fn hand_over(&mut self, outputs: Vec<Output>, act: &mut Act<'_>) -> anyhow::Result<()> {
         outputs.into_iter().try_for_each(|output| act(self, Finding::Judged(output)))
     }
 }

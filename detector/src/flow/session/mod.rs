@@ -3,6 +3,7 @@
 //! Plain data. [`SessionTable`] fills it; features and the verdict read it.
 
 pub mod inter_arrival;
+pub mod totals;
 pub mod transfer;
 
 mod domains;

@@ -33,7 +33,7 @@ use reader::{Record, Records};
 use timeline::{Step, Timeline};
 
 use crate::flow::observation::SECOND_NS;
-use crate::flow::{Cause, Observation, TimeBase, Tracker, Visitor};
+use crate::flow::{Cause, Follower, Observation, TimeBase};
 
 /// Packet time is kept in hundredths of a second since the Unix epoch.
 const TICKS_PER_SECOND: u64 = TimeBase::PACKET_TIME.ticks_per_second;
@@ -76,13 +76,8 @@ impl CaptureSource {
 
     /// Reads a capture to its end, or to where it is damaged, and ends all its flows and sessions.
     /// `reader` needs no buffer of its own.
-    pub fn run(
-        &self,
-        reader: impl Read,
-        tracker: &mut Tracker,
-        visitor: &mut impl Visitor,
-    ) -> CaptureSummary {
-        let mut run = Run::new(&self.config, tracker, visitor);
+    pub fn run(&self, reader: impl Read, follower: &mut impl Follower) -> CaptureSummary {
+        let mut run = Run::new(&self.config, follower);
         let error = run.read(reader).err();
         run.finish();
         run.summary(error)
@@ -124,11 +119,10 @@ pub fn each_frame(
 }
 
 /// One capture being read.
-struct Run<'a, V> {
+struct Run<'a, F> {
     accounts: Accounts,
     timeline: Timeline,
-    tracker: &'a mut Tracker,
-    visitor: &'a mut V,
+    follower: &'a mut F,
     /// The second that has begun.
     second: u64,
     truncated: u64,
@@ -138,13 +132,12 @@ struct Run<'a, V> {
     slots: Vec<u32>,
 }
 
-impl<'a, V: Visitor> Run<'a, V> {
-    fn new(config: &CaptureConfig, tracker: &'a mut Tracker, visitor: &'a mut V) -> Self {
+impl<'a, F: Follower> Run<'a, F> {
+    fn new(config: &CaptureConfig, follower: &'a mut F) -> Self {
         Self {
             accounts: Accounts::new(config),
             timeline: Timeline::default(),
-            tracker,
-            visitor,
+            follower,
             second: 0,
             truncated: 0,
             unknown_link: Count::default(),
@@ -201,15 +194,15 @@ impl<'a, V: Visitor> Run<'a, V> {
         let Some(entry) = self.accounts.store.get_mut(slot) else {
             return;
         };
-        self.tracker.expect(entry.place);
+        self.follower.tracker().expect(entry.place);
         // The tracker hears of a flow before it hears of its payload.
         let first = !entry.known;
         entry.known = true;
         if checkpoint.is_some() || first {
             let cause = checkpoint.map_or(Cause::Poll, Cause::Checkpoint);
             let flow = Observation::Flow { key: &entry.key, counters: &entry.counters, cause };
-            self.tracker.observe(&flow, &TimeBase::PACKET_TIME, self.visitor);
-            entry.place = self.tracker.latest();
+            self.follower.observe(&flow, &TimeBase::PACKET_TIME);
+            entry.place = self.follower.tracker().latest();
         }
         if let Some(payload) = first_payload {
             let bytes = payload.first_bytes(frame);
@@ -223,7 +216,7 @@ impl<'a, V: Visitor> Run<'a, V> {
                 bytes,
                 now: self.timeline.now,
             };
-            self.tracker.observe(&observation, &TimeBase::PACKET_TIME, self.visitor);
+            self.follower.observe(&observation, &TimeBase::PACKET_TIME);
         }
     }
 
@@ -231,7 +224,7 @@ impl<'a, V: Visitor> Run<'a, V> {
         if let Some(counters) = self.accounts.overflow.get(key) {
             let now = self.timeline.now;
             let overflow = Observation::Overflow { key, counters, now };
-            self.tracker.observe(&overflow, &TimeBase::PACKET_TIME, self.visitor);
+            self.follower.observe(&overflow, &TimeBase::PACKET_TIME);
         }
     }
 
@@ -242,9 +235,9 @@ impl<'a, V: Visitor> Run<'a, V> {
         self.poll();
         let now = self.timeline.now / TICKS_PER_SECOND;
         while self.second < now {
-            self.second = if self.tracker.is_empty() { now } else { self.second + 1 };
+            self.second = if self.follower.tracker().is_empty() { now } else { self.second + 1 };
             let tick = Observation::Tick { now_ns: self.second * SECOND_NS };
-            self.tracker.observe(&tick, &TimeBase::PACKET_TIME, self.visitor);
+            self.follower.observe(&tick, &TimeBase::PACKET_TIME);
             self.remove_expired();
         }
     }
@@ -270,7 +263,7 @@ impl<'a, V: Visitor> Run<'a, V> {
         let mut warmth = 0;
         for &slot in slots {
             if let Some(entry) = self.accounts.store.get(slot) {
-                warmth ^= self.tracker.warm(entry.place);
+                warmth ^= self.follower.tracker().warm(entry.place);
                 for half in &entry.counters.halves {
                     warmth ^= half.first_seen ^ half.packets;
                 }
@@ -287,9 +280,9 @@ impl<'a, V: Visitor> Run<'a, V> {
         entry.known = true;
         let flow =
             Observation::Flow { key: &entry.key, counters: &entry.counters, cause: Cause::Poll };
-        self.tracker.expect(entry.place);
-        self.tracker.observe(&flow, &TimeBase::PACKET_TIME, self.visitor);
-        entry.place = self.tracker.latest();
+        self.follower.tracker().expect(entry.place);
+        self.follower.observe(&flow, &TimeBase::PACKET_TIME);
+        entry.place = self.follower.tracker().latest();
     }
 
     fn poll_overflow(&mut self) {
@@ -302,7 +295,7 @@ impl<'a, V: Visitor> Run<'a, V> {
 
     fn remove_expired(&mut self) {
         let mut expired = std::mem::take(&mut self.expired);
-        self.tracker.take_expired(&mut expired);
+        self.follower.take_expired(&mut expired);
         for key in expired.drain(..) {
             if let Some(slot) = self.accounts.store.find(&key) {
                 self.close(slot);
@@ -318,8 +311,8 @@ impl<'a, V: Visitor> Run<'a, V> {
                 counters: &entry.counters,
                 cause: Cause::Closed,
             };
-            self.tracker.expect(entry.place);
-            self.tracker.observe(&flow, &TimeBase::PACKET_TIME, self.visitor);
+            self.follower.tracker().expect(entry.place);
+            self.follower.observe(&flow, &TimeBase::PACKET_TIME);
         }
         self.accounts.store.remove(slot);
     }
@@ -342,7 +335,7 @@ impl<'a, V: Visitor> Run<'a, V> {
             self.close(slot);
         }
         self.slots = slots;
-        self.tracker.finish(self.visitor);
+        self.follower.finish();
     }
 
     fn summary(&self, error: Option<CaptureError>) -> CaptureSummary {
@@ -366,7 +359,7 @@ impl<'a, V: Visitor> Run<'a, V> {
             restarts: self.timeline.restarts,
             gaps: self.timeline.gaps,
             fragments_forgotten: accounts.fragments.forgotten,
-            tracker: self.tracker.counts(),
+            tracker: self.follower.tracker().counts(),
             error,
         }
     }

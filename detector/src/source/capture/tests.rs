@@ -30,9 +30,9 @@ impl Visitor for Notes {
 }
 
 fn run_with(config: CaptureConfig, capture: &[u8]) -> (CaptureSummary, Notes) {
-    let mut notes = Notes::default();
-    let mut tracker = Tracker::new(&TrackerConfig::default());
-    let summary = CaptureSource::new(config).run(capture, &mut tracker, &mut notes);
+    let mut follower = (Tracker::new(&TrackerConfig::default()), Notes::default());
+    let summary = CaptureSource::new(config).run(capture, &mut follower);
+    let (tracker, notes) = follower;
     assert_eq!((summary.unaccounted_packets, summary.unaccounted_bytes), (0, 0));
     assert!(tracker.is_empty());
     (summary, notes)

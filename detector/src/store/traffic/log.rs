@@ -9,20 +9,12 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use super::{Session, Side, Volume};
+use crate::flow::Side;
+pub use crate::flow::session::totals::Ends;
+use crate::flow::session::totals::{Carried, SessionTotals};
 
 /// Sessions told apart between two takings.
 pub const MAX_LINES: usize = 65_536;
-
-/// A session's two ends, the one at home first; where neither or both are, the one that opened it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Ends {
-    pub src: [u8; 16],
-    pub dst: [u8; 16],
-    pub protocol: u8,
-    /// The server's.
-    pub dst_port: u16,
-}
 
 /// What a session carried since the last taking.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -77,12 +69,8 @@ impl TrafficBatch {
     }
 }
 
-/// What was carried when it was last looked at.
-#[derive(Clone, Copy, Debug, Default)]
-struct Mark {
-    up: (u64, u64),
-    down: (u64, u64),
-}
+/// What was carried when it was last looked at, up and down.
+type Mark = (Carried, Carried);
 
 /// What the sessions carry, page by page. Its memory is bounded by the sessions that are alive and by
 /// [`MAX_LINES`].
@@ -96,21 +84,22 @@ pub struct TrafficLog {
 }
 
 impl TrafficLog {
-    /// A session was judged, with this score for one of its senders.
-    pub fn judged(&mut self, session: &Session, score: f64) {
+    /// A sender was scored; its session has carried so much, where it has sums of its own.
+    pub fn scored(&mut self, score: f64, totals: Option<&SessionTotals>) {
         let scores = &mut self.scores;
         scores.count += 1;
         scores.total += score;
         scores.highest = scores.highest.max(score);
-        if let Some(line) = self.note(session) {
+        if let Some(totals) = totals {
+            let line = self.note(totals);
             line.score = line.score.max(score);
         }
     }
 
     /// A session is over.
-    pub fn ended(&mut self, session: &Session) {
-        self.note(session);
-        self.marks.remove(&session.id);
+    pub fn ended(&mut self, totals: &SessionTotals) {
+        self.note(totals);
+        self.marks.remove(&totals.session_id);
     }
 
     /// Takes the page and begins a new one.
@@ -122,63 +111,36 @@ impl TrafficLog {
         }
     }
 
-    fn note(&mut self, session: &Session) -> Option<&mut SessionUsage> {
-        // What a domain carried is a part of its resolver's session.
-        if session.domain.is_some() {
-            return None;
-        }
-        let counted = |volume: &Volume| (volume.ip_bytes, volume.packets);
-        let now = Mark { up: counted(&session.up), down: counted(&session.down) };
-        let before = self.marks.insert(session.id, now).unwrap_or_default();
-        let (ends, home_side) = home_first(session);
-        let told_apart = self.lines.len() < MAX_LINES || self.lines.contains_key(&ends);
+    fn note(&mut self, totals: &SessionTotals) -> &mut SessionUsage {
+        let now = (totals.up, totals.down);
+        let before = self.marks.insert(totals.session_id, now).unwrap_or_default();
+        let told_apart = self.lines.len() < MAX_LINES || self.lines.contains_key(&totals.ends);
         self.joined += u64::from(!told_apart);
-        let line = self.lines.entry(if told_apart { ends } else { Ends::default() }).or_default();
-        let since = |now: (u64, u64), before: (u64, u64)| {
-            (now.0.saturating_sub(before.0), now.1.saturating_sub(before.1))
-        };
-        let (up, down) = (since(now.up, before.up), since(now.down, before.down));
-        let client_first = home_side == Side::Client;
-        let (out, back) = if client_first { (up, down) } else { (down, up) };
-        line.bytes_out += out.0;
-        line.packets_out += out.1;
-        line.bytes_in += back.0;
-        line.packets_in += back.1;
-        line.flows = line.flows.max(session.flows);
-        if !told_apart {
-            // It is of many hosts: none's home, and nobody's name.
-            return Some(line);
+        let ends = if told_apart { totals.ends } else { Ends::default() };
+        let line = self.lines.entry(ends).or_default();
+        let (up, down) = (now.0.since(&before.0), now.1.since(&before.1));
+        let (out, back) = if totals.first == Side::Client { (up, down) } else { (down, up) };
+        line.bytes_out += out.bytes;
+        line.packets_out += out.packets;
+        line.bytes_in += back.bytes;
+        line.packets_in += back.packets;
+        line.flows = line.flows.max(totals.flows);
+        // What is of many hosts is of none at home, and has nobody's name.
+        if told_apart {
+            (line.src_home, line.dst_home) = (totals.src_home, totals.dst_home);
+            if totals.name.is_some() {
+                line.name.clone_from(&totals.name);
+            }
         }
-        let homes = (session.client_home, session.server_home);
-        (line.src_home, line.dst_home) = if client_first { homes } else { (homes.1, homes.0) };
-        let name = if client_first { &session.name } else { &session.client_name };
-        if name.is_some() {
-            line.name.clone_from(name);
-        }
-        Some(line)
-    }
-}
-
-/// A session's ends in the order in which they are told, and which of them comes first.
-#[must_use]
-pub fn home_first(session: &Session) -> (Ends, Side) {
-    let key = &session.key;
-    let (server, dst_port, protocol) = match session.overflow {
-        Some(peer) => (peer.address, peer.port, peer.protocol),
-        None => (key.server, key.server_port, key.protocol),
-    };
-    if session.server_home && !session.client_home {
-        (Ends { src: server, dst: key.client, protocol, dst_port }, Side::Server)
-    } else {
-        (Ends { src: key.client, dst: server, protocol, dst_port }, Side::Client)
+        line
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::SessionKey;
     use super::*;
     use crate::flow::session::example;
+    use crate::flow::{Session, SessionKey, Volume};
     use crate::network::octets;
 
     fn session(client_home: bool, server_home: bool) -> Session {
@@ -189,6 +151,10 @@ mod tests {
             server_port: 443,
         };
         Session { client_home, server_home, ..example::session(key) }
+    }
+
+    fn totals(session: &Session) -> Option<SessionTotals> {
+        SessionTotals::of(session)
     }
 
     fn carry(session: &mut Session, up: u64, down: u64) {
@@ -203,13 +169,13 @@ mod tests {
         let (mut out, mut back) = (0, 0);
         for (up, down) in [(100, 10), (150, 10), (150, 70), (900, 80)] {
             carry(&mut session, up, down);
-            traffic_log.judged(&session, 0.25);
+            traffic_log.scored(0.25, totals(&session).as_ref());
             let page = traffic_log.take();
             assert_eq!((page.lines.len(), page.scores.count), (1, 1));
             out += page.lines.iter().map(|(_, line)| line.bytes_out).sum::<u64>();
             back += page.lines.iter().map(|(_, line)| line.bytes_in).sum::<u64>();
         }
-        traffic_log.ended(&session);
+        traffic_log.ended(&totals(&session).unwrap());
         assert_eq!((out, back), (900, 80));
         assert!(traffic_log.marks.is_empty());
     }
@@ -224,7 +190,7 @@ mod tests {
             session.key.client = octets(number.to_be_bytes().into());
             session.name = Some("a.example".into());
             carry(&mut session, 100, 10);
-            traffic_log.judged(&session, 0.5);
+            traffic_log.scored(0.5, totals(&session).as_ref());
         }
         let page = traffic_log.take();
         assert_eq!(page.joined, 2);
@@ -274,7 +240,7 @@ mod tests {
             let mut traffic_log = TrafficLog::default();
             let mut session = session(client_home, server_home);
             carry(&mut session, 100, 10);
-            traffic_log.judged(&session, 0.5);
+            traffic_log.scored(0.5, totals(&session).as_ref());
             let page = traffic_log.take();
             let (ends, line) = page.lines.first().unwrap();
             assert_eq!((ends.src, line.bytes_out), (octets(src.into()), bytes_out));

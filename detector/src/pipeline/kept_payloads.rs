@@ -8,9 +8,9 @@ use foldhash::fast::RandomState;
 use crate::flow::FlowView;
 use crate::verdict::{PayloadSample, Way};
 
-/// Flows whose heads are kept, and heads of each direction: at most 4 MiB.
+/// Flows whose payload samples are kept, and samples of each direction: at most 4 MiB.
 const MAX_FLOWS: usize = 4_096;
-const HEADS_EACH_WAY: usize = 2;
+const EACH_WAY: usize = 2;
 
 #[derive(Debug)]
 struct Kept {
@@ -21,12 +21,12 @@ struct Kept {
 
 /// The oldest flow is forgotten first.
 #[derive(Debug, Default)]
-pub(super) struct KeptHeads {
+pub(super) struct KeptPayloads {
     flows: HashMap<FlowKey, Vec<Kept>, RandomState>,
     order: VecDeque<FlowKey>,
 }
 
-impl KeptHeads {
+impl KeptPayloads {
     pub(super) fn keep(
         &mut self,
         flow: &FlowView,
@@ -43,12 +43,13 @@ impl KeptHeads {
             self.order.push_back(flow.key);
         }
         let kept = self.flows.entry(flow.key).or_default();
-        if kept.iter().filter(|head| head.direction == direction).count() < HEADS_EACH_WAY {
+        if kept.iter().filter(|payload| payload.direction == direction).count() < EACH_WAY {
             kept.push(Kept { direction, payload_bytes, bytes: bytes.into() });
         }
     }
 
-    /// The heads of a flow in the order in which they came; `outbound` is the sender's direction.
+    /// The payload samples of a flow in the order in which they came; `outbound` is the sender's
+    /// direction.
     pub(super) fn of(&self, key: &FlowKey, outbound: Direction) -> Vec<PayloadSample> {
         let told = |kept: &Kept| PayloadSample {
             direction: if kept.direction == outbound { Way::Out } else { Way::In },

@@ -1,0 +1,525 @@
+//! Scores with a model, rules and baselines: alerts, block requests, flow records and rows out.
+
+use std::sync::Arc;
+
+use detector_common::flow::Direction;
+use detector_common::parse::protocol::has_ports;
+
+use super::kept_payloads::KeptPayloads;
+use super::{Look, Mode, Pipeline};
+use crate::features::HistoryCounts;
+use crate::flow::session::totals::SessionTotals;
+use crate::flow::{FlowRecord, FlowView, Session, Side, Volume};
+use crate::model::Model;
+use crate::response::Accusation;
+use crate::response::policy_state::BudgetVerdict;
+use crate::verdict::allow::Allowed;
+use crate::verdict::{Alert, AlertId, AllowList, Judge, Judgement};
+
+/// What comes of scores.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// An alert opened or grew, and whom it accuses where it may lead to a block.
+    Alert {
+        alert: Box<Alert>,
+        accusation: Option<Box<Accusation>>,
+    },
+    /// A session with an open alert goes on; there is nothing new to tell.
+    Again(Box<Accusation>),
+    /// A sender was scored, and what that means for its budget.
+    Judged {
+        src: [u8; 16],
+        dst: [u8; 16],
+        /// Payload that the score rests on.
+        payload_bytes: u64,
+        standpoint: BudgetVerdict,
+    },
+    Flow(Box<FlowRecord>),
+    /// The vector that was scored.
+    Row(Box<Row>),
+    /// A sender was scored, and what its session has carried until now; none for a domain, whose
+    /// bytes are those of its resolver's session.
+    Scored {
+        score: f64,
+        totals: Option<Box<SessionTotals>>,
+    },
+    /// A session ended, and all that it carried.
+    Ended(Box<SessionTotals>),
+}
+
+/// What is wanted besides alerts.
+#[derive(Clone, Debug, Default)]
+pub struct ScoringConfig {
+    /// [`Output::Again`]: somebody acts on it.
+    pub respond: bool,
+    /// [`Output::Judged`].
+    pub budgets: bool,
+    /// None: the model's own.
+    pub threshold: Option<f64>,
+    /// [`Output::Flow`].
+    pub flows: bool,
+    /// [`Output::Row`].
+    pub rows: bool,
+    /// Alerts with the payload samples of their flow.
+    pub first_payloads: bool,
+    /// [`Output::Scored`] and [`Output::Ended`].
+    pub traffic: bool,
+    /// What is in order; see [`Scoring::set_allow`].
+    pub allow: Arc<AllowList>,
+}
+
+/// A vector with the session it describes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    pub session_id: u64,
+    pub sender: Side,
+    pub flow: FlowView,
+    pub now_ns: u64,
+    pub score: f64,
+    /// The rules' part in the score, see [`Judgement::rules`].
+    pub rules: f64,
+    /// The host's habit had a part in the score.
+    pub habit: bool,
+    /// What the sender had sent and received.
+    pub sent: Volume,
+    pub received: Volume,
+    pub values: Vec<f32>,
+}
+
+/// Sums over its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScoringCounts {
+    /// Vectors scored.
+    pub scored: u64,
+    /// Alerts opened; revisions do not count.
+    pub alerts: u64,
+    pub flow_records: u64,
+}
+
+/// Model, open alerts and allowlist.
+#[derive(Debug)]
+pub struct Scoring {
+    judge: Judge,
+    config: ScoringConfig,
+    payloads: KeptPayloads,
+    counts: ScoringCounts,
+}
+
+impl Scoring {
+    /// # Errors
+    ///
+    /// A model of another schema than this program's.
+    pub fn new(model: Arc<Model>, config: ScoringConfig) -> anyhow::Result<Self> {
+        let allow = Arc::clone(&config.allow);
+        Ok(Self {
+            judge: Judge::new(model, config.threshold, allow)?,
+            config,
+            payloads: KeptPayloads::default(),
+            counts: ScoringCounts::default(),
+        })
+    }
+
+    /// Scores with another model from now on, with its own threshold unless one was configured. Open
+    /// alerts stay open.
+    ///
+    /// # Errors
+    ///
+    /// A model of another schema than this program's.
+    pub fn use_model(&mut self, model: Arc<Model>) -> anyhow::Result<()> {
+        self.judge.use_model(model, self.config.threshold)
+    }
+
+    /// Alerts from this score on, none for the model's own, and hands out judgements where there are
+    /// budgets. For the model that is given with it, see [`Scoring::use_model`].
+    pub fn reconfigure(&mut self, threshold: Option<f64>, budgets: bool) {
+        (self.config.threshold, self.config.budgets) = (threshold, budgets);
+    }
+
+    /// The model that scores.
+    #[must_use]
+    pub fn model(&self) -> Arc<Model> {
+        self.judge.model()
+    }
+
+    #[must_use]
+    pub fn threshold(&self) -> f64 {
+        self.judge.threshold()
+    }
+
+    #[must_use]
+    pub fn counts(&self) -> ScoringCounts {
+        self.counts
+    }
+
+    /// The allowlist with its hits.
+    #[must_use]
+    pub fn allow(&self) -> &AllowList {
+        self.judge.allow()
+    }
+
+    /// Goes by another allowlist from the next score on, for open alerts, too.
+    pub fn set_allow(&mut self, allow: Arc<AllowList>) {
+        self.judge.set_allow(allow);
+    }
+
+    /// Whether somebody acts on [`Output::Again`].
+    pub fn set_respond(&mut self, respond: bool) {
+        self.config.respond = respond;
+    }
+
+    fn row(&self, look: &Look<'_>, judgement: &Judgement) -> Box<Row> {
+        let Look { session, flow, sender, now_ns, .. } = *look;
+        Box::new(Row {
+            session_id: session.id,
+            sender,
+            flow: *flow,
+            now_ns,
+            score: judgement.score,
+            rules: judgement.rules,
+            habit: judgement.habit,
+            sent: *session.sent(sender),
+            received: *session.received(sender),
+            values: self.judge.row().to_vec(),
+        })
+    }
+
+    /// What of a judgement is told and may be acted upon.
+    fn alert(&mut self, look: &Look<'_>, judgement: Judgement, outputs: &mut Vec<Output>) {
+        let Some(id) = judgement.open else { return };
+        let wanted = self.config.respond || judgement.alert.is_some();
+        let accusation =
+            (judgement.may_block && wanted).then(|| Box::new(accusation(id, look, &judgement)));
+        match (judgement.alert, accusation) {
+            (Some(mut alert), accusation) => {
+                self.counts.alerts += u64::from(alert.revision == 1);
+                if self.config.first_payloads {
+                    alert.samples = self.payloads.of(&look.flow.key, outbound(look));
+                }
+                outputs.push(Output::Alert { alert: Box::new(alert), accusation });
+            }
+            (None, Some(accusation)) => outputs.push(Output::Again(accusation)),
+            (None, None) => {}
+        }
+    }
+}
+
+impl Mode for Scoring {
+    type Output = Output;
+
+    fn look(&mut self, look: &Look<'_>, outputs: &mut Vec<Output>) {
+        let Look { session, flow, sender, now_ns, context } = *look;
+        let judgement = self.judge.judge(session, flow, sender, now_ns, context);
+        self.counts.scored += 1;
+        if self.config.rows {
+            outputs.push(Output::Row(self.row(look, &judgement)));
+        }
+        if self.config.traffic {
+            let totals = SessionTotals::of(session).map(Box::new);
+            outputs.push(Output::Scored { score: judgement.score, totals });
+        }
+        if self.config.budgets {
+            outputs.push(judged(look, &judgement));
+        }
+        self.alert(look, judgement, outputs);
+    }
+
+    fn flow_record(&mut self, record: &FlowRecord, outputs: &mut Vec<Output>) {
+        self.counts.flow_records += 1;
+        if self.config.flows {
+            outputs.push(Output::Flow(Box::new(record.clone())));
+        }
+    }
+
+    fn first_payload(
+        &mut self,
+        flow: &FlowView,
+        direction: Direction,
+        payload_bytes: u32,
+        bytes: &[u8],
+    ) {
+        if self.config.first_payloads {
+            self.payloads.keep(flow, direction, payload_bytes, bytes);
+        }
+    }
+
+    fn session_ended(&mut self, session: &Session, outputs: &mut Vec<Output>) {
+        if self.config.traffic
+            && let Some(totals) = SessionTotals::of(session)
+        {
+            outputs.push(Output::Ended(Box::new(totals)));
+        }
+    }
+
+    fn was_malicious(&mut self, session: &Session, sender: Side) -> bool {
+        self.judge.close(session, sender)
+    }
+}
+
+impl Pipeline<Scoring> {
+    /// What a summary tells of baselines and allowlist, by name.
+    #[must_use]
+    pub fn told(&self) -> [(&'static str, u64); 6] {
+        let counts = self.baselines();
+        let HistoryCounts { hosts_learning, hosts_ready, .. } = counts;
+        let HistoryCounts { refused, receivers_evicted, withheld, .. } = counts;
+        [
+            ("baselines_learning", hosts_learning),
+            ("baselines_ready", hosts_ready),
+            ("baselines_refused", refused),
+            ("baseline_receivers_evicted", receivers_evicted),
+            ("thefts_not_learned", withheld),
+            ("alerts_allowed", self.mode().allow().entries().map(Allowed::hits).sum()),
+        ]
+    }
+}
+
+/// An address and a port, as flows hold them.
+type Endpoint = ([u8; 16], [u8; 2]);
+
+/// The direction in which the sender sends over the flow.
+fn outbound(look: &Look<'_>) -> Direction {
+    match look.sender {
+        Side::Client => look.flow.initiator,
+        Side::Server => look.flow.initiator.reverse(),
+    }
+}
+
+/// The two ends of what the sender sends over the flow, the sender first.
+fn ends(look: &Look<'_>) -> (Endpoint, Endpoint) {
+    let (direction, key) = (outbound(look), &look.flow.key);
+    (key.source(direction), key.destination(direction))
+}
+
+fn judged(look: &Look<'_>, judgement: &Judgement) -> Output {
+    let ((src, _), (dst, _)) = ends(look);
+    let standpoint = match judgement {
+        Judgement { open: Some(_), .. } => BudgetVerdict::Accused,
+        Judgement { known: true, .. } => BudgetVerdict::Known,
+        Judgement { score, .. } => BudgetVerdict::Scored(*score),
+    };
+    let payload_bytes = look.session.sent(look.sender).payload_bytes;
+    Output::Judged { src, dst, payload_bytes, standpoint }
+}
+
+fn accusation(alert: AlertId, look: &Look<'_>, judgement: &Judgement) -> Accusation {
+    let Look { session, flow, sender, .. } = *look;
+    let ((src, _), (dst, dst_port)) = ends(look);
+    let name = match sender {
+        Side::Client => &session.name,
+        Side::Server => &session.client_name,
+    };
+    Accusation {
+        alert,
+        technique: judgement.technique,
+        score: judgement.score,
+        src,
+        dst,
+        dst_port: has_ports(flow.key.protocol).then(|| u16::from_be_bytes(dst_port)),
+        server_port: session.key.server_port,
+        dst_name: name.clone(),
+        domain: session.domain.clone(),
+        overflow: session.overflow.is_some(),
+        flow: flow.key,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use detector_common::FlowKey;
+    use detector_common::flow::Direction;
+
+    use super::*;
+    use crate::features::{COLUMNS, HistoryConfig, Kind, example, index_of};
+    use crate::flow::{SessionCheckpoint, SessionKey, TrackerConfig, Visitor as _};
+    use crate::model::{RowKey, Schema, Table, TrainConfig, train};
+    use crate::network::octets;
+    use crate::verdict::allow::Entry;
+
+    /// A forest that has learned one thing: who sends far more than it receives is a thief.
+    fn model() -> Arc<Model> {
+        let mut table = Table::new(COLUMNS.iter().map(|column| column.name.to_owned()).collect());
+        let ratio = index_of("producer_consumer_ratio").unwrap();
+        for session in 0..200 {
+            let mut row = vec![0.0; COLUMNS.len()];
+            row[ratio] = session as f32 / 100.0 - 1.0;
+            table.push(&row, RowKey { label: row[ratio] > 0.5, group: 0, session }).unwrap();
+        }
+        let every = Some(COLUMNS.len());
+        let config = TrainConfig {
+            trees: 10,
+            depth: 3,
+            features_per_split: every,
+            ..TrainConfig::default()
+        };
+        let trained = train(&table, &config).unwrap();
+        Arc::new(
+            Model::new(Schema::of(Kind::Session), &table, &config, trained, 0.5, None).unwrap(),
+        )
+    }
+
+    fn pipeline(config: ScoringConfig) -> Pipeline<Scoring> {
+        let scoring = Scoring::new(model(), config).unwrap();
+        Pipeline::new(&TrackerConfig::default(), HistoryConfig::default(), scoring)
+    }
+
+    fn responding(respond: bool) -> Pipeline<Scoring> {
+        pipeline(ScoringConfig { respond, ..ScoringConfig::default() })
+    }
+
+    /// What comes of a checkpoint of the session.
+    fn checkpoint(pipeline: &mut Pipeline<Scoring>, session: &Session, port: u16) -> Vec<Output> {
+        pipeline.stage.judge(session, &flow(port), SessionCheckpoint::Packets, 2_000_000_000);
+        std::mem::take(&mut pipeline.stage.outputs)
+    }
+
+    fn session() -> Session {
+        let mut session = example::session(SessionKey {
+            client: octets([10, 0, 0, 7].into()),
+            server: octets([192, 0, 2, 1].into()),
+            protocol: 6,
+            server_port: 443,
+        });
+        session.down =
+            Volume { packets: 10, ip_bytes: 1_000, payload_bytes: 600, ..Volume::default() };
+        session.flows = 1;
+        sent(&mut session, 20_000);
+        session
+    }
+
+    fn sent(session: &mut Session, payload_bytes: u64) {
+        session.up = Volume {
+            packets: 20,
+            ip_bytes: payload_bytes + 800,
+            payload_bytes,
+            ..Volume::default()
+        };
+    }
+
+    fn flow(port: u16) -> FlowView {
+        let key = FlowKey {
+            low: octets([10, 0, 0, 7].into()),
+            high: octets([192, 0, 2, 1].into()),
+            low_port: port.to_be_bytes(),
+            high_port: 443_u16.to_be_bytes(),
+            protocol: 6,
+            ..FlowKey::default()
+        };
+        FlowView { key, initiator: Direction::FromLow, icmp: 0, first_seen_ns: 0, last_seen_ns: 0 }
+    }
+
+    /// Judges and says in short what came of it.
+    fn judge(pipeline: &mut Pipeline<Scoring>, session: &Session, port: u16) -> Vec<String> {
+        let mut told = Vec::new();
+        for output in checkpoint(pipeline, session, port) {
+            told.push(match output {
+                Output::Alert { alert, accusation } => {
+                    assert_eq!(accusation.unwrap().alert, alert.id);
+                    format!("alert {} {}", alert.revision, alert.technique.name())
+                }
+                Output::Again(accusation) => {
+                    assert_eq!(
+                        (accusation.src, accusation.dst_port),
+                        (flow(port).key.low, Some(443))
+                    );
+                    "again".to_owned()
+                }
+                other => format!("{other:?}"),
+            });
+        }
+        told
+    }
+
+    #[test]
+    fn an_alert_opens_once_and_grows_by_fours() {
+        let mut pipeline = responding(false);
+        let mut session = session();
+        assert_eq!(judge(&mut pipeline, &session, 1), ["alert 1 bulk_upload"]);
+        assert!(judge(&mut pipeline, &session, 1).is_empty());
+        sent(&mut session, 60_000);
+        assert!(judge(&mut pipeline, &session, 1).is_empty());
+        sent(&mut session, 80_000);
+        assert_eq!(judge(&mut pipeline, &session, 1), ["alert 2 bulk_upload"]);
+        assert_eq!(pipeline.mode().counts().alerts, 1);
+        assert!(checkpoint(&mut pipeline, &session, 1).is_empty());
+    }
+
+    #[test]
+    fn ordinary_or_little_traffic_is_left_alone() {
+        let mut pipeline = responding(true);
+        let mut session = session();
+        session.down.payload_bytes = 100_000;
+        assert!(judge(&mut pipeline, &session, 1).is_empty());
+        session.down.payload_bytes = 0;
+        sent(&mut session, 100);
+        assert!(judge(&mut pipeline, &session, 1).is_empty());
+        sent(&mut session, 20_000);
+        session.client_home = false;
+        session.server_home = true;
+        assert!(judge(&mut pipeline, &session, 1).is_empty());
+        assert_eq!(pipeline.mode().counts().alerts, 0);
+    }
+
+    #[test]
+    fn a_thief_who_goes_on_is_accused_again() {
+        let mut pipeline = responding(true);
+        let session = session();
+        assert_eq!(judge(&mut pipeline, &session, 1), ["alert 1 bulk_upload"]);
+        assert_eq!(judge(&mut pipeline, &session, 1), ["again"]);
+        pipeline.mode_mut().set_respond(false);
+        assert!(judge(&mut pipeline, &session, 2).is_empty());
+    }
+
+    #[test]
+    fn what_is_allowed_meanwhile_is_told_no_further() {
+        let mut pipeline = responding(true);
+        let mut session = session();
+        assert_eq!(judge(&mut pipeline, &session, 1), ["alert 1 bulk_upload"]);
+        let entry = Entry {
+            destination: Some("192.0.2.1".parse().unwrap()),
+            reason: "a backup".to_owned(),
+            ..Entry::default()
+        };
+        let mut list = AllowList::default();
+        list.add(Allowed::at_run_time("o1".to_owned(), entry, "uid 0".to_owned(), u64::MAX));
+        pipeline.mode_mut().set_allow(Arc::new(list));
+        sent(&mut session, 9_000_000);
+        assert!(judge(&mut pipeline, &session, 1).is_empty());
+        assert_eq!(pipeline.mode().allow().entries().next().unwrap().hits(), 1);
+        pipeline.mode_mut().set_allow(Arc::default());
+        assert_eq!(judge(&mut pipeline, &session, 1), ["alert 1 bulk_upload"]);
+    }
+
+    #[test]
+    fn a_judgement_says_what_it_means_for_a_budget() {
+        let config = ScoringConfig { budgets: true, ..ScoringConfig::default() };
+        let mut pipeline = pipeline(config);
+        let mut session = session();
+        let standpoint = |pipeline: &mut Pipeline<Scoring>, session: &Session| {
+            let judged = |output| match output {
+                Output::Judged { standpoint, .. } => Some(standpoint),
+                _ => None,
+            };
+            checkpoint(pipeline, session, 1).into_iter().find_map(judged).unwrap()
+        };
+        assert_eq!(standpoint(&mut pipeline, &session), BudgetVerdict::Accused);
+        session.id += 1;
+        session.down.payload_bytes = 100_000;
+        let BudgetVerdict::Scored(score) = standpoint(&mut pipeline, &session) else { panic!() };
+        assert!(score < 0.5);
+    }
+
+    #[test]
+    fn reasons_sum_to_the_score() {
+        let mut pipeline = responding(false);
+        let outputs = checkpoint(&mut pipeline, &session(), 1);
+        let Some(Output::Alert { alert, .. }) = outputs.first() else { panic!("no alert") };
+        let sum: f64 = alert.reasons.iter().map(|reason| reason.contribution).sum();
+        assert!((sum - alert.raw_score).abs() < 1e-12, "{sum} and {}", alert.raw_score);
+        let text = &alert.reasons[0].text;
+        assert!(text.starts_with("sent 20 kB, received 600 B: 33 to 1 (ordinary: "), "{text}");
+        assert_eq!(
+            (alert.bytes_leaked, alert.src_port, alert.dst_port),
+            (20_800, Some(1), Some(443))
+        );
+    }
+}
