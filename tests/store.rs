@@ -9,7 +9,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use detector::store::alerts::{Filter, search};
+use detector::alerts::search::Filter;
+use detector::store::alerts::search;
 use detector::store::{Store, upkeep};
 use detector_tests::watch::{HOME, START, Watch, detector};
 use detector_tests::{Background, Scratch, SmallDisk, Topology, poll_until, run_checked};

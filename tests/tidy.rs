@@ -53,6 +53,7 @@ fn check(rule: Rule, broken: &[(&str, &str)], sound: &[(&str, &str)]) {
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("network", &[]),
     ("units", &[]),
+    ("values", &["features", "network", "refusal"]),
     ("timestamp", &["units"]),
     ("instance", &[]),
     ("clock", &[]),
@@ -64,7 +65,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("model", &["features", "flow", "network", "units"]),
     ("verdict", &["model", "features", "flow", "network", "timestamp", "units"]),
     // Below whoever writes, keeps, serves or shows alerts.
-    ("alerts", &["verdict", "model", "features", "network", "refusal", "timestamp", "units"]),
+    (
+        "alerts",
+        &["verdict", "model", "features", "network", "refusal", "text", "timestamp", "values"],
+    ),
     ("response", &["verdict", "model", "features", "flow", "network", "refusal", "units"]),
     ("source", &["flow", "network", "units"]),
     // The kernel's enforcer stands beside the maps it writes, and the configuration sizes them.
@@ -155,6 +159,7 @@ const MODULES: &[&str] = &[
     "text",
     "timestamp",
     "units",
+    "values",
     "verdict",
     "verify",
     "clock",

@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use crate::alerts::replay::{Replayed, replay};
 use crate::config::Config;
 use crate::features::Kind;
 use crate::model::Model;
-use crate::store::{Connection, Store, models};
+use crate::refusal::Refusal;
+use crate::store::{Connection, Store, alerts, models};
+use crate::verdict::AlertId;
 
 /// The model that is shipped. After a change of a column that it reads it is made anew, from the root
 /// of the project, by `detector train --data target/lab --data DIR --out detector/models/session.model`,
@@ -109,6 +112,24 @@ pub fn check(kind: Kind, model: &Model) -> anyhow::Result<()> {
 pub fn threshold_of(kind: Kind, model: &Model, config: &Config) -> f64 {
     let configured = if kind == Kind::Session { config.model.threshold } else { None };
     configured.unwrap_or(model.meta.threshold)
+}
+
+/// Computes an alert's score again, with the model that gave it.
+///
+/// # Errors
+///
+/// An alert, or a model, that is not there; a database that cannot be read.
+pub fn replay_alert(connection: &Connection, id: AlertId) -> anyhow::Result<Replayed> {
+    let key = alerts::key_of(connection, id)?;
+    let key = key.ok_or_else(|| alerts::unknown(&id.to_string()))?;
+    let evidence = alerts::evidence(connection, key)?.context("the alert has no evidence")?;
+    let hash = &evidence.model_hash;
+    let model = find(connection, hash)?.ok_or_else(|| {
+        Refusal::conflict(format!(
+            "the model {hash} that judged it is not here any more: add it again"
+        ))
+    })?;
+    Ok(replay(&evidence, &model)?)
 }
 
 #[cfg(test)]

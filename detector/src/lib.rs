@@ -35,5 +35,6 @@ pub mod store;
 pub mod text;
 pub mod timestamp;
 pub mod units;
+pub mod values;
 pub mod verdict;
 pub mod verify;

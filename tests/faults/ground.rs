@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use detector::alerts::search::Filter;
 use detector::store::Store;
-use detector::store::alerts::{Filter, search};
+use detector::store::alerts::search;
 use detector_tests::watch::{TRAFFIC, Watch, traffic};
 use detector_tests::{Background, Namespace, Scratch, Topology, poll_until, run_checked};
 use serde_json::Value;

@@ -2,6 +2,9 @@
 //! columns. Nothing here reads the database or a clock.
 
 pub mod columns;
+pub mod export;
 mod record;
+pub mod replay;
+pub mod search;
 
 pub use record::{Origin, Resolution, Status, StoredAlert};

@@ -8,10 +8,11 @@ use utoipa_axum::routes;
 use super::contacts::{cursor, page};
 use super::extract::{Json, Query};
 use super::problem::Problem;
-use super::{App, Routes, values};
+use super::{App, Routes};
 use crate::audit::Action;
 use crate::store::audit::{Entry, Filter, damaged, search};
 use crate::units::rfc3339;
+use crate::values;
 
 pub(super) fn routes() -> Routes {
     Routes::default().read(routes!(list))

@@ -22,11 +22,11 @@ use utoipa_axum::routes;
 use super::alerts::attachment;
 use super::extract::{Json, Path, Query};
 use super::problem::Problem;
-use super::values;
 use super::{App, Routes};
 use crate::analysis::{Captures, Upload};
 use crate::refusal::Refusal;
 use crate::store::captures::{self, Capture};
+use crate::values;
 
 pub(super) fn routes() -> Routes {
     Routes::default()

@@ -16,14 +16,15 @@ use super::caller::Caller;
 use super::extract::{Json, Path, Query};
 use super::problem::Problem;
 use super::traffic::{PeriodQuery, step};
-use super::values;
 use super::{App, Routes};
 use crate::alerts::StoredAlert;
+use crate::alerts::search::Filter;
 use crate::control::{Answer, BaselineLine, Request};
 use crate::network::{Network, ip, octets};
-use crate::store::alerts::{self, Filter};
+use crate::store::alerts;
 use crate::store::traffic::hosts::{self, HostPoint, HostRow};
 use crate::store::traffic::{self, Talk};
+use crate::values;
 
 pub(super) fn routes() -> Routes {
     Routes::default().read(routes!(list)).read(routes!(show))

@@ -39,7 +39,6 @@ mod tls;
 mod tokens;
 mod traffic;
 mod ui;
-pub(crate) mod values;
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;

@@ -12,13 +12,13 @@ use utoipa_axum::routes;
 use super::caller::Caller;
 use super::extract::{Json, Query};
 use super::problem::Problem;
-use super::values;
 use super::{App, Routes};
 use crate::clock;
 use crate::control::{Answer, Request, SessionLine, SessionOrder};
 use crate::store::traffic::{
     self, By, Cursor, Period, SessionFilter, SessionRow, Talk, Top, TrafficPoint,
 };
+use crate::values;
 
 pub(super) fn routes() -> Routes {
     Routes::default()

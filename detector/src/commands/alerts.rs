@@ -2,14 +2,12 @@
 
 use std::io::{self, BufWriter, Write};
 
-use anyhow::Context as _;
-
 use super::audited::{record, who, write_down};
 use super::database::open;
 use super::listing::{Column, Listing, ago, json};
+use crate::alerts::export::{MOST, as_csv, as_lines};
+use crate::alerts::search::AlertQuery;
 use crate::alerts::{Status, StoredAlert};
-use crate::api::alerts::filter::AlertQuery;
-use crate::api::alerts::{as_csv, as_lines, read_all};
 use crate::audit::{Action, Record};
 use crate::cli::store::{Alerts, AlertsCommand, AlertsMark, Page, Wanted};
 use crate::cli::{Format, LiveFormat};
@@ -43,7 +41,7 @@ pub fn run(args: Alerts, config: &Config) -> anyhow::Result<()> {
         AlertsCommand::Close(marked) => mark(&store, config, &marked, Status::Closed),
         AlertsCommand::Export(export) => {
             let filter = query(export.wanted, Vec::new(), None).filter()?;
-            let rows = read_all(&store, &filter)?;
+            let rows = alerts::search_all(&store, &filter, MOST)?;
             let mut output = BufWriter::new(io::stdout().lock());
             match export.format {
                 Format::Csv => output.write_all(as_csv(&rows)?.as_bytes())?,
@@ -126,7 +124,7 @@ fn listed(output: &mut impl Write, rows: &[StoredAlert]) -> io::Result<()> {
 fn find(store: &Store, id: &str) -> anyhow::Result<Detail> {
     let public: AlertId = id.parse().map_err(anyhow::Error::msg)?;
     let detail = store.read(|connection| alerts::detail(connection, public))?;
-    detail.with_context(|| format!("there is no alert {id}: `detector alerts list` shows them"))
+    Ok(detail.ok_or_else(|| alerts::unknown(id))?)
 }
 
 fn shown(output: &mut impl Write, detail: &Detail) -> io::Result<()> {
@@ -200,24 +198,13 @@ fn mark(store: &Store, config: &Config, marked: &AlertsMark, status: Status) -> 
         .map_err(anyhow::Error::msg)?;
     let (who, note) = (who(), marked.note.clone());
     let changed = store.write(move |connection| {
-        let mut changed = Vec::new();
-        for id in ids {
-            let key = alerts::key_of(connection, id)?
-                .with_context(|| format!("there is no alert {id}: nothing was changed"))?;
-            let now_ns = clock::now_ns();
-            if alerts::mark(connection, key, status, now_ns)? {
-                changed.push(id.to_string());
-            }
-            if let Some(note) = &note {
-                alerts::add_note(connection, key, &who, note, now_ns)?;
-            }
-        }
-        Ok(changed)
+        alerts::mark_all(connection, &ids, status, note.as_deref(), &who, clock::now_ns())
     })?;
     writeln!(io::stdout().lock(), "{} alerts {}", changed.len(), status.name())?;
-    let records = changed
-        .into_iter()
-        .map(|id| Record { alert: Some(id), ..record(Action::Alert, status.name().to_owned()) });
+    let records = changed.into_iter().map(|id| Record {
+        alert: Some(id.to_string()),
+        ..record(Action::Alert, status.name().to_owned())
+    });
     write_down(config, records);
     Ok(())
 }

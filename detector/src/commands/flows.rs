@@ -4,12 +4,12 @@ use std::io;
 
 use super::database::open;
 use super::listing::{Column, Listing, json};
-use crate::api::values;
 use crate::cli::LiveFormat;
 use crate::cli::store::Flows;
 use crate::config::Config;
 use crate::store::traffic::{self, SessionFilter};
 use crate::units;
+use crate::values;
 
 /// # Errors
 ///

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use anyhow::bail;
 
 use super::database::open;
-use crate::api::alerts::replay;
+use crate::builtin_models::replay_alert;
 use crate::cli::LiveFormat;
 use crate::cli::store::Replay;
 use crate::config::Config;
@@ -15,8 +15,7 @@ use crate::config::Config;
 /// An alert, or its model, that is not there; a score that is another.
 pub fn run(args: &Replay, config: &Config) -> anyhow::Result<()> {
     let id = args.id.parse().map_err(anyhow::Error::msg)?;
-    let replayed =
-        open(&args.database, config)?.read(|connection| replay::again(connection, id))?;
+    let replayed = open(&args.database, config)?.read(|connection| replay_alert(connection, id))?;
     let mut output = io::stdout().lock();
     match args.format {
         LiveFormat::Json => super::listing::json(&mut output, [&replayed])?,

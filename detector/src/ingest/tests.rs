@@ -4,9 +4,10 @@ use crate::alerts::StoredAlert;
 use std::sync::Arc;
 
 use super::*;
+use crate::alerts::search::Filter;
 use crate::model::Model;
 use crate::store::Store;
-use crate::store::alerts::{Filter, search};
+use crate::store::alerts::search;
 
 struct Bed {
     folder: std::path::PathBuf,

@@ -9,12 +9,13 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::alerts::search::Filter;
 use crate::notify::{Resources, Switch};
 use crate::status::SinkState;
 use crate::status::bus::Bus;
 use crate::status::sinks::Board;
 use crate::store::Store;
-use crate::store::alerts::{Filter, search};
+use crate::store::alerts::search;
 use crate::store::rules::{RuleSpec, add_rule};
 use crate::store::tests::Folder;
 use crate::verdict::alert::example::alert;

@@ -5,8 +5,7 @@
 )]
 
 mod action;
-pub(crate) mod filter;
-pub(crate) mod replay;
+mod replay;
 
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
@@ -21,22 +20,21 @@ use super::extract::{Json, Path, Query};
 use super::notify::Delivery;
 use super::problem::Problem;
 use super::{App, Routes};
-use crate::alerts::{Status, StoredAlert, columns};
+use crate::alerts::export::{self, MOST};
+use crate::alerts::search::AlertQuery;
+use crate::alerts::{Status, StoredAlert};
 use crate::audit::{Action, Record};
 use crate::clock;
 use crate::control::{Answer, BlockLine, Request};
 use crate::store::Connection;
-use crate::store::Store;
 use crate::store::alerts::{self, Detail};
 use crate::store::outbox;
-use crate::text::CsvWriter;
 use crate::verdict::AlertId;
-use filter::AlertQuery;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
         .read(routes!(list))
-        .read(routes!(export))
+        .read(routes!(export_file))
         .read(routes!(show))
         .read(routes!(evidence))
         .read(routes!(replay::replay))
@@ -49,10 +47,6 @@ pub(super) fn routes() -> Routes {
         .respond(routes!(action::release))
 }
 
-/// Rows of an export: more is for `detector db backup`.
-const MAX_EXPORTED: usize = 100_000;
-/// Rows that are read at once.
-const AT_ONCE: usize = 500;
 /// Alerts that are marked at once.
 const MAX_MARKED: usize = 1_000;
 /// The longest note, in bytes.
@@ -120,16 +114,16 @@ struct ExportQuery {
         (String = "application/x-ndjson"), (String = "text/csv")
     )))
 )]
-async fn export(
+async fn export_file(
     State(app): State<App>,
     Query(query): Query<AlertQuery>,
     Query(ExportQuery { format }): Query<ExportQuery>,
 ) -> Result<Response, Problem> {
     let filter = query.filter()?;
-    let rows = app.with_store(move |store| read_all(store, &filter)).await?;
+    let rows = app.with_store(move |store| alerts::search_all(store, &filter, MOST)).await?;
     let (kind, name, text) = match format {
-        ExportFormat::Json => ("application/x-ndjson", "alerts.ndjson", as_lines(&rows)?),
-        ExportFormat::Csv => ("text/csv; charset=utf-8", "alerts.csv", as_csv(&rows)?),
+        ExportFormat::Json => ("application/x-ndjson", "alerts.ndjson", export::as_lines(&rows)?),
+        ExportFormat::Csv => ("text/csv; charset=utf-8", "alerts.csv", export::as_csv(&rows)?),
     };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
@@ -145,41 +139,6 @@ pub(super) fn attachment(name: &str) -> HeaderValue {
         name.chars().map(|letter| if plain(letter) { letter } else { '_' }).collect();
     HeaderValue::from_str(&format!("attachment; filename=\"{name}\""))
         .unwrap_or(HeaderValue::from_static("attachment"))
-}
-
-pub(crate) fn read_all(store: &Store, filter: &alerts::Filter) -> anyhow::Result<Vec<StoredAlert>> {
-    let mut rows = Vec::new();
-    let mut cursor = None;
-    while rows.len() < MAX_EXPORTED {
-        let page = store.read(|connection| alerts::search(connection, filter, cursor, AT_ONCE))?;
-        rows.extend(page.rows);
-        cursor = page.next;
-        if cursor.is_none() {
-            break;
-        }
-    }
-    Ok(rows)
-}
-
-pub(crate) fn as_lines(rows: &[StoredAlert]) -> Result<String, Problem> {
-    let mut text = String::new();
-    for row in rows {
-        text.push_str(&serde_json::to_string(row).map_err(anyhow::Error::new)?);
-        text.push('\n');
-    }
-    Ok(text)
-}
-
-pub(crate) fn as_csv(rows: &[StoredAlert]) -> anyhow::Result<String> {
-    let names = || columns::ALERT.iter().chain(&columns::STORED);
-    let mut text = Vec::new();
-    let mut output = CsvWriter::new(&mut text);
-    output.row(names())?;
-    for row in rows {
-        output.row(columns::cells(row, names())?)?;
-    }
-    drop(output);
-    Ok(String::from_utf8(text)?)
 }
 
 /// An alert with all that belongs to it
@@ -239,21 +198,17 @@ fn is_because_of(block: &BlockLine, id: AlertId) -> bool {
 }
 
 fn read_id(text: &str) -> Result<AlertId, Problem> {
-    text.parse().map_err(|_| unknown(text))
-}
-
-fn unknown(id: &str) -> Problem {
-    Problem::not_found(&format!("there is no alert `{}`", id.escape_debug()))
+    text.parse().map_err(|_| alerts::unknown(text).into())
 }
 
 fn find(connection: &Connection, id: AlertId) -> anyhow::Result<Detail> {
     let detail = alerts::detail(connection, id)?;
-    Ok(detail.ok_or_else(|| unknown(&id.to_string()))?)
+    Ok(detail.ok_or_else(|| alerts::unknown(&id.to_string()))?)
 }
 
 fn find_key(connection: &Connection, id: AlertId) -> anyhow::Result<i64> {
     let key = alerts::key_of(connection, id)?;
-    Ok(key.ok_or_else(|| unknown(&id.to_string()))?)
+    Ok(key.ok_or_else(|| alerts::unknown(&id.to_string()))?)
 }
 
 /// All that speaks for an alert, in one file
@@ -364,18 +319,7 @@ async fn mark(
     let changed = app
         .with_store(move |store| {
             store.write(move |connection| {
-                let mut changed = Vec::new();
-                for id in ids {
-                    let key = find_key(connection, id)?;
-                    let now_ns = clock::now_ns();
-                    if alerts::mark(connection, key, status, now_ns)? {
-                        changed.push(id);
-                    }
-                    if let Some(note) = &note {
-                        alerts::add_note(connection, key, &who, note, now_ns)?;
-                    }
-                }
-                Ok(changed)
+                alerts::mark_all(connection, &ids, status, note.as_deref(), &who, clock::now_ns())
             })
         })
         .await?;

@@ -2,8 +2,11 @@
 
 use rusqlite::{Connection, params};
 
+use super::row::unknown;
+use super::span::key_of;
 use super::timeline::{TimelinePoint, note_action};
 use crate::alerts::{Resolution, Status};
+use crate::verdict::AlertId;
 
 /// Marks an alert. False where it was marked so before.
 ///
@@ -23,6 +26,32 @@ pub fn mark(
         note_action(connection, key, time_ns, TimelinePoint::Marked(status))?;
     }
     Ok(changed != 0)
+}
+
+/// Marks alerts, each with the note where there is one. Returns those that were marked otherwise before.
+///
+/// # Errors
+///
+/// An alert that is not there, and then none is marked; a database that cannot be written to.
+pub fn mark_all(
+    connection: &Connection,
+    ids: &[AlertId],
+    status: Status,
+    note: Option<&str>,
+    who: &str,
+    time_ns: u64,
+) -> anyhow::Result<Vec<AlertId>> {
+    let mut changed = Vec::new();
+    for id in ids {
+        let key = key_of(connection, *id)?.ok_or_else(|| unknown(&id.to_string()))?;
+        if mark(connection, key, status, time_ns)? {
+            changed.push(*id);
+        }
+        if let Some(note) = note {
+            add_note(connection, key, who, note, time_ns)?;
+        }
+    }
+    Ok(changed)
 }
 
 /// Says what an alert was, closes it, and keeps its vector as a sample to train on.

@@ -5,7 +5,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::row::find;
-use super::search::{Filter, search};
+use super::search::search;
+use crate::alerts::replay::Evidence;
+use crate::alerts::search::Filter;
 use crate::alerts::{Origin, StoredAlert};
 use crate::features::ColumnSet;
 use crate::network::Network;
@@ -61,21 +63,6 @@ pub struct Detail {
     pub notes: Vec<Note>,
     pub vector: Vec<Cell>,
     pub related: Vec<StoredAlert>,
-}
-
-/// What an alert was judged on.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Evidence {
-    pub vector: Vec<f32>,
-    /// Of the vector; none where it was stored when that was not yet said.
-    pub columns: Option<ColumnSet>,
-    pub rules: f64,
-    pub habit: bool,
-    pub score: f64,
-    pub raw_score: f64,
-    pub model_hash: String,
-    pub config_hash: String,
-    pub heads: Vec<PayloadSample>,
 }
 
 /// An alert whole; none where there is no such alert.

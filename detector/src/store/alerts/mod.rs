@@ -9,11 +9,11 @@ mod search;
 mod span;
 mod timeline;
 
-pub use change::{add_note, mark, resolve};
-pub use detail::{Detail, Evidence, Note, Point, detail, evidence, flows_of};
+pub use change::{add_note, mark, mark_all, resolve};
+pub use detail::{Detail, Note, Point, detail, evidence, flows_of};
 pub use insert::{NewAlert, insert};
-pub use row::{find, load};
-pub use search::{Filter, Found, search};
+pub use row::{find, load, unknown};
+pub use search::{Found, search, search_all};
 pub use span::key_of;
 pub use timeline::{TimelinePoint, note_action};
 

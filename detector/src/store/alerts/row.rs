@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 use super::columns;
 use super::span::key_of;
 use crate::alerts::{Origin, Resolution, Status, StoredAlert};
+use crate::refusal::Refusal;
 use crate::verdict::AlertId;
 
 /// What [`read`] reads, of the tables under the names `a` and `e`.
@@ -74,4 +75,11 @@ pub fn find(connection: &Connection, id: AlertId) -> anyhow::Result<Option<Store
         Some(key) => load(connection, key),
         None => Ok(None),
     }
+}
+
+/// The answer to an id that no alert has.
+#[must_use]
+pub fn unknown(id: &str) -> Refusal {
+    let id = id.escape_debug();
+    Refusal::not_found(format!("there is no alert `{id}`: `detector alerts list` shows them"))
 }

@@ -11,7 +11,9 @@ use rusqlite::{Connection, params_from_iter};
 use super::row::{EVIDENCE, SELECT, read};
 use super::span;
 use crate::alerts::StoredAlert;
+use crate::alerts::search::Filter;
 use crate::network::Network;
+use crate::store::Store;
 
 /// So many or fewer are few.
 const FEW: usize = 2_000;
@@ -21,35 +23,6 @@ const COUNTED: usize = 10_000;
 const COUNTED_TOGETHER: usize = 500;
 /// Where each must be looked up among words.
 const COUNTED_WORDS: usize = 100;
-
-/// What is searched for; what is none or empty says nothing.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Filter {
-    /// Either end.
-    pub address: Option<Network>,
-    pub src: Option<Network>,
-    pub dst: Option<Network>,
-    /// Either end's.
-    pub port: Option<u16>,
-    pub src_port: Option<u16>,
-    pub dst_port: Option<u16>,
-    /// Any of these.
-    pub protocol: Vec<String>,
-    pub technique: Vec<String>,
-    /// Ranks.
-    pub severity: Vec<u8>,
-    pub status: Vec<String>,
-    pub action: Vec<String>,
-    pub origin: Vec<String>,
-    pub capture: Option<i64>,
-    /// A DNS name, or whole labels of one.
-    pub name: Option<String>,
-    /// Words, all of which are there.
-    pub text: Option<String>,
-    /// When it opened: nanoseconds since the Unix epoch, both included.
-    pub from_ns: Option<u64>,
-    pub to_ns: Option<u64>,
-}
 
 /// A page.
 #[derive(Clone, Debug, PartialEq)]
@@ -255,6 +228,28 @@ pub fn search(
     rows.truncate(limit);
     let next = rows.last().filter(|_| more).map(|row| row.key);
     Ok(Found { rows, next, total, total_exact })
+}
+
+/// Rows that are read at once for an export.
+const AT_ONCE: usize = 500;
+
+/// All alerts that meet `filter`, newest first, but no more than `most` and a page.
+///
+/// # Errors
+///
+/// A database that cannot be read.
+pub fn search_all(store: &Store, filter: &Filter, most: usize) -> anyhow::Result<Vec<StoredAlert>> {
+    let mut rows = Vec::new();
+    let mut cursor = None;
+    while rows.len() < most {
+        let page = store.read(|connection| search(connection, filter, cursor, AT_ONCE))?;
+        rows.extend(page.rows);
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    Ok(rows)
 }
 
 fn total(

@@ -1,6 +1,7 @@
 //! Alerts in a real database: put in, found by each field, changed.
 
 use super::*;
+use crate::alerts::search::Filter;
 use crate::alerts::{Origin, Resolution, Status};
 use crate::network::{Address, octets};
 use crate::store::Store;

@@ -1,8 +1,9 @@
-//! Values in addresses, as people and pages write them. What is empty is as if it were not there.
+//! Values of queries, as people write them on a command line and pages in an address. What is empty is
+//! as if it were not there.
 
-use super::problem::Problem;
 use crate::features::Timestamp;
 use crate::network::Network;
+use crate::refusal::Refusal;
 
 /// Rows of a page, unless it is said, and at most.
 const LIMIT: usize = 50;
@@ -17,10 +18,10 @@ fn given(text: Option<&str>) -> Option<&str> {
 /// # Errors
 ///
 /// What is no number of 1 to 500.
-pub(crate) fn limit(text: Option<&str>) -> Result<usize, Problem> {
+pub fn limit(text: Option<&str>) -> Result<usize, Refusal> {
     let Some(text) = given(text) else { return Ok(LIMIT) };
     let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-    limit.ok_or_else(|| Problem::field("limit", &format!("limit: use 1 to {MAX_LIMIT}")))
+    limit.ok_or_else(|| Refusal::invalid("limit", format!("limit: use 1 to {MAX_LIMIT}")))
 }
 
 /// A number within its type.
@@ -28,20 +29,20 @@ pub(crate) fn limit(text: Option<&str>) -> Result<usize, Problem> {
 /// # Errors
 ///
 /// What is none, or out of range.
-pub(crate) fn number<T: std::str::FromStr + Bounded>(
-    field: &str,
+pub fn number<T: std::str::FromStr + Bounded>(
+    field: &'static str,
     text: Option<&str>,
-) -> Result<Option<T>, Problem> {
+) -> Result<Option<T>, Refusal> {
     let Some(text) = given(text) else { return Ok(None) };
     let wrong = || {
         let detail = format!("{field}: `{}` is no number of {}", text.escape_debug(), T::RANGE);
-        Problem::field(field, &detail)
+        Refusal::invalid(field, detail)
     };
     text.parse().map(Some).map_err(|_| wrong())
 }
 
 /// A number with its range in words.
-pub(crate) trait Bounded {
+pub trait Bounded {
     const RANGE: &'static str;
 }
 
@@ -62,11 +63,11 @@ impl Bounded for u64 {
 /// # Errors
 ///
 /// What is none, with what would do.
-pub(crate) fn network(field: &str, text: Option<&str>) -> Result<Option<Network>, Problem> {
+pub fn network(field: &'static str, text: Option<&str>) -> Result<Option<Network>, Refusal> {
     let Some(text) = given(text) else { return Ok(None) };
     text.parse()
         .map(Some)
-        .map_err(|error: anyhow::Error| Problem::field(field, &format!("{field}: {error:#}")))
+        .map_err(|error: anyhow::Error| Refusal::invalid(field, format!("{field}: {error:#}")))
 }
 
 /// A time, RFC 3339 or seconds since the Unix epoch, as nanoseconds since then.
@@ -74,14 +75,16 @@ pub(crate) fn network(field: &str, text: Option<&str>) -> Result<Option<Network>
 /// # Errors
 ///
 /// What is none.
-pub(crate) fn time(field: &str, text: Option<&str>) -> Result<Option<u64>, Problem> {
+pub fn time(field: &'static str, text: Option<&str>) -> Result<Option<u64>, Refusal> {
     let Some(text) = given(text) else { return Ok(None) };
-    let wrong = |why: &str| Problem::field(field, &format!("{field}: {why}"));
+    let wrong = |why: &str| Refusal::invalid(field, format!("{field}: {why}"));
     let time = text.parse::<Timestamp>().map_err(|error| wrong(&format!("{error:#}")))?;
     let secs = u64::try_from(time.unix_secs()).map_err(|_| wrong("it is before 1970"))?;
     Ok(Some(secs.saturating_mul(1_000_000_000)))
 }
 
-pub(crate) fn stale_cursor() -> Problem {
-    Problem::field("cursor", "cursor: it is none that a page told: begin again without it")
+/// The answer to a cursor that no page gave.
+#[must_use]
+pub fn stale_cursor() -> Refusal {
+    Refusal::invalid("cursor", "cursor: it is none that a page told: begin again without it")
 }

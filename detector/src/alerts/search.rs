@@ -1,81 +1,124 @@
-//! What alerts are searched for, as it stands in the address. Every value is a literal.
+//! What alerts are searched for: as people and pages write it, and as the store takes it. Every value
+//! is a literal.
 
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::super::problem::Problem;
-use super::super::values;
+use super::Status;
 use crate::network::Network;
-use crate::store::alerts::Filter;
+use crate::refusal::Refusal;
+use crate::values;
 use crate::verdict::{ActionTaken, Severity, Technique};
+
+/// What is searched for; what is none or empty says nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Filter {
+    /// Either end.
+    pub address: Option<Network>,
+    pub src: Option<Network>,
+    pub dst: Option<Network>,
+    /// Either end's.
+    pub port: Option<u16>,
+    pub src_port: Option<u16>,
+    pub dst_port: Option<u16>,
+    /// Any of these.
+    pub protocol: Vec<String>,
+    pub technique: Vec<String>,
+    /// Ranks.
+    pub severity: Vec<u8>,
+    pub status: Vec<String>,
+    pub action: Vec<String>,
+    pub origin: Vec<String>,
+    pub capture: Option<i64>,
+    /// A DNS name, or whole labels of one.
+    pub name: Option<String>,
+    /// Words, all of which are there.
+    pub text: Option<String>,
+    /// When it opened: nanoseconds since the Unix epoch, both included.
+    pub from_ns: Option<u64>,
+    pub to_ns: Option<u64>,
+}
 
 /// All that are named must fit. Where a list is taken, any of its values, which stand between
 /// commas, will do.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct AlertQuery {
+pub struct AlertQuery {
     /// Either end: an address or a network such as 10.0.0.0/8
-    pub(crate) address: Option<String>,
+    pub address: Option<String>,
     /// The host that leaks: an address or a network
-    pub(crate) src: Option<String>,
+    pub src: Option<String>,
     /// The host that receives: an address or a network
-    pub(crate) dst: Option<String>,
+    pub dst: Option<String>,
     /// Either end's port
     #[param(value_type = Option<u16>)]
-    pub(crate) port: Option<String>,
+    pub port: Option<String>,
     #[param(value_type = Option<u16>)]
-    pub(crate) src_port: Option<String>,
+    pub src_port: Option<String>,
     #[param(value_type = Option<u16>)]
-    pub(crate) dst_port: Option<String>,
+    pub dst_port: Option<String>,
     /// Lower-case names: tcp,udp
-    pub(crate) protocol: Option<String>,
+    pub protocol: Option<String>,
     /// A list: bulk_upload,dns_tunnel
-    pub(crate) technique: Option<String>,
+    pub technique: Option<String>,
     /// A list: low,medium,high,critical
-    pub(crate) severity: Option<String>,
+    pub severity: Option<String>,
     /// A list: open,acknowledged,closed
-    pub(crate) status: Option<String>,
+    pub status: Option<String>,
     /// A list: none,simulated,blocked,policed,marked,refused,failed
-    pub(crate) action: Option<String>,
+    pub action: Option<String>,
     /// A list: live,capture,record
-    pub(crate) origin: Option<String>,
+    pub origin: Option<String>,
     /// The capture that it was found in
     #[param(value_type = Option<i64>)]
-    pub(crate) capture: Option<String>,
+    pub capture: Option<String>,
     /// A DNS name, or whole labels of one
-    pub(crate) name: Option<String>,
+    pub name: Option<String>,
     /// Words, all of which are there; a star at the end stands for any ending
-    pub(crate) q: Option<String>,
+    pub q: Option<String>,
     /// When it opened, RFC 3339: at this time or later
-    pub(crate) from: Option<String>,
+    pub from: Option<String>,
     /// At this time or earlier
-    pub(crate) to: Option<String>,
+    pub to: Option<String>,
     /// 1 to 500
     #[param(value_type = Option<u16>)]
-    pub(crate) limit: Option<String>,
+    pub limit: Option<String>,
     /// What `next` of the page before said
-    pub(crate) cursor: Option<String>,
+    pub cursor: Option<String>,
 }
 
-const STATUS: [&str; 3] = ["open", "acknowledged", "closed"];
 const ORIGIN: [&str; 3] = ["live", "capture", "record"];
 /// The longest text to search for, in bytes.
 const MAX_TEXT_BYTES: usize = 500;
 
 impl AlertQuery {
-    pub(crate) fn limit(&self) -> Result<usize, Problem> {
+    /// Alerts of a page.
+    ///
+    /// # Errors
+    ///
+    /// What is no number of 1 to 500.
+    pub fn limit(&self) -> Result<usize, Refusal> {
         values::limit(self.limit.as_deref())
     }
 
-    pub(crate) fn cursor(&self) -> Result<Option<i64>, Problem> {
+    /// Where the page begins.
+    ///
+    /// # Errors
+    ///
+    /// What no page told.
+    pub fn cursor(&self) -> Result<Option<i64>, Refusal> {
         let Some(text) = &self.cursor else { return Ok(None) };
         i64::from_str_radix(text, 16).map(Some).map_err(|_| values::stale_cursor())
     }
 
-    pub(crate) fn filter(&self) -> Result<Filter, Problem> {
+    /// # Errors
+    ///
+    /// The first value that makes no sense.
+    pub fn filter(&self) -> Result<Filter, Refusal> {
         let techniques = Technique::ALL.map(Technique::name);
         let severities = Severity::ALL.map(Severity::name);
+        let statuses = Status::ALL.map(Status::name);
         let actions = ActionTaken::ALL.map(ActionTaken::name);
         let severity = list("severity", self.severity.as_deref(), &severities)?;
         let rank = |name: &String| severities.iter().position(|known| known == name);
@@ -94,7 +137,7 @@ impl AlertQuery {
                 .filter_map(rank)
                 .filter_map(|rank| rank.try_into().ok())
                 .collect(),
-            status: list("status", self.status.as_deref(), &STATUS)?,
+            status: list("status", self.status.as_deref(), &statuses)?,
             action: list("action", self.action.as_deref(), &actions)?,
             origin: list("origin", self.origin.as_deref(), &ORIGIN)?,
             capture,
@@ -106,14 +149,14 @@ impl AlertQuery {
     }
 }
 
-fn network(field: &str, text: Option<&str>) -> Result<Option<Network>, Problem> {
+fn network(field: &'static str, text: Option<&str>) -> Result<Option<Network>, Refusal> {
     values::network(field, text)
 }
 
-fn text(field: &str, text: Option<&str>) -> Result<Option<String>, Problem> {
+fn text(field: &'static str, text: Option<&str>) -> Result<Option<String>, Refusal> {
     match text.map(str::trim).filter(|text| !text.is_empty()) {
         Some(text) if text.len() > MAX_TEXT_BYTES => {
-            Err(Problem::field(field, &format!("{field}: at most {MAX_TEXT_BYTES} bytes")))
+            Err(Refusal::invalid(field, format!("{field}: at most {MAX_TEXT_BYTES} bytes")))
         }
         text => Ok(text.map(str::to_owned)),
     }
@@ -125,13 +168,13 @@ fn words(text: Option<&str>) -> Vec<String> {
 }
 
 /// Names of a closed list.
-fn list(field: &str, text: Option<&str>, known: &[&str]) -> Result<Vec<String>, Problem> {
+fn list(field: &'static str, text: Option<&str>, known: &[&str]) -> Result<Vec<String>, Refusal> {
     let words = words(text);
     match words.iter().find(|word| !known.contains(&word.as_str())) {
         Some(wrong) => {
             let detail =
                 format!("{field}: `{}` is none of {}", wrong.escape_debug(), known.join(", "));
-            Err(Problem::field(field, &detail))
+            Err(Refusal::invalid(field, detail))
         }
         None => Ok(words),
     }
