@@ -56,7 +56,7 @@ pub(crate) fn cargo() -> Command {
 }
 
 /// The folder of all profiles, two above this program.
-fn target() -> Result<PathBuf> {
+pub(crate) fn target() -> Result<PathBuf> {
     let own = this_program()?;
     Ok(own.ancestors().nth(2).context("this program lies in no target folder")?.to_owned())
 }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
+use detector::alerts::Origin;
+use detector::alerts::search::Filter;
 use detector::network::Address;
-use detector::store::alerts::{Filter, NewAlert, Origin, insert, search};
+use detector::store::alerts::{NewAlert, insert, search};
 use detector::store::{Store, alerts};
 use detector::timestamp::Timestamp;
 use detector::verdict::{Alert, AlertId, Basis, Reason, Severity, Technique};
