@@ -47,7 +47,7 @@ pub fn run(args: Run, config: Config, serve: Serve) -> anyhow::Result<()> {
     let bus = Arc::new(Bus::default());
     let notifier = notifier(&config, store.clone(), &bus);
     let form = form(args.format);
-    let outputs = outputs(&config, form, store.clone(), &bus, &notifier);
+    let outputs = outputs(&config, form, store.clone(), &bus, &notifier)?;
     runtime.block_on(async {
         let signals = Signals::new()?;
         let options = RunOptions {
@@ -78,15 +78,15 @@ fn outputs(
     store: Option<Store>,
     bus: &Arc<Bus>,
     notifier: &Switch,
-) -> Router {
+) -> anyhow::Result<Router> {
     let mut router = Router::new(Arc::clone(bus.sinks()));
-    router.add(StandardOutput::new(form));
-    router.add(LivePages::new(Arc::clone(bus)));
-    router.add(Notifications::new(notifier.clone()));
+    router.add(StandardOutput::new(form))?;
+    router.add(LivePages::new(Arc::clone(bus)))?;
+    router.add(Notifications::new(notifier.clone()))?;
     if let Some(store) = store {
-        router.add(StoreSink::new(store, config.state_dir.clone(), on_stored(bus, notifier)));
+        router.add(StoreSink::new(store, config.state_dir.clone(), on_stored(bus, notifier)))?;
     }
-    router
+    Ok(router)
 }
 
 /// What sends messages to people; it needs no database.

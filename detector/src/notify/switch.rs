@@ -47,6 +47,9 @@ impl Switch {
     /// sent by the outbox once it is stored, and without the database where it is not stored soon.
     #[must_use]
     pub fn offer(&self, alert: &Arc<Alert>) -> bool {
+        if lock(&self.0.wanted).channels.is_empty() {
+            return true;
+        }
         let taken = self.0.resources.memory.offer(alert, clock::now_ns());
         if self.0.resources.store.is_none() {
             self.wake();

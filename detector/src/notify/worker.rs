@@ -141,8 +141,10 @@ fn run(resources: &Resources, notify: &Notify, signal: &Arc<Signal>) {
     let paces: Paces = notify.channels.iter().map(pace).collect();
     let memory = || Source::Memory(Arc::clone(&resources.memory));
     thread::scope(|scope| {
-        scope.spawn(|| run_lines(resources, notify, &paces, memory, signal));
-        scope.spawn(|| send_directly(resources, notify, &paces, signal));
+        if !notify.channels.is_empty() {
+            scope.spawn(|| run_lines(resources, notify, &paces, memory, signal));
+            scope.spawn(|| send_directly(resources, notify, &paces, signal));
+        }
         if let Some(store) = &resources.store {
             empty_outbox(resources, store, notify, &paces, signal);
         }

@@ -12,6 +12,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
+
 use super::{Event, Kind, Summary};
 use crate::status::sinks::{Board, Counters};
 
@@ -126,7 +128,11 @@ impl Router {
     }
 
     /// Registers an output and starts its thread.
-    pub fn add(&mut self, sink: impl Sink + 'static) {
+    ///
+    /// # Errors
+    ///
+    /// A machine without room for another thread.
+    pub fn add(&mut self, sink: impl Sink + 'static) -> anyhow::Result<()> {
         let (queue, events) = sync_channel(sink.queue_length());
         let (name, wants, on_drop) = (sink.name(), sink.wants(), sink.on_drop());
         let counters = self.board.register(name);
@@ -137,9 +143,13 @@ impl Router {
             ending: Arc::clone(&ending),
             error: None,
         };
-        let thread = thread::spawn(move || run(sink, &events, progress));
+        let thread = thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || run(sink, &events, progress))
+            .with_context(|| format!("failed to start the thread of the output {name}"))?;
         let (queue, thread) = (Some(queue), Some(thread));
         self.outputs.push(Output { name, wants, on_drop, counters, queue, ending, thread });
+        Ok(())
     }
 
     /// The counters of all outputs.

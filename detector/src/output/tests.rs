@@ -97,8 +97,8 @@ fn a_slow_output_loses_only_its_own() {
     let board = Arc::new(Board::default());
     let mut router = Router::new(Arc::clone(&board));
     let (allow, allowed) = channel();
-    router.add(Slow { allowed });
-    router.add(AlertFile::create(&path).unwrap());
+    router.add(Slow { allowed }).unwrap();
+    router.add(AlertFile::create(&path).unwrap()).unwrap();
     for number in 0..100 {
         router.give(&event(number));
     }
@@ -120,7 +120,7 @@ fn a_failure_is_counted_and_returned_at_the_end() {
     let board = Arc::new(Board::default());
     let mut router = Router::new(Arc::clone(&board));
     let (allow, allowed) = channel();
-    router.add(Slow { allowed });
+    router.add(Slow { allowed }).unwrap();
     drop(allow);
     router.give(&event(1));
     let failures = router.finish(Summary::default());
@@ -135,7 +135,7 @@ fn a_router_that_is_dropped_lets_its_outputs_finish() {
     let folder = Folder::new("router-dropped");
     let path = folder.0.join("alerts");
     let mut router = Router::new(Arc::default());
-    router.add(AlertFile::create(&path).unwrap());
+    router.add(AlertFile::create(&path).unwrap()).unwrap();
     (0..1_000).for_each(|number| router.give(&event(number)));
     drop(router);
     assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 1_000);
@@ -167,8 +167,8 @@ impl Bed {
         };
         let notifier = Switch::start(resources, toml::from_str(&text).unwrap());
         let mut router = Router::new(Arc::clone(bus.sinks()));
-        router.add(LivePages::new(Arc::clone(&bus)));
-        router.add(Notifications::new(notifier.clone()));
+        router.add(LivePages::new(Arc::clone(&bus))).unwrap();
+        router.add(Notifications::new(notifier.clone())).unwrap();
         if let Some(store) = store {
             let confirm = notifier.clone();
             let on_stored: OnStored = Box::new(move |stored| {
@@ -177,7 +177,7 @@ impl Bed {
                 }
                 confirm.wake();
             });
-            router.add(StoreSink::new(store, folder.0.clone(), on_stored));
+            router.add(StoreSink::new(store, folder.0.clone(), on_stored)).unwrap();
         }
         Self { bus, router, notifier, receiver }
     }
