@@ -5,6 +5,7 @@
 //! them. What is reported goes through bounded queues to threads of their own and is dropped, counted,
 //! rather than waited for. Nothing here runs per packet.
 
+mod reading;
 mod reload;
 mod reporter;
 mod requests;
@@ -23,6 +24,7 @@ use crate::pipeline::Output;
 use crate::source::kernel::{Accounting, Start};
 use crate::store::Store;
 use crate::verdict::ActionTaken;
+use reading::Readings;
 pub use reload::Reloads;
 use reporter::{Observed, PolicyStatus, Reporter};
 use responder::Responder;
@@ -38,6 +40,7 @@ pub struct Agent {
     keep_enforcing: bool,
     poll_interval: Duration,
     reloads: Reloads,
+    readings: Readings,
 }
 
 /// How a run begins and ends.
@@ -83,6 +86,7 @@ impl Agent {
             keep_enforcing: options.keep_enforcing,
             poll_interval: Duration::from_millis(config.kernel.poll_interval_ms),
             reloads,
+            readings: Readings::default(),
         };
         // Before a packet is seen: what must not be cut off is not held up for a moment either.
         let said_before = responder::said_before(config);
@@ -105,14 +109,16 @@ impl Agent {
         signals: Signals,
         calls: tokio::sync::mpsc::Receiver<Call>,
     ) -> anyhow::Result<()> {
+        let resumes = self.readings.listen();
         let kernel = &self.sensor.kernel;
-        let mut wakeups = Wakeups::new(kernel, self.poll_interval, signals, calls)?;
+        let mut wakeups = Wakeups::new(kernel, self.poll_interval, signals, calls, resumes)?;
         loop {
             match wakeups.next().await? {
                 Wakeup::Stop => break,
                 Wakeup::KernelEvent => self.sense(Sensor::take_events)?,
                 Wakeup::Call(call) => self.answer(*call),
                 Wakeup::Reload => self.reload_by_signal(),
+                Wakeup::Read(resume) => self.resume(resume),
                 Wakeup::Interfaces => {
                     self.sensor.rescan()?;
                     self.responder.set_home(self.sensor.kernel.home());

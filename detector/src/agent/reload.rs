@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use super::Agent;
+use super::reading::Reading;
 use super::responder::Caller;
 use super::sensor::log_interface;
 use crate::builtin_models;
@@ -20,6 +21,7 @@ use crate::model::Model;
 use crate::notify::Switch;
 use crate::refusal::Refusal;
 use crate::response::{Change, ChangeKind, Mode};
+use crate::store::Store;
 
 /// What a refusal to reload begins with.
 const NOT_RELOADED: &str = "nothing was reloaded, the old configuration stays in force";
@@ -52,50 +54,50 @@ impl Reloads {
 /// What was read, and fits.
 struct Fresh {
     reload: Reload,
-    /// With its hash, where it is another than the one that judges.
-    model: Option<(Arc<Model>, String)>,
+    /// The model that is to judge, with its hash.
+    model: (Arc<Model>, String),
 }
 
 impl Agent {
     /// Reads everything anew because of a signal: what comes of it is in the log.
     pub(super) fn reload_by_signal(&mut self) {
-        if let Err(refusal) = self.reload(SIGNAL) {
-            tracing::error!("{refusal}");
-            let refused = Change::new(ChangeKind::Refused, SIGNAL);
-            self.responder.record(Change { why: refusal.text, ..refused });
+        if self.readings.is_busy() {
+            self.readings.signal_waits = true;
+            return;
         }
-        self.responder.write();
-        self.follow_changes();
+        self.read_away(self.reload_reading(SIGNAL), |agent, reloaded| {
+            if let Err(refusal) = reloaded {
+                tracing::error!("{refusal}");
+                let refused = Change::new(ChangeKind::Refused, SIGNAL);
+                agent.responder.record(Change { why: refusal.text, ..refused });
+            }
+            agent.responder.write();
+            agent.follow_changes();
+        });
     }
 
-    /// Reads everything anew.
-    ///
-    /// # Errors
-    ///
-    /// Whatever cannot be used, with its file, line and key: everything is as before then.
-    pub(super) fn reload(&mut self, who: &str) -> Result<Answer, Refusal> {
-        let old = self.reloads.current.get();
-        let reloaded = self.read_anew(&old).and_then(|fresh| self.put_in_force(&old, fresh, who));
+    /// Reads everything anew. What cannot be used is refused with its file, line and key: everything
+    /// is as before then.
+    pub(super) fn reload_reading(&self, who: &str) -> Reading {
+        let (given, old) = (self.reloads.given.clone(), self.reloads.current.get());
+        let (store, who) = (self.reporter.store().cloned(), who.to_owned());
+        Box::new(move || {
+            let fresh = read_anew(&given, &old, store.as_ref());
+            let fresh = fresh.map_err(|refusal| refusal.within(NOT_RELOADED))?;
+            Ok(Box::new(move |agent: &mut Self| agent.reload(&old, fresh, &who)))
+        })
+    }
+
+    fn reload(&mut self, old: &Config, fresh: Fresh, who: &str) -> Result<Answer, Refusal> {
+        let reloaded = self.put_in_force(old, fresh, who);
         let reloaded = reloaded.map_err(|refusal| refusal.within(NOT_RELOADED))?;
         self.tell_reloaded(&reloaded, who);
         Ok(Answer::Reloaded(reloaded))
     }
 
-    fn read_anew(&self, old: &Config) -> Result<Fresh, Refusal> {
-        let unusable = |error: anyhow::Error| Refusal::malformed(format!("{error:#}"));
-        let reload = Reload::of(old, &self.reloads.given.read().map_err(unusable)?);
-        reload.config.check().map_err(unusable)?;
-        // Looked at also where another, chosen one serves: the next start may need it.
-        builtin_models::model_of(Kind::Session, None, &reload.config)?;
-        let store = self.reporter.store();
-        let model = builtin_models::in_use(Kind::Session, store, &reload.config)?;
-        let hash = model.hash()?;
-        let model = (hash != self.reloads.model_hash).then_some((model, hash));
-        Ok(Fresh { reload, model })
-    }
-
     fn put_in_force(&mut self, old: &Config, fresh: Fresh, who: &str) -> Result<Reloaded, Refusal> {
         let Fresh { reload: Reload { config, changed, needs_restart }, model } = fresh;
+        let model = Some(model).filter(|(_, hash)| *hash != self.reloads.model_hash);
         // A command's mode holds where the file has not changed its mind.
         let mode = Some(config.mode).filter(|mode| *mode != old.mode);
         let done = self.reconfigure(&config).and_then(|()| self.follow_mode(mode, who));
@@ -175,4 +177,15 @@ impl Agent {
         let reloaded = Change::new(ChangeKind::Reloaded, who);
         self.responder.record(Change { detail: Some(detail), ..reloaded });
     }
+}
+
+fn read_anew(given: &Given, old: &Config, store: Option<&Store>) -> Result<Fresh, Refusal> {
+    let unusable = |error: anyhow::Error| Refusal::malformed(format!("{error:#}"));
+    let reload = Reload::of(old, &given.read().map_err(unusable)?);
+    reload.config.check().map_err(unusable)?;
+    // Looked at also where another, chosen one serves: the next start may need it.
+    builtin_models::model_of(Kind::Session, None, &reload.config)?;
+    let model = builtin_models::in_use(Kind::Session, store, &reload.config)?;
+    let hash = model.hash()?;
+    Ok(Fresh { reload, model: (model, hash) })
 }

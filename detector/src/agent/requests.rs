@@ -1,35 +1,54 @@
 //! What people ask of the running agent, carried out between two packets' events: each request goes
 //! to whoever can answer it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use detector_common::policy::BudgetKey;
 
 use super::Agent;
+use super::reading::Reading;
 use super::responder::{Caller, WRITTEN_WITHIN, Waiting, effect};
 use crate::builtin_models;
 use crate::control::server::Call;
 use crate::control::{Answer, Reply, Request, StatusReply, TableUse};
 use crate::features::Kind;
+use crate::model::Model;
 use crate::network::octets;
 use crate::refusal::Refusal;
 use crate::response::policy_state::Add;
 use crate::verdict::allow;
 
+/// What came of a request.
+enum Carried {
+    Out(Box<Answer>),
+    /// Something is to be read first, which the loop does not wait for.
+    Reads(Reading),
+}
+
 impl Agent {
-    /// Answers one call.
+    /// Answers one call, now or once what it asks for was read.
     pub(super) fn answer(&mut self, call: Call) {
+        let who = call.peer.to_string();
+        match self.carry_out(&call.request, &who) {
+            Ok(Carried::Out(answer)) => self.settle(call, &who, Ok(*answer)),
+            Ok(Carried::Reads(reading)) => {
+                self.read_away(reading, move |agent, outcome| agent.settle(call, &who, outcome));
+            }
+            Err(refusal) => self.settle(call, &who, Err(refusal)),
+        }
+    }
+
+    /// Sends what came of a call, once it is on disk where it is a change.
+    fn settle(&mut self, call: Call, who: &str, outcome: Result<Answer, Refusal>) {
         let Call { request, peer, reply } = call;
-        let who = peer.to_string();
-        let outcome = self.carry_out(&request, &who);
         if let Err(refusal) = &outcome {
             tracing::info!("{who} was refused: {refusal}");
-            self.responder.note_refusal(&request, &who, refusal);
+            self.responder.note_refusal(&request, who, refusal);
         }
         let answer = move |unwritten| {
             if reply.send(Reply::of(outcome, unwritten)).is_err() {
-                tracing::debug!("{who} did not wait for the answer");
+                tracing::debug!("{peer} did not wait for the answer");
             }
         };
         if request.is_change() {
@@ -40,13 +59,13 @@ impl Agent {
         self.follow_changes();
     }
 
-    fn carry_out(&mut self, request: &Request, who: &str) -> Result<Answer, Refusal> {
+    fn carry_out(&mut self, request: &Request, who: &str) -> Result<Carried, Refusal> {
         let now_ns = self.sensor.now_ns()?;
         let confirm = request.confirm_within_secs().map(Duration::from_secs);
         let caller = Caller { who, confirm, now_ns };
         let Self { sensor, responder, .. } = self;
         let kernel = &mut sensor.kernel;
-        match request {
+        let answer = match request {
             Request::BlocksList {} => Ok(responder.blocks_answer(now_ns, kernel)?),
             Request::BlocksAdd { target, ttl_secs, effect: wanted, simulate, reason, .. } => {
                 let add = Add {
@@ -99,9 +118,10 @@ impl Agent {
             Request::Interfaces {} => Ok(sensor.interface_lines()?),
             Request::Watch { name } => Ok(self.watch(name, true)?),
             Request::Unwatch { name } => Ok(self.watch(name, false)?),
-            Request::UseModel { hash } => Ok(self.use_model(hash)?),
-            Request::Reload {} => self.reload(who),
-        }
+            Request::UseModel { hash } => return self.model_reading(hash).map(Carried::Reads),
+            Request::Reload {} => return Ok(Carried::Reads(self.reload_reading(who))),
+        };
+        answer.map(|answer| Carried::Out(Box::new(answer)))
     }
 
     /// Watches an interface, or no longer.
@@ -111,21 +131,28 @@ impl Agent {
         answer
     }
 
+    /// Reads another model, to judge by it from then on.
+    fn model_reading(&self, hash: &str) -> Result<Reading, Refusal> {
+        let nothing = "nothing is stored here, so there is no other model: set store.path";
+        let store = self.reporter.store().cloned();
+        let store = store.ok_or_else(|| Refusal::conflict(nothing))?;
+        let hash = hash.to_owned();
+        Ok(Box::new(move || {
+            let found = store.read(|connection| builtin_models::find(connection, &hash))?;
+            let unknown = || Refusal::not_found(format!("there is no model {hash}"));
+            let model = found.ok_or_else(unknown)?;
+            builtin_models::check(Kind::Session, &model)?;
+            Ok(Box::new(move |agent: &mut Self| agent.use_model(model, hash)))
+        }))
+    }
+
     /// Judges by another model from now on.
-    fn use_model(&mut self, hash: &str) -> anyhow::Result<Answer> {
-        let store = self.reporter.store();
-        let store = store.context(Refusal::conflict(
-            "nothing is stored here, so there is no other model: set store.path",
-        ))?;
-        let found = store.read(|connection| builtin_models::find(connection, hash))?;
-        let unknown = || Refusal::not_found(format!("there is no model {hash}"));
-        let model = found.with_context(unknown)?;
-        builtin_models::check(Kind::Session, &model)?;
+    fn use_model(&mut self, model: Arc<Model>, hash: String) -> Result<Answer, Refusal> {
         self.sensor.pipeline.mode_mut().use_model(model)?;
-        self.reloads.model_serves(hash);
-        self.reporter.model_changed(hash);
+        self.reloads.model_serves(&hash);
+        self.reporter.model_changed(&hash);
         tracing::info!("judging by the model {hash} from now on");
-        Ok(Answer::Model { hash: hash.to_owned() })
+        Ok(Answer::Model { hash })
     }
 
     /// How the agent is doing.

@@ -1,4 +1,5 @@
-//! What the agent waits for: kernel events, interfaces that change, time, requests, signals.
+//! What the agent waits for: kernel events, interfaces that change, time, requests, signals, files
+//! that are being read.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use super::reading::Resume;
 use crate::control::server::Call;
 use crate::source::kernel::KernelSource;
 use crate::source::kernel::interfaces::Watcher;
@@ -20,6 +22,7 @@ pub(super) struct Wakeups {
     signals: Signals,
     poll: Interval,
     calls: Receiver<Call>,
+    resumes: Receiver<Resume>,
 }
 
 /// The signals that end a run, or ask for a reload. Listened to before anything is attached, so that
@@ -53,6 +56,8 @@ pub(super) enum Wakeup {
     Interfaces,
     Poll,
     Call(Box<Call>),
+    /// Something was read away from the loop.
+    Read(Resume),
 }
 
 impl Wakeups {
@@ -66,6 +71,7 @@ impl Wakeups {
         poll_interval: Duration,
         signals: Signals,
         calls: Receiver<Call>,
+        resumes: Receiver<Resume>,
     ) -> anyhow::Result<Self> {
         let events = kernel.events_fd()?;
         let mut poll = interval(poll_interval);
@@ -76,6 +82,7 @@ impl Wakeups {
             signals,
             poll,
             calls,
+            resumes,
         })
     }
 
@@ -97,6 +104,7 @@ impl Wakeups {
                 Ok(Wakeup::Interfaces)
             }
             _ = self.poll.tick() => Ok(Wakeup::Poll),
+            Some(resume) = self.resumes.recv() => Ok(Wakeup::Read(resume)),
             Some(call) = self.calls.recv() => Ok(Wakeup::Call(Box::new(call))),
         }
     }
