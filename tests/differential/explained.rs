@@ -20,6 +20,9 @@ const TRANSPORT: &[Field] = &[Field::Ports, Field::PayloadBytes, Field::Transpor
 const CHAIN: &[Field] =
     &[Field::Protocol, Field::Ports, Field::PayloadBytes, Field::Transport, Field::Fragment];
 
+/// Its ethertype.
+const MACSEC: [u8; 2] = [0x88, 0xe5];
+
 /// Of the walk over IPv6 extension headers, which we end after so many.
 const MAX_EXTENSIONS: usize = 8;
 
@@ -68,6 +71,15 @@ pub(crate) const REASONS: &[Reason] = &[
         fields: TRANSPORT,
         applies: |_, theirs| {
             matches!(theirs.view.protocol, protocol::SCTP | protocol::DCCP | protocol::UDP_LITE)
+        },
+    },
+    Reason {
+        name: "MACsec that encrypts nothing: they open it, for us it is no IP",
+        fields: &[Field::Packet],
+        applies: |case, theirs| {
+            let link = case.frame.bytes.get(..theirs.view.ip_offset as usize).unwrap_or_default();
+            let is_macsec = link.windows(2).skip(12).step_by(2).any(|word| *word == MACSEC);
+            case.ours == Err(Skip::NotIp) && is_macsec
         },
     },
     Reason {

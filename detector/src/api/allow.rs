@@ -53,7 +53,7 @@ struct NewAllow {
 #[derive(Serialize, ToSchema)]
 struct Allowed {
     entry: AllowLine,
-    /// ActiveBlock blocks that it ended
+    /// Active blocks that it ended
     released: u64,
     pending: Option<Pending>,
 }
@@ -79,7 +79,7 @@ async fn list(State(app): State<App>, caller: Caller) -> Result<Json<AllowList>,
 
 /// Allow something, at once
 ///
-/// ActiveBlock blocks of it end, and nothing more is told of its open alerts.
+/// Active blocks of it end, and nothing more is told of its open alerts.
 #[utoipa::path(
     post, path = "/api/allow", tag = "Response", request_body = NewAllow,
     responses((status = CREATED, description = "It is allowed", body = Allowed))
