@@ -20,6 +20,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -103,8 +104,10 @@ pub fn start(app: App, listener: StdListener) -> anyhow::Result<Handle> {
         .enable_all()
         .build()
         .context("failed to start the API's runtime")?;
+    let mut runtime = OwnRuntime(Some(runtime));
     let (stop, stopped) = watch::channel(false);
     let run = move || {
+        let Some(runtime) = runtime.0.take() else { return };
         runtime.block_on(async {
             tokio::spawn(status::tick(app));
             accept(listener, router, &bus, acceptor, stopped).await;
@@ -117,6 +120,18 @@ pub fn start(app: App, listener: StdListener) -> anyhow::Result<Handle> {
         .spawn(run)
         .context("failed to start the API's thread")?;
     Ok(Handle { address, scheme, stop, thread: Some(thread) })
+}
+
+/// A runtime that may be dropped on a task of another, which must not wait for it: that is where it is
+/// when its thread cannot be started.
+struct OwnRuntime(Option<Runtime>);
+
+impl Drop for OwnRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 async fn accept(

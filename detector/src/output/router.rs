@@ -21,6 +21,8 @@ use crate::status::sinks::{Board, Counters};
 const TOGETHER: usize = 1_024;
 /// The longest time between two calls of [`Sink::idle`].
 const IDLE: Duration = Duration::from_secs(60);
+/// Outputs recurse into nothing: a quarter of the usual stack leaves room where memory is scarce.
+const STACK_BYTES: usize = 512 << 10;
 /// An output that writes nothing for so long at the end of a run is given up.
 const STUCK: Duration = Duration::from_secs(30);
 /// How often the end looks whether an output is done.
@@ -145,6 +147,7 @@ impl Router {
         };
         let thread = thread::Builder::new()
             .name(name.to_owned())
+            .stack_size(STACK_BYTES)
             .spawn(move || run(sink, &events, progress))
             .with_context(|| format!("failed to start the thread of the output {name}"))?;
         let (queue, thread) = (Some(queue), Some(thread));
