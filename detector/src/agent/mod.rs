@@ -197,7 +197,7 @@ impl Agent {
             packets: totals.frames.packets,
             bytes: totals.frames.bytes,
             flows: counts.flows_opened,
-            alerts: self.sensor.pipeline.mode().counts().alerts,
+            alerts: self.sensor.pipeline.mode().alerts(),
             skipped: reporter::skipped(&accounting),
             overflow_bytes: totals.overflow.bytes,
             unaccounted_bytes: accounting.unaccounted_bytes,

@@ -163,7 +163,7 @@ impl Agent {
             ("packets", totals.frames.packets),
             ("bytes", totals.frames.bytes),
             ("flows", u64::from(accounting.live_flows)),
-            ("alerts", self.sensor.pipeline.mode().counts().alerts),
+            ("alerts", self.sensor.pipeline.mode().alerts()),
             ("dropped_packets", totals.dropped.packets),
             ("dropped_bytes", totals.dropped.bytes),
             ("policed_packets", totals.policed.packets),

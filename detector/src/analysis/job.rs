@@ -67,7 +67,7 @@ pub(super) fn analyse(
     if let Some(failure) = finder.failure {
         return Err(failure.context("failed to store the alerts"));
     }
-    let summary = summary(&capture, pipeline.mode().counts().alerts);
+    let summary = summary(&capture, pipeline.mode().alerts());
     Ok(Outcome {
         seconds: started.elapsed().as_secs_f64(),
         packets: summary.packets,

@@ -101,7 +101,7 @@ fn analyze(
     if let Some(failure) = printer.failure {
         return Err(failure.into());
     }
-    let mut summary = summary(&capture, pipeline.mode().counts().alerts);
+    let mut summary = summary(&capture, pipeline.mode().alerts());
     summary.count(pipeline.told());
     for allowed in pipeline.mode().allow().entries().filter(|allowed| allowed.hits() != 0) {
         let (hits, reason) = (allowed.hits(), &allowed.entry.reason);

@@ -86,23 +86,13 @@ pub struct Row {
     pub values: Vec<f32>,
 }
 
-/// Sums over its life.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ScoringCounts {
-    /// Vectors scored.
-    pub scored: u64,
-    /// Alerts opened; revisions do not count.
-    pub alerts: u64,
-    pub flow_records: u64,
-}
-
 /// Model, open alerts and allowlist.
 #[derive(Debug)]
 pub struct Scoring {
     judge: Judge,
     config: ScoringConfig,
     payloads: KeptPayloads,
-    counts: ScoringCounts,
+    alerts: u64,
 }
 
 impl Scoring {
@@ -115,7 +105,7 @@ impl Scoring {
             judge: Judge::new(model, config.threshold, allow)?,
             config,
             payloads: KeptPayloads::default(),
-            counts: ScoringCounts::default(),
+            alerts: 0,
         })
     }
 
@@ -141,14 +131,10 @@ impl Scoring {
         self.judge.model()
     }
 
+    /// Alerts opened so far; revisions do not count.
     #[must_use]
-    pub fn threshold(&self) -> f64 {
-        self.judge.threshold()
-    }
-
-    #[must_use]
-    pub fn counts(&self) -> ScoringCounts {
-        self.counts
+    pub fn alerts(&self) -> u64 {
+        self.alerts
     }
 
     /// The allowlist with its hits.
@@ -191,7 +177,7 @@ impl Scoring {
             (judgement.may_block && wanted).then(|| Box::new(accusation(id, look, &judgement)));
         match (judgement.alert, accusation) {
             (Some(mut alert), accusation) => {
-                self.counts.alerts += u64::from(alert.revision == 1);
+                self.alerts += u64::from(alert.revision == 1);
                 if self.config.first_payloads {
                     alert.samples = self.payloads.of(&look.flow.key, outbound(look));
                 }
@@ -209,7 +195,6 @@ impl Mode for Scoring {
     fn look(&mut self, look: &Look<'_>, outputs: &mut Vec<Output>) {
         let Look { session, flow, sender, now_ns, context } = *look;
         let judgement = self.judge.judge(session, flow, sender, now_ns, context);
-        self.counts.scored += 1;
         if self.config.rows {
             outputs.push(Output::Row(self.row(look, &judgement)));
         }
@@ -224,7 +209,6 @@ impl Mode for Scoring {
     }
 
     fn flow_record(&mut self, record: &FlowRecord, outputs: &mut Vec<Output>) {
-        self.counts.flow_records += 1;
         if self.config.flows {
             outputs.push(Output::Flow(Box::new(record.clone())));
         }
@@ -439,7 +423,7 @@ mod tests {
         assert!(judge(&mut pipeline, &session, 1).is_empty());
         sent(&mut session, 80_000);
         assert_eq!(judge(&mut pipeline, &session, 1), ["alert 2 bulk_upload"]);
-        assert_eq!(pipeline.mode().counts().alerts, 1);
+        assert_eq!(pipeline.mode().alerts(), 1);
         assert!(checkpoint(&mut pipeline, &session, 1).is_empty());
     }
 
@@ -456,7 +440,7 @@ mod tests {
         session.client_home = false;
         session.server_home = true;
         assert!(judge(&mut pipeline, &session, 1).is_empty());
-        assert_eq!(pipeline.mode().counts().alerts, 0);
+        assert_eq!(pipeline.mode().alerts(), 0);
     }
 
     #[test]

@@ -98,11 +98,6 @@ impl Judge {
         Arc::clone(self.model.model())
     }
 
-    #[must_use]
-    pub fn threshold(&self) -> f64 {
-        self.threshold
-    }
-
     /// The vector of the latest judgement.
     #[must_use]
     pub fn row(&self) -> &[f32] {

@@ -57,7 +57,7 @@ impl Reporter {
             packets_per_second: rates.packets,
             bytes_per_second: rates.bytes,
             flows: u64::from(accounting.live_flows),
-            alerts: observed.pipeline.mode().counts().alerts,
+            alerts: observed.pipeline.mode().alerts(),
             baselines_ready: baselines.hosts_ready,
             baselines_learning: baselines.hosts_learning,
             days_left: baselines.days_left,

@@ -112,7 +112,7 @@ impl TrafficReport {
             packets: frames.packets,
             seen_bytes: frames.bytes,
             unaccounted_bytes: observed.accounting.unaccounted_bytes.unsigned_abs(),
-            alerts: observed.pipeline.mode().counts().alerts,
+            alerts: observed.pipeline.mode().alerts(),
         };
         let before = std::mem::replace(&mut self.carried, now);
         Carried {

@@ -1,5 +1,5 @@
-//! What the first payload bytes of a flow say. Hostile bytes: every read is bounded, nothing panics, and
-//! input that ends early gives what could be read of it.
+//! What the first payload bytes of a flow say. Hostile bytes: every read is bounded, nothing
+//! panics, and input that ends early gives what could be read of it.
 //!
 //! The lowest room of `flow`: it knows none of the others. DNS has a room of its own above it.
 

@@ -8,8 +8,9 @@ use super::entropy_sketch::label_bytes;
 /// The domain of names that have none: the root.
 pub(crate) const ROOT: &str = ".";
 
-/// Bytes that the label before a public suffix carries at most where it is somebody's: 10 of
-/// 15,257 public domains (netrack/learn) carry more. Tools that ask their own server directly need to own no name at all.
+/// Bytes that the label before a public suffix carries at most where it is somebody's: 10 of 15,257
+/// public domains (netrack/learn) carry more. Tools that ask their own server directly need to own
+/// no name at all.
 const OWN_LABEL_MAX_BYTES: f64 = 14.0;
 
 /// Longest last label that is taken for a private top-level domain, and not for content.

@@ -1,8 +1,8 @@
 //! Data in DNS names, and tunnels inside encrypted DNS.
 //!
-//! Names are judged for each client and registered domain, by what their labels can carry and not by
-//! whose they are: see [`crate::flow::information`]. Content in words of a dictionary looks like host
-//! names and is not found here.
+//! Names are judged for each client and registered domain, by what their labels can carry and not
+//! by whose they are: see [`crate::flow::dns::entropy_sketch`]. Content in words of a dictionary
+//! looks like host names and is not found here.
 
 use detector_common::parse::protocol;
 
