@@ -163,7 +163,9 @@ fn an_overrun_ring_buffer_delays_a_verdict_and_loses_none() {
     let topology = Topology::simple().unwrap();
     let client = &topology.client;
     let _sink = sink(topology.server());
-    let (watch, _) = start(&topology, "ring_buffer_bytes = 4096");
+    // A payload sample of every flow: however fast the agent reads, there are more than a page of them.
+    let small = "ring_buffer_bytes = 4096\n[heads]\nper_second = 1000000";
+    let (watch, _) = start(&topology, small);
     let flood = flood(&topology, 150_000, 10);
     poll_until(START, || (counter(&watch, client, "events_lost") > 0).then_some(())).unwrap();
     traffic(client, &["stream", SERVER, "3000000"]);
