@@ -9,7 +9,7 @@ fuzz_target!(|line: &[u8]| {
     match Request::parse(line) {
         Ok(request) => asked(&request),
         // What the client is told is one line, whatever it sent.
-        Err(error) => one_line(&Reply::refused(&error)),
+        Err(refusal) => one_line(&Reply::of(Err(refusal), None)),
     }
     if let Ok(reply) = Reply::parse(line) {
         one_line(&reply);

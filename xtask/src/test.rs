@@ -94,6 +94,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let mut tally = Tally::default();
     if parts == [Part::Fast] {
         fast(&mut tally)?;
+    } else if parts == [Part::Fuzz] {
+        let mut command = std::process::Command::new(release::this_program()?);
+        command.arg("fuzz");
+        tally.check("cargo xtask fuzz", command)?;
     } else {
         require_root().context("the tests of the kernel programs were not run, so nothing was")?;
         privileged(&parts, &mut tally)?;
@@ -129,13 +133,17 @@ fn privileged(parts: &[Part], tally: &mut Tally) -> Result<()> {
     if asked(Part::Fast) {
         offline(tally, &agent)?;
     }
+    let programs = lanes::Programs::of(&binaries)?;
     if asked(Part::Root) {
-        lanes::run(tally, &binaries, &agent)?;
+        programs.run_together(tally, &agent)?;
     }
     if let Some(fuzz) = fuzz {
         tally.add(fuzz.finish()?);
     }
-    // Alone: they take all processors and have clocks of their own.
+    if asked(Part::Root) {
+        programs.run_alone(tally, &agent)?;
+    }
+    // Last: they take all processors and have clocks of their own.
     if asked(Part::Vm) {
         kernels(tally, &agent, &binaries)?;
     }

@@ -1,6 +1,6 @@
 //! The tests that need root: two programs at a time, each with network namespaces, pins and folders of
-//! its own, and one test at a time in each. Those that flood their wire or hold clocks to a second come
-//! last and alone.
+//! its own, and one test at a time in each. Those that flood their wire or hold clocks to a second run
+//! alone.
 
 #![expect(clippy::print_stdout, reason = "what ran and what came of it is for people")]
 
@@ -19,28 +19,45 @@ use super::tally::{Tally, run_tests};
 /// They mostly wait, and the smallest machine that tests run on has two processors.
 const TOGETHER: usize = 2;
 /// The longest first, so that none is left over at the end; the others follow by name.
-const LONGEST: [&str; 4] = ["netns", "kernel", "response", "browser"];
+const LONGEST: [&str; 4] = ["kernel", "response", "browser", "netns"];
 /// They send as fast as the machine can, or stop an agent for as long as a clock says.
 const ALONE: [&str; 1] = ["faults"];
 
-/// Runs what each program ignores without root.
-pub(super) fn run(tally: &mut Tally, binaries: &[Binary], agent: &Path) -> Result<()> {
-    let mut shared = Vec::new();
-    let mut alone = Vec::new();
-    for binary in binaries {
-        if !has_ignored(binary)? {
-            continue;
+/// The programs that have something to run as root.
+pub(super) struct Programs<'a> {
+    shared: Vec<&'a Binary>,
+    alone: Vec<&'a Binary>,
+}
+
+impl<'a> Programs<'a> {
+    /// Asks each of them.
+    pub(super) fn of(binaries: &'a [Binary]) -> Result<Self> {
+        let mut with_ignored = Vec::new();
+        for binary in binaries {
+            if has_ignored(binary)? {
+                with_ignored.push(binary);
+            }
         }
-        let own = ALONE.contains(&binary.name.as_str());
-        if own { alone.push(binary) } else { shared.push(binary) }
+        let (alone, mut shared): (Vec<&Binary>, Vec<&Binary>) =
+            with_ignored.into_iter().partition(|binary| ALONE.contains(&binary.name.as_str()));
+        shared.sort_by_key(|binary| {
+            let place = LONGEST.iter().position(|name| *name == binary.name);
+            (place.unwrap_or(LONGEST.len()), &binary.name)
+        });
+        Ok(Self { shared, alone })
     }
-    shared.sort_by_key(|binary| {
-        let place = LONGEST.iter().position(|name| *name == binary.name);
-        (place.unwrap_or(LONGEST.len()), &binary.name)
-    });
-    tally.add(pool(shared, TOGETHER, agent)?);
-    tally.add(pool(alone, 1, agent)?);
-    Ok(())
+
+    /// Those that bear others beside them.
+    pub(super) fn run_together(&self, tally: &mut Tally, agent: &Path) -> Result<()> {
+        tally.add(pool(&self.shared, TOGETHER, agent)?);
+        Ok(())
+    }
+
+    /// The others, one after the other, when nothing else runs.
+    pub(super) fn run_alone(&self, tally: &mut Tally, agent: &Path) -> Result<()> {
+        tally.add(pool(&self.alone, 1, agent)?);
+        Ok(())
+    }
 }
 
 fn has_ignored(binary: &Binary) -> Result<bool> {
@@ -55,8 +72,8 @@ fn has_ignored(binary: &Binary) -> Result<bool> {
     Ok(String::from_utf8_lossy(&output.stdout).lines().any(|line| line.ends_with(": test")))
 }
 
-fn pool(binaries: Vec<&Binary>, at_a_time: usize, agent: &Path) -> Result<Tally> {
-    let queue: Mutex<VecDeque<&Binary>> = Mutex::new(binaries.into());
+fn pool(binaries: &[&Binary], at_a_time: usize, agent: &Path) -> Result<Tally> {
+    let queue: Mutex<VecDeque<&Binary>> = Mutex::new(binaries.iter().copied().collect());
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     let lane = || -> Result<Tally> {
         let mut tally = Tally::default();
