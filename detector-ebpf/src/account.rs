@@ -126,7 +126,7 @@ fn packet_seen<V: Variant, F: Payload>(
         return Decision::Pass;
     }
     match PolicyLookup::about(&clock, generation, counted) {
-        Some(question) => enforce::<V>(packet, flow, question, totals).decision(),
+        Some(lookup) => enforce::<V>(packet, flow, lookup, totals).decision(),
         None => Decision::Pass,
     }
 }

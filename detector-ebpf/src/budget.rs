@@ -13,9 +13,9 @@ use detector_common::frame::Frame as _;
 use detector_common::policy::{Budget, BudgetKey, Mode, PortClass, budget_rule, is_private};
 
 use crate::decide::home_class;
+use crate::events;
 use crate::frame::Context;
 use crate::stats::{self, Point, Variant, Xadd};
-use crate::{events, trace};
 
 /// Key: [`BudgetKey`]. Value: [`Budget`]. A hash and not an LRU: an evicted budget would begin
 /// anew.
@@ -69,7 +69,6 @@ pub(crate) fn open(key: &FlowKey, home: u8, clock: &Clock, totals: &mut Totals) 
         Ok(()) | Err(EEXIST) => true,
         Err(_) => {
             totals.budgets_refused += 1;
-            trace::budget_refused(&budget, clock);
             false
         }
     }

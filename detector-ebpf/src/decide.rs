@@ -71,6 +71,8 @@ pub(crate) struct PolicyLookup {
     mode_until: u64,
     /// The earliest tick at which the answer could be another; 0 where it never is.
     pub(crate) recheck: u64,
+    /// Budgets that had been refused before this decision.
+    pub(crate) budgets_refused: u64,
     /// 0 where another observation point counts the packet.
     pub(crate) counted: u32,
     /// Stands where its address is aligned, which is then copied in words of eight bytes.

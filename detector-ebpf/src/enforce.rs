@@ -7,7 +7,7 @@ use detector_common::policy::{Cached, Decision};
 
 use crate::decide::{PolicyLookup, decide};
 use crate::stats::{Variant, Xadd, count};
-use crate::{budget, entry_stats};
+use crate::{budget, entry_stats, trace};
 
 /// A [`Decision`] in one register, which is all that a function of a program can return.
 #[derive(Clone, Copy)]
@@ -106,7 +106,11 @@ fn remember(
     question: &mut PolicyLookup,
     totals: &mut Totals,
 ) -> Cached {
+    question.budgets_refused = totals.budgets_refused;
     decide(question, &packet.key, flow.home, totals);
+    if totals.budgets_refused != question.budgets_refused {
+        trace::budget_refused(&packet.key, &question.clock);
+    }
     let cached = Cached::new(question.todo as u8, question.generation);
     flow.entry = question.entry;
     flow.deadline = question.recheck;
