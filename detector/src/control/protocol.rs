@@ -277,7 +277,7 @@ impl Reply {
     pub fn of(outcome: Result<Answer, Refusal>, warning: Option<String>) -> Self {
         match outcome {
             Ok(answer) => Self::Done { answer: Box::new(answer), warning },
-            Err(refusal) => Self::Refused(refusal),
+            Err(refusal) => Self::Refused(one_line(refusal)),
         }
     }
 
