@@ -512,7 +512,8 @@ pub struct TraceLimit {
     pub second: u64,
     /// Written in that second.
     pub written: u64,
-    /// Left out since the programs were loaded.
+    /// Written, and left out, since the programs were loaded.
+    pub lines: u64,
     pub suppressed: u64,
 }
 

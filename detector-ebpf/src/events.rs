@@ -129,6 +129,7 @@ pub(crate) fn first_payload<F: Payload>(
     heads.spent += 1;
     let Some(mut entry) = EVENTS.reserve::<FirstPayloadEvent>(0) else {
         totals.events_lost += 1;
+        trace::event_lost(&packet.key, clock);
         return;
     };
     let event = entry.as_mut_ptr();

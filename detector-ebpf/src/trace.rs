@@ -40,6 +40,7 @@ fn may_write(clock: &Clock) -> bool {
         return false;
     }
     limit.written += 1;
+    limit.lines += 1;
     true
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn events(told: &mut Told) {
             let (mut checkpoints, mut heads) = (0, 0);
             let limit = Instant::now() + Duration::from_secs(10);
             while (checkpoints < 2 || heads < 1) && Instant::now() < limit {
-                match kernel.next_news() {
+                match kernel.next_event() {
                     Some(KernelEvent::Checkpoint(_)) => checkpoints += 1,
                     Some(KernelEvent::FirstPayload(_)) => heads += 1,
                     Some(_) => {}

@@ -24,6 +24,9 @@ const MEMORY_MB: u32 = 2_048;
 const SLOWEST_SECS: u32 = 10;
 /// The longest input tried: a few packets, a page of configuration, a small model.
 const LONGEST_BYTES: u32 = 8_192;
+/// Executions a second below which a target was starved and has shown nothing: the slowest reader does
+/// some 2,000 on a processor of its own.
+const LEAST_PER_SECOND: u64 = 20;
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 
 #[derive(clap::Args)]
@@ -178,12 +181,17 @@ fn fuzz(target: &str, arguments: &Arguments) -> Result<Outcome> {
     let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
     let mut findings = files(&artifacts)?;
     findings.retain(|file| !before.contains(file));
+    let executions = stat(&text, "number_of_executed_units");
+    let least = LEAST_PER_SECOND * arguments.seconds;
+    if findings.is_empty() && executions < least {
+        findings.push(format!("it ran {executions} times, {least} at least are a test"));
+    }
     if !status.success() && findings.is_empty() {
         findings.push(format!("it ended with {status}: see {}", log.display()));
     }
     Ok(Outcome {
         target: target.to_owned(),
-        executions: stat(&text, "number_of_executed_units"),
+        executions,
         per_second: stat(&text, "average_exec_per_sec"),
         coverage: coverage(&text),
         findings,

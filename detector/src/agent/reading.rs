@@ -2,6 +2,7 @@
 //! is there. One reading at a time.
 
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 use std::thread;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -15,6 +16,9 @@ pub(super) type Reading = Box<dyn FnOnce() -> Result<TakeUp, Refusal> + Send>;
 
 /// Has what was read take effect, on the loop.
 pub(super) type TakeUp = Box<dyn FnOnce(&mut Agent) -> Result<Answer, Refusal> + Send>;
+
+/// What follows from what was read, or from why it was not.
+type Then = Box<dyn FnOnce(&mut Agent, Result<Answer, Refusal>) + Send>;
 
 /// What the loop does once something was read.
 pub(super) type Resume = Box<dyn FnOnce(&mut Agent) + Send>;
@@ -55,7 +59,10 @@ impl Agent {
             return then(self, Err(Refusal::unavailable(busy)));
         }
         let (done, token) = (self.readings.done.clone(), Arc::clone(&self.readings.token));
-        thread::spawn(move || {
+        // Handed over by the thread itself: what a thread that cannot start was given is gone.
+        let (hand_over, handed_over) = sync_channel::<Then>(1);
+        let started = thread::Builder::new().name("reading".to_owned()).spawn(move || {
+            let Ok(then) = handed_over.recv() else { return };
             let read = reading();
             let resume: Resume = Box::new(move |agent| {
                 let _until_taken_up = token;
@@ -66,6 +73,14 @@ impl Agent {
                 tracing::debug!("the agent stopped before it was read");
             }
         });
+        match started {
+            // There is room for one, and the thread waits for it.
+            Ok(_) => drop(hand_over.send(Box::new(then))),
+            Err(error) => {
+                let text = format!("there is no room for a thread that reads it: {error}");
+                then(self, Err(Refusal::unavailable(text)));
+            }
+        }
     }
 
     /// Takes up what was read, and reads again for a signal that came meanwhile.

@@ -1,35 +1,10 @@
-//! An alert as cells by name. The names are those of its JSON: a field is written to CSV once its name
-//! stands here.
+//! An alert as cells by name. The names are those of its JSON; which of them a CSV has says the record
+//! itself, see [`crate::verdict::Alert::CSV_FIELDS`].
 
 use serde::Serialize;
 use serde_json::Value;
 
-/// Of every CSV with alerts.
-pub const ALERT: [&str; 21] = [
-    "id",
-    "revision",
-    "time",
-    "src",
-    "src_port",
-    "dst",
-    "dst_port",
-    "protocol",
-    "initiator",
-    "technique",
-    "severity",
-    "score",
-    "threshold",
-    "bytes_out",
-    "bytes_in",
-    "packets_out",
-    "packets_in",
-    "bytes_leaked",
-    "dst_name",
-    "community_id",
-    "action",
-];
-
-/// What follows those in an export from the database.
+/// What follows the alert's own fields in an export from the database.
 pub const STORED: [&str; 4] = ["first_seen", "domain", "status", "headline"];
 
 /// The cells of these names; empty where there is nothing.
@@ -54,12 +29,13 @@ pub fn cells<'a>(
 mod tests {
     use super::*;
     use crate::alerts::{Origin, StoredAlert};
+    use crate::verdict::Alert;
     use crate::verdict::alert::example::alert;
 
     #[test]
     fn every_column_is_a_field() {
         let stored = serde_json::to_value(StoredAlert::new(alert(), Origin::Live)).unwrap();
-        for name in ALERT.iter().chain(&STORED) {
+        for name in Alert::CSV_FIELDS.iter().chain(&STORED) {
             assert!(stored.get(name).is_some(), "{name}");
         }
         let row = cells(&stored, &["id", "src_port", "domain", "score"]).unwrap();

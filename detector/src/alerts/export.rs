@@ -2,6 +2,7 @@
 
 use super::{StoredAlert, columns};
 use crate::text::CsvWriter;
+use crate::verdict::Alert;
 
 /// Rows of an export: more is for `detector db backup`.
 pub const MOST: usize = 100_000;
@@ -26,7 +27,7 @@ pub fn as_lines(rows: &[StoredAlert]) -> anyhow::Result<String> {
 ///
 /// An alert that is no JSON object.
 pub fn as_csv(rows: &[StoredAlert]) -> anyhow::Result<String> {
-    let names = || columns::ALERT.iter().chain(&columns::STORED);
+    let names = || Alert::CSV_FIELDS.iter().chain(&columns::STORED);
     let mut text = Vec::new();
     let mut output = CsvWriter::new(&mut text);
     output.row(names())?;

@@ -79,7 +79,7 @@ async fn list(State(app): State<App>, caller: Caller) -> Result<Json<AllowList>,
 
 /// Allow something, at once
 ///
-/// Active blocks of it end, and nothing more is told of its open alerts.
+/// Active blocks of it end, and its open alerts are not repeated.
 #[utoipa::path(
     post, path = "/api/allow", tag = "Response", request_body = NewAllow,
     responses((status = CREATED, description = "It is allowed", body = Allowed))

@@ -134,7 +134,7 @@ pub enum AllowCommand {
 
 /// Allow what fits everything that is named, at once, and remember it
 ///
-/// Active blocks of it end at once, and nothing more is told of its open alerts.
+/// Active blocks of it end at once, and its open alerts are not repeated.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   detector allow add 192.0.2.0/24 --reason \"nightly backup\" --ttl 2h

@@ -59,7 +59,7 @@ use crate::site::Serve;
 /// Whatever makes the command fail, for people to read.
 pub fn run(command: Command, serve: Serve) -> anyhow::Result<()> {
     match &command {
-        // The file that is to be read anew may be broken, and its agent is asked all the same.
+        // The file to reload may be broken. The agent is asked even so.
         Command::Reload(args) => {
             start_log(LogFormat::Text);
             return reload::run(args);

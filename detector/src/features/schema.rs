@@ -307,7 +307,7 @@ columns! {
         "the data connection of an FTP upload",
         |s| f32::from(u8::from(s.session.first_payloads.ftp_upload.is_some()));
     "asked_own_address", 1, "0 or 1", Names,
-        "an end at home asked a service for its own public address within ten minutes",
+        "an internal end asked a service for its own public address within ten minutes",
         |s| f32::from(u8::from(s.session.asked_own_address));
     "clear_uploads", 1, "log2(1 + commands)", Heads,
         "commands seen in clear that hand over a message or a file: SMTP MAIL and DATA, FTP STOR",

@@ -90,16 +90,14 @@ impl<'a> Direct<'a> {
             if rule.wish.digest_secs != 0 {
                 due_ns = self.digest_due(rule, now_ns);
             }
-            self.memory.note_notified(rule.id, subjects(alert), notified(alert, now_ns));
-            if self.waiting.len() < MOST {
-                self.waiting.push(Waiting {
-                    rule: rule.id,
-                    due_ns,
-                    alert: StoredAlert::new(alert.clone(), Origin::Live),
-                });
-            } else {
-                tracing::warn!("alert {} is not sent: too many wait in memory", alert.id);
+            if self.waiting.len() == MOST {
+                // The next revision is news again.
+                self.count_dropped(&rule.wish.channel);
+                continue;
             }
+            self.memory.note_notified(rule.id, subjects(alert), notified(alert, now_ns));
+            let alert = StoredAlert::new(alert.clone(), Origin::Live);
+            self.waiting.push(Waiting { rule: rule.id, due_ns, alert });
         }
     }
 
@@ -116,10 +114,10 @@ impl<'a> Direct<'a> {
         let alerts: Vec<StoredAlert> =
             self.waiting.iter().filter(|one| is_due(one)).map(|one| one.alert.clone()).collect();
         let Some(channel) = self.notify.channel(&rule.wish.channel) else { return false };
-        let room = room(channel.name(), self.memory.queued(channel.name()), self.paces, now_ns);
         if alerts.is_empty() {
             return false;
         }
+        let room = room(channel.name(), self.memory.queued(channel.name()), self.paces, now_ns);
         let Some(groups) = divide(&alerts, &rule.wish, recipients.len(), room) else {
             return false;
         };
@@ -140,10 +138,14 @@ impl<'a> Direct<'a> {
         let outgoing =
             Outgoing { id: 0, mark, time_ns: now_ns, recipient, subject, message, attempts: 0 };
         if !self.memory.push(&channel, Message { at_ns: now_ns, outgoing }) {
-            let counters = channel_counters(self.board, &channel);
-            counters.take(1);
-            counters.drop_taken(1);
+            self.count_dropped(&channel);
         }
+    }
+
+    fn count_dropped(&self, channel: &str) {
+        let counters = channel_counters(self.board, channel);
+        counters.take(1);
+        counters.drop_taken(1);
     }
 }
 
@@ -170,4 +172,40 @@ fn default_rules(notify: &Notify) -> Vec<KnownRule> {
     };
     // Numbers that no stored rule has.
     (i64::MIN..).zip(&notify.channels).filter_map(rule).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::notify::counters::channel_row;
+    use crate::notify::memory::Subject;
+    use crate::verdict::AlertId;
+    use crate::verdict::alert::example::alert;
+
+    /// Alerts wait for their digest; one that finds no room is counted, and is news again.
+    #[test]
+    fn what_waits_for_a_digest_is_bounded_and_counted() {
+        let text =
+            "channels = [{ kind = \"syslog\", name = \"log\", address = \"192.0.2.1:514\" }]";
+        let notify: Notify = toml::from_str(text).unwrap();
+        let (memory, board) = (Memory::default(), Board::default());
+        let mut rules = default_rules(&notify);
+        rules[0].rule.wish.digest_secs = 600;
+        rules[0].rule.wish.repeat_secs = 0;
+        let rule = rules[0].rule.id;
+        memory.set_rules(rules);
+        let paces = Paces::default();
+        let mut direct = Direct::new(&memory, &notify, "http://localhost", &paces, &board, false);
+        let mut offer = |number: u64| {
+            let alert = Alert { id: AlertId::live(number), ..alert() };
+            assert!(memory.offer(&Arc::new(alert), 1));
+            assert!(!direct.turn(2));
+        };
+        (0..=MOST as u64).for_each(&mut offer);
+        assert_eq!(board.dropped(&channel_row("log")), 1);
+        let known = |number| memory.notified(rule, Subject::Same(AlertId::live(number))).is_some();
+        assert!(known(MOST as u64 - 1) && !known(MOST as u64));
+    }
 }

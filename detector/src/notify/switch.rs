@@ -91,7 +91,14 @@ impl Switch {
             }
         }
         let inner = Arc::clone(&self.0);
-        thread::spawn(move || inner.restart());
+        let started = thread::Builder::new()
+            .name("notifier restart".to_owned())
+            .spawn(move || inner.restart());
+        if let Err(error) = started {
+            tracing::error!(
+                "the old notify settings stay in force: no thread to change them: {error}"
+            );
+        }
     }
 }
 

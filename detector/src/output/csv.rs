@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use detector_common::parse::protocol;
 
 use super::{Form, Summary};
-use crate::alerts::columns::{ALERT, cells};
+use crate::alerts::columns::cells;
 use crate::flow::FlowRecord;
 use crate::network::ip;
 use crate::text::CsvWriter;
@@ -58,7 +58,7 @@ impl<W: Write> CsvForm<W> {
             return Ok(());
         }
         self.header_written = true;
-        self.output.row(if self.flows { &FLOW_HEADER[..] } else { &ALERT[..] })
+        self.output.row(if self.flows { &FLOW_HEADER[..] } else { Alert::CSV_FIELDS })
     }
 }
 
@@ -67,7 +67,7 @@ impl<W: Write> Form for CsvForm<W> {
         if self.flows {
             return Ok(());
         }
-        self.row(&cells(alert, &ALERT)?)
+        self.row(&cells(alert, Alert::CSV_FIELDS)?)
     }
 
     fn flow(&mut self, record: &FlowRecord) -> io::Result<()> {

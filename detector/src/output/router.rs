@@ -252,9 +252,18 @@ fn join(mut output: Output) -> Option<anyhow::Error> {
     if !thread.is_finished() {
         let left = output.counters.queued();
         output.counters.drop_taken(left);
-        return Some(anyhow::anyhow!("it took nothing for {STUCK:?}: {left} events are lost"));
+        return Some(given_up(
+            &output,
+            format!("it took nothing for {STUCK:?}: {left} events are lost"),
+        ));
     }
-    thread.join().unwrap_or_else(|_| Some(anyhow::anyhow!("its thread panicked")))
+    thread.join().unwrap_or_else(|_| Some(given_up(&output, "its thread panicked".to_owned())))
+}
+
+/// Says why an output did not end by itself: nobody but standard output's reader looks at failures.
+fn given_up(output: &Output, why: String) -> anyhow::Error {
+    tracing::error!("the output {} was given up: {why}", output.name);
+    anyhow::Error::msg(why)
 }
 
 /// Lasts while an output makes progress.

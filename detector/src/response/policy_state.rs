@@ -5,6 +5,8 @@
 
 mod allow;
 mod budgets;
+#[cfg(test)]
+pub(crate) mod example;
 mod exceptions;
 mod explain;
 mod operator;

@@ -299,6 +299,31 @@ pub struct Alert {
 }
 
 impl Alert {
+    /// The fields that every CSV with alerts has, by their name in JSON and in this order.
+    pub const CSV_FIELDS: &'static [&'static str] = &[
+        "id",
+        "revision",
+        "time",
+        "src",
+        "src_port",
+        "dst",
+        "dst_port",
+        "protocol",
+        "initiator",
+        "technique",
+        "severity",
+        "score",
+        "threshold",
+        "bytes_out",
+        "bytes_in",
+        "packets_out",
+        "packets_in",
+        "bytes_leaked",
+        "dst_name",
+        "community_id",
+        "action",
+    ];
+
     /// One sentence that says what happened.
     #[must_use]
     pub fn headline(&self) -> String {

@@ -74,7 +74,7 @@ impl Responder {
         Ok(Self {
             policy,
             peer_scanner,
-            writer: Writer::start(disk),
+            writer: Writer::start(disk)?,
             unwritten: Batch::default(),
             base,
             max_budgets: max_budgets(config),

@@ -6,8 +6,6 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use detector_common::FlowKey;
-
 use super::peers::{Lookups, PeerScanner};
 use super::writer::Disk;
 use super::{Caller, Responder};
@@ -17,11 +15,11 @@ use crate::control::{AllowKind, Answer};
 use crate::flow::TimeBase;
 use crate::network::octets;
 use crate::refusal::{Refusal, RefusalKind};
-use crate::response::policy_state::{Add, ExceptionKind};
-use crate::response::{Accusation, ChangeKind, DryRun, Effect, Mode, Outcome, Target};
+use crate::response::policy_state::{Add, ExceptionKind, example};
+use crate::response::{ChangeKind, DryRun, Effect, Mode, Outcome, Target};
 use crate::state::{Kept, KeptAllow, KeptRelease};
+use crate::verdict::ActionTaken;
 use crate::verdict::allow::Entry;
-use crate::verdict::{ActionTaken, AlertId, Technique};
 
 const SECOND: u64 = 1_000_000_000;
 /// Some time after the epoch.
@@ -150,20 +148,7 @@ impl Desk {
 
     /// An alert about what 10.0.0.7 sends to `dst`.
     fn accuse(&mut self, dst: [u8; 4]) -> Outcome {
-        let (src, dst) = (octets([10, 0, 0, 7].into()), octets(dst.into()));
-        let accusation = Accusation {
-            alert: AlertId::live(7),
-            technique: Technique::BulkUpload,
-            score: 0.9,
-            src,
-            dst,
-            dst_port: Some(443),
-            server_port: 443,
-            dst_name: None,
-            domain: None,
-            overflow: false,
-            flow: FlowKey { low: src, high: dst, protocol: 6, ..FlowKey::default() },
-        };
+        let accusation = example::accusation(dst.into());
         let outcome =
             self.responder.policy.respond(&accusation, self.now_ns, &mut self.enforcer).unwrap();
         self.responder.write();

@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use anyhow::Context as _;
+
 use crate::audit::{AuditLog, Record};
 use crate::state::{Kept, State};
 
@@ -104,16 +106,22 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(disk: impl Disk + 'static) -> Self {
+    /// # Errors
+    ///
+    /// A machine without room for another thread.
+    pub(super) fn start(disk: impl Disk + 'static) -> anyhow::Result<Self> {
         let (jobs, waiting) = sync_channel(WAITING);
         let (ends, ended) = sync_channel::<()>(0);
         let (state, lost) = (Arc::default(), Arc::default());
         let mut thread = Thread { disk, state: Arc::clone(&state), lost: Arc::clone(&lost) };
-        thread::spawn(move || {
-            let _ends = ends;
-            waiting.into_iter().for_each(|job| thread.write(job));
-        });
-        Self { jobs: Some(jobs), state, lost, ended }
+        thread::Builder::new()
+            .name("policy writer".to_owned())
+            .spawn(move || {
+                let _ends = ends;
+                waiting.into_iter().for_each(|job| thread.write(job));
+            })
+            .context("failed to start the thread that writes the audit log")?;
+        Ok(Self { jobs: Some(jobs), state, lost, ended })
     }
 
     /// Has everything in `batch` written, and then the answer given. What finds no room in the queue

@@ -1,7 +1,7 @@
 //! The sensor: kernel events and polls in, judgements out.
 //!
-//! It owns the data plane, the pipeline. What it finds is handed to whoever acts on it
-//! before it looks any further, so that a block follows the event that asks for it without a queue
+//! It owns the data plane and the pipeline. What it finds is handed to whoever acts on it before
+//! it looks any further, so that a block follows the event that asks for it without a queue
 //! between them. It decides about no block and tells nobody anything. Nothing here runs per packet.
 
 mod lines;
@@ -140,7 +140,7 @@ impl Sensor {
 
     /// Reads the events that wait. Each is judged, and acted on, before the next is read.
     pub(super) fn take_events(&mut self, act: &mut Act<'_>) -> anyhow::Result<()> {
-        while let Some(event) = self.kernel.next_news() {
+        while let Some(event) = self.kernel.next_event() {
             match event {
                 KernelEvent::Checkpoint(event) => {
                     let checkpoint = if event.checkpoint == Checkpoint::Packets as u8 {

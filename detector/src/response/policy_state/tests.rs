@@ -2,6 +2,7 @@
 
 use detector_common::policy::EntryCounters;
 
+use super::example;
 use super::*;
 use crate::network::octets;
 use crate::response::enforcer::DryRun;
@@ -21,29 +22,7 @@ fn network(text: &str) -> Network {
 }
 
 fn accusation(dst: &str) -> Accusation {
-    let (src, dst) = (address("10.0.0.7"), address(dst));
-    let (from, to) = (40_000_u16.to_be_bytes(), 443_u16.to_be_bytes());
-    let flow = FlowKey {
-        low: src.min(dst),
-        high: src.max(dst),
-        low_port: if src < dst { from } else { to },
-        high_port: if src < dst { to } else { from },
-        protocol: 6,
-        ..FlowKey::default()
-    };
-    Accusation {
-        alert: AlertId::live(7),
-        technique: Technique::BulkUpload,
-        score: 0.9,
-        src,
-        dst,
-        dst_port: Some(443),
-        server_port: 443,
-        dst_name: None,
-        domain: None,
-        overflow: false,
-        flow,
-    }
+    example::accusation(dst.parse().unwrap())
 }
 
 fn backup() -> Entry {

@@ -139,7 +139,7 @@ impl KernelSource {
         };
         source.set_budget_rules(config)?;
         if source.pins.adopted {
-            source.read_ledger(&sizes)?;
+            source.read_entries(&sizes)?;
         }
         // Before any program is attached: what stands holds from its first packet on.
         source.set_mode(config.mode, None)?;
@@ -178,7 +178,7 @@ impl KernelSource {
     }
 
     /// The next record of the ring buffer, if there is one. Records of no known kind are counted.
-    pub fn next_news(&mut self) -> Option<KernelEvent> {
+    pub fn next_event(&mut self) -> Option<KernelEvent> {
         loop {
             let record = self.events.next()?;
             match events::news(&record) {

@@ -102,7 +102,7 @@ impl KernelSource {
 
     /// Learns what stands in maps that another agent has filled. A key whose entry was not written
     /// whole, or is of no kind that this agent knows, is taken out.
-    pub(in super::super) fn read_ledger(&mut self, config: &ObjectConfig) -> anyhow::Result<()> {
+    pub(in super::super) fn read_entries(&mut self, config: &ObjectConfig) -> anyhow::Result<()> {
         let mut entries_index = KernelEntryIndex::new(config);
         let mut used = BTreeSet::new();
         for (number, order) in self.read_orders()? {

@@ -1,0 +1,36 @@
+//! An accusation for tests.
+
+use std::net::IpAddr;
+
+use detector_common::FlowKey;
+
+use super::Accusation;
+use crate::network::octets;
+use crate::verdict::{AlertId, Technique};
+
+/// An alert about what 10.0.0.7 sends to `dst` over HTTPS.
+pub(crate) fn accusation(dst: IpAddr) -> Accusation {
+    let (src, dst) = (octets([10, 0, 0, 7].into()), octets(dst));
+    let (from, to) = (40_000_u16.to_be_bytes(), 443_u16.to_be_bytes());
+    let flow = FlowKey {
+        low: src.min(dst),
+        high: src.max(dst),
+        low_port: if src < dst { from } else { to },
+        high_port: if src < dst { to } else { from },
+        protocol: 6,
+        ..FlowKey::default()
+    };
+    Accusation {
+        alert: AlertId::live(7),
+        technique: Technique::BulkUpload,
+        score: 0.9,
+        src,
+        dst,
+        dst_port: Some(443),
+        server_port: 443,
+        dst_name: None,
+        domain: None,
+        overflow: false,
+        flow,
+    }
+}
