@@ -7,8 +7,8 @@ mod bed;
 mod document;
 #[path = "api/input.rs"]
 mod input;
-#[path = "api/judged.rs"]
-mod judged;
+#[path = "api/labels.rs"]
+mod labels;
 #[path = "api/login.rs"]
 mod login;
 #[path = "api/rights.rs"]

@@ -110,7 +110,7 @@ fn a_record_model_is_trained_measured_and_served() {
     for model in &models {
         let text =
             succeeds(&["train", "--data", &data, "--trees", "10", "--folds", "2", "--out", model]);
-        assert!(text.contains("theft") && text.contains("100 found"), "{text}");
+        assert!(text.contains("EXFIL") && text.contains("100 found"), "{text}");
     }
     let [first, second] = models.each_ref().map(|path| std::fs::read(path).unwrap());
     assert!(first == second, "the same data and seed gave two models");
@@ -156,7 +156,7 @@ fn the_documented_records_get_their_answers() {
         let file = write(&scratch, "a.csv", &text);
         expected(&succeeds(&["predict", &file, "--format", "csv"]));
         let table = succeeds(&["predict", &file]);
-        assert!(table.ends_with("\n2 rows, 1 of them theft\n"), "{table}");
+        assert!(table.ends_with("\n2 rows, 1 of them exfiltration\n"), "{table}");
     }
 }
 
@@ -219,7 +219,7 @@ fn data_that_nothing_can_be_learned_from_is_named() {
 
 fn session_header() -> String {
     let columns: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
-    let before = "file,session,time,src,dst,dst_port,protocol_name,score,rules,habit";
+    let before = "file,session,time,src,dst,dst_port,protocol_name,score,rules,baseline";
     format!("{before},{},{}\n", PACKET_FIELDS.join(","), columns.join(","))
 }
 

@@ -119,7 +119,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         ],
     ),
     ("site", &["config", "control", "status", "store"]),
-    // A record is judged as it comes, and kept.
+    // A record is scored as it comes, and kept.
     ("ingest", &["alerts", "features", "flow", "model", "store", "verdict"]),
     ("config", &["features", "fields", "flow", "response", "verdict", "network", "units"]),
     ("cli", &["config", "store", "flow", "response", "network", "units"]),
@@ -287,7 +287,7 @@ fn imports_go_one_way_only() {
                 "detector/src/model/train.rs",
                 "use crate::{\n    flow::{Session, Side},\n    verdict\n};",
             ),
-            ("detector/src/verdict/judge.rs", "use crate::response::Policy;"),
+            ("detector/src/verdict/scorer.rs", "use crate::response::Policy;"),
             ("detector/src/source/capture/mod.rs", "use crate::response::Enforcer;"),
             ("detector/src/source/kernel/object.rs", "use crate::verdict::Alert;"),
             ("detector/src/output/json.rs", "use crate::pipeline::Pipeline;"),
@@ -299,7 +299,7 @@ fn imports_go_one_way_only() {
         &[
             ("detector/src/flow/tracker.rs", "//! [`crate::model`]\nuse super::features;"),
             ("detector/src/flow/tracker.rs", "use crate::flow::table; // crate::model::x"),
-            ("detector/src/verdict/judge.rs", "use crate::model::Model; use crate::flow::Side;"),
+            ("detector/src/verdict/scorer.rs", "use crate::model::Model; use crate::flow::Side;"),
             ("detector/src/source/kernel/enforcer.rs", "use crate::response::Enforcer;"),
             ("detector/src/commands/run.rs", "use crate::agent; use crate::model::Model;"),
         ],
@@ -760,7 +760,7 @@ fn the_middle_touches_no_clock_file_or_socket() {
             ("detector/src/flow/tracker.rs", "let now = std::time::Instant::now();"),
             ("detector/src/features/session.rs", "use std::{\n    fs,\n    io,\n};"),
             ("detector/src/model/train.rs", "fn f() { std::fs::read(path) }"),
-            ("detector/src/verdict/judge.rs", "use std::net::UdpSocket;"),
+            ("detector/src/verdict/scorer.rs", "use std::net::UdpSocket;"),
             ("detector/src/response/policy.rs", "tokio::spawn(f());"),
         ],
         &[

@@ -380,7 +380,7 @@ pub enum Checkpoint {
     Bytes = 2,
 }
 
-/// The packet of a flow at which it is judged for the first time.
+/// The packet of a flow at which it is scored for the first time.
 pub const CHECKPOINT_PACKETS: u64 = 7;
 
 impl FlowCounters {

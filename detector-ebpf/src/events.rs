@@ -22,7 +22,7 @@ static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 /// One entry: how many heads this processor may still hand up. Per processor, so that a flood on
 /// one does not silence the others.
 #[map]
-static HEADS: PerCpuArray<Heads> = PerCpuArray::with_max_entries(1, 0);
+static FIRST_PAYLOADS: PerCpuArray<Heads> = PerCpuArray::with_max_entries(1, 0);
 
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -111,7 +111,7 @@ pub(crate) fn first_payload<F: Payload>(
     clock: &Clock,
     totals: &mut Totals,
 ) {
-    let Some(heads) = HEADS.get_ptr_mut(0) else {
+    let Some(heads) = FIRST_PAYLOADS.get_ptr_mut(0) else {
         return;
     };
     // SAFETY: this processor's own entry, and one program runs on it at a time.

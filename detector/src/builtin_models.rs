@@ -126,7 +126,7 @@ pub fn replay_alert(connection: &Connection, id: AlertId) -> anyhow::Result<Repl
     let hash = &evidence.model_hash;
     let model = find(connection, hash)?.ok_or_else(|| {
         Refusal::conflict(format!(
-            "the model {hash} that judged it is not here any more: add it again"
+            "model {hash}, which scored this alert, was deleted: add it again"
         ))
     })?;
     Ok(replay(&evidence, &model)?)

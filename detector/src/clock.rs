@@ -1,4 +1,4 @@
-//! The wall clock, for what is written down with its time. What is judged has packet time.
+//! The wall clock, for what is written down with its time. What is scored has packet time.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

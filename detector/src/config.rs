@@ -49,7 +49,7 @@ pub struct Config {
     pub budget: Budget,
     pub control: Control,
     pub kernel: Kernel,
-    pub heads: Heads,
+    pub payload_samples: PayloadSamples,
     pub decapsulation: Tunnels,
     pub timeouts: Timeouts,
     pub session: Session,
@@ -170,10 +170,10 @@ pub enum Xdp {
     Tc,
 }
 
-/// First bytes of payloads.
+/// Payload samples: the first payload bytes of flows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Heads {
+pub struct PayloadSamples {
     pub enabled: bool,
     pub per_second: u64,
 }
@@ -334,7 +334,7 @@ impl Config {
         }
     }
 
-    /// What is in order, for whoever judges by it.
+    /// What is in order, for whoever scores by it.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The agent: what it sees, how it judges, what it does about it.
+//! The agent: what it sees, how it scores, what it does about it.
 //!
 //! Imports go one way: common, flow, features, model, verdict, response; sources know common and
 //! flow; the agent knows all. The pure middle takes time and input as arguments.

@@ -86,5 +86,5 @@ pub fn time(field: &'static str, text: Option<&str>) -> Result<Option<u64>, Refu
 /// The answer to a cursor that no page gave.
 #[must_use]
 pub fn stale_cursor() -> Refusal {
-    Refusal::invalid("cursor", "cursor: it is none that a page told: begin again without it")
+    Refusal::invalid("cursor", "cursor: no page gave this cursor: start again without one")
 }

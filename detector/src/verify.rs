@@ -82,7 +82,7 @@ pub fn verify(
     }
     Ok(before
         .iter()
-        .map(|line| judge(line, &after, &blocks, probed.contains(&line.number)))
+        .map(|line| assess(line, &after, &blocks, probed.contains(&line.number)))
         .collect())
 }
 
@@ -120,7 +120,7 @@ fn least(mut lines: Vec<VerifyLine>, again: &[VerifyLine]) -> Vec<VerifyLine> {
     lines
 }
 
-fn judge(
+fn assess(
     before: &VerifyLine,
     after: &[VerifyLine],
     blocks: &[BlockLine],
@@ -257,10 +257,10 @@ mod tests {
         let check = |effect, (dropped, passed), probed, how, holds, text: &str| {
             let blocks = [BlockLine { effect, ..block() }];
             let after = [line(100 + dropped, 50 + passed)];
-            let judged = judge(&line(100, 50), &after, &blocks, probed);
-            assert_eq!((judged.how, judged.holds), (how, holds), "{}", judged.text);
-            assert_eq!((judged.dropped_packets, judged.passed_packets), (dropped, passed));
-            assert!(judged.text.contains(text), "{}", judged.text);
+            let scored = assess(&line(100, 50), &after, &blocks, probed);
+            assert_eq!((scored.how, scored.holds), (how, holds), "{}", scored.text);
+            assert_eq!((scored.dropped_packets, scored.passed_packets), (dropped, passed));
+            assert!(scored.text.contains(text), "{}", scored.text);
         };
         let drop = EffectWanted::Drop;
         check(drop, (7, 0), false, DropCounters, Some(true), "7 packets dropped, none passed");
@@ -286,12 +286,12 @@ mod tests {
             ),
         ] {
             let blocks = [BlockLine { state, simulated, ..block() }];
-            let judged = judge(&line(1, 1), &[line(1, 9)], &blocks, false);
-            assert_eq!((judged.holds, judged.text.as_str()), (None, text));
+            let scored = assess(&line(1, 1), &[line(1, 9)], &blocks, false);
+            assert_eq!((scored.holds, scored.text.as_str()), (None, text));
             assert!(!is_probed(&blocks[0]));
         }
-        let judged = judge(&line(1, 1), &[], &[block()], false);
-        assert_eq!((judged.holds, judged.how), (None, VerifiedHow::NoTraffic));
+        let scored = assess(&line(1, 1), &[], &[block()], false);
+        assert_eq!((scored.holds, scored.how), (None, VerifiedHow::NoTraffic));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 #![no_main]
 
 use detector_common::parse::Decapsulation;
-use detector_fuzz::judged;
+use detector_fuzz::scored;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|data: &[u8]| judged::read(data, Decapsulation::default()));
+fuzz_target!(|data: &[u8]| scored::read(data, Decapsulation::default()));

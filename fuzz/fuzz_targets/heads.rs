@@ -7,12 +7,12 @@ use detector::flow::content::entropy::{ByteProfile, entropy};
 use detector::flow::content::file::{Body, FileName};
 use detector::flow::content::protocol::Protocol;
 use detector_common::parse::Decapsulation;
-use detector_fuzz::{dialogue, judged};
+use detector_fuzz::{dialogue, scored};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     bytes(data);
-    judged::read(&dialogue::capture(data), Decapsulation::default());
+    scored::read(&dialogue::capture(data), Decapsulation::default());
 });
 
 fn bytes(data: &[u8]) {

@@ -1,5 +1,5 @@
 //! Arbitrary bytes as a log: JSON, one object a line, comma-separated values, Zeek's conn.log and
-//! Suricata's EVE, told or guessed. Every record, written down, reads back the same and is judged.
+//! Suricata's EVE, told or guessed. Every record, written down, reads back the same and is scored.
 #![no_main]
 
 use std::borrow::Cow;
@@ -9,13 +9,13 @@ use detector::features::{Kind, RECORD_FIELDS, Record};
 use detector::ingest::{Format, records};
 use detector::model::Model;
 use detector::builtin_models;
-use detector::verdict::record::RecordJudge;
+use detector::verdict::record::RecordScorer;
 use libfuzzer_sys::fuzz_target;
 
-static JUDGE: LazyLock<RecordJudge> = LazyLock::new(|| {
+static JUDGE: LazyLock<RecordScorer> = LazyLock::new(|| {
     let model =
         Model::from_bytes(builtin_models::bytes_of(Kind::Record)).expect("the shipped model is whole");
-    RecordJudge::new(Arc::new(model), 0.5).expect("it reads this program's columns")
+    RecordScorer::new(Arc::new(model), 0.5).expect("it reads this program's columns")
 });
 
 /// Lines that are told of one by one.
@@ -52,7 +52,7 @@ fn check(record: &Record) {
     };
     let again = Record::parse(text_of).expect("what was written is read");
     assert_eq!(again.fields(), fields);
-    let (score, alert) = JUDGE.judge(record);
+    let (score, alert) = JUDGE.score(record);
     assert!((0.0..=1.0).contains(&score), "{score}");
     assert_eq!(alert.is_some(), score >= 0.5);
 }

@@ -1,7 +1,7 @@
-//! What several targets share: a capture judged under watch, and captures built from a script.
+//! What several targets share: a capture scored under watch, and captures built from a script.
 
 pub mod dialogue;
-pub mod judged;
+pub mod scored;
 
 /// Calls `check` with `bytes` cut at a few places, the places taken from the bytes themselves: a head
 /// ends wherever the budget of the kernel or a segment does.

@@ -95,7 +95,7 @@ fn a_theft_in_a_flood_is_found_and_every_host_is_exact() {
         "{}",
         report.summary()
     );
-    assert_eq!(summed(report.summary(), "packets_over_the_host_table"), 0, "{}", report.summary());
+    assert_eq!(summed(report.summary(), "packets_beyond_host_table"), 0, "{}", report.summary());
     eprintln_figures(&format!(
         "flood at {rate} frames a second: theft told {verdict:?} after it began; {HOSTS} hosts exact, {} unaccounted",
         report.summary()["unaccounted_bytes"]
@@ -116,7 +116,7 @@ fn more_hosts_than_the_table_holds_are_exact_in_total() {
     let sums = sent(&pins);
     let report = watch.stop();
     report.assert_all_accounted();
-    let rest = summed(report.summary(), "packets_over_the_host_table") * FRAME;
+    let rest = summed(report.summary(), "packets_beyond_host_table") * FRAME;
     assert!(rest > 0, "{}", report.summary());
     let flooding = (0..HOSTS).filter_map(|number| sums.get(&host(number)));
     let by_host: u64 = flooding.map(|(flows, overflow)| flows + overflow).sum();
@@ -164,7 +164,7 @@ fn an_overrun_ring_buffer_delays_a_verdict_and_loses_none() {
     let client = &topology.client;
     let _sink = sink(topology.server());
     // A payload sample of every flow: however fast the agent reads, there are more than a page of them.
-    let small = "ring_buffer_bytes = 4096\n[heads]\nper_second = 1000000";
+    let small = "ring_buffer_bytes = 4096\n[payload_samples]\nper_second = 1000000";
     let (watch, _) = start(&topology, small);
     let flood = flood(&topology, 150_000, 10);
     poll_until(START, || (counter(&watch, client, "events_lost") > 0).then_some(())).unwrap();

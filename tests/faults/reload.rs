@@ -197,7 +197,7 @@ fn what_the_file_says_anew_takes_effect_and_commands_hold() {
     bed.watch.stop().assert_all_accounted();
 }
 
-/// Another model, its threshold, and a channel: alerts are judged, and told, by what is in force.
+/// Another model, its threshold, and a channel: alerts are scored, and told, by what is in force.
 #[test]
 #[ignore = "needs root: run cargo xtask test"]
 fn another_model_judges_and_another_channel_tells() {
@@ -271,7 +271,7 @@ fn reloads_under_load_leave_nothing_uncounted() {
     let other = format!(
         "mode = \"simulate\"\nhome_networks = [\"10.66.0.0/16\", \"fd66:1::/64\"]\n\
          allow = [{{ destination = \"{SERVER}\", reason = \"load\" }}, {{ port = 22, reason = \"b\" }}]\n\
-         [block]\nnever_block = [\"192.0.2.0/24\"]\n[budget]\nbytes = 1000000000\n[heads]\nper_second = 10\n"
+         [block]\nnever_block = [\"192.0.2.0/24\"]\n[budget]\nbytes = 1000000000\n[payload_samples]\nper_second = 10\n"
     );
     let mut slowest = Duration::ZERO;
     for number in 0..RELOADS {

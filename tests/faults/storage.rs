@@ -15,7 +15,7 @@ use crate::programs::programs_on;
 const BLOCKED: &str = "198.51.100.10";
 
 /// The BPF file system is unmounted under the agent, which was started with a mount namespace of its
-/// own (`ip netns exec`) or in that of everybody: it counts, judges and blocks on, and leaves nothing.
+/// own (`ip netns exec`) or in that of everybody: it counts, scores and blocks on, and leaves nothing.
 #[test]
 #[ignore = "needs root: run cargo xtask test"]
 fn an_unmounted_bpf_file_system_takes_nothing_off() {

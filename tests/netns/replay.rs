@@ -123,7 +123,7 @@ fn same_alerts(
 /// Who leaked what to whom and how, each with the rules that say so.
 ///
 /// Neither scores nor revisions: by the time the agent hears of a flow, more packets of it may have
-/// passed than had when the file was judged, so that the same alert is of a later moment.
+/// passed than had when the file was scored, so that the same alert is of a later moment.
 fn told(report: &Report) -> BTreeMap<String, BTreeSet<&str>> {
     const FIELDS: [&str; 6] = ["src", "dst", "dst_port", "protocol", "technique", "domain"];
     let mut told: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();

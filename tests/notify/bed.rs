@@ -162,7 +162,7 @@ pub(crate) fn alert(number: u8) -> Alert {
         seconds_to_detect: time.seconds_since(first_seen),
         dst_name: Some("<b>größe</b>.example".into()),
         model: "session".into(),
-        basis: Basis { vector: Vec::new(), rules: 1.0, habit: false },
+        basis: Basis { vector: Vec::new(), rules: 1.0, baseline: false },
         ..Alert::default()
     }
 }

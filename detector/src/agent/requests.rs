@@ -131,7 +131,7 @@ impl Agent {
         answer
     }
 
-    /// Reads another model, to judge by it from then on.
+    /// Reads another model, to score by it from then on.
     fn model_reading(&self, hash: &str) -> Result<Reading, Refusal> {
         let nothing = "nothing is stored here, so there is no other model: set store.path";
         let store = self.reporter.store().cloned();
@@ -146,12 +146,12 @@ impl Agent {
         }))
     }
 
-    /// Judges by another model from now on.
+    /// Scores by another model from now on.
     fn use_model(&mut self, model: Arc<Model>, hash: String) -> Result<Answer, Refusal> {
         self.sensor.pipeline.mode_mut().use_model(model)?;
         self.reloads.model_serves(&hash);
         self.reporter.model_changed(&hash);
-        tracing::info!("judging by the model {hash} from now on");
+        tracing::info!("model {hash} now scores live traffic");
         Ok(Answer::Model { hash })
     }
 
@@ -174,7 +174,7 @@ impl Agent {
             ("budgets_timed_out", totals.budgets_timed_out),
             ("overflow_bytes", totals.overflow.bytes),
             ("events_lost", totals.events_lost),
-            ("heads_over_budget", totals.first_payloads_refused),
+            ("payload_samples_skipped", totals.first_payloads_refused),
             ("output_lines_dropped", self.reporter.output_lines_dropped()),
             ("audit_records_lost", self.responder.records_lost()),
         ];

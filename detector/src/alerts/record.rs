@@ -1,4 +1,4 @@
-//! An alert that is kept: the record that was judged, where it was found, and how far people are
+//! An alert that is kept: the record that was scored, where it was found, and how far people are
 //! with it.
 
 use serde::{Deserialize, Serialize};

@@ -8,19 +8,19 @@ use crate::model::Model;
 use crate::refusal::Refusal;
 use crate::verdict::{PayloadSample, score};
 
-/// What an alert was judged on.
+/// What an alert was scored on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evidence {
     pub vector: Vec<f32>,
     /// Of the vector; none where it was stored when that was not yet said.
     pub columns: Option<ColumnSet>,
     pub rules: f64,
-    pub habit: bool,
+    pub baseline: bool,
     pub score: f64,
     pub raw_score: f64,
     pub model_hash: String,
     pub config_hash: String,
-    pub heads: Vec<PayloadSample>,
+    pub payload_samples: Vec<PayloadSample>,
 }
 
 /// What computing it again came to
@@ -47,7 +47,7 @@ pub fn replay(evidence: &Evidence, model: &Model) -> Result<Replayed, Refusal> {
     let score = if is_record {
         model.probability(raw_score)
     } else {
-        score::of_doubt(model.probability(raw_score), evidence.rules, evidence.habit)
+        score::of_doubt(model.probability(raw_score), evidence.rules, evidence.baseline)
     };
     let identical = score.to_bits() == evidence.score.to_bits()
         && raw_score.to_bits() == evidence.raw_score.to_bits();

@@ -22,7 +22,7 @@ pub const SESSION_FIELDS: [&str; 10] = [
     "protocol_name",
     "score",
     "rules",
-    "habit",
+    "baseline",
 ];
 
 /// What stands after these, for other programs: it is not read again. *fwd* is what the sender sent,
@@ -91,7 +91,7 @@ impl<W: Write> FeatureFile<W> {
         output.cell(protocol)?;
         output.cell(row.score)?;
         output.cell(row.rules)?;
-        output.cell(row.habit)?;
+        output.cell(row.baseline)?;
         output.cell(flow.community_id())?;
         output.cell(&time)?;
         output.cell(source)?;

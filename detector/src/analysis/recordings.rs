@@ -110,9 +110,9 @@ pub fn summary(capture: &CaptureSummary, alerts: u64) -> Summary {
         ("packets_backwards_in_time", capture.backwards),
         ("clock_restarts", capture.restarts),
         ("gaps_of_five_minutes", capture.gaps),
-        ("fragments_without_a_first", capture.totals.fragments_unknown.packets),
+        ("fragments_without_first", capture.totals.fragments_unknown.packets),
         ("fragments_forgotten", capture.fragments_forgotten),
-        ("packets_over_the_host_table", capture.totals.overflow_rest.packets),
+        ("packets_beyond_host_table", capture.totals.overflow_rest.packets),
     ]);
     summary.count(capture.tracker.left_out());
     summary

@@ -31,8 +31,8 @@ pub struct Vector {
     pub subject: Subject,
     /// What the rules left open of the score, 0 to 1; 1 for a record, on which there are no rules.
     pub rules: f64,
-    /// The host's habit cut the forest's part in the score.
-    pub habit: bool,
+    /// The host's baseline cut the forest's part in the score.
+    pub baseline: bool,
     pub label: Option<bool>,
     /// Of the columns of the file, or of those that were asked for with [`VectorFile::select`].
     pub values: Vec<f32>,

@@ -1,4 +1,4 @@
-//! `POST /api/logs`: logs of connections, judged and kept.
+//! `POST /api/logs`: logs of connections, scored and kept.
 #![expect(
     unused_qualifications,
     reason = "the macros that describe parameters name their place as our extractor is named"
@@ -33,7 +33,7 @@ struct LogQuery {
 /// What a log is written in
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "it stands in the document alone")]
+#[expect(dead_code, reason = "only the API document uses it")]
 enum FormatName {
     Auto,
     Json,
@@ -46,7 +46,7 @@ enum FormatName {
 /// What was read
 #[derive(Serialize, ToSchema)]
 struct LogReport {
-    /// Records that were judged
+    /// Records that were scored
     accepted: u64,
     rejected: u64,
     /// Events of another kind, connections of another protocol
@@ -67,7 +67,7 @@ struct LogError {
     detail: String,
 }
 
-/// Judge a log's records, and keep what comes of it
+/// Scorer a log's records, and keep what comes of it
 ///
 /// Records of a firewall or proxy as JSON, NDJSON or CSV with the fields of `/predict`, Zeek's
 /// conn.log, or Suricata's EVE, of which the flows are read. A line that is not understood is told,

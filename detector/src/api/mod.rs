@@ -59,7 +59,7 @@ use crate::refusal::Refusal;
 use crate::status::bus::{Bus, PageEvent, Topic};
 use crate::store::{Store, captures as stored};
 use auth::Access;
-use predict::Judge;
+use predict::Scorer;
 use problem::Problem;
 
 pub use caller::Caller;
@@ -114,7 +114,7 @@ pub struct App {
 
 struct Shared {
     started: Instant,
-    judge: RwLock<Judge>,
+    scorer: RwLock<Scorer>,
     doctor: doctor::Latest,
     access: Access,
     /// Set when the routes are put together.
@@ -122,13 +122,13 @@ struct Shared {
 }
 
 impl Shared {
-    fn judge(&self) -> Judge {
-        self.judge.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn score(&self) -> Scorer {
+        self.scorer.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set_judge(&self, model: Arc<Model>, config: &Config) -> anyhow::Result<()> {
-        let judge = Judge::of(model, config)?;
-        *self.judge.write().unwrap_or_else(PoisonError::into_inner) = judge;
+    fn set_scorer(&self, model: Arc<Model>, config: &Config) -> anyhow::Result<()> {
+        let scorer = Scorer::of(model, config)?;
+        *self.scorer.write().unwrap_or_else(PoisonError::into_inner) = scorer;
         Ok(())
     }
 }
@@ -146,7 +146,7 @@ impl App {
     ) -> anyhow::Result<Self> {
         let shared = Shared {
             started: Instant::now(),
-            judge: RwLock::new(Judge::new(store.as_ref(), &config)?),
+            scorer: RwLock::new(Scorer::new(store.as_ref(), &config)?),
             doctor: doctor::Latest::default(),
             access: Access::default(),
             document: OnceLock::new(),

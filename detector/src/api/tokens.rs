@@ -97,7 +97,7 @@ async fn list(State(app): State<App>) -> Result<Json<TokenList>, Problem> {
 /// Make a token, and a link that logs a browser in with it
 #[utoipa::path(
     post, path = "/api/tokens", tag = "Session", request_body = NewToken,
-    responses((status = CREATED, description = "It is not told again", body = CreatedToken))
+    responses((status = CREATED, description = "The secret is not shown again", body = CreatedToken))
 )]
 async fn create(
     State(app): State<App>,
@@ -137,7 +137,7 @@ async fn create(
 /// Browsers that were logged in with it are logged out.
 #[utoipa::path(
     delete, path = "/api/tokens/{id}", tag = "Session", params(("id" = i64, Path)),
-    responses((status = NO_CONTENT, description = "It is none any more"))
+    responses((status = NO_CONTENT, description = "The token is revoked"))
 )]
 async fn revoke(
     State(app): State<App>,

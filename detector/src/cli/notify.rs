@@ -201,7 +201,7 @@ pub struct Deliveries {
     pub listed: Listed,
 }
 
-/// Judge connection logs and keep what comes of it
+/// Scorer connection logs and keep what comes of it
 ///
 /// A firewall's or proxy's records as JSON, NDJSON or CSV (timestamp, source_ip, destination_ip,
 /// source_port, destination_port, protocol, bytes_sent, bytes_received, action), Zeek's conn.log, or

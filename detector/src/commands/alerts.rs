@@ -161,7 +161,7 @@ fn shown(output: &mut impl Write, detail: &Detail) -> io::Result<()> {
             format!("{} {}", alert.action.name(), alert.action_note.as_deref().unwrap_or_default()),
         ),
         ("first seen", alert.first_seen.to_string()),
-        ("told last", alert.time.to_string()),
+        ("last update", alert.time.to_string()),
         (
             "model",
             format!("{} {}, configuration {}", alert.model, detail.model_hash, detail.config_hash),

@@ -105,12 +105,12 @@ fn analyze(
     summary.count(pipeline.told());
     for allowed in pipeline.mode().allow().entries().filter(|allowed| allowed.hits() != 0) {
         let (hits, reason) = (allowed.hits(), &allowed.entry.reason);
-        eprintln!("detector: {hits} sessions were left alone as allowed: {reason}");
+        eprintln!("detector: the allowlist exempted {hits} sessions: {reason}");
     }
     if capture.flows != 0 && capture.flows_without_home == capture.flows {
         eprintln!(
-            "detector: {}: no host of this capture is in the home networks, its clients were judged \
-             instead: set home_networks",
+            "detector: {}: no host of this capture is in the home networks. The clients were scored \
+             instead. Set home_networks",
             path.display()
         );
     }
@@ -158,7 +158,7 @@ impl Printer<'_> {
                 None => Ok(()),
             },
             // There is nothing to block and nothing to keep account of.
-            Output::Again(_) | Output::Judged { .. } | Output::Scored { .. } | Output::Ended(_) => {
+            Output::Again(_) | Output::Budget { .. } | Output::Scored { .. } | Output::Ended(_) => {
                 Ok(())
             }
         }

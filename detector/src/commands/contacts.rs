@@ -136,7 +136,7 @@ fn turn(output: &mut impl Write, store: &Store, name: &str, alertable: bool) -> 
     let (id, kept) = (group_id(store, name)?, name.to_owned());
     store
         .write(move |connection| contacts::change_group(connection, id, &kept, alertable, None))?;
-    let what = if alertable { "told again" } else { "told nothing" };
+    let what = if alertable { "notified again" } else { "no longer notified" };
     Ok(writeln!(output, "group {name} is {what}")?)
 }
 
@@ -156,7 +156,7 @@ fn list_groups(output: &mut impl Write, store: &Store, listed: Listed) -> anyhow
         return Ok(writeln!(output, "no groups: `detector contacts groups add ops` adds one")?);
     }
     let mut table =
-        Listing::new([Column::Left("GROUP"), Column::Left("TOLD"), Column::Left("MEMBERS")]);
+        Listing::new([Column::Left("GROUP"), Column::Left("NOTIFIED"), Column::Left("MEMBERS")]);
     for group in &groups {
         let members = people.iter().filter(|contact| group.contacts.contains(&contact.id));
         let members: Vec<String> = members.map(|contact| full_name(&contact.person)).collect();

@@ -56,9 +56,9 @@ pub(super) struct Dataset {
     pub(super) sources: usize,
     /// Of the captures of ordinary use.
     pub(super) host_hours: f64,
-    /// Of each row: the doubt that the rules leave, and whether it is a habit of the host.
+    /// Of each row: the doubt that the rules leave, and whether it is a baseline of the host.
     pub(super) rules: Vec<f64>,
-    pub(super) habits: Vec<bool>,
+    pub(super) baseline: Vec<bool>,
     /// The tracker's number of the session of each row; one alert is raised for each.
     pub(super) alerts: Vec<u64>,
     hold_out: HoldOut,
@@ -91,7 +91,7 @@ impl ContextUse {
     }
 }
 
-/// What had happened when a sender was judged.
+/// What had happened when a sender was scored.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Progress {
     /// IP bytes that had left.
@@ -178,7 +178,7 @@ impl Dataset {
         let Label { malicious, unit, .. } = row.label;
         self.table.push(&row.values, RowKey { label: malicious, group, session: unit })?;
         self.rules.push(row.rules);
-        self.habits.push(row.habit);
+        self.baseline.push(row.baseline);
         self.alerts.push(row.session_id);
         self.strata.push(stratum);
         self.progress.push(Some(Progress { bytes_out: row.bytes_out, seconds: row.seconds }));

@@ -1,5 +1,5 @@
 //! `detector evaluate`: a model's figures on labelled captures, or those of models made in the same
-//! way that have not seen what they judge.
+//! way that have not seen what they score.
 
 use std::io;
 
@@ -89,7 +89,7 @@ fn out_of_fold_quality(kind: Kind, dataset: &mut Dataset) -> anyhow::Result<Qual
         cost: DEFAULT_COST,
         threshold: None,
     };
-    let held = out_of_fold::judge(dataset, &recipe)?;
+    let held = out_of_fold::assess(dataset, &recipe)?;
     let threshold = recipe.threshold(&held.scored)?;
     Ok(Quality::of(dataset, &held.scored, &held.forest, threshold))
 }

@@ -1,4 +1,4 @@
-//! `detector ingest`: logs of other programs, judged and kept.
+//! `detector ingest`: logs of other programs, scored and kept.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};

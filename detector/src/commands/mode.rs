@@ -33,9 +33,9 @@ fn table(output: &mut Output, answer: &Answer, now_ns: u64) -> io::Result<()> {
 
 fn shown(output: &mut impl Write, state: &ModeState, now_ns: u64) -> io::Result<()> {
     let meaning = match state.mode {
-        Mode::Observe => "alerts are told, nothing is touched",
-        Mode::Simulate => "what would be blocked is counted, nothing is touched",
-        Mode::Block => "what steals is stopped",
+        Mode::Observe => "the agent reports alerts and blocks nothing",
+        Mode::Simulate => "the agent counts what it would block and blocks nothing",
+        Mode::Block => "the agent blocks flows that exfiltrate data",
     };
     writeln!(output, "mode {}, since {}: {meaning}", state.mode, ago(&state.since, now_ns))?;
     if let Some(pending) = &state.pending {
@@ -65,7 +65,7 @@ mod tests {
         };
         let now_ns = 1_800_000_002_000_000_000;
         let expected = "\
-mode block, since 2.0 s ago: what steals is stopped
+mode block, since 2.0 s ago: the agent blocks flows that exfiltrate data
 returns to observe in 58 s unless you confirm it: detector confirm 3
 ";
         assert_eq!(text(|output| shown(output, &state, now_ns)), expected);

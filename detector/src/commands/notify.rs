@@ -149,7 +149,7 @@ fn list_rules(
     }
     if rules.is_empty() {
         let example = "detector notify rules add all --channel mail";
-        return Ok(writeln!(output, "no rules, so nobody is told: `{example}` adds one")?);
+        return Ok(writeln!(output, "no rules, so nobody is notified: `{example}` adds one")?);
     }
     let mut table = Listing::new([
         Column::Left("RULE"),
@@ -166,7 +166,7 @@ fn list_rules(
         let off = group.is_some_and(|group| !group.alertable);
         let state = match held(wish) {
             _ if !wish.enabled => "off".to_owned(),
-            _ if off => "off: its group is told nothing".to_owned(),
+            _ if off => "off: its group is not notified".to_owned(),
             Some(why) => format!("held: {why}"),
             None => "on".to_owned(),
         };

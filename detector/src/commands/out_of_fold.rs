@@ -76,18 +76,18 @@ pub(super) fn calibration(
     Calibration::fit(&scored, prior).map(Some)
 }
 
-/// Judges every row out of fold.
+/// Scores every row out of fold.
 ///
 /// # Errors
 ///
 /// As for [`calibration`].
-pub(super) fn judge(dataset: &Dataset, recipe: &Recipe) -> anyhow::Result<Held> {
+pub(super) fn assess(dataset: &Dataset, recipe: &Recipe) -> anyhow::Result<Held> {
     let table = &dataset.table;
     let folds = split(table, recipe.folds, recipe.forest.seed).context(
-        "failed to validate out of fold: every part needs thefts and ordinary traffic of its own",
+        "failed to validate out of fold: every fold needs exfiltration and benign traffic of its own",
     )?;
-    let unjudged: Vec<Scored> = (0..table.len()).map(|row| joined(dataset, row, 0.0)).collect();
-    let mut held = Held { scored: unjudged.clone(), forest: unjudged };
+    let unscored: Vec<Scored> = (0..table.len()).map(|row| joined(dataset, row, 0.0)).collect();
+    let mut held = Held { scored: unscored.clone(), forest: unscored };
     for (number, Fold { kept, held_out }) in folds.iter().enumerate() {
         let own = table.subset(kept);
         let groups = own.groups.iter().collect::<BTreeSet<_>>().len();
@@ -106,7 +106,7 @@ pub(super) fn judge(dataset: &Dataset, recipe: &Recipe) -> anyhow::Result<Held> 
 
 /// The row's score as the verdict joins it.
 pub(super) fn joined(dataset: &Dataset, row: usize, probability: f64) -> Scored {
-    let score = score::of_doubt(probability, dataset.rules[row], dataset.habits[row]);
+    let score = score::of_doubt(probability, dataset.rules[row], dataset.baseline[row]);
     Scored { score, label: dataset.table.labels[row], session: dataset.table.sessions[row] }
 }
 

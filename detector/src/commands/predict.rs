@@ -28,12 +28,12 @@ pub fn run(args: &Predict, config: &Config) -> anyhow::Result<()> {
     let model = model_of(file.kind(), args.model.as_deref(), config)?;
     file.select(&model.meta.schema.columns)?;
     let threshold = threshold_of(file.kind(), &model, config);
-    let mut judge = Judge { model, threshold, open: HashSet::new() };
+    let mut scorer = Scorer { model, threshold, open: HashSet::new() };
     let mut output = BufWriter::new(io::stdout().lock());
     let (mut rows, mut positives) = (0_u64, 0_u64);
     write_header(&mut output, args.format)?;
     while let Some(vector) = file.read_next()? {
-        let verdict = judge.judge(&vector);
+        let verdict = scorer.score(&vector);
         rows += 1;
         positives += u64::from(verdict.theft);
         write_row(&mut output, args.format, &vector, verdict)?;
@@ -44,7 +44,7 @@ pub fn run(args: &Predict, config: &Config) -> anyhow::Result<()> {
 }
 
 /// Scores rows as the analysis scored senders.
-struct Judge {
+struct Scorer {
     model: Arc<Model>,
     threshold: f64,
     /// Senders of sessions with an open alert.
@@ -57,10 +57,10 @@ struct Verdict {
     theft: bool,
 }
 
-impl Judge {
-    fn judge(&mut self, vector: &Vector) -> Verdict {
+impl Scorer {
+    fn score(&mut self, vector: &Vector) -> Verdict {
         let forest = self.model.probability(self.model.forest.score(&vector.values));
-        let score = score::of_doubt(forest, vector.rules, vector.habit);
+        let score = score::of_doubt(forest, vector.rules, vector.baseline);
         let sender = vector.subject.session.clone().map(|session| (session, vector.subject.src));
         let open = sender.as_ref().is_some_and(|sender| self.open.contains(sender));
         let theft = score >= score::needed(self.threshold, open);
@@ -93,10 +93,10 @@ fn write_row(
     let label = u8::from(theft);
     match format {
         Format::Table => {
-            let verdict = if theft { "theft" } else { "ordinary" };
+            let verdict = if theft { "exfiltration" } else { "benign" };
             writeln!(
                 output,
-                "{line:>8}  {verdict:<8}  {score:>5.2}  {src} -> {dst} {protocol} {port}"
+                "{line:>8}  {verdict:<12}  {score:>5.2}  {src} -> {dst} {protocol} {port}"
             )
         }
         Format::Csv => {
@@ -118,7 +118,7 @@ fn write_summary(
     rows: u64,
     positives: u64,
 ) -> io::Result<()> {
-    let text = format!("{rows} rows, {positives} of them theft");
+    let text = format!("{rows} rows, {positives} of them exfiltration");
     match format {
         Format::Table => writeln!(output, "\n{text}"),
         Format::Csv => {
@@ -163,16 +163,16 @@ mod tests {
             protocol: 6,
             bytes_out: None,
         };
-        Vector { line: 2, subject, rules, habit: false, label: None, values: vec![0.0] }
+        Vector { line: 2, subject, rules, baseline: false, label: None, values: vec![0.0] }
     }
 
     #[test]
     fn an_alert_that_is_open_stays_so_a_little_below_the_threshold() {
         let model = model();
         let alone = model.forest.score(&[0.0]);
-        let mut judge = Judge { model, threshold: alone * 1.1, open: HashSet::new() };
+        let mut scorer = Scorer { model, threshold: alone * 1.1, open: HashSet::new() };
         let mut check = |session, rules, theft| {
-            assert_eq!(judge.judge(&vector(session, rules)).theft, theft, "{session} {rules}");
+            assert_eq!(scorer.score(&vector(session, rules)).theft, theft, "{session} {rules}");
         };
         check(1, 1.0, false);
         check(1, 0.0, true);

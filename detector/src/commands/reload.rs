@@ -68,7 +68,7 @@ fn shown(output: &mut impl Write, reloaded: &Reloaded) -> io::Result<()> {
         writeln!(output, "  {key} changed")?;
     }
     if let Some(hash) = model {
-        writeln!(output, "  judging by the model {hash} from now on")?;
+        writeln!(output, "  model {hash} now scores live traffic")?;
     }
     for KeptKey { key, kept } in needs_restart {
         writeln!(output, "  {key} needs a restart: {kept} is kept")?;
@@ -93,7 +93,7 @@ mod tests {
 /etc/detector/detector.toml is in force
   allow changed
   block.ttl_secs changed
-  judging by the model 0123abcd from now on
+  scoring by the model 0123abcd from now on
   kernel.max_flows needs a restart: 1024 is kept
 ";
         assert_eq!(text(|output| shown(output, &reloaded)), expected);

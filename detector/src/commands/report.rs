@@ -114,8 +114,8 @@ impl Quality {
             output,
             "{:<6} {:>6} {:>6}  {:>16}  {:>16}  {:>5}  {:>8}  {:>12}  {:>6}",
             "DATA",
-            "THEFTS",
-            "OTHERS",
+            "EXFIL",
+            "BENIGN",
             "PRECISION",
             "RECALL",
             "F1",
@@ -146,7 +146,7 @@ impl Quality {
             writeln!(output, "DNS by registered domain: precision {precision}, recall {recall}")?;
         }
         if let Some(rate) = self.false_positive_rate_at_recall_85 {
-            writeln!(output, "false-positive rate where 85 of 100 are found: {rate:.4}")?;
+            writeln!(output, "false-positive rate at a recall of 0.85: {rate:.4}")?;
         }
         for (name, Share { found, total }) in &self.tiers {
             writeln!(output, "{name:<35} {found:>3} of {total} found")?;
@@ -161,7 +161,7 @@ impl Quality {
         if self.host_hours > 0.0 {
             writeln!(
                 output,
-                "{} alerts in {:.0} host-hours of ordinary use",
+                "{} alerts in {:.0} host-hours of benign traffic",
                 self.alerts_in_host_hours, self.host_hours
             )?;
         }
@@ -171,7 +171,7 @@ impl Quality {
             let (bytes, seconds) = (units::bytes(bytes), units::seconds(seconds));
             writeln!(
                 output,
-                "\nhalf of the thefts found were found by {bytes} leaked, half by {seconds}"
+                "\nmedian at detection: {bytes} leaked, {seconds} since the first byte"
             )?;
         }
         if list {

@@ -129,7 +129,7 @@ fn form(format: LiveFormat) -> Box<dyn Form + Send> {
     }
 }
 
-/// The database. Without it everything is still seen, judged and blocked, and it is said that nothing
+/// The database. Without it everything is still seen, scored and blocked, and it is said that nothing
 /// is remembered.
 fn open_store(config: &Config) -> Option<Store> {
     if !config.store.enabled {

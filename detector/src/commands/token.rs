@@ -38,7 +38,7 @@ pub fn run(args: TokenArgs, mut config: Config) -> anyhow::Result<()> {
         TokenCommand::Revoke(revoke) => {
             let name = take_back(&store, &revoke.token)?;
             write_down(&config, [record(Action::Token, format!("revoked the token `{name}`"))]);
-            writeln!(output, "the token {name} is none any more").context("failed to say so")?;
+            writeln!(output, "token {name} is revoked").context("failed to say so")?;
         }
     }
     output.flush().context("failed to write the answer")
@@ -86,12 +86,12 @@ fn told(output: &mut impl Write, token: &Token, secret: &str, link: &str) -> io:
     };
     writeln!(
         output,
-        "token {} may {} {until}; it is told this once:",
+        "token {} may {} {until}; this is the only time that it is shown:",
         token.name,
         token.scope.name()
     )?;
     writeln!(output, "  {secret}")?;
-    writeln!(output, "log a browser in, once, within ten minutes:")?;
+    writeln!(output, "to log one browser in, open this link within 10 minutes:")?;
     writeln!(output, "  {link}")
 }
 

@@ -44,15 +44,15 @@ pub fn run(args: &Train, config: &Config) -> anyhow::Result<()> {
     let rows = dataset.table.len();
     let thefts = dataset.units.iter().filter(|unit| unit.theft).count();
     eprintln!(
-        "{} captures and files: {rows} vectors of {} senders, {thefts} of them thieves",
+        "{} captures and files: {rows} vectors of {} senders, {thefts} of them exfiltrating",
         dataset.sources,
         dataset.units.len()
     );
-    ensure!(rows > 0, "there is no session with enough to judge, and no record");
+    ensure!(rows > 0, "no session was long enough to be scored, and there is no record");
     balance(kind, &mut dataset)?;
     let recipe = recipe(args, kind);
-    let working = progress::working("fitting the forest to all parts but one, then to all");
-    let held = out_of_fold::judge(&dataset, &recipe)?;
+    let working = progress::working("fitting one forest for each fold, then one for all data");
+    let held = out_of_fold::assess(&dataset, &recipe)?;
     let threshold = recipe.threshold(&held.scored)?;
     let calibration = out_of_fold::calibration(&dataset.table, &recipe, recipe.folds)?;
     let trained = train(&dataset.table, &recipe.forest)?;

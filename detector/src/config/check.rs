@@ -86,7 +86,7 @@ impl Config {
         }
         ensure!(
             distinct.len() < HOME_CLASSES as usize,
-            "budget.rules names {} home networks: at most {} can be told apart",
+            "budget.rules names {} home networks: the kernel can distinguish at most {}",
             distinct.len(),
             HOME_CLASSES - 1
         );

@@ -3,8 +3,8 @@
 use std::num::NonZeroU32;
 
 use super::{
-    Baseline, Block, Budget, Config, Control, Heads, HoldEnd, Kernel, Log, ModelChoice, Session,
-    Timeouts, Tunnels, Xdp, api, notify, store,
+    Baseline, Block, Budget, Config, Control, HoldEnd, Kernel, Log, ModelChoice, PayloadSamples,
+    Session, Timeouts, Tunnels, Xdp, api, notify, store,
 };
 use crate::features::HistoryConfig;
 use crate::flow::{self, TrackerConfig};
@@ -22,7 +22,7 @@ impl Default for Config {
             budget: Budget::default(),
             control: Control::default(),
             kernel: Kernel::default(),
-            heads: Heads::default(),
+            payload_samples: PayloadSamples::default(),
             decapsulation: Tunnels::default(),
             timeouts: Timeouts::default(),
             session: Session::default(),
@@ -85,7 +85,7 @@ impl Default for Kernel {
     }
 }
 
-impl Default for Heads {
+impl Default for PayloadSamples {
     fn default() -> Self {
         Self { enabled: true, per_second: 5_000 }
     }

@@ -3,6 +3,9 @@
 use super::Config;
 use crate::fields::{self, Fault, FieldError};
 
+/// Keys that had another name, with the name that they have now.
+const RENAMED: &[(&str, &str)] = &[("heads", "payload_samples")];
+
 /// The parser's message on one line, with the line it is about and, for an unknown key, the nearest
 /// known one.
 pub(super) fn explain(text: &str, error: &toml::de::Error) -> String {
@@ -15,8 +18,11 @@ pub(super) fn explain(text: &str, error: &toml::de::Error) -> String {
         Some(FieldError { fault: Fault::Unknown { name: key, known }, text })
             if text == message =>
         {
-            let hint = nearest(&key, known)
-                .map_or(String::new(), |near| format!(", did you mean `{near}`?"));
+            let hint = match RENAMED.iter().find(|(old, _)| *old == key) {
+                Some((_, new)) => format!(": it is called `{new}` now"),
+                None => nearest(&key, known)
+                    .map_or(String::new(), |near| format!(", did you mean `{near}`?")),
+            };
             format!("{place}there is no key `{key}`{hint}")
         }
         _ => match error.span().and_then(|span| key_at(text, span.start)) {

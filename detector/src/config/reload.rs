@@ -105,7 +105,7 @@ impl Reload {
                 ..new.block.clone()
             },
             budget: Budget { max_entries: old.budget.max_entries, ..new.budget.clone() },
-            heads: new.heads.clone(),
+            payload_samples: new.payload_samples.clone(),
             model: new.model.clone(),
             allow: new.allow.clone(),
             store: Store {

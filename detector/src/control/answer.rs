@@ -68,7 +68,7 @@ pub enum Answer {
     Interfaces {
         interfaces: Vec<InterfaceLine>,
     },
-    /// The model that judges from now on: its hash.
+    /// The model that scores from now on: its hash.
     Model {
         hash: String,
     },
@@ -85,7 +85,7 @@ pub struct Reloaded {
     pub changed: Vec<String>,
     /// Keys whose new value waits for a restart.
     pub needs_restart: Vec<KeptKey>,
-    /// The model that judges from now on, where that is another: its hash.
+    /// The model that scores from now on, where that is another: its hash.
     pub model: Option<String>,
 }
 

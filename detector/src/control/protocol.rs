@@ -106,7 +106,7 @@ pub enum Request {
     Unwatch {
         name: String,
     },
-    /// Judge by the model of this hash from now on: one in the database, or the shipped one.
+    /// Scorer by the model of this hash from now on: one in the database, or the shipped one.
     UseModel {
         hash: String,
     },

@@ -27,18 +27,21 @@ pub(super) fn examine(raises: bool, report: &mut Report) {
 fn locked_memory(by_group: bool, limit: Option<u64>, raises: bool) -> Check {
     const SUBJECT: &str = "memlock";
     let Some(limit) = limit else {
-        return Check::warning(SUBJECT, "the limit cannot be read", "run `ulimit -l` to know");
+        return Check::warning(SUBJECT, "failed to read the limit", "run `ulimit -l` to see it");
     };
     let unlimited = limit == RLIM_INFINITY;
-    let told = if unlimited { "no limit".to_owned() } else { units::bytes(limit) };
+    let shown = if unlimited { "no limit".to_owned() } else { units::bytes(limit) };
     if by_group {
-        Check::ok(SUBJECT, format!("{told}; this kernel counts maps by control group"))
+        Check::ok(SUBJECT, format!("{shown}; this kernel counts maps by control group"))
     } else if unlimited || raises {
-        Check::ok(SUBJECT, format!("{told}; maps count against it, it is raised at start"))
+        Check::ok(
+            SUBJECT,
+            format!("{shown}; maps count against this limit, the agent raises it at start"),
+        )
     } else {
         Check::problem(
             SUBJECT,
-            format!("{told}: this kernel, like all below 5.11, counts maps against it"),
+            format!("{shown}: kernels before 5.11 count maps against this limit"),
             "run as root, or with LimitMEMLOCK=infinity",
         )
     }
@@ -116,8 +119,8 @@ mod tests {
         };
         let none = report(Features::default());
         assert_eq!(none.problems(), 1, "batches are needed");
-        let told: Vec<&str> = none.checks().iter().map(|check| check.finding.as_str()).collect();
-        assert!(told[1].contains("outlive") && told[1].contains("detach"), "{told:?}");
+        let shown: Vec<&str> = none.checks().iter().map(|check| check.finding.as_str()).collect();
+        assert!(shown[1].contains("outlive") && shown[1].contains("detach"), "{shown:?}");
         let some = report(Features { batches: true, tcx: true, ..Features::default() });
         assert_eq!(some.problems(), 0);
         assert!(some.checks()[1].finding.starts_with("tcx"));

@@ -1,4 +1,4 @@
-//! What is known of a host beyond the session that is judged. Everything may be unknown, and then
+//! What is known of a host beyond the session that is scored. Everything may be unknown, and then
 //! says so.
 
 /// How far the baseline of a host is.
@@ -12,7 +12,7 @@ pub enum Learning {
     Ready,
 }
 
-/// The history of a sender and its receiver at one moment, without the session that is judged.
+/// The history of a sender and its receiver at one moment, without the session that is scored.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Context {
     pub learning: Learning,
@@ -38,19 +38,19 @@ pub struct Context {
     pub upload_share: Option<f32>,
 }
 
-/// A session may send so many doublings more than the largest before and still be a habit: archives
+/// A session may send so many doublings more than the largest before and still be a baseline: archives
 /// grow, and a factor of ten (3.3 doublings) is none.
-const HABIT_DOUBLINGS: f32 = 2.0;
-/// Days since the first session after which going on is a habit.
+const BASELINE_DOUBLINGS: f32 = 2.0;
+/// Days since the first session after which going on is a baseline.
 const HABIT_DAYS: f32 = 3.0;
 
 impl Context {
     /// Whether this sender has long been sending as much to this receiver at this hour.
     #[must_use]
-    pub fn is_habit(&self) -> bool {
+    pub fn has_baseline(&self) -> bool {
         self.receiver_known_days.is_some_and(|days| days >= HABIT_DAYS)
             && self.hour_known == Some(true)
-            && self.sent_over_habit.is_some_and(|doublings| doublings <= HABIT_DOUBLINGS)
+            && self.sent_over_habit.is_some_and(|doublings| doublings <= BASELINE_DOUBLINGS)
     }
 
     /// Whether the sender is known well enough to say that this receiver is new to it.
@@ -73,7 +73,7 @@ mod tests {
                 sent_over_habit: doublings,
                 ..Context::default()
             };
-            assert_eq!(context.is_habit(), expected, "{context:?}");
+            assert_eq!(context.has_baseline(), expected, "{context:?}");
         };
         check(Some(9.0), Some(true), Some(0.5), true);
         check(Some(2.0), Some(true), Some(0.5), false);

@@ -3,7 +3,7 @@
 //!
 //! Per home host: its receivers, each with its sessions, hours and largest session, and the upload
 //! of every hour by kind of service, on weekdays and on weekends. All of it on packet time and
-//! bounded; what has no room is counted. A session that was judged a theft is not learned.
+//! bounded; what has no room is counted. A session that was scored a theft is not learned.
 
 use std::collections::HashMap;
 
@@ -63,7 +63,7 @@ pub struct HistoryCounts {
     pub refused: u64,
     /// Receivers forgotten for others.
     pub receivers_evicted: u64,
-    /// Sessions judged a theft, which were not learned.
+    /// Sessions scored a theft, which were not learned.
     pub withheld: u64,
 }
 
@@ -154,7 +154,7 @@ impl History {
         }
     }
 
-    /// Learns from a session that is over, unless it was judged a theft.
+    /// Learns from a session that is over, unless it was scored a theft.
     pub fn learn(&mut self, session: &Session, sender: Side, theft: bool) {
         let sent = session.sent(sender).payload_bytes;
         if sent == 0 || session.domain.is_some() || session.overflow.is_some() {
@@ -348,7 +348,7 @@ impl Receiver {
         (now_ns.saturating_sub(self.first_seen_ns) as f64 / DAY_NS as f64) as f32
     }
 
-    /// An hour before or after is the same habit.
+    /// An hour before or after is the same baseline.
     fn knows_hour(&self, now_ns: u64) -> bool {
         let near = [now_ns.saturating_sub(HOUR_NS), now_ns, now_ns.saturating_add(HOUR_NS)];
         near.into_iter().any(|at_ns| self.hours & 1 << Hours::slot(at_ns) != 0)
@@ -408,7 +408,7 @@ mod tests {
     }
 
     /// A host that backs up a megabyte to one receiver each night at two.
-    fn habit(days: u64) -> History {
+    fn baseline(days: u64) -> History {
         let mut history = History::new(HistoryConfig::default());
         for day in 0..days {
             history.learn(&session(1, 1_000_000 + day * 1_000, day, 2), Side::Client, false);
@@ -423,7 +423,7 @@ mod tests {
     #[test]
     fn a_baseline_is_learned_day_by_day() {
         let check = |days, today, expected| {
-            let found = context(&habit(days), &session(1, 1, today, 2)).learning;
+            let found = context(&baseline(days), &session(1, 1, today, 2)).learning;
             assert_eq!(found, expected, "{days} days, on day {today}");
         };
         check(0, 0, Learning::Unknown);
@@ -436,7 +436,7 @@ mod tests {
 
     #[test]
     fn what_was_learned_outlives_a_run() {
-        let before = habit(30);
+        let before = baseline(30);
         let mut after = History::new(HistoryConfig::default());
         for address in before.seen_since(0) {
             after.recall(address, &before.learned(&address).unwrap()).unwrap();
@@ -452,14 +452,14 @@ mod tests {
 
     #[test]
     fn habits_are_told_from_what_is_new() {
-        let history = habit(30);
+        let history = baseline(30);
         let usual = context(&history, &session(1, 1_100_000, 30, 2));
-        assert!(usual.is_habit(), "{usual:?}");
+        assert!(usual.has_baseline(), "{usual:?}");
         assert!(usual.hour_deviation.unwrap() < 1.0, "{usual:?}");
         let larger = context(&history, &session(1, 12_000_000, 30, 2));
-        assert!(!larger.is_habit() && larger.sent_over_habit.unwrap() > 3.0, "{larger:?}");
+        assert!(!larger.has_baseline() && larger.sent_over_habit.unwrap() > 3.0, "{larger:?}");
         let odd = context(&history, &session(1, 1_000_000, 30, 14));
-        assert!(!odd.is_habit() && odd.hour_known == Some(false), "{odd:?}");
+        assert!(!odd.has_baseline() && odd.hour_known == Some(false), "{odd:?}");
         assert!(odd.hour_deviation.unwrap() > 10.0, "{odd:?}");
         let new = context(&history, &session(2, 1_000_000, 30, 2));
         assert!(new.is_new_receiver() && !usual.is_new_receiver(), "{new:?}");
@@ -467,7 +467,7 @@ mod tests {
 
     #[test]
     fn first_sessions_have_a_usual_size() {
-        let mut history = habit(30);
+        let mut history = baseline(30);
         let over = |history: &History, sent| {
             context(history, &session(200, sent, 30, 14)).sent_over_first_contact
         };
@@ -481,7 +481,7 @@ mod tests {
 
     #[test]
     fn a_theft_is_not_learned() {
-        let mut history = habit(30);
+        let mut history = baseline(30);
         history.learn(&session(2, 50_000_000, 30, 14), Side::Client, true);
         let again = context(&history, &session(2, 50_000_000, 30, 15));
         assert!(again.is_new_receiver(), "{again:?}");

@@ -54,7 +54,7 @@ pub enum Source {
     /// ICMP echo payloads.
     Icmp,
     /// First payload bytes of the flows.
-    Heads,
+    PayloadSamples,
     /// What the host did before.
     History,
 }
@@ -68,7 +68,7 @@ impl Source {
             Self::Names => "learned names",
             Self::Dns => "DNS messages",
             Self::Icmp => "ICMP payloads",
-            Self::Heads => "heads",
+            Self::PayloadSamples => "payload samples",
             Self::History => "the host's history",
         }
     }
@@ -76,7 +76,7 @@ impl Source {
 
 macro_rules! columns {
     ($($name:literal, $version:literal, $unit:literal, $source:ident, $meaning:literal, $value:expr;)+) => {
-        /// The columns in the order of the vector. *Sender* is the end that is judged, *receiver*
+        /// The columns in the order of the vector. *Sender* is the end that is scored, *receiver*
         /// the other one.
         pub const COLUMNS: &[Column] = &[$(Column {
             name: $name,
@@ -279,37 +279,37 @@ columns! {
     "icmp_size_turn_share", 1, "0 to 1, -1 no ICMP", Icmp,
         "share of the sender's own echo messages whose size went up after down or down after up",
         |s| icmp(s, |i| ratio(i.carried(s.sender).size_turns, i.carried(s.sender).messages));
-    "sent_head_entropy", 1, "bits per byte, -1 no head", Heads,
+    "sent_head_entropy", 1, "bits per byte, -1 no head", PayloadSamples,
         "mean Shannon entropy of the sender's first payload bytes",
         sent_entropy;
-    "received_head_entropy", 1, "bits per byte, -1 no head", Heads,
+    "received_head_entropy", 1, "bits per byte, -1 no head", PayloadSamples,
         "mean Shannon entropy of the receiver's first payload bytes",
         received_entropy;
-    "sent_head_printable", 1, "0 to 1, -1 no head", Heads,
+    "sent_head_printable", 1, "0 to 1, -1 no head", PayloadSamples,
         "share of printable ASCII in the sender's first payload bytes",
         sent_printable;
-    "head_protocol", 1, "class, -1 no head", Heads,
+    "head_protocol", 1, "class, -1 no head", PayloadSamples,
         "what the first payload bytes look like: 1 TLS, 2 QUIC, 3 SSH, 4 HTTP, 5 mail, 6 FTP, 7 DNS, 8 another known protocol, 0 unknown",
         head_protocol;
-    "head_against_port", 1, "class, -1 no head", Heads,
+    "head_against_port", 1, "class, -1 no head", PayloadSamples,
         "the first payload bytes against the server's port: 0 as assigned or none assigned, 1 another known protocol, 2 an unknown one, 3 TLS or SSH on a port that is not theirs",
         head_against_port;
-    "encrypted", 1, "0 or 1", Heads,
+    "encrypted", 1, "0 or 1", PayloadSamples,
         "TLS, QUIC or SSH spoke",
         |s| f32::from(u8::from(s.session.first_payloads.tls || s.session.first_payloads.ssh));
-    "http_upload_share", 1, "0 to 1, -1 no HTTP", Heads,
+    "http_upload_share", 1, "0 to 1, -1 no HTTP", PayloadSamples,
         "share of the HTTP requests whose method carries a body",
         |s| s.session.first_payloads.http.as_deref().map_or(ABSENT, |h| ratio(h.uploads, h.requests));
-    "http_bare_host", 1, "0 or 1, -1 no HTTP", Heads,
+    "http_bare_host", 1, "0 or 1, -1 no HTTP", PayloadSamples,
         "an HTTP request named its host by address, or not at all",
         |s| s.session.first_payloads.http.as_deref().map_or(ABSENT, |h| f32::from(u8::from(h.bare_host)));
-    "ftp_upload", 1, "0 or 1", Heads,
+    "ftp_upload", 1, "0 or 1", PayloadSamples,
         "the data connection of an FTP upload",
         |s| f32::from(u8::from(s.session.first_payloads.ftp_upload.is_some()));
     "asked_own_address", 1, "0 or 1", Names,
         "an internal end asked a service for its own public address within ten minutes",
         |s| f32::from(u8::from(s.session.asked_own_address));
-    "clear_uploads", 1, "log2(1 + commands)", Heads,
+    "clear_uploads", 1, "log2(1 + commands)", PayloadSamples,
         "commands seen in clear that hand over a message or a file: SMTP MAIL and DATA, FTP STOR",
         |s| log2(f64::from(s.session.first_payloads.mail_commands) + f64::from(s.session.first_payloads.upload_commands));
     "receiver_known", 1, "log2(1 + days), -1 unknown", History,
@@ -341,11 +341,10 @@ pub fn markdown() -> String {
     let mut text = format!(
         "# Features\n\nThe columns of schema `{SCHEMA_NAME}`, in order. Generated from \
          `detector/src/features/schema.rs`: change it there.\n\nA vector describes one *sender* in one \
-         session, up to the moment at which it is judged; the *receiver* is the other end. Logarithms \
-         tame sizes; -1 stands where a column does not apply. No column holds an address, a port \
-         number, a name, a TTL or a date.\n\nThe hash is over name, unit and definition version. A model \
-         carries the hashes of the columns that it reads, and works as long as these are the same: columns \
-         may be added.\n\n| # | column | meaning | unit | from | hash |\n|---|---|---|---|---|---|\n"
+         session, up to the moment of its score. The *receiver* is the other end. Sizes are logarithms. The value \
+         -1 means that a column does not apply. No column holds an address, a port number, a name, a TTL \
+         or a date.\n\nThe hash covers name, unit and definition version. A model carries the hashes of \
+         the columns that it reads. It works as long as these hashes are the same, so columns may be added.\n\n| # | column | meaning | unit | from | hash |\n|---|---|---|---|---|---|\n"
     );
     for (number, column) in COLUMNS.iter().enumerate() {
         let Column { name, meaning, unit, source, .. } = column;

@@ -9,7 +9,7 @@ use super::schema::COLUMNS;
 #[derive(Clone, Copy, Debug)]
 pub struct Sample<'a> {
     pub session: &'a Session,
-    /// The end whose sending is judged.
+    /// The end whose sending is scored.
     pub sender: Side,
     pub sent: &'a Volume,
     pub received: &'a Volume,

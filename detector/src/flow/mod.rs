@@ -32,13 +32,13 @@ use detector_common::flow::{Direction, FlowKey};
 pub trait Visitor {
     /// A session crossed a checkpoint at `now_ns`, nanoseconds since the Unix epoch. `flow` is the
     /// flow that brought it there; for a second's checkpoint and at the end, its latest.
-    fn judge(&mut self, session: &Session, flow: &FlowView, cause: SessionCheckpoint, now_ns: u64);
+    fn score(&mut self, session: &Session, flow: &FlowView, cause: SessionCheckpoint, now_ns: u64);
 
     /// A flow ended, or its active timeout passed.
     fn flow_record(&mut self, record: &FlowRecord);
 
     /// A DNS message was decoded; the session's own sums have it already. Called for every one,
-    /// before a [`Visitor::judge`] that it may bring about.
+    /// before a [`Visitor::score`] that it may bring about.
     fn dns_message(
         &mut self,
         _session: &Session,
@@ -48,7 +48,7 @@ pub trait Visitor {
     ) {
     }
 
-    /// The first bytes of one of a flow's payloads came in. Called before any [`Visitor::judge`] that
+    /// The first bytes of one of a flow's payloads came in. Called before any [`Visitor::score`] that
     /// it may bring about.
     fn first_payload(
         &mut self,
@@ -59,7 +59,7 @@ pub trait Visitor {
     ) {
     }
 
-    /// A session is over and will not be heard of again. Comes after its last judgement.
+    /// A session is over and will not be heard of again. Comes after its last verdict.
     fn session_ended(&mut self, session: &Session);
 }
 

@@ -1,4 +1,4 @@
-//! The tracker as a source and a verdict see it: counters in, judgements and records out.
+//! The tracker as a source and a verdict see it: counters in, verdicts and records out.
 
 use detector_common::abi::{OverflowCounters, OverflowKey};
 use detector_common::flow::{Direction, FlowCounters, FlowKey};
@@ -21,14 +21,14 @@ const FIN: u16 = 0x01;
 /// Remembers what it was told.
 #[derive(Default)]
 struct Notes {
-    judged: Vec<(SessionCheckpoint, u64, u64)>,
+    scored: Vec<(SessionCheckpoint, u64, u64)>,
     records: Vec<FlowRecord>,
     sessions: Vec<Session>,
 }
 
 impl Visitor for Notes {
-    fn judge(&mut self, session: &Session, _flow: &FlowView, cause: SessionCheckpoint, now: u64) {
-        self.judged.push((cause, session.packets(), now / SECOND_NS));
+    fn score(&mut self, session: &Session, _flow: &FlowView, cause: SessionCheckpoint, now: u64) {
+        self.scored.push((cause, session.packets(), now / SECOND_NS));
     }
 
     fn flow_record(&mut self, record: &FlowRecord) {
@@ -72,7 +72,7 @@ impl Scene {
     }
 
     fn causes(&self) -> Vec<SessionCheckpoint> {
-        self.notes.judged.iter().map(|judged| judged.0).collect()
+        self.notes.scored.iter().map(|scored| scored.0).collect()
     }
 }
 
@@ -175,7 +175,7 @@ fn checkpoints_come_once_each() {
     let sender = Side::Client;
     // At second 1, 5 and the end nothing was new.
     assert_eq!(
-        scene.notes.judged,
+        scene.notes.scored,
         [
             (SessionCheckpoint::Packets, 7, START_SECS),
             (SessionCheckpoint::Bytes { sender }, 18, START_SECS + 2),
@@ -404,7 +404,7 @@ fn time_may_start_again() {
     scene.tracker.finish(&mut scene.notes);
     scene.flow(&key(1, 50_000, 443), &counters(8, 1, 0, 1), Cause::Poll);
     scene.tick(2);
-    assert_eq!(scene.notes.judged.last().map(|judged| judged.2), Some(START_SECS + 1));
+    assert_eq!(scene.notes.scored.last().map(|scored| scored.2), Some(START_SECS + 1));
     assert_eq!(scene.tick(301), [key(1, 50_000, 443)]);
 }
 
@@ -545,7 +545,7 @@ fn a_domain_is_judged_at_powers_of_two_and_ends_in_silence() {
     // Each message brings its session and its domain to a checkpoint: 1, 2, 4, 8.
     assert_eq!(scene.causes(), [SessionCheckpoint::FirstPayload; 8]);
     scene.tick(1);
-    assert_eq!(scene.notes.judged.last().map(|judged| judged.1), Some(9));
+    assert_eq!(scene.notes.scored.last().map(|scored| scored.1), Some(9));
     scene.tick(300);
     assert_eq!(scene.tracker.counts().domains_live, 1);
     scene.tick(301);

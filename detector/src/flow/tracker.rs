@@ -1,4 +1,4 @@
-//! The tracker: observations in; judgements, flow records and keys to delete out.
+//! The tracker: observations in; verdicts, flow records and keys to delete out.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -56,9 +56,9 @@ impl TrackerCounts {
             ("sessions_evicted", self.sessions_evicted),
             ("domains_evicted", self.domains_evicted),
             ("names_evicted", self.names_evicted),
-            ("heads_without_a_flow", self.first_payloads_refused),
-            ("ftp_uploads_forgotten", self.transfers_evicted),
-            ("address_askers_forgotten", self.askers_evicted),
+            ("payload_samples_without_flow", self.first_payloads_refused),
+            ("ftp_uploads_evicted", self.transfers_evicted),
+            ("ip_lookup_clients_evicted", self.askers_evicted),
             ("http_upload_kinds_refused", self.upload_kinds_refused),
             ("tls_hellos_cut", self.hellos_cut),
         ]

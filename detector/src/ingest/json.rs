@@ -21,7 +21,7 @@ pub(super) fn read(
     if format == Format::Json {
         let mut elements = Elements::new(input);
         while let Some(piece) = elements.next().context("failed to read the log")? {
-            take(judge(piece, format))?;
+            take(assess(piece, format))?;
         }
         if !elements.is_closed() {
             let reading = Err(Wrong::of("the list is not closed"));
@@ -31,12 +31,12 @@ pub(super) fn read(
     }
     let mut lines = Lines::new(input);
     while let Some(piece) = lines.next().context("failed to read the log")? {
-        take(judge(piece, format))?;
+        take(assess(piece, format))?;
     }
     Ok(())
 }
 
-fn judge(piece: Piece, format: Format) -> Found {
+fn assess(piece: Piece, format: Format) -> Found {
     let reading = match piece.text {
         Some(text) => object(&text).and_then(|object| of_object(&object, format)),
         None => Err(Wrong::of(TOO_LONG)),

@@ -1,4 +1,4 @@
-//! Judging records and keeping what came of it: probabilities by the minute, and alerts.
+//! Scoring records and keeping what came of it: probabilities by the minute, and alerts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,17 +10,17 @@ use crate::store::alerts::{self, NewAlert};
 use crate::store::traffic::log::Scores;
 use crate::store::{Store, traffic};
 use crate::verdict::Alert;
-use crate::verdict::record::RecordJudge;
+use crate::verdict::record::RecordScorer;
 
 /// Records that go into one commit.
 const TOGETHER: usize = 4_096;
 const MINUTE_SECS: u64 = 60;
 
-/// Judges records and keeps what came of it. What waits is written by [`Keeper::finish`].
+/// Scores records and keeps what came of it. What waits is written by [`Keeper::finish`].
 #[derive(Debug)]
 pub struct Keeper {
     store: Store,
-    judge: RecordJudge,
+    scorer: RecordScorer,
     model_hash: String,
     config_hash: String,
     waiting: usize,
@@ -39,14 +39,14 @@ impl Keeper {
         config_hash: String,
     ) -> anyhow::Result<Self> {
         let model_hash = model.hash()?;
-        let judge = RecordJudge::new(model, threshold)?;
+        let scorer = RecordScorer::new(model, threshold)?;
         let (minutes, alerts) = (BTreeMap::new(), Vec::new());
-        Ok(Self { store, judge, model_hash, config_hash, waiting: 0, minutes, alerts })
+        Ok(Self { store, scorer, model_hash, config_hash, waiting: 0, minutes, alerts })
     }
 
     /// Returns whether it looks like a theft.
     pub(super) fn take(&mut self, record: &Record) -> anyhow::Result<bool> {
-        let (score, alert) = self.judge.judge(record);
+        let (score, alert) = self.scorer.score(record);
         let second = u64::try_from(record.timestamp.unix_secs()).unwrap_or(0);
         let scores = self.minutes.entry(second / MINUTE_SECS * MINUTE_SECS).or_default();
         scores.count += 1;

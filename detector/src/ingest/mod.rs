@@ -1,4 +1,4 @@
-//! Logs of connections, judged record by record: a firewall's or proxy's own fields, Zeek's conn.log,
+//! Logs of connections, scored record by record: a firewall's or proxy's own fields, Zeek's conn.log,
 //! Suricata's flows.
 //!
 //! What is read is checked line by line; a line that is not understood is told and the next one read.
@@ -26,7 +26,7 @@ use crate::features::Record;
 /// What is looked at to tell a format.
 const PEEKED: usize = 64 << 10;
 
-/// Reads a log and judges it, record by record. What was read before a failure is kept.
+/// Reads a log and scores it, record by record. What was read before a failure is kept.
 ///
 /// # Errors
 ///
@@ -45,22 +45,22 @@ pub fn ingest(
     Ok(report)
 }
 
-/// Reads a log and hands each record to `judge`, which says whether it looks like a theft.
+/// Reads a log and hands each record to `scorer`, which says whether it looks like a theft.
 ///
 /// # Errors
 ///
-/// [`Unreadable`], where the whole makes no sense; an input that cannot be read; those of `judge`.
+/// [`Unreadable`], where the whole makes no sense; an input that cannot be read; those of `scorer`.
 pub fn records(
     mut input: impl BufRead,
     format: Option<Format>,
-    judge: &mut impl FnMut(&Record) -> anyhow::Result<bool>,
+    scorer: &mut impl FnMut(&Record) -> anyhow::Result<bool>,
 ) -> anyhow::Result<Report> {
     let mut report = Report::default();
     let mut take = |found: Found| -> anyhow::Result<()> {
         match found.reading {
             Ok(Reading::Record(record)) => {
                 report.accepted += 1;
-                report.alerts += u64::from(judge(&record)?);
+                report.alerts += u64::from(scorer(&record)?);
             }
             Ok(Reading::Skipped) => report.skipped += 1,
             Err(wrong) => report.reject(found.line, wrong),

@@ -47,7 +47,7 @@ impl Format {
 pub struct Report {
     pub accepted: u64,
     pub rejected: u64,
-    /// Understood, and nothing that is judged: another kind of event, another protocol.
+    /// Understood, and nothing that is scored: another kind of event, another protocol.
     pub skipped: u64,
     /// Accepted records that look like a theft.
     pub alerts: u64,

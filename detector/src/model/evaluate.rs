@@ -1,8 +1,8 @@
 //! How good scores are: counts, precision, recall, intervals, precision-recall area, and the choice
 //! of a threshold.
 //!
-//! Pure functions of scores and labels. A session is judged once, by the highest of its scores;
-//! whoever wants rows or domains judged gives each its own session number.
+//! Pure functions of scores and labels. A session is scored once, by the highest of its scores;
+//! whoever wants rows or domains scored gives each its own session number.
 
 use std::collections::BTreeMap;
 
@@ -293,7 +293,7 @@ pub struct Report {
     pub pr_auc: Option<f64>,
 }
 
-/// Judges the sessions of `rows` at `threshold`.
+/// Scores the sessions of `rows` at `threshold`.
 pub fn report(rows: &[Scored], threshold: f64) -> Report {
     let sessions = by_session(rows);
     let confusion = Confusion::at(&sessions, threshold);

@@ -280,7 +280,7 @@ impl Model {
         let forest = reader.forest().context("failed to read the forest")?;
         ensure!(
             reader.rest.len() == CHECKSUM_BYTES,
-            "{} bytes stand behind the forest",
+            "{} bytes follow the forest",
             reader.rest.len()
         );
         let model = Self { meta, forest: Arc::new(forest) };

@@ -175,7 +175,7 @@ mod tests {
         assert!(f1 > 0.999 && column == "bytes_sent", "{column} reaches {f1}");
     }
 
-    /// Trains on one seed and judges the rows of another.
+    /// Trains on one seed and scores the rows of another.
     fn held_out(profile: Profile, rows: u64, seed: u64) -> Confusion {
         let config = TrainConfig { trees: 30, seed, ..TrainConfig::default() };
         let forest = train(&table(profile, rows, seed), &config).unwrap().forest;

@@ -40,7 +40,7 @@ pub fn cross_validate(table: &Table, config: &TrainConfig, folds: usize) -> Resu
 pub struct Fold {
     /// To learn from.
     pub kept: Vec<usize>,
-    /// To be judged.
+    /// To be scored.
     pub held_out: Vec<usize>,
 }
 

@@ -39,7 +39,7 @@ pub(super) fn send(
     let mail = compose(from, to, message, text, html)
         .map_err(|error| Failure::Refused(format!("{error:#}")))?;
     let server = transport(config, timeout).map_err(|error| Failure::channel(&error))?;
-    server.send(&mail).map(drop).map_err(|error| judge(config, &message.recipient, &error))
+    server.send(&mail).map(drop).map_err(|error| assess(config, &message.recipient, &error))
 }
 
 fn compose(
@@ -109,7 +109,7 @@ fn pem_blocks(text: &[u8]) -> Vec<String> {
     text.split(BEGIN).skip(1).map(|block| format!("{BEGIN}{block}")).collect()
 }
 
-fn judge(config: &Email, recipient: &str, error: &Error) -> Failure {
+fn assess(config: &Email, recipient: &str, error: &Error) -> Failure {
     let text = format!("{}: {}", config.host, with_causes(error));
     // A server without SMTPUTF8 takes mail for all others.
     if error.is_client() && !recipient.is_ascii() {

@@ -69,7 +69,7 @@ impl Client {
         let wait = wait.and_then(|value| value.parse().ok()).map(Duration::from_secs);
         let limit = MAX_ANSWER;
         let text = answer.into_body().with_config().limit(limit).read_to_string();
-        judge(status, wait, &text.unwrap_or_default())
+        assess(status, wait, &text.unwrap_or_default())
     }
 }
 
@@ -83,7 +83,7 @@ fn unreachable(url: &str, error: &ureq::Error) -> Failure {
     Failure::Channel { error, wait: None }
 }
 
-fn judge(status: StatusCode, wait: Option<Duration>, text: &str) -> Result<(), Failure> {
+fn assess(status: StatusCode, wait: Option<Duration>, text: &str) -> Result<(), Failure> {
     if status.is_success() {
         return Ok(());
     }
@@ -135,11 +135,11 @@ mod tests {
     fn answers_are_judged() {
         let check = |status: u16, expected: fn(&Failure) -> bool| {
             let status = StatusCode::from_u16(status).unwrap();
-            let failure = judge(status, Some(Duration::from_secs(7)), "no\nway").unwrap_err();
+            let failure = assess(status, Some(Duration::from_secs(7)), "no\nway").unwrap_err();
             assert!(expected(&failure), "{failure:?}");
             assert!(failure.error().ends_with("no way"), "{failure:?}");
         };
-        assert!(judge(StatusCode::NO_CONTENT, None, "").is_ok());
+        assert!(assess(StatusCode::NO_CONTENT, None, "").is_ok());
         for status in [302, 401, 404, 408, 429, 500, 503] {
             check(status, |failure| matches!(failure, Failure::Channel { wait: Some(_), .. }));
         }

@@ -397,7 +397,7 @@ impl Line {
         // The channel's other thread may have been faster: one over the pace is not one too many.
         self.pace().take(now);
         let sent = self.sender.send(&message);
-        let outcome = self.judge(&message, sent);
+        let outcome = self.assess(&message, sent);
         self.count(&outcome);
         self.settle(message, outcome);
         self.record()?;
@@ -467,7 +467,7 @@ impl Line {
         Ok(())
     }
 
-    fn judge(&mut self, message: &Outgoing, sent: Result<(), Failure>) -> Outcome {
+    fn assess(&mut self, message: &Outgoing, sent: Result<(), Failure>) -> Outcome {
         let now = now_ns();
         let Err(failure) = sent else {
             if self.failures != 0 {

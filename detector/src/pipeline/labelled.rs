@@ -29,7 +29,7 @@ pub struct LabelledRow {
     /// The doubt that the rules leave, see [`score::of_doubt`].
     pub rules: f64,
     /// It is usual for the host.
-    pub habit: bool,
+    pub baseline: bool,
     /// IP bytes that had left.
     pub bytes_out: u64,
     /// Since the session began.
@@ -70,7 +70,7 @@ impl<L: FnMut(&Session, &FlowView, Side) -> Option<Label>> Mode for Labelled<L> 
             label,
             session_id: session.id,
             rules: score::join(0.0, &found, false).rules,
-            habit: context.is_habit(),
+            baseline: context.has_baseline(),
             bytes_out: session.sent(sender).ip_bytes,
             seconds: now_ns.saturating_sub(session.first_seen_ns) as f64 / 1e9,
             values,
@@ -120,7 +120,7 @@ mod tests {
         let mut pipeline = Pipeline::new(&tracker, history, labels);
         for session in [1, 2, 3].map(session) {
             let (cause, now_ns) = (SessionCheckpoint::Packets, 2_000_000_000);
-            pipeline.stage.judge(&session, &flow(), cause, now_ns);
+            pipeline.stage.score(&session, &flow(), cause, now_ns);
             pipeline.stage.session_ended(&session);
         }
         let rows: Vec<_> = pipeline.finish().collect();

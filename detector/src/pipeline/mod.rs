@@ -149,7 +149,7 @@ struct Stage<M: Mode> {
 }
 
 impl<M: Mode> Visitor for Stage<M> {
-    fn judge(
+    fn score(
         &mut self,
         session: &Session,
         flow: &FlowView,
@@ -157,7 +157,7 @@ impl<M: Mode> Visitor for Stage<M> {
         now_ns: u64,
     ) {
         self.now_ns = self.now_ns.max(now_ns);
-        for sender in evidence::judged(session) {
+        for sender in evidence::scored(session) {
             let context = self.history.context(session, sender, now_ns);
             let look = Look { session, flow, sender, now_ns, context };
             self.mode.look(&look, &mut self.outputs);

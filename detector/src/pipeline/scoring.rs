@@ -11,28 +11,28 @@ use crate::features::HistoryCounts;
 use crate::flow::session::totals::SessionTotals;
 use crate::flow::{FlowRecord, FlowView, Session, Side, Volume};
 use crate::model::Model;
-use crate::response::Accusation;
+use crate::response::BlockRequest;
 use crate::response::policy_state::BudgetVerdict;
 use crate::verdict::allow::Allowed;
-use crate::verdict::{Alert, AlertId, AllowList, Judge, Judgement};
+use crate::verdict::{Alert, AlertId, AllowList, Scorer, SessionVerdict};
 
 /// What comes of scores.
 #[derive(Clone, Debug)]
 pub enum Output {
-    /// An alert opened or grew, and whom it accuses where it may lead to a block.
+    /// An alert opened or grew, with the block that it asks for where it may.
     Alert {
         alert: Box<Alert>,
-        accusation: Option<Box<Accusation>>,
+        block_request: Option<Box<BlockRequest>>,
     },
-    /// A session with an open alert goes on; there is nothing new to tell.
-    Again(Box<Accusation>),
-    /// A sender was scored, and what that means for its budget.
-    Judged {
+    /// A session with an open alert continues, without news.
+    Again(Box<BlockRequest>),
+    /// What the score of a sender means for its budget.
+    Budget {
         src: [u8; 16],
         dst: [u8; 16],
         /// Payload that the score rests on.
         payload_bytes: u64,
-        standpoint: BudgetVerdict,
+        budget_verdict: BudgetVerdict,
     },
     Flow(Box<FlowRecord>),
     /// The vector that was scored.
@@ -52,7 +52,7 @@ pub enum Output {
 pub struct ScoringConfig {
     /// [`Output::Again`]: somebody acts on it.
     pub respond: bool,
-    /// [`Output::Judged`].
+    /// [`Output::Scored`].
     pub budgets: bool,
     /// None: the model's own.
     pub threshold: Option<f64>,
@@ -76,10 +76,10 @@ pub struct Row {
     pub flow: FlowView,
     pub now_ns: u64,
     pub score: f64,
-    /// The rules' part in the score, see [`Judgement::rules`].
+    /// The rules' part in the score, see [`Verdict::rules`].
     pub rules: f64,
-    /// The host's habit had a part in the score.
-    pub habit: bool,
+    /// The host's baseline had a part in the score.
+    pub baseline: bool,
     /// What the sender had sent and received.
     pub sent: Volume,
     pub received: Volume,
@@ -89,7 +89,7 @@ pub struct Row {
 /// Model, open alerts and allowlist.
 #[derive(Debug)]
 pub struct Scoring {
-    judge: Judge,
+    scorer: Scorer,
     config: ScoringConfig,
     payloads: KeptPayloads,
     alerts: u64,
@@ -102,7 +102,7 @@ impl Scoring {
     pub fn new(model: Arc<Model>, config: ScoringConfig) -> anyhow::Result<Self> {
         let allow = Arc::clone(&config.allow);
         Ok(Self {
-            judge: Judge::new(model, config.threshold, allow)?,
+            scorer: Scorer::new(model, config.threshold, allow)?,
             config,
             payloads: KeptPayloads::default(),
             alerts: 0,
@@ -116,10 +116,10 @@ impl Scoring {
     ///
     /// A model of another schema than this program's.
     pub fn use_model(&mut self, model: Arc<Model>) -> anyhow::Result<()> {
-        self.judge.use_model(model, self.config.threshold)
+        self.scorer.use_model(model, self.config.threshold)
     }
 
-    /// Alerts from this score on, none for the model's own, and hands out judgements where there are
+    /// Alerts from this score on, none for the model's own, and hands out verdicts where there are
     /// budgets. For the model that is given with it, see [`Scoring::use_model`].
     pub fn reconfigure(&mut self, threshold: Option<f64>, budgets: bool) {
         (self.config.threshold, self.config.budgets) = (threshold, budgets);
@@ -128,7 +128,7 @@ impl Scoring {
     /// The model that scores.
     #[must_use]
     pub fn model(&self) -> Arc<Model> {
-        self.judge.model()
+        self.scorer.model()
     }
 
     /// Alerts opened so far; revisions do not count.
@@ -140,12 +140,12 @@ impl Scoring {
     /// The allowlist with its hits.
     #[must_use]
     pub fn allow(&self) -> &AllowList {
-        self.judge.allow()
+        self.scorer.allow()
     }
 
     /// Goes by another allowlist from the next score on, for open alerts, too.
     pub fn set_allow(&mut self, allow: Arc<AllowList>) {
-        self.judge.set_allow(allow);
+        self.scorer.set_allow(allow);
     }
 
     /// Whether somebody acts on [`Output::Again`].
@@ -153,37 +153,37 @@ impl Scoring {
         self.config.respond = respond;
     }
 
-    fn row(&self, look: &Look<'_>, judgement: &Judgement) -> Box<Row> {
+    fn row(&self, look: &Look<'_>, verdict: &SessionVerdict) -> Box<Row> {
         let Look { session, flow, sender, now_ns, .. } = *look;
         Box::new(Row {
             session_id: session.id,
             sender,
             flow: *flow,
             now_ns,
-            score: judgement.score,
-            rules: judgement.rules,
-            habit: judgement.habit,
+            score: verdict.score,
+            rules: verdict.rules,
+            baseline: verdict.baseline,
             sent: *session.sent(sender),
             received: *session.received(sender),
-            values: self.judge.row().to_vec(),
+            values: self.scorer.row().to_vec(),
         })
     }
 
-    /// What of a judgement is told and may be acted upon.
-    fn alert(&mut self, look: &Look<'_>, judgement: Judgement, outputs: &mut Vec<Output>) {
-        let Some(id) = judgement.open else { return };
-        let wanted = self.config.respond || judgement.alert.is_some();
-        let accusation =
-            (judgement.may_block && wanted).then(|| Box::new(accusation(id, look, &judgement)));
-        match (judgement.alert, accusation) {
-            (Some(mut alert), accusation) => {
+    /// What of a verdict is told and may be acted upon.
+    fn alert(&mut self, look: &Look<'_>, verdict: SessionVerdict, outputs: &mut Vec<Output>) {
+        let Some(id) = verdict.open else { return };
+        let wanted = self.config.respond || verdict.alert.is_some();
+        let block_request =
+            (verdict.may_block && wanted).then(|| Box::new(block_request(id, look, &verdict)));
+        match (verdict.alert, block_request) {
+            (Some(mut alert), block_request) => {
                 self.alerts += u64::from(alert.revision == 1);
                 if self.config.first_payloads {
                     alert.samples = self.payloads.of(&look.flow.key, outbound(look));
                 }
-                outputs.push(Output::Alert { alert: Box::new(alert), accusation });
+                outputs.push(Output::Alert { alert: Box::new(alert), block_request });
             }
-            (None, Some(accusation)) => outputs.push(Output::Again(accusation)),
+            (None, Some(block_request)) => outputs.push(Output::Again(block_request)),
             (None, None) => {}
         }
     }
@@ -194,18 +194,18 @@ impl Mode for Scoring {
 
     fn look(&mut self, look: &Look<'_>, outputs: &mut Vec<Output>) {
         let Look { session, flow, sender, now_ns, context } = *look;
-        let judgement = self.judge.judge(session, flow, sender, now_ns, context);
+        let verdict = self.scorer.score(session, flow, sender, now_ns, context);
         if self.config.rows {
-            outputs.push(Output::Row(self.row(look, &judgement)));
+            outputs.push(Output::Row(self.row(look, &verdict)));
         }
         if self.config.traffic {
             let totals = SessionTotals::of(session).map(Box::new);
-            outputs.push(Output::Scored { score: judgement.score, totals });
+            outputs.push(Output::Scored { score: verdict.score, totals });
         }
         if self.config.budgets {
-            outputs.push(judged(look, &judgement));
+            outputs.push(scored(look, &verdict));
         }
-        self.alert(look, judgement, outputs);
+        self.alert(look, verdict, outputs);
     }
 
     fn flow_record(&mut self, record: &FlowRecord, outputs: &mut Vec<Output>) {
@@ -235,7 +235,7 @@ impl Mode for Scoring {
     }
 
     fn was_malicious(&mut self, session: &Session, sender: Side) -> bool {
-        self.judge.close(session, sender)
+        self.scorer.close(session, sender)
     }
 }
 
@@ -251,7 +251,7 @@ impl Pipeline<Scoring> {
             ("baselines_ready", hosts_ready),
             ("baselines_refused", refused),
             ("baseline_receivers_evicted", receivers_evicted),
-            ("thefts_not_learned", withheld),
+            ("sessions_excluded_from_baseline", withheld),
             ("alerts_allowed", self.mode().allow().entries().map(Allowed::hits).sum()),
         ]
     }
@@ -274,28 +274,28 @@ fn ends(look: &Look<'_>) -> (Endpoint, Endpoint) {
     (key.source(direction), key.destination(direction))
 }
 
-fn judged(look: &Look<'_>, judgement: &Judgement) -> Output {
+fn scored(look: &Look<'_>, verdict: &SessionVerdict) -> Output {
     let ((src, _), (dst, _)) = ends(look);
-    let standpoint = match judgement {
-        Judgement { open: Some(_), .. } => BudgetVerdict::Accused,
-        Judgement { known: true, .. } => BudgetVerdict::Known,
-        Judgement { score, .. } => BudgetVerdict::Scored(*score),
+    let budget_verdict = match verdict {
+        SessionVerdict { open: Some(_), .. } => BudgetVerdict::Flagged,
+        SessionVerdict { known: true, .. } => BudgetVerdict::Known,
+        SessionVerdict { score, .. } => BudgetVerdict::Scored(*score),
     };
     let payload_bytes = look.session.sent(look.sender).payload_bytes;
-    Output::Judged { src, dst, payload_bytes, standpoint }
+    Output::Budget { src, dst, payload_bytes, budget_verdict }
 }
 
-fn accusation(alert: AlertId, look: &Look<'_>, judgement: &Judgement) -> Accusation {
+fn block_request(alert: AlertId, look: &Look<'_>, verdict: &SessionVerdict) -> BlockRequest {
     let Look { session, flow, sender, .. } = *look;
     let ((src, _), (dst, dst_port)) = ends(look);
     let name = match sender {
         Side::Client => &session.name,
         Side::Server => &session.client_name,
     };
-    Accusation {
+    BlockRequest {
         alert,
-        technique: judgement.technique,
-        score: judgement.score,
+        technique: verdict.technique,
+        score: verdict.score,
         src,
         dst,
         dst_port: has_ports(flow.key.protocol).then(|| u16::from_be_bytes(dst_port)),
@@ -352,7 +352,7 @@ mod tests {
 
     /// What comes of a checkpoint of the session.
     fn checkpoint(pipeline: &mut Pipeline<Scoring>, session: &Session, port: u16) -> Vec<Output> {
-        pipeline.stage.judge(session, &flow(port), SessionCheckpoint::Packets, 2_000_000_000);
+        pipeline.stage.score(session, &flow(port), SessionCheckpoint::Packets, 2_000_000_000);
         std::mem::take(&mut pipeline.stage.outputs)
     }
 
@@ -391,18 +391,18 @@ mod tests {
         FlowView { key, initiator: Direction::FromLow, icmp: 0, first_seen_ns: 0, last_seen_ns: 0 }
     }
 
-    /// Judges and says in short what came of it.
-    fn judge(pipeline: &mut Pipeline<Scoring>, session: &Session, port: u16) -> Vec<String> {
+    /// Scores and says in short what came of it.
+    fn score(pipeline: &mut Pipeline<Scoring>, session: &Session, port: u16) -> Vec<String> {
         let mut told = Vec::new();
         for output in checkpoint(pipeline, session, port) {
             told.push(match output {
-                Output::Alert { alert, accusation } => {
-                    assert_eq!(accusation.unwrap().alert, alert.id);
+                Output::Alert { alert, block_request } => {
+                    assert_eq!(block_request.unwrap().alert, alert.id);
                     format!("alert {} {}", alert.revision, alert.technique.name())
                 }
-                Output::Again(accusation) => {
+                Output::Again(block_request) => {
                     assert_eq!(
-                        (accusation.src, accusation.dst_port),
+                        (block_request.src, block_request.dst_port),
                         (flow(port).key.low, Some(443))
                     );
                     "again".to_owned()
@@ -417,12 +417,12 @@ mod tests {
     fn an_alert_opens_once_and_grows_by_fours() {
         let mut pipeline = responding(false);
         let mut session = session();
-        assert_eq!(judge(&mut pipeline, &session, 1), ["alert 1 bulk_upload"]);
-        assert!(judge(&mut pipeline, &session, 1).is_empty());
+        assert_eq!(score(&mut pipeline, &session, 1), ["alert 1 bulk_upload"]);
+        assert!(score(&mut pipeline, &session, 1).is_empty());
         sent(&mut session, 60_000);
-        assert!(judge(&mut pipeline, &session, 1).is_empty());
+        assert!(score(&mut pipeline, &session, 1).is_empty());
         sent(&mut session, 80_000);
-        assert_eq!(judge(&mut pipeline, &session, 1), ["alert 2 bulk_upload"]);
+        assert_eq!(score(&mut pipeline, &session, 1), ["alert 2 bulk_upload"]);
         assert_eq!(pipeline.mode().alerts(), 1);
         assert!(checkpoint(&mut pipeline, &session, 1).is_empty());
     }
@@ -432,14 +432,14 @@ mod tests {
         let mut pipeline = responding(true);
         let mut session = session();
         session.down.payload_bytes = 100_000;
-        assert!(judge(&mut pipeline, &session, 1).is_empty());
+        assert!(score(&mut pipeline, &session, 1).is_empty());
         session.down.payload_bytes = 0;
         sent(&mut session, 100);
-        assert!(judge(&mut pipeline, &session, 1).is_empty());
+        assert!(score(&mut pipeline, &session, 1).is_empty());
         sent(&mut session, 20_000);
         session.client_home = false;
         session.server_home = true;
-        assert!(judge(&mut pipeline, &session, 1).is_empty());
+        assert!(score(&mut pipeline, &session, 1).is_empty());
         assert_eq!(pipeline.mode().alerts(), 0);
     }
 
@@ -447,17 +447,17 @@ mod tests {
     fn a_thief_who_goes_on_is_accused_again() {
         let mut pipeline = responding(true);
         let session = session();
-        assert_eq!(judge(&mut pipeline, &session, 1), ["alert 1 bulk_upload"]);
-        assert_eq!(judge(&mut pipeline, &session, 1), ["again"]);
+        assert_eq!(score(&mut pipeline, &session, 1), ["alert 1 bulk_upload"]);
+        assert_eq!(score(&mut pipeline, &session, 1), ["again"]);
         pipeline.mode_mut().set_respond(false);
-        assert!(judge(&mut pipeline, &session, 2).is_empty());
+        assert!(score(&mut pipeline, &session, 2).is_empty());
     }
 
     #[test]
     fn what_is_allowed_meanwhile_is_told_no_further() {
         let mut pipeline = responding(true);
         let mut session = session();
-        assert_eq!(judge(&mut pipeline, &session, 1), ["alert 1 bulk_upload"]);
+        assert_eq!(score(&mut pipeline, &session, 1), ["alert 1 bulk_upload"]);
         let entry = Entry {
             destination: Some("192.0.2.1".parse().unwrap()),
             reason: "a backup".to_owned(),
@@ -467,10 +467,10 @@ mod tests {
         list.add(Allowed::at_run_time("o1".to_owned(), entry, "uid 0".to_owned(), u64::MAX));
         pipeline.mode_mut().set_allow(Arc::new(list));
         sent(&mut session, 9_000_000);
-        assert!(judge(&mut pipeline, &session, 1).is_empty());
+        assert!(score(&mut pipeline, &session, 1).is_empty());
         assert_eq!(pipeline.mode().allow().entries().next().unwrap().hits(), 1);
         pipeline.mode_mut().set_allow(Arc::default());
-        assert_eq!(judge(&mut pipeline, &session, 1), ["alert 1 bulk_upload"]);
+        assert_eq!(score(&mut pipeline, &session, 1), ["alert 1 bulk_upload"]);
     }
 
     #[test]
@@ -478,17 +478,19 @@ mod tests {
         let config = ScoringConfig { budgets: true, ..ScoringConfig::default() };
         let mut pipeline = pipeline(config);
         let mut session = session();
-        let standpoint = |pipeline: &mut Pipeline<Scoring>, session: &Session| {
-            let judged = |output| match output {
-                Output::Judged { standpoint, .. } => Some(standpoint),
+        let budget_verdict = |pipeline: &mut Pipeline<Scoring>, session: &Session| {
+            let scored = |output| match output {
+                Output::Budget { budget_verdict, .. } => Some(budget_verdict),
                 _ => None,
             };
-            checkpoint(pipeline, session, 1).into_iter().find_map(judged).unwrap()
+            checkpoint(pipeline, session, 1).into_iter().find_map(scored).unwrap()
         };
-        assert_eq!(standpoint(&mut pipeline, &session), BudgetVerdict::Accused);
+        assert_eq!(budget_verdict(&mut pipeline, &session), BudgetVerdict::Flagged);
         session.id += 1;
         session.down.payload_bytes = 100_000;
-        let BudgetVerdict::Scored(score) = standpoint(&mut pipeline, &session) else { panic!() };
+        let BudgetVerdict::Scored(score) = budget_verdict(&mut pipeline, &session) else {
+            panic!()
+        };
         assert!(score < 0.5);
     }
 

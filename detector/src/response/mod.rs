@@ -15,5 +15,5 @@ pub use change::{Change, ChangeKind};
 pub use enforcer::{BlockSpec, DryRun, Effect, Enforcer, EntryNumber, Exception, Span};
 pub use mode::Mode;
 pub use policy::{ActionKind, Policy};
-pub use policy_state::{Accusation, Outcome, PolicyState};
+pub use policy_state::{BlockRequest, Outcome, PolicyState};
 pub use target::Target;

@@ -48,7 +48,7 @@ const SECOND: u64 = 1_000_000_000;
 
 /// What an open alert is about.
 #[derive(Clone, Debug)]
-pub struct Accusation {
+pub struct BlockRequest {
     pub alert: AlertId,
     pub technique: Technique,
     pub score: f64,
@@ -65,7 +65,7 @@ pub struct Accusation {
     pub flow: FlowKey,
 }
 
-/// What came of an accusation.
+/// What came of a block request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     pub action: ActionTaken,
@@ -96,13 +96,13 @@ pub struct ActiveBlock {
     /// Which block of its pair this is, from 1.
     pub times: u32,
     pub pending: Option<u64>,
-    /// Whom the alert accused, and under which name: what an allowlist entry is compared with.
+    /// Whom the alert flagged, and under which name: what an allowlist entry is compared with.
     pub parties: Option<Endpoints>,
     /// Packets it had dropped when its end came near.
     watched: Option<u64>,
 }
 
-/// The two ends of an accusation.
+/// The two ends of a block request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Endpoints {
     pub src: [u8; 16],
@@ -231,26 +231,26 @@ impl PolicyState {
     /// When what is wanted and allowed cannot be placed, as with a full table.
     pub fn respond(
         &mut self,
-        accusation: &Accusation,
+        block_request: &BlockRequest,
         now_ns: u64,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<Outcome> {
-        let wish = self.policy.wish(accusation.technique, accusation.score);
-        self.note_domain(accusation, wish.ttl, now_ns);
+        let wish = self.policy.wish(block_request.technique, block_request.score);
+        self.note_domain(block_request, wish.ttl, now_ns);
         if self.mode == Mode::Observe || wish.kind == ActionKind::Observe {
             return Ok(Outcome::of(ActionTaken::None));
         }
-        if let Some(note) = self.forbidden(accusation, now_ns) {
+        if let Some(note) = self.forbidden(block_request, now_ns) {
             return Ok(Outcome::refused(note));
         }
-        let target = target(accusation, self.narrowed(accusation, wish.kind, now_ns));
+        let target = target(block_request, self.narrowed(block_request, wish.kind, now_ns));
         if let Some(conflict) = self.conflict(&target, now_ns) {
             return Ok(Outcome::refused(conflict));
         }
-        if let Some(action) = self.stands(accusation, &wish, now_ns, enforcer)? {
+        if let Some(action) = self.stands(block_request, &wish, now_ns, enforcer)? {
             return Ok(Outcome::of(action));
         }
-        self.accuse(accusation, target, &wish, now_ns, enforcer)?;
+        self.request_block(block_request, target, &wish, now_ns, enforcer)?;
         let action =
             if self.mode == Mode::Simulate { ActionTaken::Simulated } else { taken(wish.effect) };
         Ok(Outcome { action, note: Some(target.to_string()) })
@@ -258,10 +258,10 @@ impl PolicyState {
 
     /// A connection to a resolver, as for DNS over HTTPS, is dropped by itself: names are looked up
     /// there, too.
-    fn narrowed(&self, accusation: &Accusation, kind: ActionKind, now_ns: u64) -> ActionKind {
+    fn narrowed(&self, block_request: &BlockRequest, kind: ActionKind, now_ns: u64) -> ActionKind {
         match kind {
             ActionKind::DropSession | ActionKind::DropDestination
-                if self.is_resolver(&accusation.dst, now_ns) =>
+                if self.is_resolver(&block_request.dst, now_ns) =>
             {
                 ActionKind::DropFlow
             }
@@ -270,8 +270,8 @@ impl PolicyState {
     }
 
     /// Why nothing may be done although it is wanted.
-    fn forbidden(&self, accusation: &Accusation, now_ns: u64) -> Option<String> {
-        let Accusation { src, dst, domain, .. } = accusation;
+    fn forbidden(&self, block_request: &BlockRequest, now_ns: u64) -> Option<String> {
+        let BlockRequest { src, dst, domain, .. } = block_request;
         let until = self.released.get(&(*src, *dst)).copied().unwrap_or(0);
         if until > now_ns {
             let minutes = (until - now_ns).div_ceil(60 * SECOND);
@@ -279,7 +279,7 @@ impl PolicyState {
                 "it was released by a person and is left alone for another {minutes} min"
             ));
         }
-        if accusation.overflow {
+        if block_request.overflow {
             return Some(format!(
                 "the flow table was full, and {} is only where the latest packet went: raise \
                  kernel.max_flows",
@@ -301,12 +301,14 @@ impl PolicyState {
     /// that only counts is made to act where the mode has changed since.
     fn stands(
         &mut self,
-        accusation: &Accusation,
+        block_request: &BlockRequest,
         wish: &DesiredAction,
         now_ns: u64,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<Option<ActionTaken>> {
-        let Some(number) = self.covering(accusation, wish.effect, now_ns) else { return Ok(None) };
+        let Some(number) = self.covering(block_request, wish.effect, now_ns) else {
+            return Ok(None);
+        };
         let Some(standing) = self.blocks.get_mut(&number) else { return Ok(None) };
         if standing.order.by_agent && standing.order.simulated && self.mode == Mode::Block {
             let order = BlockSpec { simulated: false, ..standing.order };
@@ -319,18 +321,19 @@ impl PolicyState {
         Ok(Some(if counts_only { ActionTaken::Simulated } else { taken(effect) }))
     }
 
-    /// The number of an order in force that covers the accused flow and does at least `effect`.
+    /// The number of an order in force that covers the flagged flow and does at least `effect`.
     fn covering(
         &self,
-        accusation: &Accusation,
+        block_request: &BlockRequest,
         effect: Effect,
         now_ns: u64,
     ) -> Option<EntryNumber> {
         let kinds = [ActionKind::DropFlow, ActionKind::DropSession, ActionKind::DropDestination];
-        let exact = kinds.iter().map(|kind| target(accusation, *kind));
-        let host = Target::Host(accusation.src);
-        let service =
-            accusation.dst_port.map(|port| Target::Service { destination: accusation.dst, port });
+        let exact = kinds.iter().map(|kind| target(block_request, *kind));
+        let host = Target::Host(block_request.src);
+        let service = block_request
+            .dst_port
+            .map(|port| Target::Service { destination: block_request.dst, port });
         let in_force = |number: &EntryNumber| {
             self.blocks.get(number).is_some_and(|standing| {
                 standing.order.span.holds(now_ns)
@@ -345,21 +348,21 @@ impl PolicyState {
             .or_else(|| {
                 let wider = |(_, standing): &(&EntryNumber, &ActiveBlock)| {
                     matches!(standing.order.target, Target::Destination(network)
-                        if network.contains(&accusation.dst))
+                        if network.contains(&block_request.dst))
                 };
                 self.blocks.iter().filter(wider).map(|(number, _)| *number).find(in_force)
             })
     }
 
-    fn accuse(
+    fn request_block(
         &mut self,
-        accusation: &Accusation,
+        block_request: &BlockRequest,
         target: Target,
         wish: &DesiredAction,
         now_ns: u64,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
-        let pair = (accusation.src, accusation.dst);
+        let pair = (block_request.src, block_request.dst);
         let times = self.times(&pair, now_ns);
         let ttl = self.policy.ttl(wish.ttl, times);
         let until_ns = now_ns.saturating_add(nanoseconds(ttl));
@@ -369,24 +372,25 @@ impl PolicyState {
             span: Span { from_ns: 0, until_ns },
             by_agent: true,
             simulated: self.mode == Mode::Simulate,
-            reason: accusation.alert.number,
+            reason: block_request.alert.number,
         };
-        let why = format!("{} with score {:.2}", accusation.technique.name(), accusation.score);
+        let why =
+            format!("{} with score {:.2}", block_request.technique.name(), block_request.score);
         let standing = ActiveBlock {
             order,
             by: AGENT.to_owned(),
             why,
-            alert: Some(accusation.alert),
+            alert: Some(block_request.alert),
             placed_ns: now_ns,
             until_ns,
             times: times + 1,
             pending: None,
             parties: Some(Endpoints {
-                src: accusation.src,
-                dst: accusation.dst,
-                server_port: accusation.server_port,
-                dst_name: accusation.dst_name.clone(),
-                domain: accusation.domain.clone(),
+                src: block_request.src,
+                dst: block_request.dst,
+                server_port: block_request.server_port,
+                dst_name: block_request.dst_name.clone(),
+                domain: block_request.domain.clone(),
             }),
             watched: None,
         };
@@ -454,14 +458,14 @@ impl PolicyState {
         self.offences.get(pair).filter(remembered).map_or(0, |offence| offence.times)
     }
 
-    fn note_domain(&mut self, accusation: &Accusation, ttl: Duration, now_ns: u64) {
-        let Some(domain) = &accusation.domain else { return };
+    fn note_domain(&mut self, block_request: &BlockRequest, ttl: Duration, now_ns: u64) {
+        let Some(domain) = &block_request.domain else { return };
         let until_ns = now_ns.saturating_add(nanoseconds(ttl.max(self.policy.ttl)));
         if self.domains.len() >= MAX_MEMORIES {
             self.domains.retain(|_, domain| domain.until_ns > now_ns);
         }
         if self.domains.len() < MAX_MEMORIES {
-            let block = DomainBlock { alert: accusation.alert, until_ns };
+            let block = DomainBlock { alert: block_request.alert, until_ns };
             self.domains.insert(Arc::clone(domain), block);
         }
     }
@@ -574,8 +578,8 @@ impl Change {
 }
 
 /// What an action of this kind is about. Marking and policing are of everything between the two.
-fn target(accusation: &Accusation, kind: ActionKind) -> Target {
-    let Accusation { src, dst, flow, .. } = accusation;
+fn target(block_request: &BlockRequest, kind: ActionKind) -> Target {
+    let BlockRequest { src, dst, flow, .. } = block_request;
     match kind {
         ActionKind::DropFlow => Target::Flow { key: *flow, destination: *dst },
         ActionKind::DropDestination => Target::Destination(Network::of(dst)),

@@ -56,7 +56,7 @@ impl fmt::Display for StatusLine {
             (self.held_packets, "of them held for a verdict"),
             (self.simulated_packets, "packets would have been dropped"),
             (self.events_lost, "events lost"),
-            (self.first_payloads_refused, "heads over budget"),
+            (self.first_payloads_refused, "payload samples skipped"),
             (self.output_lines_dropped, "output lines dropped"),
         ] {
             if count != 0 {

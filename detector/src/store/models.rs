@@ -112,9 +112,9 @@ pub struct SampleAlert {
     pub protocol: String,
     /// IP bytes.
     pub bytes_out: u64,
-    /// What the rules left open of the score, and whether it was a habit of the host.
+    /// What the rules left open of the score, and whether it was a baseline of the host.
     pub rules: f64,
-    pub habit: bool,
+    pub baseline: bool,
 }
 
 /// The latest labelled vectors of a kind that have all `wanted` columns, in the order of these; at most
@@ -178,7 +178,7 @@ fn sample(row: &Row<'_>, vector: Vec<f32>) -> rusqlite::Result<Sample> {
             protocol: row.get(6)?,
             bytes_out: row.get(7)?,
             rules: row.get::<_, Option<f64>>(8)?.unwrap_or(1.0),
-            habit: row.get::<_, Option<bool>>(9)?.unwrap_or(false),
+            baseline: row.get::<_, Option<bool>>(9)?.unwrap_or(false),
         }),
         None => None,
     };

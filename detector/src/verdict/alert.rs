@@ -167,8 +167,8 @@ pub struct Basis {
     pub vector: Vec<f32>,
     /// Product of the doubts that the rules left, 1 where they were silent.
     pub rules: f64,
-    /// The forest's part was cut because this is a habit of the host.
-    pub habit: bool,
+    /// The forest's part was cut because this is a baseline of the host.
+    pub baseline: bool,
 }
 
 /// The first bytes of a payload, as they were on the wire.
@@ -450,7 +450,7 @@ pub(crate) mod example {
             action: ActionTaken::None,
             action_note: None,
             model: "session-1".into(),
-            basis: Basis { vector: vec![0.75], rules: 1.0, habit: false },
+            basis: Basis { vector: vec![0.75], rules: 1.0, baseline: false },
             samples: Vec::new(),
         }
     }

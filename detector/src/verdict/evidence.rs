@@ -1,4 +1,4 @@
-//! Who is judged at a checkpoint, and what is too little to judge.
+//! Who is scored at a checkpoint, and what is too little to score.
 //!
 //! The same test stands before training, so that a model is asked only what it was taught. It is
 //! also what keeps a capture of a hundred thousand short look-ups cheap.
@@ -20,7 +20,7 @@ pub const MIN_PACKETS: u64 = 7;
 /// request line with its headers is larger.
 pub const MIN_PAYLOAD_BYTES: u64 = 384;
 
-/// Bytes that the labels below a domain must be able to carry before it is judged: a directory
+/// Bytes that the labels below a domain must be able to carry before it is scored: a directory
 /// look-up with a GUID in it holds some 20, the shortest query of a file that was seen 37.
 pub const MIN_NAME_BYTES: f64 = 32.0;
 
@@ -38,12 +38,12 @@ pub const MIN_ECHO_FILLINGS: u64 = 3;
 /// search for the path's MTU: that halves a span of 1,472 bytes eleven times.
 pub const MIN_SIZE_TURNS: u64 = 12;
 
-/// The senders of a session that are judged: at home, and with enough sent.
-pub fn judged(session: &Session) -> impl Iterator<Item = Side> {
-    [Side::Client, Side::Server].into_iter().filter(|side| is_judged(session, *side))
+/// The senders of a session that are scored: at home, and with enough sent.
+pub fn scored(session: &Session) -> impl Iterator<Item = Side> {
+    [Side::Client, Side::Server].into_iter().filter(|side| is_scored(session, *side))
 }
 
-fn is_judged(session: &Session, sender: Side) -> bool {
+fn is_scored(session: &Session, sender: Side) -> bool {
     let receiver = match sender {
         Side::Client => &session.key.server,
         Side::Server => &session.key.client,
@@ -68,7 +68,7 @@ fn is_judged(session: &Session, sender: Side) -> bool {
     }
 }
 
-/// Whether a session on a DNS port speaks DNS: then its domains are judged, each for itself. Else
+/// Whether a session on a DNS port speaks DNS: then its domains are scored, each for itself. Else
 /// it is as any other session.
 fn is_dns(dns: &Dns) -> bool {
     dns.queries + dns.responses > dns.undecoded
@@ -164,7 +164,7 @@ mod tests {
     fn names_hold_little_or_much() {
         let check = |name: &str, names: &[String], expected: bool| {
             let session = domain(name, names);
-            assert_eq!(judged(&session).count(), usize::from(expected), "{name} {names:?}");
+            assert_eq!(scored(&session).count(), usize::from(expected), "{name} {names:?}");
         };
         let coded = |number: u64| {
             format!(
@@ -189,7 +189,7 @@ mod tests {
             let mut session = session(SessionKey { server_port: 53, ..SessionKey::default() });
             session.up = Volume { packets: 10, payload_bytes: 5_000, ..Volume::default() };
             session.first_payloads.dns = Some(Dns { queries, undecoded, ..Dns::default() }.into());
-            assert_eq!(judged(&session).count(), usize::from(expected), "{queries} {undecoded}");
+            assert_eq!(scored(&session).count(), usize::from(expected), "{queries} {undecoded}");
         };
         check(10, 0, false);
         check(10, 9, false);

@@ -39,14 +39,14 @@ pub fn reasons(model: &ServedModel, record: &Record, row: &[f32]) -> Vec<Reason>
     reasons
 }
 
-/// What judges records.
+/// What scores records.
 #[derive(Clone, Debug)]
-pub struct RecordJudge {
+pub struct RecordScorer {
     model: ServedModel,
     threshold: f64,
 }
 
-impl RecordJudge {
+impl RecordScorer {
     /// # Errors
     ///
     /// A model that reads other columns than this program computes; the first is named.
@@ -56,7 +56,7 @@ impl RecordJudge {
 
     /// The probability that a record is of a theft, and the alert where it is one.
     #[must_use]
-    pub fn judge(&self, record: &Record) -> (f64, Option<Alert>) {
+    pub fn score(&self, record: &Record) -> (f64, Option<Alert>) {
         let mut row = Vec::with_capacity(RECORD_COLUMNS.len());
         record_vector(record, &mut row);
         let raw_score = self.model.score(&row);
@@ -89,7 +89,7 @@ impl RecordJudge {
             first_seen: time,
             reasons: reasons(&self.model, record, &row),
             model: Arc::clone(self.model.name()),
-            basis: Basis { vector: row, rules: 1.0, habit: false },
+            basis: Basis { vector: row, rules: 1.0, baseline: false },
             ..Alert::default()
         }
     }

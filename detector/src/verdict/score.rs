@@ -2,13 +2,13 @@
 //!
 //! Each is a witness with a probability of being right, and they are taken as independent:
 //! `score = 1 − (1 − forest) × Π (1 − certainty)`. One sure witness is enough, two half sure ones
-//! make up for each other, and a silent one changes nothing. What is a habit of the host is no
-//! news: the forest, which knows shapes and no habits, then counts for less.
+//! make up for each other, and a silent one changes nothing. What is a baseline of the host is no
+//! news: the forest, which knows shapes and no baseline, then counts for less.
 
 use super::rules::{Found, Rule};
 
 /// What is left of the forest's probability where the host has long been doing the same: one alert
-/// in ten is kept for the theft that hides in a habit.
+/// in ten is kept for the theft that hides in a baseline.
 const HABIT_SHARE: f64 = 0.1;
 
 /// An alert that is open grows on while the score is within this share of the threshold: a theft
@@ -27,23 +27,23 @@ pub struct Joined {
 
 /// Joins the forest's probability with what the rules found.
 #[must_use]
-pub fn join(forest: f64, found: &[(&Rule, Found)], habit: bool) -> Joined {
+pub fn join(forest: f64, found: &[(&Rule, Found)], baseline: bool) -> Joined {
     let doubt = |rules: &mut dyn Iterator<Item = &(&Rule, Found)>| {
         rules.fold(1.0, |doubt, (_, found)| doubt * (1.0 - found.certainty))
     };
     let rules = doubt(&mut found.iter());
     let sure = doubt(&mut found.iter().filter(|(rule, _)| rule.may_block));
     Joined {
-        score: of_doubt(forest, rules, habit),
-        without_anomalies: of_doubt(forest, sure, habit),
+        score: of_doubt(forest, rules, baseline),
+        without_anomalies: of_doubt(forest, sure, baseline),
         rules,
     }
 }
 
 /// The score of a forest's probability and the rules' doubt.
 #[must_use]
-pub fn of_doubt(forest: f64, rules: f64, habit: bool) -> f64 {
-    let forest = if habit { forest * HABIT_SHARE } else { forest };
+pub fn of_doubt(forest: f64, rules: f64, baseline: bool) -> f64 {
+    let forest = if baseline { forest * HABIT_SHARE } else { forest };
     (1.0 - (1.0 - forest) * rules).clamp(0.0, 1.0)
 }
 
@@ -63,7 +63,7 @@ mod tests {
         meaning: "",
         source: "",
         may_block: true,
-        excused_by_habit: false,
+        excused_by_baseline: false,
         find: |_| None,
     };
     static ANOMALY: Rule = Rule {
@@ -71,7 +71,7 @@ mod tests {
         meaning: "",
         source: "",
         may_block: false,
-        excused_by_habit: false,
+        excused_by_baseline: false,
         find: |_| None,
     };
 
@@ -81,13 +81,13 @@ mod tests {
             let text = String::new();
             (rule, Found { certainty, technique: Technique::BulkUpload, text })
         };
-        let check = |forest, rules: &[(&'static Rule, f64)], habit, expected: (f64, f64)| {
+        let check = |forest, rules: &[(&'static Rule, f64)], baseline, expected: (f64, f64)| {
             let found: Vec<_> = rules.iter().map(|(rule, sure)| found(rule, *sure)).collect();
-            let joined = join(forest, &found, habit);
+            let joined = join(forest, &found, baseline);
             let same = (joined.score - expected.0).abs() < 1e-12
                 && (joined.without_anomalies - expected.1).abs() < 1e-12;
             assert!(same, "{forest} {joined:?}");
-            assert_eq!(of_doubt(forest, joined.rules, habit), joined.score);
+            assert_eq!(of_doubt(forest, joined.rules, baseline), joined.score);
         };
         check(0.3, &[], false, (0.3, 0.3));
         check(0.3, &[], true, (0.03, 0.03));

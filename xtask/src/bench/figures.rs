@@ -124,7 +124,7 @@ impl Figures {
         println!("{:<28} {:>12}  {:<32} TARGET", "FIGURE (median)", "VALUE", "REFERENCE");
         for (name, values) in &self.samples {
             let target = TARGETS.iter().chain(&FURTHER).find(|target| target.figure == *name);
-            let (reference, target) = target.map(|target| self.judge(target)).unwrap_or_default();
+            let (reference, target) = target.map(|target| self.assess(target)).unwrap_or_default();
             let line =
                 format!("{name:<28} {:>12}  {reference:<32} {target}", shown(name, median(values)));
             println!("{}", line.trim_end());
@@ -132,7 +132,7 @@ impl Figures {
     }
 
     /// The ratio to the reference, and whether the target is met.
-    fn judge(&self, target: &Target) -> (String, String) {
+    fn assess(&self, target: &Target) -> (String, String) {
         let Some(value) = self.median(target.figure) else { return Default::default() };
         let ratio = |reference: &str| self.median(reference).map(|reference| value / reference);
         let beside = |name: &str| {
@@ -260,10 +260,10 @@ mod tests {
         figures.sample("xdp_empty_ns", 20.0);
         figures.sample("xdp_hit_ns", 72.6);
         figures.sample("analyze_rss_mb", 100.0);
-        let judged = |index: usize| figures.judge(&super::TARGETS[index]);
-        assert_eq!(judged(0).0, "3.63 × xdp_empty_ns");
-        assert_eq!(judged(0).1, "at most 3.3 ×: missed by 10 %");
-        assert_eq!(judged(6).1, "below 300 MB: met");
+        let scored = |index: usize| figures.assess(&super::TARGETS[index]);
+        assert_eq!(scored(0).0, "3.63 × xdp_empty_ns");
+        assert_eq!(scored(0).1, "at most 3.3 ×: missed by 10 %");
+        assert_eq!(scored(6).1, "below 300 MB: met");
         for (nopolicy, expected) in [
             (71.1, ("xdp_hit_ns +1.5 ns", "at most +3 ns: met")),
             (68.1, ("xdp_hit_ns +4.5 ns", "at most +3 ns: missed by 50 %")),
@@ -271,7 +271,7 @@ mod tests {
             let mut figures = Figures::default();
             figures.sample("xdp_hit_ns", 72.6);
             figures.sample("xdp_nopolicy_ns", nopolicy);
-            let (reference, target) = figures.judge(&super::TARGETS[2]);
+            let (reference, target) = figures.assess(&super::TARGETS[2]);
             assert_eq!((reference.as_str(), target.as_str()), expected);
         }
     }

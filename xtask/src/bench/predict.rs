@@ -1,4 +1,4 @@
-//! `detector serve` under load: records judged over connections that are kept, each body another, beside
+//! `detector serve` under load: records scored over connections that are kept, each body another, beside
 //! the least that the server can be asked for.
 //!
 //! Those who ask run on the same machine and take their share of it; both figures have the same.

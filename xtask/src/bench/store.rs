@@ -122,7 +122,7 @@ fn alert(number: u64) -> Alert {
             reason("receiver_named", "no name is known of the receiver"),
         ],
         model: "session-1".into(),
-        basis: Basis { vector: vec![0.5; 79], rules: 1.0, habit: false },
+        basis: Basis { vector: vec![0.5; 79], rules: 1.0, baseline: false },
         ..Alert::default()
     }
 }

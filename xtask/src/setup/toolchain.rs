@@ -74,7 +74,7 @@ impl Tool {
         )?;
         if !status.success() {
             bail!(
-                "cargo install {name} ended with {status}, its own message is above; run `cargo xtask setup` again, it goes on where it stopped"
+                "cargo install {name} ended with {status}, its own message is above; run `cargo xtask setup` again, it continues where it stopped"
             );
         }
         if self.installed().as_deref() != Some(version) {

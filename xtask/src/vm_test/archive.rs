@@ -31,7 +31,8 @@ pub(super) fn store() -> PathBuf {
 fn ensure_room(folder: &Path) -> Result<()> {
     let told = run_checked(Command::new("df").args(["--output=avail", "-BMB"]).arg(folder))?;
     let free = told.lines().last().and_then(|line| line.trim().strip_suffix("MB")?.parse().ok());
-    let free: u64 = free.with_context(|| format!("df does not tell what is free: {told}"))?;
+    let free: u64 =
+        free.with_context(|| format!("failed to read the free space from df: {told}"))?;
     ensure!(
         free >= ROOM_MB,
         "{} has {free} MB free, and a kernel is fetched where there are {ROOM_MB} MB: make room there",

@@ -136,9 +136,9 @@ fn losses(observed: &Observed<'_>, line: &StatusLine, audit_records_lost: u64) -
             "events that the ring buffer had no room for: a verdict comes at the next poll",
         ),
         (
-            "heads_over_budget",
+            "payload_samples_skipped",
             line.first_payloads_refused,
-            "first payloads not looked at: heads.per_second is spent",
+            "payload samples skipped: more than payload_samples.per_second came",
         ),
         (
             "overflow_bytes",

@@ -1,4 +1,4 @@
-//! The responder: what follows from a judgement, and what people ask for: blocks, exceptions,
+//! The responder: what follows from a verdict, and what people ask for: blocks, exceptions,
 //! budgets, each with its record in the audit log.
 //!
 //! It owns the policy state, what is known of protected peers, the audit log and the state file. The
@@ -23,7 +23,7 @@ use crate::flow::TimeBase;
 use crate::network::{Network, ip, octets};
 use crate::refusal::Refusal;
 use crate::response::policy_state::{AGENT, BudgetVerdict};
-use crate::response::{Accusation, Change, ChangeKind, Enforcer, Mode, Outcome, PolicyState};
+use crate::response::{BlockRequest, Change, ChangeKind, Enforcer, Mode, Outcome, PolicyState};
 use crate::state::{Kept, KeptAllow, KeptRelease, State};
 use crate::units::rfc3339;
 use crate::verdict::allow::{Allowed, Entry};
@@ -231,19 +231,20 @@ impl Responder {
     pub(super) fn respond(
         &mut self,
         alert: &mut Alert,
-        accusation: Option<&Accusation>,
+        block_request: Option<&BlockRequest>,
         now_ns: u64,
         enforcer: &mut dyn Enforcer,
     ) {
-        let Some(accusation) = accusation else {
+        let Some(block_request) = block_request else {
             if self.policy.mode() != Mode::Observe {
                 alert.action_note = Some(
-                    "only the host's habits speak for it, which is told and never acted on".into(),
+                    "only the host's baseline supports this alert: such alerts never lead to a block"
+                        .into(),
                 );
             }
             return;
         };
-        match self.policy.respond(accusation, now_ns, enforcer) {
+        match self.policy.respond(block_request, now_ns, enforcer) {
             Ok(Outcome { action, note }) => (alert.action, alert.action_note) = (action, note),
             Err(error) => {
                 tracing::error!("alert {}: {error:#}", alert.id);
@@ -257,31 +258,31 @@ impl Responder {
     /// Does what the policy wants about an alert that is open and has nothing new to say.
     pub(super) fn respond_again(
         &mut self,
-        accusation: &Accusation,
+        block_request: &BlockRequest,
         now_ns: u64,
         enforcer: &mut dyn Enforcer,
     ) {
-        if let Err(error) = self.policy.respond(accusation, now_ns, enforcer) {
-            tracing::error!("alert {}: {error:#}", accusation.alert);
+        if let Err(error) = self.policy.respond(block_request, now_ns, enforcer) {
+            tracing::error!("alert {}: {error:#}", block_request.alert);
         }
         self.write();
     }
 
-    /// Raises or ends the budget of a pair that was judged.
-    pub(super) fn judged(
+    /// Raises or ends the budget of a pair that was scored.
+    pub(super) fn scored(
         &mut self,
         pair: ([u8; 16], [u8; 16]),
         payload_bytes: u64,
-        standpoint: BudgetVerdict,
+        budget_verdict: BudgetVerdict,
         enforcer: &mut dyn Enforcer,
     ) {
-        if let Err(error) = self.policy.judged(pair, payload_bytes, standpoint, enforcer) {
+        if let Err(error) = self.policy.scored(pair, payload_bytes, budget_verdict, enforcer) {
             tracing::error!("{error:#}");
         }
         self.write();
     }
 
-    /// A budget is spent: a judgement decides whether it is raised.
+    /// A budget is spent: a verdict decides whether it is raised.
     pub(super) fn budget_spent(&mut self, key: BudgetKey) {
         self.policy.budget_spent(key);
     }

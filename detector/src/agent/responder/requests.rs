@@ -112,7 +112,7 @@ impl Responder {
             .collect();
         if meant.len() > MAX_VERIFIED {
             return Err(Refusal::conflict(format!(
-                "{} blocks stand, at most {MAX_VERIFIED} are verified at once: name one by its number",
+                "{} blocks are active, and at most {MAX_VERIFIED} can be verified at once: name one by its number",
                 meant.len()
             )));
         }

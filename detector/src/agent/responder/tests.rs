@@ -147,10 +147,10 @@ impl Desk {
     }
 
     /// An alert about what 10.0.0.7 sends to `dst`.
-    fn accuse(&mut self, dst: [u8; 4]) -> Outcome {
-        let accusation = example::accusation(dst.into());
+    fn request_block(&mut self, dst: [u8; 4]) -> Outcome {
+        let block_request = example::block_request(dst.into());
         let outcome =
-            self.responder.policy.respond(&accusation, self.now_ns, &mut self.enforcer).unwrap();
+            self.responder.policy.respond(&block_request, self.now_ns, &mut self.enforcer).unwrap();
         self.responder.write();
         outcome
     }
@@ -191,13 +191,13 @@ impl Desk {
 #[test]
 fn an_alert_is_blocked_released_and_left_alone() {
     let mut desk = Desk::new();
-    assert_eq!(desk.accuse([192, 0, 2, 1]).action, ActionTaken::Blocked);
+    assert_eq!(desk.request_block([192, 0, 2, 1]).action, ActionTaken::Blocked);
     let pair = "pair 10.0.0.7 192.0.2.1";
     assert_eq!(desk.in_force(), [pair]);
     let Ok(Answer::Removed { blocks, pending: None }) = desk.remove(pair, None) else { panic!() };
     assert_eq!((blocks[0].target.to_string().as_str(), &*blocks[0].by), (pair, "agent"));
     assert!(desk.in_force().is_empty());
-    assert_eq!(desk.accuse([192, 0, 2, 1]).action, ActionTaken::Refused);
+    assert_eq!(desk.request_block([192, 0, 2, 1]).action, ActionTaken::Refused);
     assert_eq!(desk.settle(), ["placed", "released"]);
     assert_eq!(desk.changes(), [ChangeKind::Placed, ChangeKind::Released]);
     // The release outlives a restart.
@@ -211,7 +211,7 @@ fn an_alert_is_blocked_released_and_left_alone() {
 fn a_block_runs_out() {
     let mut desk = Desk::new();
     desk.add("host 10.0.0.9", None).unwrap();
-    desk.accuse([192, 0, 2, 1]);
+    desk.request_block([192, 0, 2, 1]);
     desk.pass(599);
     assert_eq!(desk.in_force().len(), 2);
     desk.pass(1);
@@ -251,7 +251,7 @@ fn a_change_returns_unless_it_is_confirmed() {
 #[test]
 fn what_is_allowed_ends_its_block_and_is_kept() {
     let mut desk = Desk::new();
-    desk.accuse([192, 0, 2, 1]);
+    desk.request_block([192, 0, 2, 1]);
     let before = Arc::clone(desk.responder.allowlist());
     let Ok(Answer::Allowed { entry, released, pending: None }) = desk.allow("192.0.2.1", None)
     else {
@@ -259,8 +259,8 @@ fn what_is_allowed_ends_its_block_and_is_kept() {
     };
     assert_eq!((entry.id.as_str(), entry.kind, released), ("o1", AllowKind::Operator, 1));
     assert!(desk.in_force().is_empty());
-    assert!(!Arc::ptr_eq(desk.responder.allowlist(), &before), "who judges gets another list");
-    assert_eq!(desk.accuse([192, 0, 2, 1]).action, ActionTaken::Refused);
+    assert!(!Arc::ptr_eq(desk.responder.allowlist(), &before), "who scores gets another list");
+    assert_eq!(desk.request_block([192, 0, 2, 1]).action, ActionTaken::Refused);
     desk.settle();
     assert_eq!(desk.written.state.lock().unwrap().clone().unwrap().allow[0].id, "o1");
 
@@ -276,7 +276,7 @@ fn what_is_allowed_ends_its_block_and_is_kept() {
 fn what_an_earlier_agent_left_is_taken_over() {
     let mut earlier = Desk::new();
     earlier.arm(Kept::default());
-    earlier.accuse([192, 0, 2, 1]);
+    earlier.request_block([192, 0, 2, 1]);
     earlier.allow("198.51.100.0/24", None).unwrap();
     earlier.settle();
 
@@ -301,8 +301,12 @@ fn what_an_earlier_agent_left_is_taken_over() {
     let sources: Vec<_> = networks.map(|(_, _, source)| source.kind.clone()).collect();
     assert_eq!(sources.len(), 2, "{sources:?}");
     assert!(sources.contains(&ExceptionKind::Gateway));
-    assert_eq!(desk.accuse([203, 0, 113, 1]).action, ActionTaken::Refused, "released before");
-    assert_eq!(desk.accuse([192, 0, 2, 1]).note, None, "it is blocked already");
+    assert_eq!(
+        desk.request_block([203, 0, 113, 1]).action,
+        ActionTaken::Refused,
+        "released before"
+    );
+    assert_eq!(desk.request_block([192, 0, 2, 1]).note, None, "it is blocked already");
     assert_eq!(desk.enforcer.mode, Mode::Block);
     desk.pass(600);
     assert!(desk.in_force().is_empty());
@@ -333,13 +337,13 @@ fn what_must_not_be_cut_off_is_not() {
 #[test]
 fn a_disk_that_hangs_holds_nobody_up() {
     let (mut desk, open) = Desk::with_gate();
-    desk.accuse([192, 0, 2, 1]);
+    desk.request_block([192, 0, 2, 1]);
     desk.add("host 10.0.0.9", None).unwrap();
     let (first, first_answered) = desk.answer();
     desk.remove("host 10.0.0.9", None).unwrap();
     let (_second, second_answered) = desk.answer();
     for host in 10..20 {
-        desk.accuse([192, 0, 2, host]);
+        desk.request_block([192, 0, 2, host]);
         desk.pass(1);
     }
     assert_eq!(desk.in_force().len(), 11);

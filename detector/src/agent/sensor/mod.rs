@@ -1,4 +1,4 @@
-//! The sensor: kernel events and polls in, judgements out.
+//! The sensor: kernel events and polls in, verdicts out.
 //!
 //! It owns the data plane and the pipeline. What it finds is handed to whoever acts on it before
 //! it looks any further, so that a block follows the event that asks for it without a queue
@@ -24,15 +24,15 @@ use lines::Looks;
 
 /// What there is to act on.
 pub(super) enum Finding {
-    Judged(Output),
-    /// The kernel holds a pair until its budget is raised; a judgement of its session follows.
+    Scored(Output),
+    /// The kernel holds a pair until its budget is raised; a verdict of its session follows.
     BudgetSpent(BudgetKey),
 }
 
 /// Who acts on findings. The sensor is lent, for what acting needs of the kernel.
 pub(super) type Act<'a> = dyn FnMut(&mut Sensor, Finding) -> anyhow::Result<()> + 'a;
 
-/// What is watched, and what judges it.
+/// What is watched, and what scores it.
 pub(super) struct Sensor {
     pub(super) kernel: KernelSource,
     pub(super) pipeline: Pipeline<Scoring>,
@@ -130,7 +130,7 @@ impl Sensor {
         Ok(self.base.ns(self.kernel.now()?))
     }
 
-    /// Goes by this mode and this allowlist from the next judgement on. The pipeline tells of sessions
+    /// Goes by this mode and this allowlist from the next verdict on. The pipeline tells of sessions
     /// that go on only where somebody acts on it.
     pub(super) fn go_by(&mut self, mode: Mode, allow: &Arc<AllowList>) {
         let scoring = self.pipeline.mode_mut();
@@ -138,7 +138,7 @@ impl Sensor {
         scoring.set_allow(Arc::clone(allow));
     }
 
-    /// Reads the events that wait. Each is judged, and acted on, before the next is read.
+    /// Reads the events that wait. Each is scored, and acted on, before the next is read.
     pub(super) fn take_events(&mut self, act: &mut Act<'_>) -> anyhow::Result<()> {
         while let Some(event) = self.kernel.next_event() {
             match event {
@@ -178,7 +178,7 @@ impl Sensor {
                 }
                 KernelEvent::Budget(event) => {
                     act(self, Finding::BudgetSpent(event.budget))?;
-                    // Its session is judged on what the flow has sent by now.
+                    // Its session is scored on what the flow has sent by now.
                     if let Some(counters) = self.kernel.lookup(&event.flow)? {
                         let cause = Cause::Checkpoint(Checkpoint::Bytes);
                         self.observe_flow(&event.flow, &counters, cause, act)?;
@@ -238,21 +238,21 @@ impl Sensor {
     }
 
     /// What left before the block took effect: what the session's other flows had sent when it was
-    /// judged, and what this one has passed. None where that flow is not known any more.
+    /// scored, and what this one has passed. None where that flow is not known any more.
     pub(super) fn bytes_leaked(
         &mut self,
         alert: &Alert,
         key: &FlowKey,
     ) -> anyhow::Result<Option<u64>> {
-        let Some((latest, judged)) = self.latest.filter(|(latest, _)| latest == key) else {
+        let Some((latest, scored)) = self.latest.filter(|(latest, _)| latest == key) else {
             return Ok(None);
         };
         let Some(now) = self.kernel.lookup(&latest)? else { return Ok(None) };
         let half = usize::from(key.low != alert.src.0);
-        let (judged, now) = (&judged.halves[half], &now.halves[half]);
+        let (scored, now) = (&scored.halves[half], &now.halves[half]);
         let passed = now.ip_bytes.saturating_sub(now.dropped_bytes);
         // A block that is active already has dropped some of what the alert counts.
-        let elsewhere = alert.bytes_out.saturating_sub(judged.ip_bytes);
+        let elsewhere = alert.bytes_out.saturating_sub(scored.ip_bytes);
         Ok(Some(elsewhere + passed))
     }
 
@@ -286,7 +286,7 @@ impl Sensor {
     }
 
     fn hand_over(&mut self, outputs: Vec<Output>, act: &mut Act<'_>) -> anyhow::Result<()> {
-        outputs.into_iter().try_for_each(|output| act(self, Finding::Judged(output)))
+        outputs.into_iter().try_for_each(|output| act(self, Finding::Scored(output)))
     }
 }
 

@@ -78,8 +78,8 @@ impl Cells<'_> {
         let rules = self.parse::<Share>("rules")?.0;
         let value = |(name, place): &(&'static str, usize)| self.value(name, *place);
         let values = self.header.values.iter().map(value).collect::<Result<_>>()?;
-        let habit = self.parse::<bool>("habit")?;
-        Ok(Vector { line, subject, rules, habit, label, values })
+        let baseline = self.parse::<bool>("baseline")?;
+        Ok(Vector { line, subject, rules, baseline, label, values })
     }
 
     fn value(&self, name: &str, place: usize) -> Result<f32> {
@@ -111,7 +111,7 @@ impl Cells<'_> {
             },
             bytes_out: Some(record.bytes_sent),
         };
-        Ok(Vector { line, subject, rules: 1.0, habit: false, label, values })
+        Ok(Vector { line, subject, rules: 1.0, baseline: false, label, values })
     }
 }
 

@@ -28,11 +28,7 @@ impl Header {
         for (place, name) in row.iter().enumerate() {
             let name = String::from_utf8_lossy(name).trim().to_owned();
             if let Some(first) = places.insert(name.clone(), place) {
-                bail!(
-                    "column {name:?} stands there twice, as number {} and {}",
-                    first + 1,
-                    place + 1
-                );
+                bail!("column {name:?} appears twice, as number {} and {}", first + 1, place + 1);
             }
         }
         let kind = nearest(&places)?;

@@ -187,18 +187,18 @@ pub(super) struct NewBlock {
     confirm_within_secs: Option<u64>,
 }
 
-/// A block that stands
+/// An active block
 #[derive(Serialize, ToSchema)]
 pub(super) struct BlockDone {
     block: BlockLine,
     pending: Option<Pending>,
 }
 
-/// Block what an alert accuses
+/// Block what an alert flags
 #[utoipa::path(
     post, path = "/api/alerts/{id}/block", tag = "Alerts", params(("id" = String, Path)),
     request_body = NewBlock,
-    responses((status = CREATED, description = "The block stands", body = BlockDone))
+    responses((status = CREATED, description = "The block is active", body = BlockDone))
 )]
 pub(super) async fn block(
     State(app): State<App>,
@@ -276,7 +276,7 @@ pub(super) async fn release(
         }
     }
     if released.is_empty() {
-        let detail = format!("no block stands because of alert {}", detail.stored.alert.id);
+        let detail = format!("alert {} has no active block", detail.stored.alert.id);
         return Err(Problem::conflict(&detail));
     }
     note(&app, id, TimelinePoint::Changed(ChangeKind::Released)).await?;

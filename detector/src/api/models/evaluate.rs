@@ -24,7 +24,7 @@ use crate::verdict::score;
 /// What errors call the body.
 const BODY: &str = "the body";
 
-/// How good a model is on labelled rows; senders are judged by their highest score
+/// How good a model is on labelled rows; senders are scored by their highest score
 #[derive(Serialize, ToSchema)]
 pub(super) struct Evaluation {
     rows: usize,
@@ -110,15 +110,15 @@ pub(super) async fn evaluate(
         Problem::conflict("the model is for other columns than this program computes")
     })?;
     let body = Bytes::from_request(request, &()).await?;
-    let judged = Arc::clone(&model);
+    let scored = Arc::clone(&model);
     let rows = if body.trim_ascii().is_empty() {
         app.with_store(move |store| {
-            let (values, labels) = labelled(store, kind, &judged)?;
-            Ok(Rows::of_samples(&judged, values, labels))
+            let (values, labels) = labelled(store, kind, &scored)?;
+            Ok(Rows::of_samples(&scored, values, labels))
         })
         .await?
     } else {
-        let work = move || Rows::of_file(&judged, kind, body);
+        let work = move || Rows::of_file(&scored, kind, body);
         let done = tokio::task::spawn_blocking(work).await;
         done.context("the work on the rows was broken off")??
     };
@@ -165,7 +165,7 @@ impl Rows {
             let line = sender.0.is_none().then_some(vector.line);
             let session = *senders.entry((sender, line)).or_insert(next);
             let forest = model.probability(model.forest.score(&vector.values));
-            let score = score::of_doubt(forest, vector.rules, vector.habit);
+            let score = score::of_doubt(forest, vector.rules, vector.baseline);
             rows.scored.push(Scored { score, label, session });
             rows.values.extend_from_slice(&vector.values);
             rows.labels.push(label);

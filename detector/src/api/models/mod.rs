@@ -127,7 +127,7 @@ pub(super) struct Importance {
 #[derive(Serialize, ToSchema)]
 struct Activated {
     model: ModelLine,
-    /// What it judges from now on, in words
+    /// What it scores from now on, in words
     text: String,
 }
 
@@ -253,7 +253,7 @@ async fn activate(
 }
 
 impl App {
-    /// Has a model serve while everything runs, and says what it judges.
+    /// Has a model serve while everything runs, and says what it scores.
     async fn use_model(
         &self,
         kind: Kind,
@@ -263,17 +263,17 @@ impl App {
     ) -> Result<&'static str, Problem> {
         match kind {
             Kind::Record => {
-                self.shared.set_judge(model, &self.config)?;
-                Ok("records are judged by it from now on")
+                self.shared.set_scorer(model, &self.config)?;
+                Ok("this model now scores records")
             }
             Kind::Session if self.agent.is_some() => {
                 let request = ControlRequest::UseModel { hash: hash.to_owned() };
                 match self.ask(request, caller.peer()).await? {
-                    Answer::Model { .. } => Ok("live traffic is judged by it from now on"),
+                    Answer::Model { .. } => Ok("this model now scores live traffic"),
                     _ => Err(unexpected()),
                 }
             }
-            Kind::Session => Ok("captures are judged by it from now on"),
+            Kind::Session => Ok("this model now scores captures"),
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::features::{RECORD_FIELDS, Record, Timestamp};
     "destination_ip": "10.0.0.1", "source_port": 12345, "destination_port": 80,
     "protocol": "TCP", "bytes_sent": 1500, "bytes_received": 500, "action": "allow"
 }))]
-#[expect(dead_code, reason = "it stands in the document alone")]
+#[expect(dead_code, reason = "only the API document uses it")]
 pub(super) struct RecordBody {
     /// RFC 3339, with or without a zone, or Unix seconds as text
     #[schema(format = DateTime)]
@@ -48,7 +48,7 @@ pub(super) struct RecordBody {
 /// What was spoken, in letters of either case
 #[derive(ToSchema)]
 #[schema(rename_all = "UPPERCASE")]
-#[expect(dead_code, reason = "it stands in the document alone")]
+#[expect(dead_code, reason = "only the API document uses it")]
 pub(super) enum ProtocolName {
     Tcp,
     Udp,
@@ -60,7 +60,7 @@ pub(super) enum ProtocolName {
 /// What the firewall did, in letters of either case
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "it stands in the document alone")]
+#[expect(dead_code, reason = "only the API document uses it")]
 pub(super) enum ActionName {
     Allow,
     Deny,

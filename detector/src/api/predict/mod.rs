@@ -41,14 +41,14 @@ pub(super) fn routes() -> Routes {
     Routes::default().read(routes!(predict))
 }
 
-/// What judges records.
+/// What scores records.
 #[derive(Clone, Debug)]
-pub(super) struct Judge {
+pub(super) struct Scorer {
     model: ServedModel,
     threshold: f64,
 }
 
-impl Judge {
+impl Scorer {
     /// With the model that was chosen, else the one inside the program.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl Judge {
 
     /// # Errors
     ///
-    /// As for [`Judge::new`].
+    /// As for [`Scorer::new`].
     pub(super) fn of(model: Arc<Model>, config: &Config) -> anyhow::Result<Self> {
         let threshold = threshold_of(Kind::Record, &model, config);
         Ok(Self { model: ServedModel::new(model, Kind::Record)?, threshold })
@@ -101,7 +101,7 @@ struct Prediction {
 /// One record or many
 #[derive(ToSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "it stands in the document alone")]
+#[expect(dead_code, reason = "only the API document uses it")]
 enum Records {
     One(RecordBody),
     Many(Vec<RecordBody>),
@@ -110,7 +110,7 @@ enum Records {
 /// One verdict or one for each record
 #[derive(ToSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "it stands in the document alone")]
+#[expect(dead_code, reason = "only the API document uses it")]
 enum Predictions {
     One(Prediction),
     Many(Vec<Prediction>),
@@ -124,10 +124,10 @@ struct Wanted {
     reasons: bool,
 }
 
-/// Judge records of a firewall's or proxy's log
+/// Scorer records of a firewall's or proxy's log
 ///
 /// One object, an array of up to 10,000, or one object a line (NDJSON); all nine fields are needed.
-/// The answer has the same form. It is judged by a model for records alone, which sees nothing but
+/// The answer has the same form. It is scored by a model for records alone, which sees nothing but
 /// the record itself.
 #[utoipa::path(
     post, path = "/predict", tag = "Records",
@@ -142,12 +142,12 @@ async fn predict(
 ) -> Result<Response, Problem> {
     let form = Form::of(&request)?;
     let bytes = Bytes::from_request(request, &()).await?;
-    let judge = app.shared.judge();
+    let scorer = app.shared.score();
     // A record has at least so many bytes.
     if bytes.len() / RECORD_BYTES <= FEW {
-        return answer(&judge, &bytes, form, wanted.reasons);
+        return answer(&scorer, &bytes, form, wanted.reasons);
     }
-    let work = move || answer(&judge, &bytes, form, wanted.reasons);
+    let work = move || answer(&scorer, &bytes, form, wanted.reasons);
     let done = tokio::task::spawn_blocking(work).await;
     done.context("the work on the records was broken off")?
 }
@@ -181,37 +181,37 @@ impl Form {
     }
 }
 
-fn answer(judge: &Judge, bytes: &[u8], form: Form, reasons: bool) -> Result<Response, Problem> {
+fn answer(scorer: &Scorer, bytes: &[u8], form: Form, reasons: bool) -> Result<Response, Problem> {
     let start = bytes.trim_ascii_start();
     match (form, start.first()) {
-        (Form::Lines, _) => lines(judge, bytes, reasons),
-        (Form::Json, Some(b'[')) => array(judge, bytes, reasons),
+        (Form::Lines, _) => lines(scorer, bytes, reasons),
+        (Form::Json, Some(b'[')) => array(scorer, bytes, reasons),
         (Form::Json, _) => {
             let mut records = serde_json::Deserializer::from_slice(bytes);
             let fields = Fields::deserialize(&mut records).map_err(|error| unread(&error))?;
             if records.end().is_err() {
-                return lines(judge, bytes, reasons);
+                return lines(scorer, bytes, reasons);
             }
             let record = fields.record().map_err(|wrong| problem(wrong, None, None))?;
-            let verdict = judge.verdict(&record, &mut Vec::with_capacity(16), reasons);
+            let verdict = scorer.verdict(&record, &mut Vec::with_capacity(16), reasons);
             Ok(written(JSON, write(&verdict, Vec::with_capacity(64))?))
         }
     }
 }
 
-fn array(judge: &Judge, bytes: &[u8], reasons: bool) -> Result<Response, Problem> {
+fn array(scorer: &Scorer, bytes: &[u8], reasons: bool) -> Result<Response, Problem> {
     let records: Vec<Fields<'_>> = serde_json::from_slice(bytes).map_err(|error| unread(&error))?;
     check_count(records.len())?;
     let mut row = Vec::with_capacity(16);
     let verdicts = (0_u32..).zip(&records).map(|(index, fields)| {
         let record = fields.record().map_err(|wrong| problem(wrong, Some(index), None))?;
-        Ok(judge.verdict(&record, &mut row, reasons))
+        Ok(scorer.verdict(&record, &mut row, reasons))
     });
     let verdicts = verdicts.collect::<Result<Vec<_>, Problem>>()?;
     Ok(written(JSON, write(&verdicts, Vec::with_capacity(verdicts.len() * 64))?))
 }
 
-fn lines(judge: &Judge, bytes: &[u8], reasons: bool) -> Result<Response, Problem> {
+fn lines(scorer: &Scorer, bytes: &[u8], reasons: bool) -> Result<Response, Problem> {
     let (mut row, mut output, mut count) = (Vec::with_capacity(16), Vec::new(), 0);
     for (line, text) in (1_u32..).zip(bytes.split(|byte| *byte == b'\n')) {
         if text.trim_ascii().is_empty() {
@@ -224,7 +224,7 @@ fn lines(judge: &Judge, bytes: &[u8], reasons: bool) -> Result<Response, Problem
             Problem { line: Some(line), ..Problem::malformed(&format!("line {line}: {detail}")) }
         })?;
         let record = fields.record().map_err(|wrong| problem(wrong, None, Some(line)))?;
-        output = write(&judge.verdict(&record, &mut row, reasons), output)?;
+        output = write(&scorer.verdict(&record, &mut row, reasons), output)?;
         output.push(b'\n');
     }
     if count == 0 {
@@ -276,12 +276,12 @@ mod tests {
 
     const SAMPLE: &str = r#"{"timestamp":"2024-01-01T12:00:00Z","source_ip":"192.168.1.100","destination_ip":"10.0.0.1","source_port":12345,"destination_port":80,"protocol":"TCP","bytes_sent":1500,"bytes_received":500,"action":"allow"}"#;
 
-    fn judge() -> Judge {
-        Judge::new(None, &Config::default()).unwrap()
+    fn scorer() -> Scorer {
+        Scorer::new(None, &Config::default()).unwrap()
     }
 
     fn ask(body: &str, form: Form, reasons: bool) -> (u16, String) {
-        let response = answer(&judge(), body.as_bytes(), form, reasons)
+        let response = answer(&scorer(), body.as_bytes(), form, reasons)
             .unwrap_or_else(|problem| problem.into_response());
         let status = response.status().as_u16();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -353,7 +353,7 @@ mod tests {
     /// 10,000 bodies with bytes changed, cut out and put in, by a fixed draw.
     #[test]
     fn no_mutated_body_is_our_failure() {
-        let judge = judge();
+        let scorer = scorer();
         let mut state = 0x2545_f491_4f6c_dd1d_u64;
         let mut draw = move |below: usize| {
             state ^= state >> 12;
@@ -392,7 +392,7 @@ mod tests {
                 }
             }
             let form = if draw(2) == 0 { Form::Json } else { Form::Lines };
-            let status = match answer(&judge, &body, form, draw(2) == 0) {
+            let status = match answer(&scorer, &body, form, draw(2) == 0) {
                 Ok(response) => response.status().as_u16(),
                 Err(problem) => problem.status,
             };

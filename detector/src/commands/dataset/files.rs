@@ -78,7 +78,7 @@ impl Dataset {
         self.strata.push(stratum);
         self.progress.push(None);
         self.rules.push(vector.rules);
-        self.habits.push(vector.habit);
+        self.baseline.push(vector.baseline);
         self.alerts.push(session);
         Ok(())
     }
@@ -133,7 +133,7 @@ fn vector_of(kind: Kind, path: &Path, sample: Sample) -> Vector {
             bytes_out: alert.as_ref().map(|alert| alert.bytes_out),
         },
         rules: alert.as_ref().map_or(1.0, |alert| alert.rules),
-        habit: alert.is_some_and(|alert| alert.habit),
+        baseline: alert.is_some_and(|alert| alert.baseline),
         label: Some(sample.label),
         values: sample.vector,
     }

@@ -23,7 +23,7 @@ pub(super) fn parts(
             dataset.units.get(row.session as usize).is_some_and(|unit| unit.origin == origin)
         };
         let mut rows: Vec<Scored> = scored.iter().filter(is_of).copied().collect();
-        rows.extend(unjudged(dataset, origin));
+        rows.extend(unscored(dataset, origin));
         if !rows.is_empty() {
             parts.insert(origin.name(), report(&rows, threshold));
         }
@@ -33,13 +33,13 @@ pub(super) fn parts(
     parts
 }
 
-/// The thefts that never had enough to be judged: not found, and not forgotten.
-fn unjudged(dataset: &Dataset, origin: Origin) -> impl Iterator<Item = Scored> {
+/// The thefts that never had enough to be scored: not found, and not forgotten.
+fn unscored(dataset: &Dataset, origin: Origin) -> impl Iterator<Item = Scored> {
     let known = dataset.thefts.iter().filter(|(of, _)| *of == origin).count() as u64;
-    let judged = dataset.units.iter().filter(|unit| unit.theft && unit.origin == origin).count();
+    let scored = dataset.units.iter().filter(|unit| unit.theft && unit.origin == origin).count();
     // Numbers from the end, apart for the origins, are no unit's.
     let from = if origin == Origin::Real { u64::MAX } else { u64::MAX / 2 };
-    (0..known.saturating_sub(judged as u64)).map(move |number| Scored {
+    (0..known.saturating_sub(scored as u64)).map(move |number| Scored {
         score: 0.0,
         label: true,
         session: from - number,
@@ -82,7 +82,7 @@ pub(super) fn calibration(forest: &[Scored]) -> Option<Calibrated> {
     })
 }
 
-/// Thefts by technique, or ordinary senders by kind. A theft that never had enough to be judged was
+/// Thefts by technique, or ordinary senders by kind. A theft that never had enough to be scored was
 /// not found.
 pub(super) fn kinds(
     dataset: &Dataset,
@@ -96,10 +96,10 @@ pub(super) fn kinds(
             counts.entry((*origin, technique)).or_default().1 += 1;
         }
     }
-    for (unit, judged) in dataset.units.iter().zip(by_session(scored)) {
+    for (unit, scored) in dataset.units.iter().zip(by_session(scored)) {
         if unit.theft == thefts {
             let count = counts.entry((unit.origin, &unit.technique)).or_default();
-            count.0 += u64::from(judged.score >= threshold);
+            count.0 += u64::from(scored.score >= threshold);
             count.1 += u64::from(!thefts);
         }
     }
@@ -117,7 +117,7 @@ pub(super) fn kinds(
     counts.into_iter().map(kind).collect()
 }
 
-/// The domains that were judged, each once; none without any.
+/// The domains that were scored, each once; none without any.
 pub(super) fn domains(dataset: &Dataset, scored: &[Scored], threshold: f64) -> Option<Report> {
     let mut numbers = BTreeMap::new();
     let mut rows = Vec::new();

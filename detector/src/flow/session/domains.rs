@@ -1,6 +1,6 @@
 //! The domains that clients ask for: one unit for each client and registered domain.
 //!
-//! A unit is a [`Session`] of its own, see [`super::live_domain`]. It is judged at its first, second,
+//! A unit is a [`Session`] of its own, see [`super::live_domain`]. It is scored at its first, second,
 //! fourth … message and at the bytes and ages at which sessions are, and ends with the session window
 //! of silence. Where there is no room the unit that is due next ends early, counted.
 
@@ -148,7 +148,7 @@ impl DomainTable {
         }
     }
 
-    /// Judges the domains whose age asks for it and ends the silent ones.
+    /// Scores the domains whose age asks for it and ends the silent ones.
     pub(crate) fn tick(&mut self, now_ns: u64, visitor: &mut impl Visitor) {
         let now_secs = now_ns / SECOND_NS;
         let mut due = std::mem::take(&mut self.due);

@@ -58,7 +58,7 @@ pub struct FirstPayloads {
 }
 
 impl FirstPayloads {
-    /// Takes in a payload sample. True where it said something that is worth a judgement.
+    /// Takes in a payload sample. True where it said something that is worth a verdict.
     pub(crate) fn learn(&mut self, payload: &FirstPayload<'_>, found: &Found) -> bool {
         self.count += 1;
         let told = match payload.protocol {

@@ -99,7 +99,7 @@ impl LiveDomain {
         self.live.learn_home(session.client_home, session.server_home);
     }
 
-    /// Adds the message's own volume and judges the unit if that crossed a checkpoint.
+    /// Adds the message's own volume and scores the unit if that crossed a checkpoint.
     pub(super) fn carry(
         &mut self,
         payload: &FirstPayload<'_>,

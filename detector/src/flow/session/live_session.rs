@@ -13,7 +13,7 @@ use crate::flow::table::Volume;
 use crate::flow::table::record::FlowView;
 use crate::flow::{Side, Visitor};
 
-/// Ages in seconds at which a session is judged; after the last, every minute.
+/// Ages in seconds at which a session is scored; after the last, every minute.
 const AGES_SECS: [u32; 4] = [1, 5, 30, 60];
 
 #[derive(Debug)]
@@ -61,9 +61,9 @@ impl LiveSession {
                 down_next_bytes: 0,
                 next_seconds: AGES_SECS[0],
                 next_first_payloads: 1,
-                judged_packets: 0,
-                judged_first_payloads: 0,
-                judged: 0,
+                scored_packets: 0,
+                scored_first_payloads: 0,
+                scored: 0,
                 ended: false,
             },
             overflow: opening.overflow,
@@ -146,18 +146,18 @@ impl LiveSession {
         checkpoints.packets_done |= seventh;
         if up_crossed {
             let sender = Side::Client;
-            self.judge(SessionCheckpoint::Bytes { sender }, now_ns, visitor);
+            self.score(SessionCheckpoint::Bytes { sender }, now_ns, visitor);
         }
         if down_crossed {
             let sender = Side::Server;
-            self.judge(SessionCheckpoint::Bytes { sender }, now_ns, visitor);
+            self.score(SessionCheckpoint::Bytes { sender }, now_ns, visitor);
         }
         if seventh && !up_crossed && !down_crossed {
-            self.judge(SessionCheckpoint::Packets, now_ns, visitor);
+            self.score(SessionCheckpoint::Packets, now_ns, visitor);
         }
     }
 
-    /// Judges the session at the latest age it has passed, if there is news of it.
+    /// Scores the session at the latest age it has passed, if there is news of it.
     pub(super) fn age(&mut self, now_ns: u64, visitor: &mut impl Visitor) {
         let age_secs = now_ns.saturating_sub(self.session.first_seen_ns) / SECOND_NS;
         let age_secs = u32::try_from(age_secs).unwrap_or(u32::MAX);
@@ -167,46 +167,46 @@ impl LiveSession {
         let passed = last_age(age_secs);
         self.session.checkpoints.next_seconds = next_age(passed);
         if self.has_news() {
-            self.judge(SessionCheckpoint::Seconds(passed), now_ns, visitor);
+            self.score(SessionCheckpoint::Seconds(passed), now_ns, visitor);
         }
     }
 
-    pub(super) fn judge(
+    pub(super) fn score(
         &mut self,
         cause: SessionCheckpoint,
         now_ns: u64,
         visitor: &mut impl Visitor,
     ) {
-        self.session.checkpoints.judged += 1;
-        self.session.checkpoints.judged_packets = self.session.packets();
-        self.session.checkpoints.judged_first_payloads = self.session.first_payloads.count;
-        visitor.judge(&self.session, &self.flow, cause, now_ns);
+        self.session.checkpoints.scored += 1;
+        self.session.checkpoints.scored_packets = self.session.packets();
+        self.session.checkpoints.scored_first_payloads = self.session.first_payloads.count;
+        visitor.score(&self.session, &self.flow, cause, now_ns);
     }
 
-    /// Whether anything came in since it was last judged. Live, a payload sample may come after
+    /// Whether anything came in since it was last scored. Live, a payload sample may come after
     /// counters that hold its packet and all that followed: then the payload sample alone is the
     /// news.
     fn has_news(&self) -> bool {
         let Session { first_payloads, checkpoints, .. } = &self.session;
-        self.session.packets() > checkpoints.judged_packets
-            || first_payloads.count > checkpoints.judged_first_payloads
+        self.session.packets() > checkpoints.scored_packets
+            || first_payloads.count > checkpoints.scored_first_payloads
     }
 
-    /// A payload sample said something: judges the session at the first, second, fourth … of it.
+    /// A payload sample said something: scores the session at the first, second, fourth … of it.
     pub(super) fn count_first_payload(&mut self, now_ns: u64, visitor: &mut impl Visitor) {
         if self.session.first_payloads.decoded >= self.session.checkpoints.next_first_payloads {
             self.session.checkpoints.next_first_payloads *= 2;
-            self.judge(SessionCheckpoint::FirstPayload, now_ns, visitor);
+            self.score(SessionCheckpoint::FirstPayload, now_ns, visitor);
         }
     }
 
-    /// Judges the session a last time, if there is news of it, and takes leave of it.
+    /// Scores the session a last time, if there is news of it, and takes leave of it.
     pub(super) fn end(&mut self, now_ns: u64, window_ns: u64, visitor: &mut impl Visitor) {
         self.session.checkpoints.ended = true;
         // That an echo message was the only one of its kind is known only now.
         if self.has_news() || self.session.first_payloads.icmp.is_some() {
             let silent_ns = self.session.last_seen_ns.saturating_add(window_ns);
-            self.judge(SessionCheckpoint::End, now_ns.min(silent_ns), visitor);
+            self.score(SessionCheckpoint::End, now_ns.min(silent_ns), visitor);
         }
         visitor.session_ended(&self.session);
     }

@@ -57,7 +57,7 @@ impl Key for SessionKey {
     }
 }
 
-/// The moments at which a session is judged.
+/// The moments at which a session is scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionCheckpoint {
     /// It has seven packets or more, both directions together.
@@ -65,13 +65,13 @@ pub enum SessionCheckpoint {
     /// What `sender` sent crossed 16 KiB × 4ⁿ IP bytes.
     Bytes { sender: Side },
     /// It is this many seconds old (1, 5, 30, 60, then every minute) and packets or payload samples
-    /// came since it was last judged.
+    /// came since it was last scored.
     Seconds(u32),
     /// A decoded DNS message, ICMP payload or payload sample: the first, second, fourth, eighth …
     /// of it.
     FirstPayload,
     /// It fell silent, had to make room, or the source ended, with packets or payload samples since
-    /// it was last judged.
+    /// it was last scored.
     End,
 }
 
@@ -80,19 +80,19 @@ pub enum SessionCheckpoint {
 pub struct Checkpoints {
     /// Whether the seven packets are behind it.
     pub packets_done: bool,
-    /// IP bytes up and down of the next byte checkpoint; `u64::MAX` where that end is not judged.
+    /// IP bytes up and down of the next byte checkpoint; `u64::MAX` where that end is not scored.
     pub up_next_bytes: u64,
     pub down_next_bytes: u64,
     /// Age in seconds of the next seconds checkpoint.
     pub next_seconds: u32,
     /// Number of decoded payload samples of the next payload sample checkpoint: a power of two.
     pub next_first_payloads: u64,
-    /// Packets, both directions, when it was last judged.
-    pub judged_packets: u64,
-    /// Payload samples when it was last judged.
-    pub judged_first_payloads: u64,
-    /// Times it was judged.
-    pub judged: u64,
+    /// Packets, both directions, when it was last scored.
+    pub scored_packets: u64,
+    /// Payload samples when it was last scored.
+    pub scored_first_payloads: u64,
+    /// Times it was scored.
+    pub scored: u64,
     /// It is over: nothing follows what there was.
     pub ended: bool,
 }
@@ -148,8 +148,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Whether what `side` sends leaves home and is judged. Where neither end is home, the client
-    /// counts as home; where both are, each is judged.
+    /// Whether what `side` sends leaves home and is scored. Where neither end is home, the client
+    /// counts as home; where both are, each is scored.
     #[must_use]
     pub fn sends_out(&self, side: Side) -> bool {
         match side {

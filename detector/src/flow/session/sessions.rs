@@ -1,4 +1,4 @@
-//! The sessions that are alive, and when each is judged.
+//! The sessions that are alive, and when each is scored.
 //!
 //! A session ends when none of its flows carried a packet for the session window, so that no sum
 //! ever reaches over a silence.
@@ -195,7 +195,7 @@ impl SessionTable {
         }
     }
 
-    /// Adds what a flow carried and judges the session if that crossed a checkpoint.
+    /// Adds what a flow carried and scores the session if that crossed a checkpoint.
     pub(crate) fn add(
         &mut self,
         handle: Handle,
@@ -273,7 +273,7 @@ impl SessionTable {
         }
     }
 
-    /// Judges the sessions whose age asks for it and ends the silent ones.
+    /// Scores the sessions whose age asks for it and ends the silent ones.
     pub(crate) fn tick(&mut self, now_ns: u64, names: &Names, visitor: &mut impl Visitor) {
         let now_secs = now_ns / SECOND_NS;
         let mut due = std::mem::take(&mut self.due);

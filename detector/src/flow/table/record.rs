@@ -36,7 +36,7 @@ impl FlowEndReason {
     }
 }
 
-/// A flow at the instant it is judged with its session.
+/// A flow at the instant it is scored with its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowView {
     pub key: FlowKey,

@@ -1,6 +1,6 @@
 //! The allowlist: entries of the configuration, and those that people add at run time.
 //!
-//! This is the one place that changes it. Whoever judges by it gets the list as it is now, see
+//! This is the one place that changes it. Whoever scores by it gets the list as it is now, see
 //! [`PolicyState::allowlist`]; the enforcer gets an exception for each entry that names a network and
 //! nothing else.
 
@@ -141,7 +141,7 @@ impl PolicyState {
         Ok(pending)
     }
 
-    /// Blocks whose accused an entry covers, or that an exception now forbids.
+    /// Blocks whose flagged an entry covers, or that an exception now forbids.
     fn covered_by(&self, entry: &Entry, now_ns: u64) -> Vec<EntryNumber> {
         let covers = |block: &ActiveBlock| {
             block.parties.as_ref().is_some_and(|parties| {
@@ -180,7 +180,7 @@ impl PolicyState {
         match self.allowlist.entry(id) {
             Some(allowed) if allowed.at_run_time => Ok(allowed),
             Some(_) => Err(Refusal::conflict(format!(
-                "entry {id} stands in the configuration: take it out of there and restart"
+                "entry {id} comes from the configuration file: remove it there and restart"
             ))),
             None => Err(Refusal::not_found(format!(
                 "there is no entry {id} that was added at run time: `detector allow list` shows \

@@ -13,17 +13,17 @@ use crate::response::change::{Change, ChangeKind};
 use crate::response::enforcer::Enforcer;
 use crate::response::target::Target;
 
-/// A raised budget is this many times the old one: a judgement at each power, as with checkpoints.
+/// A raised budget is this many times the old one: a verdict at each power, as with checkpoints.
 const RAISE: u64 = 4;
 /// How often idle budgets are looked for.
 const LOOK_NS: u64 = 60 * SECOND;
 
-/// What a judgement of a session means for its budget.
+/// What a verdict of a session means for its budget.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum BudgetVerdict {
     /// An alert is open.
-    Accused,
-    /// Allowed, or a habit of its host.
+    Flagged,
+    /// Allowed, or a baseline of its host.
     Known,
     /// Neither: the score decides.
     Scored(f64),
@@ -31,30 +31,30 @@ pub enum BudgetVerdict {
 
 impl PolicyState {
     /// The kernel holds what goes between these two. It says so after everything else that it had to
-    /// say about what passed: judgements that come now rest on all of that.
+    /// say about what passed: verdicts that come now rest on all of that.
     pub fn budget_spent(&mut self, key: BudgetKey) {
         self.spent.insert(key);
     }
 
-    /// Raises the budget of a pair whose session looks ordinary, once it is spent and the judgement
+    /// Raises the budget of a pair whose session looks ordinary, once it is spent and the verdict
     /// rests on at least half of what it allowed. An earlier one knows only the beginning of what the
     /// kernel has let pass by then.
     ///
     /// # Errors
     ///
     /// Those of the enforcer.
-    pub fn judged(
+    pub fn scored(
         &mut self,
         (home, destination): ([u8; 16], [u8; 16]),
         payload_bytes: u64,
-        standpoint: BudgetVerdict,
+        budget_verdict: BudgetVerdict,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
         let key = BudgetKey { home, destination };
         let Some(budget) = enforcer.budget(&key)? else { return Ok(()) };
-        let limit = match standpoint {
+        let limit = match budget_verdict {
             _ if budget.limit == Budget::FREE => return Ok(()),
-            BudgetVerdict::Accused => return Ok(()),
+            BudgetVerdict::Flagged => return Ok(()),
             BudgetVerdict::Known => Budget::FREE,
             BudgetVerdict::Scored(score)
                 if score < self.policy.raise_below
@@ -67,10 +67,10 @@ impl PolicyState {
         };
         enforcer.set_budget(&key, limit)?;
         self.spent.remove(&key);
-        let why = match standpoint {
+        let why = match budget_verdict {
             BudgetVerdict::Known => "allowed or known".to_owned(),
             BudgetVerdict::Scored(score) => format!("score {score:.2}"),
-            BudgetVerdict::Accused => String::new(),
+            BudgetVerdict::Flagged => String::new(),
         };
         self.note_budget(&key, &budget, limit, AGENT, why);
         Ok(())

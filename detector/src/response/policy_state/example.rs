@@ -1,15 +1,15 @@
-//! An accusation for tests.
+//! a block request for tests.
 
 use std::net::IpAddr;
 
 use detector_common::FlowKey;
 
-use super::Accusation;
+use super::BlockRequest;
 use crate::network::octets;
 use crate::verdict::{AlertId, Technique};
 
 /// An alert about what 10.0.0.7 sends to `dst` over HTTPS.
-pub(crate) fn accusation(dst: IpAddr) -> Accusation {
+pub(crate) fn block_request(dst: IpAddr) -> BlockRequest {
     let (src, dst) = (octets([10, 0, 0, 7].into()), octets(dst));
     let (from, to) = (40_000_u16.to_be_bytes(), 443_u16.to_be_bytes());
     let flow = FlowKey {
@@ -20,7 +20,7 @@ pub(crate) fn accusation(dst: IpAddr) -> Accusation {
         protocol: 6,
         ..FlowKey::default()
     };
-    Accusation {
+    BlockRequest {
         alert: AlertId::live(7),
         technique: Technique::BulkUpload,
         score: 0.9,

@@ -191,7 +191,7 @@ impl PolicyState {
         Ok(suspended)
     }
 
-    /// Ends blocks, whose accused the agent then leaves alone.
+    /// Ends blocks, whose flagged the agent then leaves alone.
     pub(super) fn let_go(
         &mut self,
         numbers: &[EntryNumber],
@@ -207,7 +207,7 @@ impl PolicyState {
         Ok(())
     }
 
-    /// The agent does not block the accused of this block again for a while.
+    /// The agent does not block the flagged of this block again for a while.
     fn leave_alone(&mut self, number: EntryNumber, now_ns: u64) {
         let Some(standing) = self.blocks.get(&number) else { return };
         let pair = match (&standing.parties, standing.order.target) {

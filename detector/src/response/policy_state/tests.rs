@@ -21,8 +21,8 @@ fn network(text: &str) -> Network {
     text.parse().unwrap()
 }
 
-fn accusation(dst: &str) -> Accusation {
-    example::accusation(dst.parse().unwrap())
+fn block_request(dst: &str) -> BlockRequest {
+    example::block_request(dst.parse().unwrap())
 }
 
 fn backup() -> Entry {
@@ -49,12 +49,12 @@ impl Desk {
         Self::new(Mode::Block, Policy::default())
     }
 
-    fn accuse(&mut self, dst: &str) -> Outcome {
-        self.respond(&accusation(dst))
+    fn request_block(&mut self, dst: &str) -> Outcome {
+        self.respond(&block_request(dst))
     }
 
-    fn respond(&mut self, accusation: &Accusation) -> Outcome {
-        self.state.respond(accusation, self.now_ns, &mut self.enforcer).unwrap()
+    fn respond(&mut self, block_request: &BlockRequest) -> Outcome {
+        self.state.respond(block_request, self.now_ns, &mut self.enforcer).unwrap()
     }
 
     fn add(&mut self, target: &str, ttl_secs: u64, confirm: Option<u64>) -> Result<Placed, String> {
@@ -110,11 +110,11 @@ impl Desk {
 #[test]
 fn a_session_is_blocked_once_and_for_a_while() {
     let mut desk = Desk::blocking();
-    let outcome = desk.accuse("192.0.2.1");
+    let outcome = desk.request_block("192.0.2.1");
     let placed = Some("pair 10.0.0.7 192.0.2.1".to_owned());
     assert_eq!((outcome.action, outcome.note), (ActionTaken::Blocked, placed));
     assert_eq!(desk.in_force(), ["pair 10.0.0.7 192.0.2.1"]);
-    let again = desk.accuse("192.0.2.1");
+    let again = desk.request_block("192.0.2.1");
     assert_eq!((again.action, again.note), (ActionTaken::Blocked, None));
     desk.pass(600 * SECOND);
     assert!(desk.enforcer.orders.is_empty());
@@ -155,8 +155,8 @@ fn what_is_done_follows_mode_technique_and_score() {
     let check = |mode, technique, score, action, target: &[&str]| {
         let policy = Policy { rules: rules.clone(), ..Policy::default() };
         let mut desk = Desk::new(mode, policy);
-        let accusation = Accusation { technique, score, ..accusation("192.0.2.1") };
-        assert_eq!(desk.respond(&accusation).action, action, "{mode} {technique:?} {score}");
+        let block_request = BlockRequest { technique, score, ..block_request("192.0.2.1") };
+        assert_eq!(desk.respond(&block_request).action, action, "{mode} {technique:?} {score}");
         assert_eq!(desk.in_force(), target);
     };
     let pair = &["pair 10.0.0.7 192.0.2.1"];
@@ -176,7 +176,7 @@ fn what_is_done_follows_mode_technique_and_score() {
 fn repeaters_are_blocked_for_longer() {
     let mut desk = Desk::blocking();
     for times in 1..=3 {
-        desk.accuse("192.0.2.1");
+        desk.request_block("192.0.2.1");
         let (_, standing) = desk.state.blocks().next().unwrap();
         assert_eq!(
             (standing.times, standing.until_ns - desk.now_ns),
@@ -185,7 +185,7 @@ fn repeaters_are_blocked_for_longer() {
         desk.pass(u64::from(times) * 600 * SECOND);
     }
     desk.pass(2 * OFFENCE_MEMORY_NS);
-    desk.accuse("192.0.2.1");
+    desk.request_block("192.0.2.1");
     assert_eq!(desk.state.blocks().next().unwrap().1.times, 1);
 }
 
@@ -193,7 +193,7 @@ fn repeaters_are_blocked_for_longer() {
 fn a_block_is_extended_only_while_packets_come() {
     for (packets_come, expected) in [(true, true), (false, false)] {
         let mut desk = Desk::blocking();
-        desk.accuse("192.0.2.1");
+        desk.request_block("192.0.2.1");
         let (number, _) = desk.state.blocks().next().unwrap();
         for second in 0..601 {
             let packets = if packets_come { second } else { 5 };
@@ -245,7 +245,7 @@ fn nothing_of_this_is_ever_blocked() {
     check(&mut desk, "destination ::/0", "the default route");
     // What leaks from this host itself is another matter.
     desk.add("pair 10.0.0.1 203.0.113.1", 60, None).unwrap();
-    let outcome = desk.accuse("192.0.2.1");
+    let outcome = desk.request_block("192.0.2.1");
     assert_eq!(outcome.action, ActionTaken::Refused);
     assert!(outcome.note.unwrap().contains("never_block"));
 }
@@ -267,13 +267,13 @@ fn a_ttl_has_bounds() {
 #[test]
 fn what_is_spared_later_is_released_at_once() {
     let mut desk = Desk::blocking();
-    desk.accuse("192.0.2.1");
+    desk.request_block("192.0.2.1");
     desk.spare(&[("192.0.2.1", ExceptionKind::Administrator)]);
     assert!(desk.in_force().is_empty());
-    assert_eq!(desk.accuse("192.0.2.1").action, ActionTaken::Refused);
+    assert_eq!(desk.request_block("192.0.2.1").action, ActionTaken::Refused);
     desk.spare(&[]);
     assert!(desk.enforcer.exceptions.is_empty());
-    assert_eq!(desk.accuse("192.0.2.1").action, ActionTaken::Blocked);
+    assert_eq!(desk.request_block("192.0.2.1").action, ActionTaken::Blocked);
 }
 
 #[test]
@@ -291,25 +291,26 @@ fn a_tunnel_through_a_resolver_is_for_the_resolver() {
     let mut desk = Desk::blocking();
     desk.spare(&[("10.0.0.53", ExceptionKind::Resolver)]);
     for resolver in ["10.0.0.53", "8.8.8.8"] {
-        let accusation =
-            Accusation { domain: Some("tunnel.example".into()), ..accusation(resolver) };
-        let outcome = desk.respond(&accusation);
+        let block_request =
+            BlockRequest { domain: Some("tunnel.example".into()), ..block_request(resolver) };
+        let outcome = desk.respond(&block_request);
         assert_eq!(outcome.action, ActionTaken::Refused);
         assert!(outcome.note.unwrap().contains("--format rpz"));
     }
     let domains: Vec<&str> = desk.state.domains(desk.now_ns).map(|(name, _)| name).collect();
     assert_eq!(domains, ["tunnel.example"]);
     // A server that is nobody's resolver is blocked.
-    let own = Accusation { domain: Some("tunnel.example".into()), ..accusation("203.0.113.5") };
+    let own =
+        BlockRequest { domain: Some("tunnel.example".into()), ..block_request("203.0.113.5") };
     assert_eq!(desk.respond(&own).action, ActionTaken::Blocked);
 }
 
 #[test]
 fn what_is_not_known_well_enough_is_blocked_narrowly_or_not() {
     let mut desk = Desk::blocking();
-    assert_eq!(desk.accuse("1.1.1.1").action, ActionTaken::Blocked);
+    assert_eq!(desk.request_block("1.1.1.1").action, ActionTaken::Blocked);
     assert_eq!(desk.in_force(), ["flow 6 10.0.0.7:40000 1.1.1.1:443"]);
-    let outcome = desk.respond(&Accusation { overflow: true, ..accusation("192.0.2.1") });
+    let outcome = desk.respond(&BlockRequest { overflow: true, ..block_request("192.0.2.1") });
     assert_eq!(outcome.action, ActionTaken::Refused);
     assert!(outcome.note.unwrap().contains("kernel.max_flows"));
 }
@@ -317,14 +318,14 @@ fn what_is_not_known_well_enough_is_blocked_narrowly_or_not() {
 #[test]
 fn what_a_person_released_is_left_alone() {
     let mut desk = Desk::blocking();
-    desk.accuse("192.0.2.1");
+    desk.request_block("192.0.2.1");
     let number = desk.state.find(None, Some(&"pair 192.0.2.1 10.0.0.7".parse().unwrap())).unwrap();
     let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
     desk.state.release(&[number], ChangeKind::Released, "uid 0", None, now_ns, enforcer).unwrap();
     assert!(desk.in_force().is_empty());
-    assert_eq!(desk.accuse("192.0.2.1").action, ActionTaken::Refused);
+    assert_eq!(desk.request_block("192.0.2.1").action, ActionTaken::Refused);
     desk.pass(3_601 * SECOND);
-    assert_eq!(desk.accuse("192.0.2.1").action, ActionTaken::Blocked);
+    assert_eq!(desk.request_block("192.0.2.1").action, ActionTaken::Blocked);
 }
 
 /// Each change with a confirmation, and what is in force in the end.
@@ -405,7 +406,7 @@ fn what_is_allowed_no_longer_returns_unless_confirmed() {
         let minute = Some(Duration::from_secs(60));
         let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
         desk.state.disallow("o1", "uid 0", minute, now_ns, enforcer).unwrap();
-        assert_eq!(desk.accuse("192.0.2.1").action, ActionTaken::Blocked);
+        assert_eq!(desk.request_block("192.0.2.1").action, ActionTaken::Blocked);
         if confirmed {
             let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
             desk.state.confirm(None, "uid 0", now_ns, enforcer).unwrap();
@@ -420,8 +421,8 @@ fn what_is_allowed_no_longer_returns_unless_confirmed() {
 #[test]
 fn an_allowed_destination_ends_its_blocks() {
     let mut desk = Desk::blocking();
-    desk.accuse("192.0.2.1");
-    desk.accuse("203.0.113.1");
+    desk.request_block("192.0.2.1");
+    desk.request_block("203.0.113.1");
     assert_eq!(desk.allow("192.0.2.0/24", Some(60), None).released, 1);
     let entry = Entry { destination: Some(network("203.0.113.1")), port: Some(443), ..backup() };
     let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
@@ -442,11 +443,11 @@ fn an_allowed_destination_ends_its_blocks() {
 #[test]
 fn a_simulated_block_becomes_real_only_by_a_new_judgement() {
     let mut desk = Desk::new(Mode::Simulate, Policy::default());
-    desk.accuse("192.0.2.1");
+    desk.request_block("192.0.2.1");
     let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
     desk.state.set_mode(Mode::Block, "uid 0", None, now_ns, enforcer).unwrap();
     assert!(desk.enforcer.orders.values().all(|order| order.simulated));
-    assert_eq!(desk.accuse("192.0.2.1").action, ActionTaken::Blocked);
+    assert_eq!(desk.request_block("192.0.2.1").action, ActionTaken::Blocked);
     assert!(desk.enforcer.orders.values().all(|order| !order.simulated));
 }
 
@@ -459,10 +460,10 @@ fn a_stronger_action_replaces_a_weaker_one() {
         ..ActionRule::default()
     }];
     let mut desk = Desk::new(Mode::Block, Policy { rules, ..Policy::default() });
-    let drip = Accusation { technique: Technique::SlowDrip, ..accusation("192.0.2.1") };
+    let drip = BlockRequest { technique: Technique::SlowDrip, ..block_request("192.0.2.1") };
     assert_eq!(desk.respond(&drip).action, ActionTaken::Policed);
     assert_eq!(desk.enforcer.orders.values().next().unwrap().effect, police(1_000));
-    assert_eq!(desk.accuse("192.0.2.1").action, ActionTaken::Blocked);
+    assert_eq!(desk.request_block("192.0.2.1").action, ActionTaken::Blocked);
     assert_eq!(desk.enforcer.orders.len(), 1);
     assert_eq!(desk.respond(&drip).action, ActionTaken::Blocked);
 }
@@ -471,7 +472,7 @@ fn a_stronger_action_replaces_a_weaker_one() {
 fn a_verdict_raises_a_budget_or_does_not() {
     use detector_common::policy::{Budget, BudgetKey};
     let key = BudgetKey { home: address("10.0.0.7"), destination: address("192.0.2.1") };
-    let check = |standpoint, spent: bool, looked_at, expected: u64| {
+    let check = |budget_verdict, spent: bool, looked_at, expected: u64| {
         let mut desk = Desk::blocking();
         let budget = Budget { limit: 65_536, charged: 65_536, ..Budget::default() };
         desk.enforcer.budgets.insert(key, budget);
@@ -479,15 +480,15 @@ fn a_verdict_raises_a_budget_or_does_not() {
         if spent {
             desk.state.budget_spent(key);
         }
-        desk.state.judged(pair, looked_at, standpoint, &mut desk.enforcer).unwrap();
-        assert_eq!(desk.enforcer.budgets[&key].limit, expected, "{standpoint:?} {looked_at}");
+        desk.state.scored(pair, looked_at, budget_verdict, &mut desk.enforcer).unwrap();
+        assert_eq!(desk.enforcer.budgets[&key].limit, expected, "{budget_verdict:?} {looked_at}");
     };
     check(BudgetVerdict::Scored(0.01), true, 40_000, 262_144);
     // All of it has passed, and only a part was looked at.
     check(BudgetVerdict::Scored(0.01), false, 40_000, 65_536);
     check(BudgetVerdict::Scored(0.01), true, 10_000, 65_536);
     check(BudgetVerdict::Scored(0.3), true, 65_536, 65_536);
-    check(BudgetVerdict::Accused, true, 65_536, 65_536);
+    check(BudgetVerdict::Flagged, true, 65_536, 65_536);
     check(BudgetVerdict::Known, false, 10, Budget::FREE);
 }
 
@@ -495,7 +496,7 @@ fn a_verdict_raises_a_budget_or_does_not() {
 fn an_address_is_explained() {
     let mut desk = Desk::blocking();
     desk.spare(&[("10.0.0.1", ExceptionKind::Own)]);
-    desk.accuse("192.0.2.1");
+    desk.request_block("192.0.2.1");
     let explained = desk.state.explain(&address("192.0.2.1"), desk.now_ns);
     assert_eq!(explained[0], "192.0.2.1 is blocked, in part or whole");
     assert!(
@@ -513,7 +514,7 @@ fn the_allowlist_has_one_owner_and_copies() {
     desk.state.configure_allowlist(&[Entry { port: Some(22), ..backup() }]).unwrap();
     let before = Arc::clone(desk.state.allowlist());
     desk.allow("192.0.2.0/24", None, None);
-    // Who judges by the former list counts all the same.
+    // Who scores by the former list counts all the same.
     before.entry("c1").unwrap().hit();
     let list = Arc::clone(desk.state.allowlist());
     let seen: Vec<_> = list.entries().map(|entry| (&*entry.id, entry.hits())).collect();

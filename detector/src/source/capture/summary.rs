@@ -16,7 +16,7 @@ pub struct CaptureSummary {
     /// Flows opened.
     pub flows: u64,
     /// Flows of which neither end is home: with all flows so, the home networks are not right for
-    /// this capture. Their clients are judged as if they were home.
+    /// this capture. Their clients are scored as if they were home.
     pub flows_without_home: u64,
     pub totals: Totals,
     /// Packets and bytes of interfaces whose link type is not supported (pcapng only).

@@ -18,7 +18,7 @@ struct Notes {
 }
 
 impl Visitor for Notes {
-    fn judge(&mut self, _: &Session, _: &FlowView, _: SessionCheckpoint, _: u64) {}
+    fn score(&mut self, _: &Session, _: &FlowView, _: SessionCheckpoint, _: u64) {}
 
     fn flow_record(&mut self, record: &FlowRecord) {
         self.records.push(record.clone());

@@ -1,7 +1,7 @@
 //! The kernel as a source: programs loaded and attached, maps polled, events read, idle flows
 //! deleted without losing a packet. The home of aya.
 //!
-//! It hands out what there is and judges nothing; the agent decides when to ask.
+//! It hands out what there is and scores nothing; the agent decides when to ask.
 
 pub mod attach;
 pub mod batch;

@@ -71,8 +71,8 @@ impl ObjectConfig {
             max_overflow_entries: config.kernel.max_overflow_entries.get(),
             ring_buffer_bytes: config.kernel.ring_buffer_bytes,
             decapsulation: config.decapsulation(),
-            first_payloads_per_second: if config.heads.enabled {
-                config.heads.per_second
+            first_payloads_per_second: if config.payload_samples.enabled {
+                config.payload_samples.per_second
             } else {
                 0
             },

@@ -59,7 +59,7 @@ pub struct Detail {
     pub config_hash: String,
     pub timeline: Vec<Point>,
     /// The first bytes of payloads.
-    pub heads: Vec<PayloadSample>,
+    pub payload_samples: Vec<PayloadSample>,
     pub notes: Vec<Note>,
     pub vector: Vec<Cell>,
     pub related: Vec<StoredAlert>,
@@ -81,11 +81,11 @@ pub fn detail(connection: &Connection, id: AlertId) -> anyhow::Result<Option<Det
         stored,
         model_hash: evidence.model_hash,
         config_hash: evidence.config_hash,
-        heads: evidence.heads,
+        payload_samples: evidence.payload_samples,
     }))
 }
 
-/// What an alert was judged on; none where there is no such alert.
+/// What an alert was scored on; none where there is no such alert.
 ///
 /// # Errors
 ///
@@ -97,10 +97,10 @@ pub fn evidence(connection: &Connection, key: i64) -> anyhow::Result<Option<Evid
             vector: floats(&vector),
             columns: None,
             rules: row.get(1)?,
-            habit: row.get(2)?,
+            baseline: row.get(2)?,
             model_hash: row.get(3)?,
             config_hash: row.get(4)?,
-            heads: Vec::new(),
+            payload_samples: Vec::new(),
             score: row.get(6)?,
             raw_score: row.get(7)?,
         };
@@ -115,7 +115,7 @@ pub fn evidence(connection: &Connection, key: i64) -> anyhow::Result<Option<Evid
         .query_row([key], read)
         .optional()?;
     let Some((mut evidence, heads, columns)) = found else { return Ok(None) };
-    evidence.heads = serde_json::from_str(&heads)?;
+    evidence.payload_samples = serde_json::from_str(&heads)?;
     evidence.columns = columns.as_deref().map(column_sets::read).transpose()?;
     Ok(Some(evidence))
 }

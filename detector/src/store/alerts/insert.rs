@@ -126,7 +126,7 @@ fn put_evidence(connection: &Connection, key: i64, new: &NewAlert<'_>) -> anyhow
             key,
             vector,
             alert.basis.rules,
-            alert.basis.habit,
+            alert.basis.baseline,
             &*alert.model,
             model_hash,
             config_hash,

@@ -1,4 +1,4 @@
-//! Alerts: one row each, what each was judged on, its counters over time, and what people said of it.
+//! Alerts: one row each, what each was scored on, its counters over time, and what people said of it.
 
 mod change;
 mod columns;

@@ -19,7 +19,7 @@ pub(super) static SELECT: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Joins what each was judged on to the alerts.
+/// Joins what each was scored on to the alerts.
 pub(super) const EVIDENCE: &str = "LEFT JOIN alert_evidence e ON e.key = a.key";
 
 /// The first of the columns that hold the alert's own fields.

@@ -12,7 +12,7 @@ use crate::verdict::AlertId;
 /// made of it.
 const BITS: u32 = 42;
 
-/// As far as that which is accused turns out to have begun earlier: five minutes, after which an idle
+/// As far as that which is flagged turns out to have begun earlier: five minutes, after which an idle
 /// connection is another.
 const MOVED_NS: i64 = 300_000_000_000;
 
@@ -33,7 +33,7 @@ pub(super) fn all(connection: &Connection) -> anyhow::Result<Vec<i64>> {
     read_all(connection, &newest(""), &newest(&format!("WHERE key < span << {BITS}")))
 }
 
-/// The same of when what they accuse was first seen.
+/// The same of when what they flag was first seen.
 fn all_first_seen(connection: &Connection) -> anyhow::Result<Vec<i64>> {
     let span = of("first_seen_ns");
     let newest =

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{Period, time};
 
-/// Whom the newest open alerts accuse: counting ends there.
+/// Whom the newest open alerts flag: counting ends there.
 const OPEN: &str = "SELECT src FROM alerts WHERE status = 'open' ORDER BY key DESC LIMIT 10000";
 
 /// A host and what it carried in all.

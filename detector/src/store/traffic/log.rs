@@ -1,7 +1,7 @@
 //! What each session carried lately, and how it scored: what is remembered of ordinary traffic.
 //!
-//! Sessions are judged at least once a minute while they carry anything, and once at their end, so
-//! the differences between judgements add up to all that they carried. Bounded: what has no room is
+//! Sessions are scored at least once a minute while they carry anything, and once at their end, so
+//! the differences between verdicts add up to all that they carried. Bounded: what has no room is
 //! added up in one line without addresses.
 
 use std::collections::HashMap;

@@ -20,7 +20,7 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "a file leaves over FTP in clear",
         source: "RFC 959: the control connection names the data connection; MITRE ATT&CK T1048.003",
         may_block: true,
-        excused_by_habit: false,
+        excused_by_baseline: false,
         find: ftp_upload,
     },
     Rule {
@@ -28,7 +28,7 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "a mail in clear from a workstation to nobody but its sender",
         source: "MITRE ATT&CK T1048.003; analyses of Agent Tesla (S0331) and Snake",
         may_block: true,
-        excused_by_habit: false,
+        excused_by_baseline: false,
         find: mail::self_addressed,
     },
     Rule {
@@ -36,7 +36,7 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "a mail in clear that reads like a stealer's report",
         source: "MITRE ATT&CK S0331, S0447; analyses of Agent Tesla, Snake, HawkEye",
         may_block: true,
-        excused_by_habit: false,
+        excused_by_baseline: false,
         find: mail::credentials,
     },
     Rule {
@@ -44,7 +44,7 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "an upload in clear as stealers' panels and scripts get them",
         source: "MITRE ATT&CK T1041, S0447 Lokibot, S0453 Pony, S0344 Azorult; analyses of Vidar",
         may_block: true,
-        excused_by_habit: false,
+        excused_by_baseline: false,
         find: web::http_drop,
     },
     Rule {
@@ -52,7 +52,7 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "an upload to a service that takes files from anybody",
         source: "MITRE ATT&CK T1567.002 and T1567.004; 32 kB is no form",
         may_block: true,
-        excused_by_habit: false,
+        excused_by_baseline: false,
         find: drop_service,
     },
 ];

@@ -1,6 +1,6 @@
 //! Data in DNS names, and tunnels inside encrypted DNS.
 //!
-//! Names are judged for each client and registered domain, by what their labels can carry and not
+//! Names are scored for each client and registered domain, by what their labels can carry and not
 //! by whose they are: see [`crate::flow::dns::entropy_sketch`]. Content in words of a dictionary
 //! looks like host names and is not found here.
 
@@ -22,7 +22,7 @@ pub(super) const RULES: &[Rule] = &[
         source: "ibHH (NDSS 2024): information of distinct subdomains; what host names carry was \
                  measured on the benign labelled captures, 14 bytes at most below any domain",
         may_block: true,
-        excused_by_habit: false,
+        excused_by_baseline: false,
         find: name_information,
     },
     Rule {
@@ -31,7 +31,7 @@ pub(super) const RULES: &[Rule] = &[
         source: "arithmetic: 100 bytes are 160 letters of base32, three labels that carry 66 bytes \
                  beyond those of host names; the hash of a file is one label of 23",
         may_block: true,
-        excused_by_habit: false,
+        excused_by_baseline: false,
         find: single_query,
     },
     Rule {
@@ -40,7 +40,7 @@ pub(super) const RULES: &[Rule] = &[
         source: "the record types are those of RFC 1035, RFC 2782 and of private use (RFC 6895) that \
                  iodine, dnscat2 and dns2tcp offer; tunnels in the labelled captures repeat no name",
         may_block: true,
-        excused_by_habit: false,
+        excused_by_baseline: false,
         find: tunnel,
     },
     Rule {
@@ -50,7 +50,7 @@ pub(super) const RULES: &[Rule] = &[
         source: "HPACK (RFC 7541) shortens what is repeated; measured on the labelled captures: tunnels \
                  50 to 54 bytes in 900 packets and more, browsers 68 to 90",
         may_block: true,
-        excused_by_habit: false,
+        excused_by_baseline: false,
         find: polling,
     },
     Rule {
@@ -59,7 +59,7 @@ pub(super) const RULES: &[Rule] = &[
         source: "RFC 8467 pads queries to 128 bytes: 215 with headers and TLS, 240 where they are sent \
                  as base64 in a path; a query that needs 256 bytes asks for a name of 117 and more",
         may_block: true,
-        excused_by_habit: false,
+        excused_by_baseline: false,
         find: large_requests,
     },
 ];
@@ -104,7 +104,7 @@ const HTTPS_PORT: u16 = 443;
 /// DNS over TLS and over QUIC (RFC 7858, RFC 9250).
 const DOT_PORT: u16 = 853;
 
-/// The client's questions below a domain. Services that are asked by content are not judged at all.
+/// The client's questions below a domain. Services that are asked by content are not scored at all.
 fn asked<'a>(sample: &Sample<'a>) -> Option<(&'a Dns, &'a DnsNames, &'a str)> {
     let domain = sample.session.domain.as_deref()?;
     let dns = sample.session.first_payloads.dns.as_deref()?;

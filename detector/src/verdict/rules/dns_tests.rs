@@ -33,8 +33,8 @@ fn query(name: impl Into<Vec<u8>>, record_type: u16, answer: Option<usize>) -> Q
 struct Findings(BTreeMap<String, BTreeSet<&'static str>>);
 
 impl Visitor for Findings {
-    fn judge(&mut self, session: &Session, _: &FlowView, _: SessionCheckpoint, now_ns: u64) {
-        if evidence::judged(session).all(|side| side != Side::Client) {
+    fn score(&mut self, session: &Session, _: &FlowView, _: SessionCheckpoint, now_ns: u64) {
+        if evidence::scored(session).all(|side| side != Side::Client) {
             return;
         }
         let sample = Sample::new(session, Side::Client, now_ns);

@@ -13,7 +13,7 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "echo payloads hold IP packets: a tunnel",
         source: "RFC 791 checksum; the headers of icmptunnel, hans and ptunnel",
         may_block: true,
-        excused_by_habit: false,
+        excused_by_baseline: false,
         find: packets_inside,
     },
     Rule {
@@ -21,7 +21,7 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "echo payloads that no ordinary ping sends, each another than the last",
         source: "iputils, BSD, Windows, busybox, fping, hping and Cisco send one filling each",
         may_block: true,
-        excused_by_habit: false,
+        excused_by_baseline: false,
         find: content,
     },
     Rule {
@@ -29,7 +29,7 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "one echo payload of 64 bytes and more of words",
         source: "MITRE ATT&CK T1095; pads of pings and monitors repeat or count",
         may_block: true,
-        excused_by_habit: false,
+        excused_by_baseline: false,
         find: message,
     },
     Rule {
@@ -37,7 +37,7 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "echo sizes that go up and down as letters do",
         source: "a search for the path's MTU (RFC 8899) turns eleven times at most, a sweep never",
         may_block: true,
-        excused_by_habit: false,
+        excused_by_baseline: false,
         find: sizes,
     },
 ];

@@ -4,11 +4,11 @@
 //! [`Found::certainty`] says, and is joined with the forest in [`super::score`]. Every constant names
 //! the publication, the standard or the measurement it comes from. No rule reads an address.
 
+mod baseline;
 mod clear;
 mod dns;
 #[cfg(test)]
 mod dns_tests;
-mod habit;
 mod icmp;
 mod pieces;
 pub(super) mod services;
@@ -29,8 +29,8 @@ pub struct Rule {
     pub source: &'static str,
     /// Whether what it finds may lead to a block without another witness: an anomaly may not.
     pub may_block: bool,
-    /// Whether it is about size and shape alone, and so silent on what is a habit of the host.
-    pub excused_by_habit: bool,
+    /// Whether it is about size and shape alone, and so silent on what is a baseline of the host.
+    pub excused_by_baseline: bool,
     pub find: fn(&Sample<'_>) -> Option<Found>,
 }
 
@@ -47,13 +47,13 @@ pub struct Found {
 
 /// Every rule, in the order of the documentation.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    [dns::RULES, icmp::RULES, clear::RULES, volume::RULES, habit::RULES].into_iter().flatten()
+    [dns::RULES, icmp::RULES, clear::RULES, volume::RULES, baseline::RULES].into_iter().flatten()
 }
 
 /// What the rules find about a sender.
 pub fn find<'a>(sample: &'a Sample<'_>) -> impl Iterator<Item = (&'static Rule, Found)> + 'a {
-    let habit = sample.context.is_habit();
-    let heard = rules().filter(move |rule| !(habit && rule.excused_by_habit));
+    let baseline = sample.context.has_baseline();
+    let heard = rules().filter(move |rule| !(baseline && rule.excused_by_baseline));
     heard.filter_map(|rule| Some((rule, (rule.find)(sample)?)))
 }
 
@@ -61,17 +61,17 @@ pub fn find<'a>(sample: &'a Sample<'_>) -> impl Iterator<Item = (&'static Rule, 
 #[must_use]
 pub fn markdown() -> String {
     let mut text = String::from(
-        "# Rules\n\nWhat speaks beside the forest, and what its constants rest on. Generated from \
-         `detector/src/verdict/rules`: change it there. How a rule's certainty becomes part of a score \
-         is told in [detection.md](detection.md).\n\n*Blocks*: what it finds may lead to a block without \
-         another witness. *Habit*: it is silent on what the host has long been doing.\n\n\
-         | rule | finds | rests on | blocks | habit |\n|---|---|---|---|---|\n",
+        "# Rules\n\nThe rules that find exfiltration beside the forest, with the source of their constants. Generated \
+         from `detector/src/verdict/rules`: change it there. [detection.md](detection.md) explains how a \
+         rule's certainty becomes part of a score.\n\n*Blocks*: a finding of this rule alone may lead to a \
+         block. *Baseline*: the rule ignores traffic that fits the host's baseline.\n\n\
+         | rule | finds | rests on | blocks | baseline |\n|---|---|---|---|---|\n",
     );
     let word = |yes| if yes { "yes" } else { "no" };
     for rule in rules() {
-        let Rule { name, meaning, source, may_block, excused_by_habit, .. } = rule;
-        let (blocks, habit) = (word(*may_block), word(*excused_by_habit));
-        text.push_str(&format!("| `{name}` | {meaning} | {source} | {blocks} | {habit} |\n"));
+        let Rule { name, meaning, source, may_block, excused_by_baseline, .. } = rule;
+        let (blocks, baseline) = (word(*may_block), word(*excused_by_baseline));
+        text.push_str(&format!("| `{name}` | {meaning} | {source} | {blocks} | {baseline} |\n"));
     }
     text
 }

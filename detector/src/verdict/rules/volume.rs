@@ -17,31 +17,31 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "over TCP the sender hands over twenty times what it receives, in a protocol that nothing in its first bytes names, to a port that is not assigned to a collector, a store or a printer",
         source: "twenty to one leaves no room for answers larger than acknowledgements; of 1,608 ordinary pairs of the labelled captures one is of this shape, RTP over TCP, which its headers name",
         may_block: true,
-        excused_by_habit: true,
+        excused_by_baseline: true,
         find: unknown_protocol_upload,
     },
     Rule {
         name: "one_way_datagrams",
-        meaning: "full UDP datagrams of no known protocol go out and next to nothing comes back",
-        source: "a transport without any acknowledgement is either a medium that may be lost or somebody who does not care; media are told by their headers (RFC 3550, ISO 13818-1)",
+        meaning: "full UDP datagrams of an unknown protocol are sent and almost nothing is received",
+        source: "a transport without acknowledgements carries media or something to hide; media are recognised by their headers (RFC 3550, ISO 13818-1)",
         may_block: true,
-        excused_by_habit: true,
+        excused_by_baseline: true,
         find: one_way_datagrams,
     },
     Rule {
         name: "nameless_upload",
-        meaning: "an upload over TLS whose greeting was read whole and names no server, to an address that no DNS answer named, or to a port that is not assigned to TLS",
+        meaning: "an upload over TLS whose hello was read whole and names no server, to an address that no DNS answer named, or to a port not assigned to TLS",
         source: "RFC 6066: clients name the server they look for; what looks for an address was given one. On the labelled captures no ordinary session of 32 kB is of this kind",
         may_block: true,
-        excused_by_habit: true,
+        excused_by_baseline: true,
         find: nameless_upload,
     },
     Rule {
         name: "large_upload",
-        meaning: "the sender hands over megabytes and twenty times what it receives, and nothing is known of its habits yet",
+        meaning: "the sender uploads megabytes and at least twenty times what it receives, and has no baseline yet",
         source: "the share of such sessions among ordinary ones of the labelled captures is 0 of 1,608; a first backup looks the same, so that it is no more than a hint",
         may_block: true,
-        excused_by_habit: true,
+        excused_by_baseline: true,
         find: large_upload,
     },
     Rule {
@@ -49,7 +49,7 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "while the flow table is full a host sends far more than it receives, in whatever flows",
         source: "of what has no flow only its bytes are known, so that neither the forest nor a rule about shapes can speak; a full table is itself no ordinary state, and what fills it may be there to hide an upload",
         may_block: true,
-        excused_by_habit: false,
+        excused_by_baseline: false,
         find: overflow_upload,
     },
     Rule {
@@ -57,7 +57,7 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "connections begin as regularly as a clock, and each time more goes out than comes back",
         source: "the interval measures of RITA v5 (deviation and Bowley's skew); polling carries nothing out and receives more than it sends",
         may_block: true,
-        excused_by_habit: true,
+        excused_by_baseline: true,
         find: beacon_upload,
     },
 ];
@@ -192,7 +192,7 @@ fn large_upload(sample: &Sample<'_>) -> Option<Found> {
         None if takes_uploads(sample) => 0.3,
         None => 0.5,
     };
-    let text = format!("{}, and nothing is known of this host's habits", volumes(sample));
+    let text = format!("{}, and this host has no baseline yet", volumes(sample));
     Some(Found { certainty, technique: Technique::BulkUpload, text })
 }
 

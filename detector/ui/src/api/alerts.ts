@@ -60,7 +60,7 @@ export interface Moment {
   what: string;
 }
 
-export interface Head {
+export interface PayloadSample {
   direction: "out" | "in";
   hex: string;
   bytes: number;
@@ -88,7 +88,7 @@ export interface AlertDetail extends AlertSummary {
   config_hash: string;
   reasons: Reason[];
   timeline: Moment[];
-  heads: Head[];
+  payload_samples: PayloadSample[];
   related: AlertSummary[];
   notes: Note[];
   vector: VectorColumn[];

@@ -28,8 +28,8 @@ impl Classes {
         let most = HOME_CLASSES as usize - 1;
         ensure!(
             networks.len() <= most,
-            "budget.rules name {} home networks, and at most {most} can be told apart: give some of \
-             them one rule",
+            "budget.rules name {} home networks, and the kernel can distinguish at most {most}: \
+             combine some of them in one rule",
             networks.len()
         );
         Ok(Self(networks))

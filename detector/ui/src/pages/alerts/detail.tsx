@@ -17,7 +17,7 @@ import { Time } from "../../parts/time";
 import { brief, bytes, count, score } from "../../words/amounts";
 import { ACTION_TEXT } from "../../words/names";
 import { Actions } from "./actions";
-import { Heads, Reasons, Timeline, Vector } from "./evidence";
+import { PayloadSamples, Reasons, Timeline, Vector } from "./evidence";
 import { Notes, Related } from "./notes";
 
 export function Detail({ id, changed }: { id: string; changed: () => void }): JSX.Element {
@@ -113,9 +113,9 @@ function Evidence({ alert, blocks, changed }: EvidenceProps): JSX.Element {
           <BlockList blocks={blocks} changed={changed} />
         </Panel>
       )}
-      {alert.heads.length > 0 && (
+      {alert.payload_samples.length > 0 && (
         <Panel title="First bytes">
-          <Heads heads={alert.heads} />
+          <PayloadSamples samples={alert.payload_samples} />
         </Panel>
       )}
       <Panel title="Notes">

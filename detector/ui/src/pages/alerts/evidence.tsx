@@ -1,7 +1,7 @@
 // What an alert rests on: reasons in words and as bars, how it went on, the first bytes, the vector.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { AlertDetail, Head, Moment, Reason, VectorColumn } from "../../api/alerts";
+import type { AlertDetail, Moment, PayloadSample, Reason, VectorColumn } from "../../api/alerts";
 import { SeverityBadge } from "../../parts/badges";
 import { ContributionBars } from "../../parts/bars";
 import { Panel } from "../../parts/panels";
@@ -75,16 +75,16 @@ export function Timeline({ moments }: { moments: Moment[] }): JSX.Element {
   );
 }
 
-export function Heads({ heads }: { heads: Head[] }): JSX.Element {
+export function PayloadSamples({ samples }: { samples: PayloadSample[] }): JSX.Element {
   return (
     <div class="panel-body stack">
-      {heads.map((head, at) => (
+      {samples.map((sample, at) => (
         <figure key={at}>
           <figcaption class="hint">
-            {head.direction === "out" ? "Sent" : "Received"}, {head.bytes} bytes
+            {sample.direction === "out" ? "Sent" : "Received"}, {sample.bytes} bytes
           </figcaption>
           <pre class="hex" tabIndex={0}>
-            {dump(head.hex)}
+            {dump(sample.hex)}
           </pre>
         </figure>
       ))}

@@ -17,7 +17,7 @@ struct Check {
 }
 
 impl Visitor for Check {
-    fn judge(&mut self, session: &Session, _: &FlowView, _: SessionCheckpoint, now_ns: u64) {
+    fn score(&mut self, session: &Session, _: &FlowView, _: SessionCheckpoint, now_ns: u64) {
         for sender in [Side::Client, Side::Server] {
             self.row.clear();
             let sample = Sample::new(session, sender, now_ns);

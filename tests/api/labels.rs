@@ -13,7 +13,7 @@ fn alerts(bed: &Bed) -> Vec<Value> {
 
 #[test]
 fn judgements_stand_in_the_audit_and_train() {
-    let bed = Bed::new("judged");
+    let bed = Bed::new("scored");
     let (token, _) = bed.token("analyst", "admin");
     let bearer = format!("Bearer {token}");
     let lines = ["10.0.0.1", "10.0.0.2"].map(|destination| {

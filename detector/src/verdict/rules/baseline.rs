@@ -1,4 +1,4 @@
-//! What is out of a host's own habits: anomalies of the baseline. They speak once the baseline is
+//! What is out of a host's own baseline: anomalies of the baseline. They speak once the baseline is
 //! ready, and alone they never block.
 
 use crate::features::{Context, Learning, Sample};
@@ -11,10 +11,10 @@ use super::{Found, Rule};
 pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "new_receiver",
-        meaning: "the host hands a receiver that it never sent to before, and that is no well-known service, far more than it ever did at a first contact",
+        meaning: "the host uploads to a new receiver, which is no well-known service, far more than at any first contact before",
         source: "eight times what four of five of the host's own first sessions sent, so that large ones among them do no harm",
         may_block: false,
-        excused_by_habit: false,
+        excused_by_baseline: false,
         find: new_receiver,
     },
     Rule {
@@ -22,16 +22,16 @@ pub(super) const RULES: &[Rule] = &[
         meaning: "an upload to a known receiver at an hour at which there never was one",
         source: "the hours of the receiver's past sessions, one hour to either side, three days at least; the hour's upload six robust deviations above its median",
         may_block: false,
-        excused_by_habit: false,
+        excused_by_baseline: false,
         find: odd_hour,
     },
     Rule {
-        name: "beyond_habit",
+        name: "beyond_baseline",
         meaning: "a session with a known receiver sends more than four times the largest of a week or more",
-        source: "two doublings: archives grow by less from one day to the next (lab habits)",
+        source: "two doublings: archives grow by less from one day to the next (baselines of the lab)",
         may_block: false,
-        excused_by_habit: false,
-        find: beyond_habit,
+        excused_by_baseline: false,
+        find: beyond_baseline,
     },
 ];
 
@@ -68,7 +68,7 @@ fn odd_hour(sample: &Sample<'_>) -> Option<Found> {
     found(sample, "at an hour at which this host never sent to this receiver")
 }
 
-fn beyond_habit(sample: &Sample<'_>) -> Option<Found> {
+fn beyond_baseline(sample: &Sample<'_>) -> Option<Found> {
     let context = ready_upload(sample)?;
     if context.sent_over_habit? < DOUBLINGS || context.receiver_sessions < SESSIONS {
         return None;
@@ -126,6 +126,6 @@ mod tests {
         check(Context { sent_over_first_contact: Some(1.0), ..new }, 5 << 20, None, &[]);
         check(known, 5 << 20, None, &[]);
         check(odd, 5 << 20, None, &["odd_hour"]);
-        check(grown, 5 << 20, None, &["beyond_habit"]);
+        check(grown, 5 << 20, None, &["beyond_baseline"]);
     }
 }

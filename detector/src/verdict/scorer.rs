@@ -20,19 +20,19 @@ const GROWTH: u64 = 4;
 
 /// What one look at a sender gave.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Judgement {
+pub struct SessionVerdict {
     pub score: f64,
     /// Product of the doubts that the rules leave, 1 where they are silent.
     pub rules: f64,
-    /// The forest's part in the score was cut because this is a habit of the host.
-    pub habit: bool,
+    /// The forest's part in the score was cut because this is a baseline of the host.
+    pub baseline: bool,
     /// There is an alert about this sender, old or new, and the score still speaks for it.
     pub open: Option<AlertId>,
     /// What it looks like, where there is an alert.
     pub technique: Technique,
     /// The alert may lead to a block: it stands without what the baseline alone finds.
     pub may_block: bool,
-    /// The allowlist covers it, or it is a habit of its host.
+    /// The allowlist covers it, or it is a baseline of its host.
     pub known: bool,
     /// The alert opened, or grew.
     pub alert: Option<Alert>,
@@ -40,7 +40,7 @@ pub struct Judgement {
 
 /// The model with its alerts. Memory is bounded by the sessions that the tracker remembers.
 #[derive(Debug)]
-pub struct Judge {
+pub struct Scorer {
     model: ServedModel,
     threshold: f64,
     allow: Arc<AllowList>,
@@ -59,7 +59,7 @@ struct Open {
     bytes_leaked: u64,
 }
 
-impl Judge {
+impl Scorer {
     /// Serves `model`, with its own threshold unless another is given.
     ///
     /// # Errors
@@ -81,11 +81,11 @@ impl Judge {
         })
     }
 
-    /// Judges by another model from now on.
+    /// Scores by another model from now on.
     ///
     /// # Errors
     ///
-    /// Those of [`Judge::new`]; the former model stays then.
+    /// Those of [`Scorer::new`]; the former model stays then.
     pub fn use_model(&mut self, model: Arc<Model>, threshold: Option<f64>) -> anyhow::Result<()> {
         let model = ServedModel::new(model, Kind::Session)?;
         self.threshold = threshold.unwrap_or(model.model().meta.threshold);
@@ -98,51 +98,51 @@ impl Judge {
         Arc::clone(self.model.model())
     }
 
-    /// The vector of the latest judgement.
+    /// The vector of the latest verdict.
     #[must_use]
     pub fn row(&self) -> &[f32] {
         &self.row
     }
 
     /// Scores what `sender` has sent in `session` until now. `flow` brought it to a checkpoint.
-    pub fn judge(
+    pub fn score(
         &mut self,
         session: &Session,
         flow: &FlowView,
         sender: Side,
         now_ns: u64,
         context: Context,
-    ) -> Judgement {
+    ) -> SessionVerdict {
         let sample = Sample::new(session, sender, now_ns).with_context(context);
         vector(&sample, &mut self.row);
         let raw_score = self.model.score(&self.row);
         let found: Vec<(&Rule, Found)> = rules::find(&sample).collect();
-        let habit = context.is_habit();
-        let joined = score::join(self.model.probability(raw_score), &found, habit);
+        let baseline = context.has_baseline();
+        let joined = score::join(self.model.probability(raw_score), &found, baseline);
         let score = joined.score;
         let known = self.open.get(&(session.id, sender)).copied();
         let needed = score::needed(self.threshold, known.is_some());
-        let mut judgement = Judgement {
+        let mut verdict = SessionVerdict {
             score,
             rules: joined.rules,
-            habit,
+            baseline,
             open: None,
             technique: Technique::UnknownExfiltration,
             may_block: joined.without_anomalies >= needed,
-            known: habit,
+            known: baseline,
             alert: None,
         };
         if score < needed {
-            judgement.known |= self.allow.find(&sample).is_some();
-            return judgement;
+            verdict.known |= self.allow.find(&sample).is_some();
+            return verdict;
         }
         if self.is_allowed(&sample) {
-            judgement.known = true;
+            verdict.known = true;
             // What was allowed since the alert opened is told no further.
             self.open.remove(&(session.id, sender));
-            return judgement;
+            return verdict;
         }
-        judgement.technique = technique(&sample, &found);
+        verdict.technique = technique(&sample, &found);
         let payload_bytes = sample.sent.payload_bytes;
         let severity = Severity::of(payload_bytes, score, self.threshold);
         let open = match known {
@@ -160,15 +160,15 @@ impl Judge {
                 ..open
             },
             Some(open) => {
-                judgement.open = Some(open.id);
-                return judgement;
+                verdict.open = Some(open.id);
+                return verdict;
             }
         };
         self.open.insert((session.id, sender), open);
-        let alert = self.alert(&sample, flow, &open, &judgement, raw_score, &found);
-        judgement.open = Some(open.id);
-        judgement.alert = Some(alert);
-        judgement
+        let alert = self.alert(&sample, flow, &open, &verdict, raw_score, &found);
+        verdict.open = Some(open.id);
+        verdict.alert = Some(alert);
+        verdict
     }
 
     /// Whether the allowlist covers the sender; each session is one hit.
@@ -204,11 +204,11 @@ impl Judge {
         sample: &Sample<'_>,
         flow: &FlowView,
         open: &Open,
-        judgement: &Judgement,
+        verdict: &SessionVerdict,
         raw_score: f64,
         found: &[(&Rule, Found)],
     ) -> Alert {
-        let Judgement { score, rules, habit, technique, .. } = *judgement;
+        let SessionVerdict { score, rules, baseline, technique, .. } = *verdict;
         let session = sample.session;
         let Ends { src, src_port, dst, dst_port, protocol } =
             Ends::of(session, flow, sample.sender);
@@ -245,7 +245,7 @@ impl Judge {
             ja4: session.first_payloads.ja4.clone(),
             reasons: reasons::explain(&self.model, &self.row, sample, found),
             model: Arc::clone(self.model.name()),
-            basis: Basis { vector: self.row.clone(), rules, habit },
+            basis: Basis { vector: self.row.clone(), rules, baseline },
             // What is done about it and the payload samples are for others to fill in.
             ..Alert::default()
         }
