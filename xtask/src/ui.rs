@@ -15,8 +15,9 @@ use crate::project;
 use crate::setup::{self, Profile};
 
 /// What of detector/ui is not made here.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 8] = [
     "index.html",
+    "openapi.json",
     "package.json",
     "package-lock.json",
     "public",

@@ -24,15 +24,27 @@ pub enum Origin {
 /// An origin as JSON has it, among the alert's own fields.
 #[derive(Serialize, ToSchema)]
 struct OriginFields {
-    /// `live`, `capture` or `record`.
-    origin: &'static str,
+    origin: OriginName,
     /// The capture that it was found in.
     capture: Option<i64>,
 }
 
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum OriginName {
+    Live,
+    Capture,
+    Record,
+}
+
 impl From<Origin> for OriginFields {
     fn from(origin: Origin) -> Self {
-        Self { origin: origin.name(), capture: origin.capture() }
+        let name = match origin {
+            Origin::Live => OriginName::Live,
+            Origin::Capture { .. } => OriginName::Capture,
+            Origin::Record => OriginName::Record,
+        };
+        Self { origin: name, capture: origin.capture() }
     }
 }
 
@@ -76,6 +88,7 @@ impl Origin {
 /// How far people are with an alert.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = AlertStatus)]
 pub enum Status {
     #[default]
     Open,

@@ -25,7 +25,7 @@ use super::problem::Problem;
 use super::{App, Routes};
 use crate::analysis::{Captures, Upload};
 use crate::refusal::Refusal;
-use crate::store::captures::{self, Capture};
+use crate::store::captures::{self, Capture, Stage};
 use crate::values;
 
 pub(super) fn routes() -> Routes {
@@ -302,8 +302,8 @@ async fn analyze(
     Json(NewAnalysis { model }): Json<NewAnalysis>,
 ) -> Result<(StatusCode, Json<Capture>), Problem> {
     let known = find(&app, id).await?;
-    if matches!(known.state.as_str(), "uploading" | "queued" | "analysing") {
-        return Err(Problem::conflict(&format!("capture {id} is {} already", known.state)));
+    if matches!(known.state, Stage::Uploading | Stage::Queued | Stage::Analysing) {
+        return Err(Problem::conflict(&format!("capture {id} is {} already", known.state.name())));
     }
     let captures = app.captures()?.clone();
     let asked = blocking(move || Ok(captures.analyse(id, model.as_deref()))).await?;
@@ -321,7 +321,7 @@ async fn analyze(
 )]
 async fn features(State(app): State<App>, Path(id): Path<i64>) -> Result<Response, Problem> {
     let capture = find(&app, id).await?;
-    if matches!(capture.state.as_str(), "uploading" | "failed" if capture.sha256.is_none()) {
+    if matches!(capture.state, Stage::Uploading | Stage::Failed if capture.sha256.is_none()) {
         return Err(Problem::conflict(&format!("capture {id} is not here whole")));
     }
     let captures = app.captures()?.clone();

@@ -75,7 +75,7 @@ impl ContactBody {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-struct Contacts {
+struct ContactPage {
     items: Vec<Contact>,
     next: Option<String>,
 }
@@ -110,7 +110,7 @@ struct GroupBody {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-struct Groups {
+struct GroupPage {
     items: Vec<Group>,
     next: Option<String>,
 }
@@ -170,18 +170,18 @@ fn paged<T>(
 
 /// Everybody who is known
 #[utoipa::path(get, path = "/api/contacts", tag = "People", params(Search),
-    responses((status = 200, body = Contacts), ))]
+    responses((status = 200, body = ContactPage), ))]
 async fn list_contacts(
     State(app): State<App>,
     Query(search): Query<Search>,
-) -> Result<Json<Contacts>, Problem> {
+) -> Result<Json<ContactPage>, Problem> {
     let (limit, after) = (page(search.limit)?, cursor(search.cursor.as_deref())?);
     let all = app.with_store(|store| store.read(contacts::contacts)).await?;
     // By hand: SQLite knows capital letters of ASCII only.
     let wanted = search.q.unwrap_or_default().to_lowercase();
     let found = all.into_iter().filter(|contact| matches(&contact.person, &wanted)).collect();
     let (rows, next) = paged(found, after, limit, |contact| contact.id);
-    Ok(Json(Contacts { items: rows.into_iter().map(Contact::from).collect(), next }))
+    Ok(Json(ContactPage { items: rows.into_iter().map(Contact::from).collect(), next }))
 }
 
 /// Whether part of a person is called so.
@@ -258,18 +258,18 @@ async fn remove_contact(
 
 /// All groups
 #[utoipa::path(get, path = "/api/groups", tag = "People", params(Search),
-    responses((status = 200, body = Groups), ))]
+    responses((status = 200, body = GroupPage), ))]
 async fn list_groups(
     State(app): State<App>,
     Query(search): Query<Search>,
-) -> Result<Json<Groups>, Problem> {
+) -> Result<Json<GroupPage>, Problem> {
     let (limit, after) = (page(search.limit)?, cursor(search.cursor.as_deref())?);
     let all = app.with_store(|store| store.read(contacts::groups)).await?;
     let wanted = search.q.unwrap_or_default().to_lowercase();
     let found =
         all.into_iter().filter(|group| group.name.to_lowercase().contains(&wanted)).collect();
     let (rows, next) = paged(found, after, limit, |group| group.id);
-    Ok(Json(Groups { items: rows.into_iter().map(Group::from).collect(), next }))
+    Ok(Json(GroupPage { items: rows.into_iter().map(Group::from).collect(), next }))
 }
 
 /// One group

@@ -6,14 +6,19 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::sse::{Event as Sent, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
+use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::problem::Problem;
 use super::{App, Routes, status};
-use crate::status::bus::{END, PageEvent, Topic};
+use crate::alerts::StoredAlert;
+use crate::status::StatusBody;
+use crate::status::bus::{Change, END, PageEvent, Topic};
+use crate::store::captures::Capture;
 
 /// Events on their way to one page; beyond it they wait with everybody's.
 const ON_THE_WAY: usize = 16;
@@ -25,15 +30,27 @@ pub(super) fn routes() -> Routes {
     Routes::default().read(routes!(listen))
 }
 
-/// What happens, as it happens
+/// An event: its name, and the JSON of its data
+#[derive(Serialize, ToSchema)]
+#[serde(tag = "event", content = "data", rename_all = "snake_case")]
+#[expect(dead_code, reason = "it stands in the document alone")]
+enum LiveEvent {
+    /// Every second, as GET /api/status
+    Status(StatusBody),
+    /// An alert that opened, grew or changed, as GET /api/alerts lists it
+    Alert(StoredAlert),
+    /// A capture and how far it is, as GET /api/captures lists it
+    Capture(Capture),
+    Change(Change),
+}
+
+/// Events as they happen
 ///
-/// Server-sent events: `status` every second (as GET /api/status), `alert` when one opens, grows or
-/// changes (as GET /api/alerts lists it), `capture` (as GET /api/captures lists it), and `change`
-/// with `{"what": "alerts|blocks|allow|mode|captures|deliveries|models|contacts", "id"}`. Who is too
-/// slow misses some and gets a `change` for everything.
+/// Server-sent events. The schema has the name and the data of each event. A client that is too slow
+/// misses events and gets a `change` for every topic.
 #[utoipa::path(
     get, path = "/api/events", tag = "State",
-    responses((status = OK, description = "Events without end", body = String,
+    responses((status = OK, description = "Events without end", body = LiveEvent,
         content_type = "text/event-stream"))
 )]
 async fn listen(State(app): State<App>) -> Result<Response, Problem> {

@@ -26,7 +26,7 @@ pub(super) fn routes() -> Routes {
 #[into_params(parameter_in = Query)]
 struct LogQuery {
     /// `auto`, `json`, `ndjson`, `csv`, `zeek` or `eve`; without it, what it looks like
-    #[param(value_type = Option<FormatName>)]
+    #[param(inline, value_type = Option<FormatName>)]
     format: Option<String>,
 }
 

@@ -29,6 +29,7 @@ mod origin;
 mod predict;
 pub mod problem;
 mod request_parsing;
+mod required;
 mod routes;
 pub mod server;
 mod service;

@@ -12,11 +12,12 @@ use super::extract::{Json, Path, Query};
 use super::problem::Problem;
 use super::{App, Routes};
 use crate::network::Network;
-use crate::notify::{channels, check, test};
+use crate::notify::{ChannelHealth, channels, check, test};
 use crate::status::bus::{PageEvent, Topic};
 use crate::store::outbox::{self, Filter, State as DeliveryState};
 use crate::store::rules::{self, RuleSpec};
 use crate::units;
+use crate::verdict::Severity;
 
 pub(super) fn routes() -> Routes {
     Routes::default()
@@ -38,8 +39,7 @@ struct Rule {
     /// None: the channel's own recipients.
     group: Option<i64>,
     channel: String,
-    /// `low`, `medium`, `high` or `critical`.
-    min_severity: &'static str,
+    min_severity: Severity,
     /// Empty: all.
     techniques: Vec<String>,
     /// Only alerts from or to this address or network.
@@ -58,7 +58,7 @@ impl Rule {
         let RuleSpec {
             name, enabled, channel, group, techniques, digest_secs, repeat_secs, ..
         } = rule.wish;
-        let min_severity = rule.wish.min_severity.name();
+        let min_severity = rule.wish.min_severity;
         let host = rule.wish.host.map(|host| host.short());
         let id = rule.id;
         Self {
@@ -133,18 +133,18 @@ impl RuleBody {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-struct Rules {
+struct RulePage {
     items: Vec<Rule>,
     next: Option<String>,
 }
 
 /// All rules
 #[utoipa::path(get, path = "/api/rules", tag = "People",
-    responses((status = 200, body = Rules)))]
-async fn list_rules(State(app): State<App>) -> Result<Json<Rules>, Problem> {
+    responses((status = 200, body = RulePage)))]
+async fn list_rules(State(app): State<App>) -> Result<Json<RulePage>, Problem> {
     let all = app.with_store(|store| store.read(rules::rules)).await?;
     let items = all.into_iter().map(|rule| Rule::new(rule, &app)).collect();
-    Ok(Json(Rules { items, next: None }))
+    Ok(Json(RulePage { items, next: None }))
 }
 
 /// One rule
@@ -208,8 +208,7 @@ pub(super) struct Delivery {
     alert: Option<String>,
     /// How many alerts it tells of.
     alerts: u64,
-    /// `queued`, `sent`, `failed` or `dropped`.
-    state: &'static str,
+    state: DeliveryState,
     attempts: u32,
     next_attempt: Option<String>,
     error: Option<String>,
@@ -225,7 +224,7 @@ impl From<outbox::Delivery> for Delivery {
             recipient: delivery.recipient,
             alert: delivery.alert,
             alerts: delivery.alerts,
-            state: delivery.state.name(),
+            state: delivery.state,
             attempts: delivery.attempts,
             next_attempt: delivery.next_attempt_ns.map(units::rfc3339),
             error: delivery.error,
@@ -235,7 +234,7 @@ impl From<outbox::Delivery> for Delivery {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-struct Deliveries {
+struct DeliveryPage {
     items: Vec<Delivery>,
     next: Option<String>,
 }
@@ -259,11 +258,11 @@ struct DeliverySearch {
 
 /// What became of messages, newest first
 #[utoipa::path(get, path = "/api/deliveries", tag = "People", params(DeliverySearch),
-    responses((status = 200, body = Deliveries), ))]
+    responses((status = 200, body = DeliveryPage), ))]
 async fn list_deliveries(
     State(app): State<App>,
     Query(search): Query<DeliverySearch>,
-) -> Result<Json<Deliveries>, Problem> {
+) -> Result<Json<DeliveryPage>, Problem> {
     let (limit, before) = (page(search.limit)?, cursor(search.cursor.as_deref())?);
     let state = search.state.as_deref().map(|name| {
         DeliveryState::of(name).ok_or_else(|| {
@@ -280,7 +279,7 @@ async fn list_deliveries(
     let more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     let next = rows.last().filter(|_| more).map(|row| row.id.to_string());
-    Ok(Json(Deliveries { items: rows.into_iter().map(Delivery::from).collect(), next }))
+    Ok(Json(DeliveryPage { items: rows.into_iter().map(Delivery::from).collect(), next }))
 }
 
 /// A way to people, and how it does.
@@ -291,8 +290,7 @@ struct Channel {
     kind: &'static str,
     /// Where it leads, without secrets.
     target: String,
-    /// `ok`, `failing` or `unused`.
-    state: &'static str,
+    state: ChannelHealth,
     queued: u64,
     sent: u64,
     failed: u64,
@@ -300,14 +298,14 @@ struct Channel {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-struct Channels {
+struct ChannelList {
     items: Vec<Channel>,
 }
 
 /// The configured channels
 #[utoipa::path(get, path = "/api/channels", tag = "People",
-    responses((status = 200, body = Channels)))]
-async fn list_channels(State(app): State<App>) -> Result<Json<Channels>, Problem> {
+    responses((status = 200, body = ChannelList)))]
+async fn list_channels(State(app): State<App>) -> Result<Json<ChannelList>, Problem> {
     let tallies = app.with_store(|store| store.read(outbox::tallies)).await?;
     let states = channels(&app.current.get().notify, &tallies);
     let items = states.into_iter().map(|state| Channel {
@@ -320,7 +318,7 @@ async fn list_channels(State(app): State<App>) -> Result<Json<Channels>, Problem
         failed: state.tally.failed,
         last_error: state.tally.error,
     });
-    Ok(Json(Channels { items: items.collect() }))
+    Ok(Json(ChannelList { items: items.collect() }))
 }
 
 /// Where a test message goes.

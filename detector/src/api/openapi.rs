@@ -1,6 +1,5 @@
 //! The document that describes every route, made from the routes themselves.
 
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
@@ -8,12 +7,13 @@ use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, Info, InfoBuilder, LicenseBuilder, OpenApi, PathItem, Ref,
-    ResponseBuilder, SecurityRequirement,
+    RefOr, Response, ResponseBuilder, SecurityRequirement,
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 use utoipa_axum::routes;
 
 use super::problem::Problem;
+use super::required::require_in_answers;
 use super::{App, Routes};
 use crate::store::tokens::Scope;
 
@@ -71,7 +71,7 @@ pub(super) fn join(document: &mut OpenApi, mut other: OpenApi, scope: Scope) {
 }
 
 /// The document as it is served.
-pub(super) fn finish(mut document: OpenApi) -> Bytes {
+pub(super) fn finish(mut document: OpenApi) -> OpenApi {
     document.info = info();
     let mut components =
         document.components.take().unwrap_or_else(|| ComponentsBuilder::new().build());
@@ -80,6 +80,9 @@ pub(super) fn finish(mut document: OpenApi) -> Bytes {
     components.add_security_scheme("token", SecurityScheme::Http(bearer));
     let cookie = ApiKey::Cookie(ApiKeyValue::new(super::auth::COOKIE));
     components.add_security_scheme("login", SecurityScheme::ApiKey(cookie));
+    for (status, text) in PROBLEMS {
+        components.responses.insert(format!("Problem{status}"), problem(text));
+    }
     document.components = Some(components);
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in named_operations(item) {
@@ -96,8 +99,8 @@ pub(super) fn finish(mut document: OpenApi) -> Bytes {
             });
         }
     }
-    // A document of our own types has nothing that JSON cannot hold.
-    document.to_json().map(Bytes::from).unwrap_or_default()
+    require_in_answers(&mut document);
+    document
 }
 
 fn info() -> Info {
@@ -109,15 +112,20 @@ fn info() -> Info {
         .build()
 }
 
+fn problem(text: &str) -> RefOr<Response> {
+    let content =
+        ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name()))).build();
+    ResponseBuilder::new()
+        .description(text)
+        .content("application/problem+json", content)
+        .build()
+        .into()
+}
+
 fn add_problems(operation: &mut Operation) {
-    for (status, text) in PROBLEMS {
-        let content =
-            ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name()))).build();
-        let response = ResponseBuilder::new()
-            .description(text)
-            .content("application/problem+json", content)
-            .build();
-        operation.responses.responses.entry(status.to_owned()).or_insert_with(|| response.into());
+    for (status, _) in PROBLEMS {
+        let known = operation.responses.responses.entry(status.to_owned());
+        known.or_insert_with(|| Ref::from_response_name(format!("Problem{status}")).into());
     }
 }
 

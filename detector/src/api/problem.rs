@@ -21,12 +21,15 @@ pub struct Problem {
     pub detail: String,
     /// The field or parameter that is meant.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub field: Option<String>,
     /// Which element of an array, from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub index: Option<u32>,
     /// Which line of the body, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub line: Option<u32>,
     /// Seconds after which it may be tried again: told in a header.
     #[serde(skip)]

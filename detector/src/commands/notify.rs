@@ -101,7 +101,7 @@ fn list_channels(
             state.name,
             state.kind.to_owned(),
             state.target,
-            state.state.to_owned(),
+            state.state.name().to_owned(),
             units::count(state.tally.queued),
             units::count(state.tally.sent),
             units::count(state.tally.failed),

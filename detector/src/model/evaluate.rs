@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A score and the truth.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,7 +34,7 @@ pub fn by_session(rows: &[Scored]) -> Vec<Scored> {
 }
 
 /// Counts of right and wrong verdicts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Confusion {
     /// Exfiltrations found.
     pub true_positives: u64,
@@ -101,7 +102,7 @@ impl Confusion {
 }
 
 /// A share with its counts and its 95 % Wilson interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Rate {
     /// `count` / `total`.
     pub value: f64,
@@ -272,7 +273,7 @@ pub fn choose_threshold(units: &[Scored], objective: Objective) -> Result<f64> {
 }
 
 /// All figures of one set of sessions at one threshold.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Report {
     /// A score at or above it is an alert.
     pub threshold: f64,

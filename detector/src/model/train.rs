@@ -14,6 +14,7 @@ use smartcore::ensemble::random_forest_regressor::{
     RandomForestRegressor, RandomForestRegressorParameters,
 };
 use smartcore::linalg::basic::matrix::DenseMatrix;
+use utoipa::ToSchema;
 
 use super::forest::{Forest, Split, TreeNode, round_down};
 use super::random::mix;
@@ -26,7 +27,7 @@ const TREES_PER_PART: usize = 10;
 type Regressor = RandomForestRegressor<f32, f64, DenseMatrix<f32>, Vec<f64>>;
 
 /// What a forest is grown with.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TrainConfig {
     /// Number of trees.
     pub trees: usize,

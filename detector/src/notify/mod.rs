@@ -32,6 +32,9 @@ pub mod test;
 mod webhook;
 mod worker;
 
+use serde::Serialize;
+use utoipa::ToSchema;
+
 use crate::config::notify::{Channel, Encryption, Notify, Transport};
 use crate::store::outbox::Tally;
 
@@ -46,9 +49,30 @@ pub struct ChannelState {
     pub kind: &'static str,
     /// Where it leads, without secrets.
     pub target: String,
-    /// `ok`, `failing` or `unused`.
-    pub state: &'static str,
+    pub state: ChannelHealth,
     pub tally: Tally,
+}
+
+/// How a channel does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ChannelHealth {
+    Ok,
+    /// The latest attempt failed.
+    Failing,
+    /// It has had nothing to send.
+    Unused,
+}
+
+impl ChannelHealth {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failing => "failing",
+            Self::Unused => "unused",
+        }
+    }
 }
 
 /// The configured channels with what the outbox knows of them.
@@ -58,9 +82,9 @@ pub fn channels(notify: &Notify, tallies: &[Tally]) -> Vec<ChannelState> {
         let known = tallies.iter().find(|tally| tally.channel == channel.name());
         let tally = known.cloned().unwrap_or_default();
         let state = match &tally {
-            Tally { error: Some(_), .. } => "failing",
-            Tally { queued: 0, sent: 0, failed: 0, .. } => "unused",
-            _ => "ok",
+            Tally { error: Some(_), .. } => ChannelHealth::Failing,
+            Tally { queued: 0, sent: 0, failed: 0, .. } => ChannelHealth::Unused,
+            _ => ChannelHealth::Ok,
         };
         let (name, kind, target) = (channel.name().to_owned(), channel.kind(), target(channel));
         ChannelState { name, kind, target, state, tally }
@@ -116,7 +140,8 @@ mod tests {
         let error = Some("refused".to_owned());
         let failing = Tally { channel: "b".into(), queued: 1, error, ..Tally::default() };
         let states = channels(&notify, &[sent, failing]);
-        let seen: Vec<_> = states.iter().map(|state| (&*state.target, state.state)).collect();
+        let seen: Vec<_> =
+            states.iter().map(|state| (&*state.target, state.state.name())).collect();
         let expected = [
             ("https://a.example", "ok"),
             ("the address in /etc/b", "failing"),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
+use utoipa::ToSchema;
 
 use super::StatusBody;
 use super::sinks::Board;
@@ -26,8 +27,17 @@ pub struct PageEvent {
     pub text: Arc<str>,
 }
 
-/// What may change; a page that shows it loads it again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Something is no longer as it was
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Change {
+    what: Topic,
+    /// Where it is a single thing
+    id: Option<String>,
+}
+
+/// What may change; a page that shows it loads it again
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Topic {
     Alerts,
     Blocks,
@@ -50,20 +60,6 @@ impl Topic {
         Self::Models,
         Self::Contacts,
     ];
-
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Alerts => "alerts",
-            Self::Blocks => "blocks",
-            Self::Allow => "allow",
-            Self::Mode => "mode",
-            Self::Captures => "captures",
-            Self::Deliveries => "deliveries",
-            Self::Models => "models",
-            Self::Contacts => "contacts",
-        }
-    }
 }
 
 impl PageEvent {
@@ -79,10 +75,9 @@ impl PageEvent {
         Self::of("capture", capture)
     }
 
-    /// Something is no longer as it was; `id` where it is a single thing.
     #[must_use]
     pub fn change(what: Topic, id: Option<&str>) -> Self {
-        Self::of("change", &serde_json::json!({ "what": what.name(), "id": id }))
+        Self::of("change", &Change { what, id: id.map(str::to_owned) })
     }
 
     fn of(name: &'static str, value: &impl Serialize) -> Self {
@@ -203,7 +198,7 @@ mod tests {
         let (mut events, _place) = bus.listen().unwrap();
         bus.emit(PageEvent::change(Topic::Blocks, Some("4")));
         let event = events.try_recv().unwrap();
-        assert_eq!((event.name, &*event.text), ("change", r#"{"id":"4","what":"blocks"}"#));
+        assert_eq!((event.name, &*event.text), ("change", r#"{"what":"blocks","id":"4"}"#));
         let places: Vec<_> = std::iter::from_fn(|| bus.listen()).collect();
         assert_eq!(places.len(), PAGES - 1);
         drop(places);

@@ -1,5 +1,7 @@
 //! Captures that were uploaded, and each time that one was analysed.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -7,7 +9,9 @@ use utoipa::ToSchema;
 use crate::units::rfc3339;
 
 /// How far a capture is: a closed list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = CaptureState)]
 pub enum Stage {
     Uploading,
     Queued,
@@ -18,6 +22,14 @@ pub enum Stage {
 }
 
 impl Stage {
+    const ALL: [Self; 6] =
+        [Self::Uploading, Self::Queued, Self::Analysing, Self::Done, Self::Failed, Self::Cancelled];
+
+    /// An unknown name is a state of no use, as a failure is.
+    fn named(name: &str) -> Self {
+        Self::ALL.into_iter().find(|stage| stage.name() == name).unwrap_or(Self::Failed)
+    }
+
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -47,7 +59,7 @@ pub struct Analysis {
     pub first_packet: Option<String>,
     pub last_packet: Option<String>,
     /// Frames that were left out, by reason.
-    pub skipped: Option<serde_json::Value>,
+    pub skipped: Option<BTreeMap<String, u64>>,
     pub error: Option<String>,
 }
 
@@ -60,8 +72,7 @@ pub struct Capture {
     pub bytes: u64,
     pub sha256: Option<String>,
     pub uploaded: String,
-    /// `uploading`, `queued`, `analysing`, `done`, `failed` or `cancelled`.
-    pub state: String,
+    pub state: Stage,
     /// Of what is going on: 0 to 1.
     pub progress: f64,
     pub error: Option<String>,
@@ -262,14 +273,14 @@ pub fn total_bytes(connection: &Connection) -> anyhow::Result<u64> {
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Capture> {
-    let state: String = row.get(5)?;
+    let state = Stage::named(&row.get::<_, String>(5)?);
     Ok(Capture {
         id: row.get(0)?,
         name: row.get(1)?,
         bytes: row.get(2)?,
         sha256: row.get(3)?,
         uploaded: rfc3339(row.get::<_, i64>(4)?.unsigned_abs()),
-        progress: if state == Stage::Done.name() { 1.0 } else { 0.0 },
+        progress: if state == Stage::Done { 1.0 } else { 0.0 },
         state,
         error: row.get(6)?,
         analyses: Vec::new(),

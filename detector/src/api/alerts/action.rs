@@ -27,6 +27,7 @@ const BENIGN_SECS: u64 = 30 * 86_400;
 /// What else is benign with it
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = BenignScope)]
 enum Scope {
     /// All that this host sends to that one
     #[default]
@@ -161,6 +162,7 @@ async fn label(
 /// What is blocked
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = BlockedWhat)]
 enum What {
     /// The two hosts, each with the other
     #[default]
@@ -176,7 +178,7 @@ enum What {
 /// What is blocked, and for how long
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NewBlock {
+pub(super) struct BlockAlert {
     #[serde(default)]
     what: What,
     /// Left out: as configured
@@ -197,14 +199,14 @@ pub(super) struct BlockDone {
 /// Block what an alert flags
 #[utoipa::path(
     post, path = "/api/alerts/{id}/block", tag = "Alerts", params(("id" = String, Path)),
-    request_body = NewBlock,
+    request_body = BlockAlert,
     responses((status = CREATED, description = "The block is active", body = BlockDone))
 )]
 pub(super) async fn block(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
-    Json(new): Json<NewBlock>,
+    Json(new): Json<BlockAlert>,
 ) -> Result<(StatusCode, Json<BlockDone>), Problem> {
     let id = read_id(&id)?;
     let detail = app.with_store(move |store| store.read(|connection| find(connection, id))).await?;

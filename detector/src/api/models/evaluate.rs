@@ -18,7 +18,7 @@ use crate::api::problem::Problem;
 use crate::builtin_models::threshold_of;
 use crate::features::Kind;
 use crate::model::evaluate::{by_session, report, roc_auc};
-use crate::model::{Confusion, Model, Rate, Scored};
+use crate::model::{Model, Report, Scored};
 use crate::verdict::score;
 
 /// What errors call the body.
@@ -30,55 +30,11 @@ pub(super) struct Evaluation {
     rows: usize,
     /// Senders of sessions, or records
     units: usize,
-    /// The score from which on something is a theft
-    threshold: f64,
-    confusion: Counts,
-    /// None without alerts
-    precision: Option<Share>,
-    /// None without thefts
-    recall: Option<Share>,
-    /// None without anything ordinary
-    false_positive_rate: Option<Share>,
-    f1: Option<f64>,
-    accuracy: Option<Share>,
-    /// Area under the precision-recall curve
-    pr_auc: Option<f64>,
+    #[serde(flatten)]
+    report: Report,
     /// Area under the receiver operating characteristic
     roc_auc: Option<f64>,
     importances: Vec<Importance>,
-}
-
-/// Verdicts and truth
-#[derive(Serialize, ToSchema)]
-struct Counts {
-    true_positives: u64,
-    false_positives: u64,
-    true_negatives: u64,
-    false_negatives: u64,
-}
-
-/// A share, its 95 % interval and what it is a share of
-#[derive(Serialize, ToSchema)]
-struct Share {
-    value: f64,
-    low: f64,
-    high: f64,
-    count: u64,
-    total: u64,
-}
-
-impl From<Confusion> for Counts {
-    fn from(confusion: Confusion) -> Self {
-        let Confusion { true_positives, false_positives, true_negatives, false_negatives } =
-            confusion;
-        Self { true_positives, false_positives, true_negatives, false_negatives }
-    }
-}
-
-impl From<Rate> for Share {
-    fn from(Rate { value, low, high, count, total }: Rate) -> Self {
-        Self { value, low, high, count, total }
-    }
 }
 
 /// Rows to measure on.
@@ -181,18 +137,10 @@ impl Rows {
 
     fn evaluation(self, threshold: f64, importances: Vec<Importance>) -> Evaluation {
         let units = by_session(&self.scored);
-        let report = report(&self.scored, threshold);
         Evaluation {
             rows: self.labels.len(),
             units: units.len(),
-            threshold,
-            confusion: report.confusion.into(),
-            precision: report.precision.map(Share::from),
-            recall: report.recall.map(Share::from),
-            false_positive_rate: report.false_positive_rate.map(Share::from),
-            f1: report.f1,
-            accuracy: report.accuracy.map(Share::from),
-            pr_auc: report.pr_auc,
+            report: report(&self.scored, threshold),
             roc_auc: roc_auc(&units),
             importances,
         }

@@ -24,7 +24,7 @@ use crate::clock::now_ns;
 use crate::config::Config;
 use crate::control::{Answer, Request as ControlRequest};
 use crate::features::Kind;
-use crate::model::{Model, TrainingSummary, permute};
+use crate::model::{Model, Report, TrainConfig, TrainingSummary, permute};
 use crate::status::bus::{PageEvent, Topic};
 use crate::store::{Store, models};
 use crate::units::rfc3339;
@@ -105,11 +105,9 @@ struct ModelDetail {
     /// The most worth by impurity first
     importances: Vec<Importance>,
     /// Out-of-fold figures at the threshold, where there was a validation
-    #[schema(value_type = Option<Object>)]
-    validation: Option<serde_json::Value>,
+    validation: Option<Report>,
     /// What the trees were grown with
-    #[schema(value_type = Object)]
-    config: serde_json::Value,
+    config: TrainConfig,
 }
 
 /// What a column is worth
@@ -166,16 +164,8 @@ async fn show(
         _ => (Vec::new(), Vec::new()),
     };
     let importances = importances(Arc::clone(&model), samples.0, samples.1).await?;
-    let value = |value: Result<serde_json::Value, serde_json::Error>| {
-        value.context("failed to write a model's figures")
-    };
-    let validation = model.meta.validation.as_ref().map(serde_json::to_value);
-    Ok(Json(ModelDetail {
-        model: line,
-        importances,
-        validation: validation.map(value).transpose()?,
-        config: value(serde_json::to_value(&model.meta.config))?,
-    }))
+    let (validation, config) = (model.meta.validation.clone(), model.meta.config.clone());
+    Ok(Json(ModelDetail { model: line, importances, validation, config }))
 }
 
 /// Add a model that `detector train` has made

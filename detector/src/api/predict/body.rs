@@ -17,7 +17,7 @@ use crate::features::{RECORD_FIELDS, Record, Timestamp};
 
 /// A line of a firewall's or proxy's log
 #[derive(ToSchema)]
-#[schema(as = Record, example = json!({
+#[schema(as = LogRecord, example = json!({
     "timestamp": "2024-01-01T12:00:00Z", "source_ip": "192.168.1.100",
     "destination_ip": "10.0.0.1", "source_port": 12345, "destination_port": 80,
     "protocol": "TCP", "bytes_sent": 1500, "bytes_received": 500, "action": "allow"

@@ -90,11 +90,14 @@ struct Prediction {
     probability: f64,
     /// The probability from which on it is a theft
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     threshold: Option<f64>,
     /// What the contributions add up to: the forest's output, before it is made a probability
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     score: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     reasons: Option<Vec<RecordReason>>,
 }
 

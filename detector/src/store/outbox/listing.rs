@@ -2,13 +2,17 @@
 
 use anyhow::Context as _;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::store::alerts::key_of;
 use crate::store::contacts::unknown;
 use crate::verdict::AlertId;
 
 /// Where a message stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = DeliveryState)]
 pub enum State {
     /// To be sent, for the first time or again.
     Queued,

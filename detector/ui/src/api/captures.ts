@@ -1,41 +1,12 @@
 // Recordings that were handed in. The upload goes by XMLHttpRequest, because fetch does not tell how
 // much has been sent.
+import type { Capture, NewAnalysis } from "../api-types";
 import { post, Problem, query, remove, toProblem, csrf, loginWanted } from "./request";
-
-export interface Analysis {
-  id: number;
-  model: string;
-  started: string;
-  /** None, as all that follows, while it goes on. */
-  seconds: number | null;
-  packets: number | null;
-  bytes: number | null;
-  flows: number | null;
-  alerts: number | null;
-  first_packet: string | null;
-  last_packet: string | null;
-  error: string | null;
-}
-
-export type CaptureState = "uploading" | "queued" | "analysing" | "done" | "failed" | "cancelled";
-
-export interface Capture {
-  id: number;
-  name: string;
-  bytes: number;
-  sha256: string | null;
-  uploaded: string;
-  state: CaptureState;
-  progress: number;
-  error: string | null;
-  /** The latest first. */
-  analyses: Analysis[];
-}
 
 export const cancelCapture = (id: number) => post(`/api/captures/${id}/cancel`);
 export const deleteCapture = (id: number) => remove(`/api/captures/${id}`);
 export const analyseAgain = (id: number, model?: string) =>
-  post<Capture>(`/api/captures/${id}/analyze`, model === undefined ? {} : { model });
+  post<Capture>(`/api/captures/${id}/analyze`, { model } satisfies NewAnalysis);
 
 export interface Upload {
   done: Promise<Capture>;

@@ -2,12 +2,7 @@
 // The browser reconnects by itself after some failures and not after others, and a proxy may keep a
 // dead connection open; so silence is watched here and the stream opened anew.
 import { signal } from "@preact/signals";
-import type { AlertSummary } from "./alerts";
-import type { Capture } from "./captures";
-import type { Status } from "./state";
-
-export type Topic =
-  "blocks" | "allow" | "mode" | "captures" | "contacts" | "deliveries" | "alerts" | "models";
+import type { Capture, LiveEvent, Status, StoredAlert, Topic } from "../api-types";
 
 export type Connection = "connecting" | "live" | "lost";
 
@@ -16,7 +11,7 @@ export const status = signal<Status | null>(null);
 /** Counts up with every change of a topic; whoever shows it loads again. */
 const versions = signal<Partial<Record<Topic, number>>>({});
 
-type Heard = { alert: (alert: AlertSummary) => void; capture: (capture: Capture) => void };
+type Heard = { alert: (alert: StoredAlert) => void; capture: (capture: Capture) => void };
 const listeners = { alert: new Set<Heard["alert"]>(), capture: new Set<Heard["capture"]>() };
 
 const SILENCE_MS = 6_000;
@@ -64,21 +59,23 @@ function open(): void {
   source = new EventSource("/api/events");
   source.onopen = () => alive();
   source.onerror = () => lose();
-  hear("status", (value: Status) => {
+  hear("status", (value) => {
     status.value = value;
   });
-  hear("alert", (alert: AlertSummary) => {
+  hear("alert", (alert) => {
     listeners.alert.forEach((listener) => listener(alert));
     changed("alerts");
   });
-  hear("change", ({ what }: { what: Topic }) => changed(what));
-  hear("capture", (capture: Capture) => listeners.capture.forEach((listener) => listener(capture)));
+  hear("change", ({ what }) => changed(what));
+  hear("capture", (capture) => listeners.capture.forEach((listener) => listener(capture)));
 }
 
-function hear<T>(name: string, take: (value: T) => void): void {
+type Data<Name> = Extract<LiveEvent, { event: Name }>["data"];
+
+function hear<Name extends LiveEvent["event"]>(name: Name, take: (data: Data<Name>) => void): void {
   source?.addEventListener(name, (event) => {
     alive();
-    take(JSON.parse((event as MessageEvent<string>).data) as T);
+    take(JSON.parse((event as MessageEvent<string>).data) as Data<Name>);
   });
 }
 

@@ -1,6 +1,7 @@
 // The one way to the server: JSON in and out, the session's CSRF token on changes, and problems
 // (RFC 9457) as typed errors. It never retries; whoever asks decides what a failure means.
 import { signal } from "@preact/signals";
+import type { Problem as Sent } from "../api-types";
 
 /** What the server, or the way to it, had to say against a request. */
 export class Problem extends Error {
@@ -75,7 +76,7 @@ async function refusal(response: Response, method: string): Promise<Problem> {
 /** Reads the body of an answer that says no; also used where the browser uploads by other means. */
 export function toProblem(status: number, statusText: string, text: string): Problem {
   try {
-    const { title, detail, field } = JSON.parse(text) as Record<string, string | undefined>;
+    const { title, detail, field } = JSON.parse(text) as Partial<Sent>;
     return new Problem(status, title ?? statusText, detail ?? "", field ?? null);
   } catch {
     return new Problem(status, statusText || `Status ${status}`, "");
@@ -90,12 +91,4 @@ export function query(values: Record<string, string | number | undefined | null>
   }
   const text = search.toString();
   return text === "" ? "" : `?${text}`;
-}
-
-/** What every list answers. */
-export interface Page<T> {
-  items: T[];
-  next: string | null;
-  total?: number;
-  total_exact?: boolean;
 }

@@ -3,7 +3,8 @@
 // nothing jumps.
 import { useSignalEffect } from "@preact/signals";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { version, type Topic } from "./events";
+import type { Topic } from "../api-types";
+import { version } from "./events";
 import { get, Problem } from "./request";
 
 export interface Resource<T> {

@@ -1,25 +1,16 @@
 // Who is looking, and what they may do.
 import { computed, signal } from "@preact/signals";
+import type { Credentials, ScopeName, Session } from "../api-types";
 import { csrf, get, loginWanted, post, request } from "./request";
-
-export type Scope = "read" | "respond" | "admin";
-
-export interface Session {
-  authenticated: boolean;
-  name: string | null;
-  scopes: Scope[];
-  csrf: string | null;
-  loopback: boolean;
-}
 
 export const session = signal<Session | null>(null);
 
-export const scopes = computed(() => new Set<Scope>(session.value?.scopes ?? []));
+export const scopes = computed(() => new Set<ScopeName>(session.value?.scopes ?? []));
 
-const may = (scope: Scope): boolean => scopes.value.has(scope);
+const may = (scope: ScopeName): boolean => scopes.value.has(scope);
 
 /** Why something cannot be done, or null where it can. */
-export function lacking(scope: Scope): string | null {
+export function lacking(scope: ScopeName): string | null {
   if (may(scope)) return null;
   if (session.value?.authenticated === true) {
     return `This needs the scope “${scope}”; your login has ${[...scopes.value].join(", ")}.`;
@@ -32,7 +23,7 @@ export async function loadSession(): Promise<void> {
 }
 
 /** A one-time code from a login link, or a token. */
-export async function login(secret: { code: string } | { token: string }): Promise<void> {
+export async function login(secret: Credentials): Promise<void> {
   accept(await post<Session>("/api/session", secret));
   loginWanted.value = false;
 }

@@ -1,8 +1,8 @@
 // Past traffic: sessions by minute, as they are stored.
 import type { JSX } from "preact";
-import { query, type Page } from "../api/request";
+import type { FlowPage, SessionRow } from "../api-types";
+import { query } from "../api/request";
 import { useResource } from "../api/resource";
-import type { FlowLine } from "../api/traffic";
 import { place, queried } from "../navigation";
 import { Address, Name } from "../parts/address";
 import { FilterFields, type FilterField } from "../parts/filterfields";
@@ -24,7 +24,7 @@ const FIELDS: readonly FilterField[] = [
   { name: "to", label: "Until", time: true },
 ];
 
-const COLUMNS: Column<FlowLine>[] = [
+const COLUMNS: Column<SessionRow>[] = [
   { title: "When", cell: (flow) => <Time at={flow.start} /> },
   { title: "Source", cell: (flow) => <Address address={flow.src} /> },
   { title: "Destination", cell: (flow) => <Address address={flow.dst} port={flow.dst_port} /> },
@@ -65,9 +65,7 @@ function Amount(of: { bytes: number; packets: number }): JSX.Element {
 export function Flows(): JSX.Element {
   const values = Object.fromEntries(FIELDS.map(({ name }) => [name, queried(name)]));
   const cursor = place.value.query.get("cursor");
-  const list = useResource<Page<FlowLine>>(
-    `/api/flows${query({ ...values, cursor, limit: LIMIT })}`,
-  );
+  const list = useResource<FlowPage>(`/api/flows${query({ ...values, cursor, limit: LIMIT })}`);
   return (
     <>
       <PageHead title="Flows">
@@ -87,13 +85,7 @@ export function Flows(): JSX.Element {
                   rows={page.items}
                   rowKey={(flow) => page.items.indexOf(flow)}
                 />
-                <Pager
-                  next={page.next}
-                  shown={page.items.length}
-                  total={page.total}
-                  exact={page.total_exact}
-                  limit={LIMIT}
-                />
+                <Pager next={page.next} shown={page.items.length} limit={LIMIT} />
               </>
             )
           }

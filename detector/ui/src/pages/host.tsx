@@ -2,15 +2,14 @@
 // whether it is blocked.
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
+import type { Explanation, HostDetail } from "../api-types";
 import { status } from "../api/events";
 import { query } from "../api/request";
 import { useResource } from "../api/resource";
-import type { Explanation } from "../api/response";
-import type { HostDetail } from "../api/traffic";
 import { queried, to } from "../navigation";
 import { ActionButton } from "../parts/action";
 import { copy } from "../parts/address";
-import { BlockList } from "../parts/blocks";
+import { BlockTable } from "../parts/blocks";
 import { showDialog } from "../parts/dialogs";
 import { Icon } from "../parts/icons";
 import { Empty, Failure, Loaded, PageHead, Panel, Waiting } from "../parts/panels";
@@ -229,7 +228,7 @@ function Blocked({ address }: { address: string }): JSX.Element {
             ))}
           </div>
           {value.blocks.length > 0 && (
-            <BlockList blocks={value.blocks} changed={explained.reload} />
+            <BlockTable blocks={value.blocks} changed={explained.reload} />
           )}
         </div>
       )}

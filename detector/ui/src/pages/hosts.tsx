@@ -1,8 +1,7 @@
 // The hosts that were seen, and what is known of what each usually does.
 import type { JSX } from "preact";
-import { query, type Page } from "../api/request";
+import { query } from "../api/request";
 import { useResource } from "../api/resource";
-import type { Baseline, Host } from "../api/traffic";
 import { go, place, to } from "../navigation";
 import { Address, hostPath } from "../parts/address";
 import { StateBadge } from "../parts/badges";
@@ -11,6 +10,7 @@ import { Pager, Table, type Column } from "../parts/tables";
 import { Time } from "../parts/time";
 import { bytes, count, plural } from "../words/amounts";
 import { useState } from "preact/hooks";
+import type { Baseline, Host, HostList } from "../api-types";
 
 const LIMIT = 100;
 
@@ -65,7 +65,7 @@ function OpenAlerts({ host }: { host: Host }): JSX.Element {
 
 export function Hosts(): JSX.Element {
   const cursor = place.value.query.get("cursor");
-  const list = useResource<Page<Host>>(`/api/hosts${query({ cursor, limit: LIMIT })}`, {
+  const list = useResource<HostList>(`/api/hosts${query({ cursor, limit: LIMIT })}`, {
     everySecs: 60,
   });
   return (
@@ -91,13 +91,7 @@ export function Hosts(): JSX.Element {
                   rows={page.items}
                   rowKey={(host) => host.address}
                 />
-                <Pager
-                  next={page.next}
-                  shown={page.items.length}
-                  total={page.total}
-                  exact={page.total_exact}
-                  limit={LIMIT}
-                />
+                <Pager next={page.next} shown={page.items.length} limit={LIMIT} />
               </>
             )
           }

@@ -2,7 +2,7 @@
 // for it. Nothing is stored.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { Reason } from "../api/alerts";
+import type { LogRecord, Prediction } from "../api-types";
 import { post, type Problem } from "../api/request";
 import { asProblem } from "../api/resource";
 import { StateBadge } from "../parts/badges";
@@ -12,15 +12,8 @@ import { PageHead, Panel } from "../parts/panels";
 import { score } from "../words/amounts";
 import { signed, titled } from "./alerts/evidence";
 
-interface Verdict {
-  prediction: 0 | 1;
-  probability: number;
-  threshold?: number;
-  reasons?: Reason[];
-}
-
 interface Input {
-  name: string;
+  name: keyof LogRecord;
   label: string;
   sample: string;
   number?: boolean;
@@ -61,14 +54,14 @@ const BLANK = Object.fromEntries(INPUTS.map(({ name }) => [name, ""]));
 
 export function RecordPage(): JSX.Element {
   const [values, setValues] = useState<Record<string, string>>(BLANK);
-  const [verdict, setVerdict] = useState<Verdict | null>(null);
+  const [verdict, setVerdict] = useState<Prediction | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
   const [busy, setBusy] = useState(false);
   const check = async (event: Event) => {
     event.preventDefault();
     setBusy(true);
     try {
-      setVerdict(await post<Verdict>("/predict?reasons=true", asRecord(values)));
+      setVerdict(await post<Prediction>("/predict?reasons=true", asRecord(values)));
       setProblem(null);
     } catch (error) {
       setVerdict(null);
@@ -162,7 +155,7 @@ function Explained(): JSX.Element {
   );
 }
 
-function Shown({ verdict }: { verdict: Verdict }): JSX.Element {
+function Shown({ verdict }: { verdict: Prediction }): JSX.Element {
   const theft = verdict.prediction === 1;
   const limit = verdict.threshold ?? 0.5;
   return (

@@ -2,12 +2,13 @@
 // it is pressed once, and what went wrong is told.
 import type { ComponentChildren, JSX } from "preact";
 import { useState } from "preact/hooks";
+import type { ScopeName } from "../api-types";
 import { loginWanted } from "../api/request";
-import { lacking, session, type Scope } from "../api/session";
+import { lacking, session } from "../api/session";
 import { complain, notify } from "./toasts";
 
 interface Props {
-  scope: Scope;
+  scope: ScopeName;
   run: () => unknown;
   children: ComponentChildren;
   look?: "primary" | "danger" | "plain" | "quiet";
@@ -65,7 +66,7 @@ export async function attempt(run: () => unknown): Promise<void> {
 }
 
 /** One line for a group of buttons that cannot be pressed. */
-export function Lacking({ scope }: { scope: Scope }): JSX.Element | null {
+export function Lacking({ scope }: { scope: ScopeName }): JSX.Element | null {
   const reason = lacking(scope);
   if (reason === null) return null;
   return (

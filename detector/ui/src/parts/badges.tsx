@@ -1,6 +1,6 @@
 // Small words with a shape: severity, state, origin.
 import type { JSX } from "preact";
-import type { AlertState, Severity } from "../api/alerts";
+import type { AlertStatus, Severity } from "../api-types";
 import { Icon, type IconName } from "./icons";
 
 export function SeverityBadge({ severity }: { severity: Severity }): JSX.Element {
@@ -16,7 +16,7 @@ export function StatusBadge({
   status,
   resolution,
 }: {
-  status: AlertState;
+  status: AlertStatus;
   resolution?: string | null;
 }): JSX.Element {
   const words =

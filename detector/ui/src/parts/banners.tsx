@@ -2,9 +2,9 @@
 // that are undone unless somebody confirms them.
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import type { Pending, StoreState } from "../api-types";
 import { changed, connection, status } from "../api/events";
 import { confirm } from "../api/response";
-import type { Pending, Store } from "../api/state";
 import { count, duration } from "../words/amounts";
 import { ActionButton } from "./action";
 import { Icon } from "./icons";
@@ -46,7 +46,7 @@ function useLostFor(): boolean {
   return lost && told;
 }
 
-function StoreBanner({ store }: { store: Store }): JSX.Element {
+function StoreBanner({ store }: { store: StoreState }): JSX.Element {
   const lost = store.not_stored.filter((one) => one.count > 0);
   return (
     <div class="banner bad" role="alert">

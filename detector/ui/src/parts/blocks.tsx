@@ -1,7 +1,8 @@
 // Blocks: what is cut off, for how long still, what it has stopped, and the way out.
 import type { JSX } from "preact";
+import type { BlockLine, EffectWanted } from "../api-types";
 import { changed as tell, status } from "../api/events";
-import { again, placeBlock, releaseBlock, type BlockLine, type Effect } from "../api/response";
+import { again, placeBlock, releaseBlock } from "../api/response";
 import { bytes, count, duration, rate } from "../words/amounts";
 import { now } from "../words/times";
 import { ActionButton } from "./action";
@@ -16,7 +17,7 @@ interface Props {
   changed?: () => void;
 }
 
-export function BlockList({ blocks, changed }: Props): JSX.Element {
+export function BlockTable({ blocks, changed }: Props): JSX.Element {
   const columns: Column<BlockLine>[] = [
     { title: "What", cell: (block) => <What block={block} /> },
     { title: "Still", number: true, cell: (block) => <Remaining block={block} /> },
@@ -38,7 +39,7 @@ function What({ block }: { block: BlockLine }): JSX.Element {
   );
 }
 
-export function effect(of: Effect): string {
+export function effect(of: EffectWanted): string {
   if (of === "drop") return "dropped";
   if ("police" in of) return `held to ${rate(of.police.bytes_per_second)} outbound`;
   return `marked with DSCP ${of.mark.dscp}`;

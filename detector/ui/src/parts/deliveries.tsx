@@ -1,6 +1,6 @@
 // What became of each message.
 import type { JSX } from "preact";
-import type { Delivery } from "../api/people";
+import type { Delivery } from "../api-types";
 import { StateBadge, type Tone } from "./badges";
 import { Table, type Column } from "./tables";
 import { Time } from "./time";
@@ -27,7 +27,7 @@ const COLUMNS: Column<Delivery>[] = [
   { title: "Subject", wide: true, cell: (delivery) => <Subject delivery={delivery} /> },
 ];
 
-export function Deliveries({ deliveries }: { deliveries: Delivery[] }): JSX.Element {
+export function DeliveryTable({ deliveries }: { deliveries: Delivery[] }): JSX.Element {
   return (
     <Table
       label="Messages"

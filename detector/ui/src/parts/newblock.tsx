@@ -1,9 +1,10 @@
 // A block that a person places: what, for how long, why, and with which effect.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
+import type { EffectWanted } from "../api-types";
 import { changed } from "../api/events";
 import type { Problem } from "../api/request";
-import { placeBlock, releaseBlock, type Effect } from "../api/response";
+import { placeBlock, releaseBlock } from "../api/response";
 import { useBlockTimes } from "./blocktimes";
 import { DialogForm } from "./dialogs";
 import { Checkbox, Field, Select, timeChoices } from "./fields";
@@ -111,7 +112,7 @@ export function NewBlock({ target: given = "" }: { target?: string }): JSX.Eleme
   );
 }
 
-const effectOf = (kind: string, bound: string): Effect =>
+const effectOf = (kind: string, bound: string): EffectWanted =>
   kind === "police" ? { police: { bytes_per_second: Number(bound) } } : "drop";
 
 function consequence(target: string, time: string, kind: string, simulate: boolean): string {

@@ -1,6 +1,6 @@
 // Who sends where, as a ranked list.
 import type { JSX } from "preact";
-import type { Talk } from "../api/traffic";
+import type { Talk } from "../api-types";
 import { bytes, plural } from "../words/amounts";
 import { Address, Name } from "./address";
 import { RankedBars } from "./bars";

@@ -1,5 +1,6 @@
 // Whether a block holds: the server looks for up to three seconds, and says what came of it.
-import { verifyBlock, type BlockLine } from "../api/response";
+import type { BlockLine } from "../api-types";
+import { verifyBlock } from "../api/response";
 import { notify } from "./toasts";
 
 export async function verify({ number, target }: BlockLine): Promise<void> {

@@ -1,10 +1,16 @@
 // The closed lists of the program, in the words that people see.
-import type { Severity } from "../api/alerts";
-import type { Mode } from "../api/state";
+import type {
+  ActionTaken,
+  AlertStatus,
+  ModeName,
+  OriginName,
+  Severity,
+  Technique,
+} from "../api-types";
 
 export const SEVERITIES: readonly Severity[] = ["critical", "high", "medium", "low"];
 
-export const TECHNIQUES: Record<string, string> = {
+export const TECHNIQUES: Record<Technique, string> = {
   dns_tunnel: "DNS tunnel",
   icmp_tunnel: "ICMP tunnel",
   clear_upload: "Clear-text upload",
@@ -15,8 +21,16 @@ export const TECHNIQUES: Record<string, string> = {
   unknown_exfiltration: "Unknown exfiltration",
 };
 
-export const STATUSES = ["open", "acknowledged", "closed"] as const;
-export const ORIGINS = ["live", "capture", "record"] as const;
+/** Also of a name that this version does not know. */
+export const techniqueText = (name: string): string =>
+  (TECHNIQUES as Record<string, string>)[name] ?? name;
+
+export const STATUSES = [
+  "open",
+  "acknowledged",
+  "closed",
+] as const satisfies readonly AlertStatus[];
+export const ORIGINS = ["live", "capture", "record"] as const satisfies readonly OriginName[];
 export const ACTIONS = [
   "none",
   "simulated",
@@ -25,10 +39,10 @@ export const ACTIONS = [
   "marked",
   "refused",
   "failed",
-] as const;
+] as const satisfies readonly ActionTaken[];
 export const PROTOCOLS = ["tcp", "udp", "icmp", "icmpv6", "sctp", "dccp", "udplite"] as const;
 
-export const ACTION_TEXT: Record<string, string> = {
+export const ACTION_TEXT: Record<ActionTaken, string> = {
   none: "Told only",
   simulated: "Would have been blocked",
   blocked: "Blocked",
@@ -38,7 +52,7 @@ export const ACTION_TEXT: Record<string, string> = {
   failed: "The block could not be placed",
 };
 
-export const MODE_TEXT: Record<Mode, { title: string; text: string }> = {
+export const MODE_TEXT: Record<ModeName, { title: string; text: string }> = {
   observe: { title: "Observing", text: "It tells, and blocks nothing by itself." },
   simulate: {
     title: "Simulating",

@@ -1,7 +1,8 @@
 // What can be done about an alert. Each button says what will happen and for how long, and what is
 // done can be taken back.
 import type { JSX } from "preact";
-import { alertPath, changeAlerts, releaseAlert, replay, type AlertDetail } from "../../api/alerts";
+import type { AlertDetail } from "../../api-types";
+import { alertPath, changeAlerts, releaseAlert, replay } from "../../api/alerts";
 import { changed as tell, status } from "../../api/events";
 import { ActionButton, Lacking } from "../../parts/action";
 import { showDialog } from "../../parts/dialogs";

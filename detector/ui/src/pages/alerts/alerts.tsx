@@ -2,9 +2,9 @@
 // in the URL, also while an alert is open.
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { alertsPath, type AlertSummary } from "../../api/alerts";
+import type { AlertPage } from "../../api-types";
+import { alertsPath } from "../../api/alerts";
 import { onAlert } from "../../api/events";
-import type { Page } from "../../api/request";
 import { useResource, type Resource } from "../../api/resource";
 import { place } from "../../navigation";
 import { Empty, Loaded, PageHead } from "../../parts/panels";
@@ -18,7 +18,7 @@ const LIMIT = 50;
 
 export function Alerts({ selected }: { selected: string | null }): JSX.Element {
   const { query } = place.value;
-  const list = useResource<Page<AlertSummary>>(alertsPath(query, { limit: LIMIT }));
+  const list = useResource<AlertPage>(alertsPath(query, { limit: LIMIT }));
   const fresh = useFresh(list);
   const refresh = () => {
     fresh.clear();
@@ -60,7 +60,7 @@ export function Alerts({ selected }: { selected: string | null }): JSX.Element {
   );
 }
 
-function Total({ page }: { page: Page<AlertSummary> | null }): JSX.Element | null {
+function Total({ page }: { page: AlertPage | null }): JSX.Element | null {
   if (page?.total === undefined) return null;
   const about = page.total_exact === false ? "about " : "";
   return (
@@ -114,7 +114,7 @@ function Nothing({ filtered }: { filtered: boolean }): JSX.Element {
  * What is listed is changed in place. What is new does not push the list away under one's hands; it
  * is counted, and shown when asked for.
  */
-function useFresh(list: Resource<Page<AlertSummary>>): { count: number; clear: () => void } {
+function useFresh(list: Resource<AlertPage>): { count: number; clear: () => void } {
   const [waiting, setWaiting] = useState<ReadonlySet<string>>(new Set());
   const { value, replace } = list;
   useEffect(

@@ -1,7 +1,8 @@
 // Says that an alert was none: for how much and how long, as an exception that ends by itself.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { BENIGN_SCOPES, markBenign, type AlertDetail, type BenignWish } from "../../api/alerts";
+import type { AlertDetail, BenignScope } from "../../api-types";
+import { BENIGN_SCOPES, markBenign } from "../../api/alerts";
 import { changed as tell } from "../../api/events";
 import { disallow } from "../../api/response";
 import { endpoint } from "../../parts/address";
@@ -21,11 +22,11 @@ export function BenignDialog({
   changed: () => void;
 }): JSX.Element {
   const name = alert.domain ?? alert.dst_name;
-  const [scope, setScope] = useState<BenignWish["scope"]>("pair");
+  const [scope, setScope] = useState<BenignScope>("pair");
   const [secs, setSecs] = useState(String(DEFAULT_SECS));
   const [note, setNote] = useState("");
   const time = ALLOW_TIMES.find(([one]) => String(one) === secs)?.[1] ?? `${secs} s`;
-  const words: Record<BenignWish["scope"], string> = {
+  const words: Record<BenignScope, string> = {
     pair: `what ${alert.src} sends to ${alert.dst}`,
     service: `what anybody sends to ${endpoint(alert.dst, alert.dst_port)}`,
     destination: `what anybody sends to ${alert.dst}`,
@@ -52,7 +53,7 @@ export function BenignDialog({
         label="What is ordinary"
         name="scope"
         value={scope}
-        onValue={(value) => setScope(value as BenignWish["scope"])}
+        onValue={(value) => setScope(value as BenignScope)}
         choices={scopes.map((one) => [one, words[one]])}
       />
       <Select

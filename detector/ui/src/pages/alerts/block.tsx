@@ -1,7 +1,8 @@
 // Asks what of an alert is to be blocked, and for how long.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { blockAlert, type AlertDetail, type BlockWish } from "../../api/alerts";
+import type { AlertDetail, BlockedWhat } from "../../api-types";
+import { blockAlert } from "../../api/alerts";
 import { changed as tell } from "../../api/events";
 import { releaseBlock } from "../../api/response";
 import { endpoint } from "../../parts/address";
@@ -9,8 +10,6 @@ import { DialogForm } from "../../parts/dialogs";
 import { Checkbox, Select, timeChoices } from "../../parts/fields";
 import { useBlockTimes } from "../../parts/blocktimes";
 import { notify } from "../../parts/toasts";
-
-type What = BlockWish["what"];
 
 const CONFIRM_SECS = 60;
 
@@ -21,14 +20,14 @@ export function BlockDialog({
   alert: AlertDetail;
   changed: () => void;
 }): JSX.Element {
-  const [what, setWhat] = useState<What>("pair");
+  const [what, setWhat] = useState<BlockedWhat>("pair");
   const times = useBlockTimes();
   const [secs, setSecs] = useState(String(times[0]![0]));
   const [careful, setCareful] = useState(false);
   const words = inWords(alert);
   const time = times.find(([one]) => String(one) === secs)?.[1] ?? `${secs} s`;
   // What has no ports, such as ICMP, has no service to block.
-  const kinds = (Object.keys(words) as What[]).filter(
+  const kinds = (Object.keys(words) as BlockedWhat[]).filter(
     (key) => key !== "service" || alert.dst_port !== null,
   );
   const run = async () => {
@@ -50,7 +49,7 @@ export function BlockDialog({
         label="What is cut off"
         name="what"
         value={what}
-        onValue={(value) => setWhat(value as What)}
+        onValue={(value) => setWhat(value as BlockedWhat)}
         choices={kinds.map((key) => [key, words[key].title])}
       />
       <Select
@@ -73,7 +72,7 @@ export function BlockDialog({
   );
 }
 
-function inWords(alert: AlertDetail): Record<What, { title: string; effect: string }> {
+function inWords(alert: AlertDetail): Record<BlockedWhat, { title: string; effect: string }> {
   const { src, dst, dst_port: port } = alert;
   return {
     pair: {

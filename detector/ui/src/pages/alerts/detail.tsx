@@ -1,16 +1,16 @@
 // One alert: first a sentence, then what it rests on, and always at hand what can be done about it.
 import type { ComponentChildren, JSX } from "preact";
-import { alertPath, type AlertDetail } from "../../api/alerts";
+import type { AlertDetail, BlockLine, BlockList, DeliveryPage } from "../../api-types";
+import { alertPath } from "../../api/alerts";
 import { status } from "../../api/events";
-import type { Delivery } from "../../api/people";
-import { query, type Page } from "../../api/request";
+import { query } from "../../api/request";
 import { useResource } from "../../api/resource";
-import { isBecauseOf, type BlockLine } from "../../api/response";
+import { isBecauseOf } from "../../api/response";
 import { place } from "../../navigation";
 import { Address, Name } from "../../parts/address";
 import { SeverityBadge, StatusBadge } from "../../parts/badges";
-import { BlockList } from "../../parts/blocks";
-import { Deliveries } from "../../parts/deliveries";
+import { BlockTable } from "../../parts/blocks";
+import { DeliveryTable } from "../../parts/deliveries";
 import { Icon } from "../../parts/icons";
 import { Loaded, Panel } from "../../parts/panels";
 import { Time } from "../../parts/time";
@@ -23,13 +23,10 @@ import { Notes, Related } from "./notes";
 export function Detail({ id, changed }: { id: string; changed: () => void }): JSX.Element {
   const detail = useResource<AlertDetail>(alertPath(id), { on: ["alerts"] });
   // By themselves, because their counters go on while nothing else changes.
-  const listed = useResource<{ items: BlockLine[] }>(
-    status.value?.mode == null ? null : "/api/blocks",
-    {
-      on: ["blocks"],
-      everySecs: 5,
-    },
-  );
+  const listed = useResource<BlockList>(status.value?.mode == null ? null : "/api/blocks", {
+    on: ["blocks"],
+    everySecs: 5,
+  });
   const blocks = (listed.value?.items ?? []).filter((block) => isBecauseOf(block, id));
   const after = () => {
     detail.reload();
@@ -77,7 +74,7 @@ function Sentence({ alert }: { alert: AlertDetail }): JSX.Element {
         <Time at={alert.time} />
       </p>
       <p>
-        <b>{ACTION_TEXT[alert.action] ?? alert.action}.</b>{" "}
+        <b>{ACTION_TEXT[alert.action]}.</b>{" "}
         {alert.action_note !== null && <bdi>{alert.action_note}. </bdi>}
         {leaked(alert)}
       </p>
@@ -110,7 +107,7 @@ function Evidence({ alert, blocks, changed }: EvidenceProps): JSX.Element {
       </Panel>
       {blocks.length > 0 && (
         <Panel title="Blocks">
-          <BlockList blocks={blocks} changed={changed} />
+          <BlockTable blocks={blocks} changed={changed} />
         </Panel>
       )}
       {alert.payload_samples.length > 0 && (
@@ -134,14 +131,14 @@ function Evidence({ alert, blocks, changed }: EvidenceProps): JSX.Element {
 
 /** What people were told of it. */
 function Messages({ alert }: { alert: string }): JSX.Element | null {
-  const list = useResource<Page<Delivery>>(`/api/deliveries${query({ alert, limit: 100 })}`, {
+  const list = useResource<DeliveryPage>(`/api/deliveries${query({ alert, limit: 100 })}`, {
     on: ["deliveries"],
   });
   const deliveries = list.value?.items ?? [];
   if (deliveries.length === 0) return null;
   return (
     <Panel title="Messages">
-      <Deliveries deliveries={deliveries} />
+      <DeliveryTable deliveries={deliveries} />
     </Panel>
   );
 }

@@ -1,7 +1,7 @@
 // What an alert rests on: reasons in words and as bars, how it went on, the first bytes, the vector.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { AlertDetail, Moment, PayloadSample, Reason, VectorColumn } from "../../api/alerts";
+import type { AlertDetail, Cell, PayloadSample, Point, Reason } from "../../api-types";
 import { SeverityBadge } from "../../parts/badges";
 import { ContributionBars } from "../../parts/bars";
 import { Panel } from "../../parts/panels";
@@ -11,8 +11,9 @@ import { bytes, score } from "../../words/amounts";
 const RULE = "rule:";
 
 export function Reasons({ alert }: { alert: AlertDetail }): JSX.Element {
-  const rules = alert.reasons.filter((reason) => reason.feature.startsWith(RULE));
-  const columns = alert.reasons.filter((reason) => !reason.feature.startsWith(RULE));
+  const reasons = alert.reasons ?? [];
+  const rules = reasons.filter((reason) => reason.feature.startsWith(RULE));
+  const columns = reasons.filter((reason) => !reason.feature.startsWith(RULE));
   return (
     <Panel
       title="Why"
@@ -58,7 +59,7 @@ export const titled = ({ feature, value }: Reason): string =>
 export const signed = (value: number): string =>
   `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(3)}`;
 
-export function Timeline({ moments }: { moments: Moment[] }): JSX.Element {
+export function Timeline({ moments }: { moments: Point[] }): JSX.Element {
   return (
     <ol class="timeline panel-body">
       {moments.map((moment) => (
@@ -110,7 +111,7 @@ function dump(hex: string): string {
 const readable = (octet: number): string =>
   octet >= 0x20 && octet < 0x7f ? String.fromCharCode(octet) : ".";
 
-export function Vector({ columns }: { columns: VectorColumn[] }): JSX.Element {
+export function Vector({ columns }: { columns: Cell[] }): JSX.Element {
   const [open, setOpen] = useState(false);
   return (
     <details class="panel" onToggle={(event) => setOpen(event.currentTarget.open)}>

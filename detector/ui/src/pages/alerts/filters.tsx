@@ -8,7 +8,15 @@ import { go, place, queried, withQuery } from "../../navigation";
 import { Select, wordsOf, type Choice } from "../../parts/fields";
 import { TextField, TimeField } from "../../parts/filterfields";
 import { Icon } from "../../parts/icons";
-import { ACTIONS, ORIGINS, PROTOCOLS, SEVERITIES, STATUSES, TECHNIQUES } from "../../words/names";
+import {
+  ACTIONS,
+  ORIGINS,
+  PROTOCOLS,
+  SEVERITIES,
+  STATUSES,
+  TECHNIQUES,
+  techniqueText,
+} from "../../words/names";
 import { absolute } from "../../words/times";
 
 const WORDS: Record<AlertFilter, string> = {
@@ -198,7 +206,7 @@ function Active({ keys }: { keys: AlertFilter[] }): JSX.Element {
 }
 
 function shown(key: AlertFilter, value: string): string {
-  if (key === "technique") return TECHNIQUES[value] ?? value;
+  if (key === "technique") return techniqueText(value);
   const ms = key === "from" || key === "to" ? Date.parse(value) : NaN;
   return Number.isNaN(ms) ? value : absolute(ms, "minute");
 }

@@ -1,7 +1,8 @@
 // The list of alerts, and what is done with several at once.
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { changeAlerts, type AlertSummary } from "../../api/alerts";
+import type { StoredAlert } from "../../api-types";
+import { changeAlerts } from "../../api/alerts";
 import { place } from "../../navigation";
 import { ActionButton } from "../../parts/action";
 import { Address, Name } from "../../parts/address";
@@ -12,7 +13,7 @@ import { bytes, plural, score } from "../../words/amounts";
 import { ACTION_TEXT } from "../../words/names";
 
 interface Props {
-  alerts: AlertSummary[];
+  alerts: StoredAlert[];
   selected: string | null;
   reload: () => void;
 }
@@ -76,7 +77,7 @@ function Row({
   marked,
   mark,
 }: {
-  alert: AlertSummary;
+  alert: StoredAlert;
   href: string;
   current: boolean;
   marked: boolean;
@@ -106,7 +107,7 @@ function Row({
             <Address address={alert.src} />
             <span aria-label="to">→</span> <Address address={alert.dst} />
           </span>
-          {alert.action !== "none" && <span>{ACTION_TEXT[alert.action] ?? alert.action}</span>}
+          {alert.action !== "none" && <span>{ACTION_TEXT[alert.action]}</span>}
           {alert.origin !== "live" && <span class="badge plain">{alert.origin}</span>}
           {alert.dst_name !== null && <Name text={alert.dst_name} />}
         </div>
@@ -116,7 +117,7 @@ function Row({
   );
 }
 
-function Bulk({ alerts, done }: { alerts: AlertSummary[]; done: () => void }): JSX.Element {
+function Bulk({ alerts, done }: { alerts: StoredAlert[]; done: () => void }): JSX.Element {
   const ids = alerts.map((alert) => alert.id);
   const change = async (what: "acknowledge" | "close" | "reopen", word: string) => {
     const { changed } = await changeAlerts(what, ids);
@@ -139,7 +140,7 @@ function Bulk({ alerts, done }: { alerts: AlertSummary[]; done: () => void }): J
 }
 
 /** Gives each alert the status back that it was listed with. */
-export async function restore(alerts: AlertSummary[]): Promise<void> {
+export async function restore(alerts: StoredAlert[]): Promise<void> {
   const were = (status: string) =>
     alerts.filter((alert) => alert.status === status).map((alert) => alert.id);
   const wanted = [

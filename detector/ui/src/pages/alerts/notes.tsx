@@ -1,7 +1,8 @@
 // What people wrote about an alert, and the alerts that belong with it.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { addNote, type AlertDetail, type AlertSummary } from "../../api/alerts";
+import type { AlertDetail, StoredAlert } from "../../api-types";
+import { addNote } from "../../api/alerts";
 import { place } from "../../navigation";
 import { ActionButton } from "../../parts/action";
 import { SeverityBadge } from "../../parts/badges";
@@ -55,7 +56,7 @@ export function Notes({
   );
 }
 
-export function Related({ alerts }: { alerts: AlertSummary[] }): JSX.Element {
+export function Related({ alerts }: { alerts: StoredAlert[] }): JSX.Element {
   const search = place.value.query.toString();
   return (
     <ul class="alert-briefs">

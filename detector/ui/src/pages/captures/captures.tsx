@@ -1,10 +1,8 @@
 // Recordings: handed in here, analysed by the engine that runs live, and kept to be analysed again.
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
-import type { Capture } from "../../api/captures";
+import type { CapturePage, ModelList } from "../../api-types";
 import { onCapture } from "../../api/events";
-import type { Model } from "../../api/models";
-import type { Page } from "../../api/request";
 import { useResource } from "../../api/resource";
 import { Lacking } from "../../parts/action";
 import { Empty, Loaded, PageHead, Panel } from "../../parts/panels";
@@ -12,8 +10,8 @@ import { CaptureRow } from "./row";
 import { DropZone, Uploads } from "./uploads";
 
 export function Captures(): JSX.Element {
-  const list = useResource<Page<Capture>>("/api/captures?limit=200", { on: ["captures"] });
-  const models = useResource<Page<Model>>("/api/models", { on: ["models"] });
+  const list = useResource<CapturePage>("/api/captures?limit=200", { on: ["captures"] });
+  const models = useResource<ModelList>("/api/models", { on: ["models"] });
   const { value, replace } = list;
   // Progress comes by the stream, many times a second; only the row that it is about changes.
   useEffect(

@@ -1,14 +1,8 @@
 // One capture: what it is, how far it has come, what was found in it by which model.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import {
-  analyseAgain,
-  cancelCapture,
-  deleteCapture,
-  type Analysis,
-  type Capture,
-} from "../../api/captures";
-import type { Model } from "../../api/models";
+import type { Analysis, Capture, Model } from "../../api-types";
+import { analyseAgain, cancelCapture, deleteCapture } from "../../api/captures";
 import { to } from "../../navigation";
 import { ActionButton } from "../../parts/action";
 import { StateBadge, type Tone } from "../../parts/badges";

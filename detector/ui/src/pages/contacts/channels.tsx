@@ -2,9 +2,9 @@
 // their secrets are; here they are tried.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
+import type { Channel, ChannelList } from "../../api-types";
 import { changed } from "../../api/events";
-import { testChannel, type Channel } from "../../api/people";
-import type { Page } from "../../api/request";
+import { testChannel } from "../../api/people";
 import { useResource } from "../../api/resource";
 import { ActionButton } from "../../parts/action";
 import { StateBadge, type Tone } from "../../parts/badges";
@@ -36,7 +36,7 @@ const COLUMNS: Column<Channel>[] = [
 ];
 
 export function Channels(): JSX.Element {
-  const list = useResource<Page<Channel>>("/api/channels", { on: ["deliveries"], everySecs: 15 });
+  const list = useResource<ChannelList>("/api/channels", { on: ["deliveries"], everySecs: 15 });
   return (
     <section class="panel">
       <Loaded from={list} rows={3}>

@@ -1,28 +1,42 @@
 // What contacts, groups and rules have in common: they are listed, added, changed and removed, and a
 // removal can be taken back.
 import type { JSX } from "preact";
+import type {} from "../../api-types";
+import type {
+  Contact,
+  ContactBody,
+  ContactPage,
+  Group,
+  GroupBody,
+  GroupPage,
+  Rule,
+  RuleBody,
+  RulePage,
+} from "../../api-types";
 import { changed } from "../../api/events";
-import { post, put, remove, type Page } from "../../api/request";
+import { post, put, remove } from "../../api/request";
 import { useResource, type Resource } from "../../api/resource";
 import { ActionButton } from "../../parts/action";
 import { notify } from "../../parts/toasts";
 
-export type Kind = "contacts" | "groups" | "rules";
-
-interface Entry {
-  id: number;
+/** What is listed, what one of it is, and what is sent for one. */
+interface Kinds {
+  contacts: { list: ContactPage; one: Contact; body: ContactBody };
+  groups: { list: GroupPage; one: Group; body: GroupBody };
+  rules: { list: RulePage; one: Rule; body: RuleBody };
 }
+export type Kind = keyof Kinds;
 
-export const useEntries = <T,>(kind: Kind, search = ""): Resource<Page<T>> =>
-  useResource<Page<T>>(
+export const useEntries = <K extends Kind>(kind: K, search = ""): Resource<Kinds[K]["list"]> =>
+  useResource<Kinds[K]["list"]>(
     `/api/${kind}?limit=500${search === "" ? "" : `&q=${encodeURIComponent(search)}`}`,
     { on: ["contacts"] },
   );
 
 /** Without an id it is new. */
-export async function save<T extends Entry>(
-  kind: Kind,
-  entry: Omit<T, "id" | "held">,
+export async function save<K extends Kind>(
+  kind: K,
+  entry: Kinds[K]["body"],
   id: number | null,
 ): Promise<void> {
   if (id === null) await post(`/api/${kind}`, entry);
@@ -31,7 +45,11 @@ export async function save<T extends Entry>(
   notify({ text: id === null ? "Added" : "Saved" });
 }
 
-async function discard<T extends Entry>(kind: Kind, entry: T, name: string): Promise<void> {
+async function discard<K extends Kind>(
+  kind: K,
+  entry: Kinds[K]["one"],
+  name: string,
+): Promise<void> {
   await remove(`/api/${kind}/${entry.id}`);
   changed("contacts");
   const rest = { ...entry, id: undefined, held: undefined };
@@ -41,19 +59,19 @@ async function discard<T extends Entry>(kind: Kind, entry: T, name: string): Pro
   });
 }
 
-interface ButtonsProps<T> {
-  kind: Kind;
-  entry: T;
+interface ButtonsProps<K extends Kind> {
+  kind: K;
+  entry: Kinds[K]["one"];
   name: string;
   edit: () => void;
 }
 
-export function EntryButtons<T extends Entry>({
+export function EntryButtons<K extends Kind>({
   kind,
   entry,
   name,
   edit,
-}: ButtonsProps<T>): JSX.Element {
+}: ButtonsProps<K>): JSX.Element {
   return (
     <span class="buttons end">
       <ActionButton scope="admin" run={edit} label={`Change ${name}`}>

@@ -1,7 +1,7 @@
 // Groups of people, and whether they are told of alerts at all.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { Contact, Group } from "../../api/people";
+import type { Contact, Group } from "../../api-types";
 import type { Problem } from "../../api/request";
 import { ActionButton } from "../../parts/action";
 import { StateBadge } from "../../parts/badges";
@@ -12,8 +12,8 @@ import { Table, type Column } from "../../parts/tables";
 import { EntryButtons, save, useEntries } from "./entries";
 
 export function Groups(): JSX.Element {
-  const groups = useEntries<Group>("groups");
-  const people = useEntries<Contact>("contacts");
+  const groups = useEntries("groups");
+  const people = useEntries("contacts");
   const all = people.value?.items ?? [];
   const names = new Map(all.map((one) => [one.id, `${one.forename} ${one.surname}`.trim()]));
   const columns: Column<Group>[] = [
@@ -89,7 +89,7 @@ function Form({ group, people }: { group: Group | null; people: Contact[] }): JS
   const [members, setMembers] = useState<number[]>(group?.contacts ?? []);
   const [problem, setProblem] = useState<Problem | null>(null);
   const run = () =>
-    save<Group>("groups", { name: name.trim(), alertable, contacts: members }, group?.id ?? null);
+    save("groups", { name: name.trim(), alertable, contacts: members }, group?.id ?? null);
   return (
     <DialogForm
       title={group === null ? "Add a group" : "Change the group"}

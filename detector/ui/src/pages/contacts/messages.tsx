@@ -1,10 +1,10 @@
 // Every message, sent or not.
 import type { JSX } from "preact";
-import type { Delivery } from "../../api/people";
-import { query, type Page } from "../../api/request";
+import type { DeliveryPage } from "../../api-types";
+import { query } from "../../api/request";
 import { useResource } from "../../api/resource";
 import { go, place, queried, withQuery } from "../../navigation";
-import { Deliveries } from "../../parts/deliveries";
+import { DeliveryTable } from "../../parts/deliveries";
 import { Empty, Loaded } from "../../parts/panels";
 import { Pager } from "../../parts/tables";
 
@@ -14,7 +14,7 @@ const STATES = ["", "queued", "sent", "failed", "dropped"];
 export function Messages(): JSX.Element {
   const state = queried("state");
   const cursor = place.value.query.get("cursor");
-  const list = useResource<Page<Delivery>>(
+  const list = useResource<DeliveryPage>(
     `/api/deliveries${query({ state, cursor, limit: LIMIT })}`,
     { on: ["deliveries"] },
   );
@@ -43,14 +43,8 @@ export function Messages(): JSX.Element {
               </Empty>
             ) : (
               <>
-                <Deliveries deliveries={page.items} />
-                <Pager
-                  next={page.next}
-                  shown={page.items.length}
-                  total={page.total}
-                  exact={page.total_exact}
-                  limit={LIMIT}
-                />
+                <DeliveryTable deliveries={page.items} />
+                <Pager next={page.next} shown={page.items.length} limit={LIMIT} />
               </>
             )
           }

@@ -1,7 +1,7 @@
 // The people.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { Contact, Group } from "../../api/people";
+import type { Contact, Group } from "../../api-types";
 import type { Problem } from "../../api/request";
 import { queried } from "../../navigation";
 import { ActionButton } from "../../parts/action";
@@ -14,8 +14,8 @@ import { EntryButtons, save, useEntries } from "./entries";
 
 export function People(): JSX.Element {
   const search = queried("q");
-  const people = useEntries<Contact>("contacts", search);
-  const groups = useEntries<Group>("groups");
+  const people = useEntries("contacts", search);
+  const groups = useEntries("groups");
   const all = groups.value?.items ?? [];
   const names = new Map(all.map((group) => [group.id, group.name]));
   const columns: Column<Contact>[] = [
@@ -93,7 +93,7 @@ function Form({ contact, groups }: { contact: Contact | null; groups: Group[] })
     setValues((last) => ({ ...last, [key]: value }));
   const orNull = (text: string) => (text.trim() === "" ? null : text.trim());
   const run = () =>
-    save<Contact>(
+    save(
       "contacts",
       {
         forename: values.forename.trim(),

@@ -1,8 +1,8 @@
 // Rules: which alerts are told to which group by which channel, and how often.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { Channel, Group, Rule } from "../../api/people";
-import type { Page, Problem } from "../../api/request";
+import type { Channel, ChannelList, Group, Rule } from "../../api-types";
+import type { Problem } from "../../api/request";
 import { useResource } from "../../api/resource";
 import { ActionButton } from "../../parts/action";
 import { StateBadge } from "../../parts/badges";
@@ -11,13 +11,13 @@ import { Checkbox, Field, Select, wordsOf, type Choice } from "../../parts/field
 import { Empty, Loaded } from "../../parts/panels";
 import { Table, type Column } from "../../parts/tables";
 import { duration } from "../../words/amounts";
-import { SEVERITIES, TECHNIQUES } from "../../words/names";
+import { SEVERITIES, TECHNIQUES, techniqueText } from "../../words/names";
 import { EntryButtons, save, useEntries } from "./entries";
 
 export function Rules(): JSX.Element {
-  const rules = useEntries<Rule>("rules");
-  const groups = useEntries<Group>("groups").value?.items ?? [];
-  const channels = useResource<Page<Channel>>("/api/channels").value?.items ?? [];
+  const rules = useEntries("rules");
+  const groups = useEntries("groups").value?.items ?? [];
+  const channels = useResource<ChannelList>("/api/channels").value?.items ?? [];
   const names = new Map(groups.map((group) => [group.id, group.name]));
   const form = (rule: Rule | null) =>
     showDialog(<Form rule={rule} groups={groups} channels={channels} />);
@@ -95,7 +95,7 @@ function State({ of: { enabled, held } }: { of: Rule }): JSX.Element {
 }
 
 function inWords(rule: Rule): string {
-  const techniques = rule.techniques.map((one) => TECHNIQUES[one] ?? one).join(", ");
+  const techniques = rule.techniques.map(techniqueText).join(", ");
   const parts = [
     `${rule.min_severity} and above`,
     techniques === "" ? "any technique" : techniques,
@@ -130,7 +130,7 @@ function Form({ rule, groups, channels }: FormProps): JSX.Element {
   const set = (key: keyof typeof values) => (value: string) =>
     setValues((last) => ({ ...last, [key]: value }));
   const run = () =>
-    save<Rule>(
+    save(
       "rules",
       {
         name: values.name.trim(),

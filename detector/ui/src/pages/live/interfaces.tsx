@@ -1,9 +1,9 @@
 // The interfaces of this machine: which are watched, how, and what passes them.
 import type { JSX } from "preact";
 import { useMemo, useRef } from "preact/hooks";
+import type { InterfaceLine, InterfaceList } from "../../api-types";
 import { post } from "../../api/request";
 import { useResource } from "../../api/resource";
-import type { Interface } from "../../api/traffic";
 import { ActionButton, Lacking } from "../../parts/action";
 import { StateBadge } from "../../parts/badges";
 import { DialogForm, showDialog } from "../../parts/dialogs";
@@ -13,13 +13,13 @@ import { notify } from "../../parts/toasts";
 import { bytes, count, percent, rate } from "../../words/amounts";
 
 export function Interfaces({ everySecs }: { everySecs?: number }): JSX.Element {
-  const list = useResource<{ items: Interface[] }>("/api/interfaces", { everySecs });
+  const list = useResource<InterfaceList>("/api/interfaces", { everySecs });
   const rates = useRates(list.value?.items ?? null);
-  const rateOf = (one: Interface, way: keyof Rates) => {
+  const rateOf = (one: InterfaceLine, way: keyof Rates) => {
     const known = rates.get(one.name);
     return one.attached && (known === undefined ? "–" : rate(known[way]));
   };
-  const columns: Column<Interface>[] = [
+  const columns: Column<InterfaceLine>[] = [
     { title: "Interface", cell: (one) => <b class="mono">{one.name}</b> },
     {
       title: "State",
@@ -57,8 +57,8 @@ interface Rates {
 }
 
 /** Counters are answered: a rate is what they grew by since the look before. */
-function useRates(items: Interface[] | null): Map<string, Rates> {
-  const before = useRef<{ at: number; items: Interface[] } | null>(null);
+function useRates(items: InterfaceLine[] | null): Map<string, Rates> {
+  const before = useRef<{ at: number; items: InterfaceLine[] } | null>(null);
   return useMemo(() => {
     const rates = new Map<string, Rates>();
     if (items === null) return rates;
@@ -81,7 +81,7 @@ function useRates(items: Interface[] | null): Map<string, Rates> {
   }, [items]);
 }
 
-function Attached({ of: { attached, ingress, egress, notes } }: { of: Interface }) {
+function Attached({ of: { attached, ingress, egress, notes } }: { of: InterfaceLine }) {
   if (!attached) return null;
   return (
     <>
@@ -95,13 +95,13 @@ function Attached({ of: { attached, ingress, egress, notes } }: { of: Interface 
   );
 }
 
-function Seen({ of: one }: { of: Interface }): JSX.Element | null {
+function Seen({ of: one }: { of: InterfaceLine }): JSX.Element | null {
   if (!one.attached) return null;
   const title = `${count(one.frames_in)} frames received, ${count(one.frames_out)} sent; ${bytes(one.skipped_bytes)} of them no IP`;
   return <span title={title}>{bytes(one.bytes_in + one.bytes_out)}</span>;
 }
 
-function Coverage({ of: one }: { of: Interface }): JSX.Element | null {
+function Coverage({ of: one }: { of: InterfaceLine }): JSX.Element | null {
   const seen = one.bytes_in + one.bytes_out;
   if (!one.attached || seen === 0) return null;
   const missing = Math.abs(one.unaccounted_bytes);
@@ -112,7 +112,7 @@ function Switch({
   of: { name, attached },
   reload,
 }: {
-  of: Interface;
+  of: InterfaceLine;
   reload: () => void;
 }): JSX.Element {
   const change = async (verb: "attach" | "detach") => {

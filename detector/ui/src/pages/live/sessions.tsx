@@ -1,9 +1,7 @@
 // The sessions that are alive, and which of them an open alert accuses.
 import type { JSX } from "preact";
-import type { AlertSummary } from "../../api/alerts";
-import type { Page } from "../../api/request";
+import type { AlertPage, SessionLine, SessionList, StoredAlert } from "../../api-types";
 import { useResource } from "../../api/resource";
-import type { LiveSession } from "../../api/traffic";
 import { go, queried, withQuery } from "../../navigation";
 import { Address, Name } from "../../parts/address";
 import { SeverityBadge } from "../../parts/badges";
@@ -16,11 +14,11 @@ import { bytes, count, plural, rate } from "../../words/amounts";
 const LIMIT = 500;
 const SORTS = ["rate", "bytes_out", "last_seen"] as const;
 
-type Accused = ReadonlyMap<string, AlertSummary>;
+type Accused = ReadonlyMap<string, StoredAlert>;
 
 const pair = ({ src, dst }: { src: string; dst: string }): string => `${src} ${dst}`;
 
-const columnsFor = (accused: Accused): Column<LiveSession>[] => [
+const columnsFor = (accused: Accused): Column<SessionLine>[] => [
   { title: "Source", cell: (one) => <Address address={one.src} /> },
   { title: "Destination", cell: (one) => <Address address={one.dst} port={one.dst_port} /> },
   {
@@ -57,7 +55,7 @@ const columnsFor = (accused: Accused): Column<LiveSession>[] => [
   },
 ];
 
-function Accusation({ alert }: { alert?: AlertSummary }): JSX.Element | null {
+function Accusation({ alert }: { alert?: StoredAlert }): JSX.Element | null {
   if (alert === undefined) return null;
   return (
     <a data-open href={`/alerts/${alert.id}?status=open`} title={alert.headline}>
@@ -69,10 +67,10 @@ function Accusation({ alert }: { alert?: AlertSummary }): JSX.Element | null {
 export function Sessions({ everySecs }: { everySecs?: number }): JSX.Element {
   const by = SORTS.find((one) => one === queried("sort")) ?? "rate";
   const up = queried("order") === "up";
-  const list = useResource<{ items: LiveSession[] }>(`/api/sessions?sort=${by}&limit=${LIMIT}`, {
+  const list = useResource<SessionList>(`/api/sessions?sort=${by}&limit=${LIMIT}`, {
     everySecs,
   });
-  const open = useResource<Page<AlertSummary>>("/api/alerts?status=open&origin=live&limit=500", {
+  const open = useResource<AlertPage>("/api/alerts?status=open&origin=live&limit=500", {
     on: ["alerts"],
   });
   // The newest is the last to be entered.
@@ -111,7 +109,7 @@ export function Sessions({ everySecs }: { everySecs?: number }): JSX.Element {
   );
 }
 
-const matches = (one: LiveSession, wanted: string): boolean =>
+const matches = (one: SessionLine, wanted: string): boolean =>
   wanted === "" ||
   `${one.src} ${one.dst} ${one.dst_port} ${one.protocol} ${one.name ?? ""}`
     .toLowerCase()

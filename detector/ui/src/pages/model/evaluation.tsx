@@ -1,10 +1,11 @@
 // How good a model was found when it was made, and how good it is on samples of one's own.
 import type { JSX } from "preact";
 import { useRef, useState } from "preact/hooks";
-import { evaluateModel, type Evaluation as Measured, type ModelDetail } from "../../api/models";
+import type { Evaluation as Measured, ModelDetail } from "../../api-types";
+import { evaluateModel } from "../../api/models";
 import { ActionButton, attempt } from "../../parts/action";
 import { Importances } from "./importances";
-import { Report } from "./report";
+import { ReportTable } from "./report";
 
 export function Evaluation({ model }: { model: ModelDetail }): JSX.Element {
   const [report, setReport] = useState<{ of: string; found: Measured } | null>(null);
@@ -22,7 +23,7 @@ export function Evaluation({ model }: { model: ModelDetail }): JSX.Element {
       ) : (
         <>
           <h3>When it was made</h3>
-          <Report of={model.validation} />
+          <ReportTable of={model.validation} />
         </>
       )}
       <div class="buttons">
@@ -54,7 +55,7 @@ export function Evaluation({ model }: { model: ModelDetail }): JSX.Element {
           <h3>
             On <bdi>{report.of}</bdi>
           </h3>
-          <Report of={report.found} />
+          <ReportTable of={report.found} />
           {report.found.importances.some((one) => one.permutation !== null) && (
             <Importances importances={report.found.importances} />
           )}

@@ -2,7 +2,7 @@
 // worse it judges when the column is shuffled (permutation).
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { Importance } from "../../api/models";
+import type { Importance } from "../../api-types";
 import { Track } from "../../parts/bars";
 import { Empty } from "../../parts/panels";
 

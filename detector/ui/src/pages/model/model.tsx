@@ -1,9 +1,9 @@
 // The models: which are in use, what they go by, and how good they are.
 import type { JSX } from "preact";
 import { useRef } from "preact/hooks";
-import { activateModel, addModel, type Model, type ModelDetail } from "../../api/models";
+import type { Model, ModelDetail, ModelList } from "../../api-types";
+import { activateModel, addModel } from "../../api/models";
 import { changed } from "../../api/events";
-import type { Page } from "../../api/request";
 import { useResource } from "../../api/resource";
 import { queried, withQuery } from "../../navigation";
 import { ActionButton, attempt, Lacking } from "../../parts/action";
@@ -17,7 +17,7 @@ import { Evaluation } from "./evaluation";
 import { Importances } from "./importances";
 
 export function ModelPage(): JSX.Element {
-  const list = useResource<Page<Model>>("/api/models", { on: ["models"] });
+  const list = useResource<ModelList>("/api/models", { on: ["models"] });
   const chosen = queried("model") || list.value?.items.find((one) => one.active)?.hash || "";
   return (
     <>

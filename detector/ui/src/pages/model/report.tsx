@@ -1,7 +1,10 @@
 // How good a model is, in the figures that both its file and an evaluation carry.
 import type { JSX } from "preact";
-import type { Figures, Share } from "../../api/models";
+import type { Evaluation, Rate, Report } from "../../api-types";
 import { count } from "../../words/amounts";
+
+/** A model's file has fewer figures than an evaluation. */
+type Figures = Report & Partial<Evaluation>;
 
 const SHARES: readonly [keyof Figures, string, string][] = [
   ["precision", "Precision", "of what it calls theft, so much is"],
@@ -19,7 +22,7 @@ const NUMBERS: readonly [keyof Figures, string][] = [
   ["units", "Senders or records"],
 ];
 
-export function Report({ of: figures }: { of: Figures }): JSX.Element {
+export function ReportTable({ of: figures }: { of: Figures }): JSX.Element {
   const { true_positives, false_positives, true_negatives, false_negatives } = figures.confusion;
   return (
     <div class="stack">
@@ -46,12 +49,7 @@ export function Report({ of: figures }: { of: Figures }): JSX.Element {
       </table>
       <dl class="tree">
         {SHARES.map(([key, name, meaning]) => (
-          <Line
-            key={key}
-            name={name}
-            title={meaning}
-            text={inWords(figures[key] as Share | null)}
-          />
+          <Line key={key} name={name} title={meaning} text={inWords(figures[key] as Rate | null)} />
         ))}
         {NUMBERS.map(([key, name]) => {
           const value = figures[key] as number | null | undefined;
@@ -74,7 +72,7 @@ function Line({ name, text, title }: { name: string; text: string; title?: strin
 const hundredth = (share: number): string => (share * 100).toFixed(1);
 
 /** With the interval that holds it in 95 of 100 cases. */
-function inWords(share: Share | null): string {
+function inWords(share: Rate | null): string {
   if (share === null) return "– (there was nothing to count)";
   const { value, low, high, count: part, total } = share;
   const interval = `${hundredth(low)} to ${hundredth(high)}`;

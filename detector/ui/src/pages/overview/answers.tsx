@@ -1,7 +1,7 @@
 // The three answers, each a word, a sentence and where to go on.
 import type { ComponentChildren, JSX } from "preact";
+import type { Status } from "../../api-types";
 import type { Problem } from "../../api/request";
-import type { Status } from "../../api/state";
 import { to } from "../../navigation";
 import type { Tone } from "../../parts/badges";
 import { Icon, type IconName } from "../../parts/icons";

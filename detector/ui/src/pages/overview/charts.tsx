@@ -2,10 +2,9 @@
 // nothing; the newest rate comes each second from the stream.
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
+import type { Curve, Status, TrafficPoint } from "../../api-types";
 import { query } from "../../api/request";
 import { useResource, type Resource } from "../../api/resource";
-import type { Status } from "../../api/state";
-import type { Traffic, TrafficPoint } from "../../api/traffic";
 import { Loaded, Panel } from "../../parts/panels";
 import type { Range } from "../../parts/ranges";
 import { secsOf, withGaps, type Span } from "../../parts/steps";
@@ -17,14 +16,14 @@ const DAY_SECS = 86_400;
 
 const EVERY_SECS = 30;
 
-function useTraffic(secs: number, step: number): { traffic: Resource<Traffic>; span: Span } {
+function useTraffic(secs: number, step: number): { traffic: Resource<Curve>; span: Span } {
   const turn = Math.floor(Date.now() / 1_000 / step) + 1;
   const span = useMemo(
     (): Span => [(turn * step - secs) * 1_000, turn * step * 1_000],
     [turn, step, secs],
   );
   const from = rfc3339(span[0]);
-  const traffic = useResource<Traffic>(`/api/traffic${query({ from, step })}`, {
+  const traffic = useResource<Curve>(`/api/traffic${query({ from, step })}`, {
     everySecs: EVERY_SECS,
   });
   return { traffic, span };
@@ -48,7 +47,7 @@ export function RateChart({ range, state }: { range: Range; state: Status | null
 }
 
 interface CurveProps {
-  traffic: Traffic;
+  traffic: Curve;
   span: Span;
 }
 

@@ -2,10 +2,10 @@
 // we blocking. Below that, what the answers rest on.
 import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
+import type { Status } from "../../api-types";
 import { status } from "../../api/events";
 import { query } from "../../api/request";
 import { useResource } from "../../api/resource";
-import type { Status } from "../../api/state";
 import { queried } from "../../navigation";
 import { PageHead } from "../../parts/panels";
 import { rangeOf, RangeLinks } from "../../parts/ranges";

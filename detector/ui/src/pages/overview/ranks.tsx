@@ -1,9 +1,7 @@
 // Who sends most, where to, and the alerts that are open.
 import type { JSX } from "preact";
-import type { AlertSummary } from "../../api/alerts";
-import type { Page } from "../../api/request";
+import type { AlertPage, StoredAlert, TalkList, Top, TopList } from "../../api-types";
 import { useResource } from "../../api/resource";
-import type { Ranked, Talk } from "../../api/traffic";
 import { to } from "../../navigation";
 import { Address, Name } from "../../parts/address";
 import { SeverityBadge } from "../../parts/badges";
@@ -16,7 +14,7 @@ import { bytes, plural } from "../../words/amounts";
 const EVERY_SECS = 30;
 
 export function OpenAlerts(): JSX.Element {
-  const list = useResource<Page<AlertSummary>>("/api/alerts?status=open&limit=6", {
+  const list = useResource<AlertPage>("/api/alerts?status=open&limit=6", {
     on: ["alerts"],
     everySecs: EVERY_SECS,
   });
@@ -42,7 +40,7 @@ export function OpenAlerts(): JSX.Element {
   );
 }
 
-function Brief({ alert }: { alert: AlertSummary }): JSX.Element {
+function Brief({ alert }: { alert: StoredAlert }): JSX.Element {
   return (
     <li class="alert-brief" data-row tabIndex={-1}>
       <SeverityBadge severity={alert.severity} />
@@ -55,7 +53,7 @@ function Brief({ alert }: { alert: AlertSummary }): JSX.Element {
 }
 
 export function Talks({ path }: { path: string }): JSX.Element {
-  const list = useResource<Page<Talk>>(path, { everySecs: EVERY_SECS });
+  const list = useResource<TalkList>(path, { everySecs: EVERY_SECS });
   return (
     <Panel
       title="Who sends where"
@@ -76,7 +74,7 @@ interface TopProps {
 }
 
 export function Top({ title, by, path }: TopProps): JSX.Element {
-  const list = useResource<Page<Ranked>>(path, { everySecs: EVERY_SECS });
+  const list = useResource<TopList>(path, { everySecs: EVERY_SECS });
   return (
     <Panel title={title} aside={<span class="muted">by bytes out</span>} class="rank-panel">
       <Loaded from={list} rows={8}>
@@ -97,7 +95,7 @@ export function Top({ title, by, path }: TopProps): JSX.Element {
   );
 }
 
-const toBar = (item: Ranked) => ({
+const toBar = (item: Top) => ({
   key: item.key,
   label: (
     <>

@@ -1,10 +1,11 @@
 // What is never blocked or raises no alert, and how often that mattered.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
+import type { AllowLine, AllowList, NewAllow } from "../../api-types";
 import { changed } from "../../api/events";
 import type { Problem } from "../../api/request";
 import { useResource } from "../../api/resource";
-import { allow, disallow, type AllowLine, type AllowRequest } from "../../api/response";
+import { allow, disallow } from "../../api/response";
 import { ActionButton } from "../../parts/action";
 import { Name, Pivots } from "../../parts/address";
 import { DialogForm, showDialog } from "../../parts/dialogs";
@@ -49,7 +50,7 @@ const COLUMNS: Column<AllowLine>[] = [
 ];
 
 export function AllowPanel(): JSX.Element {
-  const list = useResource<{ items: AllowLine[] }>("/api/allow", { on: ["allow"], everySecs: 15 });
+  const list = useResource<AllowList>("/api/allow", { on: ["allow"], everySecs: 15 });
   const add = (
     <ActionButton scope="respond" run={() => showDialog(<NewAllow />)}>
       Allow …
@@ -123,7 +124,7 @@ function Remove({ line }: { line: AllowLine }): JSX.Element | null {
   );
 }
 
-function asRequest(line: AllowLine): AllowRequest {
+function asRequest(line: AllowLine): NewAllow {
   const left = line.expires === null ? null : (Date.parse(line.expires) - Date.now()) / 1_000;
   return {
     source: line.source ?? undefined,

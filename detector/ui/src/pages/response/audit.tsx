@@ -1,8 +1,8 @@
 // Who changed what, and why.
 import type { JSX } from "preact";
-import { query, type Page } from "../../api/request";
+import type { AuditList, AuditRecord } from "../../api-types";
+import { query } from "../../api/request";
 import { useResource } from "../../api/resource";
-import type { AuditLine } from "../../api/response";
 import { place, queried } from "../../navigation";
 import { Pivots } from "../../parts/address";
 import { FilterFields, type FilterField } from "../../parts/filterfields";
@@ -13,7 +13,7 @@ import { bytes, duration, plural } from "../../words/amounts";
 
 const LIMIT = 20;
 
-const COLUMNS: Column<AuditLine>[] = [
+const COLUMNS: Column<AuditRecord>[] = [
   { title: "When", cell: (line) => <Time at={line.time} /> },
   { title: "Who", cell: (line) => <bdi>{line.who}</bdi> },
   {
@@ -40,7 +40,7 @@ const COLUMNS: Column<AuditLine>[] = [
   },
 ];
 
-function more({ detail, ttl_secs, packets, bytes: size }: AuditLine): string {
+function more({ detail, ttl_secs, packets, bytes: size }: AuditRecord): string {
   const parts = [
     detail,
     ttl_secs !== undefined && `for ${duration(ttl_secs)}`,
@@ -54,7 +54,7 @@ const FIELDS: readonly FilterField[] = [{ name: "q", label: "In the record", exa
 export function Audit(): JSX.Element {
   const q = queried("q");
   const cursor = place.value.query.get("cursor");
-  const list = useResource<Page<AuditLine>>(`/api/audit${query({ q, cursor, limit: LIMIT })}`, {
+  const list = useResource<AuditList>(`/api/audit${query({ q, cursor, limit: LIMIT })}`, {
     on: ["alerts", "blocks", "allow", "mode"],
   });
   return (

@@ -1,7 +1,8 @@
 // What each host may send to a destination before the kernel holds the rest.
 import type { JSX } from "preact";
+import type { BudgetLine, BudgetList } from "../../api-types";
 import { useResource } from "../../api/resource";
-import { raiseBudget, type BudgetLine } from "../../api/response";
+import { raiseBudget } from "../../api/response";
 import { ActionButton } from "../../parts/action";
 import { Address } from "../../parts/address";
 import { Empty, Loaded, Panel } from "../../parts/panels";
@@ -12,7 +13,7 @@ import { bytes, count, duration } from "../../words/amounts";
 const EVERY_SECS = 5;
 
 export function Budgets(): JSX.Element {
-  const list = useResource<{ items: BudgetLine[] }>("/api/budgets", { everySecs: EVERY_SECS });
+  const list = useResource<BudgetList>("/api/budgets", { everySecs: EVERY_SECS });
   const columns: Column<BudgetLine>[] = [
     { title: "Host", cell: (line) => <Address address={line.home} /> },
     { title: "Destination", cell: (line) => <Address address={line.destination} /> },

@@ -1,10 +1,10 @@
 // How far the agent's own blocks go. Another mode is asked for twice, and may be had on trial.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
+import type { ModeName, ModeState } from "../../api-types";
 import { changed } from "../../api/events";
 import { useResource } from "../../api/resource";
-import { setMode, type ModeState } from "../../api/response";
-import type { Mode } from "../../api/state";
+import { setMode } from "../../api/response";
 import { ActionButton, Lacking } from "../../parts/action";
 import { DialogForm, showDialog } from "../../parts/dialogs";
 import { Checkbox } from "../../parts/fields";
@@ -14,7 +14,7 @@ import { notify } from "../../parts/toasts";
 import { MODE_TEXT } from "../../words/names";
 
 const TRIAL_SECS = 60;
-const MODES: readonly Mode[] = ["observe", "simulate", "block"];
+const MODES: readonly ModeName[] = ["observe", "simulate", "block"];
 
 export function ModePanel(): JSX.Element {
   const state = useResource<ModeState>("/api/mode", { on: ["mode"] });
@@ -43,7 +43,7 @@ export function ModePanel(): JSX.Element {
   );
 }
 
-function Choice({ mode, state }: { mode: Mode; state: ModeState }): JSX.Element {
+function Choice({ mode, state }: { mode: ModeName; state: ModeState }): JSX.Element {
   const { title, text } = MODE_TEXT[mode];
   const current = mode === state.mode;
   return (
@@ -65,7 +65,7 @@ function Choice({ mode, state }: { mode: Mode; state: ModeState }): JSX.Element 
   );
 }
 
-const CONSEQUENCE: Record<Mode, string> = {
+const CONSEQUENCE: Record<ModeName, string> = {
   observe: "Blocks that the agent placed are taken off. Alerts are told as before.",
   simulate:
     "The agent's blocks are counted and let pass: you see what blocking would have stopped.",
@@ -73,7 +73,7 @@ const CONSEQUENCE: Record<Mode, string> = {
     "From the next alert on, the agent drops what the alert accuses, for a time and never what must not be cut off. What it has simulated until now counts on and becomes real with the next judgement.",
 };
 
-function ModeDialog({ mode, from }: { mode: Mode; from: Mode }): JSX.Element {
+function ModeDialog({ mode, from }: { mode: ModeName; from: ModeName }): JSX.Element {
   const [trial, setTrial] = useState(mode === "block");
   const run = async () => {
     await setMode(mode, trial ? TRIAL_SECS : undefined);

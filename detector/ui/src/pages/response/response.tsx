@@ -1,11 +1,12 @@
 // What is being done: the mode, what is blocked, what never is, what may be sent unseen, and who
 // changed what.
 import type { JSX } from "preact";
+import type { BlockLine, BlockList } from "../../api-types";
 import { changed, status } from "../../api/events";
 import { useResource, type Resource } from "../../api/resource";
-import { flushBlocks, placeBlock, again, type BlockLine } from "../../api/response";
+import { flushBlocks, placeBlock, again } from "../../api/response";
 import { ActionButton, Lacking } from "../../parts/action";
-import { BlockList } from "../../parts/blocks";
+import { BlockTable } from "../../parts/blocks";
 import { DialogForm, showDialog } from "../../parts/dialogs";
 import { NewBlock } from "../../parts/newblock";
 import { Empty, Loaded, PageHead, Panel, Waiting } from "../../parts/panels";
@@ -52,7 +53,7 @@ export function Response(): JSX.Element {
 }
 
 function Blocks(): JSX.Element {
-  const list: Resource<{ items: BlockLine[] }> = useResource("/api/blocks", {
+  const list: Resource<BlockList> = useResource("/api/blocks", {
     on: ["blocks"],
     everySecs: 5,
   });
@@ -78,7 +79,7 @@ function Blocks(): JSX.Element {
               <p>Block from an alert, from a host's page, or here. Every block ends by itself.</p>
             </Empty>
           ) : (
-            <BlockList blocks={items} changed={list.reload} />
+            <BlockTable blocks={items} changed={list.reload} />
           )
         }
       </Loaded>

@@ -1,6 +1,6 @@
 // What was lost and why, how full everything is, and what becomes of results.
 import type { JSX } from "preact";
-import type { Loss, Sink, Status, Store, TableUse } from "../../api/state";
+import type { Loss, SinkState, Status, StoreState, TableUse } from "../../api-types";
 import { StateBadge, type Tone } from "../../parts/badges";
 import { Track } from "../../parts/bars";
 import { Empty, Panel } from "../../parts/panels";
@@ -44,9 +44,9 @@ export function LossPanel({ state: { loss, coverage } }: { state: Status }): JSX
   );
 }
 
-const STORE_TONE: Record<Store["state"], Tone> = { ok: "good", failing: "bad", off: "idle" };
+const STORE_TONE: Record<StoreState["state"], Tone> = { ok: "good", failing: "bad", off: "idle" };
 
-export function StorePanel({ store }: { store: Store }): JSX.Element {
+export function StorePanel({ store }: { store: StoreState }): JSX.Element {
   const lost = store.not_stored.filter((one) => one.count > 0);
   return (
     <Panel
@@ -85,7 +85,7 @@ export function StorePanel({ store }: { store: Store }): JSX.Element {
   );
 }
 
-const SINKS: Column<Sink>[] = [
+const SINKS: Column<SinkState>[] = [
   {
     title: "Output",
     cell: (sink) => (
@@ -113,7 +113,7 @@ const SINKS: Column<Sink>[] = [
   { title: "Dropped", number: true, cell: (sink) => count(sink.dropped) },
 ];
 
-export function SinksPanel({ sinks }: { sinks: Sink[] }): JSX.Element {
+export function SinksPanel({ sinks }: { sinks: SinkState[] }): JSX.Element {
   return (
     <Panel title="Outputs">
       {sinks.length === 0 ? (

@@ -1,8 +1,8 @@
 // Is the program well, what is lost and why, what it is set to; and the reader's own settings.
 import type { JSX } from "preact";
+import type { Check, Status } from "../../api-types";
 import { status } from "../../api/events";
 import { useResource } from "../../api/resource";
-import type { Check, Status } from "../../api/state";
 import { StateBadge, type Tone } from "../../parts/badges";
 import { Empty, Loaded, PageHead, Panel, Waiting } from "../../parts/panels";
 import { Time } from "../../parts/time";

@@ -1,10 +1,10 @@
 // Tokens: who and what may use the API. A new one is shown once.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { post, remove, type Page, type Problem } from "../../api/request";
+import type { CreatedToken, Token, TokenList } from "../../api-types";
+import { post, remove, type Problem } from "../../api/request";
 import { useResource } from "../../api/resource";
 import { scopes } from "../../api/session";
-import type { NewToken, Token } from "../../api/state";
 import { ActionButton } from "../../parts/action";
 import { copy } from "../../parts/address";
 import { DialogForm, DialogFrame, showDialog } from "../../parts/dialogs";
@@ -21,7 +21,7 @@ export function Tokens(): JSX.Element | null {
 }
 
 function TokenList(): JSX.Element {
-  const list = useResource<Page<Token>>("/api/tokens");
+  const list = useResource<TokenList>("/api/tokens");
   const columns: Column<Token>[] = [
     {
       title: "Name",
@@ -98,7 +98,7 @@ function Create({ done }: { done: () => void }): JSX.Element {
   const [secs, setSecs] = useState(FOR_GOOD);
   const [problem, setProblem] = useState<Problem | null>(null);
   const run = async () => {
-    const token = await post<NewToken>("/api/tokens", {
+    const token = await post<CreatedToken>("/api/tokens", {
       name: name.trim(),
       scope,
       expires_in_secs: secs === FOR_GOOD ? undefined : Number(secs),
@@ -142,7 +142,7 @@ function Create({ done }: { done: () => void }): JSX.Element {
   );
 }
 
-function Created({ token }: { token: NewToken }): JSX.Element {
+function Created({ token }: { token: CreatedToken }): JSX.Element {
   return (
     <DialogFrame title="The token, this once">
       <div class="dialog-content">
