@@ -2,6 +2,8 @@
 //!
 //! IPv4 is kept as IPv4-mapped IPv6 throughout and shown as IPv4. Nothing here resolves a name.
 
+mod address;
+
 use std::cmp::Ordering;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -10,71 +12,9 @@ use std::str::FromStr;
 use anyhow::{Context as _, ensure};
 use detector_common::policy::Prefix;
 use ipnet::Ipv6Net;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
 
-/// An address as flows hold it, in the family it was sent in.
-#[must_use]
-pub fn ip(address: &[u8; 16]) -> IpAddr {
-    Ipv6Addr::from(*address).to_canonical()
-}
-
-/// The form in which flows hold an address.
-#[must_use]
-pub fn octets(address: IpAddr) -> [u8; 16] {
-    match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
-        IpAddr::V6(address) => address.octets(),
-    }
-}
-
-/// An address as flows hold it; shown, and written to JSON, in the family it was sent in.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, ToSchema)]
-#[schema(value_type = String)]
-pub struct Address(pub [u8; 16]);
-
-impl Address {
-    #[must_use]
-    pub fn ip(&self) -> IpAddr {
-        ip(&self.0)
-    }
-
-    /// The network of this address alone.
-    #[must_use]
-    pub fn network(&self) -> Network {
-        Network::of(&self.0)
-    }
-}
-
-impl From<IpAddr> for Address {
-    fn from(address: IpAddr) -> Self {
-        Self(octets(address))
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.ip(), formatter)
-    }
-}
-
-impl fmt::Debug for Address {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, formatter)
-    }
-}
-
-impl Serialize for Address {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Address {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        IpAddr::deserialize(deserializer).map(Self::from)
-    }
-}
+pub use address::Address;
 
 /// A prefix such as `10.0.0.0/8` or `fd00::/8`; a bare address is that address alone. No bit is set
 /// beyond its length.
@@ -91,7 +31,7 @@ impl Network {
     pub fn new(address: IpAddr, length: u8) -> anyhow::Result<Self> {
         let network = Self::around(address, length)?;
         ensure!(
-            network.0.addr().octets() == octets(address),
+            network.0.addr() == Ipv6Addr::from(Address::from(address)),
             "it has bits beyond its length: write {network}"
         );
         Ok(network)
@@ -105,7 +45,7 @@ impl Network {
     pub fn around(address: IpAddr, length: u8) -> anyhow::Result<Self> {
         let bits = if address.is_ipv4() { 32 } else { 128 };
         ensure!(length <= bits, "the prefix length is {length}, at most {bits} are possible");
-        let network = Ipv6Net::new(octets(address).into(), length + (128 - bits))?;
+        let network = Ipv6Net::new(Address::from(address).into(), length + (128 - bits))?;
         Ok(Self(network.trunc()))
     }
 
@@ -116,10 +56,10 @@ impl Network {
         Self(Ipv6Net::new_assert(prefix.address.into(), length).trunc())
     }
 
-    /// One address, as flows hold it.
+    /// One address alone.
     #[must_use]
-    pub fn of(address: &[u8; 16]) -> Self {
-        Self(Ipv6Addr::from(*address).into())
+    pub fn of(address: Address) -> Self {
+        Self(Ipv6Addr::from(address).into())
     }
 
     /// Whether all of `other` lies inside.
@@ -144,10 +84,11 @@ impl Network {
         }
     }
 
-    /// The first and the last address inside, as flows hold them.
+    /// The first and the last address inside.
     #[must_use]
-    pub fn bounds(&self) -> ([u8; 16], [u8; 16]) {
-        (self.0.network().octets(), self.0.broadcast().octets())
+    pub fn bounds(&self) -> (Address, Address) {
+        let [first, last] = [self.0.network(), self.0.broadcast()].map(|it| it.octets().into());
+        (first, last)
     }
 
     /// The key of a longest-prefix map.
@@ -156,10 +97,9 @@ impl Network {
         Prefix { length: self.0.prefix_len().into(), address: self.0.addr().octets() }
     }
 
-    /// Whether an address, as flows hold it, lies inside.
     #[must_use]
-    pub fn contains(&self, address: &[u8; 16]) -> bool {
-        self.0.contains(&Ipv6Addr::from(*address))
+    pub fn contains(&self, address: Address) -> bool {
+        self.0.contains(&Ipv6Addr::from(address))
     }
 }
 
@@ -242,7 +182,7 @@ mod tests {
             assert_eq!(Network::from_prefix(prefix).prefix(), prefix, "{text}");
         }
         let network: Network = "192.0.2.0/30".parse().unwrap();
-        let [first, last] = ["192.0.2.0", "192.0.2.3"].map(|ip| octets(ip.parse().unwrap()));
+        let [first, last] = ["192.0.2.0", "192.0.2.3"].map(|ip| ip.parse().unwrap());
         assert_eq!(network.bounds(), (first, last));
         assert!("10.0.0.0/8".parse::<Network>().unwrap() < network);
     }
@@ -251,11 +191,7 @@ mod tests {
     fn what_lies_inside() {
         let check = |network: &str, address: &str, expected: bool| {
             let network: Network = network.parse().unwrap();
-            assert_eq!(
-                network.contains(&octets(address.parse().unwrap())),
-                expected,
-                "{network} {address}"
-            );
+            assert_eq!(network.contains(address.parse().unwrap()), expected, "{network} {address}");
         };
         check("10.0.0.0/8", "10.255.0.1", true);
         check("10.0.0.0/8", "11.0.0.1", false);

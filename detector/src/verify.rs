@@ -14,7 +14,7 @@ use anyhow::{Context as _, bail};
 use crate::control::{
     Answer, BlockLine, BlockState, EffectWanted, Request, VerifiedHow, VerifyLine,
 };
-use crate::network::ip;
+use crate::network::Address;
 use crate::response::Target;
 use crate::source::host::own_addresses;
 use crate::units::counted;
@@ -191,22 +191,26 @@ struct Way {
 }
 
 /// None where this host is no end of what is blocked, or would have to take part in a connection.
-fn way(target: &Target, own: &BTreeSet<[u8; 16]>) -> Option<Way> {
-    let discard = |to: &[u8; 16], from| Some(Way { from, to: SocketAddr::new(ip(to), DISCARD) });
+fn way(target: &Target, own: &BTreeSet<Address>) -> Option<Way> {
+    let discard = |to: Address, from| Some(Way { from, to: SocketAddr::new(to.ip(), DISCARD) });
     match target {
         Target::Flow { .. } => None,
         Target::Pair { home, destination } if own.contains(home) => {
-            discard(destination, Some(ip(home)))
+            discard(*destination, Some(home.ip()))
         }
         Target::Pair { home, destination } if own.contains(destination) => {
-            discard(home, Some(ip(destination)))
+            discard(*home, Some(destination.ip()))
         }
         Target::Pair { .. } => None,
         Target::Destination(network) => {
             let mut to = network.prefix().address;
             // The first address of a prefix may stand for all of a network.
             to[15] |= u8::from(network.prefix().length < 128);
-            if own.iter().any(|own| network.contains(own)) { None } else { discard(&to, None) }
+            if own.iter().any(|own| network.contains(*own)) {
+                None
+            } else {
+                discard(to.into(), None)
+            }
         }
         Target::Service { destination, .. } | Target::Host(destination)
             if own.contains(destination) =>
@@ -214,9 +218,9 @@ fn way(target: &Target, own: &BTreeSet<[u8; 16]>) -> Option<Way> {
             None
         }
         Target::Service { destination, port } => {
-            Some(Way { from: None, to: SocketAddr::new(ip(destination), *port) })
+            Some(Way { from: None, to: SocketAddr::new(destination.ip(), *port) })
         }
-        Target::Host(host) => discard(host, None),
+        Target::Host(host) => discard(*host, None),
     }
 }
 
@@ -235,7 +239,6 @@ impl Way {
 mod tests {
     use super::*;
     use crate::commands::example::block;
-    use crate::network::octets;
 
     fn line(dropped_packets: u64, passed_packets: u64) -> VerifyLine {
         VerifyLine {
@@ -303,7 +306,7 @@ mod tests {
 
     #[test]
     fn probes_go_where_this_host_is_an_end() {
-        let own = ["10.0.0.7", "fd00::7"].map(|own| octets(own.parse().unwrap())).into();
+        let own = ["10.0.0.7", "fd00::7"].map(|own| own.parse().unwrap()).into();
         let check = |target: &str, expected: Option<(Option<&str>, &str)>| {
             let expected = expected.map(|(from, to)| Way {
                 from: from.map(|from| from.parse().unwrap()),

@@ -54,7 +54,7 @@ fn learned(message: &Message) {
     names.learn(message, 0);
     for answer in &message.answers {
         if let Answer::Address { address, .. } = answer
-            && let Some(learned) = names.get(address, 0)
+            && let Some(learned) = names.get(*address, 0)
         {
             assert_eq!(**learned, *message.name.to_lowercase());
         }

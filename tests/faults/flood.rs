@@ -1,12 +1,11 @@
 //! Tables that are full and a ring buffer that is overrun, while somebody steals.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aya::maps::{HashMap, Map, MapData};
-use detector::network::ip;
+use detector::network::Address;
 use detector_common::abi::{OverflowCounters, OverflowKey, map};
 use detector_common::flow::{FlowCounters, FlowKey};
 use detector_tests::watch::{HOME, START, Watch, number, sink, traffic, wait_until_quiet};
@@ -46,22 +45,22 @@ fn entries<K: aya::Pod, V: aya::Pod>(pins: &Path, name: &str) -> Vec<(K, V)> {
 }
 
 /// IP bytes that each host has sent, by the kernel's flows and, as a second sum, its overflow table.
-fn sent(pins: &Path) -> BTreeMap<IpAddr, (u64, u64)> {
-    let mut sums: BTreeMap<IpAddr, (u64, u64)> = BTreeMap::new();
+fn sent(pins: &Path) -> BTreeMap<Address, (u64, u64)> {
+    let mut sums: BTreeMap<Address, (u64, u64)> = BTreeMap::new();
     for (key, counters) in entries::<FlowKey, FlowCounters>(pins, map::FLOWS) {
-        sums.entry(ip(&key.low)).or_default().0 += counters.halves[0].ip_bytes;
-        sums.entry(ip(&key.high)).or_default().0 += counters.halves[1].ip_bytes;
+        sums.entry(Address::from(key.low)).or_default().0 += counters.halves[0].ip_bytes;
+        sums.entry(Address::from(key.high)).or_default().0 += counters.halves[1].ip_bytes;
     }
     for (key, counters) in entries::<OverflowKey, OverflowCounters>(pins, map::OVERFLOW) {
         if key.outbound == 1 {
-            sums.entry(ip(&key.address)).or_default().1 += counters.ip_bytes;
+            sums.entry(Address::from(key.address)).or_default().1 += counters.ip_bytes;
         }
     }
     sums
 }
 
-fn host(number: u64) -> IpAddr {
-    Ipv4Addr::new(10, 66, 1, 100 + number as u8).into()
+fn host(number: u64) -> Address {
+    [10, 66, 1, 100 + number as u8].into()
 }
 
 /// A flood of one-packet flows from fifty hosts, at full rate, fills the flow map while another host

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use detector::alerts::Origin;
 use detector::config::Config;
-use detector::network::{Address, octets};
 use detector::notify::{self, Notifier, Resources};
 use detector::store::Store;
 use detector::store::alerts::{self, NewAlert};
@@ -142,9 +141,9 @@ pub(crate) fn alert(number: u8) -> Alert {
     Alert {
         id: AlertId::live(u64::from(number)),
         time,
-        src: Address(octets([10, 0, 0, number].into())),
+        src: [10, 0, 0, number].into(),
         src_port: Some(40_000),
-        dst: Address(octets([192, 0, 2, 1].into())),
+        dst: [192, 0, 2, 1].into(),
         dst_port: Some(443),
         protocol: 6,
         technique: Technique::BulkUpload,

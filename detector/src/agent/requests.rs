@@ -14,7 +14,6 @@ use crate::control::server::Call;
 use crate::control::{Answer, Reply, Request, StatusReply, TableUse};
 use crate::features::Kind;
 use crate::model::Model;
-use crate::network::octets;
 use crate::refusal::Refusal;
 use crate::response::policy_state::Add;
 use crate::verdict::allow;
@@ -104,12 +103,10 @@ impl Agent {
             Request::Mode {} => Ok(responder.mode_answer(now_ns)),
             Request::SetMode { mode, .. } => responder.set_mode(*mode, caller, kernel),
             Request::Confirm { id } => responder.confirm(*id, caller, kernel),
-            Request::Explain { address } => {
-                Ok(responder.explain(&octets(*address), now_ns, kernel)?)
-            }
+            Request::Explain { address } => Ok(responder.explain(*address, now_ns, kernel)?),
             Request::Budgets {} => Ok(responder.budgets_answer(now_ns, kernel)?),
             Request::BudgetsRaise { home, destination, bytes } => {
-                let key = BudgetKey { home: octets(*home), destination: octets(*destination) };
+                let key = BudgetKey { home: home.octets(), destination: destination.octets() };
                 responder.raise_budget(&key, *bytes, caller, kernel)
             }
             Request::Status {} => Ok(Answer::Status(self.status_reply(now_ns)?)),

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 
 use crate::features::COLUMNS;
 use crate::flow::{Side, Volume};
-use crate::network::ip;
 use crate::pipeline::Row;
 use crate::text::CsvWriter;
 use crate::units::rfc3339;
@@ -75,10 +74,8 @@ impl<W: Write> FeatureFile<W> {
             Side::Client => flow.initiator,
             Side::Server => flow.initiator.reverse(),
         };
-        let (source, source_port) = flow.key.source(direction);
-        let (destination, port) = flow.key.destination(direction);
-        let (source, destination) = (ip(&source), ip(&destination));
-        let (source_port, port) = (u16::from_be_bytes(source_port), u16::from_be_bytes(port));
+        let (source, source_port) = flow.end(direction);
+        let (destination, port) = flow.end(direction.reverse());
         let time = rfc3339(row.now_ns);
         let protocol = protocol_name(flow.key.protocol);
         let output = &mut self.output;

@@ -8,13 +8,13 @@ mod header;
 
 use std::fs::File;
 use std::io::Read;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
 use crate::features::{ColumnSet, Kind, Selection};
+use crate::network::Address;
 use crate::store::models::samples;
 use crate::store::{Store, is_database};
 use cells::Cells;
@@ -45,8 +45,8 @@ pub struct Subject {
     pub session: Option<(String, u64)>,
     /// As the file has it.
     pub time: String,
-    pub src: IpAddr,
-    pub dst: IpAddr,
+    pub src: Address,
+    pub dst: Address,
     pub dst_port: u16,
     /// As IP numbers it.
     pub protocol: u8,

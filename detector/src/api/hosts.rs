@@ -5,7 +5,6 @@
 )]
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -20,7 +19,7 @@ use super::{App, Routes};
 use crate::alerts::StoredAlert;
 use crate::alerts::search::Filter;
 use crate::control::{Answer, BaselineLine, Request};
-use crate::network::{Network, ip, octets};
+use crate::network::{Address, Network};
 use crate::store::alerts;
 use crate::store::traffic::hosts::{self, HostPoint, HostRow};
 use crate::store::traffic::{self, Talk};
@@ -70,17 +69,16 @@ struct Host {
 }
 
 impl Host {
-    fn of(row: HostRow, baselines: &HashMap<IpAddr, BaselineLine>) -> Self {
-        let address = ip(&row.address);
+    fn of(row: HostRow, baselines: &HashMap<Address, BaselineLine>) -> Self {
         Self {
-            address: address.to_string(),
+            address: row.address.to_string(),
             home: row.home,
             first_seen: Some(row.first_seen),
             last_seen: Some(row.last_seen),
             bytes_out: row.bytes_out,
             bytes_in: row.bytes_in,
             alerts_open: row.alerts_open,
-            baseline: baseline(baselines.get(&address)),
+            baseline: baseline(baselines.get(&row.address)),
         }
     }
 }
@@ -102,7 +100,7 @@ fn baseline(line: Option<&BaselineLine>) -> Baseline {
     }
 }
 
-async fn baselines(app: &App, caller: &Caller) -> HashMap<IpAddr, BaselineLine> {
+async fn baselines(app: &App, caller: &Caller) -> HashMap<Address, BaselineLine> {
     match app.ask(Request::Baselines {}, caller.peer()).await {
         Ok(Answer::Baselines { hosts }) => {
             hosts.into_iter().map(|line| (line.address, line)).collect()
@@ -178,21 +176,19 @@ async fn show(
     Query(period): Query<PeriodQuery>,
     Query(StepQuery { step: wanted }): Query<StepQuery>,
 ) -> Result<Json<HostDetail>, Problem> {
-    let address: IpAddr = address.parse().map_err(|_| {
+    let address: Address = address.parse().map_err(|_| {
         Problem::field("address", &format!("address: `{}` is none", address.escape_debug()))
     })?;
-    let address = ip(&octets(address));
     let period = period.period()?;
     let step_secs = step(wanted.as_deref(), period)?;
-    let host = octets(address);
     let (row, points, peers, alerts) = app
         .with_store(move |store| {
             store.read(|connection| {
-                let filter = Filter { address: Some(Network::of(&host)), ..Filter::default() };
+                let filter = Filter { address: Some(Network::of(address)), ..Filter::default() };
                 Ok((
-                    hosts::host(connection, host)?,
-                    hosts::host_points(connection, host, period, step_secs)?,
-                    traffic::talks(connection, period, Some(host), SHOWN)?,
+                    hosts::host(connection, address)?,
+                    hosts::host_points(connection, address, period, step_secs)?,
+                    traffic::talks(connection, period, Some(address), SHOWN)?,
                     alerts::search(connection, &filter, None, SHOWN)?.rows,
                 ))
             })

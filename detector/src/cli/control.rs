@@ -1,12 +1,11 @@
 //! The commands that talk to the running agent, and those that look after what it leaves behind.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{LiveFormat, ModeChoice};
-use crate::network::Network;
+use crate::network::{Address, Network};
 use crate::units;
 
 /// List, add and remove what the kernel blocks
@@ -206,7 +205,7 @@ pub struct Explain {
     #[command(flatten)]
     pub reach: Reach,
     /// A host at home or elsewhere
-    pub address: IpAddr,
+    pub address: Address,
     #[command(flatten)]
     pub listed: Listed,
 }
@@ -236,9 +235,9 @@ pub enum BudgetsCommand {
   detector budgets raise 10.0.0.7 192.0.2.1")]
 pub struct BudgetsRaise {
     /// Who sends
-    pub home: IpAddr,
+    pub home: Address,
     /// To whom
-    pub destination: IpAddr,
+    pub destination: Address,
     /// Payload bytes in all, from the beginning, such as 10M [default: no bound]
     #[arg(value_parser = bytes)]
     pub bytes: Option<u64>,

@@ -4,7 +4,6 @@
 mod files;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -15,11 +14,11 @@ use crate::features::Kind;
 use crate::flow::content::distinct::hash;
 use crate::flow::{FlowView, Session, SessionKey, Side};
 use crate::model::{RowKey, Table};
-use crate::network::ip;
 use crate::pipeline::{Label, Labelled, LabelledRow};
 
 use super::labels::{self, Capture, Entry, Origin, Truth};
 use crate::analysis::recordings::Recordings;
+use crate::network::Address;
 
 /// What is counted once: one sender towards one service of one host, in one capture. The domains
 /// that a client asks a resolver for are one unit: it is found when any of them is.
@@ -29,8 +28,8 @@ pub(super) struct Unit {
     pub(super) origin: Origin,
     pub(super) technique: String,
     pub(super) theft: bool,
-    pub(super) src: IpAddr,
-    pub(super) dst: IpAddr,
+    pub(super) src: Address,
+    pub(super) dst: Address,
     pub(super) protocol: u8,
     pub(super) server_port: u16,
     /// IP bytes and packets sent by the largest session of the capture; 0 where a file does not say.
@@ -216,7 +215,7 @@ impl Units<'_> {
     fn number(&mut self, session: &Session, sender: Side, culprit: Option<usize>) -> u64 {
         let (known, entry) = (&mut self.known, self.entry);
         let number = *self.numbers.entry((session.key, sender, culprit)).or_insert_with(|| {
-            let (client, server) = (ip(&session.key.client), ip(&session.key.server));
+            let (client, server) = (session.key.client, session.key.server);
             let (src, dst) =
                 if sender == Side::Client { (client, server) } else { (server, client) };
             known.push(Unit {

@@ -4,14 +4,13 @@
 //! port is one unit; what the manifest does not know about is left out rather than guessed.
 
 use std::fs;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 
 use crate::flow::{FlowView, Session, Side};
-use crate::network::ip;
+use crate::network::Address;
 use crate::verdict::alert::protocol_name;
 
 /// One capture with its labels.
@@ -48,8 +47,8 @@ pub struct Entry {
 
 #[derive(Clone, Debug, Deserialize)]
 struct Culprit {
-    src: IpAddr,
-    dst: IpAddr,
+    src: Address,
+    dst: Address,
     proto: String,
     dport: Option<u16>,
     role: Option<String>,
@@ -136,7 +135,7 @@ impl Entry {
     /// What is known about `sender` in `session`, one of whose flows is `flow`.
     #[must_use]
     pub fn truth(&self, session: &Session, flow: &FlowView, sender: Side) -> Truth {
-        let (client, server) = (ip(&session.key.client), ip(&session.key.server));
+        let (client, server) = (session.key.client, session.key.server);
         let ports = [session.key.server_port, flow.initiator_port()];
         let protocol = protocol_name(session.key.protocol);
         let at_that_time = |culprit: &Culprit| match (&self.series, self.start_epoch) {
@@ -159,7 +158,7 @@ impl Entry {
         match self.other_flows.as_deref() {
             _ if self.label == "benign" => Truth::Ordinary,
             Some("ignore") => Truth::Unknown,
-            Some(other) => match other.strip_prefix("ignore-").map(str::parse::<IpAddr>) {
+            Some(other) => match other.strip_prefix("ignore-").map(str::parse::<Address>) {
                 Some(Ok(address)) if address != client && address != server => Truth::Ordinary,
                 Some(_) => Truth::Unknown,
                 None => Truth::Ordinary,
@@ -186,7 +185,7 @@ impl Entry {
 }
 
 impl Culprit {
-    fn is(&self, client: IpAddr, server: IpAddr, protocol: &str, ports: [u16; 2]) -> bool {
+    fn is(&self, client: Address, server: Address, protocol: &str, ports: [u16; 2]) -> bool {
         let ends = [(self.src, self.dst), (self.dst, self.src)];
         ends.contains(&(client, server))
             && same_protocol(&self.proto, protocol)
@@ -220,7 +219,6 @@ mod tests {
     use super::*;
     use crate::features::example::session;
     use crate::flow::SessionKey;
-    use crate::network::octets;
 
     fn flow() -> FlowView {
         FlowView {
@@ -244,7 +242,7 @@ mod tests {
                 {{"src":"10.0.0.1","dst":"192.0.2.1","proto":"tcp","dport":21,"role":"control"}}]}}"#
         );
         let entry: Entry = serde_json::from_str(&text).unwrap();
-        let address = |text: &str| octets(text.parse().unwrap());
+        let address = |text: &str| text.parse().unwrap();
         let key = SessionKey {
             client: address(client),
             server: address(server),
@@ -265,7 +263,7 @@ mod tests {
                 "first_seen_rel_s":50.0,"last_seen_rel_s":60.0}]}"#;
         let entry: Entry = serde_json::from_str(text).unwrap();
         let check = |from_secs: u64, to_secs: u64, expected: Truth| {
-            let address = |text: &str| octets(text.parse().unwrap());
+            let address = |text: &str| text.parse().unwrap();
             let mut session = session(SessionKey {
                 client: address("10.0.0.1"),
                 server: address("192.0.2.1"),
@@ -290,7 +288,7 @@ mod tests {
                     {{"src":"10.0.0.1","dst":"192.0.2.1","proto":"udp","dport":53}}]}}"#
             );
             let entry: Entry = serde_json::from_str(&text).unwrap();
-            let address = |text: &str| octets(text.parse().unwrap());
+            let address = |text: &str| text.parse().unwrap();
             let (client, server) = (address("10.0.0.1"), address("192.0.2.1"));
             let key = SessionKey { client, server, protocol: 17, server_port: 53 };
             let session = Session { domain: domain.map(Into::into), ..session(key) };

@@ -6,7 +6,6 @@
 
 use std::collections::HashSet;
 use std::io::{self, BufWriter, Write};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -19,6 +18,7 @@ use crate::verdict::score;
 
 use super::{model_of, threshold_of};
 use crate::analysis::vectors::{Vector, VectorFile};
+use crate::network::Address;
 
 /// # Errors
 ///
@@ -48,7 +48,7 @@ struct Scorer {
     model: Arc<Model>,
     threshold: f64,
     /// Senders of sessions with an open alert.
-    open: HashSet<((String, u64), IpAddr)>,
+    open: HashSet<((String, u64), Address)>,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -1,13 +1,12 @@
 //! What the agent answers: one type for each thing that is listed, in exact values.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::effect::{BlockState, EffectWanted};
-use crate::network::Network;
+use crate::network::{Address, Network};
 use crate::response::{Mode, Target};
 
 /// The answer to a request that was carried out.
@@ -273,7 +272,7 @@ pub struct DomainLine {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Explanation {
     #[schema(value_type = String)]
-    pub address: IpAddr,
+    pub address: Address,
     pub home: bool,
     /// First the answer, then what it follows from.
     pub sentences: Vec<String>,
@@ -286,9 +285,9 @@ pub struct Explanation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BudgetLine {
     #[schema(value_type = String)]
-    pub home: IpAddr,
+    pub home: Address,
     #[schema(value_type = String)]
-    pub destination: IpAddr,
+    pub destination: Address,
     /// Payload bytes; none: no bound.
     pub limit: Option<u64>,
     pub charged: u64,
@@ -305,9 +304,9 @@ pub struct BudgetLine {
 pub struct SessionLine {
     /// The end at home; where neither or both are, the one that opened the session.
     #[schema(value_type = String)]
-    pub src: IpAddr,
+    pub src: Address,
     #[schema(value_type = String)]
-    pub dst: IpAddr,
+    pub dst: Address,
     /// The server's.
     pub dst_port: u16,
     pub protocol: String,
@@ -328,7 +327,7 @@ pub struct SessionLine {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BaselineLine {
     #[schema(value_type = String)]
-    pub address: IpAddr,
+    pub address: Address,
     /// None: it is ready.
     pub days_left: Option<u32>,
     /// Receivers that are known of it, and days on which it was seen.

@@ -3,15 +3,13 @@
 //! Unknown commands and fields are errors, so that a misspelt `ttl_secs` never becomes a block with
 //! another end. Names and meanings are a contract; a change of meaning needs a new name.
 
-use std::net::IpAddr;
-
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::answer::Answer;
 use super::effect::EffectWanted;
 use crate::fields;
-use crate::network::Network;
+use crate::network::{Address, Network};
 use crate::refusal::Refusal;
 use crate::response::{Mode, Target};
 
@@ -82,12 +80,12 @@ pub enum Request {
         id: Option<u64>,
     },
     Explain {
-        address: IpAddr,
+        address: Address,
     },
     Budgets {},
     BudgetsRaise {
-        home: IpAddr,
-        destination: IpAddr,
+        home: Address,
+        destination: Address,
         /// Payload bytes in all, from the beginning; none: no bound.
         bytes: Option<u64>,
     },

@@ -195,7 +195,7 @@ fn home_networks(configured: &[Network], meant: &[&Interface]) -> Vec<Network> {
     for network in meant.iter().flat_map(|interface| &interface.networks) {
         let inside = networks.iter().any(|known| {
             known.prefix().length <= network.prefix().length
-                && known.contains(&network.prefix().address)
+                && known.contains(network.prefix().address.into())
         });
         if !inside {
             networks.push(*network);

@@ -20,6 +20,7 @@ use super::context::{Context, Learning};
 use super::hours::Hours;
 use super::measure::service_class;
 use super::sizes::Sizes;
+use crate::network::Address;
 
 const HOUR_NS: u64 = 3_600_000_000_000;
 const DAY_NS: u64 = 24 * HOUR_NS;
@@ -70,7 +71,7 @@ pub struct HistoryCounts {
 /// One host's baseline in short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostLearning {
-    pub address: [u8; 16],
+    pub address: Address,
     pub learning: Learning,
     /// Receivers that are known of it, and days on which it was seen.
     pub receivers: u64,
@@ -81,7 +82,7 @@ pub struct HostLearning {
 #[derive(Debug, Default)]
 pub struct History {
     config: HistoryConfig,
-    hosts: HashMap<[u8; 16], Host, RandomState>,
+    hosts: HashMap<Address, Host, RandomState>,
     counts: HistoryCounts,
 }
 
@@ -127,7 +128,7 @@ impl History {
         if session.domain.is_some() {
             return Context::default();
         }
-        let Some(host) = self.hosts.get(sender_address(session, sender)) else {
+        let Some(host) = self.hosts.get(&sender_address(session, sender)) else {
             return Context::default();
         };
         let watched_ns = now_ns.saturating_sub(host.first_seen_ns);
@@ -165,7 +166,7 @@ impl History {
             return;
         }
         let now_ns = session.last_seen_ns;
-        let address = *sender_address(session, sender);
+        let address = sender_address(session, sender);
         let full = self.hosts.len() >= self.config.max_hosts as usize;
         if full && !self.hosts.contains_key(&address) {
             self.counts.refused += 1;
@@ -187,16 +188,16 @@ impl History {
     }
 
     /// The hosts that were seen at `since_ns` or later, to the hour.
-    pub fn seen_since(&self, since_ns: u64) -> impl Iterator<Item = [u8; 16]> {
+    pub fn seen_since(&self, since_ns: u64) -> impl Iterator<Item = Address> {
         let recent = self.hosts.iter().filter(move |(_, host)| host.last_seen_ns() >= since_ns);
         recent.map(|(address, _)| *address)
     }
 
     /// What was learned about a host, as a text that [`History::recall`] reads.
     #[must_use]
-    pub fn learned(&self, address: &[u8; 16]) -> Option<String> {
+    pub fn learned(&self, address: Address) -> Option<String> {
         // Numbers and lists of them are all there is: there is nothing that JSON cannot hold.
-        self.hosts.get(address).and_then(|host| serde_json::to_string(host).ok())
+        self.hosts.get(&address).and_then(|host| serde_json::to_string(host).ok())
     }
 
     /// Takes in what was learned about a host in an earlier run.
@@ -204,7 +205,7 @@ impl History {
     /// # Errors
     ///
     /// A text that is none of [`History::learned`] of this version; a table that is full.
-    pub fn recall(&mut self, address: [u8; 16], learned: &str) -> anyhow::Result<()> {
+    pub fn recall(&mut self, address: Address, learned: &str) -> anyhow::Result<()> {
         let host: Host = serde_json::from_str(learned).context("failed to read a baseline")?;
         anyhow::ensure!(
             self.hosts.len() < self.config.max_hosts as usize,
@@ -355,10 +356,10 @@ impl Receiver {
     }
 }
 
-fn sender_address(session: &Session, sender: Side) -> &[u8; 16] {
+fn sender_address(session: &Session, sender: Side) -> Address {
     match sender {
-        Side::Client => &session.key.client,
-        Side::Server => &session.key.server,
+        Side::Client => session.key.client,
+        Side::Server => session.key.server,
     }
 }
 
@@ -366,12 +367,12 @@ fn sender_address(session: &Session, sender: Side) -> &[u8; 16] {
 /// matters.
 fn receiver_of(session: &Session, sender: Side) -> u64 {
     let (name, address) = match sender {
-        Side::Client => (&session.name, &session.key.server),
-        Side::Server => (&session.client_name, &session.key.client),
+        Side::Client => (&session.name, session.key.server),
+        Side::Server => (&session.client_name, session.key.client),
     };
     match name {
         Some(name) => hash(name.bytes()),
-        None => hash(address.iter().copied()),
+        None => hash(address.octets()),
     }
 }
 
@@ -389,15 +390,14 @@ mod tests {
     use super::*;
     use crate::features::example;
     use crate::flow::{SessionKey, Volume};
-    use crate::network::octets;
 
     const MONDAY: u64 = 4;
 
     /// A session to 192.0.2.`receiver` on a day at an hour.
     fn session(receiver: u8, sent: u64, day: u64, hour: u64) -> Session {
         let mut session = example::session(SessionKey {
-            client: octets([10, 0, 0, 7].into()),
-            server: octets([192, 0, 2, receiver].into()),
+            client: [10, 0, 0, 7].into(),
+            server: [192, 0, 2, receiver].into(),
             protocol: protocol::TCP,
             server_port: 22,
         });
@@ -439,7 +439,7 @@ mod tests {
         let before = baseline(30);
         let mut after = History::new(HistoryConfig::default());
         for address in before.seen_since(0) {
-            after.recall(address, &before.learned(&address).unwrap()).unwrap();
+            after.recall(address, &before.learned(address).unwrap()).unwrap();
         }
         for (receiver, sent, hour) in [(1, 1_100_000, 2), (1, 12_000_000, 2), (2, 5_000, 14)] {
             let session = session(receiver, sent, 30, hour);
@@ -447,7 +447,7 @@ mod tests {
         }
         assert_eq!(after.counts(40 * DAY_NS).hosts_ready, 1);
         assert!(before.seen_since(40 * DAY_NS).next().is_none());
-        assert!(after.recall([1; 16], "{}").is_err());
+        assert!(after.recall([1; 16].into(), "{}").is_err());
     }
 
     #[test]
@@ -496,7 +496,7 @@ mod tests {
             history.learn(&session(receiver, 10, u64::from(receiver), 2), Side::Client, false);
         }
         let mut other = session(1, 10, 4, 2);
-        other.key.client = octets([10, 0, 0, 8].into());
+        other.key.client = [10, 0, 0, 8].into();
         history.learn(&other, Side::Client, false);
         let counts = history.counts(0);
         assert_eq!((counts.receivers_evicted, counts.refused, counts.hosts_learning), (1, 1, 1));

@@ -362,7 +362,7 @@ fn overflow_is_a_session_of_its_host() {
     assert_eq!(scene.causes(), [SessionCheckpoint::Packets, SessionCheckpoint::Bytes { sender }]);
     scene.tracker.finish(&mut scene.notes);
     let session = &scene.notes.sessions[0];
-    assert_eq!((session.up.ip_bytes, session.key.client), (30_000, host.low));
+    assert_eq!((session.up.ip_bytes, session.key.client), (30_000, host.low.into()));
     assert_eq!(session.overflow.map(|peer| peer.port), Some(443));
 }
 
@@ -393,7 +393,7 @@ fn what_overflowed_inbound_hides_no_sender() {
     let session = &scene.notes.sessions[0];
     assert!(session.client_home);
     assert_eq!((session.up.ip_bytes, session.down.ip_bytes), (70_000, 4_000));
-    assert_eq!(session.overflow.map(|peer| peer.address), Some(host.high));
+    assert_eq!(session.overflow.map(|peer| peer.address), Some(host.high.into()));
 }
 
 #[test]
@@ -510,7 +510,7 @@ fn a_domain_is_one_unit_whoever_is_asked() {
     assert_eq!(names, ["other.test", "site.example", "site.example"]);
     let site = domains.iter().find(|(_, session)| session.up.packets == 4).expect("asked by one");
     let (_, site) = site;
-    assert_eq!((site.key.server[15], site.key.server_port), (54, 53));
+    assert_eq!((site.key.server.octets()[15], site.key.server_port), (54, 53));
     assert_eq!((site.flows, site.flows_answered), (4, 4));
     assert_eq!((site.up.payload_bytes, site.up.ip_bytes), (4 * 34, 4 * (34 + 28)));
     assert_eq!((site.down.packets, site.up.gap_max, site.up.bursts), (4, 100, 3));
@@ -622,7 +622,7 @@ fn who_asked_for_its_own_address_is_known_for_ten_minutes() {
         .sessions
         .iter()
         .filter(|session| session.key.server_port == 587)
-        .map(|session| (session.key.client[15], session.asked_own_address))
+        .map(|session| (session.key.client.octets()[15], session.asked_own_address))
         .collect();
     assert_eq!(asked.len(), 3);
     assert_eq!(asked.iter().filter(|(host, asked)| *host == 1 && *asked).count(), 1);

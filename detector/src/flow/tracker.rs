@@ -342,7 +342,7 @@ impl Tracker {
         let view = overflow_view(key, counters, base);
         self.now_ns = self.now_ns.max(view.last_seen_ns);
         let peer = OverflowPeer {
-            address: counters.peer,
+            address: counters.peer.into(),
             port: u16::from_be_bytes(counters.peer_port),
             protocol: counters.protocol,
         };
@@ -372,8 +372,8 @@ impl Tracker {
 
 fn name(record: &mut FlowRecord, names: &Names) {
     let at_ns = record.start_ns;
-    record.source_name = names.get(&record.source_address, at_ns).map(Arc::clone);
-    record.destination_name = names.get(&record.destination_address, at_ns).map(Arc::clone);
+    record.source_name = names.get(record.source_address, at_ns).map(Arc::clone);
+    record.destination_name = names.get(record.destination_address, at_ns).map(Arc::clone);
 }
 
 /// A host's overflow as a flow from it to where it went last.

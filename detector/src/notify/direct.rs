@@ -76,8 +76,8 @@ impl<'a> Direct<'a> {
             key: 0,
             severity: alert.severity.rank(),
             technique: alert.technique.name(),
-            src: alert.src.0,
-            dst: alert.dst.0,
+            src: alert.src,
+            dst: alert.dst,
         };
         for KnownRule { rule, .. } in
             rules.iter().filter(|known| known.rule.wish.is_for(&candidate))

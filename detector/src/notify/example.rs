@@ -1,7 +1,6 @@
 //! An alert to write messages about.
 
 use crate::alerts::{Origin, StoredAlert};
-use crate::network::{Address, octets};
 use crate::timestamp::Timestamp;
 use crate::verdict::{ActionTaken, Alert, AlertId, Reason, Severity, Technique};
 
@@ -16,9 +15,9 @@ pub(super) fn alert() -> StoredAlert {
     let alert = Alert {
         id: AlertId::live(0xab),
         time,
-        src: Address(octets([10, 0, 0, 7].into())),
+        src: [10, 0, 0, 7].into(),
         src_port: Some(40_000),
-        dst: Address(octets([192, 0, 2, 1].into())),
+        dst: [192, 0, 2, 1].into(),
         dst_port: Some(443),
         protocol: 6,
         technique: Technique::BulkUpload,

@@ -13,7 +13,7 @@ use super::sms_text;
 use crate::alerts::{Origin, StoredAlert};
 use crate::config::notify::Channel;
 use crate::units;
-use crate::verdict::alert::{endpoint, protocol_name};
+use crate::verdict::alert::protocol_name;
 use crate::verdict::{Alert, Severity};
 
 /// What there is to say.
@@ -135,7 +135,7 @@ fn alert_link(stored: &StoredAlert, base_url: &str) -> String {
 
 /// `192.0.2.1:443 (drop.example)`.
 fn receiver(alert: &Alert) -> String {
-    let end = endpoint(&alert.dst.0, alert.dst_port);
+    let end = alert.dst.with_port(alert.dst_port);
     match alert.domain.as_ref().or(alert.dst_name.as_ref()) {
         Some(name) => format!("{end} ({name})"),
         None => end,
@@ -164,7 +164,7 @@ fn facts(stored: &StoredAlert) -> Vec<(&'static str, String)> {
     let (technique, attack_id) = (alert.technique.title(), alert.technique.attack_id());
     let mut facts = vec![
         ("Severity", format!("{} (score {:.2})", alert.severity.name(), alert.score)),
-        ("From", endpoint(&alert.src.0, alert.src_port)),
+        ("From", alert.src.with_port(alert.src_port)),
         ("To", receiver(alert)),
         ("Protocol", protocol_name(alert.protocol)),
         ("Technique", format!("{technique} ({attack_id})")),

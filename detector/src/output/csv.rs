@@ -9,7 +9,6 @@ use detector_common::parse::protocol;
 use super::{Form, Summary};
 use crate::alerts::columns::cells;
 use crate::flow::FlowRecord;
-use crate::network::ip;
 use crate::text::CsvWriter;
 use crate::units::rfc3339;
 use crate::verdict::Alert;
@@ -80,9 +79,9 @@ impl<W: Write> Form for CsvForm<W> {
         self.row(&[
             rfc3339(record.start_ns),
             rfc3339(record.end_ns),
-            ip(&record.source_address).to_string(),
+            record.source_address.to_string(),
             port(record.source_port),
-            ip(&record.destination_address).to_string(),
+            record.destination_address.to_string(),
             port(record.destination_port),
             protocol_name(record.protocol),
             out.ip_bytes.to_string(),

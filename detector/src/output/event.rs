@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Summary;
 use crate::flow::FlowRecord;
+use crate::network::Address;
 use crate::response::Change;
 use crate::status::Status;
 use crate::store::traffic::Carried;
@@ -26,7 +27,7 @@ pub enum Event {
     /// Sessions' usage in a part of a minute.
     Traffic(Arc<TrafficMinute>),
     /// Baselines of hosts, by address.
-    Baselines(Arc<Vec<([u8; 16], String)>>),
+    Baselines(Arc<Vec<(Address, String)>>),
     /// What the alerts that follow are scored by.
     Settings(Arc<Settings>),
     /// The last event of a run.

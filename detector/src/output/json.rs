@@ -10,7 +10,6 @@ use serde::Serialize;
 
 use super::{Form, Summary};
 use crate::flow::{FlowRecord, Volume};
-use crate::network::ip;
 use crate::status::SinkState;
 use crate::units::rfc3339;
 use crate::verdict::Alert;
@@ -97,9 +96,9 @@ impl<'a> FlowLine<'a> {
             r#type: "flow",
             start: rfc3339(record.start_ns),
             end: rfc3339(record.end_ns),
-            src: ip(&record.source_address).to_string(),
+            src: record.source_address.to_string(),
             src_port: port(record.source_port),
-            dst: ip(&record.destination_address).to_string(),
+            dst: record.destination_address.to_string(),
             dst_port: port(record.destination_port),
             protocol: protocol_name(record.protocol),
             src_home: record.source_home,

@@ -13,7 +13,7 @@ use super::{Form, Summary};
 use crate::flow::FlowRecord;
 use crate::text::clean;
 use crate::units;
-use crate::verdict::alert::{endpoint, protocol_name};
+use crate::verdict::alert::protocol_name;
 use crate::verdict::{ActionTaken, Alert, Severity};
 
 /// How the table may look.
@@ -95,7 +95,7 @@ impl<W: Write> Form for TableForm<W> {
             units::bytes(alert.bytes_out),
             units::bytes(alert.bytes_in),
             alert.src,
-            endpoint(&alert.dst.0, alert.dst_port),
+            alert.dst.with_port(alert.dst_port),
             protocol_name(alert.protocol),
             name(alert.dst_name.as_deref()),
         )?;
@@ -140,8 +140,8 @@ impl<W: Write> Form for TableForm<W> {
             "",
             units::bytes(record.forward.ip_bytes),
             units::bytes(record.reverse.ip_bytes),
-            endpoint(&record.source_address, port(record.source_port)),
-            endpoint(&record.destination_address, port(record.destination_port)),
+            record.source_address.with_port(port(record.source_port)),
+            record.destination_address.with_port(port(record.destination_port)),
             protocol_name(record.protocol),
             name(record.destination_name.as_deref()),
             units::seconds(seconds),

@@ -87,13 +87,12 @@ mod tests {
     use super::*;
     use crate::features::{HistoryConfig, example};
     use crate::flow::{SessionCheckpoint, SessionKey, TrackerConfig, Visitor as _, Volume};
-    use crate::network::octets;
     use crate::pipeline::Pipeline;
 
     fn session(last: u8) -> Session {
         let mut session = example::session(SessionKey {
-            client: octets([10, 0, 0, last].into()),
-            server: octets([192, 0, 2, 1].into()),
+            client: [10, 0, 0, last].into(),
+            server: [192, 0, 2, 1].into(),
             protocol: 6,
             server_port: 443,
         });

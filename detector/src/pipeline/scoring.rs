@@ -11,6 +11,7 @@ use crate::features::HistoryCounts;
 use crate::flow::session::totals::SessionTotals;
 use crate::flow::{FlowRecord, FlowView, Session, Side, Volume};
 use crate::model::Model;
+use crate::network::Address;
 use crate::response::BlockRequest;
 use crate::response::policy_state::BudgetVerdict;
 use crate::verdict::allow::Allowed;
@@ -28,8 +29,8 @@ pub enum Output {
     Again(Box<BlockRequest>),
     /// What the score of a sender means for its budget.
     Budget {
-        src: [u8; 16],
-        dst: [u8; 16],
+        src: Address,
+        dst: Address,
         /// Payload that the score rests on.
         payload_bytes: u64,
         budget_verdict: BudgetVerdict,
@@ -257,9 +258,6 @@ impl Pipeline<Scoring> {
     }
 }
 
-/// An address and a port, as flows hold them.
-type Endpoint = ([u8; 16], [u8; 2]);
-
 /// The direction in which the sender sends over the flow.
 fn outbound(look: &Look<'_>) -> Direction {
     match look.sender {
@@ -269,9 +267,9 @@ fn outbound(look: &Look<'_>) -> Direction {
 }
 
 /// The two ends of what the sender sends over the flow, the sender first.
-fn ends(look: &Look<'_>) -> (Endpoint, Endpoint) {
-    let (direction, key) = (outbound(look), &look.flow.key);
-    (key.source(direction), key.destination(direction))
+fn ends(look: &Look<'_>) -> ((Address, u16), (Address, u16)) {
+    let direction = outbound(look);
+    (look.flow.end(direction), look.flow.end(direction.reverse()))
 }
 
 fn scored(look: &Look<'_>, verdict: &SessionVerdict) -> Output {
@@ -298,7 +296,7 @@ fn block_request(alert: AlertId, look: &Look<'_>, verdict: &SessionVerdict) -> B
         score: verdict.score,
         src,
         dst,
-        dst_port: has_ports(flow.key.protocol).then(|| u16::from_be_bytes(dst_port)),
+        dst_port: has_ports(flow.key.protocol).then_some(dst_port),
         server_port: session.key.server_port,
         dst_name: name.clone(),
         domain: session.domain.clone(),
@@ -316,7 +314,6 @@ mod tests {
     use crate::features::{COLUMNS, HistoryConfig, Kind, example, index_of};
     use crate::flow::{SessionCheckpoint, SessionKey, TrackerConfig, Visitor as _};
     use crate::model::{RowKey, Schema, Table, TrainConfig, train};
-    use crate::network::octets;
     use crate::verdict::allow::Entry;
 
     /// A forest that has learned one thing: who sends far more than it receives is a thief.
@@ -358,8 +355,8 @@ mod tests {
 
     fn session() -> Session {
         let mut session = example::session(SessionKey {
-            client: octets([10, 0, 0, 7].into()),
-            server: octets([192, 0, 2, 1].into()),
+            client: [10, 0, 0, 7].into(),
+            server: [192, 0, 2, 1].into(),
             protocol: 6,
             server_port: 443,
         });
@@ -381,8 +378,8 @@ mod tests {
 
     fn flow(port: u16) -> FlowView {
         let key = FlowKey {
-            low: octets([10, 0, 0, 7].into()),
-            high: octets([192, 0, 2, 1].into()),
+            low: Address::from([10, 0, 0, 7]).octets(),
+            high: Address::from([192, 0, 2, 1]).octets(),
             low_port: port.to_be_bytes(),
             high_port: 443_u16.to_be_bytes(),
             protocol: 6,
@@ -403,7 +400,7 @@ mod tests {
                 Output::Again(block_request) => {
                     assert_eq!(
                         (block_request.src, block_request.dst_port),
-                        (flow(port).key.low, Some(443))
+                        (flow(port).key.low.into(), Some(443))
                     );
                     "again".to_owned()
                 }

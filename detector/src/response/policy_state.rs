@@ -33,7 +33,7 @@ use super::enforcer::{BlockSpec, Effect, Enforcer, EntryNumber, Span};
 use super::mode::Mode;
 use super::policy::{ActionKind, DesiredAction, Policy};
 use super::target::Target;
-use crate::network::{Network, ip};
+use crate::network::{Address, Network};
 use crate::verdict::{ActionTaken, AlertId, AllowList, Technique};
 use exceptions::Exceptions;
 
@@ -52,8 +52,8 @@ pub struct BlockRequest {
     pub alert: AlertId,
     pub technique: Technique,
     pub score: f64,
-    pub src: [u8; 16],
-    pub dst: [u8; 16],
+    pub src: Address,
+    pub dst: Address,
     pub dst_port: Option<u16>,
     /// Of whichever end serves.
     pub server_port: u16,
@@ -105,8 +105,8 @@ pub struct ActiveBlock {
 /// The two ends of a block request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Endpoints {
-    pub src: [u8; 16],
-    pub dst: [u8; 16],
+    pub src: Address,
+    pub dst: Address,
     pub server_port: u16,
     pub dst_name: Option<Arc<str>>,
     pub domain: Option<Arc<str>>,
@@ -119,7 +119,7 @@ pub struct DomainBlock {
     pub until_ns: u64,
 }
 
-type Pair = ([u8; 16], [u8; 16]);
+type Pair = (Address, Address);
 
 #[derive(Clone, Copy, Debug)]
 struct RepeatOffender {
@@ -261,7 +261,7 @@ impl PolicyState {
     fn narrowed(&self, block_request: &BlockRequest, kind: ActionKind, now_ns: u64) -> ActionKind {
         match kind {
             ActionKind::DropSession | ActionKind::DropDestination
-                if self.is_resolver(&block_request.dst, now_ns) =>
+                if self.is_resolver(block_request.dst, now_ns) =>
             {
                 ActionKind::DropFlow
             }
@@ -283,16 +283,16 @@ impl PolicyState {
             return Some(format!(
                 "the flow table was full, and {} is only where the latest packet went: raise \
                  kernel.max_flows",
-                ip(dst)
+                dst
             ));
         }
         // A resolver carries the innocent, too.
         let domain = domain.as_ref()?;
-        self.is_resolver(dst, now_ns).then(|| {
+        self.is_resolver(*dst, now_ns).then(|| {
             format!(
                 "the tunnel goes through the resolver {}, which others need: `detector blocks export \
                  --format rpz` hands {domain} to it",
-                ip(dst)
+                dst
             )
         })
     }
@@ -348,7 +348,7 @@ impl PolicyState {
             .or_else(|| {
                 let wider = |(_, standing): &(&EntryNumber, &ActiveBlock)| {
                     matches!(standing.order.target, Target::Destination(network)
-                        if network.contains(&block_request.dst))
+                        if network.contains(block_request.dst))
                 };
                 self.blocks.iter().filter(wider).map(|(number, _)| *number).find(in_force)
             })
@@ -582,7 +582,7 @@ fn target(block_request: &BlockRequest, kind: ActionKind) -> Target {
     let BlockRequest { src, dst, flow, .. } = block_request;
     match kind {
         ActionKind::DropFlow => Target::Flow { key: *flow, destination: *dst },
-        ActionKind::DropDestination => Target::Destination(Network::of(dst)),
+        ActionKind::DropDestination => Target::Destination(Network::of(*dst)),
         _ => Target::Pair { home: *src, destination: *dst },
     }
 }

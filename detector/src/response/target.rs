@@ -9,21 +9,21 @@ use detector_common::parse::protocol;
 use detector_common::policy::{TargetKey, is_destination};
 use serde::{Deserialize, Serialize};
 
-use crate::network::{Network, ip, octets};
+use crate::network::{Address, Network};
 
 /// What a block covers, both ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// One five-tuple; `destination` is the end that receives.
-    Flow { key: FlowKey, destination: [u8; 16] },
+    Flow { key: FlowKey, destination: Address },
     /// Everything between a host and a destination.
-    Pair { home: [u8; 16], destination: [u8; 16] },
+    Pair { home: Address, destination: Address },
     /// One address or a prefix, as a destination of anybody at home.
     Destination(Network),
     /// One port of a destination, over any protocol that has ports.
-    Service { destination: [u8; 16], port: u16 },
+    Service { destination: Address, port: u16 },
     /// Everything of one host.
-    Host([u8; 16]),
+    Host(Address),
 }
 
 impl Target {
@@ -34,13 +34,13 @@ impl Target {
             Self::Flow { key, .. } => Some(TargetKey::flow(key)),
             Self::Pair { home, destination } => {
                 let (low, high) = (home.min(destination), home.max(destination));
-                Some(TargetKey::pair(*low, *high))
+                Some(TargetKey::pair(low.octets(), high.octets()))
             }
             Self::Destination(_) => None,
             Self::Service { destination, port } => {
-                Some(TargetKey::service(*destination, port.to_be_bytes()))
+                Some(TargetKey::service(destination.octets(), port.to_be_bytes()))
             }
-            Self::Host(address) => Some(TargetKey::host(*address)),
+            Self::Host(address) => Some(TargetKey::host(address.octets())),
         }
     }
 
@@ -48,7 +48,7 @@ impl Target {
     #[must_use]
     pub fn identity(&self) -> Self {
         match *self {
-            Self::Flow { key, .. } => Self::Flow { key, destination: key.high },
+            Self::Flow { key, .. } => Self::Flow { key, destination: key.high.into() },
             Self::Pair { home, destination } => {
                 Self::Pair { home: home.min(destination), destination: home.max(destination) }
             }
@@ -71,21 +71,21 @@ impl Target {
     /// The addresses that lose what passes between them: those that must not be cut off.
     #[must_use]
     pub fn destination(&self) -> Network {
-        match self {
+        match *self {
             Self::Flow { destination, .. }
             | Self::Pair { destination, .. }
             | Self::Service { destination, .. }
             | Self::Host(destination) => Network::of(destination),
-            Self::Destination(network) => *network,
+            Self::Destination(network) => network,
         }
     }
 
     /// Whether traffic of an address, or to it, is what this is about.
     #[must_use]
-    pub fn concerns(&self, address: &[u8; 16]) -> bool {
+    pub fn concerns(&self, address: Address) -> bool {
         match self {
-            Self::Pair { home, destination } => home == address || destination == address,
-            Self::Flow { key, .. } => key.low == *address || key.high == *address,
+            Self::Pair { home, destination } => [*home, *destination].contains(&address),
+            Self::Flow { key, .. } => [key.low, key.high].contains(&address.octets()),
             other => other.destination().contains(address),
         }
     }
@@ -95,25 +95,25 @@ impl Target {
     pub fn covers(&self, flow: &FlowKey, home: u8) -> bool {
         let (low_home, high_home) = (home & 1 != 0, home & 2 != 0);
         let ends = [
-            (&flow.low, flow.low_port, is_destination(low_home, high_home)),
-            (&flow.high, flow.high_port, is_destination(high_home, low_home)),
+            (Address::from(flow.low), flow.low_port, is_destination(low_home, high_home)),
+            (Address::from(flow.high), flow.high_port, is_destination(high_home, low_home)),
         ];
         match self {
             Self::Flow { key, .. } => key == flow,
             Self::Pair { home, destination } => {
                 let (low, high) = (home.min(destination), home.max(destination));
-                flow.low == *low && flow.high == *high
+                flow.low == low.octets() && flow.high == high.octets()
             }
             Self::Destination(network) => ends
                 .iter()
-                .any(|(address, _, destination)| *destination && network.contains(address)),
+                .any(|(address, _, destination)| *destination && network.contains(*address)),
             Self::Service { destination, port } => {
                 protocol::has_ports(flow.protocol)
                     && ends.iter().any(|(address, own, meant)| {
-                        *meant && *address == destination && *own == port.to_be_bytes()
+                        *meant && address == destination && *own == port.to_be_bytes()
                     })
             }
-            Self::Host(host) => flow.low == *host || flow.high == *host,
+            Self::Host(host) => [flow.low, flow.high].contains(&host.octets()),
         }
     }
 }
@@ -122,22 +122,23 @@ impl Target {
 /// `destination 192.0.2.0/24`, `service 192.0.2.1:443`, `host 10.0.0.7`.
 impl fmt::Display for Target {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let socket = |address: &[u8; 16], port: u16| std::net::SocketAddr::new(ip(address), port);
+        let socket = |address: Address, port: u16| std::net::SocketAddr::new(address.ip(), port);
         match self {
             Self::Flow { key, destination } => {
-                let low = socket(&key.low, u16::from_be_bytes(key.low_port));
-                let high = socket(&key.high, u16::from_be_bytes(key.high_port));
-                let (from, to) = if key.low == *destination { (high, low) } else { (low, high) };
+                let low = socket(key.low.into(), u16::from_be_bytes(key.low_port));
+                let high = socket(key.high.into(), u16::from_be_bytes(key.high_port));
+                let (from, to) =
+                    if key.low == destination.octets() { (high, low) } else { (low, high) };
                 write!(formatter, "flow {} {from} {to}", key.protocol)
             }
             Self::Pair { home, destination } => {
-                write!(formatter, "pair {} {}", ip(home), ip(destination))
+                write!(formatter, "pair {home} {destination}")
             }
             Self::Destination(network) => write!(formatter, "destination {}", network.short()),
             Self::Service { destination, port } => {
-                write!(formatter, "service {}", socket(destination, *port))
+                write!(formatter, "service {}", socket(*destination, *port))
             }
-            Self::Host(address) => write!(formatter, "host {}", ip(address)),
+            Self::Host(address) => write!(formatter, "host {address}"),
         }
     }
 }
@@ -151,9 +152,9 @@ impl FromStr for Target {
             ["flow", protocol, from, to] => flow(protocol, from, to),
             ["pair", home, destination] => {
                 let (home, destination) = (address(home)?, address(destination)?);
-                ensure!(home != destination, "a pair is of two addresses, not twice {}", ip(&home));
+                ensure!(home != destination, "a pair is of two addresses, not twice {home}");
                 ensure!(
-                    ip(&home).is_ipv4() == ip(&destination).is_ipv4(),
+                    home.is_ipv4() == destination.is_ipv4(),
                     "a pair is of two addresses of one family"
                 );
                 Ok(Self::Pair { home, destination })
@@ -181,24 +182,24 @@ fn flow(number: &str, from: &str, to: &str) -> anyhow::Result<Target> {
     let protocol = protocol::by_name(number).or_else(|| number.parse().ok());
     let protocol = protocol.with_context(|| format!("`{number}` is no protocol"))?;
     let ((from, from_port), (to, to_port)) = (endpoint(from)?, endpoint(to)?);
-    ensure!(ip(&from).is_ipv4() == ip(&to).is_ipv4(), "a flow is of two addresses of one family");
+    ensure!(from.is_ipv4() == to.is_ipv4(), "a flow is of two addresses of one family");
     let ((low, low_port), (high, high_port)) =
         ((from, from_port).min((to, to_port)), (from, from_port).max((to, to_port)));
     let (low_port, high_port) = (low_port.to_be_bytes(), high_port.to_be_bytes());
+    let (low, high) = (low.octets(), high.octets());
     let key = FlowKey { low, high, low_port, high_port, protocol, ..FlowKey::default() };
     Ok(Target::Flow { key, destination: to })
 }
 
-fn address(text: &str) -> anyhow::Result<[u8; 16]> {
-    let address = text.parse().with_context(|| format!("`{text}` is no address"))?;
-    Ok(octets(address))
+fn address(text: &str) -> anyhow::Result<Address> {
+    text.parse().with_context(|| format!("`{text}` is no address"))
 }
 
-fn endpoint(text: &str) -> anyhow::Result<([u8; 16], u16)> {
+fn endpoint(text: &str) -> anyhow::Result<(Address, u16)> {
     let socket: std::net::SocketAddr = text
         .parse()
         .with_context(|| format!("`{text}` is no address and port, such as 192.0.2.1:443"))?;
-    Ok((octets(socket.ip()), socket.port()))
+    Ok((socket.ip().into(), socket.port()))
 }
 
 impl Serialize for Target {

@@ -1,5 +1,6 @@
 //! What was learned about each host, between two runs.
 
+use crate::network::Address;
 use rusqlite::{Connection, params};
 
 /// Keeps what was learned of hosts: an address and a text each.
@@ -10,7 +11,7 @@ use rusqlite::{Connection, params};
 pub fn keep(
     connection: &Connection,
     time: u64,
-    learned: &[([u8; 16], String)],
+    learned: &[(Address, String)],
 ) -> anyhow::Result<()> {
     let mut statement =
         connection.prepare_cached("INSERT OR REPLACE INTO baselines VALUES (?, ?, ?)")?;
@@ -25,7 +26,7 @@ pub fn keep(
 /// # Errors
 ///
 /// A database that cannot be read.
-pub fn all(connection: &Connection) -> anyhow::Result<Vec<([u8; 16], String)>> {
+pub fn all(connection: &Connection) -> anyhow::Result<Vec<(Address, String)>> {
     let mut statement =
         connection.prepare("SELECT address, learned FROM baselines ORDER BY time DESC")?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;

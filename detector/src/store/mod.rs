@@ -17,6 +17,7 @@ mod migrations;
 pub mod models;
 pub mod outbox;
 pub mod rules;
+mod sql;
 pub mod tokens;
 pub mod traffic;
 pub mod upkeep;

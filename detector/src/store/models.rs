@@ -1,13 +1,12 @@
 //! Models that were added to those inside the program.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::column_sets;
 use crate::features::{ColumnSet, Kind, Selection};
-use crate::network::ip;
+use crate::network::Address;
 
 /// A model without its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,8 +104,8 @@ pub struct Sample {
 /// The alert that a sample is of.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SampleAlert {
-    pub src: IpAddr,
-    pub dst: IpAddr,
+    pub src: Address,
+    pub dst: Address,
     pub dst_port: u16,
     /// As alerts name it.
     pub protocol: String,
@@ -170,10 +169,10 @@ fn selections(
 }
 
 fn sample(row: &Row<'_>, vector: Vec<f32>) -> rusqlite::Result<Sample> {
-    let alert = match row.get::<_, Option<[u8; 16]>>(3)? {
+    let alert = match row.get::<_, Option<Address>>(3)? {
         Some(src) => Some(SampleAlert {
-            src: ip(&src),
-            dst: ip(&row.get(4)?),
+            src,
+            dst: row.get(4)?,
             dst_port: row.get::<_, Option<u16>>(5)?.unwrap_or(0),
             protocol: row.get(6)?,
             bytes_out: row.get(7)?,

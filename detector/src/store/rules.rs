@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::contacts::{free, known, unknown};
 use crate::clock;
-use crate::network::Network;
+use crate::network::{Address, Network};
 use crate::refusal::Refusal;
 use crate::verdict::Severity;
 
@@ -54,8 +54,8 @@ pub struct Candidate<'a> {
     /// Its rank.
     pub severity: u8,
     pub technique: &'a str,
-    pub src: [u8; 16],
-    pub dst: [u8; 16],
+    pub src: Address,
+    pub dst: Address,
 }
 
 /// What a rule sent last about an alert or its like.
@@ -218,7 +218,7 @@ impl RuleSpec {
         let techniques = &self.techniques;
         alert.severity >= self.min_severity.rank()
             && (techniques.is_empty() || techniques.iter().any(|name| name == alert.technique))
-            && self.host.is_none_or(|host| host.contains(&alert.src) || host.contains(&alert.dst))
+            && self.host.is_none_or(|host| host.contains(alert.src) || host.contains(alert.dst))
     }
 
     /// When a message about an alert is due, after what was sent about it (`same`) or its like; none:
@@ -326,7 +326,6 @@ mod tests {
     use super::super::contacts::add_group;
     use super::super::tests::Folder;
     use super::*;
-    use crate::network::octets;
 
     fn wish(name: &str) -> RuleSpec {
         RuleSpec {
@@ -343,13 +342,13 @@ mod tests {
     }
 
     fn alert(key: i64, severity: u8) -> Candidate<'static> {
-        let address = |last: u8| octets([10, 0, 0, last].into());
+        let address = |last: u8| [10, 0, 0, last].into();
         Candidate {
             key,
             severity,
             technique: "bulk_upload",
             src: address(7),
-            dst: octets([192, 0, 2, 1].into()),
+            dst: [192, 0, 2, 1].into(),
         }
     }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use self::log::{Scores, TrafficBatch};
-use crate::network::{Network, ip};
+use crate::network::{Address, Network};
 use crate::units::rfc3339;
 use crate::verdict::alert::protocol_name;
 
@@ -243,11 +243,10 @@ pub fn top(
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map(params![period.from, period.to], |row| {
-        let key = match row.get::<_, Value>(0)? {
-            Value::Blob(octets) => address(&octets),
-            Value::Integer(number) => number.to_string(),
-            Value::Text(text) => text,
-            other => format!("{other:?}"),
+        let key = match by {
+            By::Sources | By::Destinations => row.get::<_, Address>(0)?.to_string(),
+            By::Ports => row.get::<_, u16>(0)?.to_string(),
+            By::Protocols => row.get(0)?,
         };
         Ok(Top {
             key,
@@ -282,7 +281,7 @@ pub struct Talk {
 pub fn talks(
     connection: &Connection,
     period: Period,
-    host: Option<[u8; 16]>,
+    host: Option<Address>,
     limit: usize,
 ) -> anyhow::Result<Vec<Talk>> {
     let of_host = |column: &str| {
@@ -292,7 +291,7 @@ pub fn talks(
         None => ("SELECT * FROM sessions WHERE start >= ?1 AND start < ?2".to_owned(), Vec::new()),
         Some(host) => {
             let both = format!("{} UNION {}", of_host("src"), of_host("dst"));
-            (both, vec![Value::Blob(host.to_vec())])
+            (both, vec![host.into()])
         }
     };
     let sql = format!(
@@ -304,8 +303,8 @@ pub fn talks(
     let mut statement = connection.prepare_cached(&sql)?;
     let talks = statement.query_map(params_from_iter(all), |row| {
         Ok(Talk {
-            src: address(&row.get::<_, Vec<u8>>(0)?),
-            dst: address(&row.get::<_, Vec<u8>>(1)?),
+            src: row.get::<_, Address>(0)?.to_string(),
+            dst: row.get::<_, Address>(1)?.to_string(),
             dst_name: row.get(2)?,
             dst_port: row.get(3)?,
             protocol: row.get(4)?,
@@ -377,14 +376,14 @@ pub fn sessions(
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map(params_from_iter(values), |row| {
         let (start, span): (u64, u64) = (row.get(0)?, row.get(1)?);
-        let (src, dst): (Vec<u8>, Vec<u8>) = (row.get(2)?, row.get(3)?);
+        let (src, dst): (Address, Address) = (row.get(2)?, row.get(3)?);
         let (dst_port, protocol): (u16, String) = (row.get(4)?, row.get(5)?);
         Ok(SessionRow {
-            cursor: Cursor::text(start, &src, &dst, &protocol, dst_port),
+            cursor: Cursor::text(start, src, dst, &protocol, dst_port),
             start: time(start),
             end: time(start + span),
-            src: address(&src),
-            dst: address(&dst),
+            src: src.to_string(),
+            dst: dst.to_string(),
             dst_port,
             protocol,
             name: row.get(6)?,
@@ -413,7 +412,7 @@ impl SessionFilter {
                 columns.iter().map(|column| format!("{column} BETWEEN ? AND ?")).collect();
             sql.push_str(&format!(" AND ({})", either.join(" OR ")));
             for _ in columns {
-                values.extend([Value::Blob(first.to_vec()), Value::Blob(last.to_vec())]);
+                values.extend([first.into(), last.into()]);
             }
         }
         if let Some(port) = self.port {
@@ -441,15 +440,15 @@ impl SessionFilter {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cursor {
     start: u64,
-    src: [u8; 16],
-    dst: [u8; 16],
+    src: Address,
+    dst: Address,
     protocol: String,
     dst_port: u16,
 }
 
 impl Cursor {
-    fn text(start: u64, src: &[u8], dst: &[u8], protocol: &str, dst_port: u16) -> String {
-        format!("{start}_{}_{}_{protocol}_{dst_port}", address(src), address(dst))
+    fn text(start: u64, src: Address, dst: Address, protocol: &str, dst_port: u16) -> String {
+        format!("{start}_{src}_{dst}_{protocol}_{dst_port}")
     }
 
     /// Reads what a page said; none where it is no cursor.
@@ -457,11 +456,10 @@ impl Cursor {
     pub fn parse(text: &str) -> Option<Self> {
         let parts: Vec<&str> = text.split('_').collect();
         let [start, src, dst, protocol, dst_port] = parts.as_slice() else { return None };
-        let octets = |text: &str| text.parse().ok().map(crate::network::octets);
         Some(Self {
             start: start.parse().ok().filter(|start| i64::try_from(*start).is_ok())?,
-            src: octets(src)?,
-            dst: octets(dst)?,
+            src: src.parse().ok()?,
+            dst: dst.parse().ok()?,
             protocol: (*protocol).to_owned(),
             dst_port: dst_port.parse().ok()?,
         })
@@ -470,8 +468,8 @@ impl Cursor {
     fn values(&self) -> [Value; 5] {
         [
             Value::Integer(self.start as i64),
-            Value::Blob(self.src.to_vec()),
-            Value::Blob(self.dst.to_vec()),
+            self.src.into(),
+            self.dst.into(),
             Value::Text(self.protocol.clone()),
             Value::Integer(i64::from(self.dst_port)),
         ]
@@ -494,27 +492,18 @@ fn time(seconds: u64) -> String {
     rfc3339(seconds.saturating_mul(SECOND_NS))
 }
 
-fn address(octets: &[u8]) -> String {
-    <[u8; 16]>::try_from(octets).map_or_else(|_| String::new(), |octets| ip(&octets).to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::log::{Ends, SessionUsage};
     use super::*;
-    use crate::network::octets;
     use crate::store::Store;
     use crate::store::tests::Folder;
 
     const HOST: [u8; 4] = [10, 0, 0, 7];
 
     fn page(last: u8, bytes_out: u64, score: f64) -> TrafficBatch {
-        let ends = Ends {
-            src: octets(HOST.into()),
-            dst: octets([192, 0, 2, last].into()),
-            protocol: 6,
-            dst_port: 443,
-        };
+        let ends =
+            Ends { src: HOST.into(), dst: [192, 0, 2, last].into(), protocol: 6, dst_port: 443 };
         let line = SessionUsage {
             name: Some("drop.example".into()),
             src_home: true,
@@ -576,19 +565,18 @@ mod tests {
         check(By::Destinations, &[("192.0.2.2", 500), ("192.0.2.1", 100)]);
         check(By::Ports, &[("443", 600)]);
         check(By::Protocols, &[("tcp", 600)]);
-        let host = Some(octets([192, 0, 2, 1].into()));
+        let host = Some([192, 0, 2, 1].into());
         let talks = store.read(|connection| talks(connection, ALL, host, 10)).unwrap();
         assert_eq!((talks.len(), talks[0].bytes_out), (1, 100));
         let home = store.read(|connection| hosts::hosts(connection, None, 10)).unwrap();
         assert_eq!((home.len(), home[0].bytes_out, home[0].bytes_in), (1, 600, 30));
-        let points =
-            |connection: &Connection| hosts::host_points(connection, octets(HOST.into()), ALL, 60);
+        let points = |connection: &Connection| hosts::host_points(connection, HOST.into(), ALL, 60);
         let sent: Vec<u64> =
             store.read(points).unwrap().iter().map(|point| point.bytes_out).collect();
         assert_eq!(sent, [100, 500]);
         // What one outside received is what was sent to it.
         let outside = |last| {
-            let host = octets([192, 0, 2, last].into());
+            let host = [192, 0, 2, last].into();
             let row = store.read(|connection| hosts::host(connection, host)).unwrap()?;
             Some((row.home, row.bytes_out, row.bytes_in, row.first_seen))
         };

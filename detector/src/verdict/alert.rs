@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::flow::{FlowView, Session, SessionKey, Side};
-use crate::network::{Address, ip};
+use crate::network::Address;
 use crate::timestamp::Timestamp;
 use crate::units;
 
@@ -35,8 +35,9 @@ impl AlertId {
     /// FNV-1a over the session's key and domain, its start and the sender.
     #[must_use]
     pub fn of(session: &Session, sender: Side) -> Self {
-        let SessionKey { client, server, protocol, server_port } = &session.key;
-        let bytes = client.iter().chain(server).copied().chain([*protocol, sender as u8]);
+        let SessionKey { client, server, protocol, server_port } = session.key;
+        let bytes =
+            client.octets().into_iter().chain(server.octets()).chain([protocol, sender as u8]);
         let bytes =
             bytes.chain(server_port.to_be_bytes()).chain(session.first_seen_ns.to_be_bytes());
         let bytes = bytes.chain(session.domain.iter().flat_map(|domain| domain.bytes()));
@@ -365,12 +366,10 @@ impl Ends {
         let client_port = client_port.filter(|_| protocol::has_ports(number));
         let server_port = Some(server_port).filter(|_| protocol::has_ports(number));
         let (client, server) = ((key.client, client_port), (server, server_port));
-        let (src, dst) = match sender {
+        let ((src, src_port), (dst, dst_port)) = match sender {
             Side::Client => (client, server),
             Side::Server => (server, client),
         };
-        let (src, src_port) = (Address(src.0), src.1);
-        let (dst, dst_port) = (Address(dst.0), dst.1);
         Self { src, src_port, dst, dst_port, protocol: number }
     }
 }
@@ -388,20 +387,9 @@ pub fn protocol_number(name: &str) -> Option<u8> {
     protocol::by_name(name).or_else(unnamed)
 }
 
-/// `192.0.2.1:443`, `[2001:db8::1]:443`, or the address alone.
-#[must_use]
-pub fn endpoint(address: &[u8; 16], port: Option<u16>) -> String {
-    let address = ip(address);
-    match port {
-        Some(port) => std::net::SocketAddr::new(address, port).to_string(),
-        None => address.to_string(),
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod example {
     use super::*;
-    use crate::network::octets;
 
     /// An alert with a value in every field that may have one.
     pub(crate) fn alert() -> Alert {
@@ -414,9 +402,9 @@ pub(crate) mod example {
         Alert {
             id: AlertId::live(0xab),
             time: Timestamp::from_ns(1_694_185_912_610_000_000),
-            src: Address(octets([10, 0, 0, 7].into())),
+            src: [10, 0, 0, 7].into(),
             src_port: Some(40_000),
-            dst: Address(octets([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into())),
+            dst: [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into(),
             dst_port: Some(443),
             protocol: protocol::TCP,
             initiator: End::Src,
@@ -497,16 +485,5 @@ mod tests {
         let told = Alert { basis: Basis::default(), ..example::alert() };
         let json = serde_json::to_string(&told).unwrap();
         assert_eq!(serde_json::from_str::<Alert>(&json).unwrap(), told);
-    }
-
-    #[test]
-    fn endpoints_read_as_people_write_them() {
-        let check = |address: &str, port, expected: &str| {
-            let address = crate::network::octets(address.parse().unwrap());
-            assert_eq!(endpoint(&address, port), expected);
-        };
-        check("192.0.2.1", Some(443), "192.0.2.1:443");
-        check("2001:db8::1", Some(443), "[2001:db8::1]:443");
-        check("2001:db8::1", None, "2001:db8::1");
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::features::{Sample, Timestamp};
 use crate::flow::Side;
-use crate::network::Network;
+use crate::network::{Address, Network};
 
 use super::services::is_under;
 
@@ -74,8 +74,8 @@ impl Entry {
     fn covers(&self, sample: &Sample<'_>) -> bool {
         let session = sample.session;
         let (source, destination, name) = match sample.sender {
-            Side::Client => (&session.key.client, &session.key.server, &session.name),
-            Side::Server => (&session.key.server, &session.key.client, &session.client_name),
+            Side::Client => (session.key.client, session.key.server, &session.name),
+            Side::Server => (session.key.server, session.key.client, &session.client_name),
         };
         let name = session.domain.as_deref().or(name.as_deref());
         self.covers_ends(source, destination, session.key.server_port, name)
@@ -86,8 +86,8 @@ impl Entry {
     #[must_use]
     pub fn covers_ends(
         &self,
-        source: &[u8; 16],
-        destination: &[u8; 16],
+        source: Address,
+        destination: Address,
         server_port: u16,
         name: Option<&str>,
     ) -> bool {
@@ -247,12 +247,11 @@ mod tests {
     use super::*;
     use crate::features::example;
     use crate::flow::{Session, SessionKey};
-    use crate::network::octets;
 
     fn session() -> Session {
         let mut session = example::session(SessionKey {
-            client: octets([10, 0, 0, 7].into()),
-            server: octets([192, 0, 2, 1].into()),
+            client: [10, 0, 0, 7].into(),
+            server: [192, 0, 2, 1].into(),
             protocol: 6,
             server_port: 443,
         });

@@ -3,12 +3,9 @@
 //! The same test stands before training, so that a model is asked only what it was taught. It is
 //! also what keeps a capture of a hundred thousand short look-ups cheap.
 
-use std::net::IpAddr;
-
 use crate::flow::content::echo::Carried;
 use crate::flow::dns::Dns;
 use crate::flow::{Session, Side, Volume};
-use crate::network::ip;
 
 use super::rules::services::is_lookup_service;
 
@@ -48,7 +45,7 @@ fn is_scored(session: &Session, sender: Side) -> bool {
         Side::Client => &session.key.server,
         Side::Server => &session.key.client,
     };
-    if !session.sends_out(sender) || is_group(receiver) {
+    if !session.sends_out(sender) || receiver.is_group() {
         return false;
     }
     let sent = session.sent(sender);
@@ -96,14 +93,6 @@ fn carries(carried: &Carried, ended: bool) -> bool {
         || few
 }
 
-/// Multicast and broadcast, which name no host that could receive a theft.
-fn is_group(address: &[u8; 16]) -> bool {
-    match ip(address) {
-        IpAddr::V4(address) => address.is_multicast() || address.is_broadcast(),
-        IpAddr::V6(address) => address.is_multicast(),
-    }
-}
-
 fn enough(sent: &Volume, packets: u64) -> bool {
     packets >= MIN_PACKETS && sent.payload_bytes >= MIN_PAYLOAD_BYTES
 }
@@ -114,23 +103,6 @@ mod tests {
     use crate::features::example::session;
     use crate::flow::SessionKey;
     use crate::flow::dns::DnsNames;
-
-    #[test]
-    fn groups_are_no_receivers() {
-        for (address, expected) in [
-            ("224.0.0.251", true),
-            ("255.255.255.255", true),
-            ("ff02::fb", true),
-            ("192.0.2.255", false),
-            ("::", false),
-        ] {
-            assert_eq!(
-                is_group(&crate::network::octets(address.parse().unwrap())),
-                expected,
-                "{address}"
-            );
-        }
-    }
 
     #[test]
     fn an_ordinary_ping_holds_nothing() {

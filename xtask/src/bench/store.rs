@@ -76,9 +76,7 @@ fn fill(store: &Store, figures: &mut Figures) -> Result<()> {
 fn alert(number: u64) -> Alert {
     let address = |first: u8, number: u64| {
         let [.., b, c, d] = (number as u32).to_be_bytes();
-        let mut address = [0; 16];
-        address[10..].copy_from_slice(&[0xff, 0xff, first, b, c, d]);
-        Address(address)
+        Address::from([first, b, c, d])
     };
     let reason = |feature: &'static str, text: &str| Reason {
         feature: feature.into(),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::{Observed, Reporter};
 use crate::clock;
 use crate::config::Config;
+use crate::network::Address;
 use crate::output::{Event, TrafficBacklog};
 use crate::pipeline::{Pipeline, Scoring};
 use crate::store::traffic::Carried;
@@ -32,7 +33,7 @@ pub(super) struct TrafficReport {
     baselines: Instant,
     baselines_ns: u64,
     /// Hosts whose baselines are due.
-    due: VecDeque<[u8; 16]>,
+    due: VecDeque<Address>,
     /// Sessions that were counted together, without their addresses.
     joined: u64,
 }
@@ -137,7 +138,7 @@ impl TrafficReport {
         let most = most.min(self.due.len());
         let history = pipeline.history();
         let learned = self.due.drain(..most);
-        let learned = learned.filter_map(|address| Some((address, history.learned(&address)?)));
+        let learned = learned.filter_map(|address| Some((address, history.learned(address)?)));
         (most != 0).then(|| Event::Baselines(Arc::new(learned.collect())))
     }
 }

@@ -10,7 +10,6 @@ use crate::control::{
     AllowEffect, AllowKind, AllowLine, BlockLine, BlockState, BudgetLine, EffectWanted, ModeState,
     Pending, Reversion,
 };
-use crate::network::ip;
 use crate::refusal::Refusal;
 use crate::response::policy_state::{self, ActiveBlock, ExceptionKind};
 use crate::response::{Effect, Enforcer, EntryNumber, Mode};
@@ -175,8 +174,8 @@ impl Responder {
             (None, ..) => "open",
         };
         BudgetLine {
-            home: ip(&key.home),
-            destination: ip(&key.destination),
+            home: key.home.into(),
+            destination: key.destination.into(),
             limit: (budget.limit != Budget::FREE).then_some(budget.limit),
             charged: budget.charged,
             held_packets: budget.held_packets,

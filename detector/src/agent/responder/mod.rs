@@ -20,7 +20,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::control::Request;
 use crate::flow::TimeBase;
-use crate::network::{Network, ip, octets};
+use crate::network::{Address, Network};
 use crate::refusal::Refusal;
 use crate::response::policy_state::{AGENT, BudgetVerdict};
 use crate::response::{BlockRequest, Change, ChangeKind, Enforcer, Mode, Outcome, PolicyState};
@@ -157,7 +157,7 @@ impl Responder {
                 tracing::error!("{source} to {destination} is no longer left alone: no addresses");
                 continue;
             };
-            self.policy.keep_released((octets(source), octets(destination)), release.until_ns);
+            self.policy.keep_released((source, destination), release.until_ns);
         }
     }
 
@@ -168,8 +168,8 @@ impl Responder {
             .policy
             .releases()
             .map(|((source, destination), until_ns)| KeptRelease {
-                source: ip(source).to_string(),
-                destination: ip(destination).to_string(),
+                source: source.to_string(),
+                destination: destination.to_string(),
                 until_ns,
             })
             .collect();
@@ -271,7 +271,7 @@ impl Responder {
     /// Raises or ends the budget of a pair that was scored.
     pub(super) fn scored(
         &mut self,
-        pair: ([u8; 16], [u8; 16]),
+        pair: (Address, Address),
         payload_bytes: u64,
         budget_verdict: BudgetVerdict,
         enforcer: &mut dyn Enforcer,

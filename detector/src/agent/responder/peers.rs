@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::network::{Network, ip, octets};
+use crate::network::{Address, Network};
 use crate::notify::servers::{self, Servers};
 use crate::response::policy_state::ExceptionKind;
 use crate::source::host;
@@ -21,10 +21,10 @@ const SLOW: u64 = 10;
 /// How to ask this host what it is connected to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lookups {
-    pub(super) admin_peers: fn(&[u16]) -> anyhow::Result<BTreeSet<[u8; 16]>>,
-    pub(super) own_addresses: fn() -> anyhow::Result<BTreeSet<[u8; 16]>>,
-    pub(super) gateways: fn() -> anyhow::Result<BTreeSet<[u8; 16]>>,
-    pub(super) resolvers: fn(&Path) -> anyhow::Result<BTreeSet<[u8; 16]>>,
+    pub(super) admin_peers: fn(&[u16]) -> anyhow::Result<BTreeSet<Address>>,
+    pub(super) own_addresses: fn() -> anyhow::Result<BTreeSet<Address>>,
+    pub(super) gateways: fn() -> anyhow::Result<BTreeSet<Address>>,
+    pub(super) resolvers: fn(&Path) -> anyhow::Result<BTreeSet<Address>>,
 }
 
 impl Lookups {
@@ -44,7 +44,7 @@ pub(super) struct PeerScanner {
     admin_ports: Vec<u16>,
     grace_ns: u64,
     /// When each was last connected.
-    administrators: BTreeMap<[u8; 16], u64>,
+    administrators: BTreeMap<Address, u64>,
     slow: ProtectedPeers,
     /// What messages go to, when it changes.
     servers: servers::Watch,
@@ -121,7 +121,7 @@ impl PeerScanner {
         all.extend(self.slow.iter().cloned());
         all.extend(self.administrators.keys().map(|address| {
             let why = format!("connected to port {}", list(&self.admin_ports));
-            (Network::of(address), ExceptionKind::Administrator, why)
+            (Network::of(*address), ExceptionKind::Administrator, why)
         }));
         if self.last.as_ref() == Some(&all) {
             return None;
@@ -142,9 +142,9 @@ impl PeerScanner {
                 Ok(addresses) => {
                     // What cannot be read keeps what was read last.
                     self.slow.retain(|(_, known, _)| *known != kind);
-                    let named = addresses.iter().filter(|address| !ip(address).is_unspecified());
+                    let named = addresses.iter().filter(|address| !address.is_unspecified());
                     let spared =
-                        named.map(|address| (Network::of(address), kind.clone(), String::new()));
+                        named.map(|address| (Network::of(*address), kind.clone(), String::new()));
                     self.slow.extend(spared);
                 }
                 Err(error) => self.complain(format!("{error:#}")),
@@ -155,7 +155,7 @@ impl PeerScanner {
     fn spare_servers(&mut self, servers: &Servers) {
         self.slow.retain(|(_, known, _)| *known != ExceptionKind::Messages);
         self.slow.extend(servers.iter().map(|(address, channels)| {
-            (Network::of(&octets(*address)), ExceptionKind::Messages, channels.clone())
+            (Network::of((*address).into()), ExceptionKind::Messages, channels.clone())
         }));
     }
 

@@ -10,7 +10,7 @@ use crate::control::{
     AllowEffect, AllowLine, Answer, BlockLine, DomainLine, EffectWanted, Explanation, Pending,
     VerifiedHow, VerifyLine,
 };
-use crate::network::ip;
+use crate::network::Address;
 use crate::refusal::Refusal;
 use crate::response::policy::police;
 use crate::response::policy_state::{Add, DomainBlock, NowAllowed};
@@ -231,7 +231,7 @@ impl Responder {
 
     pub(in crate::agent) fn explain(
         &self,
-        address: &[u8; 16],
+        address: Address,
         now_ns: u64,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<Answer> {
@@ -250,7 +250,7 @@ impl Responder {
         }
         let lines = self.block_lines(now_ns, enforcer)?.into_iter();
         let blocks: Vec<BlockLine> = lines.filter(|line| line.target.concerns(address)).collect();
-        let meant = |key: &BudgetKey| key.home == *address || key.destination == *address;
+        let meant = |key: &BudgetKey| [key.home, key.destination].contains(&address.octets());
         let budgets = self.budget_lines(meant, now_ns, enforcer)?;
         for line in budgets.iter().filter(|line| line.held_secs.is_some()) {
             sentences.push(format!(
@@ -258,14 +258,7 @@ impl Responder {
                 line.home, line.destination
             ));
         }
-        Ok(Answer::Explanation(Explanation {
-            address: ip(address),
-            home,
-            sentences,
-            blocks,
-            allow,
-            budgets,
-        }))
+        Ok(Answer::Explanation(Explanation { address, home, sentences, blocks, allow, budgets }))
     }
 
     pub(in crate::agent) fn budgets_answer(

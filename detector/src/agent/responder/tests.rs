@@ -13,7 +13,6 @@ use crate::audit::Record;
 use crate::config::Config;
 use crate::control::{AllowKind, Answer};
 use crate::flow::TimeBase;
-use crate::network::octets;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::response::policy_state::{Add, ExceptionKind, example};
 use crate::response::{ChangeKind, DryRun, Effect, Mode, Outcome, Target};
@@ -76,7 +75,7 @@ impl Disk for TestDisk {
 const NOBODY: Lookups = Lookups {
     admin_peers: |_| Ok(BTreeSet::new()),
     own_addresses: || Ok(BTreeSet::new()),
-    gateways: || Ok(BTreeSet::from([octets([10, 0, 0, 254].into())])),
+    gateways: || Ok(BTreeSet::from([[10, 0, 0, 254].into()])),
     resolvers: |_| Ok(BTreeSet::new()),
 };
 

@@ -9,7 +9,6 @@ use crate::control::{Answer, BaselineLine, InterfaceLine, SessionLine, SessionOr
 use crate::features::Learning;
 use crate::flow::session::totals::home_first;
 use crate::flow::{Session, Side};
-use crate::network::ip;
 use crate::source::kernel::{Seen, SeenTraffic};
 use crate::units::rfc3339;
 use crate::verdict::alert::protocol_name;
@@ -71,7 +70,7 @@ impl Sensor {
     pub(in crate::agent) fn baseline_lines(&mut self) -> anyhow::Result<Answer> {
         let now_ns = self.now_ns()?;
         let hosts = self.pipeline.history().hosts(now_ns).map(|host| BaselineLine {
-            address: ip(&host.address),
+            address: host.address,
             days_left: match host.learning {
                 Learning::DaysLeft(days) => Some(days),
                 Learning::Ready | Learning::Unknown => None,
@@ -107,8 +106,8 @@ fn session_line(session: &Session, rate: f64) -> SessionLine {
     let (sent, received) = (session.sent(first), session.sent(other));
     let name = if first == Side::Client { &session.name } else { &session.client_name };
     SessionLine {
-        src: ip(&ends.src),
-        dst: ip(&ends.dst),
+        src: ends.src,
+        dst: ends.dst,
         dst_port: ends.dst_port,
         protocol: protocol_name(ends.protocol),
         name: name.as_deref().map(str::to_owned),

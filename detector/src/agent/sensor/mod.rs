@@ -248,7 +248,7 @@ impl Sensor {
             return Ok(None);
         };
         let Some(now) = self.kernel.lookup(&latest)? else { return Ok(None) };
-        let half = usize::from(key.low != alert.src.0);
+        let half = usize::from(key.low != alert.src.octets());
         let (scored, now) = (&scored.halves[half], &now.halves[half]);
         let passed = now.ip_bytes.saturating_sub(now.dropped_bytes);
         // A block that is active already has dropped some of what the alert counts.

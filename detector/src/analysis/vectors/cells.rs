@@ -101,8 +101,8 @@ impl Cells<'_> {
         let subject = Subject {
             session: None,
             time: self.text("timestamp").unwrap_or_default().into_owned(),
-            src: record.source_ip,
-            dst: record.destination_ip,
+            src: record.source_ip.into(),
+            dst: record.destination_ip.into(),
             dst_port: record.destination_port,
             protocol: match record.protocol {
                 Protocol::Tcp | Protocol::Http | Protocol::Https => 6,

@@ -15,10 +15,11 @@ use crate::alerts::Resolution;
 use crate::audit::{Action, Record};
 use crate::clock;
 use crate::control::{AllowLine, Answer, BlockLine, EffectWanted, Pending, Request};
+use crate::network::Network;
 use crate::response::{ChangeKind, Target};
 use crate::status::bus::{PageEvent, Topic};
 use crate::store::alerts::{self, TimelinePoint};
-use crate::verdict::alert::{endpoint, protocol_name};
+use crate::verdict::alert::protocol_name;
 use crate::verdict::{ActionTaken, Alert, AlertId};
 
 /// How long what was found benign raises no alerts: 30 days.
@@ -108,7 +109,7 @@ async fn allow(
     scope: Scope,
     ttl_secs: u64,
 ) -> Result<AllowLine, Problem> {
-    let (source, destination) = (alert.src.network(), alert.dst.network());
+    let (source, destination) = (Network::of(alert.src), Network::of(alert.dst));
     let name = alert.domain.as_deref().or(alert.dst_name.as_deref()).map(str::to_owned);
     let (source, destination, name, port) = match scope {
         Scope::Pair => (Some(source), Some(destination), None, None),
@@ -236,7 +237,7 @@ fn target(alert: &Alert, what: What) -> Result<Target, Problem> {
     let text = match what {
         What::Pair => format!("pair {} {}", alert.src, alert.dst),
         What::Service => {
-            let (end, protocol) = (endpoint(&alert.dst.0, Some(port()?)), alert.protocol);
+            let (end, protocol) = (alert.dst.with_port(Some(port()?)), alert.protocol);
             format!("service {end} {}", protocol_name(protocol))
         }
         What::Destination => format!("destination {}", alert.dst),

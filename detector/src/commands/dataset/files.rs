@@ -2,7 +2,6 @@
 //! learn from.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
 
 use super::super::labels::Origin;
@@ -10,6 +9,7 @@ use super::{Dataset, Unit, number};
 use crate::analysis::vectors::{Subject, Vector, VectorFile};
 use crate::features::Kind;
 use crate::model::RowKey;
+use crate::network::Address;
 use crate::store::models::{Sample, samples};
 use crate::store::{Store, is_database};
 use crate::verdict::alert::protocol_number;
@@ -19,7 +19,7 @@ const THEFT: &str = "theft";
 const ORDINARY: &str = "ordinary";
 
 /// Senders of one file, by capture, session and address.
-type Senders = HashMap<(String, u64, IpAddr), u64>;
+type Senders = HashMap<(String, u64, Address), u64>;
 
 impl Dataset {
     /// # Errors
@@ -114,7 +114,7 @@ impl Dataset {
 
 /// A sample as a row of a file. Of a forgotten alert the vector is all there is.
 fn vector_of(kind: Kind, path: &Path, sample: Sample) -> Vector {
-    let nobody = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    let nobody = Address::default();
     let alert = sample.alert;
     let (src, dst) = alert.as_ref().map_or((nobody, nobody), |alert| (alert.src, alert.dst));
     // What one host did resembles the rest of it.

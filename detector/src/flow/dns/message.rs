@@ -5,6 +5,7 @@
 //! the walk.
 
 use crate::flow::content::cursor::Cursor;
+use crate::network;
 
 /// Longest name in presentation form, without the last dot (RFC 1035 section 3.1: 255 octets on
 /// the wire, of which the first length and the last zero fall away).
@@ -90,7 +91,7 @@ impl Name {
 #[derive(Clone, Copy, Debug)]
 pub enum Answer {
     /// An address, IPv4 as IPv4-mapped.
-    Address { owner: Name, address: [u8; 16], ttl_secs: u32 },
+    Address { owner: Name, address: network::Address, ttl_secs: u32 },
     /// `owner` is another name for `target`.
     Alias { owner: Name, target: Name, ttl_secs: u32 },
 }
@@ -183,12 +184,12 @@ impl Message {
         match record_type {
             record_type::A => self.answers.push(Answer::Address {
                 owner,
-                address: mapped(content.try_into().ok()?),
+                address: <[u8; 4]>::try_from(content).ok()?.into(),
                 ttl_secs,
             }),
             record_type::AAAA => self.answers.push(Answer::Address {
                 owner,
-                address: content.try_into().ok()?,
+                address: <[u8; 16]>::try_from(content).ok()?.into(),
                 ttl_secs,
             }),
             record_type::CNAME => self.answers.push(Answer::Alias {
@@ -200,10 +201,6 @@ impl Message {
         }
         Some(())
     }
-}
-
-fn mapped([a, b, c, d]: [u8; 4]) -> [u8; 16] {
-    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
 }
 
 /// Reads a name at `position` and moves it behind the name.
@@ -311,7 +308,7 @@ mod tests {
             panic!("an alias and an address: {:?}", message.answers);
         };
         assert!(owner.is_same(&message.name) && target.is_same(addressed));
-        assert_eq!(address[10..], [0xff, 0xff, 192, 0, 2, 7]);
+        assert_eq!(*address, [192, 0, 2, 7].into());
     }
 
     #[test]

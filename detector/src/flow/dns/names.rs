@@ -11,6 +11,7 @@ use hashbrown::HashTable;
 
 use super::message::{Answer, Message, Name};
 use crate::flow::observation::SECOND_NS;
+use crate::network::Address;
 
 /// Clients keep an address longer than its TTL says: browsers for a minute, connections for their
 /// life. A name lives for its TTL, but at least this long.
@@ -22,7 +23,7 @@ const MAX_ALIASES: usize = 16;
 
 #[derive(Debug)]
 struct Entry {
-    address: [u8; 16],
+    address: Address,
     name: Arc<str>,
     expires_ns: u64,
 }
@@ -33,7 +34,7 @@ pub struct Names {
     table: HashTable<Entry>,
     hasher: RandomState,
     /// Addresses in the order they were first named.
-    order: VecDeque<[u8; 16]>,
+    order: VecDeque<Address>,
     limit: usize,
     /// Names that had to make room.
     pub evictions: u64,
@@ -53,9 +54,9 @@ impl Names {
 
     /// The name of an address, unless its life is over.
     #[must_use]
-    pub fn get(&self, address: &[u8; 16], now_ns: u64) -> Option<&Arc<str>> {
+    pub fn get(&self, address: Address, now_ns: u64) -> Option<&Arc<str>> {
         let entry =
-            self.table.find(self.hasher.hash_one(address), |entry| entry.address == *address)?;
+            self.table.find(self.hasher.hash_one(address), |entry| entry.address == address)?;
         (now_ns < entry.expires_ns).then_some(&entry.name)
     }
 
@@ -79,7 +80,7 @@ impl Names {
         }
     }
 
-    fn insert(&mut self, address: [u8; 16], name: Arc<str>, expires_ns: u64) {
+    fn insert(&mut self, address: Address, name: Arc<str>, expires_ns: u64) {
         let hash = self.hasher.hash_one(address);
         if let Some(entry) = self.table.find_mut(hash, |entry| entry.address == address) {
             entry.expires_ns = entry.expires_ns.max(expires_ns);
@@ -130,6 +131,7 @@ fn leads_to(message: &Message, owner: &Name) -> bool {
 mod tests {
     use super::super::message::Message;
     use super::{Names, SECOND_NS};
+    use crate::network::Address;
 
     /// A response that gives `name` the address 192.0.2.`host` for `ttl_secs`.
     fn response(name: &str, host: u8, ttl_secs: u32) -> Message {
@@ -144,8 +146,8 @@ mod tests {
         Message::decode(&wire).expect("DNS")
     }
 
-    fn address(host: u8) -> [u8; 16] {
-        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, host]
+    fn address(host: u8) -> Address {
+        [192, 0, 2, host].into()
     }
 
     #[test]
@@ -154,8 +156,7 @@ mod tests {
         names.learn(&response("WWW.site.example", 1, 1_000), 0);
         names.learn(&response("short.example", 2, 1), 0);
         names.learn(&response("long.example", 3, u32::MAX), 0);
-        let get =
-            |host, at_secs| names.get(&address(host), at_secs * SECOND_NS).map(|name| &**name);
+        let get = |host, at_secs| names.get(address(host), at_secs * SECOND_NS).map(|name| &**name);
         assert_eq!(get(1, 999), Some("www.site.example"));
         assert_eq!(get(1, 1_000), None);
         assert_eq!(get(2, 299), Some("short.example"));
@@ -171,7 +172,7 @@ mod tests {
             names.learn(&response("site.example", host, 600), 0);
         }
         assert_eq!(names.evictions, 1);
-        let there = [1, 2, 3].map(|host| names.get(&address(host), 0).is_some());
+        let there = [1, 2, 3].map(|host| names.get(address(host), 0).is_some());
         assert_eq!(there, [false, true, true]);
     }
 }

@@ -5,6 +5,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::flow::observation::SECOND_NS;
+use crate::network::Address;
 
 /// Hosts that are remembered.
 const MAX_HOSTS: usize = 4_096;
@@ -66,17 +67,17 @@ fn is_under(name: &[u8], parent: &[u8]) -> bool {
 /// The hosts that asked.
 #[derive(Debug, Default)]
 pub(crate) struct IpLookupClients {
-    asked_ns: HashMap<[u8; 16], u64>,
-    order: VecDeque<[u8; 16]>,
+    asked_ns: HashMap<Address, u64>,
+    order: VecDeque<Address>,
     /// Hosts that had to make room.
     pub(crate) evictions: u64,
 }
 
 impl IpLookupClients {
     /// `host` asked for or spoke to such a service.
-    pub(crate) fn note(&mut self, host: &[u8; 16], now_ns: u64) {
-        if self.asked_ns.insert(*host, now_ns).is_none() {
-            self.order.push_back(*host);
+    pub(crate) fn note(&mut self, host: Address, now_ns: u64) {
+        if self.asked_ns.insert(host, now_ns).is_none() {
+            self.order.push_back(host);
         }
         if self.order.len() > MAX_HOSTS
             && let Some(oldest) = self.order.pop_front()
@@ -93,9 +94,9 @@ impl IpLookupClients {
     }
 
     /// Whether `host` asked within [`MEMORY_NS`] before `now_ns`.
-    pub(crate) fn asked(&self, host: &[u8; 16], now_ns: u64) -> bool {
+    pub(crate) fn asked(&self, host: Address, now_ns: u64) -> bool {
         !self.asked_ns.is_empty()
-            && self.asked_ns.get(host).is_some_and(|at| now_ns.abs_diff(*at) <= MEMORY_NS)
+            && self.asked_ns.get(&host).is_some_and(|at| now_ns.abs_diff(*at) <= MEMORY_NS)
     }
 }
 
@@ -119,12 +120,12 @@ mod tests {
     #[test]
     fn who_asked_is_remembered_for_a_while() {
         let mut ip_lookup_clients = IpLookupClients::default();
-        ip_lookup_clients.note(&[1; 16], MEMORY_NS);
-        assert!(ip_lookup_clients.asked(&[1; 16], 2 * MEMORY_NS));
-        assert!(!ip_lookup_clients.asked(&[1; 16], 2 * MEMORY_NS + 1));
-        assert!(!ip_lookup_clients.asked(&[2; 16], MEMORY_NS));
+        ip_lookup_clients.note([1; 16].into(), MEMORY_NS);
+        assert!(ip_lookup_clients.asked([1; 16].into(), 2 * MEMORY_NS));
+        assert!(!ip_lookup_clients.asked([1; 16].into(), 2 * MEMORY_NS + 1));
+        assert!(!ip_lookup_clients.asked([2; 16].into(), MEMORY_NS));
         for host in 0..=MAX_HOSTS as u128 {
-            ip_lookup_clients.note(&host.to_be_bytes(), 0);
+            ip_lookup_clients.note(host.to_be_bytes().into(), 0);
         }
         assert_eq!(ip_lookup_clients.evictions, 2);
     }

@@ -15,6 +15,7 @@ use crate::flow::observation::SECOND_NS;
 use crate::flow::table::Volume;
 use crate::flow::table::index::Key;
 use crate::flow::table::record::FlowView;
+use crate::network::Address;
 
 /// Hundredths of a second, the step of gaps.
 const GAP_STEP_NS: u64 = SECOND_NS / 100;
@@ -30,14 +31,14 @@ pub(super) struct LiveDomain {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct DomainKey {
-    pub(super) client: [u8; 16],
+    pub(super) client: Address,
     /// A hash of the domain's name, which alone is no proof: see [`LiveDomain::is`].
     pub(super) name: u64,
 }
 
 impl Key for DomainKey {
     fn write(&self, state: &mut foldhash::fast::FoldHasher<'_>) {
-        state.write(&self.client);
+        state.write(&self.client.octets());
         state.write_u64(self.name);
     }
 }
@@ -133,7 +134,7 @@ impl LiveDomain {
             protocol::TCP => (u64::from(message.message_bytes) + 2, 20),
             _ => (u64::from(payload.payload_bytes), 8),
         };
-        let network = if is_ipv4(&self.key.client) { 20 } else { 40 };
+        let network = if self.key.client.is_ipv4() { 20 } else { 40 };
         let ip_bytes = network + transport + payload_bytes;
         let size = u16::try_from(ip_bytes).unwrap_or(u16::MAX);
         let last_ns = &mut self.last_ns[usize::from(message.response)];
@@ -153,10 +154,6 @@ impl LiveDomain {
             ..Volume::default()
         }
     }
-}
-
-fn is_ipv4(address: &[u8; 16]) -> bool {
-    address.starts_with(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff])
 }
 
 #[cfg(test)]

@@ -101,13 +101,13 @@ impl LiveSession {
             None => session.key.server,
         };
         if !session.named_by_dns
-            && let Some(name) = names.get(&server, session.last_seen_ns)
+            && let Some(name) = names.get(server, session.last_seen_ns)
         {
             session.named_by_dns = true;
             session.name.get_or_insert_with(|| Arc::clone(name));
         }
         if session.client_name.is_none() {
-            session.client_name = names.get(&session.key.client, session.last_seen_ns).cloned();
+            session.client_name = names.get(session.key.client, session.last_seen_ns).cloned();
         }
     }
 
@@ -116,8 +116,8 @@ impl LiveSession {
         let session = &mut self.session;
         let asked = |home: bool, host| home && ip_lookup_clients.asked(host, now_ns);
         session.asked_own_address = session.asked_own_address
-            || asked(session.client_home, &session.key.client)
-            || asked(session.server_home, &session.key.server);
+            || asked(session.client_home, session.key.client)
+            || asked(session.server_home, session.key.server);
     }
 
     pub(super) fn carry(

@@ -23,6 +23,7 @@ use foldhash::fast::FoldHasher;
 use crate::flow::Side;
 use crate::flow::table::Volume;
 use crate::flow::table::index::{Key, words};
+use crate::network::Address;
 
 pub(crate) use domains::DomainTable;
 pub use domains::is_domain;
@@ -30,14 +31,13 @@ pub use first_payloads::FirstPayloads;
 use inter_arrival::InterArrival;
 pub(crate) use sessions::SessionTable;
 
-/// What makes flows one session. Addresses as in [`detector_common::FlowKey`]: IPv4 as
-/// IPv4-mapped.
+/// What makes flows one session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionKey {
     /// The initiator of the session's flows.
-    pub client: [u8; 16],
+    pub client: Address,
     /// The responder. All zero for a host's overflow, which has no one destination.
-    pub server: [u8; 16],
+    pub server: Address,
     /// IANA protocol number.
     pub protocol: u8,
     /// The responder's port; 0 where the protocol has none, as in ICMP.
@@ -47,8 +47,8 @@ pub struct SessionKey {
 impl Key for SessionKey {
     #[inline]
     fn write(&self, state: &mut FoldHasher<'_>) {
-        let (a, b) = words(&self.client);
-        let (c, d) = words(&self.server);
+        let (a, b) = words(&self.client.octets());
+        let (c, d) = words(&self.server.octets());
         state.write_u64(a);
         state.write_u64(b);
         state.write_u64(c);
@@ -100,7 +100,7 @@ pub struct Checkpoints {
 /// Where a host's overflow went last: the only destination that is known of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OverflowPeer {
-    pub address: [u8; 16],
+    pub address: Address,
     pub port: u16,
     /// IANA protocol number.
     pub protocol: u8,

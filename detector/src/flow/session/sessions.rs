@@ -119,7 +119,7 @@ impl SessionTable {
         visitor: &mut impl Visitor,
     ) -> Option<Handle> {
         let opening = Opening {
-            key: SessionKey { client: flow.key.source(flow.initiator).0, ..SessionKey::default() },
+            key: SessionKey { client: flow.end(flow.initiator).0, ..SessionKey::default() },
             client_home: outbound,
             server_home: false,
             flow,
@@ -258,7 +258,7 @@ impl SessionTable {
             entry.session.name = Some(Arc::clone(name));
         }
         if payload.from_client && asks_own_address(entry, &found.messages) {
-            self.ip_lookup_clients.note(&entry.session.key.client, now_ns);
+            self.ip_lookup_clients.note(entry.session.key.client, now_ns);
         }
         entry.learn_askers(&self.ip_lookup_clients, now_ns);
         link_transfer(entry, &mut self.transfers, now_ns);
@@ -343,13 +343,13 @@ fn link_transfer(entry: &mut LiveSession, transfers: &mut Transfers, now_ns: u64
 
 /// The session that a flow belongs to.
 fn session_key(flow: &FlowView) -> SessionKey {
-    let (client, _) = flow.key.source(flow.initiator);
-    let (server, port) = flow.key.destination(flow.initiator);
+    let (client, _) = flow.end(flow.initiator);
+    let (server, port) = flow.end(flow.initiator.reverse());
     let has_ports = protocol::has_ports(flow.key.protocol);
     SessionKey {
         client,
         server,
         protocol: flow.key.protocol,
-        server_port: if has_ports { u16::from_be_bytes(port) } else { 0 },
+        server_port: if has_ports { port } else { 0 },
     }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use super::Session;
 use crate::flow::Side;
 use crate::flow::table::Volume;
+use crate::network::Address;
 
 /// A session's two ends, the one at home first; where neither or both are, the one that opened it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ends {
-    pub src: [u8; 16],
-    pub dst: [u8; 16],
+    pub src: Address,
+    pub dst: Address,
     pub protocol: u8,
     /// The server's.
     pub dst_port: u16,

@@ -10,7 +10,7 @@ use crate::flow::content::file::FileName;
 use crate::flow::content::ftp::{self, Command, Endpoint};
 use crate::flow::content::smtp::lines;
 use crate::flow::observation::SECOND_NS;
-use crate::network::octets;
+use crate::network::Address;
 
 /// Announcements that are remembered.
 const MAX_ANNOUNCED: usize = 4_096;
@@ -36,7 +36,7 @@ pub struct Control {
 #[derive(Clone, Copy, Debug)]
 struct Listener {
     /// None: the control connection's own server.
-    address: Option<[u8; 16]>,
+    address: Option<Address>,
     port: u16,
     /// The client waits, and the server connects.
     active: bool,
@@ -44,7 +44,7 @@ struct Listener {
 
 impl Listener {
     fn new(endpoint: Endpoint, active: bool) -> Self {
-        Self { address: endpoint.address.map(octets), port: endpoint.port, active }
+        Self { address: endpoint.address.map(Address::from), port: endpoint.port, active }
     }
 }
 
@@ -81,10 +81,10 @@ impl Control {
 pub(crate) struct Announced {
     /// Who waits for the data connection, by what was said and by where the control connection
     /// goes: behind address translation they differ, and clients connect to either.
-    listeners: [[u8; 16]; 2],
+    listeners: [Address; 2],
     port: u16,
     /// Who connects to them.
-    peer: [u8; 16],
+    peer: Address,
     upload: FtpUpload,
 }
 
@@ -103,7 +103,7 @@ impl Announced {
 
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
-    peer: [u8; 16],
+    peer: Address,
     upload: FtpUpload,
     since_ns: u64,
 }
@@ -111,8 +111,8 @@ struct Waiting {
 /// The uploads announced and not begun.
 #[derive(Debug, Default)]
 pub(crate) struct Transfers {
-    announced: HashMap<([u8; 16], u16), Waiting>,
-    order: VecDeque<([u8; 16], u16)>,
+    announced: HashMap<(Address, u16), Waiting>,
+    order: VecDeque<(Address, u16)>,
     /// Announcements that had to make room.
     pub(crate) evictions: u64,
 }
@@ -159,8 +159,8 @@ impl Transfers {
 mod tests {
     use super::*;
 
-    fn address(host: u8) -> [u8; 16] {
-        octets([192, 0, 2, host].into())
+    fn address(host: u8) -> Address {
+        [192, 0, 2, host].into()
     }
 
     fn key(client: u8, server: u8, server_port: u16) -> SessionKey {

@@ -211,14 +211,14 @@ impl LiveFlow {
         let base = self.slice_base.as_deref().copied().unwrap_or_default();
         let volumes = [self.latest[0].since(&base[0]), self.latest[1].since(&base[1])];
         let view = self.view;
-        let (source_address, source_port) = view.key.source(view.initiator);
-        let (destination_address, destination_port) = view.key.destination(view.initiator);
+        let (source_address, source_port) = view.end(view.initiator);
+        let (destination_address, destination_port) = view.end(view.initiator.reverse());
         FlowRecord {
             view,
             source_address,
             destination_address,
-            source_port: u16::from_be_bytes(source_port),
-            destination_port: u16::from_be_bytes(destination_port),
+            source_port,
+            destination_port,
             protocol: view.key.protocol,
             source_home: self.initiator_home(),
             destination_home: self.responder_home(),

@@ -6,6 +6,7 @@ use detector_common::flow::{Direction, FlowKey};
 
 use super::community_id::community_id;
 use super::volume::Volume;
+use crate::network::Address;
 
 /// Why a flow record was written, by the values of IPFIX flowEndReason (RFC 5102 section 5.11.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,10 +57,17 @@ impl FlowView {
         community_id(&self.key, self.initiator, self.icmp)
     }
 
+    /// The end that sends in `direction`: its address, and its port in host order.
+    #[must_use]
+    pub fn end(&self, direction: Direction) -> (Address, u16) {
+        let (address, port) = self.key.source(direction);
+        (address.into(), u16::from_be_bytes(port))
+    }
+
     /// The initiator's port in host order; the identifier for ICMP echo.
     #[must_use]
     pub fn initiator_port(&self) -> u16 {
-        u16::from_be_bytes(self.key.source(self.initiator).1)
+        self.end(self.initiator).1
     }
 }
 
@@ -68,8 +76,8 @@ impl FlowView {
 #[derive(Clone, Debug)]
 pub struct FlowRecord {
     pub view: FlowView,
-    pub source_address: [u8; 16],
-    pub destination_address: [u8; 16],
+    pub source_address: Address,
+    pub destination_address: Address,
     /// In host order.
     pub source_port: u16,
     pub destination_port: u16,

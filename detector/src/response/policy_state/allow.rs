@@ -146,7 +146,7 @@ impl PolicyState {
         let covers = |block: &ActiveBlock| {
             block.parties.as_ref().is_some_and(|parties| {
                 let name = parties.domain.as_deref().or(parties.dst_name.as_deref());
-                entry.covers_ends(&parties.src, &parties.dst, parties.server_port, name)
+                entry.covers_ends(parties.src, parties.dst, parties.server_port, name)
             })
         };
         let meant = self.blocks.iter().filter(|(_, block)| {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use detector_common::policy::{Budget, BudgetKey};
 
 use super::{AGENT, PolicyState, SECOND, nanoseconds};
-use crate::network::ip;
+use crate::network::Address;
 use crate::refusal::Refusal;
 use crate::response::change::{Change, ChangeKind};
 use crate::response::enforcer::Enforcer;
@@ -45,12 +45,12 @@ impl PolicyState {
     /// Those of the enforcer.
     pub fn scored(
         &mut self,
-        (home, destination): ([u8; 16], [u8; 16]),
+        (home, destination): (Address, Address),
         payload_bytes: u64,
         budget_verdict: BudgetVerdict,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
-        let key = BudgetKey { home, destination };
+        let key = BudgetKey { home: home.octets(), destination: destination.octets() };
         let Some(budget) = enforcer.budget(&key)? else { return Ok(()) };
         let limit = match budget_verdict {
             _ if budget.limit == Budget::FREE => return Ok(()),
@@ -91,8 +91,8 @@ impl PolicyState {
         let Some(budget) = enforcer.budget(key)? else {
             return Err(Refusal::not_found(format!(
                 "{} has no budget to {}: `detector budgets list` shows those there are",
-                ip(&key.home),
-                ip(&key.destination)
+                Address::from(key.home),
+                Address::from(key.destination)
             )));
         };
         let limit = bytes.map_or(Budget::FREE, |more| budget.charged.saturating_add(more));
@@ -107,7 +107,10 @@ impl PolicyState {
             bytes => crate::units::bytes(bytes),
         };
         self.changes.push(Change {
-            target: Some(Target::Pair { home: key.home, destination: key.destination }),
+            target: Some(Target::Pair {
+                home: key.home.into(),
+                destination: key.destination.into(),
+            }),
             why,
             detail: Some(format!(
                 "{} passed, {} were held; now {until}",

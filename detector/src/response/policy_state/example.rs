@@ -1,20 +1,18 @@
 //! a block request for tests.
 
-use std::net::IpAddr;
-
 use detector_common::FlowKey;
 
 use super::BlockRequest;
-use crate::network::octets;
+use crate::network::Address;
 use crate::verdict::{AlertId, Technique};
 
 /// An alert about what 10.0.0.7 sends to `dst` over HTTPS.
-pub(crate) fn block_request(dst: IpAddr) -> BlockRequest {
-    let (src, dst) = (octets([10, 0, 0, 7].into()), octets(dst));
+pub(crate) fn block_request(dst: Address) -> BlockRequest {
+    let src = Address::from([10, 0, 0, 7]);
     let (from, to) = (40_000_u16.to_be_bytes(), 443_u16.to_be_bytes());
     let flow = FlowKey {
-        low: src.min(dst),
-        high: src.max(dst),
+        low: src.min(dst).octets(),
+        high: src.max(dst).octets(),
         low_port: if src < dst { from } else { to },
         high_port: if src < dst { to } else { from },
         protocol: 6,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{AGENT, PolicyState};
-use crate::network::{Network, ip};
+use crate::network::{Address, Network};
 use crate::response::change::{Change, ChangeKind};
 use crate::response::enforcer::{Enforcer, EntryNumber, Exception, Span};
 use crate::response::target::Target;
@@ -307,10 +307,10 @@ impl PolicyState {
         }
         let destination = target.destination();
         let other = match target {
-            Target::Pair { home, .. } => Some(Network::of(home)),
+            Target::Pair { home, .. } => Some(Network::of(*home)),
             Target::Flow { key, destination } => {
-                let other = if key.low == *destination { key.high } else { key.low };
-                Some(Network::of(&other))
+                let other = if key.low == destination.octets() { key.high } else { key.low };
+                Some(Network::of(other.into()))
             }
             _ => None,
         };
@@ -331,13 +331,13 @@ impl PolicyState {
     }
 
     /// Whether names are looked up at this address.
-    pub(super) fn is_resolver(&self, address: &[u8; 16], now_ns: u64) -> bool {
+    pub(super) fn is_resolver(&self, address: Address, now_ns: u64) -> bool {
         let configured = self.exceptions().any(|(network, _, source)| {
             source.kind == ExceptionKind::Resolver
                 && source.span.holds(now_ns)
                 && network.contains(address)
         });
-        let address = ip(address);
+        let address = address.ip();
         configured || PUBLIC_RESOLVERS.iter().any(|known| known.parse() == Ok(address))
     }
 }

@@ -1,14 +1,14 @@
 //! Why traffic of an address is blocked, or is not.
 
 use super::{ActiveBlock, PolicyState, SECOND};
-use crate::network::ip;
+use crate::network::Address;
 use crate::response::mode::Mode;
 
 impl PolicyState {
     /// In words, the answer first: whether traffic of an address is blocked, and why or why not.
     #[must_use]
-    pub fn explain(&self, address: &[u8; 16], now_ns: u64) -> Vec<String> {
-        let name = ip(address);
+    pub fn explain(&self, address: Address, now_ns: u64) -> Vec<String> {
+        let name = address.ip();
         let mut sentences = Vec::new();
         let mut blocked = false;
         let meant = self.blocks().filter(|(_, block)| block.order.target.concerns(address));
@@ -35,12 +35,12 @@ impl PolicyState {
             }
         }
         for ((src, dst), until_ns) in self.releases() {
-            if (src == address || dst == address) && until_ns > now_ns {
+            if [*src, *dst].contains(&address) && until_ns > now_ns {
                 let minutes = (until_ns - now_ns).div_ceil(60 * SECOND);
                 sentences.push(format!(
                     "{} to {} was released by a person: the agent leaves it alone for {minutes} min",
-                    ip(src),
-                    ip(dst)
+                    src,
+                    dst
                 ));
             }
         }

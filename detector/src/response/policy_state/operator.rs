@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::pending::Undo;
 use super::{ActiveBlock, Endpoints, MAX_MEMORIES, PolicyState, make_room, nanoseconds};
+use crate::network::Address;
 use crate::refusal::Refusal;
 use crate::response::change::{Change, ChangeKind};
 use crate::response::enforcer::{BlockSpec, Effect, Enforcer, EntryNumber, Span};
@@ -214,7 +215,8 @@ impl PolicyState {
             (Some(Endpoints { src, dst, .. }), _) => (*src, *dst),
             (None, Target::Pair { home, destination }) => (home, destination),
             (None, Target::Flow { key, destination }) => {
-                (if key.low == destination { key.high } else { key.low }, destination)
+                let other = if key.low == destination.octets() { key.high } else { key.low };
+                (other.into(), destination)
             }
             _ => return,
         };
@@ -223,7 +225,7 @@ impl PolicyState {
     }
 
     /// Remembers a release, also one from before a restart.
-    pub fn keep_released(&mut self, pair: ([u8; 16], [u8; 16]), until_ns: u64) {
+    pub fn keep_released(&mut self, pair: (Address, Address), until_ns: u64) {
         make_room(&mut self.released, |until| *until);
         if self.released.len() < MAX_MEMORIES {
             self.released.insert(pair, until_ns);

@@ -4,7 +4,7 @@ use detector_common::policy::EntryCounters;
 
 use super::example;
 use super::*;
-use crate::network::octets;
+use crate::network::{Address, Network};
 use crate::response::enforcer::DryRun;
 use crate::response::policy::{ActionRule, police};
 use crate::verdict::allow::Entry;
@@ -13,8 +13,8 @@ const MINUTE: u64 = 60 * SECOND;
 /// Some time after the epoch.
 const START: u64 = 1_000 * SECOND;
 
-fn address(text: &str) -> [u8; 16] {
-    octets(text.parse().unwrap())
+fn address(text: &str) -> Address {
+    text.parse().unwrap()
 }
 
 fn network(text: &str) -> Network {
@@ -471,12 +471,12 @@ fn a_stronger_action_replaces_a_weaker_one() {
 #[test]
 fn a_verdict_raises_a_budget_or_does_not() {
     use detector_common::policy::{Budget, BudgetKey};
-    let key = BudgetKey { home: address("10.0.0.7"), destination: address("192.0.2.1") };
+    let pair = (address("10.0.0.7"), address("192.0.2.1"));
+    let key = BudgetKey { home: pair.0.octets(), destination: pair.1.octets() };
     let check = |budget_verdict, spent: bool, looked_at, expected: u64| {
         let mut desk = Desk::blocking();
         let budget = Budget { limit: 65_536, charged: 65_536, ..Budget::default() };
         desk.enforcer.budgets.insert(key, budget);
-        let pair = (key.home, key.destination);
         if spent {
             desk.state.budget_spent(key);
         }
@@ -497,13 +497,13 @@ fn an_address_is_explained() {
     let mut desk = Desk::blocking();
     desk.spare(&[("10.0.0.1", ExceptionKind::Own)]);
     desk.request_block("192.0.2.1");
-    let explained = desk.state.explain(&address("192.0.2.1"), desk.now_ns);
+    let explained = desk.state.explain(address("192.0.2.1"), desk.now_ns);
     assert_eq!(explained[0], "192.0.2.1 is blocked, in part or whole");
     assert!(
         explained[1].contains("pair 10.0.0.7 192.0.2.1) is in force: by agent"),
         "{explained:?}"
     );
-    let explained = desk.state.explain(&address("10.0.0.1"), desk.now_ns);
+    let explained = desk.state.explain(address("10.0.0.1"), desk.now_ns);
     assert_eq!(explained[0], "10.0.0.1 is not blocked: no block in force covers it");
     assert!(explained[1].contains("(10.0.0.1) spares it: own"), "{explained:?}");
 }

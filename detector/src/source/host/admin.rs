@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use anyhow::{Context as _, bail, ensure};
@@ -19,8 +18,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 
-use super::{Address, is_nobody};
-use crate::network::octets;
+use crate::network::Address;
 
 /// Addresses that are returned at most; administrators are few.
 const MAX_PEERS: usize = 1_024;
@@ -142,12 +140,12 @@ fn peer(body: &[u8], port: u16) -> Option<Address> {
     }
     let far = body.get(24..40)?.first_chunk::<16>()?;
     let address = match i32::from(family) {
-        libc::AF_INET => octets(Ipv4Addr::from(*far.first_chunk()?).into()),
+        libc::AF_INET => Address::from(*far.first_chunk::<4>()?),
         // IPv4 over a socket of both families is in mapped form here, which is that of flows.
-        libc::AF_INET6 => *far,
+        libc::AF_INET6 => Address::from(*far),
         _ => return None,
     };
-    (!is_nobody(&address)).then_some(address)
+    (!address.is_unspecified()).then_some(address)
 }
 
 /// The kernel's lists of all connections, in lines.
@@ -189,10 +187,10 @@ fn listed_peer(line: &str, ports: &[u16]) -> Option<Address> {
         bytes.extend(number.to_ne_bytes());
     }
     let address = match *bytes.as_slice() {
-        [a, b, c, d] => octets(Ipv4Addr::new(a, b, c, d).into()),
-        _ => Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).octets(),
+        [a, b, c, d] => Address::from([a, b, c, d]),
+        _ => <[u8; 16]>::try_from(bytes).ok()?.into(),
     };
-    (!is_nobody(&address)).then_some(address)
+    (!address.is_unspecified()).then_some(address)
 }
 
 #[cfg(test)]
@@ -200,7 +198,6 @@ mod tests {
     use std::net::{SocketAddr, TcpListener, TcpStream};
 
     use super::*;
-    use crate::network::ip;
 
     fn message(kind: u16, body: &[u8]) -> Vec<u8> {
         let length = (HEADER_BYTES + body.len()) as u32;
@@ -222,7 +219,7 @@ mod tests {
     }
 
     fn shown(peers: &BTreeSet<Address>) -> Vec<String> {
-        peers.iter().map(|peer| ip(peer).to_string()).collect()
+        peers.iter().map(|peer| peer.to_string()).collect()
     }
 
     #[test]
@@ -235,7 +232,7 @@ mod tests {
         let v4 = connection(libc::AF_INET, 1, 22, &[192, 0, 2, 9]);
         let v6 =
             connection(libc::AF_INET6, 1, 22, &[0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]);
-        let mapped = connection(libc::AF_INET6, 1, 22, &octets("192.0.2.8".parse().unwrap()));
+        let mapped = connection(libc::AF_INET6, 1, 22, &Address::from([192, 0, 2, 8]).octets());
         check(&v4, &["192.0.2.9"], true);
         check(&[v4.clone(), v6, mapped].concat(), &["192.0.2.8", "192.0.2.9", "fd00::9"], true);
         check(
@@ -295,7 +292,7 @@ mod tests {
             let line =
                 format!("   0: {local}:{port:04X} {}:C350 {state} 00000000:00000000", hex(far));
             let peer = listed_peer(&line, &[22, 2222]);
-            assert_eq!(peer.map(|peer| ip(&peer).to_string()).as_deref(), expected, "{line}");
+            assert_eq!(peer.map(|peer| peer.to_string()).as_deref(), expected, "{line}");
         };
         check("192.0.2.9", 22, "01", Some("192.0.2.9"));
         check("2001:db8::9", 2222, "01", Some("2001:db8::9"));

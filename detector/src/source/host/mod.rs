@@ -14,14 +14,11 @@ use std::net::IpAddr;
 use anyhow::Context as _;
 use nix::ifaddrs::getifaddrs;
 
-use crate::network::octets;
+use crate::network::Address;
 
 pub use admin::admin_peers;
 pub use resolver::resolvers;
 pub use routes::gateways;
-
-/// An address as flows hold it.
-pub type Address = [u8; 16];
 
 /// The addresses of all interfaces, loopback ones included.
 ///
@@ -35,14 +32,9 @@ pub fn own_addresses() -> anyhow::Result<BTreeSet<Address>> {
             let address = interface.address?;
             let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
             let v6 = address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip()));
-            v4.or(v6).map(octets)
+            v4.or(v6).map(Address::from)
         })
         .collect())
-}
-
-/// Whether it is no address of anybody.
-fn is_nobody(address: &Address) -> bool {
-    crate::network::ip(address).is_unspecified()
 }
 
 #[cfg(test)]
@@ -52,6 +44,6 @@ mod tests {
     #[test]
     fn the_loopback_addresses_are_ours() {
         let own = own_addresses().unwrap();
-        assert!(own.contains(&octets("127.0.0.1".parse().unwrap())), "{own:?}");
+        assert!(own.contains(&Address::from([127, 0, 0, 1])), "{own:?}");
     }
 }

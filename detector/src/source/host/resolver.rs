@@ -3,13 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::net::IpAddr;
 use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::{Address, is_nobody};
-use crate::network::{ip, octets};
+use crate::network::Address;
 
 /// A file of resolvers is a page or so.
 const MAX_BYTES: u64 = 64 << 10;
@@ -26,7 +24,7 @@ const BEHIND: [&str; 2] =
 /// A file that is there and cannot be read.
 pub fn resolvers(path: &Path) -> anyhow::Result<BTreeSet<Address>> {
     let mut found = read(path)?;
-    if found.iter().any(|address| ip(address).is_loopback()) {
+    if found.iter().any(|address| address.is_loopback()) {
         for path in BEHIND {
             found.extend(read(Path::new(path))?);
         }
@@ -51,9 +49,9 @@ fn parse(text: &str) -> BTreeSet<Address> {
             let server = words.next().filter(|word| *word == "nameserver").and(words.next())?;
             // `fe80::1%eth0`: flows know the address without its interface.
             let address = server.split_once('%').map_or(server, |(address, _)| address);
-            address.parse::<IpAddr>().ok().map(octets)
+            address.parse::<Address>().ok()
         })
-        .filter(|address| !is_nobody(address))
+        .filter(|address| !address.is_unspecified())
         .collect()
 }
 
@@ -65,7 +63,7 @@ mod tests {
     fn name_servers_and_nothing_else() {
         let check = |text: &str, expected: &[&str]| {
             let shown: Vec<String> =
-                parse(text).iter().map(|address| ip(address).to_string()).collect();
+                parse(text).iter().map(|address| address.to_string()).collect();
             assert_eq!(shown, expected, "{text}");
         };
         check("nameserver 192.0.2.53\nnameserver 2001:db8::53\n", &["192.0.2.53", "2001:db8::53"]);

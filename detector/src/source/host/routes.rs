@@ -6,12 +6,10 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
-use std::net::Ipv4Addr;
 
 use anyhow::Context as _;
 
-use super::{Address, is_nobody};
-use crate::network::octets;
+use crate::network::Address;
 
 const V4: &str = "/proc/thread-self/net/route";
 const V6: &str = "/proc/thread-self/net/ipv6_route";
@@ -51,7 +49,7 @@ fn read(path: &str, parse: Parse, found: &mut BTreeSet<Address>) -> anyhow::Resu
 fn collect(mut lines: impl BufRead, parse: Parse, found: &mut BTreeSet<Address>) -> io::Result<()> {
     let mut line = String::new();
     while lines.read_line(&mut line)? != 0 {
-        found.extend(parse(&line).filter(|gateway| !is_nobody(gateway)));
+        found.extend(parse(&line).filter(|gateway| !gateway.is_unspecified()));
         line.clear();
     }
     Ok(())
@@ -69,7 +67,7 @@ fn v4(line: &str) -> Option<Address> {
     let length = u32::from_be_bytes(address(mask)?).count_ones();
     let half_or_all = length <= LONGEST_DEFAULT && address(destination)?[1..] == [0; 3];
     let usable = number(flags)? & UP_THROUGH_GATEWAY == UP_THROUGH_GATEWAY;
-    (half_or_all && usable).then_some(octets(Ipv4Addr::from(address(gateway)?).into()))
+    (half_or_all && usable).then_some(address(gateway)?.into())
 }
 
 /// Destination and its length, source and its length, next hop, metric, two counts, flags and the
@@ -82,18 +80,17 @@ fn v6(line: &str) -> Option<Address> {
     if number(length)? > LONGEST_DEFAULT || !usable || gateway.len() != 32 {
         return None;
     }
-    Some(u128::from_str_radix(gateway, 16).ok()?.to_be_bytes())
+    Some(u128::from_str_radix(gateway, 16).ok()?.to_be_bytes().into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::ip;
 
     fn shown(text: &str, parse: Parse) -> Vec<String> {
         let mut found = BTreeSet::new();
         collect(text.as_bytes(), parse, &mut found).unwrap();
-        found.iter().map(|gateway| ip(gateway).to_string()).collect()
+        found.iter().map(|gateway| gateway.to_string()).collect()
     }
 
     /// As this machine writes the address.

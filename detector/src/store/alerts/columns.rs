@@ -5,7 +5,6 @@ use std::sync::LazyLock;
 use rusqlite::Row;
 use rusqlite::types::Value;
 
-use crate::network::Address;
 use crate::timestamp::Timestamp;
 use crate::verdict::alert::{protocol_name, protocol_number};
 use crate::verdict::{ActionTaken, Alert, End, Severity, Technique};
@@ -53,8 +52,8 @@ const COLUMNS: [Column; 26] = [
     Column {
         name: "src",
         grown: Stays,
-        value: |alert| alert.src.0.to_vec().into(),
-        read: |alert, row, at| row.get(at).map(|it| alert.src = Address(it)),
+        value: |alert| alert.src.into(),
+        read: |alert, row, at| row.get(at).map(|it| alert.src = it),
     },
     Column {
         name: "src_port",
@@ -65,8 +64,8 @@ const COLUMNS: [Column; 26] = [
     Column {
         name: "dst",
         grown: Stays,
-        value: |alert| alert.dst.0.to_vec().into(),
-        read: |alert, row, at| row.get(at).map(|it| alert.dst = Address(it)),
+        value: |alert| alert.dst.into(),
+        read: |alert, row, at| row.get(at).map(|it| alert.dst = it),
     },
     Column {
         name: "dst_port",

@@ -137,8 +137,8 @@ pub fn flows_of(connection: &Connection, key: i64) -> anyhow::Result<Vec<Session
         },
     )?;
     let filter = SessionFilter {
-        src: Some(Network::of(&src)),
-        dst: Some(Network::of(&dst)),
+        src: Some(Network::of(src)),
+        dst: Some(Network::of(dst)),
         period: Some(Period {
             from: first.saturating_sub(AROUND_SECS),
             to: last.saturating_add(AROUND_SECS),
@@ -192,8 +192,8 @@ fn related(connection: &Connection, stored: &StoredAlert) -> anyhow::Result<Vec<
         ..Filter::default()
     };
     let ends = [
-        Filter { src: Some(stored.alert.src.network()), ..near.clone() },
-        Filter { dst: Some(stored.alert.dst.network()), ..near.clone() },
+        Filter { src: Some(Network::of(stored.alert.src)), ..near.clone() },
+        Filter { dst: Some(Network::of(stored.alert.dst)), ..near.clone() },
     ];
     let mut rows = Vec::new();
     for filter in ends {

@@ -48,7 +48,7 @@ pub fn insert(connection: &Connection, new: &NewAlert<'_>) -> anyhow::Result<(i6
     if alert.action != ActionTaken::None {
         put_point(connection, key, alert, TimelinePoint::Acted(alert.action))?;
     }
-    let (technique, src, dst) = (alert.technique.name(), alert.src.0, alert.dst.0);
+    let (technique, src, dst) = (alert.technique.name(), alert.src, alert.dst);
     rules::enqueue(connection, &Candidate { key, severity, technique, src, dst })?;
     Ok((key, known.is_none()))
 }

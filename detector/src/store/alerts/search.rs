@@ -141,9 +141,9 @@ impl Condition {
     fn address(columns: &[&str], network: &Network) -> Self {
         let (first, last) = network.bounds();
         if first == last {
-            return Self::either(columns, &Value::Blob(first.to_vec()));
+            return Self::either(columns, &first.into());
         }
-        let bounds = vec![Value::Blob(first.to_vec()), Value::Blob(last.to_vec())];
+        let bounds = vec![first.into(), last.into()];
         let branch = |column: &&str| Branch::column(column, "BETWEEN ? AND ?", bounds.clone());
         Self { branches: columns.iter().map(branch).collect() }
     }

@@ -3,7 +3,6 @@
 use super::*;
 use crate::alerts::search::Filter;
 use crate::alerts::{Origin, Resolution, Status};
-use crate::network::{Address, octets};
 use crate::store::Store;
 use crate::store::tests::Folder;
 use crate::timestamp::Timestamp;
@@ -81,8 +80,8 @@ fn each_field_finds_what_has_it() {
     let folder = Folder::new("fields");
     let store = Store::open(&folder.database()).unwrap();
     let other = Alert {
-        src: Address(octets([10, 0, 0, 8].into())),
-        dst: Address(octets([192, 0, 2, 9].into())),
+        src: [10, 0, 0, 8].into(),
+        dst: [192, 0, 2, 9].into(),
         src_port: None,
         dst_port: None,
         protocol: 1,

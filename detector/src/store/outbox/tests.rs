@@ -26,8 +26,8 @@ fn alert(connection: &Connection, key: i64) -> anyhow::Result<()> {
         key,
         severity: 2,
         technique: "bulk_upload",
-        src: [0; 16],
-        dst: [u8::try_from(key)?; 16],
+        src: [0; 16].into(),
+        dst: [u8::try_from(key)?; 16].into(),
     };
     enqueue(connection, &stored)?;
     Ok(())

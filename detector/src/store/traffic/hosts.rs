@@ -1,11 +1,11 @@
 //! Hosts: what each carried, in all and over time.
 
-use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Period, time};
+use crate::network::Address;
 
 /// Whom the newest open alerts flag: counting ends there.
 const OPEN: &str = "SELECT src FROM alerts WHERE status = 'open' ORDER BY key DESC LIMIT 10000";
@@ -13,7 +13,7 @@ const OPEN: &str = "SELECT src FROM alerts WHERE status = 'open' ORDER BY key DE
 /// A host and what it carried in all.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostRow {
-    pub address: [u8; 16],
+    pub address: Address,
     pub home: bool,
     pub first_seen: String,
     pub last_seen: String,
@@ -27,7 +27,7 @@ pub struct HostRow {
 /// # Errors
 ///
 /// A database that cannot be read.
-pub fn host(connection: &Connection, address: [u8; 16]) -> anyhow::Result<Option<HostRow>> {
+pub fn host(connection: &Connection, address: Address) -> anyhow::Result<Option<HostRow>> {
     match hosts(connection, Some(address), 1)?.pop() {
         Some(row) => Ok(Some(row)),
         None => outside(connection, address),
@@ -35,7 +35,7 @@ pub fn host(connection: &Connection, address: [u8; 16]) -> anyhow::Result<Option
 }
 
 /// One that is not at home, by the sessions that are kept.
-fn outside(connection: &Connection, address: [u8; 16]) -> anyhow::Result<Option<HostRow>> {
+fn outside(connection: &Connection, address: Address) -> anyhow::Result<Option<HostRow>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT min(start), max(start + span_secs), sum(bytes_in), sum(bytes_out),
                 (SELECT count(*) FROM ({OPEN}) WHERE src = ?1)
@@ -64,7 +64,7 @@ fn outside(connection: &Connection, address: [u8; 16]) -> anyhow::Result<Option<
 /// A database that cannot be read.
 pub fn hosts(
     connection: &Connection,
-    one: Option<[u8; 16]>,
+    one: Option<Address>,
     limit: usize,
 ) -> anyhow::Result<Vec<HostRow>> {
     let sql = format!(
@@ -74,8 +74,7 @@ pub fn hosts(
         if one.is_some() { "WHERE address = ?" } else { "" }
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let values = one.map(|address| Value::Blob(address.to_vec()));
-    let rows = statement.query_map(params_from_iter(values), |row| {
+    let rows = statement.query_map(params_from_iter(one), |row| {
         Ok(HostRow {
             address: row.get(0)?,
             home: row.get(1)?,
@@ -104,7 +103,7 @@ pub struct HostPoint {
 /// A database that cannot be read.
 pub fn host_points(
     connection: &Connection,
-    host: [u8; 16],
+    host: Address,
     period: Period,
     step_secs: u64,
 ) -> anyhow::Result<Vec<HostPoint>> {

@@ -141,12 +141,11 @@ mod tests {
     use super::*;
     use crate::flow::session::example;
     use crate::flow::{Session, SessionKey, Volume};
-    use crate::network::octets;
 
     fn session(client_home: bool, server_home: bool) -> Session {
         let key = SessionKey {
-            client: octets([10, 0, 0, 7].into()),
-            server: octets([192, 0, 2, 1].into()),
+            client: [10, 0, 0, 7].into(),
+            server: [192, 0, 2, 1].into(),
             protocol: 6,
             server_port: 443,
         };
@@ -187,7 +186,7 @@ mod tests {
         for number in 0..sessions {
             let mut session = session(true, false);
             session.id = u64::from(number);
-            session.key.client = octets(number.to_be_bytes().into());
+            session.key.client = number.to_be_bytes().into();
             session.name = Some("a.example".into());
             carry(&mut session, 100, 10);
             traffic_log.scored(0.5, totals(&session).as_ref());
@@ -243,7 +242,7 @@ mod tests {
             traffic_log.scored(0.5, totals(&session).as_ref());
             let page = traffic_log.take();
             let (ends, line) = page.lines.first().unwrap();
-            assert_eq!((ends.src, line.bytes_out), (octets(src.into()), bytes_out));
+            assert_eq!((ends.src, line.bytes_out), (src.into(), bytes_out));
             assert_eq!(ends.dst_port, 443);
         };
         check(true, false, [10, 0, 0, 7], 100);

@@ -12,10 +12,10 @@ use crate::flow::{
     FlowRecord, FlowView, Observation, Session, SessionCheckpoint, Side, TimeBase, Tracker,
     TrackerConfig, Visitor,
 };
-use crate::network::octets;
 use crate::verdict::evidence;
 
 use super::dns::RULES;
+use crate::network::Address;
 
 /// What a client asks: a name, the type, and bytes of content in the answer; none for NXDOMAIN.
 struct Query {
@@ -81,8 +81,8 @@ fn ask(queries: &[Query], number: u8, every_ms: u64) -> Findings {
     let mut findings = Findings::default();
     for (count, query) in (0_u64..).zip(queries) {
         let key = FlowKey {
-            low: octets([10, 0, 0, 7].into()),
-            high: octets([192, 0, 2, 53].into()),
+            low: Address::from([10, 0, 0, 7]).octets(),
+            high: Address::from([192, 0, 2, 53]).octets(),
             low_port: (20_000 + (count % 20_000) as u16).to_be_bytes(),
             high_port: 53_u16.to_be_bytes(),
             protocol: number,

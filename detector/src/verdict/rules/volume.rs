@@ -295,7 +295,7 @@ mod tests {
     fn an_upload_without_a_flow_is_told_by_its_bytes() {
         let check = |sent, received, overflow: bool, expected: bool| {
             let mut session = session(0, 0, sent, received);
-            let peer = OverflowPeer { address: [9; 16], port: 443, protocol: protocol::TCP };
+            let peer = OverflowPeer { address: [9; 16].into(), port: 443, protocol: protocol::TCP };
             session.overflow = overflow.then_some(peer);
             let sample = Sample::new(&session, Side::Client, 1_000_000_000);
             assert_eq!(

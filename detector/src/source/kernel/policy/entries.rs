@@ -4,7 +4,7 @@ use detector_common::FlowKey;
 use detector_common::policy::{Entry, TargetKey};
 
 use crate::flow::TimeBase;
-use crate::network::Network;
+use crate::network::{Address, Network};
 use crate::response::{BlockSpec, Effect, Exception, Span, Target};
 
 const SECOND_NS: i128 = 1_000_000_000;
@@ -112,7 +112,8 @@ pub(super) fn exception(base: &TimeBase, network: Network, entry: &Entry) -> Opt
 /// What a key of BLOCKS is about; none for a kind that this agent does not know.
 pub(super) fn target(key: &TargetKey, entry: &Entry) -> Option<Target> {
     let low_receives = entry.flags & Entry::DESTINATION_LOW != 0;
-    let (destination, home) = if low_receives { (key.low, key.high) } else { (key.high, key.low) };
+    let (low, high) = (Address::from(key.low), Address::from(key.high));
+    let (destination, home) = if low_receives { (low, high) } else { (high, low) };
     Some(match key.kind {
         TargetKey::FLOW => {
             let flow = FlowKey {
@@ -127,9 +128,9 @@ pub(super) fn target(key: &TargetKey, entry: &Entry) -> Option<Target> {
         }
         TargetKey::PAIR => Target::Pair { home, destination },
         TargetKey::SERVICE => {
-            Target::Service { destination: key.low, port: u16::from_be_bytes(key.low_port) }
+            Target::Service { destination: low, port: u16::from_be_bytes(key.low_port) }
         }
-        TargetKey::HOST => Target::Host(key.low),
+        TargetKey::HOST => Target::Host(low),
         _ => return None,
     })
 }
@@ -137,7 +138,7 @@ pub(super) fn target(key: &TargetKey, entry: &Entry) -> Option<Target> {
 fn destination_is_low(target: &Target) -> bool {
     match target {
         // Where both ends are one address it does not matter.
-        Target::Flow { key, destination } => key.low == *destination,
+        Target::Flow { key, destination } => key.low == destination.octets(),
         Target::Pair { home, destination } => destination < home,
         Target::Destination(_) | Target::Service { .. } | Target::Host(_) => false,
     }
