@@ -7,10 +7,13 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
-/// An address, IPv4 as IPv4-mapped IPv6; shown, and written to JSON, in the family it was sent in.
+/// An IPv4 or IPv6 address, shown in its own family.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, ToSchema)]
 #[schema(value_type = String)]
-pub struct Address([u8; 16]);
+pub struct Address(
+    // IPv4 as IPv4-mapped IPv6.
+    [u8; 16],
+);
 
 impl Address {
     /// As records of the kernel, keys of its maps and the store hold it.

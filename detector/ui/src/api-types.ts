@@ -1305,7 +1305,7 @@ export interface components {
             /** @description What it scores from now on, in words */
             text: string;
         };
-        /** @description An address as flows hold it; shown, and written to JSON, in the family it was sent in. */
+        /** @description An IPv4 or IPv6 address, shown in its own family. */
         Address: string;
         /**
          * @description Everything that is told about one session and sender at one moment: what sinks write, the store
