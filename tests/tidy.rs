@@ -67,7 +67,17 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     // Below whoever writes, keeps, serves or shows alerts.
     (
         "alerts",
-        &["verdict", "model", "features", "network", "refusal", "text", "timestamp", "values"],
+        &[
+            "verdict",
+            "model",
+            "features",
+            "network",
+            "refusal",
+            "text",
+            "timestamp",
+            "units",
+            "values",
+        ],
     ),
     ("response", &["verdict", "model", "features", "flow", "network", "refusal", "units"]),
     ("source", &["flow", "network", "units"]),
@@ -108,6 +118,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &[
             "alerts",
             "config",
+            "instance",
             "refusal",
             "status",
             "store",

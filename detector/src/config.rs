@@ -41,6 +41,8 @@ pub struct Config {
     pub interfaces: Vec<String>,
     pub home_networks: Vec<Network>,
     pub mode: Mode,
+    /// The agent's name in its alerts; empty: that of the host.
+    pub sensor: String,
     /// Where the socket for commands, the lock and the pinned maps are.
     pub runtime_dir: PathBuf,
     /// Where the audit log is, and what was allowed at run time.

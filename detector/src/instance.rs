@@ -27,6 +27,14 @@ pub fn instance_dir(runtime_dir: &Path) -> PathBuf {
     runtime_dir.join(name())
 }
 
+/// What this machine is called, at most 255 printable letters; none where it does not say.
+#[must_use]
+pub fn host_name() -> Option<String> {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name: String = name.chars().filter(char::is_ascii_graphic).take(255).collect();
+    (!name.is_empty()).then_some(name)
+}
+
 fn name_of(own: Option<u64>, first: Option<u64>, root: bool) -> String {
     match (own, first) {
         (Some(own), Some(first)) if own != first => format!("netns-{own}"),

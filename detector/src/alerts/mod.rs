@@ -3,6 +3,7 @@
 
 pub mod columns;
 pub mod export;
+pub mod facts;
 mod record;
 pub mod replay;
 pub mod search;

@@ -7,7 +7,7 @@ use super::database::open;
 use super::listing::{Column, Listing, ago, json};
 use crate::alerts::export::{MOST, as_csv, as_lines};
 use crate::alerts::search::AlertQuery;
-use crate::alerts::{Status, StoredAlert};
+use crate::alerts::{Status, StoredAlert, facts};
 use crate::audit::{Action, Record};
 use crate::cli::store::{Alerts, AlertsCommand, AlertsMark, Page, Wanted};
 use crate::cli::{Format, LiveFormat};
@@ -18,7 +18,6 @@ use crate::store::alerts::{self, Detail, Found};
 use crate::text::clean;
 use crate::units;
 use crate::verdict::AlertId;
-use crate::verdict::alert::protocol_name;
 
 /// # Errors
 ///
@@ -131,44 +130,15 @@ fn shown(output: &mut impl Write, detail: &Detail) -> io::Result<()> {
     let Detail { stored, .. } = detail;
     let alert = &stored.alert;
     writeln!(output, "{}", clean(&stored.headline))?;
-    writeln!(
-        output,
-        "{} · {} ({}) · score {:.3}, threshold {:.3} · {}\n",
-        alert.severity.name(),
-        stored.technique_name,
-        stored.attack_id,
-        alert.score,
-        alert.threshold,
-        stored.status.name()
-    )?;
-    let port = |port: Option<u16>| port.map_or_else(String::new, |port| format!(" port {port}"));
-    let name = alert.dst_name.as_deref().map_or_else(String::new, |name| format!(" ({name})"));
-    let leaked = match alert.bytes_leaked_before_block {
-        Some(bytes) => format!(", {} before the block", units::bytes(bytes)),
-        None => String::new(),
-    };
-    let to = format!("{}{}{name}", alert.dst, port(alert.dst_port));
-    let lines = [
-        ("from", format!("{}{}", alert.src, port(alert.src_port))),
-        ("to", format!("{to}, {}", protocol_name(alert.protocol))),
-        (
-            "sent",
-            format!("{}, received {}", units::bytes(alert.bytes_out), units::bytes(alert.bytes_in)),
-        ),
-        ("leaked", format!("{} before the alert{leaked}", units::bytes(alert.bytes_leaked))),
-        (
-            "action",
-            format!("{} {}", alert.action.name(), alert.action_note.as_deref().unwrap_or_default()),
-        ),
-        ("first seen", alert.first_seen.to_string()),
-        ("last update", alert.time.to_string()),
-        (
-            "model",
-            format!("{} {}, configuration {}", alert.model, detail.model_hash, detail.config_hash),
-        ),
+    writeln!(output)?;
+    let more = [
+        ("Status", stored.status.name().to_owned()),
+        ("Origin", stored.origin.name().to_owned()),
+        ("Model", format!("{} {}", alert.model, detail.model_hash)),
+        ("Configuration", detail.config_hash.clone()),
     ];
-    for (what, text) in lines {
-        writeln!(output, "{what:<11}{}", clean(&text))?;
+    for (name, text) in facts::all(alert).chain(more) {
+        writeln!(output, "{name:<15}{}", clean(&text))?;
     }
     writeln!(output, "\nwhy")?;
     for reason in &alert.reasons {

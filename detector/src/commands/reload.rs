@@ -93,7 +93,7 @@ mod tests {
 /etc/detector/detector.toml is in force
   allow changed
   block.ttl_secs changed
-  scoring by the model 0123abcd from now on
+  model 0123abcd now scores live traffic
   kernel.max_flows needs a restart: 1024 is kept
 ";
         assert_eq!(text(|output| shown(output, &reloaded)), expected);

@@ -8,6 +8,8 @@ use crate::network::Network;
 
 /// One page: what the kernel asks of a ring buffer.
 const MIN_RING_BUFFER_BYTES: u32 = 4_096;
+/// As long as a host's name may be.
+const MAX_SENSOR_BYTES: usize = 255;
 
 impl Config {
     /// Sees that the values can be used together.
@@ -57,6 +59,11 @@ impl Config {
                 "model.threshold is {threshold}: a score is between 0 and 1"
             );
         }
+        ensure!(
+            self.sensor.len() <= MAX_SENSOR_BYTES && !self.sensor.contains(char::is_control),
+            "sensor is {:?}: use at most {MAX_SENSOR_BYTES} bytes and no control characters",
+            self.sensor
+        );
         ensure!(
             self.interfaces.iter().all(|name| !name.is_empty()),
             "interfaces has an empty name"

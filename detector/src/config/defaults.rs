@@ -16,6 +16,7 @@ impl Default for Config {
             interfaces: Vec::new(),
             home_networks: Vec::new(),
             mode: Mode::default(),
+            sensor: String::new(),
             runtime_dir: "/run/detector".into(),
             state_dir: "/var/lib/detector".into(),
             block: Block::default(),

@@ -104,9 +104,9 @@ mod tests {
             assert!(check.finding.contains(words), "{}", check.finding);
         };
         check(true, Some(65_536), false, Outcome::Ok, "by control group");
-        check(false, Some(65_536), true, Outcome::Ok, "raised at start");
+        check(false, Some(65_536), true, Outcome::Ok, "raises it at start");
         check(false, Some(RLIM_INFINITY), false, Outcome::Ok, "no limit");
-        check(false, Some(65_536), false, Outcome::Problem, "below 5.11");
+        check(false, Some(65_536), false, Outcome::Problem, "before 5.11");
         check(false, None, true, Outcome::Warning, "cannot be read");
     }
 

@@ -10,11 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::sms_text;
+use crate::alerts::facts::in_message;
 use crate::alerts::{Origin, StoredAlert};
 use crate::config::notify::Channel;
-use crate::units;
-use crate::verdict::alert::protocol_name;
-use crate::verdict::{Alert, Severity};
+use crate::verdict::Severity;
 
 /// What there is to say.
 #[derive(Clone, Copy, Debug)]
@@ -133,45 +132,9 @@ fn alert_link(stored: &StoredAlert, base_url: &str) -> String {
     format!("{base_url}/alerts/{}", stored.alert.id)
 }
 
-/// `192.0.2.1:443 (drop.example)`.
-fn receiver(alert: &Alert) -> String {
-    let end = alert.dst.with_port(alert.dst_port);
-    match alert.domain.as_ref().or(alert.dst_name.as_ref()) {
-        Some(name) => format!("{end} ({name})"),
-        None => end,
-    }
-}
-
-/// `48 MB, 16 kB of it before the alert, 1.2 MB before the block`.
-fn leaked(alert: &Alert) -> String {
-    let mut text = units::bytes(alert.bytes_out);
-    if alert.bytes_leaked < alert.bytes_out {
-        text.push_str(&format!(", {} of it before the alert", units::bytes(alert.bytes_leaked)));
-    }
-    if let Some(bytes) = alert.bytes_leaked_before_block {
-        text.push_str(&format!(", {} before the block", units::bytes(bytes)));
-    }
-    text
-}
-
 /// The alert's facts as a label and a value each.
 fn facts(stored: &StoredAlert) -> Vec<(&'static str, String)> {
-    let alert = &stored.alert;
-    let action = match &alert.action_note {
-        Some(note) => format!("{}: {note}", alert.action.name()),
-        None => alert.action.name().to_owned(),
-    };
-    let (technique, attack_id) = (alert.technique.title(), alert.technique.attack_id());
-    let mut facts = vec![
-        ("Severity", format!("{} (score {:.2})", alert.severity.name(), alert.score)),
-        ("From", alert.src.with_port(alert.src_port)),
-        ("To", receiver(alert)),
-        ("Protocol", protocol_name(alert.protocol)),
-        ("Technique", format!("{technique} ({attack_id})")),
-        ("Sent", leaked(alert)),
-        ("Action", action),
-        ("Time", alert.time.to_string()),
-    ];
+    let mut facts: Vec<_> = in_message(&stored.alert).collect();
     if stored.origin != Origin::Live {
         facts.push(("Found in", format!("a {}", stored.origin.name())));
     }

@@ -3,7 +3,6 @@
 //! Neither has receipts. Over TCP the other end's closing after ours says that it has read
 //! everything; over UDP all that can be known is that nobody listens there.
 
-use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs as _, UdpSocket};
 use std::time::Duration;
@@ -12,6 +11,7 @@ use anyhow::{Context as _, bail};
 
 use super::send::Failure;
 use crate::config::notify::{Syslog, Transport};
+use crate::instance::host_name;
 use crate::units;
 
 /// What a receiver should take in one packet (RFC 5426, section 3.2).
@@ -34,7 +34,8 @@ pub(super) fn send(
     time_ns: u64,
     line: &Line<'_>,
 ) -> Result<(), Failure> {
-    let line = format(config.facility, &host_name(), time_ns, line);
+    let line =
+        format(config.facility, &host_name().unwrap_or_else(|| "-".to_owned()), time_ns, line);
     let sent = match config.transport {
         Transport::Udp => send_udp(&config.address, &line),
         Transport::Tcp => send_tcp(&config.address, &line, timeout),
@@ -49,13 +50,6 @@ fn format(facility: u8, host: &str, time_ns: u64, line: &Line<'_>) -> String {
     let priority = u16::from(facility) * 8 + u16::from(*severity);
     let (time, process) = (units::rfc3339(time_ns), std::process::id());
     format!("<{priority}>1 {time} {host} detector {process} {id} {elements} \u{feff}{text}")
-}
-
-/// At most 255 printable ASCII letters, or a dash.
-fn host_name() -> String {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let name: String = name.chars().filter(char::is_ascii_graphic).take(255).collect();
-    if name.is_empty() { "-".to_owned() } else { name }
 }
 
 fn resolve(address: &str) -> anyhow::Result<SocketAddr> {

@@ -185,7 +185,7 @@ mod tests {
             r#""reasons":[{"feature":"producer_consumer_ratio","value":0.75,"contribution":0.75,"#,
             r#""text":"sent 48 MB, received 300 kB: 160 to 1"},"#,
             r#"{"feature":"bias","value":null,"contribution":0.125,"text":"where every session starts"}],"#,
-            r#""action":"none","action_note":null,"model":"session-1"}"#,
+            r#""action":"none","action_note":null,"model":"session-1","sensor":"gateway-1"}"#,
             "\n"
         );
         assert_eq!(text, expected);

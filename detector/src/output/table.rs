@@ -10,11 +10,12 @@ use anstyle::{AnsiColor, Style as Ansi};
 use detector_common::parse::protocol;
 
 use super::{Form, Summary};
+use crate::alerts::facts;
 use crate::flow::FlowRecord;
 use crate::text::clean;
 use crate::units;
 use crate::verdict::alert::protocol_name;
-use crate::verdict::{ActionTaken, Alert, Severity};
+use crate::verdict::{Alert, Severity};
 
 /// How the table may look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,21 +100,10 @@ impl<W: Write> Form for TableForm<W> {
             protocol_name(alert.protocol),
             name(alert.dst_name.as_deref()),
         )?;
-        let leaked = units::bytes(alert.bytes_leaked);
-        let after = units::seconds(alert.seconds_to_detect);
-        let again = if alert.revision > 1 {
-            format!(", grew to revision {}", alert.revision)
-        } else {
-            String::new()
-        };
-        writeln!(
-            self.output,
-            "{INDENT}alert {}{again}: {leaked} had left when it opened, {after} into the session",
-            alert.id
-        )?;
-        if let Some(action) = action(alert) {
-            writeln!(self.output, "{INDENT}{action}")?;
-        }
+        let facts: Vec<String> = facts::below_row(alert)
+            .map(|(name, text)| format!("{} {}", name.to_lowercase(), clean(&text)))
+            .collect();
+        writeln!(self.output, "{INDENT}{}", facts.join("; "))?;
         for reason in
             alert.reasons.iter().filter(|reason| reason.value.is_some()).take(REASONS_SHOWN)
         {
@@ -216,26 +206,6 @@ impl<W: Write> Form for TableForm<W> {
 
 const INDENT: &str = "                     ";
 
-fn action(alert: &Alert) -> Option<String> {
-    let because = |what: &str| match &alert.action_note {
-        Some(note) => format!("{what}: {note}"),
-        None => what.to_owned(),
-    };
-    match alert.action {
-        ActionTaken::None => None,
-        ActionTaken::Simulated => Some(because("would be blocked (mode simulate)")),
-        ActionTaken::Blocked => {
-            let leaked =
-                units::bytes(alert.bytes_leaked_before_block.unwrap_or(alert.bytes_leaked));
-            Some(because(&format!("blocked, after {leaked}")))
-        }
-        ActionTaken::Policed => Some(because("held to a rate")),
-        ActionTaken::Marked => Some(because("marked")),
-        ActionTaken::Refused => Some(because("not blocked")),
-        ActionTaken::Failed => Some(because("not blocked, the block could not be placed")),
-    }
-}
-
 /// `2023-09-08 14:38:32`.
 fn time(time_ns: u64) -> String {
     units::rfc3339(time_ns)
@@ -265,7 +235,7 @@ mod tests {
         let expected = "\
 TIME (UTC)           SEVERITY  TECHNIQUE            SCORE      SENT  RECEIVED  FROM -> TO
 2023-09-08 15:11:52  high      bulk_upload           0.88     48 MB    300 kB  10.0.0.7 -> [2001:db8::1]:443 tcp (drop.example)
-                     alert 00000000000000ab, grew to revision 2: 16 kB had left when it opened, 40 s into the session
+                     alert 00000000000000ab, revision 2; leaked 16 kB before the alert; detected 40 s into the session; action none
                      +0.75  sent 48 MB, received 300 kB: 160 to 1
 ";
         assert_eq!(text(Style::Plain, |sink| sink.alert(&alert()).unwrap()), expected);

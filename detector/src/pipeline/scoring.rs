@@ -67,6 +67,8 @@ pub struct ScoringConfig {
     pub traffic: bool,
     /// What is in order; see [`Scoring::set_allow`].
     pub allow: Arc<AllowList>,
+    /// The name of the agent, for its alerts; none for a capture.
+    pub sensor: Option<Arc<str>>,
 }
 
 /// A vector with the session it describes.
@@ -179,6 +181,7 @@ impl Scoring {
         match (verdict.alert, block_request) {
             (Some(mut alert), block_request) => {
                 self.alerts += u64::from(alert.revision == 1);
+                alert.sensor.clone_from(&self.config.sensor);
                 if self.config.first_payloads {
                     alert.samples = self.payloads.of(&look.flow.key, outbound(look));
                 }

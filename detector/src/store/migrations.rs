@@ -6,12 +6,13 @@ use rusqlite::Connection;
 
 /// The steps from one version to the next, the first from an empty database. A step of a line or two
 /// stands here.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("migrations/1.sql"),
     include_str!("migrations/2.sql"),
     include_str!("migrations/3.sql"),
     // It is made of the other columns, each time that it is shown.
     "ALTER TABLE alerts DROP COLUMN headline",
+    "ALTER TABLE alerts ADD COLUMN sensor TEXT",
 ];
 
 /// The version that this program reads and writes.

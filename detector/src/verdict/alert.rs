@@ -292,6 +292,10 @@ pub struct Alert {
     /// The model's schema and hash.
     #[schema(value_type = String)]
     pub model: Arc<str>,
+    /// The agent that saw it; null for captures and logs, which say the same on every machine.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub sensor: Option<Arc<str>>,
     #[serde(skip)]
     pub basis: Basis,
     /// Of the flow that brought it about, where they were kept.
@@ -323,6 +327,7 @@ impl Alert {
         "dst_name",
         "community_id",
         "action",
+        "sensor",
     ];
 
     /// One sentence that says what happened.
@@ -438,6 +443,7 @@ pub(crate) mod example {
             action: ActionTaken::None,
             action_note: None,
             model: "session-1".into(),
+            sensor: Some("gateway-1".into()),
             basis: Basis { vector: vec![0.75], rules: 1.0, baseline: false },
             samples: Vec::new(),
         }

@@ -1376,6 +1376,8 @@ export interface components {
              * @description Of packet time, from the session's first packet to the alert; 0 where a log does not say.
              */
             seconds_to_detect: number;
+            /** @description The agent that saw it; null for captures and logs, which say the same on every machine. */
+            sensor: string | null;
             severity: components["schemas"]["Severity"];
             /** @description The host that leaks. */
             src: components["schemas"]["Address"];

@@ -69,12 +69,12 @@ impl Watch {
 
     /// As the first alert tells it.
     pub(super) fn leaked_before_alert(&self) -> Result<String> {
-        self.between(": ", " had left when it opened")
+        self.between("leaked ", " before the alert")
     }
 
     /// As the first blocked alert tells it.
     pub(super) fn leaked_before_block(&self) -> Result<String> {
-        self.between("blocked, after ", ":")
+        self.between(" before the alert, ", " before the block")
     }
 
     /// What stands between two texts in the first line that has both.

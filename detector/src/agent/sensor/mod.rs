@@ -14,6 +14,7 @@ use detector_common::policy::BudgetKey;
 
 use crate::config::Config;
 use crate::flow::{Cause, Observation, TimeBase};
+use crate::instance::host_name;
 use crate::model::Model;
 use crate::pipeline::{Output, Pipeline, Scoring, ScoringConfig};
 use crate::response::{Mode, Target};
@@ -41,6 +42,12 @@ pub(super) struct Sensor {
     latest: Option<(FlowKey, FlowCounters)>,
     changed: Vec<(FlowKey, FlowCounters)>,
     looks: Looks,
+}
+
+/// What the agent is called in its alerts.
+fn name(config: &Config) -> Option<Arc<str>> {
+    let given = Some(config.sensor.clone()).filter(|name| !name.is_empty());
+    given.or_else(host_name).map(Arc::from)
 }
 
 /// What is asked for besides alerts.
@@ -77,6 +84,7 @@ impl Sensor {
                 traffic: wanted.traffic,
                 // The responder's, see [`Sensor::go_by`].
                 allow: Arc::default(),
+                sensor: name(config),
             },
         )?;
         let kernel = KernelSource::load(config, selection, start)?;

@@ -33,12 +33,16 @@ fn mail_is_read_as_text_and_as_html() {
     let expected = "\
 10.0.0.7 sent 48 MB in 40 s to <b>drop</b>.example
 
-Severity   high (score 0.88)
+Alert      00000000000000ab
+Severity   high (score 0.88, threshold 0.50)
+Technique  bulk upload (T1048)
 From       10.0.0.7:40000
 To         192.0.2.1:443 (<b>drop</b>.example)
 Protocol   tcp
-Technique  bulk upload (T1048)
-Sent       48 MB, 16 kB of it before the alert, 1.2 MB before the block
+Sent       48 MB in 32000 packets
+Received   300 kB in 6000 packets
+Leaked     16 kB before the alert, 1.2 MB before the block
+Detected   0.0 s into the session
 Action     blocked
 Time       2027-01-15T08:00:00.000000Z
 

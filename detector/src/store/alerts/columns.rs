@@ -30,7 +30,7 @@ enum Grown {
 
 use Grown::{Replaced, Sql, Stays};
 
-const COLUMNS: [Column; 26] = [
+const COLUMNS: [Column; 27] = [
     Column {
         name: "revision",
         grown: Sql("max(revision, excluded.revision)"),
@@ -185,6 +185,12 @@ const COLUMNS: [Column; 26] = [
         grown: Replaced,
         value: |alert| alert.ja4.as_deref().map(str::to_owned).into(),
         read: |alert, row, at| row.get(at).map(|it| alert.ja4 = it),
+    },
+    Column {
+        name: "sensor",
+        grown: Stays,
+        value: |alert| alert.sensor.as_deref().map(str::to_owned).into(),
+        read: |alert, row, at| row.get(at).map(|it| alert.sensor = it),
     },
     Column {
         name: "action",

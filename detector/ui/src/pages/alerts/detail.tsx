@@ -189,6 +189,11 @@ function Facts({ alert }: { alert: AlertDetail }): JSX.Element {
           <span class="mono">{alert.ja4}</span>
         </Fact>
       )}
+      {alert.sensor !== null && (
+        <Fact name="Sensor">
+          <bdi>{alert.sensor}</bdi>
+        </Fact>
+      )}
       <Fact name="Model">
         {alert.model} <span class="mono muted">{alert.model_hash}</span>
       </Fact>
