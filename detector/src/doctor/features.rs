@@ -107,7 +107,7 @@ mod tests {
         check(false, Some(65_536), true, Outcome::Ok, "raises it at start");
         check(false, Some(RLIM_INFINITY), false, Outcome::Ok, "no limit");
         check(false, Some(65_536), false, Outcome::Problem, "before 5.11");
-        check(false, None, true, Outcome::Warning, "cannot be read");
+        check(false, None, true, Outcome::Warning, "failed to read");
     }
 
     #[test]
