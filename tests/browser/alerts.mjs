@@ -113,7 +113,7 @@ export async function read(page, alert) {
   await detail.getByText(/columns of the vector/).click();
   check("the whole vector", (await detail.locator(".vector > div").count()) > 50);
   await button(detail, "Replay").click();
-  check("replayed", await sees(page, "the same score, bit for bit"));
+  check("replayed", await sees(page, /identical to the stored score/));
   await evidence(page, alert, detail);
   await note(page, detail);
   await button(detail, "Acknowledge").click();
@@ -165,8 +165,8 @@ export async function blockAndRelease(page, alert) {
   check("it holds", await sees(page, /holds: [1-9]\d* packets? dropped, none passed/));
   await screenshot(page, "blocked", true);
   await visit(page, `/alerts/${alert.id}`);
-  await button(detail, "Release").click();
-  check("released", await sees(page, /what was blocked for this alert passes again/));
+  await button(detail, "Unblock").click();
+  check("unblocked", await sees(page, "Unblocked: all blocks of this alert"));
   await ask("the receiver's bytes move again");
 }
 
@@ -209,7 +209,7 @@ export async function bulkAndBenign(page, benign) {
   await button(page, "Undo").click();
   check("and taken back", await sees(page, "Undone"));
   await visit(page, `/alerts/${benign.id}`);
-  await button(page, "Benign …").click();
+  await button(page, "Expected …").click();
   await screenshot(page, "benign-dialog");
   await button(page.locator("dialog[open]"), "Allow for 30 days").click();
   check("benign closes it", await sees(page, /the alert is closed, and entry/));

@@ -34,7 +34,7 @@ export async function everyPage(browser, token) {
         ["alert", `/alerts/${alert.id}`, alert.headline],
         ["host", `/hosts/${encodeURIComponent(alert.src)}`, alert.src],
         ["login", "/login", "detector"],
-        ["nowhere", "/nowhere", "There is no such page"],
+        ["nowhere", "/nowhere", "Page not found"],
       ];
       for (const [name, path, title] of pages) {
         await visit(page, path);
@@ -139,7 +139,11 @@ const LOOK_MS = 2_000;
 
 export async function overview(page) {
   await visit(page, "/");
-  for (const question of ["Is anything leaving?", "Are we seeing everything?", "Are we blocking?"])
+  for (const question of [
+    "Is data being exfiltrated?",
+    "Is all traffic seen?",
+    "Is the agent blocking?",
+  ])
     check(`the first screen answers: ${question}`, await sees(page, question));
   check("open alerts stand on it", await sees(page, /[1-9]\d* open alerts?/));
   check("what is seen", await sees(page, /% seen/));

@@ -47,7 +47,7 @@ export async function captures(page) {
   await capture.getByText("done", { exact: true }).waitFor({ timeout: PATIENCE_MS });
   check("both analyses stand there", (await capture.locator(".analyses li").count()) === 2);
   await button(none, "Delete …").click();
-  await button(page.locator("dialog[open]"), "Delete for good").click();
+  await button(page.locator("dialog[open]"), "Delete").click();
   check("deleted", await sees(page, "none.pcap is deleted"));
 }
 

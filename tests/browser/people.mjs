@@ -65,13 +65,13 @@ async function telling(page) {
   await screenshot(page, "rule-dialog");
   await button(dialogOf(page), "Save").click();
   check("a rule", await sees(page, "Everything grave"));
-  await button(page, "Change Everything grave").click();
+  await button(page, "Edit Everything grave").click();
   await enter(page, { repeat_secs: "60" });
   await button(dialogOf(page), "Save").click();
-  check("changed", await sees(page, /again after 1 min/));
+  check("changed", await sees(page, /repeated after 1 min/));
   await visit(page, "/contacts?tab=channels");
-  await button(page, "Try siem").click();
-  await button(dialogOf(page), "Send one message").click();
+  await button(page, "Test siem").click();
+  await button(dialogOf(page), "Send").click();
   check("a test message", await sees(page, /Test message (queued|sent)/));
   await visit(page, "/contacts?tab=messages");
   const messages = page.getByRole("table", { name: "Messages" });
@@ -111,7 +111,7 @@ export async function token(page) {
   await button(page, "New token …").click();
   await enter(page, { name: "looker" });
   await dialogOf(page).locator("select[name=scope]").selectOption("respond");
-  await button(dialogOf(page), "Make").click();
+  await button(dialogOf(page), "Create").click();
   const secret = dialogOf(page).getByLabel("Token", { exact: true });
   await secret.waitFor();
   const text = (await secret.innerText()).trim();
@@ -126,8 +126,8 @@ export async function token(page) {
 export async function revoke(page) {
   await visit(page, "/settings");
   await button(page, "Revoke looker").click();
-  await button(dialogOf(page), "Revoke for good").click();
-  check("revoked", await sees(page, "looker no longer opens anything"));
+  await button(dialogOf(page), "Revoke").click();
+  check("revoked", await sees(page, "looker is revoked"));
   check("what the doctor found", (await page.locator(".check").count()) > 5);
   await button(page, "Log out").click();
   check("logged out", await sees(page, "Logged out"));

@@ -22,29 +22,29 @@ export async function response(page) {
   await dialog.locator("input[name=target]").fill("destination 203.0.113.99");
   await button(dialog, "Block for 10 minutes").click();
   check("a block by hand", await sees(page, "Blocked for 10 minutes: destination 203.0.113.99"));
-  await button(page, "Release destination 203.0.113.99").click();
-  check("and its release", await sees(page, /destination 203.0.113.99 passes again/));
+  await button(page, "Unblock destination 203.0.113.99").click();
+  check("and its end", await sees(page, "Unblocked: destination 203.0.113.99"));
   await modeOnTrial(page);
   await exception(page);
   check(
     "all of it is written down",
-    await sees(page, "203.0.113.99", page.getByRole("table", { name: "Who changed what" })),
+    await sees(page, "203.0.113.99", page.getByRole("table", { name: "Audit log" })),
   );
   await screenshot(page, "response-after", true);
 }
 
 async function modeOnTrial(page) {
-  await button(page, "Begin to block …").click();
+  await button(page, "Change to block …").click();
   await button(dialogOf(page), "Change to block").click();
   check(
     "it says that it will be undone",
-    await sees(page, /is undone in .* unless it is confirmed/),
+    await sees(page, /is undone in .* unless you confirm it/),
   );
   await screenshot(page, "mode-on-trial");
-  await button(page, "Keep it").click();
-  check("kept", await sees(page, /Kept: mode block/));
+  await button(page, "Confirm").click();
+  check("confirmed", await sees(page, /Confirmed: mode block/));
   await page.locator(".badge.mode-block").waitFor();
-  await button(page, "Only observe …").click();
+  await button(page, "Change to observe …").click();
   await button(dialogOf(page), "Change to observe").click();
   await page.locator(".badge.mode-observe").waitFor();
   check("and back", true);
@@ -55,18 +55,18 @@ async function exception(page) {
   await dialogOf(page).locator("input[name=destination]").fill("203.0.113.98");
   await dialogOf(page).locator("input[name=reason]").fill("the nightly backup");
   await button(dialogOf(page), "Allow").click();
-  check("an exception", await sees(page, "The exception is in force"));
+  check("an exception", await sees(page, "The exception is active"));
   const line = page.getByRole("row").filter({ hasText: "the nightly backup" });
   await button(line, "Remove").click();
-  check("and its end", await sees(page, "The exception is gone"));
+  check("and its end", await sees(page, "The exception is removed"));
 }
 
 export async function live(page, alert) {
   await visit(page, "/live");
   const sessions = page.getByRole("table", { name: "Sessions" });
-  check("the session of the theft is live", await sees(page, alert.dst, sessions));
+  check("the session of the alert is live", await sees(page, alert.dst, sessions));
   check(
-    "with the alert that accuses it",
+    "with its open alert",
     (await sessions.locator(`a[href^="/alerts/"]`).count()) > 0,
   );
   await sessions.getByRole("button", { name: "Out" }).click();
@@ -81,11 +81,11 @@ export async function live(page, alert) {
   const interfaces = page.getByRole("table", { name: "Interfaces" });
   check("rates of interfaces", await sees(page, /[1-9]\S* k?B\/s/, interfaces));
   await button(page, "Watch gw-wan0").click();
-  check("an interface is watched", await sees(page, "gw-wan0 is watched"));
+  check("an interface is watched", await sees(page, "The agent watches gw-wan0"));
   await button(page, "Stop watching gw-wan0").click();
-  check("stopping says what that means", await sees(page, /no block holds there/, dialogOf(page)));
+  check("stopping says what that means", await sees(page, /blocks nothing there/, dialogOf(page)));
   await button(dialogOf(page), "Stop watching").click();
-  check("and no longer", await sees(page, "gw-wan0 is no longer watched"));
+  check("and no longer", await sees(page, "The agent no longer watches gw-wan0"));
   await screenshot(page, "live-after");
 }
 
@@ -106,7 +106,7 @@ export async function pivots(page, alert) {
   check("the search leads to an address's page", true);
   await visit(page, "/hosts");
   check(
-    "the hosts at home",
+    "the internal hosts",
     await sees(page, alert.src, page.getByRole("table", { name: "Hosts" })),
   );
   await visit(page, "/api-docs?find=block");

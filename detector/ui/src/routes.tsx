@@ -19,37 +19,37 @@ interface Route {
   path: string;
   title: string;
   /** In the navigation, in this group. */
-  group?: "Watch" | "Act" | "Look into" | "Set up";
+  group?: "Monitor" | "Respond" | "Investigate" | "Configure";
   page: () => JSX.Element;
   /** The page of one subject: `/alerts/ID`. */
   detail?: (subject: string) => JSX.Element;
 }
 
 export const ROUTES: Route[] = [
-  { path: "/", title: "Overview", group: "Watch", page: () => <Overview /> },
+  { path: "/", title: "Overview", group: "Monitor", page: () => <Overview /> },
   {
     path: "/alerts",
     title: "Alerts",
-    group: "Watch",
+    group: "Monitor",
     page: () => <Alerts selected={null} />,
     detail: (id) => <Alerts selected={id} />,
   },
-  { path: "/live", title: "Live", group: "Watch", page: () => <Live /> },
-  { path: "/response", title: "Response", group: "Act", page: () => <Response /> },
-  { path: "/flows", title: "Flows", group: "Look into", page: () => <Flows /> },
+  { path: "/live", title: "Live", group: "Monitor", page: () => <Live /> },
+  { path: "/response", title: "Response", group: "Respond", page: () => <Response /> },
+  { path: "/flows", title: "Flows", group: "Investigate", page: () => <Flows /> },
   {
     path: "/hosts",
     title: "Hosts",
-    group: "Look into",
+    group: "Investigate",
     page: () => <Hosts />,
     detail: (address) => <HostPage key={address} address={address} />,
   },
-  { path: "/captures", title: "Captures", group: "Look into", page: () => <Captures /> },
-  { path: "/record", title: "Check a record", group: "Look into", page: () => <RecordPage /> },
-  { path: "/model", title: "Model", group: "Set up", page: () => <ModelPage /> },
-  { path: "/contacts", title: "Contacts", group: "Set up", page: () => <Contacts /> },
-  { path: "/settings", title: "Settings and health", group: "Set up", page: () => <Settings /> },
-  { path: "/api-docs", title: "API", group: "Set up", page: () => <ApiDocs /> },
+  { path: "/captures", title: "Captures", group: "Investigate", page: () => <Captures /> },
+  { path: "/record", title: "Check a record", group: "Investigate", page: () => <RecordPage /> },
+  { path: "/model", title: "Model", group: "Configure", page: () => <ModelPage /> },
+  { path: "/contacts", title: "Contacts", group: "Configure", page: () => <Contacts /> },
+  { path: "/settings", title: "Settings and health", group: "Configure", page: () => <Settings /> },
+  { path: "/api-docs", title: "API", group: "Configure", page: () => <ApiDocs /> },
 ];
 
 export interface Matched {
@@ -82,7 +82,7 @@ function decoded(text: string): string | null {
 
 function NotFound(): JSX.Element {
   return (
-    <Empty title="There is no such page">
+    <Empty title="Page not found">
       <p>
         Go back to the <a href="/">overview</a>, or search for an address, a name or an alert with{" "}
         <kbd>/</kbd>.

@@ -74,4 +74,4 @@ export const markBenign = (id: string, wish: Benign) =>
 export const blockAlert = (id: string, wish: BlockAlert) =>
   post<BlockDone>(`${alertPath(id)}/block`, wish);
 
-export const releaseAlert = (id: string) => post<Released>(`${alertPath(id)}/release`);
+export const unblockAlert = (id: string) => post<Released>(`${alertPath(id)}/release`);

@@ -23,7 +23,7 @@ export function upload(file: File, onProgress: (sent: number) => void): Upload {
       else reject(refused(wire));
     };
     wire.onerror = () =>
-      reject(new Problem(0, "Upload broken off", "The program closed the connection."));
+      reject(new Problem(0, "Upload interrupted", "The program closed the connection."));
     wire.onabort = () => reject(new Problem(0, "Cancelled", "The upload was cancelled."));
   });
   wire.open("POST", `/api/captures${query({ name: file.name })}`);

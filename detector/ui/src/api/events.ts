@@ -1,6 +1,6 @@
 // The stream of events: the state each second, alerts as they come, and which lists have changed.
 // The browser reconnects by itself after some failures and not after others, and a proxy may keep a
-// dead connection open; so silence is watched here and the stream opened anew.
+// dead connection open; so this file watches for silence and opens the stream again.
 import { signal } from "@preact/signals";
 import type { Capture, LiveEvent, Status, StoredAlert, Topic } from "../api-types";
 

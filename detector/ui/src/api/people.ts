@@ -1,4 +1,4 @@
-// Who is told, about what, and by which way; and what became of each message.
+// Test messages to a channel.
 import type { Delivery, TestBody } from "../api-types";
 import { post } from "./request";
 

@@ -54,7 +54,11 @@ async function reach(path: string, init: RequestInit): Promise<Response> {
     return await fetch(path, { ...init, credentials: "same-origin" });
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
-    throw new Problem(0, "No answer", "The program does not answer. Is it still running?");
+    throw new Problem(
+      0,
+      "No answer",
+      "The program does not answer. Check that it is running: systemctl status detector",
+    );
   }
 }
 
@@ -63,7 +67,7 @@ async function parsed(response: Response): Promise<unknown> {
   try {
     return text === "" ? undefined : JSON.parse(text);
   } catch {
-    throw new Problem(response.status, "Not understood", "The answer is no JSON.");
+    throw new Problem(response.status, "Invalid answer", "The answer is not JSON.");
   }
 }
 

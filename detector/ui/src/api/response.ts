@@ -18,9 +18,9 @@ import type {
 } from "../api-types";
 import { post, Problem, put, query, remove } from "./request";
 
-export const placeBlock = (wish: NewBlock) => post<Placed>("/api/blocks", wish);
+export const addBlock = (wish: NewBlock) => post<Placed>("/api/blocks", wish);
 
-export const releaseBlock = (number: number, confirm_within_secs?: number) =>
+export const removeBlock = (number: number, confirm_within_secs?: number) =>
   remove<Removed>(`/api/blocks/${number}${query({ confirm_within_secs })}`);
 
 export const flushBlocks = () => post<Removed>("/api/blocks/flush");
@@ -44,15 +44,15 @@ export const confirm = (id: number) => post<PendingList>(`/api/confirmations/${i
 export const raiseBudget = (home: string, destination: string, bytes: number | null) =>
   post<BudgetLine>("/api/budgets/raise", { home, destination, bytes } satisfies Raise);
 
-/** Whether the block stands because of this alert: by the agent's own judgement, or by hand. */
+/** Whether this alert is the reason of the block, by the agent's own decision or by hand. */
 export const isBecauseOf = (block: BlockLine, alert: string): boolean =>
   block.alert === alert || block.reason === `alert ${alert}`;
 
-/** What places the same block again, for undoing a release. */
+/** The request for the same block again, to undo an unblock. */
 export const again = (block: BlockLine): NewBlock => ({
   target: block.target,
   effect: block.effect,
   simulate: block.simulated,
   ttl_secs: Math.max(1, block.remaining_secs),
-  reason: `release undone: ${block.reason}`.slice(0, 500),
+  reason: `unblock undone: ${block.reason}`.slice(0, 500),
 });

@@ -1,4 +1,4 @@
-// Who is looking, and what they may do.
+// The login of this browser, and its scopes.
 import { computed, signal } from "@preact/signals";
 import type { Credentials, ScopeName, Session } from "../api-types";
 import { csrf, get, loginWanted, post, request } from "./request";

@@ -97,10 +97,10 @@ export function Flows(): JSX.Element {
 
 function Nothing(): JSX.Element {
   return (
-    <Empty title="No flows here">
+    <Empty title="No flows">
       <p>
-        Each minute, what hosts sent is written down: who, where to, how much. Start watching with{" "}
-        <code>detector run</code>, or take a filter away.
+        The agent stores the sessions of every minute: hosts, ports and bytes. Start one with{" "}
+        <code>detector run</code>, or remove a filter.
       </p>
     </Empty>
   );

@@ -22,7 +22,7 @@ import { TimeChart } from "../parts/timechart";
 import { bytes, plural, rate } from "../words/amounts";
 import { rfc3339 } from "../words/times";
 import { Related } from "./alerts/notes";
-import { Habits } from "./hosts";
+import { BaselineText } from "./hosts";
 
 export function HostPage({ address }: { address: string }): JSX.Element {
   const range = rangeOf(queried("range"));
@@ -52,17 +52,14 @@ export function HostPage({ address }: { address: string }): JSX.Element {
             </Loaded>
           </Panel>
           <div class="grid two">
-            <Panel
-              title="Who it talks to"
-              aside={<a href={to("/flows", { address })}>Its flows</a>}
-            >
+            <Panel title="Peers" aside={<a href={to("/flows", { address })}>All flows</a>}>
               <Loaded from={host}>{(value) => <TalkBars talks={value.peers} />}</Loaded>
             </Panel>
-            <Panel title="Alerts" aside={<a href={to("/alerts", { address })}>All its alerts</a>}>
+            <Panel title="Alerts" aside={<a href={to("/alerts", { address })}>All alerts</a>}>
               <Loaded from={host}>
                 {(value) =>
                   value.alerts.length === 0 ? (
-                    <Empty title="No alert names this address" />
+                    <Empty title="No alerts for this address" />
                   ) : (
                     <Related alerts={value.alerts} />
                   )
@@ -97,36 +94,36 @@ function Facts({ host, range }: { host: HostDetail; range: Range }): JSX.Element
   return (
     <dl class="facts panel-body">
       <div>
-        <dt>Where</dt>
-        <dd>{host.home ? "at home" : "outside"}</dd>
+        <dt>Network</dt>
+        <dd>{host.home ? "internal" : "external"}</dd>
       </div>
-      {host.home ? <AtHome host={host} /> : <Outside host={host} range={range} />}
+      {host.home ? <Internal host={host} /> : <External host={host} range={range} />}
     </dl>
   );
 }
 
-function AtHome({ host }: { host: HostDetail }): JSX.Element {
+function Internal({ host }: { host: HostDetail }): JSX.Element {
   const { baseline } = host;
   return (
     <>
       <div>
-        <dt>Habits</dt>
+        <dt>Baseline</dt>
         <dd>
-          <Habits baseline={baseline} />
+          <BaselineText baseline={baseline} />
         </dd>
       </div>
       <div>
-        <dt>Known receivers</dt>
+        <dt>Known destinations</dt>
         <dd>
           {baseline.receivers} in {plural(baseline.days_seen, "day")}
         </dd>
       </div>
       <div>
-        <dt>Sent in all</dt>
+        <dt>Sent in total</dt>
         <dd>{bytes(host.bytes_out)}</dd>
       </div>
       <div>
-        <dt>Received in all</dt>
+        <dt>Received in total</dt>
         <dd>{bytes(host.bytes_in)}</dd>
       </div>
       <div>
@@ -143,22 +140,22 @@ function AtHome({ host }: { host: HostDetail }): JSX.Element {
   );
 }
 
-/** Of hosts outside no totals are kept: what is told is what those at home exchanged with it. */
-function Outside({ host, range }: { host: HostDetail; range: Range }): JSX.Element {
+/** External hosts have no totals of their own: these are the bytes that internal hosts exchanged with them. */
+function External({ host, range }: { host: HostDetail; range: Range }): JSX.Element {
   const sum = (way: "bytes_out" | "bytes_in") =>
     host.points.reduce((total, point) => total + point[way], 0);
   return (
     <>
       <div>
-        <dt>It sent, in {range.name}</dt>
+        <dt>Sent in {range.name}</dt>
         <dd>{bytes(sum("bytes_out"))}</dd>
       </div>
       <div>
-        <dt>It was sent</dt>
+        <dt>Received</dt>
         <dd>{bytes(sum("bytes_in"))}</dd>
       </div>
       <div>
-        <dt>Alerts that name it</dt>
+        <dt>Alerts</dt>
         <dd>{host.alerts.length}</dd>
       </div>
     </>
@@ -189,8 +186,7 @@ function History({ host, span }: { host: HostDetail; span: Span }): JSX.Element 
       ],
     };
   }, [host]);
-  if (times.length === 0)
-    return <p class="chart-empty">It neither sent nor received in this time.</p>;
+  if (times.length === 0) return <p class="chart-empty">No traffic in this period.</p>;
   return (
     <TimeChart
       label="Traffic of this host over time"
@@ -208,10 +204,10 @@ function Blocked({ address }: { address: string }): JSX.Element {
   });
   const { value, problem } = explained;
   return (
-    <Panel title="Is it blocked?">
+    <Panel title="Block state">
       {problem?.status === 409 && (
         <Empty title="No agent is running here">
-          <p>Nothing is blocked from here.</p>
+          <p>Start one: detector run</p>
         </Empty>
       )}
       {problem !== null && problem.status !== 409 && (
@@ -238,7 +234,9 @@ function Blocked({ address }: { address: string }): JSX.Element {
 
 function BlockHost({ address, home }: { address: string; home: boolean }): JSX.Element {
   const none =
-    status.value !== null && status.value.mode === null ? "No agent is running here." : null;
+    status.value !== null && status.value.mode === null
+      ? "No agent is running here. Start one: detector run"
+      : null;
   return (
     <ActionButton
       scope="respond"

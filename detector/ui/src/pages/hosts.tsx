@@ -16,8 +16,8 @@ const LIMIT = 100;
 
 const COLUMNS: Column<Host>[] = [
   { title: "Address", cell: (host) => <Address address={host.address} /> },
-  { title: "Where", wide: true, cell: (host) => (host.home ? "at home" : "outside") },
-  { title: "Habits", cell: (host) => <Habits baseline={host.baseline} /> },
+  { title: "Network", wide: true, cell: (host) => (host.home ? "internal" : "external") },
+  { title: "Baseline", cell: (host) => <BaselineText baseline={host.baseline} /> },
   {
     title: "Out",
     number: true,
@@ -33,9 +33,9 @@ const COLUMNS: Column<Host>[] = [
   { title: "Last seen", wide: true, cell: (host) => <Time at={host.last_seen} /> },
 ];
 
-export function Habits({ baseline }: { baseline: Baseline }): JSX.Element {
+export function BaselineText({ baseline }: { baseline: Baseline }): JSX.Element {
   const { state, days_left, receivers, days_seen } = baseline;
-  const title = `${plural(receivers, "receiver")} known, ${plural(days_seen, "day")} seen`;
+  const title = `${plural(receivers, "known destination")}, seen on ${plural(days_seen, "day")}`;
   if (state === "ready")
     return (
       <span title={title}>
@@ -79,8 +79,7 @@ export function Hosts(): JSX.Element {
             page.items.length === 0 ? (
               <Empty title="No hosts yet">
                 <p>
-                  A host appears here once it has sent or received. Its habits are learned for 28
-                  days.
+                  A host appears after its first traffic. The agent learns its baseline for 28 days.
                 </p>
               </Empty>
             ) : (

@@ -39,7 +39,7 @@ export function Login(): JSX.Element {
         </h1>
         {problem !== null && (
           <p class="problem" role="alert">
-            {problem.message} A login link works once; make another with{" "}
+            {problem.message} A login link works once. Create another with{" "}
             <code>detector token create</code>.
           </p>
         )}
@@ -59,7 +59,7 @@ export function Login(): JSX.Element {
           </button>
           {session.value !== null && scopes.value.has("read") && (
             <a class="button" href="/">
-              Look without a login
+              Continue without a login
             </a>
           )}
         </form>

@@ -45,7 +45,7 @@ const INPUTS: readonly Input[] = [
     label: "Action",
     sample: "allow",
     list: ["allow", "deny", "drop"],
-    hint: "what the firewall did",
+    hint: "of the firewall",
   },
 ];
 
@@ -129,7 +129,7 @@ export function RecordPage(): JSX.Element {
   );
 }
 
-/** Digits become a number; anything else is sent as it was typed, for the server to judge. */
+/** Digits become a number; anything else is sent as it was typed, for the server to check. */
 function asRecord(values: Record<string, string>): Record<string, string | number> {
   const record: Record<string, string | number> = {};
   for (const { name, number } of INPUTS) {
@@ -144,33 +144,33 @@ function Explained(): JSX.Element {
   return (
     <div class="stack muted">
       <p>
-        The nine fields are judged by the shipped model for log records, which knows nothing of
-        addresses or dates: only hours, ports, protocol, amounts and what the firewall did.
+        The model for log records scores the nine fields. It uses hours, ports, protocol, bytes and
+        the firewall's action. It ignores addresses and dates.
       </p>
       <p>
-        To check many at once, send them to <code>POST /predict</code> as an array or as NDJSON, or
-        hand whole logs to <code>detector ingest</code>.
+        To check many records, send an array or NDJSON to <code>POST /predict</code>. To read whole
+        logs, use <code>detector ingest</code>.
       </p>
     </div>
   );
 }
 
 function Shown({ verdict }: { verdict: Prediction }): JSX.Element {
-  const theft = verdict.prediction === 1;
+  const flagged = verdict.prediction === 1;
   const limit = verdict.threshold ?? 0.5;
   return (
     <div class="stack">
       <p class="verdict">
-        <StateBadge tone={theft ? "bad" : "good"}>
-          {theft ? "looks like theft" : "looks ordinary"}
+        <StateBadge tone={flagged ? "bad" : "good"}>
+          {flagged ? "exfiltration" : "ordinary traffic"}
         </StateBadge>
       </p>
       <p>
         Prediction <b>{verdict.prediction}</b>, probability{" "}
-        <b title={String(verdict.probability)}>{score(verdict.probability)}</b>; from {score(limit)}{" "}
-        on it counts as theft.
+        <b title={String(verdict.probability)}>{score(verdict.probability)}</b>, threshold{" "}
+        {score(limit)}.
       </p>
-      <Track share={verdict.probability} tone={theft ? "alarm" : ""} />
+      <Track share={verdict.probability} tone={flagged ? "alarm" : ""} />
       {verdict.reasons !== undefined && verdict.reasons.length > 0 && (
         <>
           <h3>Why</h3>

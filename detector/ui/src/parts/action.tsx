@@ -80,7 +80,7 @@ export function Lacking({ scope }: { scope: ScopeName }): JSX.Element | null {
             loginWanted.value = true;
           }}
         >
-          How to log in
+          Log in
         </button>
       )}
     </p>

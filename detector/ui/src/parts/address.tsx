@@ -12,7 +12,7 @@ export async function copy(text: string, called = text): Promise<void> {
     notify({ text: `Copied ${called}` });
   } catch {
     notify({
-      text: "The browser does not allow copying here: select the text instead",
+      text: "The browser does not allow copying here. Select the text instead.",
       tone: "bad",
     });
   }
@@ -27,7 +27,7 @@ export function Address({ address, port = null }: AddressProps): JSX.Element {
   const whole = endpoint(address, port);
   return (
     <span class="address" data-address={address}>
-      <a href={hostPath(address)} title={`Everything about ${address}`}>
+      <a href={hostPath(address)} title={`Details of ${address}`}>
         <bdi>{whole}</bdi>
       </a>
       {/* Not a stop for the tab key, of which a table would have hundreds: `c` does the same. */}

@@ -18,8 +18,7 @@ export function Banners(): JSX.Element {
         <div class="banner bad" role="alert">
           <Icon name="critical" />
           <p>
-            <b>Connection lost.</b> What you see may be out of date; trying again. If this stays,
-            see whether detector still runs.
+            <b>Connection lost.</b> This page may be out of date. It tries again by itself.
           </p>
         </div>
       )}
@@ -34,16 +33,16 @@ export function Banners(): JSX.Element {
 /** A moment without connection, as when the page is loaded, is no news. */
 function useLostFor(): boolean {
   const lost = connection.value === "lost";
-  const [told, setTold] = useState(false);
+  const [shown, setShown] = useState(false);
   useEffect(() => {
     if (!lost) {
-      setTold(false);
+      setShown(false);
       return undefined;
     }
-    const timer = window.setTimeout(() => setTold(true), 1_500);
+    const timer = window.setTimeout(() => setShown(true), 1_500);
     return () => window.clearTimeout(timer);
   }, [lost]);
-  return lost && told;
+  return lost && shown;
 }
 
 function StoreBanner({ store }: { store: StoreState }): JSX.Element {
@@ -52,7 +51,7 @@ function StoreBanner({ store }: { store: StoreState }): JSX.Element {
     <div class="banner bad" role="alert">
       <Icon name="critical" />
       <p>
-        <b>The store cannot be written.</b> Watching and blocking go on.{" "}
+        <b>The store cannot be written.</b> Detection and blocking continue.{" "}
         {lost.length > 0 &&
           `Not stored: ${lost.map((one) => `${count(one.count)} ${one.name}`).join(", ")}. `}
         {store.error}
@@ -65,7 +64,7 @@ function PendingBanner({ pending }: { pending: Pending }): JSX.Element {
   const keep = async () => {
     await confirm(pending.id);
     changed("mode", "blocks", "allow");
-    notify({ text: `Kept: ${pending.what}` });
+    notify({ text: `Confirmed: ${pending.what}` });
   };
   return (
     <div class="banner warning" role="status">
@@ -74,10 +73,10 @@ function PendingBanner({ pending }: { pending: Pending }): JSX.Element {
         <b>
           <bdi>{pending.what}</bdi>
         </b>{" "}
-        is undone in {duration(pending.in_secs)} unless it is confirmed.
+        is undone in {duration(pending.in_secs)} unless you confirm it.
       </p>
       <ActionButton scope="respond" look="primary" run={keep}>
-        Keep it
+        Confirm
       </ActionButton>
     </div>
   );

@@ -44,7 +44,7 @@ interface Contribution {
   title: string;
 }
 
-/** Bars to both sides of a middle line: to the right what speaks for theft, to the left against. */
+/** Bars to both sides of a middle line: to the right for exfiltration, to the left against it. */
 export function ContributionBars({ parts }: { parts: Contribution[] }): JSX.Element {
   const most = Math.max(...parts.map((part) => Math.abs(part.value)), 1e-12);
   return (

@@ -2,8 +2,8 @@
 import type { JSX } from "preact";
 import type { BlockLine, EffectWanted } from "../api-types";
 import { changed as tell, status } from "../api/events";
-import { again, placeBlock, releaseBlock } from "../api/response";
-import { bytes, count, duration, rate } from "../words/amounts";
+import { again, addBlock, removeBlock } from "../api/response";
+import { bytes, count, duration, plural, rate } from "../words/amounts";
 import { now } from "../words/times";
 import { ActionButton } from "./action";
 import { Pivots } from "./address";
@@ -19,10 +19,10 @@ interface Props {
 
 export function BlockTable({ blocks, changed }: Props): JSX.Element {
   const columns: Column<BlockLine>[] = [
-    { title: "What", cell: (block) => <What block={block} /> },
-    { title: "Still", number: true, cell: (block) => <Remaining block={block} /> },
-    { title: "Stopped", number: true, cell: (block) => <Stopped block={block} /> },
-    { title: "Why", wide: true, cell: (block) => <Why block={block} /> },
+    { title: "Target", cell: (block) => <What block={block} /> },
+    { title: "Expires in", number: true, cell: (block) => <Remaining block={block} /> },
+    { title: "Blocked", number: true, cell: (block) => <Stopped block={block} /> },
+    { title: "Reason", wide: true, cell: (block) => <Why block={block} /> },
     { title: "", cell: (block) => <Buttons block={block} changed={changed} /> },
   ];
   return <Table label="Blocks" columns={columns} rows={blocks} rowKey={(block) => block.number} />;
@@ -41,7 +41,7 @@ function What({ block }: { block: BlockLine }): JSX.Element {
 
 export function effect(of: EffectWanted): string {
   if (of === "drop") return "dropped";
-  if ("police" in of) return `held to ${rate(of.police.bytes_per_second)} outbound`;
+  if ("police" in of) return `limited to ${rate(of.police.bytes_per_second)} outbound`;
   return `marked with DSCP ${of.mark.dscp}`;
 }
 
@@ -49,7 +49,7 @@ export function effect(of: EffectWanted): string {
 function Remaining({ block }: { block: BlockLine }): JSX.Element {
   const ends = Date.parse(block.ends);
   const left = Number.isNaN(ends) ? block.remaining_secs : (ends - now.value) / 1_000;
-  return <span title={block.ends}>{left <= 0 ? "ended" : duration(left)}</span>;
+  return <span title={block.ends}>{left <= 0 ? "expired" : duration(left)}</span>;
 }
 
 function Stopped({ block }: { block: BlockLine }): JSX.Element {
@@ -57,7 +57,7 @@ function Stopped({ block }: { block: BlockLine }): JSX.Element {
     <>
       <span title={`${count(block.bytes)} bytes`}>{bytes(block.bytes)}</span>
       <p class="hint">
-        {count(block.packets)} packets
+        {plural(block.packets, "packet")}
         {block.last_hit !== null && (
           <>
             , <Time at={block.last_hit} />
@@ -74,7 +74,7 @@ function Why({ block }: { block: BlockLine }): JSX.Element {
       <bdi>{block.reason}</bdi>
       <p class="hint">
         by <bdi>{block.by}</bdi>, <Time at={block.placed} />
-        {block.times > 1 && `, for the ${block.times}th time`}
+        {block.times > 1 && `, blocked ${plural(block.times, "time")}`}
         {block.alert !== null && (
           <>
             , <a href={`/alerts/${block.alert}`}>alert</a>
@@ -90,27 +90,28 @@ function Buttons({ block, changed }: { block: BlockLine; changed?: () => void })
     tell("blocks");
     changed?.();
   };
-  const release = async () => {
-    await releaseBlock(block.number);
+  const unblock = async () => {
+    await removeBlock(block.number);
     refresh();
     notify({
-      text: `Released: ${block.target} passes again`,
-      undo: () => placeBlock(again(block)).then(refresh),
+      text: `Unblocked: ${block.target}`,
+      undo: () => addBlock(again(block)).then(refresh),
     });
   };
-  const gone = status.value?.mode === null ? "No agent is running here." : null;
+  const gone =
+    status.value?.mode === null ? "No agent is running here. Start one: detector run" : null;
   return (
     <span class="buttons end">
       <ActionButton
         scope="respond"
         unless={gone}
         run={() => verify(block)}
-        label={`See whether ${block.target} holds`}
+        label={`Verify the block of ${block.target}`}
       >
         Verify
       </ActionButton>
-      <ActionButton scope="respond" unless={gone} run={release} label={`Release ${block.target}`}>
-        Release
+      <ActionButton scope="respond" unless={gone} run={unblock} label={`Unblock ${block.target}`}>
+        Unblock
       </ActionButton>
     </span>
   );

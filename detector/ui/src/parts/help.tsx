@@ -47,7 +47,7 @@ function Key({ keys, text }: { keys: string; text: string }): JSX.Element {
 
 export function LoginHint(): JSX.Element {
   return (
-    <DialogFrame title="This needs a login">
+    <DialogFrame title="Login required">
       <div class="dialog-content">
         <HowToLogin />
       </div>
@@ -60,15 +60,18 @@ export function HowToLogin({ here = false }: { here?: boolean }): JSX.Element {
   return (
     <>
       {reads && (
-        <p>On this machine anybody may read. Changes need somebody's name, for the audit log.</p>
+        <p>
+          On this machine anyone can read. Changes need a login, because the audit log records
+          names.
+        </p>
       )}
       <p>On the machine where detector runs, type:</p>
       <pre class="command">sudo detector token create laptop --scope admin</pre>
       <p>
         It prints a token and a login link that works once. Open the link in this browser, or{" "}
-        {here ? "enter the token below" : <a href="/login">enter the token</a>}. Its scope says what
-        you may do: <b>read</b> to look, <b>respond</b> to acknowledge and block, <b>admin</b> to
-        change the mode, models and contacts.
+        {here ? "enter the token below" : <a href="/login">enter the token</a>}. Its scope sets your
+        rights: <b>read</b> to look, <b>respond</b> to acknowledge and block, <b>admin</b> to change
+        the mode, models and contacts.
       </p>
     </>
   );

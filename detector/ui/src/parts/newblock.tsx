@@ -1,10 +1,10 @@
-// A block that a person places: what, for how long, why, and with which effect.
+// The form of a block by hand: target, duration, effect and reason.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { EffectWanted } from "../api-types";
 import { changed } from "../api/events";
 import type { Problem } from "../api/request";
-import { placeBlock, releaseBlock } from "../api/response";
+import { addBlock, removeBlock } from "../api/response";
 import { useBlockTimes } from "./blocktimes";
 import { DialogForm } from "./dialogs";
 import { Checkbox, Field, Select, timeChoices } from "./fields";
@@ -12,10 +12,10 @@ import { notify } from "./toasts";
 
 const CONFIRM_SECS = 60;
 const KINDS: Record<string, string> = {
-  pair: "everything between the two",
-  destination: "what anybody at home exchanges with it",
-  service: "what anybody at home exchanges with this port",
-  host: "everything of this host",
+  pair: "all traffic between the two hosts",
+  destination: "all traffic of internal hosts with the destination",
+  service: "all traffic of internal hosts with this port",
+  host: "all traffic of this host",
   flow: "this connection",
 };
 
@@ -31,7 +31,7 @@ export function NewBlock({ target: given = "" }: { target?: string }): JSX.Eleme
   const [problem, setProblem] = useState<Problem | null>(null);
   const time = times.find(([one]) => String(one) === secs)?.[1] ?? `${secs} s`;
   const run = async () => {
-    const { block } = await placeBlock({
+    const { block } = await addBlock({
       target: target.trim(),
       ttl_secs: Number(secs),
       effect: effectOf(kind, bound),
@@ -42,7 +42,7 @@ export function NewBlock({ target: given = "" }: { target?: string }): JSX.Eleme
     changed("blocks");
     notify({
       text: `Blocked for ${time}: ${block.target}`,
-      undo: () => releaseBlock(block.number).then(() => changed("blocks")),
+      undo: () => removeBlock(block.number).then(() => changed("blocks")),
     });
   };
   return (
@@ -54,7 +54,7 @@ export function NewBlock({ target: given = "" }: { target?: string }): JSX.Eleme
       onProblem={setProblem}
     >
       <Field
-        label="What"
+        label="Target"
         name="target"
         value={target}
         onValue={setTarget}
@@ -65,7 +65,7 @@ export function NewBlock({ target: given = "" }: { target?: string }): JSX.Eleme
       />
       <div class="form-grid">
         <Select
-          label="For how long"
+          label="Duration"
           name="ttl_secs"
           value={secs}
           onValue={setSecs}
@@ -78,12 +78,12 @@ export function NewBlock({ target: given = "" }: { target?: string }): JSX.Eleme
           onValue={setKind}
           choices={[
             ["drop", "drop"],
-            ["police", "hold to a rate"],
+            ["police", "limit the rate"],
           ]}
         />
         {kind === "police" && (
           <Field
-            label="Bytes a second, outbound"
+            label="Bytes per second, outbound"
             name="bytes_per_second"
             type="number"
             value={bound}
@@ -93,17 +93,17 @@ export function NewBlock({ target: given = "" }: { target?: string }): JSX.Eleme
         )}
       </div>
       <Field
-        label="Why"
+        label="Reason"
         name="reason"
         value={reason}
         onValue={setReason}
         problem={problem}
-        placeholder="Who asked for it"
+        placeholder="Ticket or person"
         required
       />
-      <Checkbox label="Only count what it would stop" checked={simulate} onValue={setSimulate} />
+      <Checkbox label="Only count the packets" checked={simulate} onValue={setSimulate} />
       <Checkbox
-        label={`Undo it after ${CONFIRM_SECS} s unless I confirm`}
+        label={`Undo after ${CONFIRM_SECS} s unless I confirm`}
         checked={careful}
         onValue={setCareful}
       />
@@ -116,8 +116,8 @@ const effectOf = (kind: string, bound: string): EffectWanted =>
   kind === "police" ? { police: { bytes_per_second: Number(bound) } } : "drop";
 
 function consequence(target: string, time: string, kind: string, simulate: boolean): string {
-  const what = KINDS[target.trim().split(" ")[0] ?? ""] ?? "what you name";
-  if (simulate) return `For ${time}, ${what} is counted, and passes.`;
-  const done = kind === "police" ? "is held to that rate" : "is dropped, both ways";
-  return `For ${time}, ${what} ${done}. It ends by itself. What must never be cut off is refused.`;
+  const what = KINDS[target.trim().split(" ")[0] ?? ""] ?? "the target";
+  if (simulate) return `The agent counts ${what} for ${time} and blocks nothing.`;
+  const verb = kind === "police" ? "limits the rate of" : "drops";
+  return `The agent ${verb} ${what} for ${time}. The block then expires. Exceptions are never blocked.`;
 }

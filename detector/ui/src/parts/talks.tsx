@@ -1,4 +1,4 @@
-// Who sends where, as a ranked list.
+// Pairs of hosts by bytes sent, as a ranked list.
 import type { JSX } from "preact";
 import type { Talk } from "../api-types";
 import { bytes, plural } from "../words/amounts";
@@ -9,12 +9,12 @@ import { Empty } from "./panels";
 export function TalkBars({ talks }: { talks: Talk[] }): JSX.Element {
   if (talks.length === 0) {
     return (
-      <Empty title="Nobody yet">
-        <p>Pairs of hosts appear here with the first minute of traffic.</p>
+      <Empty title="No traffic yet">
+        <p>Pairs of hosts appear after the first minute of traffic.</p>
       </Empty>
     );
   }
-  return <RankedBars label="Who sends where" bars={talks.map(toBar)} />;
+  return <RankedBars label="Top pairs" bars={talks.map(toBar)} />;
 }
 
 const toBar = (talk: Talk) => ({

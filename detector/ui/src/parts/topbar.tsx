@@ -1,4 +1,4 @@
-// The head of every page: search, connection, mode, and the reader's own settings.
+// The top of every page: search, connection, mode, and the reader's own settings.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { connection, status } from "../api/events";
@@ -91,16 +91,13 @@ function Mode(): JSX.Element | null {
   if (state === null) return null;
   if (state.mode === null) {
     return (
-      <span
-        class="badge plain"
-        title="Opened without an agent: nothing is captured or blocked here"
-      >
+      <span class="badge plain" title="No agent runs here: detector watches and blocks nothing">
         no agent
       </span>
     );
   }
   return (
-    <a class={`badge mode-${state.mode}`} href="/response" title="What the agent does by itself">
+    <a class={`badge mode-${state.mode}`} href="/response" title="The agent's mode">
       {state.mode}
     </a>
   );

@@ -5,6 +5,6 @@ import { notify } from "./toasts";
 
 export async function verify({ number, target }: BlockLine): Promise<void> {
   const { holds, text } = await verifyBlock(number);
-  const finding = holds === null ? text : `it ${holds ? "holds" : "does not hold"}: ${text}`;
+  const finding = holds === null ? text : `the block ${holds ? "works" : "does not work"}: ${text}`;
   notify({ text: `${target}: ${finding}.`, tone: holds === false ? "bad" : "plain" });
 }

@@ -43,22 +43,22 @@ export const ACTIONS = [
 export const PROTOCOLS = ["tcp", "udp", "icmp", "icmpv6", "sctp", "dccp", "udplite"] as const;
 
 export const ACTION_TEXT: Record<ActionTaken, string> = {
-  none: "Told only",
+  none: "Alert only",
   simulated: "Would have been blocked",
   blocked: "Blocked",
-  policed: "Held to a rate",
+  policed: "Rate limited",
   marked: "Marked",
   refused: "Not blocked: refused by policy",
-  failed: "The block could not be placed",
+  failed: "Not blocked: the kernel refused the block",
 };
 
 export const MODE_TEXT: Record<ModeName, { title: string; text: string }> = {
-  observe: { title: "Observing", text: "It tells, and blocks nothing by itself." },
+  observe: { title: "Observing", text: "The agent alerts and does not block." },
   simulate: {
     title: "Simulating",
-    text: "It counts what it would block, and blocks nothing by itself.",
+    text: "The agent counts the packets that it would block. It does not block.",
   },
-  block: { title: "Blocking", text: "What its alerts accuse is blocked, for a time." },
+  block: { title: "Blocking", text: "The agent blocks the pair of an alert. Each block expires." },
 };
 
 /** How long a block or an exception may be asked to last. */

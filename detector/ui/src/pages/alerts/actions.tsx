@@ -1,8 +1,8 @@
-// What can be done about an alert. Each button says what will happen and for how long, and what is
+// The actions on an alert. Each button says what will happen and for how long, and what is
 // done can be taken back.
 import type { JSX } from "preact";
 import type { AlertDetail } from "../../api-types";
-import { alertPath, changeAlerts, releaseAlert, replay } from "../../api/alerts";
+import { alertPath, changeAlerts, unblockAlert, replay } from "../../api/alerts";
 import { changed as tell, status } from "../../api/events";
 import { ActionButton, Lacking } from "../../parts/action";
 import { showDialog } from "../../parts/dialogs";
@@ -17,7 +17,7 @@ interface Props {
   changed: () => void;
 }
 
-const NO_AGENT = "No agent is running here: nothing can be blocked. Start one with detector run.";
+const NO_AGENT = "No agent is running here, so it cannot block. Start one: detector run";
 
 export function Actions({ alert, blocked, changed }: Props & { blocked: boolean }): JSX.Element {
   const noAgent = status.value !== null && status.value.mode === null ? NO_AGENT : null;
@@ -35,15 +35,15 @@ export function Actions({ alert, blocked, changed }: Props & { blocked: boolean 
           Block …
         </ActionButton>
         {blocked && (
-          <ActionButton scope="respond" unless={noAgent} run={() => release(alert, changed)}>
-            Release
+          <ActionButton scope="respond" unless={noAgent} run={() => unblock(alert, changed)}>
+            Unblock
           </ActionButton>
         )}
         <ActionButton
           scope="respond"
           run={() => showDialog(<BenignDialog alert={alert} changed={changed} />)}
         >
-          Benign …
+          Expected …
         </ActionButton>
         {alert.status !== "closed" && (
           <ActionButton scope="respond" run={mark(alert, "close", "closed", changed)}>
@@ -80,7 +80,7 @@ function FirstButton({ alert, changed }: Props): JSX.Element | null {
       );
     case "closed":
       return (
-        <ActionButton scope="respond" run={mark(alert, "reopen", "open again", changed)}>
+        <ActionButton scope="respond" run={mark(alert, "reopen", "reopened", changed)}>
           Reopen
         </ActionButton>
       );
@@ -102,20 +102,20 @@ const mark =
     changed();
   };
 
-async function release(alert: AlertDetail, changed: () => void): Promise<void> {
-  await releaseAlert(alert.id);
+async function unblock(alert: AlertDetail, changed: () => void): Promise<void> {
+  await unblockAlert(alert.id);
   tell("blocks");
-  notify({ text: "Released: what was blocked for this alert passes again" });
+  notify({ text: "Unblocked: all blocks of this alert" });
   changed();
 }
 
 async function recompute(alert: AlertDetail): Promise<void> {
   const answer = await replay(alert.id);
   const verdict = answer.identical
-    ? "the same score, bit for bit"
-    : "another score than was stored";
+    ? "identical to the stored score"
+    : "different from the stored score";
   notify({
-    text: `Replayed: ${score(answer.score)}, ${verdict}. ${answer.text}`,
+    text: `Replayed: score ${score(answer.score)}, ${verdict}. ${answer.text}`,
     tone: answer.identical ? "plain" : "bad",
   });
 }

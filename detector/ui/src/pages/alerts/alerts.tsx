@@ -95,7 +95,7 @@ function Nothing({ filtered }: { filtered: boolean }): JSX.Element {
     return (
       <Empty title="Nothing matches">
         <p>
-          Take a filter away, or widen the time. <a href="/alerts">Show all alerts</a>
+          Remove a filter or choose a longer period. <a href="/alerts">Show all alerts</a>
         </p>
       </Empty>
     );
@@ -103,7 +103,7 @@ function Nothing({ filtered }: { filtered: boolean }): JSX.Element {
   return (
     <Empty title="No alerts yet">
       <p>
-        An alert appears here when what a host sends looks like theft. To see one, hand in a{" "}
+        An alert appears when the traffic of a host looks like exfiltration. To try it, upload a{" "}
         <a href="/captures">capture</a> or <a href="/record">check a record</a>.
       </p>
     </Empty>

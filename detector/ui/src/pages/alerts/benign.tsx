@@ -1,4 +1,4 @@
-// Says that an alert was none: for how much and how long, as an exception that ends by itself.
+// Marks the traffic of an alert as expected, by an exception that expires.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { AlertDetail, BenignScope } from "../../api-types";
@@ -27,10 +27,10 @@ export function BenignDialog({
   const [note, setNote] = useState("");
   const time = ALLOW_TIMES.find(([one]) => String(one) === secs)?.[1] ?? `${secs} s`;
   const words: Record<BenignScope, string> = {
-    pair: `what ${alert.src} sends to ${alert.dst}`,
-    service: `what anybody sends to ${endpoint(alert.dst, alert.dst_port)}`,
-    destination: `what anybody sends to ${alert.dst}`,
-    name: `what anybody sends to ${name ?? "a name"}`,
+    pair: `traffic from ${alert.src} to ${alert.dst}`,
+    service: `traffic from any host to ${endpoint(alert.dst, alert.dst_port)}`,
+    destination: `traffic from any host to ${alert.dst}`,
+    name: `traffic from any host to ${name ?? "a name"}`,
   };
   const run = async () => {
     const answer = await markBenign(alert.id, {
@@ -48,31 +48,31 @@ export function BenignDialog({
   const known = { pair: true, destination: true, name, service: alert.dst_port };
   const scopes = BENIGN_SCOPES.filter((one) => known[one] !== null);
   return (
-    <DialogForm title="Benign" verb={`Allow for ${time}`} run={run}>
+    <DialogForm title="Expected traffic" verb={`Allow for ${time}`} run={run}>
       <Select
-        label="What is ordinary"
+        label="Expected"
         name="scope"
         value={scope}
         onValue={(value) => setScope(value as BenignScope)}
         choices={scopes.map((one) => [one, words[one]])}
       />
       <Select
-        label="For how long"
+        label="Duration"
         name="ttl_secs"
         value={secs}
         onValue={setSecs}
         choices={timeChoices(ALLOW_TIMES)}
       />
       <Field
-        label="Why (optional)"
+        label="Reason (optional)"
         name="note"
         value={note}
         onValue={setNote}
-        placeholder="The nightly backup"
+        placeholder="Nightly backup"
       />
       <p>
-        The alert is closed. For {time}, <bdi>{words[scope]}</bdi> raises no alert and is not
-        blocked. Its vector is kept as a sample of ordinary traffic, to train the next model with.
+        This closes the alert as benign. For {time}, <bdi>{words[scope]}</bdi> raises no alert and
+        is not blocked. The program keeps the feature vector as a benign sample for training.
       </p>
     </DialogForm>
   );

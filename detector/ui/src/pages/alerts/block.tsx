@@ -1,10 +1,10 @@
-// Asks what of an alert is to be blocked, and for how long.
+// Asks for the target and the duration of a block.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { AlertDetail, BlockedWhat } from "../../api-types";
 import { blockAlert } from "../../api/alerts";
 import { changed as tell } from "../../api/events";
-import { releaseBlock } from "../../api/response";
+import { removeBlock } from "../../api/response";
 import { endpoint } from "../../parts/address";
 import { DialogForm } from "../../parts/dialogs";
 import { Checkbox, Select, timeChoices } from "../../parts/fields";
@@ -39,32 +39,31 @@ export function BlockDialog({
     tell("blocks");
     notify({
       text: `Blocked for ${time}: ${block.target}`,
-      undo: () => releaseBlock(block.number).then(changed),
+      undo: () => removeBlock(block.number).then(changed),
     });
     changed();
   };
   return (
     <DialogForm title="Block" verb={`Block for ${time}`} danger run={run}>
       <Select
-        label="What is cut off"
+        label="Target"
         name="what"
         value={what}
         onValue={(value) => setWhat(value as BlockedWhat)}
         choices={kinds.map((key) => [key, words[key].title])}
       />
       <Select
-        label="For how long"
+        label="Duration"
         name="ttl_secs"
         value={secs}
         onValue={setSecs}
         choices={timeChoices(times)}
       />
       <p>
-        <bdi>{words[what].effect}</bdi> The block ends by itself after {time}, also when the agent
-        is gone.
+        <bdi>{words[what].effect}</bdi> The block expires after {time}, even when the agent is gone.
       </p>
       <Checkbox
-        label={`Undo it after ${CONFIRM_SECS} s unless I confirm`}
+        label={`Undo after ${CONFIRM_SECS} s unless I confirm`}
         checked={careful}
         onValue={setCareful}
       />
@@ -76,20 +75,20 @@ function inWords(alert: AlertDetail): Record<BlockedWhat, { title: string; effec
   const { src, dst, dst_port: port } = alert;
   return {
     pair: {
-      title: "Everything between the two",
-      effect: `Nothing passes between ${src} and ${dst} any more; both keep their other connections.`,
+      title: "All traffic between the two hosts",
+      effect: `The agent drops all traffic between ${src} and ${dst}. Their other connections continue.`,
     },
     service: {
-      title: "The destination's port, for everybody",
-      effect: `Nobody at home reaches ${endpoint(dst, port)} any more.`,
+      title: "The destination's port, for every host",
+      effect: `No internal host can reach ${endpoint(dst, port)}.`,
     },
     destination: {
-      title: "The destination, for everybody",
-      effect: `Nobody at home reaches ${dst} any more.`,
+      title: "The destination, for every host",
+      effect: `No internal host can reach ${dst}.`,
     },
     host: {
-      title: "The whole host",
-      effect: `${src} is cut off from everything: it neither sends nor receives.`,
+      title: "All traffic of the sender",
+      effect: `The agent drops all traffic of ${src}, sent and received.`,
     },
   };
 }

@@ -1,4 +1,4 @@
-// One alert: first a sentence, then what it rests on, and always at hand what can be done about it.
+// One alert: a sentence, its evidence, and the actions.
 import type { ComponentChildren, JSX } from "preact";
 import type { AlertDetail, BlockLine, BlockList, DeliveryPage } from "../../api-types";
 import { alertPath } from "../../api/alerts";
@@ -14,7 +14,7 @@ import { DeliveryTable } from "../../parts/deliveries";
 import { Icon } from "../../parts/icons";
 import { Loaded, Panel } from "../../parts/panels";
 import { Time } from "../../parts/time";
-import { brief, bytes, count, score } from "../../words/amounts";
+import { brief, bytes, plural, score } from "../../words/amounts";
 import { ACTION_TEXT } from "../../words/names";
 import { Actions } from "./actions";
 import { PayloadSamples, Reasons, Timeline, Vector } from "./evidence";
@@ -66,7 +66,7 @@ function Sentence({ alert }: { alert: AlertDetail }): JSX.Element {
         <SeverityBadge severity={alert.severity} />
         <StatusBadge status={alert.status} resolution={alert.resolution} />
         <span>
-          score <b>{score(alert.score)}</b> of {score(alert.threshold)} needed
+          score <b>{score(alert.score)}</b>, threshold {score(alert.threshold)}
         </span>
         <span>
           {alert.technique_name} (ATT&amp;CK {alert.attack_id})
@@ -84,9 +84,8 @@ function Sentence({ alert }: { alert: AlertDetail }): JSX.Element {
 
 function leaked(alert: AlertDetail): string {
   const before = alert.bytes_leaked_before_block;
-  if (before !== null) return `${bytes(before)} had left before it was blocked.`;
-  const noticed = `${bytes(alert.bytes_leaked)} of it before it was noticed`;
-  return `${bytes(alert.bytes_out)} left, ${noticed}.`;
+  if (before !== null) return `${bytes(before)} left before the block.`;
+  return `${bytes(alert.bytes_out)} left, ${bytes(alert.bytes_leaked)} of it before the alert.`;
 }
 
 interface EvidenceProps {
@@ -102,7 +101,7 @@ function Evidence({ alert, blocks, changed }: EvidenceProps): JSX.Element {
       <Panel title="Timeline">
         <Timeline moments={alert.timeline} />
       </Panel>
-      <Panel title="Who and what">
+      <Panel title="Details">
         <Facts alert={alert} />
       </Panel>
       {blocks.length > 0 && (
@@ -111,7 +110,7 @@ function Evidence({ alert, blocks, changed }: EvidenceProps): JSX.Element {
         </Panel>
       )}
       {alert.payload_samples.length > 0 && (
-        <Panel title="First bytes">
+        <Panel title="Payload samples">
           <PayloadSamples samples={alert.payload_samples} />
         </Panel>
       )}
@@ -129,7 +128,7 @@ function Evidence({ alert, blocks, changed }: EvidenceProps): JSX.Element {
   );
 }
 
-/** What people were told of it. */
+/** Messages to people about it. */
 function Messages({ alert }: { alert: string }): JSX.Element | null {
   const list = useResource<DeliveryPage>(`/api/deliveries${query({ alert, limit: 100 })}`, {
     on: ["deliveries"],
@@ -154,7 +153,7 @@ function Facts({ alert }: { alert: AlertDetail }): JSX.Element {
       </Fact>
       <Fact name="Protocol">{alert.protocol}</Fact>
       {alert.dst_name !== null && (
-        <Fact name="Destination's name">
+        <Fact name="Destination name">
           <Name text={alert.dst_name} whole />
         </Fact>
       )}
@@ -165,15 +164,15 @@ function Facts({ alert }: { alert: AlertDetail }): JSX.Element {
       )}
       <Fact name="Opened by">{alert.initiator === "src" ? "the source" : "the destination"}</Fact>
       <Fact name="Sent">
-        {bytes(alert.bytes_out)} in {count(alert.packets_out)} packets
+        {bytes(alert.bytes_out)} in {plural(alert.packets_out, "packet")}
       </Fact>
       <Fact name="Received">
-        {bytes(alert.bytes_in)} in {count(alert.packets_in)} packets
+        {bytes(alert.bytes_in)} in {plural(alert.packets_in, "packet")}
       </Fact>
       <Fact name="First seen">
         <Time at={alert.first_seen} exact />
       </Fact>
-      <Fact name="Found after">{brief(alert.seconds_to_detect)}</Fact>
+      <Fact name="Detected after">{brief(alert.seconds_to_detect)}</Fact>
       <Fact name="Origin">
         {alert.capture === null ? (
           alert.origin
@@ -181,7 +180,7 @@ function Facts({ alert }: { alert: AlertDetail }): JSX.Element {
           <a href={`/alerts?capture=${alert.capture}`}>capture {alert.capture}</a>
         )}
       </Fact>
-      <Fact name="Community id">
+      <Fact name="Community ID">
         <span class="mono">{alert.community_id}</span>
       </Fact>
       {alert.ja4 !== null && (

@@ -1,4 +1,4 @@
-// What an alert rests on: reasons in words and as bars, how it went on, the first bytes, the vector.
+// The evidence of an alert: reasons, timeline, payload samples and feature vector.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { AlertDetail, Cell, PayloadSample, Point, Reason } from "../../api-types";
@@ -18,9 +18,7 @@ export function Reasons({ alert }: { alert: AlertDetail }): JSX.Element {
     <Panel
       title="Why"
       aside={
-        columns.length > 0 && (
-          <span class="muted">for theft to the right, against it to the left</span>
-        )
+        columns.length > 0 && <span class="muted">right: exfiltration, left: ordinary traffic</span>
       }
     >
       <div class="panel-body stack">

@@ -183,7 +183,7 @@ function Severities(): JSX.Element {
 
 function Active({ keys }: { keys: AlertFilter[] }): JSX.Element {
   return (
-    <ul class="chips" aria-label="Filters in force">
+    <ul class="chips" aria-label="Active filters">
       {keys.map((key) => (
         <li key={key} class="chip">
           <span>

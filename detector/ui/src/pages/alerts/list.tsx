@@ -132,7 +132,7 @@ function Bulk({ alerts, done }: { alerts: StoredAlert[]; done: () => void }): JS
       <ActionButton scope="respond" run={() => change("close", "closed")}>
         Close
       </ActionButton>
-      <ActionButton scope="respond" run={() => change("reopen", "opened again")}>
+      <ActionButton scope="respond" run={() => change("reopen", "reopened")}>
         Reopen
       </ActionButton>
     </span>

@@ -1,4 +1,4 @@
-// What people wrote about an alert, and the alerts that belong with it.
+// Notes on an alert, and related alerts.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { AlertDetail, StoredAlert } from "../../api-types";
@@ -39,14 +39,14 @@ export function Notes({
           id="note"
           dir="auto"
           value={text}
-          placeholder="What was found out, by whom"
+          placeholder="Findings"
           onInput={(event) => setText(event.currentTarget.value)}
         />
       </div>
       <div class="buttons">
         <ActionButton
           scope="respond"
-          unless={text.trim() === "" ? "Write something first." : null}
+          unless={text.trim() === "" ? "Type a note first." : null}
           run={add}
         >
           Add note

@@ -33,14 +33,14 @@ export function Captures(): JSX.Element {
       </PageHead>
       <DropZone />
       <Uploads />
-      <Panel title="Past captures">
+      <Panel title="Captures so far">
         <Loaded from={list} rows={4}>
           {({ items }) =>
             items.length === 0 ? (
               <Empty title="No captures yet">
                 <p>
-                  Drop a pcap or pcapng file above. What it shows is found by the engine that runs
-                  live, and listed under Alerts with the capture's number.
+                  Drop a pcap or pcapng file above. The live engine analyses it, and its alerts
+                  appear under Alerts with the number of the capture.
                 </p>
               </Empty>
             ) : (

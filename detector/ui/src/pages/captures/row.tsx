@@ -57,7 +57,7 @@ export function CaptureRow({ capture, models, changed }: Props): JSX.Element {
         </p>
       )}
       <p class="hint">
-        number {id}, {bytes(capture.bytes)}, handed in <Time at={capture.uploaded} />
+        number {id}, {bytes(capture.bytes)}, uploaded <Time at={capture.uploaded} />
         {whole !== undefined && <Span of={whole} />}
       </p>
       {capture.analyses.length > 0 && <Analyses capture={capture} />}
@@ -110,7 +110,7 @@ function Found({ analysis, capture }: { analysis: Analysis; capture: number }): 
         <bdi>{analysis.error}</bdi>
       </span>
     );
-  if (analysis.alerts === null) return <span>under way</span>;
+  if (analysis.alerts === null) return <span>in progress</span>;
   if (analysis.alerts === 0) return <span>no alert in {plural(analysis.flows ?? 0, "flow")}</span>;
   return (
     <a data-open href={to("/alerts", { capture })}>
@@ -123,7 +123,7 @@ function Buttons({ capture, models, changed, busy }: Props & { busy: boolean }):
   const { id, name, state } = capture;
   const cancel = async () => {
     await cancelCapture(id);
-    notify({ text: `${name} is not analysed further` });
+    notify({ text: `The analysis of ${name} is cancelled` });
     changed();
   };
   return (
@@ -184,7 +184,7 @@ function AgainDialog({ capture, models, changed }: Props): JSX.Element {
           `${one.name} ${one.hash}${one.active ? " (active)" : ""}`,
         ])}
       />
-      <p>The earlier results stay; the new ones stand beside them.</p>
+      <p>Earlier results stay. The new results are added.</p>
     </DialogForm>
   );
 }
@@ -196,10 +196,10 @@ function DeleteDialog({ capture, changed }: Omit<Props, "models">): JSX.Element 
     changed();
   };
   return (
-    <DialogForm title="Delete the capture" verb="Delete for good" danger run={run}>
+    <DialogForm title="Delete the capture" verb="Delete" danger run={run}>
       <p>
-        <bdi>{capture.name}</bdi> ({bytes(capture.bytes)}) is removed from the disk. This cannot be
-        taken back: keep the file elsewhere if you may need it.
+        <bdi>{capture.name}</bdi> ({bytes(capture.bytes)}) is removed from the disk. You cannot undo
+        this.
       </p>
     </DialogForm>
   );

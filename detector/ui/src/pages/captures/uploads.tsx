@@ -47,7 +47,7 @@ export function DropZone(): JSX.Element {
       onDrop={drop}
     >
       <p>
-        <b>Drop captures here</b>: pcap or pcapng, also of several gigabytes.
+        <b>Drop captures here</b>: pcap or pcapng, up to several gigabytes.
       </p>
       <button
         type="button"
@@ -99,7 +99,7 @@ function Row({ of: one }: { of: Sending }): JSX.Element {
     ) : (
       <span class="muted">
         {one.state === "waiting"
-          ? "waits for the one before"
+          ? "waiting"
           : `${bytes(one.sent)} of ${bytes(one.file.size)}, ${percent(share)}`}
       </span>
     );
@@ -161,7 +161,7 @@ function next(): void {
       (capture) => {
         drop(first.key);
         changed("captures");
-        notify({ text: `${capture.name} has arrived and waits to be analysed` });
+        notify({ text: `${capture.name} is uploaded and queued for analysis` });
       },
       (error: unknown) => change(first.key, { state: "failed", problem: asProblem(error).message }),
     )

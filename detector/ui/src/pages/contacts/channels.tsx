@@ -44,8 +44,8 @@ export function Channels(): JSX.Element {
           items.length === 0 ? (
             <Empty title="No channel is configured">
               <p>
-                Set up e-mail, SMS, a webhook, Slack or syslog under <code>[notify]</code> in the
-                configuration. Nothing is sent to what is not there.
+                Add e-mail, SMS, a webhook, Slack or syslog under <code>[notify]</code> in the
+                configuration.
               </p>
             </Empty>
           ) : (
@@ -74,8 +74,8 @@ function Test({ of: channel }: { of: Channel }): JSX.Element {
   const ask = () => showDialog(<TestDialog channel={channel} />);
   return (
     <span class="buttons end">
-      <ActionButton scope="admin" run={ask} label={`Try ${channel.name}`}>
-        Try …
+      <ActionButton scope="admin" run={ask} label={`Test ${channel.name}`}>
+        Test …
       </ActionButton>
     </span>
   );
@@ -96,9 +96,9 @@ function TestDialog({ channel }: { channel: Channel }): JSX.Element {
     });
   };
   return (
-    <DialogForm title={`Try ${channel.name}`} verb="Send one message" run={run}>
+    <DialogForm title={`Test ${channel.name}`} verb="Send" run={run}>
       <p>
-        One message that says it is a test goes to <bdi>{channel.target}</bdi>.
+        The program sends one test message to <bdi>{channel.target}</bdi>.
       </p>
       {person && (
         <Field

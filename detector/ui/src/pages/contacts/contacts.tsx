@@ -1,4 +1,4 @@
-// Who is told, about what, by which way, and what became of each message.
+// Contacts, groups, rules, channels and messages.
 import type { JSX } from "preact";
 import { Lacking } from "../../parts/action";
 import { PageHead } from "../../parts/panels";

@@ -1,5 +1,4 @@
-// What contacts, groups and rules have in common: they are listed, added, changed and removed, and a
-// removal can be taken back.
+// Contacts, groups and rules are listed, added, edited and removed in one way. A removal can be undone.
 import type { JSX } from "preact";
 import type {} from "../../api-types";
 import type {
@@ -19,7 +18,7 @@ import { useResource, type Resource } from "../../api/resource";
 import { ActionButton } from "../../parts/action";
 import { notify } from "../../parts/toasts";
 
-/** What is listed, what one of it is, and what is sent for one. */
+/** The list of each kind, one entry, and the body of a request. */
 interface Kinds {
   contacts: { list: ContactPage; one: Contact; body: ContactBody };
   groups: { list: GroupPage; one: Group; body: GroupBody };
@@ -74,8 +73,8 @@ export function EntryButtons<K extends Kind>({
 }: ButtonsProps<K>): JSX.Element {
   return (
     <span class="buttons end">
-      <ActionButton scope="admin" run={edit} label={`Change ${name}`}>
-        Change
+      <ActionButton scope="admin" run={edit} label={`Edit ${name}`}>
+        Edit
       </ActionButton>
       <ActionButton scope="admin" run={() => discard(kind, entry, name)} label={`Remove ${name}`}>
         Remove

@@ -1,4 +1,4 @@
-// Groups of people, and whether they are told of alerts at all.
+// Groups of people, and whether they are notified of alerts.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { Contact, Group } from "../../api-types";
@@ -26,7 +26,7 @@ export function Groups(): JSX.Element {
       ),
     },
     {
-      title: "Told of alerts",
+      title: "Notified",
       cell: (one) => (
         <StateBadge tone={one.alertable ? "good" : "idle"}>
           {one.alertable ? "yes" : "no"}
@@ -69,8 +69,7 @@ export function Groups(): JSX.Element {
             items.length === 0 ? (
               <Empty title="No groups yet">
                 <p>
-                  A rule tells a group. One that is not told of alerts keeps its members, as for
-                  holidays.
+                  A rule notifies a group. Pause a group to keep its members without notifying them.
                 </p>
               </Empty>
             ) : (
@@ -92,13 +91,13 @@ function Form({ group, people }: { group: Group | null; people: Contact[] }): JS
     save("groups", { name: name.trim(), alertable, contacts: members }, group?.id ?? null);
   return (
     <DialogForm
-      title={group === null ? "Add a group" : "Change the group"}
+      title={group === null ? "Add a group" : "Edit the group"}
       verb="Save"
       run={run}
       onProblem={setProblem}
     >
       <Field label="Name" name="name" value={name} onValue={setName} problem={problem} required />
-      <Checkbox label="Is told of alerts" checked={alertable} onValue={setAlertable} />
+      <Checkbox label="Notify of alerts" checked={alertable} onValue={setAlertable} />
       {people.length > 0 && (
         <fieldset class="choices">
           <legend>Members</legend>

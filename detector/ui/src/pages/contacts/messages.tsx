@@ -39,7 +39,7 @@ export function Messages(): JSX.Element {
           {(page) =>
             page.items.length === 0 ? (
               <Empty title="No messages">
-                <p>What is sent because of a rule is listed here, with each attempt.</p>
+                <p>Messages that a rule sends appear here, with every attempt.</p>
               </Empty>
             ) : (
               <>

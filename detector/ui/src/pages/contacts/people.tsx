@@ -65,8 +65,8 @@ export function People(): JSX.Element {
         <Loaded from={people} rows={4}>
           {({ items }) =>
             items.length === 0 ? (
-              <Empty title={search === "" ? "No contacts yet" : "Nobody matches"}>
-                <p>Add who is to be told. A rule then says about what, and by which channel.</p>
+              <Empty title={search === "" ? "No contacts yet" : "No contact matches"}>
+                <p>Add the people to notify. Then add a rule with severity and channel.</p>
               </Empty>
             ) : (
               <Table label="Contacts" columns={columns} rows={items} rowKey={(one) => one.id} />
@@ -106,7 +106,7 @@ function Form({ contact, groups }: { contact: Contact | null; groups: Group[] })
     );
   return (
     <DialogForm
-      title={contact === null ? "Add a contact" : "Change the contact"}
+      title={contact === null ? "Add a contact" : "Edit the contact"}
       verb="Save"
       run={run}
       onProblem={setProblem}

@@ -1,4 +1,4 @@
-// Rules: which alerts are told to which group by which channel, and how often.
+// Rules: which alerts go to which group over which channel, and how often.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { Channel, ChannelList, Group, Rule } from "../../api-types";
@@ -38,10 +38,14 @@ export function Rules(): JSX.Element {
       cell: (one) => <State of={one} />,
     },
     {
-      title: "Told",
+      title: "Notifies",
       cell: (one) => (
         <>
-          <bdi>{one.group === null ? "nobody by name" : (names.get(one.group) ?? one.group)}</bdi>
+          <bdi>
+            {one.group === null
+              ? "the channel's own recipients"
+              : (names.get(one.group) ?? one.group)}
+          </bdi>
           <p class="hint">by {one.channel}</p>
         </>
       ),
@@ -66,7 +70,7 @@ export function Rules(): JSX.Element {
             items.length === 0 ? (
               <Empty title="No rules yet">
                 <p>
-                  Without a rule nobody is told. Add one: from which severity on, whom, and by which
+                  Without a rule the program notifies nobody. Add a rule with severity, group and
                   channel.
                 </p>
               </Empty>
@@ -80,13 +84,13 @@ export function Rules(): JSX.Element {
   );
 }
 
-/** A rule that is on and tells nobody says why. */
+/** A rule that is on and notifies nobody says why. */
 function State({ of: { enabled, held } }: { of: Rule }): JSX.Element {
   if (!enabled) return <StateBadge tone="idle">off</StateBadge>;
   if (held === null) return <StateBadge tone="good">on</StateBadge>;
   return (
     <>
-      <StateBadge tone="warning">held</StateBadge>
+      <StateBadge tone="warning">inactive</StateBadge>
       <p class="hint">
         <bdi>{held}</bdi>
       </p>
@@ -100,8 +104,8 @@ function inWords(rule: Rule): string {
     `${rule.min_severity} and above`,
     techniques === "" ? "any technique" : techniques,
     rule.host === null ? "any host" : `hosts in ${rule.host}`,
-    rule.digest_secs > 0 ? `gathered over ${duration(rule.digest_secs)}` : "at once",
-    rule.repeat_secs > 0 ? `again after ${duration(rule.repeat_secs)}` : "once",
+    rule.digest_secs > 0 ? `one message per ${duration(rule.digest_secs)}` : "at once",
+    rule.repeat_secs > 0 ? `repeated after ${duration(rule.repeat_secs)}` : "once",
   ];
   return parts.join("; ");
 }
@@ -147,7 +151,7 @@ function Form({ rule, groups, channels }: FormProps): JSX.Element {
     );
   return (
     <DialogForm
-      title={rule === null ? "Add a rule" : "Change the rule"}
+      title={rule === null ? "Add a rule" : "Edit the rule"}
       verb="Save"
       run={run}
       onProblem={setProblem}
@@ -162,7 +166,7 @@ function Form({ rule, groups, channels }: FormProps): JSX.Element {
           required
         />
         <Select
-          label="From severity"
+          label="Lowest severity"
           name="min_severity"
           value={values.severity}
           onValue={set("severity")}
@@ -194,7 +198,7 @@ function Form({ rule, groups, channels }: FormProps): JSX.Element {
           placeholder="10.0.4.0/24"
         />
         <Field
-          label="Gather over, seconds"
+          label="One message per, seconds"
           name="digest_secs"
           type="number"
           value={values.digest}
@@ -203,7 +207,7 @@ function Form({ rule, groups, channels }: FormProps): JSX.Element {
           hint="0: at once"
         />
         <Field
-          label="Again after, seconds"
+          label="Repeat after, seconds"
           name="repeat_secs"
           type="number"
           value={values.repeat}
@@ -213,7 +217,7 @@ function Form({ rule, groups, channels }: FormProps): JSX.Element {
         />
       </div>
       <fieldset class="choices">
-        <legend>Techniques (none: any)</legend>
+        <legend>Techniques (none selected: all)</legend>
         {Object.entries(TECHNIQUES).map(([key, text]) => (
           <Checkbox
             key={key}
@@ -225,13 +229,13 @@ function Form({ rule, groups, channels }: FormProps): JSX.Element {
           />
         ))}
       </fieldset>
-      <Checkbox label="In force" checked={enabled} onValue={setEnabled} />
+      <Checkbox label="Enabled" checked={enabled} onValue={setEnabled} />
     </DialogForm>
   );
 }
 
 const groupChoices = (groups: Group[]): Choice[] => [
-  [NOBODY, "nobody by name (the channel's own target)"],
+  [NOBODY, "the channel's own recipients"],
   ...groups.map((one): Choice => [String(one.id), one.name]),
 ];
 

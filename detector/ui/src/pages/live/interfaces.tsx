@@ -41,7 +41,7 @@ export function Interfaces({ everySecs }: { everySecs?: number }): JSX.Element {
       <Loaded from={list} rows={3}>
         {({ items }) =>
           items.length === 0 ? (
-            <Empty title="There is no interface here" />
+            <Empty title="No interfaces" />
           ) : (
             <Table label="Interfaces" columns={columns} rows={items} rowKey={(one) => one.name} />
           )
@@ -69,7 +69,7 @@ function useRates(items: InterfaceLine[] | null): Map<string, Rates> {
     if (last === null || secs <= 0) return rates;
     for (const one of items) {
       const then = last.items.find(({ name }) => name === one.name);
-      // Counters begin anew where it was attached anew.
+      // Counters begin again after a new attach.
       if (then === undefined || one.bytes_in < then.bytes_in || one.bytes_out < then.bytes_out)
         continue;
       rates.set(one.name, {
@@ -97,7 +97,7 @@ function Attached({ of: { attached, ingress, egress, notes } }: { of: InterfaceL
 
 function Seen({ of: one }: { of: InterfaceLine }): JSX.Element | null {
   if (!one.attached) return null;
-  const title = `${count(one.frames_in)} frames received, ${count(one.frames_out)} sent; ${bytes(one.skipped_bytes)} of them no IP`;
+  const title = `${count(one.frames_in)} frames received, ${count(one.frames_out)} sent; ${bytes(one.skipped_bytes)} of them not IP`;
   return <span title={title}>{bytes(one.bytes_in + one.bytes_out)}</span>;
 }
 
@@ -121,18 +121,18 @@ function Switch({
   };
   const attach = async () => {
     await change("attach");
-    notify({ text: `${name} is watched` });
+    notify({ text: `The agent watches ${name}` });
   };
   const detach = async () => {
     await change("detach");
-    notify({ text: `${name} is no longer watched`, undo: () => change("attach") });
+    notify({ text: `The agent no longer watches ${name}`, undo: () => change("attach") });
   };
   const ask = () =>
     showDialog(
       <DialogForm title={`Stop watching ${name}`} verb="Stop watching" danger run={detach}>
         <p>
-          Until it is started again, nothing that passes {name} is seen, and no block holds there.
-          What was seen stays.
+          The agent sees no traffic of {name} and blocks nothing there until you start it again.
+          Recorded traffic stays.
         </p>
       </DialogForm>,
     );

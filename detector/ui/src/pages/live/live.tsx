@@ -20,7 +20,7 @@ export function Live(): JSX.Element {
           aria-pressed={paused}
           onClick={() => setPaused(!paused)}
         >
-          {paused ? "Go on" : "Hold still"}
+          {paused ? "Resume" : "Pause"}
         </button>
       </PageHead>
       {status.value?.mode === null ? (
@@ -41,8 +41,8 @@ function NoAgent(): JSX.Element {
   return (
     <Empty title="No agent is running here">
       <p>
-        Interfaces are watched, and live sessions kept, by the agent: start one with{" "}
-        <code>detector run</code>. Past sessions are under <a href="/flows">Flows</a>.
+        The agent watches interfaces and live sessions. Start one with <code>detector run</code>.
+        Earlier sessions are under <a href="/flows">Flows</a>.
       </p>
     </Empty>
   );

@@ -1,4 +1,4 @@
-// The sessions that are alive, and which of them an open alert accuses.
+// The live sessions, and the open alert of each.
 import type { JSX } from "preact";
 import type { AlertPage, SessionLine, SessionList, StoredAlert } from "../../api-types";
 import { useResource } from "../../api/resource";
@@ -14,11 +14,11 @@ import { bytes, count, plural, rate } from "../../words/amounts";
 const LIMIT = 500;
 const SORTS = ["rate", "bytes_out", "last_seen"] as const;
 
-type Accused = ReadonlyMap<string, StoredAlert>;
+type Alerted = ReadonlyMap<string, StoredAlert>;
 
 const pair = ({ src, dst }: { src: string; dst: string }): string => `${src} ${dst}`;
 
-const columnsFor = (accused: Accused): Column<SessionLine>[] => [
+const columnsFor = (alerted: Alerted): Column<SessionLine>[] => [
   { title: "Source", cell: (one) => <Address address={one.src} /> },
   { title: "Destination", cell: (one) => <Address address={one.dst} port={one.dst_port} /> },
   {
@@ -32,7 +32,7 @@ const columnsFor = (accused: Accused): Column<SessionLine>[] => [
     wide: true,
     cell: (one) => <span title={plural(one.flows, "flow")}>{one.protocol}</span>,
   },
-  { title: "Alert", cell: (one) => <Accusation alert={accused.get(pair(one))} /> },
+  { title: "Alert", cell: (one) => <OpenAlert alert={alerted.get(pair(one))} /> },
   { title: "Rate", number: true, sort: "rate", cell: (one) => rate(one.rate) },
   {
     title: "Out",
@@ -55,7 +55,7 @@ const columnsFor = (accused: Accused): Column<SessionLine>[] => [
   },
 ];
 
-function Accusation({ alert }: { alert?: StoredAlert }): JSX.Element | null {
+function OpenAlert({ alert }: { alert?: StoredAlert }): JSX.Element | null {
   if (alert === undefined) return null;
   return (
     <a data-open href={`/alerts/${alert.id}?status=open`} title={alert.headline}>
@@ -75,7 +75,7 @@ export function Sessions({ everySecs }: { everySecs?: number }): JSX.Element {
   });
   // The newest is the last to be entered.
   const alerts = [...(open.value?.items ?? [])].reverse();
-  const accused = new Map(alerts.map((alert) => [pair(alert), alert]));
+  const alerted = new Map(alerts.map((alert) => [pair(alert), alert]));
   const onSort = (next: string) =>
     go(withQuery({ sort: next, order: next === by && !up ? "up" : null }), { replace: true });
   const wanted = queried("find").toLowerCase();
@@ -83,7 +83,7 @@ export function Sessions({ everySecs }: { everySecs?: number }): JSX.Element {
     <>
       <div class="toolbar">
         <TextField
-          field={{ name: "find", label: "Show only", example: "address, port, name", search: true }}
+          field={{ name: "find", label: "Filter", example: "address, port, name", search: true }}
           problem={null}
         />
       </div>
@@ -92,11 +92,11 @@ export function Sessions({ everySecs }: { everySecs?: number }): JSX.Element {
           {({ items }) => {
             const shown = items.filter((one) => matches(one, wanted));
             if (shown.length === 0)
-              return <Empty title={wanted === "" ? "No sessions now" : "Nothing matches"} />;
+              return <Empty title={wanted === "" ? "No live sessions" : "Nothing matches"} />;
             return (
               <Table
                 label="Sessions"
-                columns={columnsFor(accused)}
+                columns={columnsFor(alerted)}
                 rows={up ? [...shown].reverse() : shown}
                 rowKey={(one) => `${pair(one)} ${one.dst_port} ${one.protocol} ${one.started}`}
                 sorted={{ by, down: !up, onSort }}

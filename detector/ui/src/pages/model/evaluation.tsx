@@ -19,10 +19,10 @@ export function Evaluation({ model }: { model: ModelDetail }): JSX.Element {
   return (
     <div class="panel-body stack">
       {model.validation === null ? (
-        <p class="muted">The model file carries no validation.</p>
+        <p class="muted">The model file has no validation.</p>
       ) : (
         <>
-          <h3>When it was made</h3>
+          <h3>Validation at training</h3>
           <ReportTable of={model.validation} />
         </>
       )}
@@ -47,8 +47,8 @@ export function Evaluation({ model }: { model: ModelDetail }): JSX.Element {
         />
       </div>
       <p class="hint">
-        Stored samples are alerts that people called benign or confirmed; a CSV has the features and
-        a label.
+        Stored samples are alerts that people resolved as benign or confirmed. A CSV needs the
+        features and a label.
       </p>
       {report !== null && (
         <div class="stack" aria-live="polite">

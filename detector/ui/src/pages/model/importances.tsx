@@ -1,5 +1,5 @@
-// What a model goes by: how much each column parts the samples in training (impurity), and how much
-// worse it judges when the column is shuffled (permutation).
+// Feature importance: how well each column splits the samples in training (impurity), and how much worse
+// the model scores when the column is shuffled (permutation).
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { Importance } from "../../api-types";
@@ -12,7 +12,7 @@ const FEW = 15;
 export function Importances({ importances }: { importances: Importance[] }): JSX.Element {
   const [by, setBy] = useState<By>("impurity");
   const [all, setAll] = useState(false);
-  if (importances.length === 0) return <Empty title="The model says nothing of that" />;
+  if (importances.length === 0) return <Empty title="The model file has no importances" />;
   const sorted = [...importances].sort((a, b) => (b[by] ?? -1) - (a[by] ?? -1));
   const shown = all ? sorted : sorted.slice(0, FEW);
   const most = (key: By) => Math.max(...importances.map((one) => one[key] ?? 0), 1e-12);
@@ -46,7 +46,7 @@ export function Importances({ importances }: { importances: Importance[] }): JSX
       <p class="hint">
         {measured
           ? "Upper bar: impurity, in training. Lower bar: permutation, on labelled samples."
-          : "Impurity, in training. What shuffling a column costs (permutation) is measured on labelled samples, of theft and of ordinary traffic: there are none yet."}
+          : "Impurity, in training. Permutation importance needs labelled samples of both classes. There are none yet."}
       </p>
       {sorted.length > FEW && (
         <div class="buttons">

@@ -50,7 +50,7 @@ export function ModelPage(): JSX.Element {
   );
 }
 
-/** Those that come with the program have the same name: what they judge tells them apart. */
+/** The built-in models have the same name: their schema distinguishes them. */
 const nameOf = (model: Model): string =>
   model.shipped ? `${model.schema}s, ${model.name}` : model.name;
 
@@ -109,9 +109,9 @@ function Activate({ model, before }: { model: Model; before?: Model }): JSX.Elem
     showDialog(
       <DialogForm title={`Use ${model.name}`} verb="Use this model" run={run}>
         <p>
-          From now on, every {model.schema} is judged by {model.name} ({model.hash})
-          {before !== undefined && ` instead of ${before.name} (${before.hash})`}. Alerts that are
-          there stay as they are.
+          {model.name} ({model.hash}) scores every {model.schema} from now on
+          {before !== undefined && `, instead of ${before.name} (${before.hash})`}. Existing alerts
+          do not change.
         </p>
       </DialogForm>,
     );
@@ -131,16 +131,16 @@ function Chosen({ hash }: { hash: string }): JSX.Element {
       {(model) => (
         <>
           <div class="grid two">
-            <Panel title="What it goes by">
+            <Panel title="Feature importance">
               <div class="panel-body">
                 <Importances importances={model.importances} />
               </div>
             </Panel>
-            <Panel title="How good it is">
+            <Panel title="Quality">
               <Evaluation model={model} />
             </Panel>
           </div>
-          <Panel title="How it was made">
+          <Panel title="Training">
             <div class="panel-body stack">
               <Tree value={{ created_by: model.created_by, ...model.training }} />
               <Tree value={model.config} />
@@ -158,7 +158,7 @@ function AddModel(): JSX.Element {
     if (file === undefined) return;
     const model = await addModel(file);
     changed("models");
-    notify({ text: `${model.name} is stored; it is not in use yet` });
+    notify({ text: `${model.name} is stored and not yet in use` });
   };
   return (
     <>

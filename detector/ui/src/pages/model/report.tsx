@@ -7,15 +7,15 @@ import { count } from "../../words/amounts";
 type Figures = Report & Partial<Evaluation>;
 
 const SHARES: readonly [keyof Figures, string, string][] = [
-  ["precision", "Precision", "of what it calls theft, so much is"],
-  ["recall", "Recall", "of all theft, it finds so much"],
-  ["false_positive_rate", "False positives", "of what is ordinary, it calls so much theft"],
-  ["accuracy", "Accuracy", "of all, it judges so much right"],
+  ["precision", "Precision", "share of its alerts that are exfiltration"],
+  ["recall", "Recall", "share of all exfiltration that it detects"],
+  ["false_positive_rate", "False positives", "share of ordinary traffic that it flags"],
+  ["accuracy", "Accuracy", "share of all verdicts that are right"],
 ];
 
 const NUMBERS: readonly [keyof Figures, string][] = [
   ["f1", "F1"],
-  ["pr_auc", "Area under precision and recall"],
+  ["pr_auc", "Area under the precision-recall curve"],
   ["roc_auc", "Area under the ROC curve"],
   ["threshold", "Threshold"],
   ["rows", "Rows"],
@@ -30,13 +30,13 @@ export function ReportTable({ of: figures }: { of: Figures }): JSX.Element {
         <thead>
           <tr>
             <td />
-            <th scope="col">called theft</th>
-            <th scope="col">called ordinary</th>
+            <th scope="col">flagged</th>
+            <th scope="col">not flagged</th>
           </tr>
         </thead>
         <tbody>
           <tr>
-            <th scope="row">theft</th>
+            <th scope="row">exfiltration</th>
             <td>{count(true_positives)}</td>
             <td>{count(false_negatives)}</td>
           </tr>
@@ -73,7 +73,7 @@ const hundredth = (share: number): string => (share * 100).toFixed(1);
 
 /** With the interval that holds it in 95 of 100 cases. */
 function inWords(share: Rate | null): string {
-  if (share === null) return "– (there was nothing to count)";
+  if (share === null) return "– (no samples)";
   const { value, low, high, count: part, total } = share;
   const interval = `${hundredth(low)} to ${hundredth(high)}`;
   return `${hundredth(value)} % (${interval}), ${count(part)} of ${count(total)}`;

@@ -62,13 +62,13 @@ function Blank({ question }: { question: string }): JSX.Element {
 }
 
 function Leaving({ state }: { state: Status | null }): JSX.Element {
-  const question = "Is anything leaving?";
+  const question = "Is data being exfiltrated?";
   if (state === null) return <Blank question={question} />;
   const { open, acknowledged, last_24h, by_severity } = state.alerts;
   const grave = by_severity.critical + by_severity.high;
   const calm: Tone = state.capturing ? "good" : "idle";
   const tone: Tone = open === 0 ? calm : grave > 0 ? "bad" : "warning";
-  const blind = state.capturing ? "Nothing suspicious" : "No alert is open";
+  const blind = state.capturing ? "No open alerts" : "No open alerts";
   return (
     <Answer
       question={question}
@@ -84,7 +84,7 @@ function Leaving({ state }: { state: Status | null }): JSX.Element {
         )}
       </p>
       <p>
-        Going out now: <b>{state.capturing ? rate(state.rates.bytes_out) : "not watched"}</b>
+        Outbound now: <b>{state.capturing ? rate(state.rates.bytes_out) : "not watched"}</b>
       </p>
     </Answer>
   );
@@ -109,16 +109,16 @@ function Severities({ counts }: { counts: Status["alerts"]["by_severity"] }): JS
 }
 
 function Seeing({ state }: { state: Status | null }): JSX.Element {
-  const question = "Are we seeing everything?";
+  const question = "Is all traffic seen?";
   if (state === null) return <Blank question={question} />;
   if (!state.capturing) {
     return (
-      <Answer question={question} tone="idle" answer="Not watching" href="/live">
+      <Answer question={question} tone="idle" answer="Not capturing" href="/live">
         <p>
-          No interface is watched here. What is shown comes from the store, captures and records.
+          No agent watches an interface here. This page shows stored alerts, captures and records.
         </p>
         <p>
-          To watch: <code>detector run --interface eth0</code>
+          To start: <code>detector run --interface eth0</code>
         </p>
       </Answer>
     );
@@ -127,18 +127,18 @@ function Seeing({ state }: { state: Status | null }): JSX.Element {
   const lost = loss.filter((one) => one.count > 0);
   // Before the first frame nothing has been missed.
   const ratio = coverage.ratio ?? 1;
-  // What passes while the counters are read stands in one of them and not yet in the other.
+  // What passes while the counters are read is in one of them and not yet in the other.
   const whole = coverage.unaccounted_bytes <= state.rates.bytes;
   const tone: Tone = whole && lost.length === 0 ? "good" : ratio < 0.99 ? "bad" : "warning";
   return (
     <Answer question={question} tone={tone} answer={`${percent(ratio)} seen`} href="/live">
       <p>
         {bytes(coverage.seen_bytes)} on {plural(interfaces, "interface")},{" "}
-        {bytes(coverage.unaccounted_bytes)} unaccounted; {plural(flows, "flow")} now.
+        {bytes(coverage.unaccounted_bytes)} unaccounted; {plural(flows, "active flow")}.
       </p>
       <p>
         {lost.length === 0 ? (
-          "Nothing lost."
+          "Nothing was lost."
         ) : (
           <a
             href="/settings"
@@ -153,13 +153,13 @@ function Seeing({ state }: { state: Status | null }): JSX.Element {
 }
 
 function BlockingAnswer({ state }: { state: Status | null }): JSX.Element {
-  const question = "Are we blocking?";
+  const question = "Is the agent blocking?";
   if (state === null) return <Blank question={question} />;
   const { mode, blocks } = state;
   if (mode === null) {
     return (
-      <Answer question={question} tone="idle" answer="No agent here" href="/response">
-        <p>Nothing can be blocked from here: no agent is running beside this store.</p>
+      <Answer question={question} tone="idle" answer="No agent" href="/response">
+        <p>No agent runs with this store, so it cannot block. Start one: detector run</p>
         <p> </p>
       </Answer>
     );
@@ -173,11 +173,7 @@ function BlockingAnswer({ state }: { state: Status | null }): JSX.Element {
       href="/response"
     >
       <p>{text}</p>
-      <p>
-        {blocks === 0
-          ? "No block stands."
-          : `${plural(blocks, "block")} ${blocks === 1 ? "stands" : "stand"}.`}
-      </p>
+      <p>{blocks === 0 ? "No active blocks." : `${plural(blocks, "active block")}.`}</p>
     </Answer>
   );
 }

@@ -74,7 +74,7 @@ function Rates({ traffic: { points, step_secs }, span }: CurveProps): JSX.Elemen
       ],
     };
   }, [points, step_secs]);
-  if (times.length === 0) return <p class="chart-empty">No traffic has been seen in this time.</p>;
+  if (times.length === 0) return <p class="chart-empty">No traffic in this period.</p>;
   return (
     <TimeChart label="Traffic over time" times={times} lines={lines} format={rate} span={span} />
   );
@@ -120,7 +120,7 @@ function Probabilities({ traffic: { points, step_secs }, span }: CurveProps): JS
   if (scored === 0) {
     return (
       <p class="chart-empty">
-        Nothing has been judged in this time: a session is judged from its seventh packet on.
+        No session was scored in this period. A session is scored from its seventh packet.
       </p>
     );
   }

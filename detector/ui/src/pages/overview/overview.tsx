@@ -55,7 +55,7 @@ export function Overview(): JSX.Element {
 function Learning({ state }: { state: Status | null }): JSX.Element {
   const { ready = 0, learning = 0 } = state?.baselines ?? {};
   const words = state?.learning ?? (ready > 0 ? `${plural(ready, "baseline")} ready` : "");
-  const title = `What each host usually does: ${ready} known, ${learning} being learned`;
+  const title = `Baselines of hosts: ${ready} ready, ${learning} learning`;
   return (
     <span class="muted" title={title}>
       {words}

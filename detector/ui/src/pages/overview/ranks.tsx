@@ -1,4 +1,4 @@
-// Who sends most, where to, and the alerts that are open.
+// The top senders, destinations and pairs, and the open alerts.
 import type { JSX } from "preact";
 import type { AlertPage, StoredAlert, TalkList, Top, TopList } from "../../api-types";
 import { useResource } from "../../api/resource";
@@ -24,8 +24,8 @@ export function OpenAlerts(): JSX.Element {
       <Loaded from={list} rows={6}>
         {({ items }) =>
           items.length === 0 ? (
-            <Empty title="Nothing is open">
-              <p>Alerts appear here as they come, with what speaks for them.</p>
+            <Empty title="No open alerts">
+              <p>New alerts appear here.</p>
             </Empty>
           ) : (
             <ul class="alert-briefs">
@@ -55,11 +55,7 @@ function Brief({ alert }: { alert: StoredAlert }): JSX.Element {
 export function Talks({ path }: { path: string }): JSX.Element {
   const list = useResource<TalkList>(path, { everySecs: EVERY_SECS });
   return (
-    <Panel
-      title="Who sends where"
-      aside={<span class="muted">by bytes out</span>}
-      class="rank-panel"
-    >
+    <Panel title="Top pairs" aside={<span class="muted">by bytes out</span>} class="rank-panel">
       <Loaded from={list} rows={8}>
         {({ items }) => <TalkBars talks={items} />}
       </Loaded>
@@ -80,9 +76,9 @@ export function Top({ title, by, path }: TopProps): JSX.Element {
       <Loaded from={list} rows={8}>
         {({ items }) =>
           items.length === 0 ? (
-            <Empty title="Nobody yet">
+            <Empty title="No traffic yet">
               <p>
-                {by === "sources" ? "Hosts" : "Destinations"} appear here with the first minute of
+                {by === "sources" ? "Hosts" : "Destinations"} appear after the first minute of
                 traffic.
               </p>
             </Empty>

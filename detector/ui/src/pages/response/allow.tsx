@@ -1,4 +1,4 @@
-// What is never blocked or raises no alert, and how often that mattered.
+// Exceptions: traffic that is never blocked or raises no alert, and how often each applied.
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { AllowLine, AllowList, NewAllow } from "../../api-types";
@@ -18,20 +18,20 @@ import { count } from "../../words/amounts";
 import { ALLOW_TIMES } from "../../words/names";
 
 const KINDS: Record<string, string> = {
-  own: "an address of this machine",
-  gateway: "on the way out",
-  resolver: "names are asked for there",
-  administrator: "somebody administers this machine from there",
-  messages: "messages about alerts go there",
+  own: "address of this machine",
+  gateway: "gateway of this machine",
+  resolver: "DNS resolver",
+  administrator: "peer of an administrative connection",
+  messages: "server of a notification channel",
   configured: "in the configuration",
-  operator: "entered by a person",
+  operator: "added by an operator",
 };
 
 const COLUMNS: Column<AllowLine>[] = [
-  { title: "What", cell: (line) => <What line={line} /> },
+  { title: "Traffic", cell: (line) => <What line={line} /> },
   { title: "Effect", wide: true, cell: (line) => line.effect },
   {
-    title: "Why",
+    title: "Reason",
     wide: true,
     cell: (line) => (
       <>
@@ -42,7 +42,7 @@ const COLUMNS: Column<AllowLine>[] = [
   },
   { title: "Hits", number: true, cell: (line) => <Hits line={line} /> },
   {
-    title: "Ends",
+    title: "Expires",
     wide: true,
     cell: (line) => (line.expires === null ? "never" : <Time at={line.expires} />),
   },
@@ -57,18 +57,17 @@ export function AllowPanel(): JSX.Element {
     </ActionButton>
   );
   return (
-    <Panel title="Never block" aside={add}>
+    <Panel title="Exceptions" aside={add}>
       <Loaded from={list} rows={4}>
         {({ items }) =>
           items.length === 0 ? (
-            <Empty title="Nothing is excepted">
+            <Empty title="No exceptions">
               <p>
-                Gateways, resolvers and administrators' connections appear here by themselves once
-                an agent runs.
+                The agent adds gateways, resolvers and administrative peers by itself when it runs.
               </p>
             </Empty>
           ) : (
-            <Table label="Never block" columns={COLUMNS} rows={items} rowKey={(line) => line.id} />
+            <Table label="Exceptions" columns={COLUMNS} rows={items} rowKey={(line) => line.id} />
           )
         }
       </Loaded>
@@ -111,7 +110,7 @@ function Remove({ line }: { line: AllowLine }): JSX.Element | null {
     await disallow(line.id);
     changed("allow");
     notify({
-      text: "The exception is gone",
+      text: "The exception is removed",
       undo: () => allow(asRequest(line)).then(() => changed("allow")),
     });
   };
@@ -162,7 +161,7 @@ function NewAllow(): JSX.Element {
       ttl_secs: ttl === FOR_GOOD ? undefined : Number(ttl),
     });
     changed("allow", "blocks");
-    notify({ text: "The exception is in force" });
+    notify({ text: "The exception is active" });
   };
   return (
     <DialogForm title="Never block" verb="Allow" run={run} onProblem={setProblem}>
@@ -200,15 +199,15 @@ function NewAllow(): JSX.Element {
           placeholder="443"
         />
         <Select
-          label="For how long"
+          label="Duration"
           name="ttl_secs"
           value={values.ttl}
           onValue={set("ttl")}
-          choices={[[FOR_GOOD, "for good"], ...timeChoices(ALLOW_TIMES)]}
+          choices={[[FOR_GOOD, "no expiry"], ...timeChoices(ALLOW_TIMES)]}
         />
       </div>
       <Field
-        label="Why"
+        label="Reason"
         name="reason"
         value={values.reason}
         onValue={set("reason")}
@@ -217,8 +216,8 @@ function NewAllow(): JSX.Element {
         required
       />
       <p>
-        An address is never blocked and raises no alert; a name raises no alert. Standing blocks on
-        it end at once.
+        An address is never blocked and raises no alert. A name raises no alert. Active blocks of
+        the address end at once.
       </p>
     </DialogForm>
   );

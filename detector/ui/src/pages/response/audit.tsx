@@ -1,4 +1,4 @@
-// Who changed what, and why.
+// The audit log.
 import type { JSX } from "preact";
 import type { AuditList, AuditRecord } from "../../api-types";
 import { query } from "../../api/request";
@@ -14,10 +14,10 @@ import { bytes, duration, plural } from "../../words/amounts";
 const LIMIT = 20;
 
 const COLUMNS: Column<AuditRecord>[] = [
-  { title: "When", cell: (line) => <Time at={line.time} /> },
-  { title: "Who", cell: (line) => <bdi>{line.who}</bdi> },
+  { title: "Time", cell: (line) => <Time at={line.time} /> },
+  { title: "Actor", cell: (line) => <bdi>{line.who}</bdi> },
   {
-    title: "What",
+    title: "Change",
     cell: (line) => (
       <>
         {line.action.replaceAll("_", " ")} {line.mode}{" "}
@@ -26,12 +26,12 @@ const COLUMNS: Column<AuditRecord>[] = [
     ),
   },
   {
-    title: "Why",
+    title: "Reason",
     wide: true,
     cell: (line) => (
       <>
         <bdi>{line.why}</bdi>{" "}
-        {line.alert !== undefined && <a href={`/alerts/${line.alert}`}>its alert</a>}
+        {line.alert !== undefined && <a href={`/alerts/${line.alert}`}>alert</a>}
         <p class="hint">
           <bdi>{more(line)}</bdi>
         </p>
@@ -44,12 +44,12 @@ function more({ detail, ttl_secs, packets, bytes: size }: AuditRecord): string {
   const parts = [
     detail,
     ttl_secs !== undefined && `for ${duration(ttl_secs)}`,
-    size !== undefined && `${bytes(size)} in ${plural(packets ?? 0, "packet")} stopped`,
+    size !== undefined && `${bytes(size)} in ${plural(packets ?? 0, "packet")} blocked`,
   ];
   return parts.filter(Boolean).join("; ");
 }
 
-const FIELDS: readonly FilterField[] = [{ name: "q", label: "In the record", example: "10.0.0.7" }];
+const FIELDS: readonly FilterField[] = [{ name: "q", label: "Search", example: "10.0.0.7" }];
 
 export function Audit(): JSX.Element {
   const q = queried("q");
@@ -58,23 +58,23 @@ export function Audit(): JSX.Element {
     on: ["alerts", "blocks", "allow", "mode"],
   });
   return (
-    <Panel title="Who changed what">
+    <Panel title="Audit log">
       <div class="panel-body">
         <FilterFields fields={FIELDS} problem={list.problem} />
       </div>
       <Loaded from={list} rows={5}>
         {({ items, next }) =>
           items.length === 0 ? (
-            <Empty title={q === "" ? "Nothing has been changed yet" : "No record has that in it"}>
+            <Empty title={q === "" ? "No changes yet" : "No record matches"}>
               <p>
-                Every block, release, exception, change of mode and judgement of an alert is written
-                down here.
+                The audit log records every block, unblock, exception, change of mode and resolution
+                of an alert.
               </p>
             </Empty>
           ) : (
             <>
               <Table
-                label="Who changed what"
+                label="Audit log"
                 columns={COLUMNS}
                 rows={items}
                 rowKey={(line) => items.indexOf(line)}

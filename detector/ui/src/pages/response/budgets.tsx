@@ -1,4 +1,4 @@
-// What each host may send to a destination before the kernel holds the rest.
+// Byte budgets: the payload that a host can send to a destination before the kernel holds the rest.
 import type { JSX } from "preact";
 import type { BudgetLine, BudgetList } from "../../api-types";
 import { useResource } from "../../api/resource";
@@ -19,7 +19,7 @@ export function Budgets(): JSX.Element {
     { title: "Destination", cell: (line) => <Address address={line.destination} /> },
     { title: "State", cell: (line) => line.state },
     {
-      title: "Sent of",
+      title: "Sent / limit",
       number: true,
       cell: (line) =>
         `${bytes(line.charged)} of ${line.limit === null ? "any" : bytes(line.limit)}`,
@@ -34,8 +34,8 @@ export function Budgets(): JSX.Element {
           items.length === 0 ? (
             <Empty title="No budgets">
               <p>
-                With <code>[budget] bytes</code> set, what a host sends to a new place is held there
-                until it is judged.
+                With <code>[budget] bytes</code> set, the kernel holds payload to a new destination
+                until the verdict.
               </p>
             </Empty>
           ) : (
@@ -66,7 +66,7 @@ function Raise({ line, done }: { line: BudgetLine; done: () => void }): JSX.Elem
   const run = async () => {
     await raiseBudget(line.home, line.destination, null);
     notify({
-      text: `${line.home} may send ${line.destination} as much as it wants`,
+      text: `No byte limit from ${line.home} to ${line.destination}`,
       undo: () => raiseBudget(line.home, line.destination, line.limit).then(done),
     });
     done();
@@ -74,7 +74,7 @@ function Raise({ line, done }: { line: BudgetLine; done: () => void }): JSX.Elem
   return (
     <span class="buttons end">
       <ActionButton scope="respond" run={run}>
-        Let go
+        Remove limit
       </ActionButton>
     </span>
   );

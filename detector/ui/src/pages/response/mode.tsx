@@ -30,10 +30,10 @@ export function ModePanel(): JSX.Element {
                 ))}
               </div>
               <p class="hint">
-                In this mode since <Time at={value.since} />. Blocks that people place hold in every
+                In this mode since <Time at={value.since} />. Blocks by hand are active in every
                 mode.
                 {value.pending !== null &&
-                  ` Returns to ${value.pending.returns_to} unless it is confirmed.`}
+                  ` Returns to ${value.pending.returns_to} unless you confirm it.`}
               </p>
             </>
           )}
@@ -51,14 +51,14 @@ function Choice({ mode, state }: { mode: ModeName; state: ModeState }): JSX.Elem
       <h3>{title}</h3>
       <p class="hint">{text}</p>
       {current ? (
-        <p class="mode-now">Now</p>
+        <p class="mode-now">Active</p>
       ) : (
         <ActionButton
           scope="admin"
           look={mode === "block" ? "danger" : "plain"}
           run={() => showDialog(<ModeDialog mode={mode} from={state.mode} />)}
         >
-          {mode === "block" ? "Begin to block …" : `Only ${mode} …`}
+          Change to {mode} …
         </ActionButton>
       )}
     </div>
@@ -66,11 +66,10 @@ function Choice({ mode, state }: { mode: ModeName; state: ModeState }): JSX.Elem
 }
 
 const CONSEQUENCE: Record<ModeName, string> = {
-  observe: "Blocks that the agent placed are taken off. Alerts are told as before.",
-  simulate:
-    "The agent's blocks are counted and let pass: you see what blocking would have stopped.",
+  observe: "The agent removes its own blocks. It still alerts and notifies.",
+  simulate: "The agent counts the packets that its blocks would drop, and drops none.",
   block:
-    "From the next alert on, the agent drops what the alert accuses, for a time and never what must not be cut off. What it has simulated until now counts on and becomes real with the next judgement.",
+    "From the next alert on, the agent blocks. Each block expires, and exceptions are never blocked. Simulated blocks become real with the next score of their session.",
 };
 
 function ModeDialog({ mode, from }: { mode: ModeName; from: ModeName }): JSX.Element {

@@ -1,10 +1,10 @@
-// What is being done: the mode, what is blocked, what never is, what may be sent unseen, and who
+// The response: mode, blocks, exceptions, byte budgets, and who
 // changed what.
 import type { JSX } from "preact";
 import type { BlockLine, BlockList } from "../../api-types";
 import { changed, status } from "../../api/events";
 import { useResource, type Resource } from "../../api/resource";
-import { flushBlocks, placeBlock, again } from "../../api/response";
+import { flushBlocks, addBlock, again } from "../../api/response";
 import { ActionButton, Lacking } from "../../parts/action";
 import { BlockTable } from "../../parts/blocks";
 import { DialogForm, showDialog } from "../../parts/dialogs";
@@ -33,8 +33,8 @@ export function Response(): JSX.Element {
         <section class="panel">
           <Empty title="No agent is running here">
             <p>
-              This store was opened without one, so there is no mode and nothing can be blocked.
-              Start one with <code>detector run</code>.
+              This store has no agent, so it has no mode and cannot block. Start one with{" "}
+              <code>detector run</code>.
             </p>
           </Empty>
         </section>
@@ -62,7 +62,7 @@ function Blocks(): JSX.Element {
     <span class="buttons">
       {blocks.length > 1 && (
         <ActionButton scope="respond" run={() => showDialog(<Flush blocks={blocks} />)}>
-          Release all …
+          Unblock all …
         </ActionButton>
       )}
       <ActionButton scope="respond" look="danger" run={() => showDialog(<NewBlock />)}>
@@ -75,8 +75,8 @@ function Blocks(): JSX.Element {
       <Loaded from={list} rows={3}>
         {({ items }) =>
           items.length === 0 ? (
-            <Empty title="Nothing is blocked">
-              <p>Block from an alert, from a host's page, or here. Every block ends by itself.</p>
+            <Empty title="No active blocks">
+              <p>Block from an alert, from the page of a host, or here. Every block expires.</p>
             </Empty>
           ) : (
             <BlockTable blocks={items} changed={list.reload} />
@@ -91,24 +91,23 @@ function Flush({ blocks }: { blocks: BlockLine[] }): JSX.Element {
   const run = async () => {
     await flushBlocks();
     changed("blocks");
-    notify({ text: `${plural(blocks.length, "block")} released`, undo: () => placeAll(blocks) });
+    notify({ text: `${plural(blocks.length, "block")} removed`, undo: () => addAll(blocks) });
   };
   return (
     <DialogForm
-      title="Release all blocks"
-      verb={`Release ${plural(blocks.length, "block")}`}
+      title="Unblock all"
+      verb={`Remove ${plural(blocks.length, "block")}`}
       danger
       run={run}
     >
       <p>
-        What these blocks stop passes again at once. The agent leaves what you released alone for a
-        while.
+        The traffic passes again at once. The agent does not block these targets again for a while.
       </p>
     </DialogForm>
   );
 }
 
-async function placeAll(blocks: BlockLine[]): Promise<void> {
-  for (const block of blocks) await placeBlock(again(block));
+async function addAll(blocks: BlockLine[]): Promise<void> {
+  for (const block of blocks) await addBlock(again(block));
   changed("blocks");
 }

@@ -1,4 +1,4 @@
-// What was lost and why, how full everything is, and what becomes of results.
+// Losses by reason, tables, store and outputs.
 import type { JSX } from "preact";
 import type { Loss, SinkState, Status, StoreState, TableUse } from "../../api-types";
 import { StateBadge, type Tone } from "../../parts/badges";
@@ -34,7 +34,7 @@ export function LossPanel({ state: { loss, coverage } }: { state: Status }): JSX
       }
     >
       {lost.length === 0 ? (
-        <Empty title="Nothing is lost">
+        <Empty title="Nothing was lost">
           <p>{count(coverage.unaccounted_bytes)} bytes are unaccounted.</p>
         </Empty>
       ) : (

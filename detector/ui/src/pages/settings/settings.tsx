@@ -53,7 +53,7 @@ function Doctor(): JSX.Element {
   const doctor = useResource<{ checks: Check[] }>("/api/doctor");
   const again = (
     <button type="button" class="button" onClick={doctor.reload}>
-      Look again
+      Check again
     </button>
   );
   return (
@@ -73,7 +73,7 @@ function Doctor(): JSX.Element {
                     </p>
                     {check.remedy !== null && (
                       <p class="hint">
-                        What helps: <bdi>{check.remedy}</bdi>
+                        Remedy: <bdi>{check.remedy}</bdi>
                       </p>
                     )}
                   </div>
@@ -91,8 +91,8 @@ function Configuration(): JSX.Element {
   const config = useResource<Record<string, unknown>>("/api/config");
   return (
     <Panel
-      title="Configuration in force"
-      aside={<span class="muted">without secrets; it is changed in the file</span>}
+      title="Active configuration"
+      aside={<span class="muted">without secrets; edit the file to change it</span>}
     >
       <div class="panel-body">
         <Loaded from={config} rows={8}>

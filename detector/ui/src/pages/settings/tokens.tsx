@@ -37,9 +37,9 @@ function TokenList(): JSX.Element {
       wide: true,
       cell: (token) => (token.last_used === null ? "never" : <Time at={token.last_used} />),
     },
-    { title: "Made", wide: true, cell: (token) => <Time at={token.created} /> },
+    { title: "Created", wide: true, cell: (token) => <Time at={token.created} /> },
     {
-      title: "Ends",
+      title: "Expires",
       cell: (token) => (token.expires === null ? "never" : <Time at={token.expires} />),
     },
     { title: "", cell: (token) => <Revoke token={token} done={list.reload} /> },
@@ -55,7 +55,7 @@ function TokenList(): JSX.Element {
         {({ items }) =>
           items.length === 0 ? (
             <Empty title="No tokens">
-              <p>A token lets a script or a browser in.</p>
+              <p>A token gives a script or a browser access.</p>
             </Empty>
           ) : (
             <Table label="Tokens" columns={columns} rows={items} rowKey={(token) => token.id} />
@@ -69,15 +69,15 @@ function TokenList(): JSX.Element {
 function Revoke({ token, done }: { token: Token; done: () => void }): JSX.Element {
   const run = async () => {
     await remove(`/api/tokens/${encodeURIComponent(token.id)}`);
-    notify({ text: `${token.name} no longer opens anything` });
+    notify({ text: `${token.name} is revoked` });
     done();
   };
   const ask = () =>
     showDialog(
-      <DialogForm title="Revoke the token" verb="Revoke for good" danger run={run}>
+      <DialogForm title="Revoke the token" verb="Revoke" danger run={run}>
         <p>
-          What uses <bdi>{token.name}</bdi> is refused from now on, and browsers that logged in with
-          it are logged out. This cannot be taken back; a new token can be made.
+          Requests with <bdi>{token.name}</bdi> are refused, and its browsers are logged out. You
+          cannot undo this. You can create a new token.
         </p>
       </DialogForm>,
     );
@@ -108,7 +108,7 @@ function Create({ done }: { done: () => void }): JSX.Element {
     window.setTimeout(() => showDialog(<Created token={token} />));
   };
   return (
-    <DialogForm title="New token" verb="Make" run={run} onProblem={setProblem}>
+    <DialogForm title="New token" verb="Create" run={run} onProblem={setProblem}>
       <div class="form-grid">
         <Field
           label="Name"
@@ -116,7 +116,7 @@ function Create({ done }: { done: () => void }): JSX.Element {
           value={name}
           onValue={setName}
           problem={problem}
-          placeholder="who or what uses it"
+          placeholder="user or script"
           required
         />
         <Select
@@ -125,13 +125,13 @@ function Create({ done }: { done: () => void }): JSX.Element {
           value={scope}
           onValue={setScope}
           choices={[
-            ["read", "read: look"],
-            ["respond", "respond: and act"],
+            ["read", "read: view"],
+            ["respond", "respond: view, acknowledge, block"],
             ["admin", "admin: everything"],
           ]}
         />
         <Select
-          label="Ends after"
+          label="Expires after"
           name="expires_in_secs"
           value={secs}
           onValue={setSecs}
@@ -144,9 +144,9 @@ function Create({ done }: { done: () => void }): JSX.Element {
 
 function Created({ token }: { token: CreatedToken }): JSX.Element {
   return (
-    <DialogFrame title="The token, this once">
+    <DialogFrame title="New token">
       <div class="dialog-content">
-        <p>It is not stored and cannot be shown again.</p>
+        <p>Copy it now. It is not stored and cannot be shown again.</p>
         <Secret label="Token" text={token.token} />
         <p>For a browser, a link that works once:</p>
         <Secret label="Login link" text={token.login_link} />
