@@ -63,7 +63,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("flow", &["network", "units"]),
     ("features", &["flow", "network", "units"]),
     ("model", &["features", "flow", "network", "units"]),
-    ("verdict", &["model", "features", "flow", "network", "timestamp", "units"]),
+    ("ledger", &["flow", "network"]),
+    ("verdict", &["model", "ledger", "features", "flow", "network", "timestamp", "units"]),
     // Below whoever writes, keeps, serves or shows alerts.
     (
         "alerts",
@@ -93,8 +94,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "output",
         &[
-            "alerts", "flow", "response", "verdict", "status", "store", "notify", "clock",
-            "network", "text", "units",
+            "alerts", "flow", "ledger", "response", "verdict", "status", "store", "notify",
+            "clock", "network", "text", "units",
         ],
     ),
     (
@@ -132,9 +133,15 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("site", &["config", "control", "status", "store"]),
     // A record is scored as it comes, and kept.
     ("ingest", &["alerts", "features", "flow", "model", "store", "verdict"]),
-    ("config", &["features", "fields", "flow", "response", "verdict", "network", "units"]),
+    (
+        "config",
+        &["features", "fields", "flow", "ledger", "response", "verdict", "network", "units"],
+    ),
     ("cli", &["config", "store", "flow", "response", "network", "units"]),
-    ("pipeline", &["flow", "features", "model", "verdict", "response", "network", "units"]),
+    (
+        "pipeline",
+        &["flow", "features", "ledger", "model", "verdict", "response", "network", "units"],
+    ),
 ];
 
 /// Modules of which the names above and those that know all are made.
@@ -154,6 +161,7 @@ const MODULES: &[&str] = &[
     "flow",
     "ingest",
     "instance",
+    "ledger",
     "model",
     "network",
     "notify",

@@ -11,6 +11,7 @@ pub mod notify;
 mod refusal;
 pub mod reload;
 pub mod store;
+pub mod unexplained;
 
 use std::fs;
 use std::num::NonZeroU32;
@@ -57,6 +58,8 @@ pub struct Config {
     pub session: Session,
     pub model: ModelChoice,
     pub baseline: Baseline,
+    pub alerts: unexplained::Alerts,
+    pub unexplained: unexplained::Unexplained,
     pub allow: Vec<Entry>,
     pub store: store::Store,
     pub api: api::Api,

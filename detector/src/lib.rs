@@ -20,6 +20,7 @@ pub mod fields;
 pub mod flow;
 pub mod ingest;
 pub mod instance;
+pub mod ledger;
 pub mod model;
 pub mod network;
 pub mod notify;

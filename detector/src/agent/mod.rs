@@ -200,6 +200,7 @@ impl Agent {
             alerts: self.sensor.pipeline.mode().alerts(),
             skipped: reporter::skipped(&accounting),
             overflow_bytes: totals.overflow.bytes,
+            outbound: self.sensor.pipeline.mode().ledger().sums(),
             unaccounted_bytes: accounting.unaccounted_bytes,
             ..Summary::default()
         };

@@ -28,7 +28,7 @@ enum Place {
 
 use Place::{BelowRow, Full, Message, Row};
 
-const FACTS: [Fact; 18] = [
+const FACTS: [Fact; 19] = [
     Fact { name: "Alert", place: BelowRow, text: |alert| Some(id(alert)) },
     Fact { name: "Severity", place: Row, text: |alert| Some(severity(alert)) },
     Fact { name: "Technique", place: Row, text: |alert| Some(technique(alert)) },
@@ -52,6 +52,14 @@ const FACTS: [Fact; 18] = [
         text: |alert| Some(volume(alert.bytes_in, alert.packets_in)),
     },
     Fact { name: "Leaked", place: BelowRow, text: |alert| Some(leaked(alert)) },
+    Fact {
+        name: "Unexplained",
+        place: Message,
+        text: |alert| match alert.unexplained_bytes {
+            0 => None,
+            bytes => Some(units::bytes(bytes)),
+        },
+    },
     Fact { name: "Detected", place: BelowRow, text: detected },
     Fact { name: "Action", place: BelowRow, text: |alert| Some(action(alert)) },
     Fact { name: "First seen", place: Full, text: |alert| Some(alert.first_seen.to_string()) },

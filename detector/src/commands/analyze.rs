@@ -55,6 +55,7 @@ fn scoring(args: &Analyze, config: &Config, model: &Arc<Model>) -> anyhow::Resul
         threshold: config.model.threshold,
         flows: args.flows,
         rows: args.features.is_some(),
+        ledger: config.ledger_of_captures(),
         allow: config.allowlist()?,
         // There is nothing to block in the past.
         ..ScoringConfig::default()
@@ -103,6 +104,7 @@ fn analyze(
     }
     let mut summary = summary(&capture, pipeline.mode().alerts());
     summary.count(pipeline.told());
+    summary.outbound = pipeline.mode().ledger().sums();
     for allowed in pipeline.mode().allow().entries().filter(|allowed| allowed.hits() != 0) {
         let (hits, reason) = (allowed.hits(), &allowed.entry.reason);
         eprintln!("detector: the allowlist exempted {hits} sessions: {reason}");

@@ -36,6 +36,7 @@ impl Config {
             checked.with_context(|| format!("block.rules has a wrong entry {}", index + 1))?;
         }
         self.check_budget()?;
+        self.unexplained.check()?;
         self.store.check()?;
         self.api.check()?;
         self.notify.check()?;

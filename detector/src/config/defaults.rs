@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use super::{
     Baseline, Block, Budget, Config, Control, HoldEnd, Kernel, Log, ModelChoice, PayloadSamples,
-    Session, Timeouts, Tunnels, Xdp, api, notify, store,
+    Session, Timeouts, Tunnels, Xdp, api, notify, store, unexplained,
 };
 use crate::features::HistoryConfig;
 use crate::flow::{self, TrackerConfig};
@@ -29,6 +29,8 @@ impl Default for Config {
             session: Session::default(),
             model: ModelChoice::default(),
             baseline: Baseline::default(),
+            alerts: unexplained::Alerts::default(),
+            unexplained: unexplained::Unexplained::default(),
             allow: Vec::new(),
             store: store::Store::default(),
             api: api::Api::default(),

@@ -20,7 +20,7 @@ mod tracker;
 
 pub use config::{Timeouts, TrackerConfig};
 pub use observation::{Cause, Observation, TimeBase};
-pub use session::{Session, SessionCheckpoint, SessionKey, is_domain};
+pub use session::{Portion, Session, SessionCheckpoint, SessionKey, is_domain};
 pub use side::Side;
 pub use table::Volume;
 pub use table::record::{FlowEndReason, FlowRecord, FlowView};
@@ -58,6 +58,21 @@ pub trait Visitor {
         _bytes: &[u8],
     ) {
     }
+
+    /// What a session carried up and down since it was booked last: every second, at each byte
+    /// checkpoint and at its end.
+    fn booked(
+        &mut self,
+        _session: &Session,
+        _flow: &FlowView,
+        _up: &Portion,
+        _down: &Portion,
+        _now_ns: u64,
+    ) {
+    }
+
+    /// All sessions that carried packets in the last second are booked.
+    fn all_booked(&mut self, _now_ns: u64) {}
 
     /// A session is over and will not be heard of again. Comes after its last verdict.
     fn session_ended(&mut self, session: &Session);

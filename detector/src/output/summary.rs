@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::ledger::Sums;
 use crate::status::SinkState;
 
 /// Sums over captures, or over one live run.
@@ -22,6 +23,8 @@ pub struct Summary {
     pub counters: BTreeMap<&'static str, u64>,
     /// What became of everything that each output was given; empty where nothing ran live.
     pub outputs: Vec<SinkState>,
+    /// Outbound bytes by explanation, and those without one.
+    pub outbound: Sums,
     /// Bytes that no counter explains: 0, or a fault.
     pub unaccounted_bytes: i64,
     /// Seconds of packet time.
@@ -48,6 +51,7 @@ impl Summary {
             *self.skipped.entry(reason).or_default() += count;
         }
         self.count(other.counters.iter().map(|(reason, count)| (*reason, *count)));
+        self.outbound = self.outbound.plus(&other.outbound);
         self.overflow_bytes += other.overflow_bytes;
         self.unaccounted_bytes += other.unaccounted_bytes;
         self.seconds += other.seconds;

@@ -12,6 +12,7 @@ use detector_common::parse::protocol;
 use super::{Form, Summary};
 use crate::alerts::facts;
 use crate::flow::FlowRecord;
+use crate::ledger::Sums;
 use crate::text::clean;
 use crate::units;
 use crate::verdict::alert::protocol_name;
@@ -156,6 +157,7 @@ impl<W: Write> Form for TableForm<W> {
             units::count(summary.flows),
             units::seconds(summary.seconds),
         )?;
+        self.outbound(&summary.outbound)?;
         let skipped: Vec<String> = summary
             .skipped
             .iter()
@@ -201,6 +203,29 @@ impl<W: Write> Form for TableForm<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.output.flush()
+    }
+}
+
+impl<W: Write> TableForm<W> {
+    /// What left, and how much of it is explained.
+    fn outbound(&mut self, sums: &Sums) -> io::Result<()> {
+        if sums.total() == 0 {
+            return Ok(());
+        }
+        let list = |names: &mut dyn Iterator<Item = (&'static str, u64)>| {
+            let listed: Vec<String> =
+                names.map(|(name, bytes)| format!("{} {name}", units::bytes(bytes))).collect();
+            if listed.is_empty() { String::new() } else { format!(" ({})", listed.join(", ")) }
+        };
+        let unexplained = sums.all_unexplained();
+        writeln!(
+            self.output,
+            "outbound: {} explained{}, {} unexplained{}",
+            units::bytes(sums.total() - unexplained),
+            list(&mut sums.explained_by_name()),
+            units::bytes(unexplained),
+            list(&mut sums.unexplained_by_name()),
+        )
     }
 }
 

@@ -17,8 +17,8 @@ use detector_common::flow::{Direction, FlowKey};
 
 use crate::features::{Context, History, HistoryConfig, HistoryCounts};
 use crate::flow::{
-    FlowRecord, FlowView, Follower, Observation, Session, SessionCheckpoint, Side, TimeBase,
-    Tracker, TrackerConfig, Visitor,
+    FlowRecord, FlowView, Follower, Observation, Portion, Session, SessionCheckpoint, Side,
+    TimeBase, Tracker, TrackerConfig, Visitor,
 };
 use crate::verdict::evidence;
 
@@ -32,6 +32,20 @@ pub struct Look<'a> {
     /// The flow that brought the session to the checkpoint.
     pub flow: &'a FlowView,
     pub sender: Side,
+    pub now_ns: u64,
+    /// What the sender's host usually does.
+    pub context: Context,
+}
+
+/// What a sender of a session sent and received since it was booked last.
+#[derive(Clone, Copy, Debug)]
+pub struct Booking<'a> {
+    pub session: &'a Session,
+    /// The flow that carried packets last.
+    pub flow: &'a FlowView,
+    pub sender: Side,
+    pub sent: Portion,
+    pub received: Portion,
     pub now_ns: u64,
     /// What the sender's host usually does.
     pub context: Context,
@@ -58,6 +72,15 @@ pub trait Mode {
 
     /// A session is over; [`Mode::was_malicious`] follows for each of its senders.
     fn session_ended(&mut self, _session: &Session, _outputs: &mut Vec<Self::Output>) {}
+
+    /// A sender sent something since its session was booked last, see [`Visitor::booked`].
+    fn booked(&mut self, _booking: &Booking<'_>, _outputs: &mut Vec<Self::Output>) {}
+
+    /// All of the last second is booked.
+    fn all_booked(&mut self, _now_ns: u64, _outputs: &mut Vec<Self::Output>) {}
+
+    /// The source has ended.
+    fn finished(&mut self, _now_ns: u64, _outputs: &mut Vec<Self::Output>) {}
 
     /// Whether a sender of a session that is over is excluded from the baseline of its host.
     fn was_malicious(&mut self, session: &Session, sender: Side) -> bool;
@@ -93,6 +116,7 @@ impl<M: Mode> Pipeline<M> {
     /// The source has ended, or its time starts again: ends all flows and sessions.
     pub fn finish(&mut self) -> Drain<'_, M::Output> {
         self.tracker.finish(&mut self.stage);
+        self.stage.mode.finished(self.stage.now_ns, &mut self.stage.outputs);
         self.stage.outputs.drain(..)
     }
 
@@ -176,6 +200,31 @@ impl<M: Mode> Visitor for Stage<M> {
         bytes: &[u8],
     ) {
         self.mode.first_payload(flow, direction, payload_bytes, bytes);
+    }
+
+    fn booked(
+        &mut self,
+        session: &Session,
+        flow: &FlowView,
+        up: &Portion,
+        down: &Portion,
+        now_ns: u64,
+    ) {
+        self.now_ns = self.now_ns.max(now_ns);
+        for (sender, sent, received) in [(Side::Client, up, down), (Side::Server, down, up)] {
+            if !session.sends_out(sender) || sent.packets + received.packets == 0 {
+                continue;
+            }
+            let context = self.history.context(session, sender, now_ns);
+            let (sent, received) = (*sent, *received);
+            let booking = Booking { session, flow, sender, sent, received, now_ns, context };
+            self.mode.booked(&booking, &mut self.outputs);
+        }
+    }
+
+    fn all_booked(&mut self, now_ns: u64) {
+        self.now_ns = self.now_ns.max(now_ns);
+        self.mode.all_booked(now_ns, &mut self.outputs);
     }
 
     fn session_ended(&mut self, session: &Session) {

@@ -6,16 +6,17 @@ use detector_common::flow::Direction;
 use detector_common::parse::protocol::has_ports;
 
 use super::kept_payloads::KeptPayloads;
-use super::{Look, Mode, Pipeline};
+use super::{Booking, Look, Mode, Pipeline};
 use crate::features::HistoryCounts;
 use crate::flow::session::totals::SessionTotals;
 use crate::flow::{FlowRecord, FlowView, Session, Side, Volume};
+use crate::ledger::{Finding, Ledger, LedgerConfig, Usage};
 use crate::model::Model;
 use crate::network::Address;
 use crate::response::BlockRequest;
 use crate::response::policy_state::BudgetVerdict;
 use crate::verdict::allow::Allowed;
-use crate::verdict::{Alert, AlertId, AllowList, Scorer, SessionVerdict};
+use crate::verdict::{Alert, AlertId, AllowList, Scorer, SessionVerdict, unexplained};
 
 /// What comes of scores.
 #[derive(Clone, Debug)]
@@ -65,6 +66,8 @@ pub struct ScoringConfig {
     pub first_payloads: bool,
     /// [`Output::Scored`] and [`Output::Ended`].
     pub traffic: bool,
+    /// The sizes of the ledger.
+    pub ledger: LedgerConfig,
     /// What is in order; see [`Scoring::set_allow`].
     pub allow: Arc<AllowList>,
     /// The name of the agent, for its alerts; none for a capture.
@@ -95,6 +98,7 @@ pub struct Scoring {
     scorer: Scorer,
     config: ScoringConfig,
     payloads: KeptPayloads,
+    ledger: Ledger,
     alerts: u64,
 }
 
@@ -106,6 +110,7 @@ impl Scoring {
         let allow = Arc::clone(&config.allow);
         Ok(Self {
             scorer: Scorer::new(model, config.threshold, allow)?,
+            ledger: Ledger::new(config.ledger),
             config,
             payloads: KeptPayloads::default(),
             alerts: 0,
@@ -132,6 +137,27 @@ impl Scoring {
     #[must_use]
     pub fn model(&self) -> Arc<Model> {
         self.scorer.model()
+    }
+
+    /// Who sent what, and why.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    fn report(
+        &mut self,
+        findings: impl IntoIterator<Item = Finding>,
+        now_ns: u64,
+        outputs: &mut Vec<Output>,
+    ) {
+        for finding in findings {
+            self.alerts += u64::from(finding.revision == 1);
+            let (threshold, model) = (self.scorer.threshold(), self.scorer.model_name());
+            let mut alert = Box::new(unexplained::alert(&finding, threshold, model, now_ns));
+            alert.sensor.clone_from(&self.config.sensor);
+            outputs.push(Output::Alert { alert, block_request: None });
+        }
     }
 
     /// Alerts opened so far; revisions do not count.
@@ -236,6 +262,33 @@ impl Mode for Scoring {
         {
             outputs.push(Output::Ended(Box::new(totals)));
         }
+    }
+
+    fn booked(&mut self, booking: &Booking<'_>, outputs: &mut Vec<Output>) {
+        let Booking { session, flow, sender, sent, received, now_ns, context } = *booking;
+        let findings = self.ledger.book(&Usage {
+            session,
+            flow,
+            sender,
+            sent,
+            received,
+            now_ns,
+            alerted: self.scorer.is_open(session, sender),
+            allowed: self.scorer.covers(session, sender, now_ns),
+            baseline: context.has_baseline(),
+            known: context.receiver_known_days.is_some_and(|days| days >= 1.0),
+        });
+        self.report(findings, now_ns, outputs);
+    }
+
+    fn all_booked(&mut self, now_ns: u64, outputs: &mut Vec<Output>) {
+        let findings = self.ledger.settle(now_ns);
+        self.report(findings, now_ns, outputs);
+    }
+
+    fn finished(&mut self, now_ns: u64, outputs: &mut Vec<Output>) {
+        let findings = self.ledger.finish(now_ns);
+        self.report(findings, now_ns, outputs);
     }
 
     fn was_malicious(&mut self, session: &Session, sender: Side) -> bool {

@@ -23,6 +23,7 @@ pub struct StatusBody {
     pub flows: u64,
     pub interfaces: u64,
     pub coverage: Coverage,
+    pub outbound: Outbound,
     /// What was not seen, not kept or not reported, by reason; what is 0 may be left out
     pub loss: Vec<Loss>,
     pub baselines: Baselines,
@@ -61,6 +62,40 @@ pub struct Coverage {
     pub unaccounted_bytes: u64,
     /// None where nothing was seen
     pub ratio: Option<f64>,
+}
+
+/// What internal hosts sent, and how much of it is explained
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Outbound {
+    /// Bytes since the start by explanation
+    pub explained: Vec<NamedBytes>,
+    /// Bytes since the start that no explanation fits, by class
+    pub unexplained: Vec<NamedBytes>,
+    /// Bytes that may still be explained: for a minute at most
+    pub waiting_bytes: u64,
+    /// The senders with the most unexplained bytes of each class today (UTC), ten at most
+    pub senders: Vec<UnexplainedSender>,
+    /// Alerts about unexplained bytes that `alerts.unexplained_per_day` left no room for
+    pub alerts_withheld: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct NamedBytes {
+    pub name: String,
+    pub bytes: u64,
+}
+
+/// A sender with unexplained bytes of one class today
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct UnexplainedSender {
+    pub address: String,
+    /// `evidence`, `new`, `internal` or `alerted`
+    pub class: String,
+    pub bytes: u64,
+    /// The destination with the most of them
+    pub destination: Option<String>,
+    pub destination_name: Option<String>,
+    pub destination_bytes: u64,
 }
 
 /// Something that was lost

@@ -9,8 +9,8 @@ mod line;
 pub mod sinks;
 
 pub use body::{
-    AlertCounts, Baselines, BySeverity, Coverage, Loss, NotStored, Rates, SinkHealth, SinkState,
-    StatusBody, StoreState, StoreStateName, Totals,
+    AlertCounts, Baselines, BySeverity, Coverage, Loss, NamedBytes, NotStored, Outbound, Rates,
+    SinkHealth, SinkState, StatusBody, StoreState, StoreStateName, Totals, UnexplainedSender,
 };
 pub use line::StatusLine;
 

@@ -6,13 +6,14 @@ use rusqlite::Connection;
 
 /// The steps from one version to the next, the first from an empty database. A step of a line or two
 /// stands here.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("migrations/1.sql"),
     include_str!("migrations/2.sql"),
     include_str!("migrations/3.sql"),
     // It is made of the other columns, each time that it is shown.
     "ALTER TABLE alerts DROP COLUMN headline",
     "ALTER TABLE alerts ADD COLUMN sensor TEXT",
+    "ALTER TABLE alerts ADD COLUMN unexplained_bytes INTEGER NOT NULL DEFAULT 0",
 ];
 
 /// The version that this program reads and writes.

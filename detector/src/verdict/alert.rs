@@ -41,9 +41,14 @@ impl AlertId {
         let bytes =
             bytes.chain(server_port.to_be_bytes()).chain(session.first_seen_ns.to_be_bytes());
         let bytes = bytes.chain(session.domain.iter().flat_map(|domain| domain.bytes()));
-        Self::live(bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        }))
+        Self::live(fnv1a(bytes))
+    }
+
+    /// Of a sender's unexplained bytes on one day (UTC).
+    #[must_use]
+    pub(super) fn of_day(sender: Address, now_ns: u64) -> Self {
+        let day = now_ns / (24 * 3_600_000_000_000);
+        Self::live(fnv1a(sender.octets().into_iter().chain(day.to_be_bytes())))
     }
 
     /// What is kept beside a block in the kernel.
@@ -51,6 +56,12 @@ impl AlertId {
     pub fn low_bits(self) -> u32 {
         self.number as u32
     }
+}
+
+fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 /// 16 hexadecimal digits, and after a dash the analysis of a capture.
@@ -267,6 +278,9 @@ pub struct Alert {
     pub bytes_leaked: u64,
     /// IP bytes that had left when the block was active; null when nothing was blocked.
     pub bytes_leaked_before_block: Option<u64>,
+    /// IP bytes of the sender that no explanation fits, on the alert's day; 0 where a technique was recognised.
+    #[serde(default)]
+    pub unexplained_bytes: u64,
     /// 1 at first, higher when it grew.
     pub revision: u32,
     /// The forest's output: the sum of its reasons' contributions.
@@ -423,6 +437,7 @@ pub(crate) mod example {
             packets_in: 6_000,
             bytes_leaked: 16_400,
             bytes_leaked_before_block: None,
+            unexplained_bytes: 0,
             revision: 2,
             raw_score: 0.875,
             first_seen: Timestamp::from_ns(1_694_185_872_610_000_000),

@@ -15,6 +15,7 @@ mod scorer;
 pub mod services;
 mod severity;
 mod technique;
+pub mod unexplained;
 
 pub use alert::{ActionTaken, Alert, AlertId, Basis, End, PayloadSample, Way};
 pub use allow::AllowList;

@@ -98,6 +98,12 @@ impl Scorer {
         Arc::clone(self.model.model())
     }
 
+    /// The schema and the hash of the model, as alerts name it.
+    #[must_use]
+    pub fn model_name(&self) -> Arc<str> {
+        Arc::clone(self.model.name())
+    }
+
     /// The vector of the latest verdict.
     #[must_use]
     pub fn row(&self) -> &[f32] {
@@ -186,6 +192,24 @@ impl Scorer {
             self.allowed.remove(&(session.id, sender));
         }
         !self.open.is_empty() && self.open.remove(&(session.id, sender)).is_some()
+    }
+
+    /// Whether there is an open alert about this sender of a session.
+    #[must_use]
+    pub fn is_open(&self, session: &Session, sender: Side) -> bool {
+        !self.open.is_empty() && self.open.contains_key(&(session.id, sender))
+    }
+
+    /// Whether the allowlist covers what a sender of a session sends.
+    #[must_use]
+    pub fn covers(&self, session: &Session, sender: Side, now_ns: u64) -> bool {
+        self.allow.find(&Sample::new(session, sender, now_ns)).is_some()
+    }
+
+    /// Alerts from this score on.
+    #[must_use]
+    pub fn threshold(&self) -> f64 {
+        self.threshold
     }
 
     /// The allowlist with its hits.

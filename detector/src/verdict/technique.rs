@@ -39,6 +39,8 @@ pub enum Technique {
     BulkUpload,
     /// More is received than sent, and yet the shape is that of a theft: a tunnel or a shell.
     Tunnel,
+    /// More than the sender can explain, of no recognised kind.
+    UnexplainedUpload,
     #[default]
     UnknownExfiltration,
 }
@@ -55,7 +57,7 @@ const BEACON_BYTES_PER_BURST: u64 = 16 << 10;
 const UPLOAD_RATIO: u64 = 3;
 
 impl Technique {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::DnsTunnel,
         Self::IcmpTunnel,
         Self::ClearUpload,
@@ -63,6 +65,7 @@ impl Technique {
         Self::SlowDrip,
         Self::BulkUpload,
         Self::Tunnel,
+        Self::UnexplainedUpload,
         Self::UnknownExfiltration,
     ];
 
@@ -99,6 +102,7 @@ impl Technique {
             Self::SlowDrip => ", slowly and without a pause",
             Self::BulkUpload => ", as fast as it goes",
             Self::Tunnel => ", in the shape of a tunnel or a remote shell",
+            Self::UnexplainedUpload => ", without an explanation",
             Self::UnknownExfiltration => ", in a way unlike what is usual",
         }
     }
@@ -114,6 +118,7 @@ impl Technique {
             Self::SlowDrip => "slow drip",
             Self::BulkUpload => "bulk upload",
             Self::Tunnel => "tunnel",
+            Self::UnexplainedUpload => "unexplained upload",
             Self::UnknownExfiltration => "unknown exfiltration",
         }
     }
@@ -130,6 +135,7 @@ impl Technique {
             Self::SlowDrip => "T1030",
             Self::BulkUpload => "T1048",
             Self::Tunnel => "T1572",
+            Self::UnexplainedUpload => "T1048",
             Self::UnknownExfiltration => "T1041",
         }
     }
@@ -144,6 +150,7 @@ impl Technique {
             Self::SlowDrip => "slow_drip",
             Self::BulkUpload => "bulk_upload",
             Self::Tunnel => "tunnel",
+            Self::UnexplainedUpload => "unexplained_upload",
             Self::UnknownExfiltration => "unknown_exfiltration",
         }
     }

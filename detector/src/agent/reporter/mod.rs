@@ -3,6 +3,7 @@
 //! It decides nothing and waits for nobody; it holds no part of the data plane and is shown what it
 //! reports on ([`Observed`]).
 
+mod outbound;
 mod status;
 mod traffic;
 

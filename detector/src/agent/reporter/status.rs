@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::outbound::outbound;
 use super::{Observed, Previous, Reporter, skipped};
 use crate::clock;
 use crate::control::StatusReply;
@@ -100,6 +101,7 @@ impl Reporter {
             flows: line.flows,
             interfaces: line.interfaces,
             coverage: coverage(observed),
+            outbound: outbound(observed.pipeline.mode().ledger(), observed.now_ns),
             loss: losses(observed, line, audit_records_lost),
             baselines: Baselines {
                 ready: line.baselines_ready,

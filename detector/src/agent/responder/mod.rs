@@ -27,7 +27,7 @@ use crate::response::{BlockRequest, Change, ChangeKind, Enforcer, Mode, Outcome,
 use crate::state::{Kept, KeptAllow, KeptRelease, State};
 use crate::units::rfc3339;
 use crate::verdict::allow::{Allowed, Entry};
-use crate::verdict::{ActionTaken, Alert, AllowList};
+use crate::verdict::{ActionTaken, Alert, AllowList, Technique};
 use peers::{Lookups, PeerScanner};
 pub(super) use requests::{Caller, effect};
 use writer::{Batch, Disk, Files, Writer};
@@ -237,10 +237,15 @@ impl Responder {
     ) {
         let Some(block_request) = block_request else {
             if self.policy.mode() != Mode::Observe {
-                alert.action_note = Some(
-                    "only the host's baseline supports this alert: such alerts never lead to a block"
-                        .into(),
-                );
+                let note = match alert.technique {
+                    Technique::UnexplainedUpload => {
+                        "no technique is recognised: unexplained bytes alone never lead to a block"
+                    }
+                    _ => {
+                        "only the host's baseline supports this alert: such alerts never lead to a block"
+                    }
+                };
+                alert.action_note = Some(note.to_owned());
             }
             return;
         };

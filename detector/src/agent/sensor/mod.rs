@@ -82,6 +82,7 @@ impl Sensor {
                 rows: false,
                 first_payloads: wanted.traffic,
                 traffic: wanted.traffic,
+                ledger: config.ledger(),
                 // The responder's, see [`Sensor::go_by`].
                 allow: Arc::default(),
                 sensor: name(config),

@@ -6,7 +6,9 @@ use detector_common::abi::{CHECKPOINT_FIRST_BYTES, next_checkpoint};
 use detector_common::flow::CHECKPOINT_PACKETS;
 
 use super::ip_lookup_clients::IpLookupClients;
-use super::{Checkpoints, FirstPayloads, OverflowPeer, Session, SessionCheckpoint, SessionKey};
+use super::{
+    Checkpoints, FirstPayloads, OverflowPeer, Portion, Session, SessionCheckpoint, SessionKey,
+};
 use crate::flow::dns::names::Names;
 use crate::flow::observation::SECOND_NS;
 use crate::flow::table::Volume;
@@ -23,6 +25,10 @@ pub(super) struct LiveSession {
     pub(super) flow: FlowView,
     /// The second at which its timer is looked at.
     pub(super) due_secs: u64,
+    /// It carried packets since it was booked last.
+    pub(super) unbooked: bool,
+    /// What was booked, up and down.
+    booked: [Portion; 2],
 }
 
 /// What a session is opened with.
@@ -68,7 +74,13 @@ impl LiveSession {
             },
             overflow: opening.overflow,
         };
-        let mut entry = Self { session, flow: opening.flow, due_secs: 0 };
+        let mut entry = Self {
+            session,
+            flow: opening.flow,
+            due_secs: 0,
+            unbooked: false,
+            booked: Default::default(),
+        };
         entry.set_byte_checkpoints();
         entry
     }
@@ -144,6 +156,11 @@ impl LiveSession {
         let seventh = !checkpoints.packets_done
             && self.session.up.packets + self.session.down.packets >= CHECKPOINT_PACKETS;
         checkpoints.packets_done |= seventh;
+        if up_crossed || down_crossed {
+            self.unbooked = true;
+            self.book(now_ns, visitor);
+            self.unbooked = true;
+        }
         if up_crossed {
             let sender = Side::Client;
             self.score(SessionCheckpoint::Bytes { sender }, now_ns, visitor);
@@ -155,6 +172,17 @@ impl LiveSession {
         if seventh && !up_crossed && !down_crossed {
             self.score(SessionCheckpoint::Packets, now_ns, visitor);
         }
+    }
+
+    /// Hands on what it carried since it was booked last.
+    pub(super) fn book(&mut self, now_ns: u64, visitor: &mut impl Visitor) {
+        if !std::mem::take(&mut self.unbooked) {
+            return;
+        }
+        let left = [Portion::left(&self.session.up), Portion::left(&self.session.down)];
+        let [up, down] = [0, 1].map(|way| left[way].since(&self.booked[way]));
+        self.booked = left;
+        visitor.booked(&self.session, &self.flow, &up, &down, now_ns);
     }
 
     /// Scores the session at the latest age it has passed, if there is news of it.
@@ -208,6 +236,7 @@ impl LiveSession {
             let silent_ns = self.session.last_seen_ns.saturating_add(window_ns);
             self.score(SessionCheckpoint::End, now_ns.min(silent_ns), visitor);
         }
+        self.book(now_ns.min(self.session.last_seen_ns.saturating_add(window_ns)), visitor);
         visitor.session_ended(&self.session);
     }
 

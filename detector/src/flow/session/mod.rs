@@ -3,6 +3,7 @@
 //! Plain data. [`SessionTable`] fills it; features and the verdict read it.
 
 pub mod inter_arrival;
+pub mod portion;
 pub mod totals;
 pub mod transfer;
 
@@ -29,6 +30,7 @@ pub(crate) use domains::DomainTable;
 pub use domains::is_domain;
 pub use first_payloads::FirstPayloads;
 use inter_arrival::InterArrival;
+pub use portion::Portion;
 pub(crate) use sessions::SessionTable;
 
 /// What makes flows one session.

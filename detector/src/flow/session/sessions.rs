@@ -21,6 +21,9 @@ use crate::flow::table::index::Index;
 use crate::flow::table::record::FlowView;
 use crate::flow::table::{Delta, Handle, LiveFlow, Slab, Volume, Wheel};
 
+/// The step in which sessions are booked, see [`Visitor::booked`].
+const BOOKING_NS: u64 = SECOND_NS;
+
 /// Live sessions by key, bounded.
 #[derive(Debug)]
 pub(crate) struct SessionTable {
@@ -29,6 +32,9 @@ pub(crate) struct SessionTable {
     wheel: Wheel,
     window_ns: u64,
     due: Vec<Handle>,
+    /// Sessions that carried packets since they were booked last, and when they are booked again.
+    unbooked: Vec<Handle>,
+    next_booking_ns: u64,
     pub(crate) ip_lookup_clients: IpLookupClients,
     pub(crate) transfers: Transfers,
     /// Sessions opened so far.
@@ -49,6 +55,8 @@ impl SessionTable {
             wheel: Wheel::new(),
             window_ns: window_secs.max(1).saturating_mul(SECOND_NS),
             due: Vec::new(),
+            unbooked: Vec::new(),
+            next_booking_ns: 0,
             ip_lookup_clients: IpLookupClients::default(),
             transfers: Transfers::default(),
             opened: 0,
@@ -218,6 +226,9 @@ impl SessionTable {
         }
         entry.flow = flow.view;
         entry.carry(&delta.forward, &delta.reverse, now_ns, visitor);
+        if !std::mem::replace(&mut entry.unbooked, true) {
+            self.unbooked.push(handle);
+        }
     }
 
     /// Adds what a home host carried outside of flows.
@@ -236,6 +247,9 @@ impl SessionTable {
                 entry.flow.last_seen_ns = entry.flow.last_seen_ns.max(flow.last_seen_ns);
             }
             entry.carry(up, down, flow.last_seen_ns, visitor);
+            if !std::mem::replace(&mut entry.unbooked, true) {
+                self.unbooked.push(handle);
+            }
         }
     }
 
@@ -295,6 +309,21 @@ impl SessionTable {
             self.schedule(handle);
         }
         self.due = due;
+        self.book(now_ns, visitor);
+    }
+
+    /// Every second: hands on what sessions carried since.
+    fn book(&mut self, now_ns: u64, visitor: &mut impl Visitor) {
+        if now_ns < self.next_booking_ns {
+            return;
+        }
+        self.next_booking_ns = now_ns - now_ns % BOOKING_NS + BOOKING_NS;
+        for handle in self.unbooked.drain(..) {
+            if let Some(entry) = self.sessions.get_mut(handle) {
+                entry.book(now_ns, visitor);
+            }
+        }
+        visitor.all_booked(now_ns);
     }
 
     /// Ends all sessions. Time may start again anywhere afterwards.
@@ -302,6 +331,8 @@ impl SessionTable {
         for handle in self.sessions.handles() {
             self.end(handle, now_ns, visitor);
         }
+        self.unbooked.clear();
+        self.next_booking_ns = 0;
         self.wheel = Wheel::new();
         self.ip_lookup_clients.restart();
         self.transfers.restart();

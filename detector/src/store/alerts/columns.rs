@@ -30,7 +30,7 @@ enum Grown {
 
 use Grown::{Replaced, Sql, Stays};
 
-const COLUMNS: [Column; 27] = [
+const COLUMNS: [Column; 28] = [
     Column {
         name: "revision",
         grown: Sql("max(revision, excluded.revision)"),
@@ -155,6 +155,12 @@ const COLUMNS: [Column; 27] = [
         grown: Stays,
         value: |alert| number(alert.bytes_leaked),
         read: |alert, row, at| row.get(at).map(|it| alert.bytes_leaked = it),
+    },
+    Column {
+        name: "unexplained_bytes",
+        grown: Replaced,
+        value: |alert| number(alert.unexplained_bytes),
+        read: |alert, row, at| row.get(at).map(|it| alert.unexplained_bytes = it),
     },
     Column {
         name: "bytes_leaked_before_block",
