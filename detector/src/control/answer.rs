@@ -1,4 +1,5 @@
-//! What the agent answers: one type for each thing that is listed, in exact values.
+//! The things in answers of the agent: one type each, in exact values. The answers themselves are beside
+//! the requests.
 
 use std::collections::BTreeMap;
 
@@ -8,72 +9,6 @@ use utoipa::ToSchema;
 use super::effect::{BlockState, EffectWanted};
 use crate::network::{Address, Network};
 use crate::response::{Mode, Target};
-
-/// The answer to a request that was carried out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Answer {
-    Blocks {
-        blocks: Vec<BlockLine>,
-    },
-    Placed {
-        block: BlockLine,
-        pending: Option<Pending>,
-    },
-    /// The blocks that are gone, or will be once it is confirmed, with their last counters.
-    Removed {
-        blocks: Vec<BlockLine>,
-        pending: Option<Pending>,
-    },
-    Verified {
-        blocks: Vec<VerifyLine>,
-    },
-    Domains {
-        domains: Vec<DomainLine>,
-    },
-    Allow {
-        allow: Vec<AllowLine>,
-    },
-    /// A new exception, and how many standing blocks it ended.
-    Allowed {
-        entry: AllowLine,
-        released: u64,
-        pending: Option<Pending>,
-    },
-    Disallowed {
-        entry: AllowLine,
-        pending: Option<Pending>,
-    },
-    Mode(ModeState),
-    /// Empty where nothing waited.
-    Confirmed {
-        confirmed: Vec<Pending>,
-    },
-    Explanation(Explanation),
-    /// `more`: budgets that the answer had no room for.
-    Budgets {
-        budgets: Vec<BudgetLine>,
-        more: u64,
-    },
-    Raised {
-        budget: BudgetLine,
-    },
-    Sessions {
-        sessions: Vec<SessionLine>,
-    },
-    Baselines {
-        hosts: Vec<BaselineLine>,
-    },
-    Interfaces {
-        interfaces: Vec<InterfaceLine>,
-    },
-    /// The model that scores from now on: its hash.
-    Model {
-        hash: String,
-    },
-    Status(StatusReply),
-    Reloaded(Reloaded),
-}
 
 /// What came of reading the configuration anew.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,12 +9,12 @@ pub mod protocol;
 pub mod server;
 
 pub use answer::{
-    AllowEffect, AllowKind, AllowLine, Answer, BaselineLine, BlockLine, BudgetLine, DomainLine,
+    AllowEffect, AllowKind, AllowLine, BaselineLine, BlockLine, BudgetLine, DomainLine,
     Explanation, InterfaceLine, KeptKey, ModeName, ModeState, Pending, Reloaded, Reversion,
     SessionLine, StatusReply, TableUse, VerifiedHow, VerifyLine,
 };
 pub use effect::{BlockState, EffectWanted};
-pub use protocol::{Reply, Request, SessionOrder};
+pub use protocol::{Answer, Reply, Request, SessionOrder};
 pub use server::{Call, Peer, Server};
 
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What can be asked of the agent, and the one line that answers.
+//! The requests to the agent, and its answers, one line each.
 //!
 //! Unknown commands and fields are errors, so that a misspelt `ttl_secs` never becomes a block with
 //! another end. Names and meanings are a contract; a change of meaning needs a new name.
@@ -6,7 +6,10 @@
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use super::answer::Answer;
+use super::answer::{
+    AllowLine, BaselineLine, BlockLine, BudgetLine, DomainLine, Explanation, InterfaceLine,
+    ModeState, Pending, Reloaded, SessionLine, StatusReply, VerifyLine,
+};
 use super::effect::EffectWanted;
 use crate::fields;
 use crate::network::{Address, Network};
@@ -110,6 +113,72 @@ pub enum Request {
     },
     /// Read the configuration, the model and the allowlist anew.
     Reload {},
+}
+
+/// The answer to a request that was carried out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Answer {
+    Blocks {
+        blocks: Vec<BlockLine>,
+    },
+    Placed {
+        block: BlockLine,
+        pending: Option<Pending>,
+    },
+    /// The blocks that are gone, or will be once it is confirmed, with their last counters.
+    Removed {
+        blocks: Vec<BlockLine>,
+        pending: Option<Pending>,
+    },
+    Verified {
+        blocks: Vec<VerifyLine>,
+    },
+    Domains {
+        domains: Vec<DomainLine>,
+    },
+    Allow {
+        allow: Vec<AllowLine>,
+    },
+    /// A new exception, and how many standing blocks it ended.
+    Allowed {
+        entry: AllowLine,
+        released: u64,
+        pending: Option<Pending>,
+    },
+    Disallowed {
+        entry: AllowLine,
+        pending: Option<Pending>,
+    },
+    Mode(ModeState),
+    /// Empty where nothing waited.
+    Confirmed {
+        confirmed: Vec<Pending>,
+    },
+    Explanation(Explanation),
+    /// `more`: budgets that the answer had no room for.
+    Budgets {
+        budgets: Vec<BudgetLine>,
+        more: u64,
+    },
+    Raised {
+        budget: BudgetLine,
+    },
+    Sessions {
+        sessions: Vec<SessionLine>,
+    },
+    Baselines {
+        hosts: Vec<BaselineLine>,
+    },
+    Interfaces {
+        interfaces: Vec<InterfaceLine>,
+    },
+    /// The model that scores from now on: its hash.
+    Model {
+        hash: String,
+    },
+    Status(StatusReply),
+    Reloaded(Reloaded),
 }
 
 /// What sessions are put in order by; the highest comes first.
