@@ -56,12 +56,12 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("values", &["features", "network", "refusal"]),
     ("timestamp", &["units"]),
     ("instance", &[]),
-    ("clock", &[]),
+    ("clock", &["timestamp"]),
     ("refusal", &[]),
     ("fields", &["refusal"]),
     ("text", &[]),
-    ("flow", &["network", "units"]),
-    ("features", &["flow", "network", "units"]),
+    ("flow", &["network", "timestamp", "units"]),
+    ("features", &["flow", "network", "timestamp", "units"]),
     ("model", &["features", "flow", "network", "units"]),
     ("ledger", &["flow", "network"]),
     ("verdict", &["model", "ledger", "features", "flow", "network", "timestamp", "units"]),
@@ -80,10 +80,16 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "values",
         ],
     ),
-    ("response", &["verdict", "model", "features", "flow", "network", "refusal", "units"]),
+    (
+        "response",
+        &["verdict", "model", "features", "flow", "network", "refusal", "timestamp", "units"],
+    ),
     ("source", &["flow", "network", "units"]),
     // The kernel's enforcer stands beside the maps it writes, and the configuration sizes them.
-    ("source/kernel", &["config", "response", "refusal", "flow", "instance", "network", "units"]),
+    (
+        "source/kernel",
+        &["config", "response", "refusal", "flow", "instance", "network", "timestamp", "units"],
+    ),
     // What must not be cut off is addresses; what they mean for a block is the response's.
     ("source/host", &["network"]),
     // What is asked for and answered; what it does is the agent's.
@@ -140,7 +146,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("cli", &["config", "store", "flow", "response", "network", "units"]),
     (
         "pipeline",
-        &["flow", "features", "ledger", "model", "verdict", "response", "network", "units"],
+        &["flow", "features", "ledger", "model", "verdict", "response", "network", "timestamp", "units"],
     ),
 ];
 
