@@ -30,7 +30,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use bed::{Kernel, PROGRAMS, SHORTEST, count, home, point, small, takes};
 use detector::source::kernel::object::ObjectConfig;
 use detector_common::abi::{
-    FRAGMENT_SECONDS, FragmentKey, FragmentPorts, MAX_FRAGMENTS, Totals, map, program,
+    Count, FRAGMENT_SECONDS, FragmentKey, FragmentPorts, MAX_FRAGMENTS, Totals, map, program,
 };
 use detector_common::flow::{Clock, FlowCounters, FlowKey, Plain, Recorded};
 use detector_common::frame::{Captured, Frame, LinkType, Segmentation, Word};
@@ -67,6 +67,7 @@ struct Host {
     flows: BTreeMap<FlowKey, FlowCounters>,
     totals: Totals,
     fragments: HashMap<FragmentKey, FragmentPorts>,
+    unopened: BTreeMap<u32, Count>,
 }
 
 impl Host {
@@ -80,6 +81,7 @@ impl Host {
             flows: BTreeMap::new(),
             totals: Totals::default(),
             fragments: HashMap::new(),
+            unopened: BTreeMap::new(),
         }
     }
 
@@ -96,6 +98,9 @@ impl Host {
             let count = count(packets, bytes);
             self.totals.frames += count;
             self.totals.skipped[skip as usize] += count;
+            if skip.is_unopened() {
+                *self.unopened.entry(packet.unopened).or_default() += count;
+            }
             return None;
         }
         self.totals.frames += count(packet.segments, packet.frame_bytes);
@@ -178,6 +183,9 @@ fn compare(program: &'static str, config: &ObjectConfig, samples: &[Sample]) {
         assert_eq!(without_events(kernel.totals(program)), host.totals, "{}", what());
     }
     assert_eq!(kernel.flows(), host.flows, "{program}: all flows");
+    let unopened = kernel.hash::<u32, Count>(map::UNOPENED);
+    let unopened: BTreeMap<u32, Count> = unopened.iter().map(Result::unwrap).collect();
+    assert_eq!(unopened, host.unopened, "{program}: by what they are");
     assert_eq!(host.totals.unaccounted(), (0, 0), "{program}");
     let ended = kernel.now();
     for half in host.flows.values().flat_map(|flow| &flow.halves).filter(|half| half.packets > 0) {
@@ -186,7 +194,7 @@ fn compare(program: &'static str, config: &ObjectConfig, samples: &[Sample]) {
     }
 }
 
-const ALL_TUNNELS: Decapsulation = Decapsulation { vxlan: true, gre: true, gtp_u: true };
+const ALL_TUNNELS: Decapsulation = Decapsulation::ALL;
 
 fn config(decapsulation: Decapsulation) -> ObjectConfig {
     ObjectConfig { decapsulation, ..small() }
@@ -225,7 +233,8 @@ fn the_samples_cover_every_reason_and_protocol() {
     let mut protocols = BTreeSet::new();
     for sample in samples().iter().flat_map(|sample| frames::cuts(sample, 0)).chain(samples()) {
         let mut packet = Packet::empty();
-        let frame = Captured::whole(&sample.bytes);
+        let captured = Captured::whole(&sample.bytes);
+        let frame = Handed { captured, segmentation: Segmentation::default() };
         match parse(&frame, sample.link, Decapsulation::default(), &mut packet) {
             Ok(()) => {
                 protocols.insert(packet.key.protocol);

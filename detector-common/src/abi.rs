@@ -7,7 +7,7 @@ use crate::parse::{Packet, Skip};
 use crate::policy::{BudgetKey, DESTINATION_CLASSES, HOME_CLASSES, PORT_CLASSES};
 
 /// Version of everything in this file, of [`FlowKey`], [`FlowCounters`] and the policy entries.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// First outbound byte checkpoint; each next one is four times as far.
 pub const CHECKPOINT_FIRST_BYTES: u64 = 16 * 1024;
@@ -38,6 +38,8 @@ pub const CLOSE_BATCH: usize = 64;
 pub const MAX_INTERFACES: u32 = 256;
 /// Size of the table from interface index to slot, by the low bits of the index.
 pub const INTERFACE_INDEX_SLOTS: u32 = 1 << 16;
+/// Kinds of frames that are no IP which are counted by kind.
+pub const MAX_UNOPENED: u32 = 256;
 /// First fragments remembered.
 pub const MAX_FRAGMENTS: u32 = 4_096;
 /// A first fragment is forgotten after this many seconds (RFC 8200 section 4.5 gives reassembly 60,
@@ -61,6 +63,7 @@ pub mod map {
     pub const BUDGET_RULES: &str = "BUDGET_RULES";
     pub const REMOVED: &str = "REMOVED";
     pub const FRAGMENTS: &str = "FRAGMENTS";
+    pub const UNOPENED: &str = "UNOPENED";
     pub const EVENTS: &str = "EVENTS";
     pub const CLOCKS: &str = "CLOCKS";
     /// aya-log's ring buffer.

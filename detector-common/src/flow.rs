@@ -320,7 +320,9 @@ pub struct Half {
     pub bursts: u32,
     /// Type and code of the first ICMP packet.
     pub icmp: u16,
-    pub reserved: [u8; 10],
+    /// TCP flags of the first packet.
+    pub first_tcp_flags: u8,
+    pub reserved: [u8; 9],
 }
 
 const _: () = assert!(size_of::<Half>() == 128);
@@ -417,6 +419,19 @@ impl FlowCounters {
         }
     }
 
+    /// Whether a SYN begins another connection of this five-tuple: it comes after FIN or RST, and is
+    /// not one of before that comes again.
+    #[must_use]
+    pub fn is_begun_again_by(&self, packet: &Packet) -> bool {
+        const CLOSED: u16 = (tcp::FIN | tcp::RST) as u16;
+        let is_closed = self.halves.iter().any(|half| half.tcp_flags & CLOSED != 0);
+        let half = self.half(packet.direction);
+        // SYN and FIN take a number each, and so does what was sent between them.
+        let sent = half.payload_bytes + 2;
+        let behind = half.next_sequence.wrapping_sub(packet.sequence);
+        is_closed && (half.packets == 0 || u64::from(behind) > sent)
+    }
+
     /// Counts `packet` as seen at observation point `point`, unless another point does.
     #[inline(always)]
     pub fn record<A: Add>(&mut self, packet: &Packet, point: u16, clock: &Clock) -> Recorded {
@@ -434,6 +449,7 @@ impl FlowCounters {
                 half.first_seen = clock.now;
                 half.last_seen = clock.now;
                 half.icmp = packet.icmp;
+                half.first_tcp_flags = packet.tcp_flags;
                 half.size_min = u16::MAX;
             } else if clock.now.saturating_sub(half.last_seen) < clock.ticks_per_second {
                 return Recorded::Duplicate;
@@ -537,6 +553,10 @@ impl Half {
 
     #[inline(always)]
     fn tcp(&mut self, packet: &Packet, first: bool) {
+        // A capture that ends before the flags may end before the sequence number.
+        if packet.tcp_flags == 0 {
+            return;
+        }
         let fresh = self.tcp_flags | u16::from(packet.tcp_flags);
         if fresh != self.tcp_flags {
             self.tcp_flags = fresh;

@@ -21,6 +21,9 @@ pub trait Frame {
     /// Captured bytes may be fewer.
     fn wire_len(&self) -> u32;
 
+    /// A record of a capture, which may be of a link that no interface of Linux has.
+    const RECORDED: bool = false;
+
     /// Copies `N` words of four bytes at `offset`, or `None` where the frame or what was captured
     /// of it ends before.
     ///
@@ -39,6 +42,13 @@ pub trait Frame {
     #[inline(always)]
     fn segmentation(&self) -> Segmentation {
         Segmentation::default()
+    }
+
+    /// Whether the frame was cut and its length on the wire is not known: the IP header is then what
+    /// tells it.
+    #[inline(always)]
+    fn is_sliced(&self) -> bool {
+        false
     }
 
     /// Bytes of link-layer header that the wire has and the frame does not: a VLAN tag that the
@@ -65,6 +75,14 @@ impl<'a> Captured<'a> {
 }
 
 impl Frame for Captured<'_> {
+    const RECORDED: bool = true;
+
+    /// A record that is whole by its own account: some recorders note what is left as the length.
+    #[inline(always)]
+    fn is_sliced(&self) -> bool {
+        self.bytes.len() == self.wire_len as usize
+    }
+
     #[inline(always)]
     fn wire_len(&self) -> u32 {
         self.wire_len
@@ -90,6 +108,22 @@ pub enum LinkType {
     LinuxCooked1 = 3,
     /// Linux cooked capture version 2, 20 bytes.
     LinuxCooked2 = 4,
+    // What follows stands in captures alone.
+    /// PPP, with or without HDLC's address and control.
+    Ppp = 5,
+    /// The same behind a byte that says which way the packet went.
+    PppWithDirection = 6,
+    /// PPPoE without the Ethernet header.
+    PppEther = 7,
+    /// Cisco's HDLC.
+    CiscoHdlc = 8,
+    /// Packets that netfilter logged.
+    Nflog = 9,
+    /// IEEE 802.11, and the same behind a radiotap header.
+    Wireless = 10,
+    WirelessRadiotap = 11,
+    /// Ethernet with IEEE 802.3br's preamble.
+    Mpacket = 12,
 }
 
 impl LinkType {
@@ -99,11 +133,20 @@ impl LinkType {
     pub fn from_pcap(number: u32) -> Option<Self> {
         Some(match number {
             1 => Self::Ethernet,
+            // LINKTYPE_PPP and LINKTYPE_PPP_HDLC.
+            9 | 50 => Self::Ppp,
+            51 => Self::PppEther,
             // DLT_RAW differs by system: 12 and 14; LINKTYPE_RAW, _IPV4, _IPV6.
             12 | 14 | 101 | 228 | 229 => Self::Raw,
             // LINKTYPE_NULL and LINKTYPE_LOOP differ in byte order only.
             0 | 108 => Self::Null,
+            104 => Self::CiscoHdlc,
+            105 => Self::Wireless,
             113 => Self::LinuxCooked1,
+            127 => Self::WirelessRadiotap,
+            204 => Self::PppWithDirection,
+            239 => Self::Nflog,
+            274 => Self::Mpacket,
             276 => Self::LinuxCooked2,
             _ => return None,
         })

@@ -5,7 +5,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray};
 use detector_common::abi::{
     CLOSE_BATCH, Control, Count, FRAGMENT_SECONDS, FragmentKey, FragmentPorts, Hook, MAX_FRAGMENTS,
-    OverflowCounters, OverflowKey, Totals,
+    MAX_UNOPENED, OverflowCounters, OverflowKey, Totals,
 };
 use detector_common::flow::{Add as _, Clock, FlowCounters, FlowKey, Recorded};
 use detector_common::frame::{Frame, LinkType};
@@ -43,6 +43,11 @@ const NEW: u32 = 0;
 /// The place of the flow of a packet that has none.
 const NO_FLOW: u32 = 1;
 
+/// Key: what a frame is that is no IP, see [`detector_common::parse::number`]. Value: frames and their
+/// bytes. Kinds beyond its room are in the totals by reason alone.
+#[map]
+static UNOPENED: HashMap<u32, Count> = HashMap::with_max_entries(MAX_UNOPENED, 0);
+
 /// One entry: packets and IP bytes of all flows that were deleted. Added to by the program that
 /// deletes, so that an agent which is killed meanwhile leaves neither without the other.
 #[map]
@@ -69,7 +74,7 @@ pub(crate) fn account<V: Variant, C: Context>(context: &C, hook: Hook) -> Decisi
         Ok(()) => {
             let decision = packet_seen::<V, _>(&frame, packet, totals, number);
             if let Decision::Mark(codepoint) = decision {
-                frame.mark(packet.ip_offset, codepoint);
+                mark(&frame, packet, codepoint);
             }
             decision
         }
@@ -79,8 +84,36 @@ pub(crate) fn account<V: Variant, C: Context>(context: &C, hook: Hook) -> Decisi
             if let Some(skipped) = totals.skipped.get_mut(skip as usize) {
                 count(skipped, frames, bytes);
             }
+            if skip.is_unopened() {
+                unopened(packet.unopened, frames, bytes);
+            }
             Decision::Pass
         }
+    }
+}
+
+/// Counts a frame that is no IP by what it is.
+#[inline(never)]
+fn unopened(number: u32, frames: u32, bytes: u32) {
+    if UNOPENED.get_ptr_mut(&number).is_none()
+        && UNOPENED.insert(&number, &Count::default(), u64::from(BPF_NOEXIST)).is_err()
+    {
+        // Full, or another processor was first: the lookup tells.
+    }
+    if let Some(kind) = UNOPENED.get_ptr_mut(&number) {
+        // SAFETY: a value of a preallocated map stays in place.
+        let kind = unsafe { &mut *kind };
+        Xadd::add(&mut kind.packets, u64::from(frames));
+        Xadd::add(&mut kind.bytes, u64::from(bytes));
+    }
+}
+
+/// Marks the packet, unless a check of integrity covers it.
+#[inline(always)]
+fn mark<F: Payload>(frame: &F, packet: &Packet, codepoint: u8) {
+    const ETHERNET_BYTES: u32 = 14;
+    if packet.ip_offset == ETHERNET_BYTES || packet.sealed == 0 {
+        frame.mark(packet.ip_offset, codepoint);
     }
 }
 

@@ -190,6 +190,10 @@ pub struct Tunnels {
     pub vxlan: bool,
     pub gre: bool,
     pub gtp_u: bool,
+    pub ip_in_ip: bool,
+    pub geneve: bool,
+    pub erspan: bool,
+    pub l2tp: bool,
 }
 
 /// When a flow is over.
@@ -376,8 +380,8 @@ impl Config {
 
     #[must_use]
     pub fn decapsulation(&self) -> Decapsulation {
-        let Tunnels { vxlan, gre, gtp_u } = self.decapsulation;
-        Decapsulation { vxlan, gre, gtp_u }
+        let Tunnels { vxlan, gre, gtp_u, ip_in_ip, geneve, erspan, l2tp } = self.decapsulation;
+        Decapsulation { vxlan, gre, gtp_u, ip_in_ip, geneve, erspan, l2tp }
     }
 }
 

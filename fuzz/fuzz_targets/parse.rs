@@ -14,9 +14,16 @@ struct Shaped<'a> {
     wire_len: u32,
     segmentation: Segmentation,
     stripped_bytes: u32,
+    is_sliced: bool,
 }
 
 impl Frame for Shaped<'_> {
+    const RECORDED: bool = true;
+
+    fn is_sliced(&self) -> bool {
+        self.is_sliced
+    }
+
     fn wire_len(&self) -> u32 {
         self.wire_len
     }
@@ -39,6 +46,9 @@ impl Frame for Shaped<'_> {
 const SUPER_PACKET_MAX_BYTES: u32 = 512 << 10;
 const SUPER_PACKET: u8 = 1;
 const STRIPPED_TAG: u8 = 2;
+const SLICED: u8 = 4;
+/// The link types of captures, by their pcap numbers.
+const LINKS: [u32; 13] = [1, 101, 0, 113, 276, 9, 204, 51, 104, 239, 105, 127, 274];
 
 impl<'a> Shaped<'a> {
     /// Only what a source can say: a capture claims any length on the wire, up to 2^32; a
@@ -48,7 +58,9 @@ impl<'a> Shaped<'a> {
         let claimed = u32::from_le_bytes([a, b, c, d]);
         if flags & SUPER_PACKET == 0 {
             let segmentation = Segmentation::default();
-            return Self { bytes, wire_len: claimed.max(len), segmentation, stripped_bytes: 0 };
+            let is_sliced = flags & SLICED != 0;
+            let wire_len = if is_sliced { len } else { claimed.max(len) };
+            return Self { bytes, wire_len, segmentation, stripped_bytes: 0, is_sliced };
         }
         let wire_len = len + claimed % SUPER_PACKET_MAX_BYTES;
         let size = u32::from(u16::from_le_bytes([e, f]));
@@ -59,6 +71,7 @@ impl<'a> Shaped<'a> {
             wire_len,
             segmentation: Segmentation { count: count.min(most), size },
             stripped_bytes: if flags & STRIPPED_TAG == 0 { 0 } else { 4 },
+            is_sliced: false,
         }
     }
 }
@@ -66,7 +79,8 @@ impl<'a> Shaped<'a> {
 fuzz_target!(|data: &[u8]| {
     let Some((head, frame)) = data.split_first_chunk::<12>() else { return };
     let [link, tunnels, flags, _, a, b, c, d, e, f, g, h] = *head;
-    let link = LinkType::from_u8(link % 5);
+    let number = LINKS[usize::from(link) % LINKS.len()];
+    let link = LinkType::from_pcap(number).expect("a link type that is read");
     let tunnels = Decapsulation::from_bits(u32::from(tunnels));
     let frame = Shaped::new(flags, [a, b, c, d], [e, f, g, h], frame);
     let mut packet = Packet::empty();
@@ -92,13 +106,15 @@ fn check_packet(frame: &Shaped<'_>, packet: &Packet) {
     assert!(packet.payload_bytes <= packet.ip_bytes, "{packet:?}");
     assert!(packet.segment_bytes <= packet.ip_bytes, "{packet:?}");
     assert!(packet.ip_offset <= packet.payload_offset, "{packet:?}");
-    assert!(packet.payload_offset <= frame.wire_len, "{packet:?}");
+    let end = packet.ip_offset + packet.ip_bytes;
+    let wire_len = if frame.is_sliced { frame.wire_len.max(end) } else { frame.wire_len };
+    assert!(packet.payload_offset <= wire_len, "{packet:?}");
 
     let repeated = wide(packet.segments) - 1;
     let tags = wide(packet.segments) * wide(frame.stripped_bytes);
     assert_eq!(
         wide(packet.frame_bytes),
-        wide(frame.wire_len) + repeated * wide(packet.payload_offset) + tags,
+        wide(wire_len) + repeated * wide(packet.payload_offset) + tags,
         "{packet:?}"
     );
     let headers = wide(packet.payload_offset - packet.ip_offset);

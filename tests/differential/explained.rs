@@ -20,8 +20,16 @@ const TRANSPORT: &[Field] = &[Field::Ports, Field::PayloadBytes, Field::Transpor
 const CHAIN: &[Field] =
     &[Field::Protocol, Field::Ports, Field::PayloadBytes, Field::Transport, Field::Fragment];
 
-/// Its ethertype.
-const MACSEC: [u8; 2] = [0x88, 0xe5];
+/// EtherTypes that only we go over: MPLS, PPPoE, 802.1ah, FabricPath, VN-Tag, E-Tag.
+const ONLY_OURS: [[u8; 2]; 7] = [
+    [0x88, 0x47],
+    [0x88, 0x48],
+    [0x88, 0x64],
+    [0x88, 0xe7],
+    [0x89, 0x03],
+    [0x89, 0x26],
+    [0x89, 0x3f],
+];
 
 /// Of the walk over IPv6 extension headers, which we end after so many.
 const MAX_EXTENSIONS: usize = 8;
@@ -74,12 +82,15 @@ pub(crate) const REASONS: &[Reason] = &[
         },
     },
     Reason {
-        name: "MACsec that encrypts nothing: they open it, for us it is no IP",
+        name: "a link header or an 802.2 header: only we go over it",
         fields: &[Field::Packet],
-        applies: |case, theirs| {
-            let link = case.frame.bytes.get(..theirs.view.ip_offset as usize).unwrap_or_default();
-            let is_macsec = link.windows(2).skip(12).step_by(2).any(|word| *word == MACSEC);
-            case.ours == Err(Skip::NotIp) && is_macsec
+        applies: |case, _| {
+            let Ok(packet) = &case.ours else { return false };
+            let link = case.frame.bytes.get(..packet.ip_offset as usize).unwrap_or_default();
+            let word = |at: usize| link.get(at..at + 2).map(|word| [word[0], word[1]]);
+            let opened =
+                |at: usize| word(at).is_some_and(|word| ONLY_OURS.contains(&word) || word[0] < 6);
+            case.theirs.is_none() && (12..link.len()).any(opened)
         },
     },
     Reason {

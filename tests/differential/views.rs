@@ -116,6 +116,8 @@ fn theirs(link: LinkType, bytes: &[u8]) -> Option<Theirs> {
         LinkType::Null => LaxSlicedPacket::from_ip(bytes.get(4..)?).ok()?,
         LinkType::LinuxCooked1 => LaxSlicedPacket::from_ether_type(number(14)?, bytes.get(16..)?),
         LinkType::LinuxCooked2 => LaxSlicedPacket::from_ether_type(number(0)?, bytes.get(20..)?),
+        // Neither the frames nor the captures that are compared have another.
+        _ => return None,
     };
     let mut read = match lax.net.as_ref()? {
         LaxNetSlice::Ipv4(v4) => {

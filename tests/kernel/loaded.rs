@@ -179,6 +179,10 @@ fn the_verifier_has_room_to_spare() {
         Decapsulation { vxlan: true, ..closed },
         Decapsulation { gre: true, ..closed },
         Decapsulation { gtp_u: true, ..closed },
+        Decapsulation { ip_in_ip: true, ..closed },
+        Decapsulation { geneve: true, ..closed },
+        Decapsulation { erspan: true, ..closed },
+        Decapsulation { l2tp: true, ..closed },
         ALL_TUNNELS,
     ] {
         println!("{decapsulation:?}");

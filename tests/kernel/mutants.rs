@@ -142,7 +142,8 @@ struct Sums {
 
 impl Sums {
     fn add(&mut self, bytes: &[u8], link: LinkType, tunnels: Decapsulation, copies: u32) {
-        let frame = Captured::whole(bytes);
+        let captured = Captured::whole(bytes);
+        let frame = Handed { captured, segmentation: Segmentation::default() };
         let mut packet = Packet::empty();
         let result = parse(&frame, link, tunnels, &mut packet);
         for _ in 0..copies {

@@ -265,12 +265,44 @@ impl Table {
             ("three tags", &[QINQ, VLAN, VLAN]),
             ("four tags", &[QINQ, VLAN, VLAN, VLAN]),
             ("five tags", &[VLAN; 5]),
+            ("ten tags", &[VLAN; 10]),
+            ("eleven tags", &[VLAN; 11]),
         ] {
             self.add(format!("{name}, IPv4"), ethernet(tags, IPV4, &v4));
             self.add(format!("{name}, IPv6"), ethernet(tags, IPV6, &v6));
         }
         self.add("ARP", ethernet(&[], 0x0806, &counting(28)));
         self.add("ARP in a VLAN", ethernet(&[VLAN], 0x0806, &counting(28)));
+        for (name, ethertype, header) in link_headers() {
+            let behind = |packet: &[u8]| ethernet(&[], ethertype, &[&header, packet].concat());
+            self.add(format!("{name}, IPv4"), behind(&v4));
+            // IPv6 where the last number says so, else a version that contradicts it.
+            self.add(format!("{name}, IPv6 as IPv4"), behind(&v6));
+            let mut tagged = vec![0, 7];
+            tagged.extend(ethertype.to_be_bytes());
+            self.add(
+                format!("{name} in a VLAN"),
+                ethernet(&[], VLAN, &[&tagged, &header, &v4[..]].concat()),
+            );
+        }
+        for (name, ethertype, header) in [
+            ("PPPoE, IPv6", 0x8864, &[0x11, 0, 0, 1, 0, 0, 0, 0x57][..]),
+            ("MACsec, IPv6", 0x88e5, &[0, 0, 0, 0, 0, 1, 0x86, 0xdd]),
+            ("SNAP, IPv6", 0x0040, &[0xaa, 0xaa, 3, 0, 0, 0, 0x86, 0xdd]),
+        ] {
+            self.add(name, ethernet(&[], ethertype, &[header, &v6].concat()));
+        }
+        for (name, ethertype, header) in [
+            ("PPPoE, link control", 0x8864, &[0x11, 0, 0, 1, 0, 0, 0xc0, 0x21][..]),
+            ("PPPoE discovery", 0x8863, &[0x11, 9, 0, 0, 0, 0]),
+            ("MACsec, encrypted", 0x88e5, &[0x2c, 0, 0, 0, 0, 1]),
+            ("MPLS, twelve labels", 0x8847, &[0, 1, 0, 64].repeat(12)),
+            ("MPLS, neither version", 0x8847, &[0, 1, 1, 64, 0x70]),
+            ("SNAP of another organisation", 0x0040, &[0xaa, 0xaa, 3, 0, 0, 0x0c, 8, 0]),
+            ("spanning tree", 0x0026, &[0x42, 0x42, 3]),
+        ] {
+            self.add(name, ethernet(&[], ethertype, &[header, &counting(40)].concat()));
+        }
         self.add("LLC", ethernet(&[], 0x0026, &counting(38)));
         self.add("unknown EtherType", ethernet(&[], 0x88b5, &counting(46)));
         self.add("LLDP", ethernet(&[], 0x88cc, &counting(46)));
@@ -304,6 +336,12 @@ impl Table {
         ] {
             self.v4(name, &header.packet(&payload));
         }
+        let unsegmented = V4 { total: Some(0), ..V4::new(6) };
+        let segment = tcp((42_001, 80), 1, 0x18, 5, &counting(2_000));
+        self.v4("length 0 of a long packet", &unsegmented.packet(&segment));
+        let packet = ipv6_between(HOME_V6, AWAY_V6, 6, 0, &segment);
+        self.v6("IPv6 length 0 of a long packet", &packet);
+        self.v6("IPv6 length 0 and nothing next", &ipv6_between(HOME_V6, AWAY_V6, 59, 0, &segment));
         for (name, length) in [("0", 0), ("short", 4), ("one beyond", 14), ("65535", 65_535)] {
             let packet = ipv6_between(HOME_V6, AWAY_V6, 17, length, &payload);
             self.v6(format!("IPv6 payload length {name}"), &packet);
@@ -362,6 +400,8 @@ impl Table {
         self.v4("fragment of the other way", &piece(1, 0x0004).back().packet(&whole[32..]));
         let other = V4 { protocol: 6, ..piece(1, 0x0004) };
         self.v4("fragment of another protocol", &other.packet(&whole[32..]));
+        self.v4("tiny first fragment", &piece(4, 0x2000).packet(&whole[..8]));
+        self.v4("first fragment of four bytes", &piece(5, 0x2000).packet(&whole[..4]));
         self.v4("do not fragment", &piece(3, 0x4000).packet(&whole));
         self.v6("atomic fragment", &fragment_v6(17, 0, false, &whole));
         self.v6("fragment 6 without its first", &fragment_v6(17, 64, false, &data));
@@ -412,6 +452,7 @@ impl Table {
                 &ipv6(17, &udp((46_001, port), &[header, &inner].concat())),
             );
         }
+        let mirrored = ethernet(&[], IPV4, &inner_v4);
         let bridged = [&[0, 0, 0x65, 0x58][..], &ethernet(&[], IPV4, &inner_v4)].concat();
         for (name, payload) in [
             ("GRE, IPv4", [&[0, 0, 8, 0][..], &inner_v4].concat()),
@@ -420,8 +461,35 @@ impl Table {
             ("GRE with all options", [&[0xb0, 0, 8, 0][..], &[0; 12], &inner_v4].concat()),
             ("GRE, Ethernet", bridged),
             ("GRE, version 1", [&[0x20, 1, 0x88, 0x0b][..], &inner_v4].concat()),
+            ("ERSPAN I", [&[0, 0, 0x88, 0xbe][..], &mirrored].concat()),
+            ("ERSPAN II", [&[0x10, 0, 0x88, 0xbe][..], &[0; 12], &mirrored].concat()),
+            ("ERSPAN III", [&[0x10, 0, 0x22, 0xeb][..], &[0; 16], &mirrored].concat()),
+            (
+                "ERSPAN III, more",
+                [&[0x10, 0, 0x22, 0xeb][..], &[0; 15], &[1; 9], &mirrored].concat(),
+            ),
+            ("GRE, MPLS", [&[0, 0, 0x88, 0x47, 0, 1, 1, 64][..], &inner_v4].concat()),
         ] {
             self.v4(name, &V4::new(47).packet(&payload));
+        }
+        for (name, port, header, inner) in [
+            ("GENEVE", 6081, &[0, 0, 0x65, 0x58, 0, 0, 5, 0][..], &mirrored),
+            ("GENEVE, IPv6", 6081, &[0, 0, 0x86, 0xdd, 0, 0, 5, 0], &inner_v6),
+            ("GENEVE, options", 6081, &[1, 0, 8, 0, 0, 0, 5, 0, 1, 1, 1, 0], &inner_v4),
+            ("GENEVE, all options", 6081, &[&[0x3f, 0, 8, 0][..], &[7; 256]].concat(), &inner_v4),
+            ("GENEVE, control", 6081, &[0, 0x80, 8, 0, 0, 0, 5, 0], &inner_v4),
+            ("L2TP", 1701, &[0, 2, 0, 1, 0, 1, 0, 0x21], &inner_v4),
+            ("L2TP, IPv6", 1701, &[0x40, 2, 0, 0, 0, 1, 0, 1, 0xff, 3, 0x57], &inner_v6),
+            ("L2TP, padded", 1701, &[2, 2, 0, 1, 0, 1, 0, 3, 9, 9, 9, 0, 0x21], &inner_v4),
+            ("L2TP, control", 1701, &[0xc8, 2, 0, 12, 0, 1, 0, 0], &inner_v4),
+        ] {
+            self.v4(name, &tunnel(port, header, inner));
+        }
+        for (name, outer, inner) in
+            [("IP-in-IP", 4, &inner_v4), ("6in4", 41, &inner_v6), ("version 4 as 6", 41, &inner_v4)]
+        {
+            self.v4(name, &V4::new(outer).packet(inner));
+            self.v6(format!("{name}, over IPv6"), &ipv6(outer, inner));
         }
     }
 
@@ -432,6 +500,28 @@ impl Table {
         self.samples.push(raw("raw IPv6", ipv6(17, &udp((47_000, 80), b"raw"))));
         self.samples.push(raw("raw, neither", counting(40)));
     }
+}
+
+/// What stands between an EtherType and an IPv4 packet.
+fn link_headers() -> Vec<(&'static str, u16, Vec<u8>)> {
+    let addresses = [2; 12];
+    let inner = [&addresses[..], &IPV4.to_be_bytes()].concat();
+    vec![
+        ("PPPoE", 0x8864, vec![0x11, 0, 0, 1, 0, 0, 0, 0x21]),
+        ("PPPoE, a short protocol", 0x8864, vec![0x11, 0, 0, 1, 0, 0, 0x21]),
+        ("MPLS", 0x8847, vec![0, 1, 1, 64]),
+        ("MPLS, three labels", 0x8848, vec![0, 1, 0, 64, 0, 2, 0, 64, 0, 3, 1, 64]),
+        ("MPLS, a frame", 0x8847, [&[0, 1, 1, 64, 0, 0, 0, 0][..], &inner].concat()),
+        ("MACsec", 0x88e5, vec![0, 0, 0, 0, 0, 1, 8, 0]),
+        ("MACsec with a channel", 0x88e5, [&[0x20, 0, 0, 0, 0, 1][..], &[7; 8], &[8, 0]].concat()),
+        ("SNAP", 0x0050, vec![0xaa, 0xaa, 3, 0, 0, 0, 8, 0]),
+        ("SNAP over a bridge", 0x0050, vec![0xaa, 0xaa, 3, 0, 0, 0xf8, 8, 0]),
+        ("IP as LLC", 0x0050, vec![6, 6, 3]),
+        ("802.1ah", 0x88e7, [&[0, 0, 0, 5][..], &inner].concat()),
+        ("VN-Tag", 0x8926, vec![0, 1, 0, 2, 8, 0]),
+        ("E-Tag", 0x893f, vec![0, 1, 0, 2, 0, 0, 8, 0]),
+        ("FabricPath", 0x8903, [&[0, 1][..], &inner].concat()),
+    ]
 }
 
 /// A frame cut off after every one of its bytes, from the `shortest` that can be handed over.

@@ -20,7 +20,7 @@ const MOST_INSTRUCTIONS: u32 = 500_000;
 
 /// The object with all tunnels opened, which is the most the verifier ever sees of it.
 pub(crate) fn object(told: &mut Told) {
-    let decapsulation = Decapsulation { vxlan: true, gre: true, gtp_u: true };
+    let decapsulation = Decapsulation::ALL;
     let config = ObjectConfig { max_flows: 64, decapsulation, ..ObjectConfig::default() };
     let mut object = Object::load(&config).unwrap();
     let mut names = vec![

@@ -27,16 +27,19 @@ macro_rules! protocols {
 protocols! {
     HOP_BY_HOP = 0;
     ICMP = 1, "icmp";
+    IPV4 = 4;
     TCP = 6, "tcp", ports in 20;
     UDP = 17, "udp", ports in 8;
     // RFC 4340; the header is longer where its data offset says so.
     DCCP = 33, "dccp", ports in 12;
+    IPV6 = 41;
     ROUTING = 43;
     FRAGMENT = 44;
     GRE = 47, "gre";
     ESP = 50, "esp";
     AUTHENTICATION = 51, "ah";
     ICMPV6 = 58, "icmpv6";
+    NO_NEXT_HEADER = 59;
     DESTINATION_OPTIONS = 60;
     SCTP = 132, "sctp", ports in 12;
     MOBILITY = 135;

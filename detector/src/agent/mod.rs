@@ -19,7 +19,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::control::server::Call;
 use crate::model::Model;
-use crate::output::{Router, Summary};
+use crate::output::{Router, Summary, Unopened};
 use crate::pipeline::Output;
 use crate::source::kernel::{Accounting, Start};
 use crate::store::Store;
@@ -224,6 +224,10 @@ impl Agent {
             ("payload_samples_skipped", totals.first_payloads_refused),
         ]);
         summary.count(counts.left_out());
+        let unopened = self.sensor.kernel.unopened()?;
+        summary
+            .leave(unopened.into_iter().map(|(number, count)| (Unopened::Frames(number), count)));
+        summary.leave(Unopened::tunnels(&counts.tunnels));
         summary.count(self.sensor.pipeline.told());
         self.reporter.finish(&observed(&self.sensor, &accounting, now), summary)
     }

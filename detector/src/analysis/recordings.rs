@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use crate::config::Config;
-use crate::output::Summary;
+use crate::output::{Summary, Unopened};
 use crate::pipeline::{Mode, Pipeline};
 use crate::source::capture::{CaptureConfig, CaptureSource, CaptureSummary, default_prefixes};
 
@@ -108,6 +108,10 @@ pub fn summary(capture: &CaptureSummary, alerts: u64) -> Summary {
         ("unaccounted_packets", capture.unaccounted_packets.unsigned_abs()),
         ("packets_captured_in_part", capture.truncated_packets),
         ("packets_backwards_in_time", capture.backwards),
+        ("packets_cut_and_counted_by_ip_length", capture.sliced_packets),
+        ("packets_with_a_stray_time", capture.stray_packets),
+        ("packets_without_a_time", capture.untimed_packets),
+        ("interfaces_with_a_clock_of_their_own", capture.own_clocks),
         ("clock_restarts", capture.restarts),
         ("gaps_of_five_minutes", capture.gaps),
         ("fragments_without_first", capture.totals.fragments_unknown.packets),
@@ -115,5 +119,10 @@ pub fn summary(capture: &CaptureSummary, alerts: u64) -> Summary {
         ("packets_beyond_host_table", capture.totals.overflow_rest.packets),
     ]);
     summary.count(capture.tracker.left_out());
+    summary
+        .leave(capture.unopened.iter().map(|(number, count)| (Unopened::Frames(*number), *count)));
+    summary
+        .leave(capture.unknown_links.iter().map(|(link, count)| (Unopened::Link(*link), *count)));
+    summary.leave(Unopened::tunnels(&capture.tracker.tunnels));
     summary
 }

@@ -44,6 +44,10 @@ pub fn run(args: &Analyze, config: &Config) -> anyhow::Result<()> {
     }
     form.summary(&total)?;
     form.flush()?;
+    // The others have it in their summary.
+    if args.format == Format::Csv {
+        total.hints().for_each(|hint| eprintln!("detector: {hint}"));
+    }
     if let Some(features) = &mut features {
         features.flush().context("failed to write features")?;
     }

@@ -23,7 +23,7 @@ const TRIAL: ObjectConfig = ObjectConfig {
     max_flows: 64,
     max_overflow_entries: 64,
     ring_buffer_bytes: 4_096,
-    decapsulation: detector_common::parse::Decapsulation { vxlan: false, gre: false, gtp_u: false },
+    decapsulation: detector_common::parse::Decapsulation::NONE,
     first_payloads_per_second: 0,
     max_blocks: 64,
     max_prefixes: 64,

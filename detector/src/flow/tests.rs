@@ -252,9 +252,8 @@ fn idle_flows_are_offered_for_deletion_once() {
     assert_eq!(scene.tick(700), [open]);
     scene.flow(&open, &counters(3, 1, 0, 400), Cause::Closed);
     let reasons: Vec<_> = scene.notes.records.iter().map(|record| record.end_reason).collect();
-    let (end, active, idle) =
-        (FlowEndReason::EndOfFlow, FlowEndReason::ActiveTimeout, FlowEndReason::IdleTimeout);
-    assert_eq!(reasons, [end, active, idle]);
+    // After the slice there was no packet, and so there is no record.
+    assert_eq!(reasons, [FlowEndReason::EndOfFlow, FlowEndReason::ActiveTimeout]);
     let packets: u64 = scene.notes.records[1..]
         .iter()
         .map(|record| record.forward.packets + record.reverse.packets)

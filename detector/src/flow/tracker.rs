@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use detector_common::abi::{OverflowCounters, OverflowKey};
+use detector_common::abi::{Count, OverflowCounters, OverflowKey};
 use detector_common::flow::{Direction, FlowCounters, FlowKey};
+use detector_common::parse::Tunnel;
 
 use super::Visitor;
 use super::config::TrackerConfig;
@@ -45,6 +46,8 @@ pub struct TrackerCounts {
     /// IP bytes that home hosts sent, and those sent to them by hosts that are not home.
     pub bytes_out: u64,
     pub bytes_in: u64,
+    /// Packets and IP bytes of flows that are tunnels, by their kind: those that were not opened.
+    pub tunnels: [Count; Tunnel::COUNT],
 }
 
 impl TrackerCounts {
@@ -89,6 +92,7 @@ pub struct Tracker {
     first_payloads_refused: u64,
     bytes_out: u64,
     bytes_in: u64,
+    tunnels: [Count; Tunnel::COUNT],
 }
 
 impl Tracker {
@@ -106,6 +110,7 @@ impl Tracker {
             first_payloads_refused: 0,
             bytes_out: 0,
             bytes_in: 0,
+            tunnels: [Count::default(); Tunnel::COUNT],
         }
     }
 
@@ -213,6 +218,7 @@ impl Tracker {
             first_payloads_refused: self.first_payloads_refused,
             bytes_out: self.bytes_out,
             bytes_in: self.bytes_in,
+            tunnels: self.tunnels,
         }
     }
 
@@ -242,6 +248,10 @@ impl Tracker {
             (false, true) => forward,
             _ => 0,
         };
+        if let Some(tunnel) = Tunnel::of(key) {
+            self.tunnels[tunnel as usize] +=
+                Count { packets: delta.packets(), bytes: forward + reverse };
+        }
         let before = flow.session;
         let session = self.sessions.attach(flow, delta.resumed, &self.names, visitor);
         let Some(session) = session else {

@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use detector_common::abi::Count;
 use detector_common::parse::protocol;
 use serde::Serialize;
 
-use super::{Form, Summary};
+use super::{Form, Summary, Unopened};
 use crate::flow::{FlowRecord, Volume};
 use crate::status::SinkState;
 use crate::units::rfc3339;
@@ -141,6 +142,23 @@ struct SummaryLine<'a> {
     seconds: f64,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     outputs: &'a [SinkState],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unopened: Vec<UnopenedLine>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    hints: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct UnopenedLine {
+    kind: String,
+    packets: u64,
+    bytes: u64,
+}
+
+impl UnopenedLine {
+    fn of((kind, count): (&Unopened, &Count)) -> Self {
+        Self { kind: kind.to_string(), packets: count.packets, bytes: count.bytes }
+    }
 }
 
 impl<'a> SummaryLine<'a> {
@@ -160,6 +178,8 @@ impl<'a> SummaryLine<'a> {
             counters: &summary.counters,
             seconds: summary.seconds,
             outputs: &summary.outputs,
+            unopened: summary.unopened.iter().map(UnopenedLine::of).collect(),
+            hints: summary.hints().collect(),
         }
     }
 }
@@ -205,6 +225,14 @@ mod tests {
             r#""overflow_bytes":0,"unaccounted_bytes":0,"counters":{"late_packets":1},"seconds":1.5}"#,
             "\n"
         );
+        assert_eq!(line(|sink| sink.summary(&summary).unwrap()), expected);
+        summary.leave([(Unopened::Frames(0x88cc), Count { packets: 2, bytes: 90 })]);
+        let unopened = concat!(
+            r#","unopened":[{"kind":"EtherType 0x88cc (LLDP)","packets":2,"bytes":90}],"#,
+            r#""hints":["50 % of the bytes stay unopened: EtherType 0x88cc (LLDP)"]}"#,
+            "\n"
+        );
+        let expected = expected.replace("}\n", unopened);
         assert_eq!(line(|sink| sink.summary(&summary).unwrap()), expected);
     }
 }

@@ -15,6 +15,7 @@ mod standard_output;
 mod store;
 mod summary;
 mod table;
+mod unopened;
 
 pub use csv::CsvForm;
 pub use event::{Changed, Event, Kind, Settings, TrafficBacklog, TrafficMinute};
@@ -27,6 +28,7 @@ pub use store::{Confirmation, OnStored, StoreSink, not_stored};
 pub use summary::Summary;
 pub(crate) use table::{PROBLEM, WARNING};
 pub use table::{Style, TableForm};
+pub use unopened::Unopened;
 
 use std::io;
 

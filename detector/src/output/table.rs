@@ -184,6 +184,9 @@ impl<W: Write> Form for TableForm<W> {
                 units::count(output.dropped)
             )?;
         }
+        for hint in summary.hints() {
+            writeln!(self.output, "{hint}")?;
+        }
         if summary.overflow_bytes != 0 {
             let bytes = units::bytes(summary.overflow_bytes);
             writeln!(

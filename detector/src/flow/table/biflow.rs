@@ -14,7 +14,7 @@ const SERVICES: [u16; 28] = [
     5355, 5432, 5671, 5672, 5900, 6379, 8080, 8443, 8883, 9200, 27017, 51820,
 ];
 
-/// The direction in which the initiator sends: by SYN, else SYN-ACK, else ICMP echo, else the
+/// The direction in which the initiator sends: by SYN, else SYN-ACK, whichever comes first in a capture, else ICMP echo, else the
 /// well-known port as the responder's, else the flow's first packet.
 #[must_use]
 pub(super) fn initiator(key: &FlowKey, counters: &FlowCounters) -> Direction {
@@ -42,23 +42,19 @@ fn first_direction(counters: &FlowCounters) -> Direction {
 }
 
 fn by_handshake(counters: &FlowCounters, first: Direction) -> Option<Direction> {
-    const SYN: u16 = tcp::SYN as u16;
-    const ACK: u16 = tcp::ACK as u16;
-    let flags = |direction| counters.half(direction).tcp_flags;
-    let direction =
-        match (flags(Direction::FromLow) & SYN != 0, flags(Direction::FromHigh) & SYN != 0) {
-            // The SYN comes before the SYN-ACK.
-            (true, true) => return Some(first),
-            (true, false) => Direction::FromLow,
-            (false, true) => Direction::FromHigh,
-            (false, false) => return None,
-        };
-    if flags(direction) & ACK == 0 {
-        return Some(direction);
+    const SYN: u8 = tcp::SYN;
+    const BOTH: u8 = tcp::SYN | tcp::ACK;
+    let began = |direction| {
+        let half = counters.half(direction);
+        if half.packets == 0 { 0 } else { half.first_tcp_flags & BOTH }
+    };
+    match (began(Direction::FromLow), began(Direction::FromHigh)) {
+        // Both ends opened at once (RFC 9293 section 3.5).
+        (SYN, SYN) => Some(first),
+        (SYN, _) | (_, BOTH) => Some(Direction::FromLow),
+        (_, SYN) | (BOTH, _) => Some(Direction::FromHigh),
+        _ => None,
     }
-    // One end sent SYN and, then or later, ACK. If the other end was heard, its own SYN came
-    // before the capture and this one answered; if not, the ports must tell.
-    (counters.half(direction.reverse()).packets != 0).then(|| direction.reverse())
 }
 
 fn by_echo(number: u8, counters: &FlowCounters) -> Option<Direction> {
@@ -131,6 +127,7 @@ mod tests {
         for (half, (packets, word)) in counters.halves.iter_mut().zip([low, high]) {
             half.packets = packets;
             half.tcp_flags = word;
+            half.first_tcp_flags = word as u8;
             half.icmp = word;
         }
         counters
@@ -141,18 +138,26 @@ mod tests {
         assert_eq!(initiator(key, counters), expected);
     }
 
+    /// The flags of each end's first packet, whichever of them came first.
     #[test]
     fn the_handshake_tells() {
         let key = key(6, 443, 50_000);
-        let both = counters(Direction::FromLow, (3, SYN | ACK), (2, SYN | ACK));
-        check(&key, &both, Direction::FromLow);
-        let syn_alone = counters(Direction::FromLow, (1, SYN), (0, 0));
-        check(&key, &syn_alone, Direction::FromLow);
-        let refused = counters(Direction::FromLow, (1, SYN), (1, 0x14));
-        check(&key, &refused, Direction::FromLow);
-        // A reply first: the low end answered.
-        let answered = counters(Direction::FromLow, (4, SYN | ACK), (4, ACK));
-        check(&key, &answered, Direction::FromHigh);
+        for first in [Direction::FromLow, Direction::FromHigh] {
+            let check = |low: (u64, u16), high: (u64, u16), expected| {
+                check(&key, &counters(first, low, high), expected);
+            };
+            check((3, SYN), (2, SYN | ACK), Direction::FromLow);
+            check((3, SYN | ACK), (2, SYN), Direction::FromHigh);
+            check((1, SYN), (0, 0), Direction::FromLow);
+            check((0, 0), (1, SYN), Direction::FromHigh);
+            // The answer alone: the one who answers did not begin.
+            check((1, SYN | ACK), (0, 0), Direction::FromHigh);
+            check((0, 0), (1, SYN | ACK), Direction::FromLow);
+            check((1, SYN), (1, 0x14), Direction::FromLow);
+            check((4, SYN | ACK), (4, ACK), Direction::FromHigh);
+            check((4, ACK), (4, SYN | ACK), Direction::FromLow);
+            check((1, SYN), (1, SYN), first);
+        }
     }
 
     #[test]

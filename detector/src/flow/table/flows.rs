@@ -179,7 +179,8 @@ impl FlowTable {
         self.wheel = Wheel::new();
     }
 
-    /// Ends a flow and gives its last record.
+    /// Ends a flow and gives its last record, if that has a packet: a long flow's may all be in its
+    /// earlier slices.
     pub(crate) fn close(&mut self, handle: Handle) -> Option<FlowRecord> {
         let flow = self.flows.remove(handle)?;
         self.index.remove(self.index.hash(&flow.view.key), handle.slot);
@@ -190,6 +191,7 @@ impl FlowTable {
         } else {
             FlowEndReason::ForcedEnd
         };
-        Some(flow.slice(flow.view.last_seen_ns, end_reason))
+        let record = flow.slice(flow.view.last_seen_ns, end_reason);
+        (record.forward.packets + record.reverse.packets != 0).then_some(record)
     }
 }

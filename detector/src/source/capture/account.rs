@@ -1,11 +1,13 @@
 //! Every packet to its flow, as the kernel program does it, in a table of the host's.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use detector_common::abi::{Count, FIRST_PAYLOAD_BYTES, OverflowCounters, OverflowKey, Totals};
+use detector_common::abi::{
+    Count, FIRST_PAYLOAD_BYTES, MAX_UNOPENED, OverflowCounters, OverflowKey, Totals,
+};
 use detector_common::flow::{Checkpoint, Clock, Plain, Recorded};
 use detector_common::frame::{Captured, LinkType};
-use detector_common::parse::{Decapsulation, Fragment, Packet, parse, skipped_frames};
+use detector_common::parse::{Decapsulation, Fragment, Packet, parse, skipped_frames, tcp};
 use detector_common::policy::{Cached, Prefix};
 
 use super::fragments::Fragments;
@@ -30,6 +32,10 @@ pub(super) struct Accounts {
     /// Slots of the flows that changed since the last second.
     pub(super) changed: Vec<u32>,
     pub(super) without_home: u64,
+    /// Frames that are no IP by what they are.
+    pub(super) unopened: BTreeMap<u32, Count>,
+    /// Frames that a recorder cut and says nothing of.
+    pub(super) sliced: u64,
     prefixes: Vec<Prefix>,
     decapsulation: Decapsulation,
     packet: Packet,
@@ -46,6 +52,9 @@ pub(super) enum CaptureEvent {
         first_payload: Option<Payload>,
     },
     Overflow(OverflowKey),
+    /// The packet begins another connection of the flow's five-tuple, and is not counted yet: see
+    /// [`Accounts::packet`].
+    Ended(u32),
 }
 
 /// A payload's place in its frame.
@@ -75,6 +84,8 @@ impl Accounts {
             overflow_changed: false,
             changed: Vec::new(),
             without_home: 0,
+            unopened: BTreeMap::new(),
+            sliced: 0,
             prefixes: config.home.clone(),
             decapsulation: config.decapsulation,
             packet: Packet::empty(),
@@ -85,7 +96,13 @@ impl Accounts {
     #[inline]
     pub(super) fn frame(&mut self, frame: &Captured<'_>, link: LinkType, now: u64) -> CaptureEvent {
         match parse(frame, link, self.decapsulation, &mut self.packet) {
-            Ok(()) => self.packet(now),
+            Ok(()) => {
+                self.sliced += u64::from(self.packet.frame_bytes > frame.wire_len);
+                match self.ended() {
+                    Some(slot) => CaptureEvent::Ended(slot),
+                    None => self.packet(now),
+                }
+            }
             Err(skip) => {
                 let (frames, bytes) = skipped_frames(frame);
                 let count = counted(frames, bytes);
@@ -93,13 +110,37 @@ impl Accounts {
                 if let Some(skipped) = self.totals.skipped.get_mut(skip as usize) {
                     *skipped += count;
                 }
+                if skip.is_unopened() {
+                    self.unopened(count);
+                }
                 CaptureEvent::None
             }
         }
     }
 
+    #[cold]
+    fn unopened(&mut self, count: Count) {
+        let number = self.packet.unopened;
+        if self.unopened.len() < MAX_UNOPENED as usize || self.unopened.contains_key(&number) {
+            *self.unopened.entry(number).or_default() += count;
+        }
+    }
+
+    /// The flow of the packet's five-tuple, where that connection was closed and the packet begins
+    /// another.
     #[inline]
-    fn packet(&mut self, now: u64) -> CaptureEvent {
+    fn ended(&mut self) -> Option<u32> {
+        let packet = &self.packet;
+        if packet.tcp_flags & (tcp::SYN | tcp::ACK) != tcp::SYN {
+            return None;
+        }
+        let slot = self.store.find(&packet.key)?;
+        self.store.get(slot)?.counters.is_begun_again_by(&self.packet).then_some(slot)
+    }
+
+    /// Counts the packet that was parsed last.
+    #[inline]
+    pub(super) fn packet(&mut self, now: u64) -> CaptureEvent {
         let packet = &mut self.packet;
         self.totals.frames += counted(packet.segments, packet.frame_bytes);
         self.totals.link_bytes += u64::from(packet.frame_bytes - packet.ip_bytes);

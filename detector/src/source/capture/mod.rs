@@ -4,6 +4,7 @@
 //! traffic would have given live. A capture that is damaged is accounted up to the damage.
 
 mod account;
+mod clocks;
 mod error;
 mod fragments;
 mod home;
@@ -16,6 +17,7 @@ mod tests;
 mod timeline;
 mod window;
 
+use std::collections::BTreeMap;
 use std::io::Read;
 
 use detector_common::abi::Count;
@@ -29,7 +31,8 @@ pub use home::default_prefixes;
 pub use summary::CaptureSummary;
 
 use account::{Accounts, CaptureEvent, Payload};
-use reader::{Record, Records};
+use clocks::{Clocks, Offer};
+use reader::{Held, Record, Records};
 use timeline::{Step, Timeline};
 
 use crate::flow::observation::SECOND_NS;
@@ -79,6 +82,8 @@ impl CaptureSource {
     pub fn run(&self, reader: impl Read, follower: &mut impl Follower) -> CaptureSummary {
         let mut run = Run::new(&self.config, follower);
         let error = run.read(reader).err();
+        run.clocks.end(run.timeline.now);
+        run.settle();
         run.finish();
         run.summary(error)
     }
@@ -111,7 +116,7 @@ pub fn each_frame(
 ) -> Result<(), CaptureError> {
     let mut records = Records::open(reader)?;
     while let Some(record) = records.next()? {
-        if let Some(link) = record.link {
+        if let Ok(link) = record.link {
             take(link, &Captured { bytes: record.bytes, wire_len: record.wire_len });
         }
     }
@@ -122,11 +127,15 @@ pub fn each_frame(
 struct Run<'a, F> {
     accounts: Accounts,
     timeline: Timeline,
+    clocks: Clocks,
+    /// Records whose time the next ones tell.
+    held: Vec<Held>,
     follower: &'a mut F,
     /// The second that has begun.
     second: u64,
     truncated: u64,
-    unknown_link: Count,
+    /// Records of link types that are not supported, by their number.
+    unknown_links: BTreeMap<u32, Count>,
     /// Keys of idle flows, on their way to be removed.
     expired: Vec<FlowKey>,
     slots: Vec<u32>,
@@ -137,10 +146,12 @@ impl<'a, F: Follower> Run<'a, F> {
         Self {
             accounts: Accounts::new(config),
             timeline: Timeline::default(),
+            clocks: Clocks::default(),
+            held: Vec::new(),
             follower,
             second: 0,
             truncated: 0,
-            unknown_link: Count::default(),
+            unknown_links: BTreeMap::new(),
             expired: Vec::new(),
             slots: Vec::new(),
         }
@@ -153,25 +164,58 @@ impl<'a, F: Follower> Run<'a, F> {
         }
         match records.unknown_link() {
             // Something of the capture could be read, or nothing was there to read.
-            Some(number) if self.accounts.totals.frames.packets == 0 => {
+            Some(number) if self.accounts.totals.frames.packets == 0 && self.none_held() => {
                 Err(CaptureError { offset: 0, kind: CaptureErrorKind::UnknownLink(number) })
             }
             _ => Ok(()),
         }
     }
 
+    /// Whether no record that can be read waits for its time.
+    fn none_held(&self) -> bool {
+        self.held.iter().all(|held| held.record().link.is_err())
+    }
+
     #[inline]
     fn record(&mut self, record: &Record<'_>) {
-        if let Some(tick) = record.tick {
-            match self.timeline.step(tick) {
-                Step::Same => {}
-                Step::Second => self.seconds(),
-                Step::Restart => self.restart(tick),
+        match self.clocks.offer(self.timeline.now, record.time) {
+            Offer::At(tick) => self.record_at(tick, record),
+            Offer::Now => self.account(record),
+            Offer::Hold => self.held.push(Held::of(record)),
+            Offer::Settle => {
+                self.settle();
+                self.record(record);
             }
         }
-        let Some(link) = record.link else {
-            self.unknown_link += Count { packets: 1, bytes: u64::from(record.wire_len) };
-            return;
+    }
+
+    #[inline]
+    fn record_at(&mut self, tick: u64, record: &Record<'_>) {
+        match self.timeline.step(tick) {
+            Step::Same => {}
+            Step::Second => self.seconds(),
+            Step::Restart => self.restart(tick),
+        }
+        self.account(record);
+    }
+
+    /// Lets go of the records that were held.
+    #[cold]
+    fn settle(&mut self) {
+        let held = std::mem::take(&mut self.held);
+        for (held, offer) in held.iter().zip(self.clocks.settle()) {
+            match offer {
+                Offer::At(tick) => self.record_at(tick, &held.record()),
+                Offer::Now | Offer::Hold | Offer::Settle => self.account(&held.record()),
+            }
+        }
+    }
+
+    #[inline]
+    fn account(&mut self, record: &Record<'_>) {
+        let link = match record.link {
+            Ok(link) => link,
+            Err(number) => return self.unknown_link(number, record.wire_len),
         };
         self.truncated += u64::from(record.bytes.len() < record.wire_len as usize);
         let frame = Captured { bytes: record.bytes, wire_len: record.wire_len };
@@ -181,7 +225,25 @@ impl<'a, F: Follower> Run<'a, F> {
                 self.flow_news(slot, checkpoint, first_payload, record.bytes);
             }
             CaptureEvent::Overflow(key) => self.overflow_news(&key),
+            CaptureEvent::Ended(slot) => self.begin_again(slot, record.bytes),
         }
+    }
+
+    /// Another connection of the same five-tuple: the one before is over.
+    #[cold]
+    fn begin_again(&mut self, slot: u32, frame: &[u8]) {
+        self.close(slot);
+        let event = self.accounts.packet(self.timeline.now);
+        if let CaptureEvent::Flow { slot, checkpoint, first_payload } = event {
+            self.flow_news(slot, checkpoint, first_payload, frame);
+        }
+    }
+
+    /// Links are numbers of 26 bits, and one file has as many as it has interfaces.
+    #[cold]
+    fn unknown_link(&mut self, number: u32, wire_len: u32) {
+        *self.unknown_links.entry(number).or_default() +=
+            Count { packets: 1, bytes: u64::from(wire_len) };
     }
 
     fn flow_news(
@@ -341,18 +403,26 @@ impl<'a, F: Follower> Run<'a, F> {
     fn summary(&self, error: Option<CaptureError>) -> CaptureSummary {
         let accounts = &self.accounts;
         let (unaccounted_packets, unaccounted_bytes) = accounts.unaccounted();
+        let mut unknown_link = Count::default();
+        self.unknown_links.values().for_each(|count| unknown_link += *count);
         let ns = |tick: Option<u64>| tick.map(|tick| TimeBase::PACKET_TIME.ns(tick));
         CaptureSummary {
-            packets: accounts.totals.frames.packets + self.unknown_link.packets,
-            bytes: accounts.totals.frames.bytes + self.unknown_link.bytes,
+            packets: accounts.totals.frames.packets + unknown_link.packets,
+            bytes: accounts.totals.frames.bytes + unknown_link.bytes,
             flows: accounts.store.opened,
             flows_without_home: accounts.without_home,
             totals: accounts.totals,
-            unknown_link: self.unknown_link,
+            unknown_link,
+            unopened: accounts.unopened.clone(),
+            unknown_links: self.unknown_links.clone(),
             overflow_bytes: accounts.totals.overflow.bytes,
             unaccounted_packets,
             unaccounted_bytes,
             truncated_packets: self.truncated,
+            sliced_packets: accounts.sliced,
+            stray_packets: self.clocks.strays,
+            untimed_packets: self.clocks.untimed,
+            own_clocks: self.clocks.own_clocks,
             first_ns: ns(self.timeline.first),
             last_ns: ns(self.timeline.last),
             backwards: self.timeline.backwards,

@@ -11,6 +11,7 @@ use pcap_parser::pcap::{
 };
 use pcap_parser::{LegacyPcapBlock, PcapHeader};
 
+use super::clocks::Reading;
 use super::error::{CaptureError, CaptureErrorKind};
 use super::sections::{BlockKind, Sections};
 use super::window::Window;
@@ -23,13 +24,34 @@ const FILE_HEADER_BYTES: usize = 24;
 /// One captured packet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record<'a> {
-    /// `None` where the link type is not supported.
-    pub(super) link: Option<LinkType>,
-    /// Hundredths of a second since the Unix epoch; `None` where the format has no time.
-    pub(super) tick: Option<u64>,
+    /// The link type, or the number of one that is not supported.
+    pub(super) link: Result<LinkType, u32>,
+    /// In hundredths of a second since the Unix epoch.
+    pub(super) time: Reading,
     pub(super) bytes: &'a [u8],
     /// Bytes on the wire.
     pub(super) wire_len: u32,
+}
+
+/// A record that waits.
+#[derive(Debug)]
+pub(super) struct Held {
+    link: Result<LinkType, u32>,
+    time: Reading,
+    bytes: Vec<u8>,
+    wire_len: u32,
+}
+
+impl Held {
+    pub(super) fn of(record: &Record<'_>) -> Self {
+        let Record { link, time, bytes, wire_len } = *record;
+        Self { link, time, bytes: bytes.to_vec(), wire_len }
+    }
+
+    pub(super) fn record(&self) -> Record<'_> {
+        let Self { link, time, ref bytes, wire_len } = *self;
+        Record { link, time, bytes, wire_len }
+    }
 }
 
 /// A stream of packets.
@@ -184,8 +206,12 @@ impl Pcap {
     fn record<'w>(&self, block: &LegacyPcapBlock<'w>) -> Record<'w> {
         let fraction = u64::from(block.ts_usec / self.fractions_per_tick);
         Record {
-            link: Some(self.link),
-            tick: Some(u64::from(block.ts_sec) * 100 + fraction),
+            link: Ok(self.link),
+            time: Reading {
+                section: 0,
+                interface: 0,
+                tick: Some(u64::from(block.ts_sec) * 100 + fraction),
+            },
             bytes: block.data,
             wire_len: block.origlen.max(block.caplen),
         }

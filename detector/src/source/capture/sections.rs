@@ -12,6 +12,7 @@ use pcap_parser::pcapng::{
 use pcap_parser::{InterfaceDescriptionBlock, OptionCode};
 
 use super::TICKS_PER_SECOND;
+use super::clocks::Reading;
 use super::error::CaptureErrorKind;
 use super::reader::Record;
 
@@ -45,7 +46,8 @@ pub(super) struct BlockHeader {
 
 #[derive(Clone, Copy, Debug)]
 struct Interface {
-    link: Option<LinkType>,
+    /// The type, or the number of one that is not supported.
+    link: Result<LinkType, u32>,
     snaplen: u32,
     /// Time units in a second.
     resolution: u64,
@@ -57,6 +59,8 @@ struct Interface {
 pub(super) struct Sections {
     big_endian: bool,
     interfaces: Vec<Interface>,
+    /// Sections begun so far.
+    number: u32,
     /// The first unsupported link type that was met.
     pub(super) unknown_link: Option<u32>,
 }
@@ -114,6 +118,7 @@ impl Sections {
     ) -> Result<(), CaptureErrorKind> {
         if kind == BlockKind::Section {
             self.interfaces.clear();
+            self.number = self.number.wrapping_add(1);
             let parsed = parse_sectionheaderblock(block);
             return parsed.map(|_| ()).map_err(|_| CaptureErrorKind::BadBlock("section header"));
         }
@@ -129,8 +134,8 @@ impl Sections {
             return Err(CaptureErrorKind::BadBlock("more interfaces than a section may have"));
         }
         let number = description.linktype.0.cast_unsigned() & 0xffff;
-        let link = LinkType::from_pcap(number);
-        if link.is_none() {
+        let link = LinkType::from_pcap(number).ok_or(number);
+        if link.is_err() {
             self.unknown_link.get_or_insert(number);
         }
         self.interfaces.push(Interface {
@@ -174,7 +179,11 @@ impl Sections {
         let bytes = bytes.get(..length as usize).unwrap_or(bytes);
         Ok(Record {
             link: interface.link,
-            tick: captured.time.map(|time| interface.tick(time)),
+            time: Reading {
+                section: self.number,
+                interface: captured.interface,
+                tick: captured.time.map(|time| interface.tick(time)),
+            },
             bytes,
             wire_len: captured.wire_len.max(length),
         })

@@ -1,5 +1,7 @@
 //! What a capture held, and what of it was not accounted and why.
 
+use std::collections::BTreeMap;
+
 use detector_common::abi::{Count, Totals};
 use detector_common::parse::Skip;
 
@@ -19,8 +21,13 @@ pub struct CaptureSummary {
     /// this capture. Their clients are scored as if they were home.
     pub flows_without_home: u64,
     pub totals: Totals,
-    /// Packets and bytes of interfaces whose link type is not supported (pcapng only).
+    /// Packets and bytes of interfaces whose link type is not supported (pcapng only), in all and by
+    /// its number.
     pub unknown_link: Count,
+    pub unknown_links: BTreeMap<u32, Count>,
+    /// Frames that are no IP by what they are, see [`detector_common::parse::number`]: a part of
+    /// `totals.skipped`.
+    pub unopened: BTreeMap<u32, Count>,
     /// IP bytes of packets that found the flow table full, accounted to their home host.
     pub overflow_bytes: u64,
     /// Packets and bytes that the sum of flows, overflow and skipped does not explain. 0.
@@ -28,6 +35,14 @@ pub struct CaptureSummary {
     pub unaccounted_bytes: i64,
     /// Packets captured in part.
     pub truncated_packets: u64,
+    /// Packets captured in part that say nothing of it: counted by the length in their IP header.
+    pub sliced_packets: u64,
+    /// Packets whose time is far from that of their neighbours, and those that have none: counted
+    /// beside them.
+    pub stray_packets: u64,
+    pub untimed_packets: u64,
+    /// Interfaces whose clock was not that of the others.
+    pub own_clocks: u64,
     /// First and last packet time, nanoseconds since the Unix epoch, in steps of 10 ms.
     pub first_ns: Option<u64>,
     pub last_ns: Option<u64>,

@@ -283,18 +283,20 @@ fn what_cannot_be_read_says_why() {
 
 #[test]
 fn idle_flows_leave_and_time_may_jump() {
-    // Two flows, a silence, a flow, a step back of more than a minute, a flow.
-    let (summary, notes) = run(&capture_at(&[0, 1, 100_000, 50_000]));
-    assert_eq!((summary.packets, summary.flows, summary.gaps), (4, 4, 1));
+    // Two flows, a silence, three flows, a step back of more than a minute, three flows.
+    let times = [0, 1, 80_000, 80_001, 80_002, 50_000, 50_001, 50_002];
+    let (summary, notes) = run(&capture_at(&times));
+    assert_eq!((summary.packets, summary.flows, summary.gaps), (8, 8, 1));
     assert_eq!((summary.backwards, summary.restarts), (1, 1));
-    let starts: Vec<_> = notes
+    let mut starts: Vec<_> = notes
         .records
         .iter()
         .map(|record| record.start_ns / 1_000_000_000 - u64::from(START_SECS))
         .collect();
-    assert_eq!(starts, [0, 1, 100_000, 50_000]);
+    starts.sort_unstable();
+    assert_eq!(starts, [0, 1, 50_000, 50_001, 50_002, 80_000, 80_001, 80_002]);
     assert_eq!(notes.sessions.len(), 3);
-    assert!(notes.sessions.iter().all(|session| session.duration_ns() <= 1_000_000_000));
+    assert!(notes.sessions.iter().all(|session| session.duration_ns() <= 2_000_000_000));
 }
 
 #[test]
@@ -392,4 +394,128 @@ fn a_later_fragment_is_no_first_payload() {
     assert_eq!((summary.packets, summary.flows), (3, 1));
     let icmp = notes.sessions[0].first_payloads.icmp.as_deref().expect("one payload");
     assert_eq!((icmp.requests, icmp.unusual, icmp.others), (1, 0, 0));
+}
+
+/// TCP from 10.0.0.1 to 198.51.100.7, or back, with flags, sequence number and payload bytes.
+fn tcp(back: bool, flags: u8, sequence: u32, payload: usize) -> Vec<u8> {
+    let (mut addresses, mut ports) = ([[10, 0, 0, 1], [198, 51, 100, 7]], [40_000_u16, 40_001]);
+    if back {
+        addresses.reverse();
+        ports.reverse();
+    }
+    let length = u16::try_from(40 + payload).expect("short");
+    let mut packet = vec![0x45, 0];
+    packet.extend(length.to_be_bytes());
+    packet.extend([0, 7, 0, 0, 64, 6, 0, 0]);
+    packet.extend(addresses.concat());
+    packet.extend(ports.map(u16::to_be_bytes).concat());
+    packet.extend(sequence.to_be_bytes());
+    packet.extend([0, 0, 0, 0, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    packet.resize(40 + payload, 7);
+    packet
+}
+
+/// A capture of these packets, a hundredth of a second apart.
+fn capture_of(packets: &[Vec<u8>]) -> Vec<u8> {
+    let mut capture = pcap_header(Order::LITTLE, 0xa1b2_c3d4, RAW);
+    for (number, packet) in (0..).zip(packets) {
+        capture.extend(pcap_record(Order::LITTLE, (0, number * 10_000), packet));
+    }
+    capture
+}
+
+const SYN: u8 = 2;
+const ACK: u8 = 16;
+const FIN: u8 = 1;
+const RST: u8 = 4;
+
+#[test]
+fn who_began_is_told_by_the_flags_in_any_order() {
+    let syn = tcp(false, SYN, 100, 0);
+    let answer = tcp(true, SYN | ACK, 500, 0);
+    let rest = [tcp(false, ACK, 101, 0), tcp(false, ACK, 101, 700), tcp(true, ACK, 501, 0)];
+    for first in [[syn.clone(), answer.clone()], [answer, syn]] {
+        let (_, notes) = run(&capture_of(&[&first[..], &rest].concat()));
+        let [record] = &notes.records[..] else { panic!("one flow") };
+        assert_eq!((record.source_port, record.forward.payload_bytes), (40_000, 700));
+    }
+}
+
+/// The packets of each flow that these are counted in.
+#[track_caller]
+fn check_flows(packets: &[Vec<u8>], expected: &[u64]) {
+    let (summary, notes) = run(&capture_of(packets));
+    let flows = notes.records.iter().map(|record| record.forward.packets + record.reverse.packets);
+    assert_eq!(flows.collect::<Vec<_>>(), expected);
+    assert_eq!(summary.flows, expected.len() as u64);
+}
+
+#[test]
+fn a_syn_after_the_end_is_another_flow() {
+    let talk = |sequence: u32, end: u8| {
+        [
+            tcp(false, SYN, sequence, 0),
+            tcp(true, SYN | ACK, 500, 0),
+            tcp(false, ACK, sequence + 1, 90),
+            tcp(false, end | ACK, sequence + 91, 0),
+        ]
+    };
+    for end in [FIN, RST] {
+        check_flows(&[talk(100, end), talk(90_000, end)].concat(), &[4, 4]);
+        check_flows(&[talk(90_000, end), talk(100, end)].concat(), &[4, 4]);
+        // The other end begins the next one.
+        let answer = [tcp(true, SYN, 70_000, 0), tcp(false, SYN | ACK, 9, 0)];
+        check_flows(&[&talk(100, end)[..], &answer].concat(), &[4, 2]);
+        // The first SYN again is no other connection, and neither is one without an end.
+        check_flows(&[&talk(100, end)[..], &talk(100, end)[..1]].concat(), &[5]);
+    }
+    check_flows(&[talk(100, 0), talk(90_000, 0)].concat(), &[8]);
+}
+
+#[test]
+fn no_record_is_without_a_packet() {
+    // Longer than a slice, then nothing more.
+    let mut capture = pcap_header(Order::LITTLE, 0xa1b2_c3d4, RAW);
+    for second in 0..310 {
+        let packet = tcp(false, ACK, second * 10, 10);
+        capture.extend(pcap_record(Order::LITTLE, (second, 0), &packet));
+    }
+    for second in [900, 901, 902] {
+        capture.extend(pcap_record(Order::LITTLE, (second, 0), &udp(5, b"later")));
+    }
+    let (_, notes) = run(&capture);
+    assert!(notes.records.len() > 2);
+    for record in &notes.records {
+        assert_ne!(record.forward.packets + record.reverse.packets, 0, "{record:?}");
+    }
+}
+
+#[test]
+fn what_was_cut_without_saying_so_is_counted_by_its_header() {
+    let whole = ethernet(&tcp(false, ACK, 100, 1_000));
+    let mut capture = pcap_header(Order::LITTLE, 0xa1b2_c3d4, ETHERNET);
+    for kept in [42, 54, 64, 96, whole.len()] {
+        capture.extend(pcap_record(Order::LITTLE, (0, 0), &whole[..kept]));
+    }
+    let (summary, notes) = run(&capture);
+    assert_eq!((summary.flows, summary.sliced_packets), (1, 4));
+    assert_eq!(notes.records[0].forward.ip_bytes, 5 * 1_040);
+    assert_eq!(summary.bytes, 5 * 1_054);
+}
+
+#[test]
+fn what_stays_unopened_is_counted_by_what_it_is() {
+    let mut capture = capture_at(&[0]);
+    for (ethertype, size) in [(0x88cc_u16, 50), (0x88cc, 30), (0x88e5, 20)] {
+        let mut frame = ethernet(&vec![0xff; size]);
+        frame[12..14].copy_from_slice(&ethertype.to_be_bytes());
+        capture.extend(pcap_record(Order::LITTLE, (0, 0), &frame));
+    }
+    let (summary, _) = run(&capture);
+    let unopened: Vec<_> = summary
+        .unopened
+        .iter()
+        .map(|(number, count)| (*number, count.packets, count.bytes))
+        .collect();
+    assert_eq!(unopened, [(0x88cc, 2, 108), (0x88e5, 1, 34)]);
 }

@@ -274,6 +274,18 @@ impl KernelSource {
         })
     }
 
+    /// Frames that are no IP by what they are: numbers of [`detector_common::parse::number`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the system calls.
+    pub fn unopened(&mut self) -> anyhow::Result<Vec<(u32, Count)>> {
+        let unopened: HashMap<_, u32, Count> =
+            HashMap::try_from(self.object.map_mut(map::UNOPENED)?)?;
+        let read: Result<Vec<_>, _> = unopened.iter().collect();
+        read.context("failed to read what frames are that are no IP")
+    }
+
     /// Packets and IP bytes of the flows deleted so far, by earlier agents too.
     fn removed(&mut self) -> anyhow::Result<Count> {
         let removed: Array<_, Count> = Array::try_from(self.object.map_mut(map::REMOVED)?)?;

@@ -14,7 +14,7 @@ use detector_common::{FlowCounters, FlowKey};
 use super::super::object::ObjectConfig;
 
 /// The maps that carry something from one agent to the next.
-pub(in super::super) const MAPS: [&str; 15] = [
+pub(in super::super) const MAPS: [&str; 16] = [
     map::FLOWS,
     map::OVERFLOW,
     map::TOTALS,
@@ -29,6 +29,7 @@ pub(in super::super) const MAPS: [&str; 15] = [
     map::BUDGET_RULES,
     map::REMOVED,
     map::FRAGMENTS,
+    map::UNOPENED,
     map::EVENTS,
 ];
 
@@ -63,7 +64,7 @@ fn layout(name: &str) -> (usize, usize) {
         map::HITS => (INDEX, size_of::<EntryCounters>()),
         map::BUDGETS => (size_of::<BudgetKey>(), size_of::<Budget>()),
         map::BUDGET_RULES => (INDEX, size_of::<u64>()),
-        map::REMOVED => (INDEX, size_of::<Count>()),
+        map::REMOVED | map::UNOPENED => (INDEX, size_of::<Count>()),
         map::FRAGMENTS => (size_of::<FragmentKey>(), size_of::<FragmentPorts>()),
         _ => (0, 0),
     }
