@@ -60,6 +60,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("refusal", &[]),
     ("fields", &["refusal"]),
     ("text", &[]),
+    ("decompress", &[]),
     ("flow", &["network", "units"]),
     ("features", &["flow", "network", "units"]),
     ("model", &["features", "flow", "network", "units"]),
@@ -132,7 +133,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("site", &["config", "control", "status", "store"]),
     // A record is scored as it comes, and kept.
     ("ingest", &["alerts", "features", "flow", "model", "store", "verdict"]),
-    ("config", &["features", "fields", "flow", "response", "verdict", "network", "units"]),
+    (
+        "config",
+        &["decompress", "features", "fields", "flow", "response", "verdict", "network", "units"],
+    ),
     ("cli", &["config", "store", "flow", "response", "network", "units"]),
     ("pipeline", &["flow", "features", "model", "verdict", "response", "network", "units"]),
 ];
@@ -148,6 +152,7 @@ const MODULES: &[&str] = &[
     "commands",
     "config",
     "control",
+    "decompress",
     "doctor",
     "features",
     "fields",
@@ -373,7 +378,6 @@ fn every_module_has_its_place() {
 const CIRCLES: &[(&str, &[&str])] = &[
     ("api", &["openapi", "routes"]),
     ("features", &["measure", "schema", "session"]),
-    ("ingest", &["eve", "json", "zeek"]),
     ("notify", &["email", "http", "send", "slack", "sms", "syslog", "webhook"]),
     ("source/capture", &["reader", "sections"]),
     ("source/kernel", &["clock", "object"]),
@@ -574,6 +578,11 @@ const HOMES: &[(&str, &[&str])] = &[
         ],
     ),
     ("ipnet", &["detector/src/network.rs"]),
+    ("flate2", &["detector/src/decompress"]),
+    ("zstd", &["detector/src/decompress"]),
+    ("bzip2", &["detector/src/decompress"]),
+    ("lzma_rust2", &["detector/src/decompress"]),
+    ("lz4_flex", &["detector/src/decompress"]),
     (
         "jiff",
         &[
