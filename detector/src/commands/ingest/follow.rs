@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::LiveFormat;
 use crate::features::Record;
-use crate::ingest::{Follow, Format, RecordSink, Keeper, Report, Unreadable, lines};
+use crate::ingest::{Follow, Format, Keeper, RecordSink, Report, Unreadable, lines};
 
 /// How often is reported at most.
 const PACE: Duration = Duration::from_secs(1);
