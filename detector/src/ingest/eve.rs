@@ -10,8 +10,7 @@ use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 
 use serde_json::Value;
 
-use super::json::{Object, text_of};
-use super::reading::{Found, Note, Reading, Wrong, record};
+use super::reading::{Found, Note, Object, Reading, Wrong, record, text_of};
 use crate::features::Record;
 
 /// Flows that are remembered, so that none is read twice: 1 MiB of them.

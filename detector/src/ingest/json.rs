@@ -1,18 +1,15 @@
 //! Records as JSON: in a list, one after the other, or one a line; of our own fields, Zeek's or
 //! Suricata's.
 
-use std::borrow::Cow;
 use std::io::BufRead;
 
 use anyhow::Context as _;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::eve::Flows;
 use super::lines::{Elements, TOO_LONG};
-use super::reading::{Format, Found, Reading, Wrong, record};
+use super::reading::{Format, Found, Reading, Wrong, record, text_of};
 use super::zeek;
-
-pub(super) type Object = Map<String, Value>;
 
 /// A JSON text whose objects do not keep to lines.
 pub(super) fn read(
@@ -77,13 +74,4 @@ fn no_json(text: &[u8], error: &serde_json::Error) -> Wrong {
         return Wrong::of(format!("it is no JSON: it ends too early, at {place}"));
     }
     Wrong::of(format!("it is no JSON from {place} on"))
-}
-
-/// A value as the text that a log in another form would have; none where there is none.
-pub(super) fn text_of(value: Option<&Value>) -> Option<Cow<'_, str>> {
-    match value? {
-        Value::Null => None,
-        Value::String(text) => Some(Cow::Borrowed(text)),
-        other => Some(Cow::Owned(other.to_string())),
-    }
 }

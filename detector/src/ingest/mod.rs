@@ -24,7 +24,7 @@ pub use follow::Follow;
 pub use keep::Keeper;
 use lines::MARK;
 pub use reading::{Format, LineError, Note, Report, Unreadable};
-use reading::{Found, Reading};
+use reading::{Found, Object, Reading};
 
 use crate::features::Record;
 
@@ -140,7 +140,7 @@ fn is_json_text(input: &mut impl BufRead) -> anyhow::Result<bool> {
         Some(b'[') => true,
         Some(b'{') => {
             let mut lines = start.split(|byte| *byte == b'\n').take(PEEKED_LINES);
-            let is_object = |line| serde_json::from_slice::<json::Object>(line).is_ok();
+            let is_object = |line| serde_json::from_slice::<Object>(line).is_ok();
             !lines.any(is_object)
         }
         _ => false,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::features::{RECORD_FIELDS, Record};
 
@@ -208,4 +209,16 @@ pub(super) fn record<'a>(
         return Err(Wrong::at(name, format!("{name}: it is before 1970 or after 2262")));
     }
     Ok(Reading::of(record))
+}
+
+/// A line as JSON.
+pub(super) type Object = Map<String, Value>;
+
+/// A value as the text that a log in another form would have; none where there is none.
+pub(super) fn text_of(value: Option<&Value>) -> Option<Cow<'_, str>> {
+    match value? {
+        Value::Null => None,
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        other => Some(Cow::Owned(other.to_string())),
+    }
 }

@@ -8,8 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::json::{Object, text_of};
-use super::reading::{Note, Reading, Wrong, record};
+use super::reading::{Note, Object, Reading, Wrong, record, text_of};
 
 /// The first columns of a conn.log, the same in all its versions: what lines without a header are
 /// read by.

@@ -182,16 +182,16 @@ fn an_export_has_all_whatever_their_number() {
         })
         .unwrap();
     let check = |filter: Filter, expected: usize| {
-        let (mut pages, mut csv, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut pages, mut table, mut lines) = (Vec::new(), Vec::new(), Vec::new());
         search_all(&store, &filter, |rows| {
-            write_csv(&mut csv, rows, pages.is_empty())?;
+            write_csv(&mut table, rows, pages.is_empty())?;
             pages.push(rows.len());
             write_lines(&mut lines, rows)
         })
         .unwrap();
         let count = |text: Vec<u8>| String::from_utf8(text).unwrap().lines().count();
         assert_eq!(pages.iter().sum::<usize>(), expected, "{pages:?}");
-        assert_eq!((count(csv), count(lines)), (expected + 1, expected));
+        assert_eq!((count(table), count(lines)), (expected + 1, expected));
     };
     check(Filter::default(), 1_203);
     check(Filter { to_ns: Some(1_000_000 * 700), ..Filter::default() }, 700);
