@@ -167,6 +167,25 @@ fn other_formats_are_written() {
     assert!(features.lines().all(|line| columns(line) == header));
 }
 
+#[test]
+fn a_compressed_capture_is_read_as_what_is_in_it() {
+    let capture = vec![frames::udp_frame((1, 2), b"twenty bytes of data"); 3];
+    let plain = pcap(ETHERNET, &capture);
+    let scratch = Scratch::new("compressed").unwrap();
+    let path = scratch.join("a.pcap");
+    std::fs::write(&path, &plain).unwrap();
+    let packed = Command::new("gzip").arg("-c").arg(&path).output().unwrap().stdout;
+    let read = |input: &[u8]| {
+        let output = analyze(&["--flows", "--format", "json", "-"], input);
+        assert!(output.status.success());
+        (output.stdout, String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let ((expected, quiet), (found, told)) = (read(&plain), read(&packed));
+    assert!(expected == found && quiet.is_empty());
+    assert!(told.contains("expanded from gzip"), "{told}");
+    broken(&packed[..packed.len() - 4], "the gzip data ends too early", 3);
+}
+
 // What is wrong.
 
 /// Exit code 1, one line that says so, and the summary of what came before.
@@ -195,7 +214,7 @@ fn a_damaged_capture_is_accounted_up_to_the_damage() {
     broken(&[], "the capture is empty", 0);
     broken(&whole[..10], "byte 0", 0);
     broken(b"no capture at all, but long enough to be one", "neither pcap nor pcapng", 0);
-    broken(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0], "compressed", 0);
+    broken(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0], "the gzip data ends too early", 0);
     broken(&pcap(147, &capture), "link type 147 is not supported", 0);
     let mut corrupt = whole.clone();
     corrupt[second + 8..second + 12].copy_from_slice(&u32::MAX.to_le_bytes());

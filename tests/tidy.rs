@@ -60,6 +60,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("refusal", &[]),
     ("fields", &["refusal"]),
     ("text", &[]),
+    ("decompress", &[]),
     ("flow", &["network", "timestamp", "units"]),
     ("features", &["flow", "network", "timestamp", "units"]),
     ("model", &["features", "flow", "network", "units"]),
@@ -141,7 +142,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("ingest", &["alerts", "features", "flow", "model", "store", "verdict"]),
     (
         "config",
-        &["features", "fields", "flow", "ledger", "response", "verdict", "network", "units"],
+        &[
+            "decompress", "features", "fields", "flow", "ledger", "response", "verdict", "network",
+            "units",
+        ],
     ),
     ("cli", &["config", "store", "flow", "response", "network", "units"]),
     (
@@ -161,6 +165,7 @@ const MODULES: &[&str] = &[
     "commands",
     "config",
     "control",
+    "decompress",
     "doctor",
     "features",
     "fields",
@@ -387,7 +392,6 @@ fn every_module_has_its_place() {
 const CIRCLES: &[(&str, &[&str])] = &[
     ("api", &["openapi", "routes"]),
     ("features", &["measure", "schema", "session"]),
-    ("ingest", &["eve", "json", "zeek"]),
     ("notify", &["email", "http", "send", "slack", "sms", "syslog", "webhook"]),
     ("source/capture", &["reader", "sections"]),
     ("source/kernel", &["clock", "object"]),
@@ -588,6 +592,11 @@ const HOMES: &[(&str, &[&str])] = &[
         ],
     ),
     ("ipnet", &["detector/src/network.rs"]),
+    ("flate2", &["detector/src/decompress"]),
+    ("zstd", &["detector/src/decompress"]),
+    ("bzip2", &["detector/src/decompress"]),
+    ("lzma_rust2", &["detector/src/decompress"]),
+    ("lz4_flex", &["detector/src/decompress"]),
     (
         "jiff",
         &[

@@ -147,6 +147,10 @@ pub struct Train {
     /// Fewest rows under a leaf
     #[arg(long, default_value_t = 3)]
     pub min_leaf: usize,
+    /// Rows that ten trees at a time are grown on, drawn anew for each ten; 0: all rows [default: 20000
+    /// for records, all for sessions]
+    #[arg(long, value_name = "N")]
+    pub rows_per_part: Option<usize>,
     /// Parts the captures are divided into for the out-of-fold figures
     #[arg(long, default_value_t = 5)]
     pub folds: usize,
@@ -217,7 +221,7 @@ pub struct Evaluate {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector predict records.csv --format json")]
 pub struct Predict {
-    /// File to read; a column `label` is let pass
+    /// File to read, which may be compressed; `-` is standard input; a column `label` is let pass
     #[arg(value_name = "FILE.csv")]
     pub file: PathBuf,
     /// Model to score with [default: for vectors the configuration's, else the one shipped]

@@ -24,6 +24,7 @@ use detector_common::parse::Decapsulation;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::decompress;
 use crate::features::HistoryConfig;
 use crate::flow::{self, TrackerConfig};
 use crate::network::Network;
@@ -63,6 +64,7 @@ pub struct Config {
     pub allow: Vec<Entry>,
     pub store: store::Store,
     pub api: api::Api,
+    pub decompression: decompress::Limits,
     pub notify: notify::Notify,
     pub log: Log,
 }

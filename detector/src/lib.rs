@@ -14,6 +14,7 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod control;
+pub mod decompress;
 pub mod doctor;
 pub mod features;
 pub mod fields;

@@ -1,39 +1,53 @@
-//! Alerts in one file: an object a line, or comma-separated values.
+//! Alerts in one file: an object a line, or comma-separated values. Pages are written as they are read,
+//! so that an export has room for any number of alerts.
+
+use std::io::{self, Write};
 
 use super::{StoredAlert, columns};
 use crate::text::CsvWriter;
 use crate::verdict::Alert;
 
-/// Rows of an export: more is for `detector db backup`.
-pub const MOST: usize = 100_000;
-
 /// One JSON object a line.
 ///
 /// # Errors
 ///
-/// An alert that is no JSON.
-pub fn as_lines(rows: &[StoredAlert]) -> anyhow::Result<String> {
-    let mut text = String::new();
+/// An alert that is no JSON, an output that cannot be written to.
+pub fn write_lines(output: &mut impl Write, rows: &[StoredAlert]) -> anyhow::Result<()> {
     for row in rows {
-        text.push_str(&serde_json::to_string(row)?);
-        text.push('\n');
+        serde_json::to_writer(&mut *output, row)?;
+        output.write_all(b"\n")?;
     }
-    Ok(text)
+    Ok(())
 }
 
-/// A header and a row for each.
+/// A row for each; `with_header` for the first of an export.
 ///
 /// # Errors
 ///
-/// An alert that is no JSON object.
-pub fn as_csv(rows: &[StoredAlert]) -> anyhow::Result<String> {
+/// An alert that is no JSON object, an output that cannot be written to.
+pub fn write_csv(
+    output: &mut impl Write,
+    rows: &[StoredAlert],
+    with_header: bool,
+) -> anyhow::Result<()> {
     let names = || Alert::CSV_FIELDS.iter().chain(&columns::STORED);
-    let mut text = Vec::new();
-    let mut output = CsvWriter::new(&mut text);
-    output.row(names())?;
+    let mut output = CsvWriter::new(output);
+    if with_header {
+        output.row(names())?;
+    }
     for row in rows {
         output.row(columns::cells(row, names())?)?;
     }
-    drop(output);
-    Ok(String::from_utf8(text)?)
+    Ok(output.flush()?)
+}
+
+/// Whether an export ended because nobody reads it any more.
+#[must_use]
+pub fn is_unread(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        let json =
+            cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+        kind.or(json) == Some(io::ErrorKind::BrokenPipe)
+    })
 }

@@ -62,7 +62,8 @@ pub(super) fn analyse(
     let recordings = Recordings::new(config);
     let mut pipeline = recordings.pipeline(scoring(config, model, false)?);
     let mut finder = Finder { target, waiting: Vec::new(), failure: None };
-    let capture = recordings.run(file, &mut pipeline, |output| finder.take(output));
+    let capture =
+        recordings.run(recordings.expand(file), &mut pipeline, |output| finder.take(output));
     finder.write();
     if let Some(failure) = finder.failure {
         return Err(failure.context("failed to store the alerts"));
@@ -137,7 +138,7 @@ pub(super) fn write_features(
     let recordings = Recordings::new(config);
     let mut pipeline = recordings.pipeline(scoring(config, model, true)?);
     let mut lister = Lister { output, name, reading, failure: None };
-    let capture = recordings.run(file, &mut pipeline, |output| {
+    let capture = recordings.run(recordings.expand(file), &mut pipeline, |output| {
         if let Output::Row(row) = output {
             lister.write(&row);
         }

@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use crate::config::Config;
+use crate::decompress::Expand;
 use crate::output::{Summary, Unopened};
 use crate::pipeline::{Mode, Pipeline};
 use crate::source::capture::{CaptureConfig, CaptureSource, CaptureSummary, default_prefixes};
@@ -43,6 +44,11 @@ impl Recordings {
         Pipeline::new(&self.config.tracker(), self.config.history(), mode)
     }
 
+    /// A capture that may be compressed.
+    pub fn expand<'a>(&self, reader: impl Read + 'a) -> Expand<'a> {
+        Expand::new(reader, self.config.decompression)
+    }
+
     /// Reads `reader` to its end, or to where it is damaged: the summary says so. What comes of it
     /// goes to `take` at once, so that nothing piles up.
     pub fn run<M: Mode>(
@@ -62,11 +68,11 @@ impl Recordings {
     pub fn run_file<M: Mode>(
         &self,
         path: &Path,
-        mode: M,
+        pipeline: &mut Pipeline<M>,
         take: impl FnMut(M::Output),
     ) -> anyhow::Result<CaptureSummary> {
         let file = open(path)?;
-        let capture = self.run(file, &mut self.pipeline(mode), take);
+        let capture = self.run(self.expand(file), pipeline, take);
         match capture.error {
             Some(error) => Err(error).with_context(|| format!("failed to read {}", path.display())),
             None => Ok(capture),

@@ -182,7 +182,7 @@ fn kind_of_samples(databases: &[PathBuf]) -> Result<Kind> {
         let store = Store::open_existing(path)?;
         let any = |kind: Kind| {
             let any = |connection: &_| samples(connection, kind, kind.column_set(), 1);
-            store.read(|connection| Ok(!any(connection)?.is_empty()))
+            store.read(|connection| Ok(!any(connection)?.0.is_empty()))
         };
         if any(Kind::Session)? {
             return Ok(Kind::Session);

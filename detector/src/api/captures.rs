@@ -4,9 +4,10 @@
     reason = "the macros that describe parameters name their place as our extractor is named"
 )]
 
-use std::io::{self, Write};
+use std::io;
 
-use axum::body::{Body, Bytes};
+use anyhow::Context as _;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -14,13 +15,12 @@ use http_body_util::BodyExt as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
 use super::alerts::attachment;
 use super::extract::{Json, Path, Query};
+use super::pieces::written;
 use super::problem::Problem;
 use super::{App, Routes};
 use crate::analysis::{Captures, Upload};
@@ -41,8 +41,6 @@ pub(super) fn routes() -> Routes {
 
 /// The longest name, in bytes.
 const MAX_NAME_BYTES: usize = 200;
-/// Pieces of a table that wait for a slow reader.
-const PIECES: usize = 16;
 
 impl App {
     fn captures(&self) -> Result<&Captures, Problem> {
@@ -325,34 +323,15 @@ async fn features(State(app): State<App>, Path(id): Path<i64>) -> Result<Respons
         return Err(Problem::conflict(&format!("capture {id} is not here whole")));
     }
     let captures = app.captures()?.clone();
-    let (pieces, received) = mpsc::channel(PIECES);
     let name = capture.name.clone();
-    tokio::task::spawn_blocking(move || {
-        let output = Pieces(pieces);
-        if let Err(error) = captures.write_features(id, &name, output) {
-            tracing::warn!("the vectors of capture {id} are not whole: {error:#}");
-        }
+    let body = written(move |output| {
+        let done = captures.write_features(id, &name, output);
+        done.with_context(|| format!("the vectors of capture {id} are not whole"))
     });
     let file = format!("{}.csv", capture.name);
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8")),
         (header::CONTENT_DISPOSITION, attachment(&file)),
     ];
-    Ok((headers, Body::from_stream(ReceiverStream::new(received))).into_response())
-}
-
-/// Writes to whoever reads a body.
-struct Pieces(mpsc::Sender<Result<Bytes, io::Error>>);
-
-impl Write for Pieces {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        let piece = Ok(Bytes::copy_from_slice(buffer));
-        let sent = self.0.blocking_send(piece);
-        sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-        Ok(buffer.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    Ok((headers, body).into_response())
 }

@@ -4,6 +4,9 @@
     reason = "the macros that describe parameters name their place as our extractor is named"
 )]
 
+use std::collections::BTreeMap;
+use std::io::BufReader;
+
 use axum::body::Bytes;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -14,6 +17,7 @@ use super::extract::{Json, Query};
 use super::problem::Problem;
 use super::{App, Routes};
 use crate::builtin_models;
+use crate::decompress::Expand;
 use crate::features::Kind;
 use crate::ingest::{Format, Keeper, Unreadable, ingest};
 
@@ -53,6 +57,10 @@ struct LogReport {
     skipped: u64,
     /// Accepted records that look like a theft
     alerts: u64,
+    /// Why lines were skipped and what was corrected in those that were accepted, with the number of
+    /// lines: `other_event`, `other_log`, `other_protocol`, `flow_read_before`, `half_of_a_flow`,
+    /// `bytes_not_seen`
+    notes: BTreeMap<String, u64>,
     /// The first 100 of those that were rejected
     errors: Vec<LogError>,
 }
@@ -67,10 +75,11 @@ struct LogError {
     detail: String,
 }
 
-/// Scorer a log's records, and keep what comes of it
+/// Score a log's records, and keep what comes of it
 ///
 /// Records of a firewall or proxy as JSON, NDJSON or CSV with the fields of `/predict`, Zeek's
-/// conn.log, or Suricata's EVE, of which the flows are read. A line that is not understood is told,
+/// conn.log, or Suricata's EVE, of which the flows are read. It may be compressed with gzip, zstd,
+/// bzip2, xz or LZ4. A line that is not understood is told,
 /// and the next one read. Every record enters the history of probabilities at its own time; one that
 /// looks like a theft becomes an alert of the origin `record`. Read twice, a log gives the same
 /// alerts.
@@ -95,12 +104,15 @@ async fn take(
             let model = builtin_models::in_use(Kind::Record, Some(store), &config)?;
             let threshold = builtin_models::threshold_of(Kind::Record, &model, &config);
             let mut keeper = Keeper::new(store.clone(), model, threshold, config.hash())?;
-            ingest(&body[..], format, &mut keeper).map_err(unreadable)
+            let body = Expand::new(&body[..], config.decompression);
+            let read = ingest(BufReader::new(body), format, &mut keeper);
+            read.map_err(unreadable)
         })
         .await?;
     if report.alerts != 0 {
         app.bus.alerts_changed(None);
     }
+    let notes = report.notes.into_iter().map(|(note, lines)| (note.name().to_owned(), lines));
     let errors = report.errors.into_iter().map(|error| LogError {
         line: error.line,
         field: error.field,
@@ -111,6 +123,7 @@ async fn take(
         rejected: report.rejected,
         skipped: report.skipped,
         alerts: report.alerts,
+        notes: notes.collect(),
         errors: errors.collect(),
     }))
 }

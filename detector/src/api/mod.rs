@@ -26,6 +26,7 @@ mod models;
 mod notify;
 mod openapi;
 mod origin;
+mod pieces;
 mod predict;
 pub mod problem;
 mod request_parsing;

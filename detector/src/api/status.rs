@@ -95,11 +95,11 @@ fn without_agent(app: &App) -> StatusBody {
 
 /// Adds what the database and the outputs know.
 fn with_stored(mut status: StatusBody, app: &App, stored: &Stored) -> StatusBody {
-    let Counts { open, acknowledged, last_24h, by_severity: [low, medium, high, critical] } =
-        stored.counts;
+    let Counts { open, acknowledged, last_24h, capped, by_severity } = stored.counts;
+    let [low, medium, high, critical] = by_severity;
     let by_severity = BySeverity { low, medium, high, critical };
     status.sinks = app.bus.sinks().states();
-    status.alerts = AlertCounts { open, acknowledged, last_24h, by_severity };
+    status.alerts = AlertCounts { open, acknowledged, last_24h, capped, by_severity };
     if let Some(store) = &app.store {
         let state = store.health().state();
         let failing = state.failing.is_some();

@@ -208,11 +208,14 @@ pub struct Deliveries {
 /// Suricata's EVE, of which the flows are read. Every record enters the history of probabilities at its
 /// own time; one that looks like a theft becomes an alert.
 #[derive(Args, Debug)]
-#[command(after_help = "Example:\n  detector ingest /opt/zeek/logs/current/conn.log")]
+#[command(after_help = "Example:\n  detector ingest --follow /opt/zeek/logs/current/conn.log")]
 pub struct Ingest {
-    /// Logs to read; `-` is standard input
+    /// Logs to read, which may be compressed; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Keep reading FILE as it grows, also after it is rotated, until Ctrl-C
+    #[arg(long)]
+    pub follow: bool,
     /// How the logs are written
     #[arg(long, value_name = "FORMAT", default_value = "auto")]
     pub log_format: LogFormat,

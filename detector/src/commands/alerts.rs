@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use super::audited::{record, who, write_down};
 use super::database::open;
 use super::listing::{Column, Listing, ago, json};
-use crate::alerts::export::{MOST, as_csv, as_lines};
+use crate::alerts::export::{write_csv, write_lines};
 use crate::alerts::search::AlertQuery;
 use crate::alerts::{Status, StoredAlert, facts};
 use crate::audit::{Action, Record};
@@ -40,13 +40,16 @@ pub fn run(args: Alerts, config: &Config) -> anyhow::Result<()> {
         AlertsCommand::Close(marked) => mark(&store, config, &marked, Status::Closed),
         AlertsCommand::Export(export) => {
             let filter = query(export.wanted, Vec::new(), None).filter()?;
-            let rows = alerts::search_all(&store, &filter, MOST)?;
             let mut output = BufWriter::new(io::stdout().lock());
-            match export.format {
-                Format::Csv => output.write_all(as_csv(&rows)?.as_bytes())?,
-                Format::Json => output.write_all(as_lines(&rows)?.as_bytes())?,
-                Format::Table => listed(&mut output, &rows)?,
-            }
+            let mut is_first = true;
+            alerts::search_all(&store, &filter, |rows| {
+                let is_first = std::mem::take(&mut is_first);
+                match export.format {
+                    Format::Csv => write_csv(&mut output, rows, is_first),
+                    Format::Json => write_lines(&mut output, rows),
+                    Format::Table => Ok(listed(&mut output, rows)?),
+                }
+            })?;
             Ok(output.flush()?)
         }
     }
@@ -89,7 +92,7 @@ fn found(store: &Store, wanted: Wanted, words: Vec<String>, page: &Page) -> anyh
     }
     listed(&mut output, &rows)?;
     if rows.len() < total {
-        let more = if total_exact { "" } else { "more than " };
+        let more = if total_exact { "" } else { "at least " };
         writeln!(output, "\n{} of {more}{total}: --limit shows more", rows.len())?;
     }
     Ok(output.flush()?)

@@ -102,7 +102,11 @@ fn analyze(
     };
     let mut pipeline = recordings.pipeline(scoring);
     let mut printer = Printer { form, features, path, failure: None };
-    let capture = recordings.run(reader, &mut pipeline, |output| printer.take(output));
+    let mut reader = recordings.expand(reader);
+    let capture = recordings.run(&mut reader, &mut pipeline, |output| printer.take(output));
+    if let (Some(format), None) = (reader.format(), &capture.error) {
+        eprintln!("detector: {}: expanded from {}", path.display(), format.name());
+    }
     if let Some(failure) = printer.failure {
         return Err(failure.into());
     }

@@ -2,6 +2,7 @@
 //! very checkpoints. Labelled files of vectors and records stand beside them.
 
 mod files;
+mod left_out;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,6 +16,8 @@ use crate::flow::content::distinct::hash;
 use crate::flow::{FlowView, Session, SessionKey, Side};
 use crate::model::{RowKey, Table};
 use crate::pipeline::{Label, Labelled, LabelledRow};
+
+use left_out::LeftOut;
 
 use super::labels::{self, Capture, Entry, Origin, Truth};
 use crate::analysis::recordings::Recordings;
@@ -60,6 +63,8 @@ pub(super) struct Dataset {
     pub(super) baseline: Vec<bool>,
     /// The tracker's number of the session of each row; one alert is raised for each.
     pub(super) alerts: Vec<u64>,
+    /// What the data has and the table has not.
+    pub(super) left_out: LeftOut,
     hold_out: HoldOut,
     context_use: ContextUse,
     strata_names: HashMap<String, u32>,
@@ -119,15 +124,24 @@ impl Dataset {
         let (files, directories): (Vec<&PathBuf>, Vec<_>) =
             paths.iter().partition(|path| path.is_file());
         let mut captures: Vec<Capture> = Vec::new();
+        let mut left_out = LeftOut::default();
         for directory in directories {
-            captures.extend(labels::read(directory)?);
+            let (listed, excluded) = labels::read(directory)?;
+            captures.extend(listed);
+            left_out.captures += excluded;
         }
         captures
             .retain(|capture| !without.iter().any(|kind| capture.entry.technique.contains(kind)));
         let columns = kind.columns().into_iter().map(str::to_owned).collect();
         let sources = captures.len() + files.len();
-        let mut dataset =
-            Self { table: Table::new(columns), sources, hold_out, context_use, ..Self::default() };
+        let mut dataset = Self {
+            table: Table::new(columns),
+            sources,
+            hold_out,
+            left_out,
+            context_use,
+            ..Self::default()
+        };
         for (number, capture) in captures.iter().enumerate() {
             tell(number, sources, &capture.entry.file);
             dataset.add(capture, &recordings)?;
@@ -163,14 +177,20 @@ impl Dataset {
             units.label(session, flow, sender)
         });
         let mut pushed = Ok(());
-        let ran = recordings.run_file(&capture.path, mode, |row| {
+        let mut pipeline = recordings.pipeline(mode);
+        let ran = recordings.run_file(&capture.path, &mut pipeline, |row| {
             if pushed.is_ok() {
                 pushed = self.push(&row, group, stratum);
             }
         });
+        let passed_over = pipeline.mode().passed_over();
+        drop(pipeline);
         self.units = units.known;
         pushed.with_context(|| format!("failed to learn from {}", capture.path.display()))?;
-        ran.map(drop)
+        self.left_out.unknown += passed_over.unlabelled;
+        self.left_out.unscored += passed_over.unscored;
+        self.left_out.untracked += ran?.tracker.untracked();
+        Ok(())
     }
 
     fn push(&mut self, row: &LabelledRow, group: u32, stratum: u32) -> anyhow::Result<()> {

@@ -89,7 +89,10 @@ fn out_of_fold_quality(kind: Kind, dataset: &mut Dataset) -> anyhow::Result<Qual
         cost: DEFAULT_COST,
         threshold: None,
     };
-    let held = out_of_fold::assess(dataset, &recipe)?;
+    let mut tell = progress::files();
+    let held = out_of_fold::assess(dataset, &recipe, &mut |fold| {
+        tell(fold, FOLDS, "growing a forest without this part of the data");
+    })?;
     let threshold = recipe.threshold(&held.scored)?;
     Ok(Quality::of(dataset, &held.scored, &held.forest, threshold))
 }

@@ -4,20 +4,27 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use serde_json::json;
 
 use super::contacts::open;
 use super::listing;
 use super::progress::Reading;
+use crate::analysis::recordings::STANDARD_INPUT;
 use crate::builtin_models;
 use crate::cli::LiveFormat;
 use crate::cli::notify::{Ingest, LogFormat};
 use crate::config::Config;
+use crate::decompress::{Expand, Limits};
 use crate::features::Kind;
 use crate::ingest::{Format, Keeper, Report, ingest};
 use crate::text::clean;
 use crate::units;
+
+mod follow;
+
+/// What is read at once of a file.
+const CHUNK_BYTES: usize = 1 << 20;
 
 /// # Errors
 ///
@@ -28,17 +35,21 @@ pub fn run(args: &Ingest, config: &Config) -> anyhow::Result<()> {
     let model = builtin_models::in_use(Kind::Record, Some(&store), config)?;
     let threshold = builtin_models::threshold_of(Kind::Record, &model, config);
     let mut keeper = Keeper::new(store, model, threshold, config.hash())?;
+    if args.follow {
+        let [path] = args.files.as_slice() else { bail!("--follow takes one file") };
+        ensure!(
+            args.log_format != LogFormat::Json,
+            "--follow reads line by line: --log-format json has no lines, use ndjson"
+        );
+        return follow::run(path, format(args.log_format), args.listed.format, keeper);
+    }
     let mut output = io::stdout().lock();
     let mut useless = Vec::new();
     for path in &args.files {
-        let report = ingest(input(path)?, format(args.log_format), &mut keeper)
+        let input = input(path, config.decompression)?;
+        let report = ingest(input, format(args.log_format), &mut keeper)
             .with_context(|| format!("failed to take in {}", path.display()))?;
-        match args.listed.format {
-            LiveFormat::Table => write(&mut output, path, &report)?,
-            LiveFormat::Json => {
-                listing::json(&mut output, [json!({ "file": path, "report": report })])?;
-            }
-        }
+        write(&mut output, args.listed.format, path, &report)?;
         if report.accepted == 0 && report.rejected != 0 {
             useless.push(path.display().to_string());
         }
@@ -50,12 +61,13 @@ pub fn run(args: &Ingest, config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn input(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {
-    if path == Path::new("-") {
-        return Ok(Box::new(BufReader::new(io::stdin())));
+fn input(path: &Path, limits: Limits) -> anyhow::Result<Box<dyn BufRead>> {
+    if path == Path::new(STANDARD_INPUT) {
+        return Ok(Box::new(BufReader::new(Expand::new(io::stdin(), limits))));
     }
     let file = File::open(path).with_context(|| format!("failed to open {}", path.display()))?;
-    Ok(Box::new(BufReader::with_capacity(1 << 20, Reading::new(file, path))))
+    let input = Expand::new(Reading::new(file, path), limits);
+    Ok(Box::new(BufReader::with_capacity(CHUNK_BYTES, input)))
 }
 
 fn format(named: LogFormat) -> Option<Format> {
@@ -69,8 +81,20 @@ fn format(named: LogFormat) -> Option<Format> {
     }
 }
 
-fn write(output: &mut impl Write, path: &Path, report: &Report) -> io::Result<()> {
-    let Report { accepted, rejected, skipped, alerts, errors } = report;
+fn write(
+    output: &mut impl Write,
+    format: LiveFormat,
+    path: &Path,
+    report: &Report,
+) -> io::Result<()> {
+    match format {
+        LiveFormat::Table => table(output, path, report),
+        LiveFormat::Json => listing::json(output, [json!({ "file": path, "report": report })]),
+    }
+}
+
+fn table(output: &mut impl Write, path: &Path, report: &Report) -> io::Result<()> {
+    let Report { accepted, rejected, skipped, alerts, notes, errors } = report;
     writeln!(
         output,
         "{}: {} taken in, {rejected} rejected, {skipped} skipped; {}",
@@ -78,6 +102,9 @@ fn write(output: &mut impl Write, path: &Path, report: &Report) -> io::Result<()
         units::counted(*accepted, "record"),
         units::counted(*alerts, "alert")
     )?;
+    for (note, lines) in notes {
+        writeln!(output, "  {} {}", units::counted(*lines, "line"), note.text())?;
+    }
     for error in errors {
         writeln!(output, "  line {}: {}", error.line, clean(&error.detail))?;
     }

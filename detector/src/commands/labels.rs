@@ -94,20 +94,22 @@ impl Origin {
 /// # Errors
 ///
 /// No readable manifest.json, or one with an entry that is not understood.
-pub fn read(directory: &Path) -> anyhow::Result<Vec<Capture>> {
+pub fn read(directory: &Path) -> anyhow::Result<(Vec<Capture>, u64)> {
     let path = directory.join("manifest.json");
     let text = fs::read_to_string(&path).with_context(|| {
         format!("failed to read {}: --data takes a directory with a manifest.json", path.display())
     })?;
     let entries: Vec<Entry> = serde_json::from_str(&text)
         .with_context(|| format!("failed to understand {}", path.display()))?;
+    let listed = entries.len();
     let captures: Vec<Capture> = entries
         .into_iter()
         .filter(|entry| !entry.exclude_from_scoring && !entry.file.starts_with("csv/"))
         .map(|entry| Capture { path: directory.join(&entry.file), entry })
         .collect();
     ensure!(!captures.is_empty(), "{} lists no capture", path.display());
-    Ok(captures)
+    let excluded = (listed - captures.len()) as u64;
+    Ok((captures, excluded))
 }
 
 impl Entry {

@@ -80,8 +80,12 @@ pub(super) fn calibration(
 ///
 /// # Errors
 ///
-/// As for [`calibration`].
-pub(super) fn assess(dataset: &Dataset, recipe: &Recipe) -> anyhow::Result<Held> {
+/// As for [`calibration`]. `tell` hears the number of each fold before it is begun, from 0 on.
+pub(super) fn assess(
+    dataset: &Dataset,
+    recipe: &Recipe,
+    tell: &mut dyn FnMut(usize),
+) -> anyhow::Result<Held> {
     let table = &dataset.table;
     let folds = split(table, recipe.folds, recipe.forest.seed).context(
         "failed to validate out of fold: every fold needs exfiltration and benign traffic of its own",
@@ -89,6 +93,7 @@ pub(super) fn assess(dataset: &Dataset, recipe: &Recipe) -> anyhow::Result<Held>
     let unscored: Vec<Scored> = (0..table.len()).map(|row| joined(dataset, row, 0.0)).collect();
     let mut held = Held { scored: unscored.clone(), forest: unscored };
     for (number, Fold { kept, held_out }) in folds.iter().enumerate() {
+        tell(number);
         let own = table.subset(kept);
         let groups = own.groups.iter().collect::<BTreeSet<_>>().len();
         let calibration = calibration(&own, recipe, INNER_FOLDS.min(groups))

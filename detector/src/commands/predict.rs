@@ -10,8 +10,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use crate::analysis::recordings::open;
 use crate::cli::{Format, Predict};
 use crate::config::Config;
+use crate::decompress::Expand;
 use crate::model::Model;
 use crate::verdict::alert::protocol_name;
 use crate::verdict::score;
@@ -24,7 +26,8 @@ use crate::network::Address;
 ///
 /// A file or model that cannot be read, a row that is not understood.
 pub fn run(args: &Predict, config: &Config) -> anyhow::Result<()> {
-    let mut file = VectorFile::open(&args.file)?;
+    let input = Expand::new(open(&args.file)?, config.decompression);
+    let mut file = VectorFile::read(&args.file, input)?;
     let model = model_of(file.kind(), args.model.as_deref(), config)?;
     file.select(&model.meta.schema.columns)?;
     let threshold = threshold_of(file.kind(), &model, config);

@@ -9,24 +9,13 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Anything shorter needs no progress.
 const PATIENCE: Duration = Duration::from_secs(1);
-const TICK: Duration = Duration::from_millis(250);
 const BYTES: &str = "{percent:>3} % of {decimal_total_bytes}, {eta} left {wide_msg}";
-const WORK: &str = "{spinner} {wide_msg}";
 const FILES: &str = "{pos} of {len}: {wide_msg}";
 
-/// To be called when a file is begun: its number from 0 on, how many there are, its name.
+/// To be called when a file or a step is begun: its number from 0 on, how many there are, its name.
 pub(super) fn files() -> impl FnMut(usize, usize, &str) {
     let mut progress = Progress::new(None, FILES);
     move |number, count, name| progress.file(number, count, name)
-}
-
-/// Says what is being done, of which nobody knows how long it takes, until it is dropped.
-pub(super) fn working(what: &'static str) -> Progress {
-    let progress = Progress::new(None, WORK);
-    progress.bar.set_message(what);
-    progress.bar.set_draw_target(ProgressDrawTarget::stderr());
-    progress.bar.enable_steady_tick(TICK);
-    progress
 }
 
 /// A line that is written over, and gone when it is dropped.
@@ -105,7 +94,7 @@ mod tests {
 
     #[test]
     fn templates_are_sound() {
-        for template in [BYTES, FILES, WORK] {
+        for template in [BYTES, FILES] {
             ProgressStyle::with_template(template).unwrap();
         }
     }

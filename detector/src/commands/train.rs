@@ -22,6 +22,9 @@ use super::report::Quality;
 /// keep the share that they have: their score is read as a probability.
 const POSITIVE_SHARE: f64 = 0.35;
 
+/// Records that ten trees are grown on: on more they grow longer and find no more.
+const RECORDS_PER_PART: usize = 20_000;
+
 /// Missed thefts that a false alert is as bad as, and the share of thefts to expect, where nothing
 /// else is said.
 pub const DEFAULT_COST: f64 = 3.0;
@@ -48,12 +51,19 @@ pub fn run(args: &Train, config: &Config) -> anyhow::Result<()> {
         dataset.sources,
         dataset.units.len()
     );
+    for (count, what) in dataset.left_out.told() {
+        eprintln!("left out: {count} {what}");
+    }
     ensure!(rows > 0, "no session was long enough to be scored, and there is no record");
     balance(kind, &mut dataset)?;
     let recipe = recipe(args, kind);
-    let working = progress::working("fitting one forest for each fold, then one for all data");
-    let held = out_of_fold::assess(&dataset, &recipe)?;
+    let mut tell = progress::files();
+    let steps = recipe.folds + 1;
+    let held = out_of_fold::assess(&dataset, &recipe, &mut |fold| {
+        tell(fold, steps, "growing a forest without this part of the data");
+    })?;
     let threshold = recipe.threshold(&held.scored)?;
+    tell(recipe.folds, steps, "growing the forest on all of it");
     let calibration = out_of_fold::calibration(&dataset.table, &recipe, recipe.folds)?;
     let trained = train(&dataset.table, &recipe.forest)?;
     let schema = Schema::of(kind);
@@ -62,7 +72,7 @@ pub fn run(args: &Train, config: &Config) -> anyhow::Result<()> {
         Model::new(schema, &dataset.table, &recipe.forest, trained, threshold, validation)?;
     model.meta.calibration = calibration;
     model.write(&args.out)?;
-    drop(working);
+    drop(tell);
 
     let mut output = io::stdout().lock();
     writeln!(output, "out of fold, in {} parts, at the threshold {threshold:.3}:\n", args.folds)?;
@@ -79,12 +89,22 @@ fn recipe(args: &Train, kind: Kind) -> Recipe {
             depth: args.depth,
             min_leaf: args.min_leaf,
             seed: args.seed,
+            rows_per_part: rows_per_part(args, kind),
             ..TrainConfig::default()
         },
         folds: args.folds,
         prior: prior_of(kind, args.prior),
         cost: args.cost,
         threshold: args.threshold,
+    }
+}
+
+/// Sessions are few and differ; records are many and alike.
+fn rows_per_part(args: &Train, kind: Kind) -> Option<usize> {
+    match (args.rows_per_part, kind) {
+        (Some(0), _) | (None, Kind::Session) => None,
+        (Some(rows), _) => Some(rows),
+        (None, Kind::Record) => Some(RECORDS_PER_PART),
     }
 }
 

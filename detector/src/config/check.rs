@@ -39,6 +39,9 @@ impl Config {
         self.unexplained.check()?;
         self.store.check()?;
         self.api.check()?;
+        let expanded = &self.decompression;
+        ensure!(expanded.max_bytes > 0, "decompression.max_bytes is 0: use at least 1");
+        ensure!(expanded.max_ratio > 0, "decompression.max_ratio is 0: use at least 1");
         self.notify.check()?;
         let ring = self.kernel.ring_buffer_bytes;
         ensure!(

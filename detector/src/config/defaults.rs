@@ -6,6 +6,7 @@ use super::{
     Baseline, Block, Budget, Config, Control, HoldEnd, Kernel, Log, ModelChoice, PayloadSamples,
     Session, Timeouts, Tunnels, Xdp, api, notify, store, unexplained,
 };
+use crate::decompress;
 use crate::features::HistoryConfig;
 use crate::flow::{self, TrackerConfig};
 use crate::response::{ActionKind, Mode};
@@ -34,6 +35,7 @@ impl Default for Config {
             allow: Vec::new(),
             store: store::Store::default(),
             api: api::Api::default(),
+            decompression: decompress::Limits::default(),
             notify: notify::Notify::default(),
             log: Log::default(),
         }

@@ -11,7 +11,7 @@ pub use timestamp::Timestamp;
 
 use std::borrow::Cow;
 use std::fmt::Display;
-use std::net::IpAddr;
+use std::net::{AddrParseError, IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -54,8 +54,8 @@ impl Record {
     pub fn parse<'a>(text_of: impl Fn(&str) -> Option<Cow<'a, str>>) -> Result<Self> {
         Ok(Self {
             timestamp: field(&text_of, "timestamp")?,
-            source_ip: field(&text_of, "source_ip")?,
-            destination_ip: field(&text_of, "destination_ip")?,
+            source_ip: field::<Address>(&text_of, "source_ip")?.0,
+            destination_ip: field::<Address>(&text_of, "destination_ip")?.0,
             source_port: field(&text_of, "source_port")?,
             destination_port: field(&text_of, "destination_port")?,
             protocol: field(&text_of, "protocol")?,
@@ -87,7 +87,35 @@ fn field<'a, T: FromStr<Err: Display>>(
     name: &str,
 ) -> Result<T> {
     let text = text_of(name).with_context(|| format!("column {name} is missing"))?;
-    text.parse().map_err(|error| anyhow!("column {name}: `{}`: {error}", text.escape_debug()))
+    text.parse().map_err(|error| anyhow!("column {name}: `{}`: {error}", excerpt(&text)))
+}
+
+/// The start of a text that was not understood, made harmless: a log's line may have a megabyte.
+pub(crate) fn excerpt(text: &str) -> String {
+    const LONGEST: usize = 64;
+    let mut letters = text.chars();
+    let start: String = letters.by_ref().take(LONGEST).flat_map(char::escape_debug).collect();
+    if letters.next().is_some() { start + "…" } else { start }
+}
+
+/// An address as logs write it: with the zone of a link-local one, which says nothing elsewhere, and
+/// IPv6 in brackets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Address(pub(crate) IpAddr);
+
+impl FromStr for Address {
+    type Err = AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, AddrParseError> {
+        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+        match bare.unwrap_or(text).split_once('%') {
+            Some((address, zone)) if !zone.is_empty() => {
+                address.parse::<Ipv6Addr>().map(|address| Self(address.into()))
+            }
+            _ if bare.is_some() => bare.unwrap_or(text).parse().map(|it: Ipv6Addr| Self(it.into())),
+            _ => text.parse().map(Self),
+        }
+    }
 }
 
 /// What a log says was spoken.
@@ -217,5 +245,19 @@ mod tests {
         check("bytes_received", "-5", "`-5`");
         check("protocol", "SCTP", "expected TCP, UDP, HTTP, HTTPS or ICMP");
         check("action", "reject", "expected allow, deny or drop");
+        check("source_ip", "10.0.0.1%eth0", "invalid IPv6");
+        check("source_ip", "fe80::1%", "`fe80::1%`");
+        check("source_ip", &"x".repeat(100), &format!("`{}…`", "x".repeat(64)));
+    }
+
+    #[test]
+    fn an_addresss_zone_and_brackets_do_not_count() {
+        for text in ["fe80::1", "fe80::1%eth0", "fe80::1%3", "[fe80::1]", "[fe80::1%eth0]"] {
+            let address: Address = text.parse().unwrap();
+            assert_eq!(address.0.to_string(), "fe80::1", "{text}");
+        }
+        for text in ["[10.0.0.1]", "[fe80::1", "fe80::1]", "%eth0", ""] {
+            assert!(text.parse::<Address>().is_err(), "{text}");
+        }
     }
 }

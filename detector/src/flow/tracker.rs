@@ -51,6 +51,12 @@ pub struct TrackerCounts {
 }
 
 impl TrackerCounts {
+    /// Flows and sessions that were not followed to their end.
+    #[must_use]
+    pub fn untracked(&self) -> u64 {
+        self.flows_deferred + self.sessions_evicted
+    }
+
     /// What was left out or forgotten, as summaries name it.
     #[must_use]
     pub fn left_out(&self) -> [(&'static str, u64); 9] {

@@ -1,78 +1,77 @@
 //! Records as JSON: in a list, one after the other, or one a line; of our own fields, Zeek's or
 //! Suricata's.
 
-use std::borrow::Cow;
 use std::io::BufRead;
 
 use anyhow::Context as _;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::lines::{Elements, Lines, Piece, TOO_LONG};
-use super::reading::{Format, Found, Reading, Wrong, record};
-use super::{eve, zeek};
+use super::eve::Flows;
+use super::lines::{Elements, TOO_LONG};
+use super::reading::{Format, Found, Reading, Wrong, record, text_of};
+use super::zeek;
 
-pub(super) type Object = Map<String, Value>;
-
+/// A JSON text whose objects do not keep to lines.
 pub(super) fn read(
     input: impl BufRead,
-    format: Format,
     take: &mut impl FnMut(Found) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    if format == Format::Json {
-        let mut elements = Elements::new(input);
-        while let Some(piece) = elements.next().context("failed to read the log")? {
-            take(assess(piece, format))?;
+    let mut flows = Flows::default();
+    let mut elements = Elements::new(input);
+    let mut rejected_line = 0;
+    while let Some(piece) = elements.next().context("failed to read the log")? {
+        let reading = match piece.text {
+            Some(text) => object(&text, piece.line, None, &mut flows),
+            None => Err(Wrong::of(TOO_LONG)),
+        };
+        // One line's rubble is one error.
+        if reading.is_err() && std::mem::replace(&mut rejected_line, piece.line) == piece.line {
+            continue;
         }
-        if !elements.is_closed() {
-            let reading = Err(Wrong::of("the list is not closed"));
-            take(Found { line: elements.line(), reading })?;
-        }
-        return Ok(());
+        take(Found { line: piece.line, reading })?;
+        flows.hand_on(false, take)?;
     }
-    let mut lines = Lines::new(input);
-    while let Some(piece) = lines.next().context("failed to read the log")? {
-        take(assess(piece, format))?;
+    flows.hand_on(true, take)?;
+    if !elements.is_closed() {
+        let reading = Err(Wrong::of("the list is not closed"));
+        take(Found { line: elements.line(), reading })?;
     }
     Ok(())
 }
 
-fn assess(piece: Piece, format: Format) -> Found {
-    let reading = match piece.text {
-        Some(text) => object(&text).and_then(|object| of_object(&object, format)),
-        None => Err(Wrong::of(TOO_LONG)),
+/// An object of whose fields is seen in itself, unless a format is forced.
+pub(super) fn object(
+    text: &[u8],
+    line: u64,
+    format: Option<Format>,
+    flows: &mut Flows,
+) -> Result<Reading, Wrong> {
+    let object = match serde_json::from_slice(text) {
+        Ok(Value::Object(object)) => object,
+        Ok(_) => return Err(Wrong::of("it is no object with the fields of a record")),
+        Err(error) => return Err(no_json(text, &error)),
     };
-    Found { line: piece.line, reading }
-}
-
-fn object(text: &[u8]) -> Result<Object, Wrong> {
-    match serde_json::from_slice(text) {
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(Wrong::of("it is no object with the fields of a record")),
-        Err(error) => {
-            // Its lines are those of the piece, not of the log.
-            let text = error.to_string();
-            let text = text.split(" at line ").next().unwrap_or_default();
-            Err(Wrong::of(format!("it is no JSON: {text}")))
-        }
-    }
-}
-
-/// Whose fields they are is seen in each object, unless a format is forced.
-fn of_object(object: &Object, format: Format) -> Result<Reading, Wrong> {
     match format {
-        Format::Eve => eve::reading(object),
-        Format::Zeek => zeek::of_object(object),
-        _ if object.contains_key("event_type") => eve::reading(object),
-        _ if object.contains_key("id.orig_h") => zeek::of_object(object),
-        _ => record(|name| text(object.get(name)), |name| name),
+        Some(Format::Eve) => flows.reading(&object, line),
+        Some(Format::Zeek) => zeek::of_object(&object),
+        _ if object.contains_key("event_type") => flows.reading(&object, line),
+        _ if zeek::is_one(&object) => zeek::of_object(&object),
+        _ => record(|name| text_of(object.get(name)), |name| name),
     }
 }
 
-/// A value as the text that a log in another form would have; none where there is none.
-pub(super) fn text(value: Option<&Value>) -> Option<Cow<'_, str>> {
-    match value? {
-        Value::Null => None,
-        Value::String(text) => Some(Cow::Borrowed(text)),
-        other => Some(Cow::Owned(other.to_string())),
+/// serde_json counts lines from the piece's first; ours is the log's.
+fn no_json(text: &[u8], error: &serde_json::Error) -> Wrong {
+    let cut = error.is_eof();
+    if std::str::from_utf8(text).is_err() {
+        return Wrong::of("it is no JSON: it has bytes that are no UTF-8");
     }
+    let place = match (error.line(), error.column()) {
+        (..=1, column) => format!("column {column}"),
+        (line, column) => format!("column {column} of its line {line}"),
+    };
+    if cut {
+        return Wrong::of(format!("it is no JSON: it ends too early, at {place}"));
+    }
+    Wrong::of(format!("it is no JSON from {place} on"))
 }

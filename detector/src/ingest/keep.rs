@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::{RecordSink, Report};
 use crate::alerts::Origin;
 use crate::features::Record;
 use crate::model::Model;
@@ -44,29 +45,12 @@ impl Keeper {
         Ok(Self { store, scorer, model_hash, config_hash, waiting: 0, minutes, alerts })
     }
 
-    /// Returns whether it looks like a theft.
-    pub(super) fn take(&mut self, record: &Record) -> anyhow::Result<bool> {
-        let (score, alert) = self.scorer.score(record);
-        let second = u64::try_from(record.timestamp.unix_secs()).unwrap_or(0);
-        let scores = self.minutes.entry(second / MINUTE_SECS * MINUTE_SECS).or_default();
-        scores.count += 1;
-        scores.highest = scores.highest.max(score);
-        scores.total += score;
-        let positive = alert.is_some();
-        self.alerts.extend(alert);
-        self.waiting += 1;
-        if self.waiting >= TOGETHER {
-            self.finish()?;
-        }
-        Ok(positive)
-    }
-
     /// Writes what waits.
     ///
     /// # Errors
     ///
     /// A database that cannot be written to.
-    pub(super) fn finish(&mut self) -> anyhow::Result<()> {
+    pub fn finish(&mut self) -> anyhow::Result<()> {
         if self.waiting == 0 {
             return Ok(());
         }
@@ -85,5 +69,27 @@ impl Keeper {
             }
             Ok(())
         })
+    }
+}
+
+impl RecordSink for Keeper {
+    fn record(&mut self, record: &Record) -> anyhow::Result<bool> {
+        let (score, alert) = self.scorer.score(record);
+        let second = u64::try_from(record.timestamp.unix_secs()).unwrap_or(0);
+        let scores = self.minutes.entry(second / MINUTE_SECS * MINUTE_SECS).or_default();
+        scores.count += 1;
+        scores.highest = scores.highest.max(score);
+        scores.total += score;
+        let positive = alert.is_some();
+        self.alerts.extend(alert);
+        self.waiting += 1;
+        if self.waiting >= TOGETHER {
+            self.finish()?;
+        }
+        Ok(positive)
+    }
+
+    fn pause(&mut self, _so_far: &mut Report) -> anyhow::Result<()> {
+        self.finish()
     }
 }

@@ -5,26 +5,58 @@
 //! Every record enters the history of probabilities at its own time, and one that looks like a theft
 //! becomes an alert. The same log read twice gives the same alerts, not more of them.
 
+mod by_line;
 mod csv_rows;
 mod eve;
+mod follow;
 mod json;
 mod keep;
 mod lines;
 mod reading;
 mod zeek;
 
-use std::io::BufRead;
+use std::io::{self, BufRead, ErrorKind};
 
 use anyhow::Context as _;
 
+use by_line::{ByLine, Event, refuse_utf16};
+pub use follow::Follow;
 pub use keep::Keeper;
-pub use reading::{Format, LineError, Report, Unreadable};
-use reading::{Found, Reading};
+use lines::MARK;
+pub use reading::{Format, LineError, Note, Report, Unreadable};
+use reading::{Found, Object, Reading};
 
 use crate::features::Record;
 
 /// What is looked at to tell a format.
 const PEEKED: usize = 64 << 10;
+/// Lines of it.
+const PEEKED_LINES: usize = 32;
+
+/// What becomes of records.
+pub trait RecordSink {
+    /// Whether it looks like a theft.
+    ///
+    /// # Errors
+    ///
+    /// Whatever ends the reading.
+    fn record(&mut self, record: &Record) -> anyhow::Result<bool>;
+
+    /// All records that have come are scored, and the next may take its time.
+    ///
+    /// # Errors
+    ///
+    /// Whatever ends the reading.
+    fn pause(&mut self, _so_far: &mut Report) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+impl<F: FnMut(&Record) -> anyhow::Result<bool>> RecordSink for F {
+    fn record(&mut self, record: &Record) -> anyhow::Result<bool> {
+        self(record)
+    }
+}
 
 /// Reads a log and scores it, record by record. What was read before a failure is kept.
 ///
@@ -37,7 +69,7 @@ pub fn ingest(
     format: Option<Format>,
     keeper: &mut Keeper,
 ) -> anyhow::Result<Report> {
-    let read = records(input, format, &mut |record: &Record| keeper.take(record));
+    let read = records(input, format, keeper);
     // What was read before it went wrong counts all the same.
     let kept = keeper.finish();
     let report = read?;
@@ -45,78 +77,91 @@ pub fn ingest(
     Ok(report)
 }
 
-/// Reads a log and hands each record to `scorer`, which says whether it looks like a theft.
+/// Reads a log and hands each record to `sink`, which says whether it looks like a theft.
 ///
 /// # Errors
 ///
-/// [`Unreadable`], where the whole makes no sense; an input that cannot be read; those of `scorer`.
+/// [`Unreadable`], where the whole makes no sense; an input that cannot be read; those of `sink`.
 pub fn records(
     mut input: impl BufRead,
     format: Option<Format>,
-    scorer: &mut impl FnMut(&Record) -> anyhow::Result<bool>,
+    sink: &mut impl RecordSink,
 ) -> anyhow::Result<Report> {
     let mut report = Report::default();
-    let mut take = |found: Found| -> anyhow::Result<()> {
-        match found.reading {
-            Ok(Reading::Record(record)) => {
-                report.accepted += 1;
-                report.alerts += u64::from(scorer(&record)?);
-            }
-            Ok(Reading::Skipped) => report.skipped += 1,
-            Err(wrong) => report.reject(found.line, wrong),
-        }
-        Ok(())
-    };
-    let format = match format {
-        Some(format) => format,
-        None => detect(&mut input)?,
-    };
-    match format {
-        Format::Csv => csv_rows::read(input, &mut take)?,
-        Format::Zeek if !starts_with(&mut input, b"{")? => zeek::read(input, &mut take)?,
-        Format::Json | Format::Ndjson | Format::Zeek | Format::Eve => {
-            json::read(input, format, &mut take)?;
-        }
+    if format == Some(Format::Json) || format.is_none() && is_json_text(&mut input)? {
+        json::read(input, &mut |found| take(found, &mut report, sink))?;
+        return Ok(report);
     }
+    lines(input, format, sink, &mut report)?;
     Ok(report)
 }
 
-/// The format, by the first thing that stands there.
-fn detect(input: &mut impl BufRead) -> anyhow::Result<Format> {
-    if starts_with(input, b"#")? {
-        return Ok(Format::Zeek);
-    }
-    if starts_with(input, b"[")? {
-        return Ok(Format::Json);
-    }
-    if starts_with(input, b"{")? {
-        let start = input.fill_buf().context("failed to read the log")?;
-        let start = start.trim_ascii_start();
-        let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        // An object that goes on over the line's end is written for people.
-        let whole = serde_json::from_slice::<serde_json::Value>(line).is_ok();
-        return Ok(if whole { Format::Ndjson } else { Format::Json });
-    }
-    Ok(Format::Csv)
+/// The same of a log whose records are lines; `report` is up to date at every pause.
+///
+/// # Errors
+///
+/// Those of [`records`].
+pub fn lines(
+    input: impl BufRead,
+    format: Option<Format>,
+    sink: &mut impl RecordSink,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    ByLine::new(format).read(input, &mut |event| match event {
+        Event::Found(found) => take(found, report, sink),
+        Event::Pause => sink.pause(report),
+    })
 }
 
-/// Whether this is what the log begins with, after blanks.
-fn starts_with(input: &mut impl BufRead, expected: &[u8]) -> anyhow::Result<bool> {
-    loop {
-        let start = input.fill_buf().context("failed to read the log")?;
-        let start = &start[..start.len().min(PEEKED)];
-        // A mark that some editors put before UTF-8.
-        let mark = if start.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        let blanks = start[mark..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-        if start.len() > mark + blanks || start.is_empty() {
-            let found = start[mark + blanks..].starts_with(expected);
-            // Lines are counted from where something stands: blanks are let pass later.
-            input.consume(mark);
-            return Ok(found);
+fn take(found: Found, report: &mut Report, sink: &mut impl RecordSink) -> anyhow::Result<()> {
+    match found.reading {
+        Ok(Reading::Record { record, note }) => {
+            report.accepted += 1;
+            report.alerts += u64::from(sink.record(&record)?);
+            note.into_iter().for_each(|note| report.note(note));
         }
-        let length = start.len();
-        input.consume(length);
+        Ok(Reading::Skipped(note)) => {
+            report.skipped += 1;
+            report.note(note);
+        }
+        Err(wrong) => report.reject(found.line, wrong),
     }
+    Ok(())
+}
+
+/// Whether a log is a JSON text whose objects do not keep to lines: a list, or objects that are
+/// written for people. No more than what has come is looked at.
+fn is_json_text(input: &mut impl BufRead) -> anyhow::Result<bool> {
+    let start = peek(input).context("failed to read the log")?;
+    refuse_utf16(start)?;
+    let marked = start.starts_with(MARK);
+    let start = start.strip_prefix(MARK).unwrap_or(start).trim_ascii_start();
+    let is_one = match start.first() {
+        Some(b'[') => true,
+        Some(b'{') => {
+            let mut lines = start.split(|byte| *byte == b'\n').take(PEEKED_LINES);
+            let is_object = |line| serde_json::from_slice::<Object>(line).is_ok();
+            !lines.any(is_object)
+        }
+        _ => false,
+    };
+    if is_one && marked {
+        input.consume(MARK.len());
+    }
+    Ok(is_one)
+}
+
+fn peek(input: &mut impl BufRead) -> io::Result<&[u8]> {
+    loop {
+        match input.fill_buf() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+            Ok(_) => break,
+        }
+    }
+    // What was read is still there: nothing is read again.
+    let start = input.fill_buf()?;
+    Ok(&start[..start.len().min(PEEKED)])
 }
 
 #[cfg(test)]

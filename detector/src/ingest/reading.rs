@@ -1,9 +1,11 @@
 //! What came of reading a log: records, what is none of ours, and what is wrong in which line.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::features::{RECORD_FIELDS, Record};
 
@@ -47,15 +49,62 @@ impl Format {
 pub struct Report {
     pub accepted: u64,
     pub rejected: u64,
-    /// Understood, and nothing that is scored: another kind of event, another protocol.
+    /// Understood, and nothing that is scored: `notes` has the reasons.
     pub skipped: u64,
     /// Accepted records that look like a theft.
     pub alerts: u64,
+    /// Why lines were skipped and what was corrected in those that were accepted.
+    pub notes: BTreeMap<Note, u64>,
     /// The first of those that were rejected.
     pub errors: Vec<LineError>,
 }
 
+/// Why a line was skipped, or what was corrected in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Note {
+    OtherEvent,
+    OtherLog,
+    OtherProtocol,
+    FlowReadBefore,
+    HalfOfAFlow,
+    BytesNotSeen,
+}
+
+impl Note {
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OtherEvent => "other_event",
+            Self::OtherLog => "other_log",
+            Self::OtherProtocol => "other_protocol",
+            Self::FlowReadBefore => "flow_read_before",
+            Self::HalfOfAFlow => "half_of_a_flow",
+            Self::BytesNotSeen => "bytes_not_seen",
+        }
+    }
+
+    /// After the number of lines.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::OtherEvent => "skipped: events other than `flow` and `netflow`",
+            Self::OtherLog => "skipped: lines of another Zeek log than conn.log",
+            Self::OtherProtocol => "skipped: the model does not know the protocol",
+            Self::FlowReadBefore => "skipped: an earlier line has the same flow",
+            Self::HalfOfAFlow => "joined: netflow has two lines for each flow",
+            Self::BytesNotSeen => {
+                "corrected: Zeek saw fewer bytes than orig_bytes or resp_bytes says"
+            }
+        }
+    }
+}
+
 impl Report {
+    pub(super) fn note(&mut self, note: Note) {
+        *self.notes.entry(note).or_default() += 1;
+    }
+
     pub(super) fn reject(&mut self, line: u64, wrong: Wrong) {
         self.rejected += 1;
         if self.errors.len() < TOLD_ERRORS {
@@ -96,10 +145,23 @@ pub(super) struct Found {
     pub(super) reading: Result<Reading, Wrong>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Reading {
-    Record(Record),
-    Skipped,
+    Record { record: Record, note: Option<Note> },
+    Skipped(Note),
+}
+
+impl Reading {
+    pub(super) fn of(record: Record) -> Self {
+        Self::Record { record, note: None }
+    }
+
+    pub(super) fn with(self, note: Note) -> Self {
+        match self {
+            Self::Record { record, .. } => Self::Record { record, note: Some(note) },
+            Self::Skipped(_) => self,
+        }
+    }
 }
 
 /// Why something is no record.
@@ -115,7 +177,7 @@ impl Wrong {
     }
 
     pub(super) fn at(field: &str, detail: impl Into<String>) -> Self {
-        Self { field: Some(field.to_owned()), detail: detail.into() }
+        Self { field: Some(field.to_owned()), ..Self::of(detail) }
     }
 }
 
@@ -146,5 +208,17 @@ pub(super) fn record<'a>(
         let name = named("timestamp");
         return Err(Wrong::at(name, format!("{name}: it is before 1970 or after 2262")));
     }
-    Ok(Reading::Record(record))
+    Ok(Reading::of(record))
+}
+
+/// A line as JSON.
+pub(super) type Object = Map<String, Value>;
+
+/// A value as the text that a log in another form would have; none where there is none.
+pub(super) fn text_of(value: Option<&Value>) -> Option<Cow<'_, str>> {
+    match value? {
+        Value::Null => None,
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        other => Some(Cow::Owned(other.to_string())),
+    }
 }

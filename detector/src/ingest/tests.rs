@@ -73,6 +73,8 @@ fn records_as_json_in_every_shape() {
         (small.replace(',', ",\n"), (1, 0, 0, 0)),
         (format!("[{small},\n{large}]"), (2, 0, 0, 1)),
         (format!("\u{feff}\n{small}\n\n{large}\n"), (2, 0, 0, 1)),
+        (format!("\u{feff}{small}\n{large}\n"), (2, 0, 0, 1)),
+        (format!("\u{feff}[{small},\n{large}]"), (2, 0, 0, 1)),
         ("[]".into(), (0, 0, 0, 0)),
     ] {
         assert_eq!(numbers(&bed.ingest(&text, None).unwrap()), expected, "{text}");
@@ -147,8 +149,168 @@ fn zeeks_connections() {
     for format in [None, Some(Format::Zeek)] {
         assert_eq!(numbers(&bed.ingest(json, format).unwrap()), (1, 0, 0, 1));
     }
-    let error = bed.ingest("#separator \\x09\n#path\tdns\n", None).unwrap_err();
-    assert!(error.to_string().contains("Zeek's dns.log"), "{error}");
+}
+
+/// Records and their bytes, in the order of the log.
+fn read(text: &str) -> (Report, Vec<(u64, u64)>) {
+    let mut volumes = Vec::new();
+    let report = records(text.as_bytes(), None, &mut |record: &Record| {
+        volumes.push((record.bytes_sent, record.bytes_received));
+        Ok(false)
+    });
+    (report.unwrap(), volumes)
+}
+
+#[test]
+fn zeek_means_what_it_saw_of_connections() {
+    let check = |fields: &str, expected: Option<(u64, u64)>, notes: &[(Note, u64)]| {
+        let json = format!(
+            r#"{{"ts":1704110400.5,"id.orig_h":"10.0.0.1","id.orig_p":1,"id.resp_h":"192.0.2.1","id.resp_p":2,"proto":"tcp",{fields}}}"#
+        );
+        for text in [
+            json.clone(),
+            json.replace("id.orig_", "id_orig_").replace("id.resp_", "id_resp_"),
+            json.replace("1704110400.5", "1704110400500"),
+            json.replace("1704110400.5", "\"2024-01-01T12:00:00.500000Z\""),
+        ] {
+            let (report, volumes) = read(&text);
+            assert_eq!(volumes, expected.into_iter().collect::<Vec<_>>(), "{text}");
+            assert_eq!(report.notes, notes.iter().copied().collect(), "{text}");
+            assert_eq!(report.rejected, 0, "{text}: {report:?}");
+        }
+    };
+    let conn = r#""conn_state":"SF","orig_bytes":1000,"resp_bytes":200"#;
+    check(conn, Some((1000, 200)), &[]);
+    check(&format!(r#""_path":"conn",{conn}"#), Some((1000, 200)), &[]);
+    check(&format!(r#""_path":"conn_long",{conn}"#), None, &[(Note::OtherLog, 1)]);
+    check(r#""query":"a.example","qtype":1"#, None, &[(Note::OtherLog, 1)]);
+    // The larger number of the two is payload and headers.
+    let on_wire = r#""orig_pkts":10,"orig_ip_bytes":1400,"resp_pkts":9,"resp_ip_bytes":600"#;
+    check(&format!("{conn},{on_wire}"), Some((1000, 200)), &[]);
+    let jumped = conn.replace("1000", "1607364734");
+    let seen = [(Note::BytesNotSeen, 1)];
+    check(&format!("{jumped},{on_wire},\"missed_bytes\":1607310063"), Some((1400, 200)), &seen);
+    check(&format!("{jumped},{on_wire}"), Some((1400, 200)), &seen);
+    check(&format!("{jumped},\"missed_bytes\":1607310063"), Some((54_671, 200)), &seen);
+    check(r#""conn_state":"S0""#, Some((0, 0)), &[]);
+    check(&format!(r#""conn_state":"S0",{on_wire}"#), Some((800, 60)), &[]);
+    let nested = r#"{"ts":1704110400,"id":{"orig_h":"fe80::1%eth0","orig_p":1,"resp_h":"192.0.2.1","resp_p":2},"proto":"udp","orig_bytes":7}"#;
+    assert_eq!(read(nested).1, [(7, 0)]);
+    let other = "#separator \\x09\n#path\tdns\n#fields\tts\tuid\n1\ta\n";
+    assert_eq!(read(other).0.notes, [(Note::OtherLog, 1)].into());
+}
+
+#[test]
+fn a_flow_of_suricatas_is_read_once() {
+    let flow = r#"{"event_type":"flow","flow_id":7,"src_ip":"10.0.0.1","src_port":1,"dest_ip":"192.0.2.1","dest_port":2,"proto":"TCP","flow":{"bytes_toserver":5000,"bytes_toclient":500,"start":"2024-01-01T13:00:00.251547+0100"}}"#;
+    let half = |from: &str, to: &str, bytes: u32| {
+        format!(
+            r#"{{"event_type":"netflow","flow_id":7,{from},{to},"proto":"TCP","netflow":{{"bytes":{bytes},"start":"2024-01-01T13:00:00.251547+0100"}}}}"#
+        )
+    };
+    let there =
+        half(r#""src_ip":"10.0.0.1","src_port":1"#, r#""dest_ip":"192.0.2.1","dest_port":2"#, 5000);
+    let back =
+        half(r#""src_ip":"192.0.2.1","src_port":2"#, r#""dest_ip":"10.0.0.1","dest_port":1"#, 500);
+    let check = |lines: &[&str], expected: &[(u64, u64)]| {
+        let (report, volumes) = read(&lines.join("\n"));
+        assert_eq!((volumes.as_slice(), report.rejected), (expected, 0), "{lines:?}");
+        let halves = report.notes.get(&Note::HalfOfAFlow).copied().unwrap_or(0);
+        assert!(report.accepted + report.skipped <= lines.len() as u64 + halves, "{report:?}");
+    };
+    let whole = [(5000, 500)];
+    check(&[flow, &there, &back], &whole);
+    check(&[&there, &back, flow], &whole);
+    check(&[&there, flow, &back], &whole);
+    check(&[flow, flow], &whole);
+    check(&[&there, &back], &whole);
+    check(&[&there, &there, &back], &whole);
+    check(&[&there], &[(5000, 0)]);
+    let other = flow.replace("13:00", "14:00");
+    check(&[flow, &other], &[(5000, 500), (5000, 500)]);
+}
+
+/// Every format, with each of these in the place of one line of eight.
+#[test]
+fn one_bad_line_costs_one_line() {
+    let header = crate::features::RECORD_FIELDS.join(",");
+    let csv = |number: usize| {
+        format!("2024-01-01T12:00:0{number}Z,10.0.0.1,192.0.2.1,4,443,TCP,{number},500,allow")
+    };
+    let ndjson = |number: usize| object(&number.to_string());
+    let fields = "#separator \\x09\n#fields\tts\tuid\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tproto\tservice\tduration\torig_bytes\tresp_bytes\tconn_state";
+    let zeek = |number: usize| {
+        format!("1704110400.1\tC1\t10.0.0.1\t4\t192.0.2.1\t443\ttcp\t-\t1.0\t{number}\t500\tSF")
+    };
+    let eve = |number: usize| {
+        format!(
+            r#"{{"event_type":"flow","flow_id":{number},"src_ip":"10.0.0.1","src_port":1,"dest_ip":"192.0.2.1","dest_port":2,"proto":"TCP","flow":{{"bytes_toserver":{number},"bytes_toclient":5,"start":"2024-01-01T13:00:00Z"}}}}"#
+        )
+    };
+    let list = |number: usize| format!("{},", object(&number.to_string()));
+    type Line<'a> = &'a dyn Fn(usize) -> String;
+    let formats: [(&str, Line<'_>, &str); 5] = [
+        (&header, &csv, ""),
+        ("", &ndjson, ""),
+        (fields, &zeek, ""),
+        ("", &eve, ""),
+        ("[", &list, "]"),
+    ];
+    let read = |text: &[u8]| {
+        let mut sent = Vec::new();
+        let report = records(io::BufReader::new(text), None, &mut |record: &Record| {
+            sent.push(record.bytes_sent);
+            Ok(false)
+        });
+        (report.unwrap(), sent)
+    };
+    for (start, line, end) in formats {
+        for bad in 0..8 {
+            let whole = line(bad);
+            let cut = whole.len() / 2;
+            let mut no_utf8 = whole.clone().into_bytes();
+            no_utf8[..3].copy_from_slice(b"\xff\xfe\xfd");
+            for broken in [
+                whole.as_bytes()[..cut].to_vec(),
+                whole.as_bytes()[cut..].to_vec(),
+                whole
+                    .replacen("10.0.0.1", "\"10.0.0.1", 1)
+                    .replacen("192.168.1.100", "\"192", 1)
+                    .into_bytes(),
+                format!("\"{}", "x".repeat(3 << 20)).into_bytes(),
+                format!("{{\"{}", "x".repeat(3 << 20)).into_bytes(),
+                no_utf8,
+                b"\0\0\0".to_vec(),
+            ] {
+                let mut text = format!("{start}\n").into_bytes();
+                for number in 0..8 {
+                    text.extend(if number == bad { broken.clone() } else { line(number).into() });
+                    text.push(b'\n');
+                }
+                text.extend(end.as_bytes());
+                let (report, sent) = read(&text);
+                let shown = String::from_utf8_lossy(&broken[..broken.len().min(200)]).into_owned();
+                let expected: Vec<u64> = (0..8).filter(|number| *number != bad as u64).collect();
+                assert_eq!(sent, expected, "{start:.9}: {shown}: {report:?}");
+                assert_eq!(report.rejected, 1, "{start:.9}: {shown}: {report:?}");
+                assert!(report.errors.iter().all(|error| error.detail.len() < 400), "{report:?}");
+            }
+        }
+    }
+}
+
+/// As `tail` or a rotation in mid-line leaves it.
+#[test]
+fn a_log_without_its_header_is_read_in_the_documented_order() {
+    let csv =
+        "1,443,TCP,1,500,allow\n2024-01-01T12:00:01Z,10.0.0.1,192.0.2.1,4,443,TCP,1,500,allow\n";
+    let (report, volumes) = read(csv);
+    assert_eq!((report.rejected, volumes), (1, vec![(1, 500)]));
+    let zeek = "2.0.2.1\t443\ttcp\n1704110400.1\tC1\t10.0.0.1\t4\t192.0.2.1\t443\ttcp\t-\t1.0\t9\t500\tSF\tT\tF\n";
+    let (report, volumes) = read(zeek);
+    assert_eq!((report.rejected, volumes), (1, vec![(9, 500)]));
+    let utf16 = records(&b"\xff\xfet\0i\0"[..], None, &mut |_: &Record| Ok(false));
+    assert!(utf16.unwrap_err().to_string().contains("iconv"));
 }
 
 #[test]

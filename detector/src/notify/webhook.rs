@@ -1,6 +1,6 @@
 //! Webhooks: the message as JSON, and a signature that shows that it is ours and new.
 
-use hmac::{Hmac, Mac as _};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use super::http::{Client, Post};

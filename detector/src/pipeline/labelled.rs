@@ -4,7 +4,7 @@
 //! Labels take the place of alerts: a sender that is labelled malicious is excluded from the
 //! baseline of its host.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::{Look, Mode};
 use crate::features::{Context, Sample, vector};
@@ -41,14 +41,39 @@ pub struct LabelledRow {
 #[derive(Debug)]
 pub struct Labelled<L> {
     label: L,
-    /// Senders of live sessions that are labelled malicious.
-    malicious: HashSet<(u64, Side)>,
+    /// What is known about the senders of live sessions that reached a checkpoint.
+    live: HashMap<(u64, Side), Seen>,
+    passed_over: PassedOver,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    Malicious,
+    Ordinary,
+    Unlabelled,
+}
+
+/// Senders that no row tells of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PassedOver {
+    /// Nothing is known about them.
+    pub unlabelled: u64,
+    /// They sent something out, and reached no checkpoint.
+    pub unscored: u64,
 }
 
 impl<L: FnMut(&Session, &FlowView, Side) -> Option<Label>> Labelled<L> {
     #[must_use]
     pub fn new(label: L) -> Self {
-        Self { label, malicious: HashSet::new() }
+        Self { label, live: HashMap::new(), passed_over: PassedOver::default() }
+    }
+}
+
+impl<L> Labelled<L> {
+    /// Of the sessions that are over.
+    #[must_use]
+    pub fn passed_over(&self) -> PassedOver {
+        self.passed_over
     }
 }
 
@@ -57,10 +82,17 @@ impl<L: FnMut(&Session, &FlowView, Side) -> Option<Label>> Mode for Labelled<L> 
 
     fn look(&mut self, look: &Look<'_>, outputs: &mut Vec<LabelledRow>) {
         let Look { session, flow, sender, now_ns, context } = *look;
-        let Some(label) = (self.label)(session, flow, sender) else { return };
-        if label.malicious {
-            self.malicious.insert((session.id, sender));
+        let label = (self.label)(session, flow, sender);
+        let seen = match label {
+            Some(Label { malicious: true, .. }) => Seen::Malicious,
+            Some(_) => Seen::Ordinary,
+            None => Seen::Unlabelled,
+        };
+        let known = self.live.entry((session.id, sender)).or_insert(seen);
+        if seen == Seen::Malicious || *known == Seen::Unlabelled {
+            *known = seen;
         }
+        let Some(label) = label else { return };
         let sample = Sample::new(session, sender, now_ns).with_context(context);
         let found: Vec<_> = rules::find(&sample).collect();
         let told = if label.with_context { context } else { Context::default() };
@@ -78,7 +110,11 @@ impl<L: FnMut(&Session, &FlowView, Side) -> Option<Label>> Mode for Labelled<L> 
     }
 
     fn was_malicious(&mut self, session: &Session, sender: Side) -> bool {
-        self.malicious.remove(&(session.id, sender))
+        let seen = self.live.remove(&(session.id, sender));
+        self.passed_over.unlabelled += u64::from(seen == Some(Seen::Unlabelled));
+        let unscored = seen.is_none() && session.sends_out(sender);
+        self.passed_over.unscored += u64::from(unscored);
+        seen == Some(Seen::Malicious)
     }
 }
 
@@ -122,12 +158,16 @@ mod tests {
             pipeline.stage.score(&session, &flow(), cause, now_ns);
             pipeline.stage.session_ended(&session);
         }
+        // Over before it was looked at.
+        pipeline.stage.session_ended(&Session { id: 4, ..session(2) });
         let rows: Vec<_> = pipeline.finish().collect();
         let labels: Vec<_> = rows.iter().map(|row| (row.label.unit, row.label.malicious)).collect();
         assert_eq!(labels, [(1, true), (2, false)]);
         assert_eq!(rows[0].bytes_out, 20_800);
         let baselines = pipeline.baselines();
         assert_eq!((baselines.withheld, baselines.hosts_learning), (1, 2));
-        assert!(pipeline.mode().malicious.is_empty());
+        assert!(pipeline.mode().live.is_empty());
+        let passed_over = pipeline.mode().passed_over();
+        assert_eq!((passed_over.unlabelled, passed_over.unscored), (1, 1));
     }
 }

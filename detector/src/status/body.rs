@@ -120,6 +120,8 @@ pub struct AlertCounts {
     pub open: u64,
     pub acknowledged: u64,
     pub last_24h: u64,
+    /// A count reached 100,000, where counting ends: there are at least so many
+    pub capped: bool,
     /// Of those that are open
     pub by_severity: BySeverity,
 }

@@ -12,6 +12,8 @@ pub struct Counts {
     pub open: u64,
     pub acknowledged: u64,
     pub last_24h: u64,
+    /// One of them is [`MOST`], and there may be more.
+    pub capped: bool,
     /// Those that are open, from low to critical.
     pub by_severity: [u64; 4],
 }
@@ -44,5 +46,7 @@ pub fn alerts(connection: &Connection, now_ns: u64) -> anyhow::Result<Counts> {
     counts.last_24h = connection
         .prepare_cached("SELECT count(*) FROM (SELECT 1 FROM alerts WHERE key >= ?1 LIMIT ?2)")?
         .query_row((now_ns.saturating_sub(DAY_NS), MOST), |row| row.get(0))?;
+    let Counts { open, acknowledged, last_24h, .. } = counts;
+    counts.capped = [open, acknowledged, last_24h].contains(&MOST);
     Ok(counts)
 }

@@ -117,7 +117,7 @@ pub struct SampleAlert {
 }
 
 /// The latest labelled vectors of a kind that have all `wanted` columns, in the order of these; at most
-/// so many. Others are left out.
+/// so many. Others of the kind are left out, and counted.
 ///
 /// # Errors
 ///
@@ -127,26 +127,29 @@ pub fn samples(
     kind: Kind,
     wanted: &ColumnSet,
     most: usize,
-) -> anyhow::Result<Vec<Sample>> {
+) -> anyhow::Result<(Vec<Sample>, u64)> {
     let readable = selections(connection, kind, wanted)?;
     let mut statement = connection.prepare_cached(
         "SELECT samples.id, label, samples.vector, src, dst, dst_port, protocol, bytes_out, rules,
-            habit, samples.column_set
+            habit, samples.column_set, column_sets.schema
          FROM samples
+         LEFT JOIN column_sets ON column_sets.hash = samples.column_set
          LEFT JOIN alerts ON alerts.key = samples.alert
          LEFT JOIN alert_evidence AS evidence ON evidence.key = samples.alert
          ORDER BY samples.id DESC",
     )?;
     let mut rows = statement.query([])?;
-    let mut samples = Vec::new();
+    let (mut samples, mut others) = (Vec::new(), 0);
     while let Some(row) = rows.next()?.filter(|_| samples.len() < most) {
         let selection = readable.get(&row.get::<_, String>(10)?);
         let vector = floats(&row.get::<_, Vec<u8>>(2)?);
         if let Some(vector) = selection.and_then(|selection| selection.apply(&vector)) {
             samples.push(sample(row, vector)?);
+        } else if row.get::<_, Option<String>>(11)?.as_deref() == Some(kind.schema_name()) {
+            others += 1;
         }
     }
-    Ok(samples)
+    Ok((samples, others))
 }
 
 /// How the wanted columns are found in vectors of each stored set that has them.
@@ -227,17 +230,22 @@ mod tests {
                 Ok(())
             })
             .unwrap();
-        let check = |wanted: &ColumnSet, most: usize, expected: &[&[f32]]| {
+        let check = |wanted: &ColumnSet, most: usize, expected: &[&[f32]], left_out: u64| {
             let read = |connection: &_| samples(connection, Kind::Session, wanted, most);
-            let found: Vec<_> = store.read(read).unwrap().into_iter().map(|s| s.vector).collect();
-            assert_eq!(found, expected);
+            let (found, others) = store.read(read).unwrap();
+            let found: Vec<_> = found.into_iter().map(|sample| sample.vector).collect();
+            assert_eq!(
+                (found.as_slice(), others),
+                (&*expected.iter().map(|v| v.to_vec()).collect::<Vec<_>>(), left_out)
+            );
         };
         let both = set(&[("a", 1), ("b", 2)]);
-        check(&both, 9, &[&[11.0, 21.0], &[10.0, 20.0]]);
-        check(&both, 1, &[&[11.0, 21.0]]);
-        check(&set(&[("a", 1)]), 9, &[&[13.0], &[12.0], &[11.0], &[10.0]]);
-        check(&set(&[("d", 4)]), 9, &[]);
+        check(&both, 9, &[&[11.0, 21.0], &[10.0, 20.0]], 2);
+        check(&both, 1, &[&[11.0, 21.0]], 2);
+        check(&set(&[("a", 1)]), 9, &[&[13.0], &[12.0], &[11.0], &[10.0]], 0);
+        check(&set(&[("d", 4)]), 9, &[], 4);
         let records = |connection: &_| samples(connection, Kind::Record, &both, 9);
-        assert!(store.read(records).unwrap().is_empty());
+        let (found, others) = store.read(records).unwrap();
+        assert_eq!((found.len(), others), (0, 0));
     }
 }

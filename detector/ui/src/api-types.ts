@@ -868,9 +868,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Scorer a log's records, and keep what comes of it
+         * Score a log's records, and keep what comes of it
          * @description Records of a firewall or proxy as JSON, NDJSON or CSV with the fields of `/predict`, Zeek's
-         *     conn.log, or Suricata's EVE, of which the flows are read. A line that is not understood is told,
+         *     conn.log, or Suricata's EVE, of which the flows are read. It may be compressed with gzip, zstd,
+         *     bzip2, xz or LZ4. A line that is not understood is told,
          *     and the next one read. Every record enters the history of probabilities at its own time; one that
          *     looks like a theft becomes an alert of the origin `record`. Read twice, a log gives the same
          *     alerts.
@@ -1273,7 +1274,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Scorer records of a firewall's or proxy's log
+         * Score records of a firewall's or proxy's log
          * @description One object, an array of up to 10,000, or one object a line (NDJSON); all nine fields are needed.
          *     The answer has the same form. It is scored by a model for records alone, which sees nothing but
          *     the record itself.
@@ -1397,6 +1398,8 @@ export interface components {
             acknowledged: number;
             /** @description Of those that are open */
             by_severity: components["schemas"]["BySeverity"];
+            /** @description A count reached 100,000, where counting ends: there are at least so many */
+            capped: boolean;
             /** Format: int64 */
             last_24h: number;
             /** Format: int64 */
@@ -2175,6 +2178,14 @@ export interface components {
             alerts: number;
             /** @description The first 100 of those that were rejected */
             errors: components["schemas"]["LogError"][];
+            /**
+             * @description Why lines were skipped and what was corrected in those that were accepted, with the number of
+             *     lines: `other_event`, `other_log`, `other_protocol`, `flow_read_before`, `half_of_a_flow`,
+             *     `bytes_not_seen`
+             */
+            notes: {
+                [key: string]: number;
+            };
             /** Format: int64 */
             rejected: number;
             /**
@@ -2942,6 +2953,8 @@ export interface components {
             features_per_split: number | null;
             /** @description Fewest training rows under a leaf. */
             min_leaf: number;
+            /** @description Rows that each part of the forest is fitted to, drawn anew for each; none: all of them. */
+            rows_per_part: number | null;
             /**
              * Format: int64
              * @description Decides every random choice.
@@ -3427,7 +3440,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description At most 100,000 */
+            /** @description All of them, the newest first */
             200: {
                 headers: {
                     [name: string]: unknown;

@@ -7,6 +7,8 @@
 mod action;
 mod replay;
 
+use std::io::{BufWriter, Write as _};
+
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
@@ -18,9 +20,10 @@ use super::auth::record;
 use super::caller::Caller;
 use super::extract::{Json, Path, Query};
 use super::notify::Delivery;
+use super::pieces::written;
 use super::problem::Problem;
 use super::{App, Routes};
-use crate::alerts::export::{self, MOST};
+use crate::alerts::export;
 use crate::alerts::search::AlertQuery;
 use crate::alerts::{Status, StoredAlert};
 use crate::audit::{Action, Record};
@@ -107,10 +110,13 @@ struct ExportQuery {
     format: ExportFormat,
 }
 
+/// What is sent at once of an export.
+const PIECE_BYTES: usize = 64 << 10;
+
 /// Alerts in one file
 #[utoipa::path(
     get, path = "/api/alerts/export", tag = "Alerts", params(AlertQuery, ExportQuery),
-    responses((status = OK, description = "At most 100,000", content(
+    responses((status = OK, description = "All of them, the newest first", content(
         (String = "application/x-ndjson"), (String = "text/csv")
     )))
 )]
@@ -120,16 +126,28 @@ async fn export_file(
     Query(ExportQuery { format }): Query<ExportQuery>,
 ) -> Result<Response, Problem> {
     let filter = query.filter()?;
-    let rows = app.with_store(move |store| alerts::search_all(store, &filter, MOST)).await?;
-    let (kind, name, text) = match format {
-        ExportFormat::Json => ("application/x-ndjson", "alerts.ndjson", export::as_lines(&rows)?),
-        ExportFormat::Csv => ("text/csv; charset=utf-8", "alerts.csv", export::as_csv(&rows)?),
+    let store = app.store()?.clone();
+    let (kind, name) = match format {
+        ExportFormat::Json => ("application/x-ndjson", "alerts.ndjson"),
+        ExportFormat::Csv => ("text/csv; charset=utf-8", "alerts.csv"),
     };
+    let body = written(move |output| {
+        let mut output = BufWriter::with_capacity(PIECE_BYTES, output);
+        let mut is_first = true;
+        alerts::search_all(&store, &filter, |rows| {
+            let is_first = std::mem::take(&mut is_first);
+            match format {
+                ExportFormat::Json => export::write_lines(&mut output, rows),
+                ExportFormat::Csv => export::write_csv(&mut output, rows, is_first),
+            }
+        })?;
+        Ok(output.flush()?)
+    });
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
         (header::CONTENT_DISPOSITION, attachment(name)),
     ];
-    Ok((headers, text).into_response())
+    Ok((headers, body).into_response())
 }
 
 /// A file to be saved under this name, which is of plain letters.

@@ -350,7 +350,8 @@ fn kind_of(model: &Model) -> Option<Kind> {
 fn labelled(store: &Store, kind: Kind, model: &Model) -> anyhow::Result<(Vec<f32>, Vec<bool>)> {
     let columns = &model.meta.schema.columns;
     let samples = |connection: &_| models::samples(connection, kind, columns, MOST_SAMPLES);
-    let samples = store.read(samples)?.into_iter();
+    let (samples, _) = store.read(samples)?;
+    let samples = samples.into_iter();
     let (rows, labels): (Vec<_>, _) = samples.map(|sample| (sample.vector, sample.label)).unzip();
     Ok((rows.concat(), labels))
 }

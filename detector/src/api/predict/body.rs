@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use utoipa::ToSchema;
 
-use crate::features::record::{Action, Protocol};
+use crate::features::record::{Action, Address, Protocol, excerpt};
 use crate::features::{RECORD_FIELDS, Record, Timestamp};
 
 /// A line of a firewall's or proxy's log
@@ -120,9 +120,10 @@ impl Fields<'_> {
 
     fn address(&self, at: usize) -> Result<IpAddr, Wrong> {
         match self.cell(at)? {
-            Cell::Text(text) => text
-                .parse()
-                .map_err(|_| wrong(at, format!("`{}` is no IP address", text.escape_debug()))),
+            Cell::Text(text) => match text.parse::<Address>() {
+                Ok(Address(address)) => Ok(address),
+                Err(_) => Err(wrong(at, format!("`{}` is no IP address", excerpt(text)))),
+            },
             other => Err(wrong(at, format!("expected an IP address, found {}", other.kind()))),
         }
     }

@@ -127,7 +127,7 @@ struct Wanted {
     reasons: bool,
 }
 
-/// Scorer records of a firewall's or proxy's log
+/// Score records of a firewall's or proxy's log
 ///
 /// One object, an array of up to 10,000, or one object a line (NDJSON); all nine fields are needed.
 /// The answer has the same form. It is scored by a model for records alone, which sees nothing but
@@ -191,7 +191,7 @@ fn answer(scorer: &Scorer, bytes: &[u8], form: Form, reasons: bool) -> Result<Re
         (Form::Json, Some(b'[')) => array(scorer, bytes, reasons),
         (Form::Json, _) => {
             let mut records = serde_json::Deserializer::from_slice(bytes);
-            let fields = Fields::deserialize(&mut records).map_err(|error| unread(&error))?;
+            let fields = Fields::deserialize(&mut records).map_err(|error| unread(&error, None))?;
             if records.end().is_err() {
                 return lines(scorer, bytes, reasons);
             }
@@ -203,7 +203,8 @@ fn answer(scorer: &Scorer, bytes: &[u8], form: Form, reasons: bool) -> Result<Re
 }
 
 fn array(scorer: &Scorer, bytes: &[u8], reasons: bool) -> Result<Response, Problem> {
-    let records: Vec<Fields<'_>> = serde_json::from_slice(bytes).map_err(|error| unread(&error))?;
+    let records: Vec<Fields<'_>> =
+        serde_json::from_slice(bytes).map_err(|error| unread(&error, None))?;
     check_count(records.len())?;
     let mut row = Vec::with_capacity(16);
     let verdicts = (0_u32..).zip(&records).map(|(index, fields)| {
@@ -222,10 +223,8 @@ fn lines(scorer: &Scorer, bytes: &[u8], reasons: bool) -> Result<Response, Probl
         }
         count += 1;
         check_count(count)?;
-        let fields: Fields<'_> = serde_json::from_slice(text).map_err(|error| {
-            let Problem { detail, .. } = unread(&error);
-            Problem { line: Some(line), ..Problem::malformed(&format!("line {line}: {detail}")) }
-        })?;
+        let fields: Fields<'_> =
+            serde_json::from_slice(text).map_err(|error| unread(&error, Some(line)))?;
         let record = fields.record().map_err(|wrong| problem(wrong, None, Some(line)))?;
         output = write(&scorer.verdict(&record, &mut row, reasons), output)?;
         output.push(b'\n');
@@ -244,15 +243,28 @@ fn check_count(count: usize) -> Result<(), Problem> {
     Ok(())
 }
 
-fn unread(error: &serde_json::Error) -> Problem {
-    if error.is_data() {
-        let text = error.to_string();
-        return Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            text.split(" at line ").next().unwrap_or_default(),
-        );
+/// `line` is that of the body where it is read line by line.
+fn unread(error: &serde_json::Error, line: Option<u32>) -> Problem {
+    let column = error.column();
+    let place = match line {
+        Some(_) => format!("column {column}"),
+        None => format!("line {} column {column}", error.line()),
+    };
+    // Of data a record asks for nothing but to be an object.
+    let (status, detail) = if error.is_data() {
+        let expected = "expected a record: an object with nine fields";
+        (StatusCode::UNPROCESSABLE_ENTITY, format!("{expected}, at {place}"))
+    } else if error.is_eof() {
+        (StatusCode::BAD_REQUEST, format!("the body is no JSON: it ends too early, at {place}"))
+    } else {
+        (StatusCode::BAD_REQUEST, format!("the body is no JSON from {place} on"))
+    };
+    match line {
+        Some(number) => {
+            Problem { line, ..Problem::new(status, &format!("line {number}: {detail}")) }
+        }
+        None => Problem::new(status, &detail),
     }
-    Problem::malformed(&format!("the body is no JSON: {error}"))
 }
 
 fn problem(Wrong { field, detail }: Wrong, index: Option<u32>, line: Option<u32>) -> Problem {

@@ -42,7 +42,9 @@ impl Dataset {
     fn add_database(&mut self, kind: Kind, path: &Path) -> anyhow::Result<()> {
         let store = Store::open_existing(path)?;
         let columns = kind.column_set();
-        let labelled = store.read(|connection| samples(connection, kind, columns, usize::MAX))?;
+        let (labelled, others) =
+            store.read(|connection| samples(connection, kind, columns, usize::MAX))?;
+        self.left_out.other_columns += others;
         let mut senders = Senders::new();
         for sample in labelled {
             let label = sample.label;

@@ -1,5 +1,5 @@
-//! Points in time as logs write them: RFC 3339, the same without a zone or with a space for the T,
-//! and Unix seconds.
+//! Points in time as logs write them: RFC 3339 and what is near it, a web server's
+//! `31/Jan/2024:12:00:00 +0100`, and Unix time.
 //!
 //! What counts for a record is the hour and the weekday where it was written, so the zone is kept
 //! and a fraction of a second is not. Zones by name are never looked up.
@@ -7,10 +7,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use jiff::civil::DateTime;
 use jiff::fmt::temporal::{DateTimePrinter, Pieces};
 use jiff::tz::Offset;
+
+use super::excerpt;
 
 /// Whole seconds.
 static PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(0));
@@ -65,7 +67,7 @@ impl FromStr for Timestamp {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = || format!("`{text}` is no time such as 2024-01-31T12:00:00Z");
+        let wrong = || format!("`{}` is no time such as 2024-01-31T12:00:00Z", excerpt(text));
         if let Some(unix_secs) = unix_secs(text) {
             let time = jiff::Timestamp::from_second(unix_secs).with_context(wrong)?;
             return Ok(Self { time, offset: Offset::UTC });
@@ -81,39 +83,95 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Digits alone, with or without a fraction. Eleven digits reach the year 5138.
+/// Digits alone, with or without a fraction: seconds, of which eleven digits reach the year 5138, or
+/// by their number thousandths, millionths and billionths, from 2001 to 2286.
 fn unix_secs(text: &str) -> Option<i64> {
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = is_digits(whole) && whole.len() <= 11 && is_digits(fraction);
-    if digits { whole.parse().ok() } else { None }
+    if !is_digits(whole) || !is_digits(fraction) {
+        return None;
+    }
+    let in_a_second = match whole.len() {
+        ..=11 => 1,
+        13 => 1_000,
+        16 => 1_000_000,
+        19 => 1_000_000_000,
+        _ => return None,
+    };
+    Some(whole.parse::<i64>().ok()? / in_a_second)
 }
 
-/// A date and a time of day to the second at least, with a zone as a number or without one.
+/// A date and a time of day, with a zone as a number or without one.
 fn written(text: &str) -> Result<Timestamp> {
-    // jiff reads more of ISO 8601: dates and times without punctuation, and times without seconds.
-    let has =
-        |at: usize, these: &[u8]| text.as_bytes().get(at).is_some_and(|it| these.contains(it));
-    let whole = has(4, b"-") && has(7, b"-") && has(10, b"Tt ") && has(13, b":") && has(16, b":");
-    ensure!(whole, "it is not of this form");
-    let (second, rest) = text.split_at_checked(19).context("there is no second")?;
-    // A fraction does not count, and may have more digits than jiff reads.
-    let zone = match rest.strip_prefix('.') {
-        Some(fraction) => fraction.trim_start_matches(|digit: char| digit.is_ascii_digit()),
-        None => rest,
+    // ISO 8601 has a minus sign of its own.
+    let text = text.replace('\u{2212}', "-");
+    let (second, rest) = match day_first(&text) {
+        Some(parts) => parts,
+        None => year_first(&text)?,
     };
-    ensure!(rest.len() != zone.len() + 1, "there is no digit after the dot");
-    ensure!(zone.is_empty() || zone.starts_with(['Z', 'z', '+', '-']), "`{zone}` is no zone");
-    let plain = format!("{second}{zone}");
+    let plain = second + &zone(after_fraction(rest)?)?;
     let pieces = Pieces::parse(&plain)?;
-    ensure!(pieces.time_zone_annotation().is_none(), "zones by name are not read");
     let time = pieces.time().context("there is no time of day")?;
     let offset = pieces.to_numeric_offset().unwrap_or(Offset::UTC);
     // RFC 3339, section 5.6: a leap second is second 60, which jiff reads as 59.
-    let leap = i64::from(second.ends_with("60"));
+    let leap = i64::from(plain.get(17..19) == Some("60"));
     let time = offset.to_timestamp(pieces.date().to_datetime(time))?;
     let time = jiff::Timestamp::from_second(time.as_second() + leap)?;
     Ok(Timestamp { time, offset })
+}
+
+/// `2024-01-31T12:00:00` or `2024-01-31 12:00`, and what follows.
+fn year_first(text: &str) -> Result<(String, &str)> {
+    // jiff reads more of ISO 8601: dates and times without punctuation.
+    let has =
+        |at: usize, these: &[u8]| text.as_bytes().get(at).is_some_and(|it| these.contains(it));
+    let whole = has(4, b"-") && has(7, b"-") && has(10, b"Tt ") && has(13, b":");
+    ensure!(whole, "it is not of this form");
+    if has(16, b":") {
+        let (second, rest) = text.split_at_checked(19).context("there is no second")?;
+        return Ok((second.to_owned(), rest));
+    }
+    let (minute, rest) = text.split_at_checked(16).context("there is no minute")?;
+    Ok((format!("{minute}:00"), rest))
+}
+
+/// `31/Jan/2024:12:00:00`, as web servers write it, and what follows.
+fn day_first(text: &str) -> Option<(String, &str)> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let (second, rest) = text.split_at_checked(20)?;
+    let (date, time) = second.split_once(':')?;
+    let [day, month, year] = date.split('/').collect::<Vec<_>>().try_into().ok()?;
+    let month = MONTHS.iter().position(|name| name.eq_ignore_ascii_case(month))? + 1;
+    Some((format!("{year}-{month:02}-{day}T{time}"), rest))
+}
+
+/// A fraction does not count, and may have more digits than jiff reads. Some write it after a comma.
+fn after_fraction(rest: &str) -> Result<&str> {
+    let Some(fraction) = rest.strip_prefix(['.', ',']) else { return Ok(rest) };
+    let after = fraction.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    ensure!(after.len() != fraction.len(), "there is no digit after the point");
+    Ok(after)
+}
+
+/// A zone as jiff reads it. A name in brackets adds nothing to an offset, and alone it is not looked
+/// up.
+fn zone(text: &str) -> Result<String> {
+    let text = text.strip_prefix(' ').unwrap_or(text);
+    let text = match text.split_once('[') {
+        Some((offset, name)) if !offset.is_empty() && name.ends_with(']') => offset,
+        _ => text,
+    };
+    match text.as_bytes() {
+        [] | [b'Z' | b'z'] => Ok(text.to_owned()),
+        b"UTC" | b"GMT" => Ok("Z".to_owned()),
+        [b'+' | b'-', hours @ .., _, _] if hours.len() == 2 && !text.contains(':') => {
+            Ok(format!("{}:{}", &text[..3], &text[3..]))
+        }
+        [b'+' | b'-', ..] => Ok(text.to_owned()),
+        _ => bail!("it has no zone as a number"),
+    }
 }
 
 #[cfg(test)]
@@ -132,7 +190,17 @@ mod tests {
             "2024-01-01 12:00:00",
             "2024-01-01t12:00:00.999z",
             "2024-01-01T12:00:00.123456789012Z",
+            "2024-01-01T12:00:00,123",
+            "2024-01-01T12:00Z",
+            "2024-01-01 12:00:00 UTC",
+            "2024-01-01T12:00:00+00:00[Etc/UTC]",
+            "01/Jan/2024:12:00:00 +0000",
+            "[01/jan/2024:12:00:00 +0000]",
             "1704110400",
+            "1704110400123",
+            "1704110400123.0",
+            "1704110400123456",
+            "1704110400123456789",
         ] {
             check(text, 12, 0, noon);
         }
@@ -140,6 +208,11 @@ mod tests {
         check("2024-01-01T12:00:00+00:00", 12, 0, noon);
         check("2024-01-01T01:30:00+02:00", 1, 0, "2023-12-31T23:30:00Z");
         check("2023-12-31 23:30:00-05:30", 23, 6, "2024-01-01T05:00:00Z");
+        for zone in ["+0200", " +0200", " +02:00", "+02", ",5+0200", "+02:00[Africa/Cairo]"] {
+            check(&format!("2024-01-01T01:30:00{zone}"), 1, 0, "2023-12-31T23:30:00Z");
+        }
+        check("2023-12-31 23:30:00\u{2212}05:30", 23, 6, "2024-01-01T05:00:00Z");
+        check("01/Jan/2024:01:30:00 +0200", 1, 0, "2023-12-31T23:30:00Z");
         check("2024-02-29T23:59:59", 23, 3, "2024-02-29T23:59:59Z");
         check("2016-12-31T23:59:60Z", 0, 6, "2017-01-01T00:00:00Z");
         check("0001-01-01T00:00:00", 0, 0, "0001-01-01T00:00:00Z");
@@ -153,7 +226,8 @@ mod tests {
             "noon",
             "2024-01-01",
             "2024-01-01T",
-            "2024-01-01T12:00",
+            "2024-01-01T12:",
+            "2024-01-01T12:0",
             "2024-01-01T24:00:00",
             "2024-01-01T12:00:61",
             "2024-13-01T12:00:00",
@@ -171,7 +245,13 @@ mod tests {
             "2024-01-01T12:00:00é",
             "-5",
             "1e9",
-            "999999999999",
+            "99999999999999",
+            "99999999999999999999",
+            "2024-01-01T12:00:00 CET",
+            "2024-01-01T12:00:00+02000",
+            "01/Jun/24:12:00:00 +0000",
+            "32/Jan/2024:12:00:00 +0000",
+            "01/01/2024 12:00:00",
         ] {
             let error = text.parse::<Timestamp>().unwrap_err().to_string();
             assert!(error.contains(&format!("`{text}` is no time")), "{error}");

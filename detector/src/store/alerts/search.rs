@@ -212,11 +212,24 @@ pub fn search(
     let times = filter.times();
     let plan = Plan::choose(connection, &conditions)?;
     let (total, total_exact) = total(connection, &plan, &conditions, &times)?;
+    let (rows, next) = page(connection, &plan, &conditions, times, cursor, limit)?;
+    Ok(Found { rows, next, total, total_exact })
+}
+
+/// The newest `limit` before `cursor`, and where the next page begins.
+fn page(
+    connection: &Connection,
+    plan: &Plan,
+    conditions: &[Condition],
+    times: Vec<Clause>,
+    cursor: Option<i64>,
+    limit: usize,
+) -> anyhow::Result<(Vec<StoredAlert>, Option<i64>)> {
     let mut bounds = times;
     if let Some(cursor) = cursor {
         bounds.push(Clause::new("a.key < ?", vec![Value::Integer(cursor)]));
     }
-    let Clause { sql, values } = plan.keys(&conditions, &bounds, limit + 1);
+    let Clause { sql, values } = plan.keys(conditions, &bounds, limit + 1);
     let sql = format!(
         "{} FROM ({sql}) k CROSS JOIN alerts a ON a.key = k.key {EVIDENCE} ORDER BY a.key DESC",
         *SELECT
@@ -227,29 +240,36 @@ pub fn search(
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next = rows.last().filter(|_| more).map(|row| row.key);
-    Ok(Found { rows, next, total, total_exact })
+    Ok((rows, next))
 }
 
 /// Rows that are read at once for an export.
 const AT_ONCE: usize = 500;
 
-/// All alerts that meet `filter`, newest first, but no more than `most` and a page.
+/// Hands all alerts that meet `filter` to `take`, newest first, a page at a time; without one, an empty
+/// page. What is written meanwhile is not among them.
 ///
 /// # Errors
 ///
-/// A database that cannot be read.
-pub fn search_all(store: &Store, filter: &Filter, most: usize) -> anyhow::Result<Vec<StoredAlert>> {
-    let mut rows = Vec::new();
+/// A database that cannot be read, and those of `take`.
+pub fn search_all(
+    store: &Store,
+    filter: &Filter,
+    mut take: impl FnMut(&[StoredAlert]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let mut cursor = None;
-    while rows.len() < most {
-        let page = store.read(|connection| search(connection, filter, cursor, AT_ONCE))?;
-        rows.extend(page.rows);
-        cursor = page.next;
+    loop {
+        let (rows, next) = store.read(|connection| {
+            let conditions = filter.conditions();
+            let plan = Plan::choose(connection, &conditions)?;
+            page(connection, &plan, &conditions, filter.times(), cursor, AT_ONCE)
+        })?;
+        take(&rows)?;
+        cursor = next;
         if cursor.is_none() {
-            break;
+            return Ok(());
         }
     }
-    Ok(rows)
 }
 
 fn total(

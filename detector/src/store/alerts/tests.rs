@@ -166,6 +166,39 @@ fn pages_follow_each_other_without_a_gap() {
 }
 
 #[test]
+fn an_export_has_all_whatever_their_number() {
+    use crate::alerts::export::{write_csv, write_lines};
+
+    let folder = Folder::new("export");
+    let store = Store::open(&folder.database()).unwrap();
+    const ALL: u64 = 1_203;
+    store
+        .write(|connection| {
+            (1..=ALL).try_for_each(|number| {
+                let (alert, origin) = (numbered(number), Origin::Live);
+                let new = NewAlert { alert: &alert, origin, model_hash: "m", config_hash: "c" };
+                insert(connection, &new).map(drop)
+            })
+        })
+        .unwrap();
+    let check = |filter: Filter, expected: usize| {
+        let (mut pages, mut table, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+        search_all(&store, &filter, |rows| {
+            write_csv(&mut table, rows, pages.is_empty())?;
+            pages.push(rows.len());
+            write_lines(&mut lines, rows)
+        })
+        .unwrap();
+        let count = |text: Vec<u8>| String::from_utf8(text).unwrap().lines().count();
+        assert_eq!(pages.iter().sum::<usize>(), expected, "{pages:?}");
+        assert_eq!((count(table), count(lines)), (expected + 1, expected));
+    };
+    check(Filter::default(), 1_203);
+    check(Filter { to_ns: Some(1_000_000 * 700), ..Filter::default() }, 700);
+    check(Filter { protocol: vec!["none".into()], ..Filter::default() }, 0);
+}
+
+#[test]
 fn what_people_say_is_kept() {
     let folder = Folder::new("said");
     let store = Store::open(&folder.database()).unwrap();

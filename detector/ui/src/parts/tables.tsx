@@ -109,7 +109,7 @@ export function Pager({
       </button>
       <span class="pager-place">
         {count(first + 1)}–{count(first + shown)}
-        {total !== undefined && ` of ${exact ? "" : "about "}${count(total)}`}
+        {total !== undefined && ` of ${exact ? "" : "at least "}${count(total)}`}
       </span>
       <button type="button" class="button" disabled={next === null} onClick={onward}>
         Older

@@ -62,7 +62,7 @@ export function Alerts({ selected }: { selected: string | null }): JSX.Element {
 
 function Total({ page }: { page: AlertPage | null }): JSX.Element | null {
   if (page?.total === undefined) return null;
-  const about = page.total_exact === false ? "about " : "";
+  const about = page.total_exact === false ? "at least " : "";
   return (
     <span class="muted">
       {about}

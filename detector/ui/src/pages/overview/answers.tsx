@@ -64,7 +64,8 @@ function Blank({ question }: { question: string }): JSX.Element {
 function Leaving({ state }: { state: Status | null }): JSX.Element {
   const question = "Is data being exfiltrated?";
   if (state === null) return <Blank question={question} />;
-  const { open, acknowledged, last_24h, by_severity } = state.alerts;
+  const { open, acknowledged, last_24h, capped, by_severity } = state.alerts;
+  const least = capped ? "at least " : "";
   const grave = by_severity.critical + by_severity.high;
   const calm: Tone = state.capturing ? "good" : "idle";
   const tone: Tone = open === 0 ? calm : grave > 0 ? "bad" : "warning";
@@ -73,12 +74,12 @@ function Leaving({ state }: { state: Status | null }): JSX.Element {
     <Answer
       question={question}
       tone={tone}
-      answer={open === 0 ? blind : plural(open, "open alert")}
+      answer={open === 0 ? blind : `${least}${plural(open, "open alert")}`}
       href={to("/alerts", { status: "open" })}
     >
       <p>
         {open === 0 ? (
-          `${plural(last_24h, "alert")} in 24 h, ${count(acknowledged)} acknowledged.`
+          `${least}${plural(last_24h, "alert")} in 24 h, ${count(acknowledged)} acknowledged.`
         ) : (
           <Severities counts={by_severity} />
         )}
