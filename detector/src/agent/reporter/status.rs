@@ -101,7 +101,7 @@ impl Reporter {
             flows: line.flows,
             interfaces: line.interfaces,
             coverage: coverage(observed),
-            outbound: outbound(observed.pipeline.mode().ledger(), observed.now_ns),
+            outbound: outbound(observed.pipeline.mode().ledger(), observed.now.ns()),
             loss: losses(observed, line, audit_records_lost),
             baselines: Baselines {
                 ready: line.baselines_ready,
