@@ -160,8 +160,10 @@ function BlockingAnswer({ state }: { state: Status | null }): JSX.Element {
   if (mode === null) {
     return (
       <Answer question={question} tone="idle" answer="No agent" href="/response">
-        <p>No agent runs with this store, so it cannot block. Start one: detector run</p>
-        <p> </p>
+        <p>No agent runs with this store, so it cannot block.</p>
+        <p>
+          To start: <code>detector run --interface eth0</code>
+        </p>
       </Answer>
     );
   }
