@@ -148,7 +148,7 @@ export async function blockAndRelease(page, alert) {
   await ask("the receiver's bytes move");
   await button(detail, "Block …").click();
   const dialog = page.locator("dialog[open]");
-  check("it says for how long", await sees(page, /ends by itself after 10 minutes/, dialog));
+  check("it says for how long", await sees(page, /expires after 10 minutes/, dialog));
   const times = await dialog.locator("select[name=ttl_secs] option").allInnerTexts();
   check("no longer than is configured", times.at(-1) === "4 hours", times);
   await screenshot(page, "block-dialog");
@@ -160,9 +160,9 @@ export async function blockAndRelease(page, alert) {
   await visit(page, "/response");
   const line = page.getByRole("table", { name: "Blocks" }).locator("tbody tr");
   check("and on its page", await counts(line, 1));
-  await until(page, () => /[1-9]\d* packets/.test(document.body.innerText));
+  await until(page, () => /[1-9]\d* packets?/.test(document.body.innerText));
   await line.getByText("Verify").click();
-  check("it holds", await sees(page, /holds: [1-9]\d* packets? dropped, none passed/));
+  check("it holds", await sees(page, /works: [1-9]\d* packets? dropped, none passed/));
   await screenshot(page, "blocked", true);
   await visit(page, `/alerts/${alert.id}`);
   await button(detail, "Unblock").click();
