@@ -56,13 +56,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("values", &["features", "network", "refusal"]),
     ("timestamp", &["units"]),
     ("instance", &[]),
-    ("clock", &[]),
+    ("clock", &["timestamp"]),
     ("refusal", &[]),
     ("fields", &["refusal"]),
     ("text", &[]),
     ("decompress", &[]),
-    ("flow", &["network", "units"]),
-    ("features", &["flow", "network", "units"]),
+    ("flow", &["network", "timestamp", "units"]),
+    ("features", &["flow", "network", "timestamp", "units"]),
     ("model", &["features", "flow", "network", "units"]),
     ("verdict", &["model", "features", "flow", "network", "timestamp", "units"]),
     // Below whoever writes, keeps, serves or shows alerts.
@@ -80,10 +80,16 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "values",
         ],
     ),
-    ("response", &["verdict", "model", "features", "flow", "network", "refusal", "units"]),
+    (
+        "response",
+        &["verdict", "model", "features", "flow", "network", "refusal", "timestamp", "units"],
+    ),
     ("source", &["flow", "network", "units"]),
     // The kernel's enforcer stands beside the maps it writes, and the configuration sizes them.
-    ("source/kernel", &["config", "response", "refusal", "flow", "instance", "network", "units"]),
+    (
+        "source/kernel",
+        &["config", "response", "refusal", "flow", "instance", "network", "timestamp", "units"],
+    ),
     // What must not be cut off is addresses; what they mean for a block is the response's.
     ("source/host", &["network"]),
     // What is asked for and answered; what it does is the agent's.
@@ -138,7 +144,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &["decompress", "features", "fields", "flow", "response", "verdict", "network", "units"],
     ),
     ("cli", &["config", "store", "flow", "response", "network", "units"]),
-    ("pipeline", &["flow", "features", "model", "verdict", "response", "network", "units"]),
+    (
+        "pipeline",
+        &["flow", "features", "model", "verdict", "response", "network", "timestamp", "units"],
+    ),
 ];
 
 /// Modules of which the names above and those that know all are made.

@@ -1,6 +1,8 @@
 //! A moment, kept as a number until it is shown.
 
 use std::fmt;
+use std::ops::{Add, AddAssign, Sub};
+use std::time::Duration;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -14,6 +16,10 @@ use crate::units;
 pub struct Timestamp(u64);
 
 impl Timestamp {
+    pub const EPOCH: Self = Self(0);
+    /// For what has no end.
+    pub const MAX: Self = Self(u64::MAX);
+
     #[must_use]
     pub const fn from_ns(ns: u64) -> Self {
         Self(ns)
@@ -24,11 +30,51 @@ impl Timestamp {
         self.0
     }
 
+    /// The time since `earlier`; 0 where that is later.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
     /// Seconds that have gone by since `earlier`; 0 where that is later.
     #[must_use]
     pub fn seconds_since(self, earlier: Self) -> f64 {
         self.0.saturating_sub(earlier.0) as f64 / 1e9
     }
+
+    /// Seconds until `later`, rounded up; 0 where that is not later.
+    #[must_use]
+    pub const fn seconds_until(self, later: Self) -> u64 {
+        later.0.saturating_sub(self.0).div_ceil(1_000_000_000)
+    }
+}
+
+/// Stops at [`Timestamp::MAX`].
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, length: Duration) -> Self {
+        Self(self.0.saturating_add(nanoseconds(length)))
+    }
+}
+
+impl AddAssign<Duration> for Timestamp {
+    fn add_assign(&mut self, length: Duration) {
+        *self = *self + length;
+    }
+}
+
+/// Stops at [`Timestamp::EPOCH`].
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    fn sub(self, length: Duration) -> Self {
+        Self(self.0.saturating_sub(nanoseconds(length)))
+    }
+}
+
+fn nanoseconds(length: Duration) -> u64 {
+    u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl fmt::Display for Timestamp {
@@ -55,6 +101,26 @@ impl<'de> Deserialize<'de> for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lengths_of_time_are_added_and_taken_away() {
+        let second = Duration::from_secs(1);
+        let start = Timestamp::from_ns(1_500_000_000);
+        assert_eq!((start + second).ns(), 2_500_000_000);
+        assert_eq!((start - second).ns(), 500_000_000);
+        assert_eq!(start - 2 * second, Timestamp::EPOCH);
+        assert_eq!(start + Duration::MAX, Timestamp::MAX);
+        assert_eq!((start + second).since(start), second);
+        assert_eq!(start.since(start + second), Duration::ZERO);
+        let check = |later: u64, expected| {
+            assert_eq!(start.seconds_until(Timestamp::from_ns(later)), expected, "{later}");
+        };
+        check(0, 0);
+        check(1_500_000_000, 0);
+        check(1_500_000_001, 1);
+        check(2_500_000_000, 1);
+        check(2_500_000_001, 2);
+    }
 
     #[test]
     fn a_moment_is_a_number_until_it_is_shown() {

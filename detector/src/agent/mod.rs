@@ -23,6 +23,7 @@ use crate::output::{Router, Summary};
 use crate::pipeline::Output;
 use crate::source::kernel::{Accounting, Start};
 use crate::store::Store;
+use crate::timestamp::Timestamp;
 use crate::verdict::ActionTaken;
 use reading::Readings;
 pub use reload::Reloads;
@@ -74,8 +75,8 @@ impl Agent {
         let start = if options.adopt { Start::Adopt } else { Start::Fresh };
         let check_pinned = options.adopt || options.keep_enforcing;
         let mut sensor = Sensor::load(config, model, wanted, start, check_pinned)?;
-        let now_ns = sensor.now_ns()?;
-        let responder = Responder::new(config, sensor.time_base(), now_ns)?;
+        let now = sensor.now()?;
+        let responder = Responder::new(config, sensor.time_base(), now)?;
         if let Some(store) = &store {
             reporter::recall(store, &mut sensor.pipeline);
         }
@@ -90,7 +91,7 @@ impl Agent {
         };
         // Before a packet is seen: what must not be cut off is not held up for a moment either.
         let said_before = responder::said_before(config);
-        agent.responder.adopt_and_arm(said_before, now_ns, &mut agent.sensor.kernel)?;
+        agent.responder.adopt_and_arm(said_before, now, &mut agent.sensor.kernel)?;
         agent.sensor.attach(config)?;
         agent.responder.set_home(agent.sensor.kernel.home());
         agent.responder.begin(config);
@@ -131,21 +132,21 @@ impl Agent {
 
     fn poll(&mut self) -> anyhow::Result<()> {
         self.sense(Sensor::poll)?;
-        let now_ns = self.sensor.now_ns()?;
-        self.responder.tick(now_ns, &mut self.sensor.kernel);
+        let now = self.sensor.now()?;
+        self.responder.tick(now, &mut self.sensor.kernel);
         self.follow_changes();
-        self.report(now_ns)
+        self.report(now)
     }
 
     /// Gives the outputs the status of this second, and traffic when it is time.
-    fn report(&mut self, now_ns: u64) -> anyhow::Result<()> {
+    fn report(&mut self, now: Timestamp) -> anyhow::Result<()> {
         let accounting = self.sensor.kernel.accounting()?;
         let policy = PolicyStatus {
-            reply: self.status_reply(now_ns)?,
+            reply: self.status_reply(now)?,
             blocks: self.responder.blocks() as u64,
             audit_records_lost: self.responder.records_lost(),
         };
-        let observed = observed(&self.sensor, &accounting, now_ns);
+        let observed = observed(&self.sensor, &accounting, now);
         self.reporter.report_traffic(&observed);
         self.reporter.report_status(&observed, policy);
         Ok(())
@@ -184,7 +185,7 @@ impl Agent {
         // Programs that were running when their link went have ended by then.
         std::thread::sleep(Duration::from_millis(50));
         self.sense(Sensor::finish)?;
-        let now_ns = self.sensor.now_ns()?;
+        let now = self.sensor.now()?;
         let accounting = self.sensor.kernel.accounting()?;
         let totals = &accounting.totals;
         let counts = self.sensor.pipeline.tracker().counts();
@@ -223,14 +224,14 @@ impl Agent {
         ]);
         summary.count(counts.left_out());
         summary.count(self.sensor.pipeline.told());
-        self.reporter.finish(&observed(&self.sensor, &accounting, now_ns), summary)
+        self.reporter.finish(&observed(&self.sensor, &accounting, now), summary)
     }
 }
 
 /// What the reporter is shown.
-fn observed<'a>(sensor: &'a Sensor, accounting: &'a Accounting, now_ns: u64) -> Observed<'a> {
+fn observed<'a>(sensor: &'a Sensor, accounting: &'a Accounting, now: Timestamp) -> Observed<'a> {
     let counts = sensor.pipeline.tracker().counts();
-    Observed { accounting, counts, pipeline: &sensor.pipeline, now_ns }
+    Observed { accounting, counts, pipeline: &sensor.pipeline, now }
 }
 
 /// Carries out and passes on what the sensor came to.
@@ -242,8 +243,8 @@ fn act(
 ) -> anyhow::Result<()> {
     match output {
         Output::Alert { mut alert, block_request } => {
-            let now_ns = sensor.now_ns()?;
-            responder.respond(&mut alert, block_request.as_deref(), now_ns, &mut sensor.kernel);
+            let now = sensor.now()?;
+            responder.respond(&mut alert, block_request.as_deref(), now, &mut sensor.kernel);
             // Before the alert, which says itself what was done about it at first.
             report_changes(responder, reporter);
             if let Some(block_request) = block_request
@@ -255,8 +256,8 @@ fn act(
             reporter.alert(alert);
         }
         Output::Again(block_request) => {
-            let now_ns = sensor.now_ns()?;
-            responder.respond_again(&block_request, now_ns, &mut sensor.kernel);
+            let now = sensor.now()?;
+            responder.respond_again(&block_request, now, &mut sensor.kernel);
         }
         Output::Budget { src, dst, payload_bytes, budget_verdict } => {
             responder.scored((src, dst), payload_bytes, budget_verdict, &mut sensor.kernel);

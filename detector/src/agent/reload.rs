@@ -139,19 +139,19 @@ impl Agent {
 
     /// Has a configuration decide, but for the model and the mode.
     fn reconfigure(&mut self, config: &Config) -> anyhow::Result<()> {
-        let now_ns = self.sensor.now_ns()?;
+        let now = self.sensor.now()?;
         for change in self.sensor.kernel.reconfigure(config)? {
             log_interface(&change);
         }
         self.responder.set_home(self.sensor.kernel.home());
-        self.responder.reconfigure(config, now_ns, &mut self.sensor.kernel)?;
+        self.responder.reconfigure(config, now, &mut self.sensor.kernel)?;
         self.sensor.pipeline.mode_mut().reconfigure(config.model.threshold, config.has_budgets());
         Ok(())
     }
 
     fn follow_mode(&mut self, mode: Option<Mode>, who: &str) -> anyhow::Result<()> {
         let Some(mode) = mode.filter(|mode| *mode != self.responder.mode()) else { return Ok(()) };
-        let caller = Caller { who, confirm: None, now_ns: self.sensor.now_ns()? };
+        let caller = Caller { who, confirm: None, now: self.sensor.now()? };
         self.responder.set_mode(mode, caller, &mut self.sensor.kernel)?;
         Ok(())
     }

@@ -16,6 +16,7 @@ use crate::features::Kind;
 use crate::model::Model;
 use crate::refusal::Refusal;
 use crate::response::policy_state::Add;
+use crate::timestamp::Timestamp;
 use crate::verdict::allow;
 
 /// What came of a request.
@@ -59,13 +60,13 @@ impl Agent {
     }
 
     fn carry_out(&mut self, request: &Request, who: &str) -> Result<Carried, Refusal> {
-        let now_ns = self.sensor.now_ns()?;
+        let now = self.sensor.now()?;
         let confirm = request.confirm_within_secs().map(Duration::from_secs);
-        let caller = Caller { who, confirm, now_ns };
+        let caller = Caller { who, confirm, now };
         let Self { sensor, responder, .. } = self;
         let kernel = &mut sensor.kernel;
         let answer = match request {
-            Request::BlocksList {} => Ok(responder.blocks_answer(now_ns, kernel)?),
+            Request::BlocksList {} => Ok(responder.blocks_answer(now, kernel)?),
             Request::BlocksAdd { target, ttl_secs, effect: wanted, simulate, reason, .. } => {
                 let add = Add {
                     target: *target,
@@ -86,8 +87,8 @@ impl Agent {
                 let passed = sensor.packets_passed(&targets)?;
                 Ok(responder.verified(meant, passed, &mut sensor.kernel)?)
             }
-            Request::BlocksExport {} => Ok(responder.domains_answer(now_ns)),
-            Request::AllowList {} => Ok(responder.allow_answer(now_ns, kernel)?),
+            Request::BlocksExport {} => Ok(responder.domains_answer(now)),
+            Request::AllowList {} => Ok(responder.allow_answer(now, kernel)?),
             Request::AllowAdd { source, destination, name, port, reason, ttl_secs, .. } => {
                 let entry = allow::Entry {
                     source: *source,
@@ -100,16 +101,16 @@ impl Agent {
                 responder.allow(entry, ttl_secs.map(Duration::from_secs), caller, kernel)
             }
             Request::AllowRemove { id, .. } => responder.disallow(id, caller, kernel),
-            Request::Mode {} => Ok(responder.mode_answer(now_ns)),
+            Request::Mode {} => Ok(responder.mode_answer(now)),
             Request::SetMode { mode, .. } => responder.set_mode(*mode, caller, kernel),
             Request::Confirm { id } => responder.confirm(*id, caller, kernel),
-            Request::Explain { address } => Ok(responder.explain(*address, now_ns, kernel)?),
-            Request::Budgets {} => Ok(responder.budgets_answer(now_ns, kernel)?),
+            Request::Explain { address } => Ok(responder.explain(*address, now, kernel)?),
+            Request::Budgets {} => Ok(responder.budgets_answer(now, kernel)?),
             Request::BudgetsRaise { home, destination, bytes } => {
                 let key = BudgetKey { home: home.octets(), destination: destination.octets() };
                 responder.raise_budget(&key, *bytes, caller, kernel)
             }
-            Request::Status {} => Ok(Answer::Status(self.status_reply(now_ns)?)),
+            Request::Status {} => Ok(Answer::Status(self.status_reply(now)?)),
             Request::Sessions { sort, limit } => Ok(sensor.session_lines(*sort, *limit)?),
             Request::Baselines {} => Ok(sensor.baseline_lines()?),
             Request::Interfaces {} => Ok(sensor.interface_lines()?),
@@ -153,7 +154,7 @@ impl Agent {
     }
 
     /// How the agent is doing.
-    pub(super) fn status_reply(&mut self, now_ns: u64) -> anyhow::Result<StatusReply> {
+    pub(super) fn status_reply(&mut self, now: Timestamp) -> anyhow::Result<StatusReply> {
         let accounting = self.sensor.kernel.accounting()?;
         let totals = &accounting.totals;
         let counters = [
@@ -201,7 +202,7 @@ impl Agent {
                 })
                 .collect(),
             counters: counters.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
-            pending: self.responder.pending_lines(now_ns),
+            pending: self.responder.pending_lines(now),
         })
     }
 }

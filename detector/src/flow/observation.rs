@@ -7,6 +7,8 @@
 use detector_common::abi::{OverflowCounters, OverflowKey};
 use detector_common::flow::{Checkpoint, Direction, FlowCounters, FlowKey};
 
+use crate::timestamp::Timestamp;
+
 /// Nanoseconds in a second.
 pub const SECOND_NS: u64 = 1_000_000_000;
 
@@ -79,6 +81,12 @@ impl TimeBase {
         let ns = (since_zero + i128::from(self.tick_zero_ns)).clamp(0, i128::from(u64::MAX));
         let ns = u64::try_from(ns).unwrap_or(u64::MAX);
         ns - ns % Self::GRAIN_NS
+    }
+
+    /// The same as a moment.
+    #[must_use]
+    pub fn time(&self, tick: u64) -> Timestamp {
+        Timestamp::from_ns(self.ns(tick))
     }
 }
 

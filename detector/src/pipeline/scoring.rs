@@ -317,6 +317,7 @@ mod tests {
     use crate::features::{COLUMNS, HistoryConfig, Kind, example, index_of};
     use crate::flow::{SessionCheckpoint, SessionKey, TrackerConfig, Visitor as _};
     use crate::model::{RowKey, Schema, Table, TrainConfig, train};
+    use crate::timestamp::Timestamp;
     use crate::verdict::allow::Entry;
 
     /// A forest that has learned one thing: who sends far more than it receives is a thief.
@@ -464,7 +465,7 @@ mod tests {
             ..Entry::default()
         };
         let mut list = AllowList::default();
-        list.add(Allowed::at_run_time("o1".to_owned(), entry, "uid 0".to_owned(), u64::MAX));
+        list.add(Allowed::at_run_time("o1".to_owned(), entry, "uid 0".to_owned(), Timestamp::MAX));
         pipeline.mode_mut().set_allow(Arc::new(list));
         sent(&mut session, 9_000_000);
         assert!(score(&mut pipeline, &session, 1).is_empty());

@@ -6,6 +6,7 @@ use detector_common::policy::EntryCounters;
 use super::enforcer::EntryNumber;
 use super::mode::Mode;
 use super::target::Target;
+use crate::timestamp::Timestamp;
 use crate::verdict::AlertId;
 
 /// A change of policy.
@@ -17,7 +18,7 @@ pub struct Change {
     pub number: Option<EntryNumber>,
     pub why: String,
     pub alert: Option<AlertId>,
-    pub until_ns: Option<u64>,
+    pub until: Option<Timestamp>,
     pub ttl_secs: Option<u64>,
     /// Of an entry that ended.
     pub hits: Option<EntryCounters>,
@@ -104,7 +105,7 @@ impl Change {
             number: None,
             why: String::new(),
             alert: None,
-            until_ns: None,
+            until: None,
             ttl_secs: None,
             hits: None,
             mode: None,

@@ -9,18 +9,25 @@ use detector_common::policy::{Budget, BudgetKey, EntryCounters};
 
 use super::{Mode, Target};
 use crate::network::Network;
+use crate::timestamp::Timestamp;
 
-/// When something holds, in nanoseconds since the epoch on the clock that traffic is told by.
+/// When something holds, on the clock that traffic is told by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    pub from_ns: u64,
-    pub until_ns: u64,
+    pub from: Timestamp,
+    pub until: Timestamp,
 }
 
 impl Span {
+    /// From the first moment.
     #[must_use]
-    pub fn holds(&self, now_ns: u64) -> bool {
-        self.from_ns <= now_ns && now_ns < self.until_ns
+    pub const fn until(until: Timestamp) -> Self {
+        Self { from: Timestamp::EPOCH, until }
+    }
+
+    #[must_use]
+    pub fn holds(&self, now: Timestamp) -> bool {
+        self.from <= now && now < self.until
     }
 }
 
@@ -133,7 +140,7 @@ pub trait Enforcer {
     /// # Errors
     ///
     /// Those of the system calls.
-    fn set_mode(&mut self, mode: Mode, then: Option<(u64, Mode)>) -> anyhow::Result<()>;
+    fn set_mode(&mut self, mode: Mode, then: Option<(Timestamp, Mode)>) -> anyhow::Result<()>;
 
     /// # Errors
     ///
@@ -175,7 +182,7 @@ pub struct DryRun {
     pub entry_stats: BTreeMap<EntryNumber, EntryCounters>,
     pub budgets: BTreeMap<BudgetKey, Budget>,
     pub mode: Mode,
-    pub then: Option<(u64, Mode)>,
+    pub then: Option<(Timestamp, Mode)>,
     /// Orders it takes, beyond which it is full.
     pub capacity: usize,
     next: EntryNumber,
@@ -255,7 +262,7 @@ impl Enforcer for DryRun {
         Ok(self.entry_stats.get(&number).copied().unwrap_or_default())
     }
 
-    fn set_mode(&mut self, mode: Mode, then: Option<(u64, Mode)>) -> anyhow::Result<()> {
+    fn set_mode(&mut self, mode: Mode, then: Option<(Timestamp, Mode)>) -> anyhow::Result<()> {
         (self.mode, self.then) = (mode, then);
         Ok(())
     }

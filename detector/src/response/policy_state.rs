@@ -34,6 +34,7 @@ use super::mode::Mode;
 use super::policy::{ActionKind, DesiredAction, Policy};
 use super::target::Target;
 use crate::network::{Address, Network};
+use crate::timestamp::Timestamp;
 use crate::verdict::{ActionTaken, AlertId, AllowList, Technique};
 use exceptions::Exceptions;
 
@@ -41,10 +42,9 @@ use exceptions::Exceptions;
 pub const AGENT: &str = "agent";
 
 /// Pairs that were blocked before are remembered for so long after their last block.
-const OFFENCE_MEMORY_NS: u64 = 86_400 * SECOND;
+const OFFENCE_MEMORY: Duration = Duration::from_secs(86_400);
 /// Offences, releases and domains remembered, each; the oldest make room.
 const MAX_MEMORIES: usize = 65_536;
-const SECOND: u64 = 1_000_000_000;
 
 /// What an open alert is about.
 #[derive(Clone, Debug)]
@@ -90,9 +90,9 @@ pub struct ActiveBlock {
     pub by: String,
     pub why: String,
     pub alert: Option<AlertId>,
-    pub placed_ns: u64,
+    pub placed: Timestamp,
     /// When it ends if whatever waits for confirmation is confirmed.
-    pub until_ns: u64,
+    pub until: Timestamp,
     /// Which block of its pair this is, from 1.
     pub times: u32,
     pub pending: Option<u64>,
@@ -116,7 +116,7 @@ pub struct Endpoints {
 #[derive(Clone, Debug, PartialEq)]
 pub struct DomainBlock {
     pub alert: AlertId,
-    pub until_ns: u64,
+    pub until: Timestamp,
 }
 
 type Pair = (Address, Address);
@@ -124,7 +124,7 @@ type Pair = (Address, Address);
 #[derive(Clone, Copy, Debug)]
 struct RepeatOffender {
     times: u32,
-    last_ns: u64,
+    last: Timestamp,
 }
 
 /// Everything that stands, and what is remembered of what stood.
@@ -132,30 +132,30 @@ struct RepeatOffender {
 pub struct PolicyState {
     policy: Policy,
     mode: Mode,
-    mode_since_ns: u64,
+    mode_since: Timestamp,
     blocks: BTreeMap<EntryNumber, ActiveBlock>,
     numbers: HashMap<Target, EntryNumber>,
     exceptions: Exceptions,
     allowlist: Arc<AllowList>,
     offences: HashMap<Pair, RepeatOffender>,
     /// What a person released, and until when the agent leaves it alone.
-    released: HashMap<Pair, u64>,
+    released: HashMap<Pair, Timestamp>,
     domains: BTreeMap<Arc<str>, DomainBlock>,
     pending: BTreeMap<u64, Pending>,
     last_pending: u64,
     changes: Vec<Change>,
-    budgets_looked_ns: u64,
+    budgets_looked: Timestamp,
     /// Budgets that wait for a verdict.
     spent: BTreeSet<BudgetKey>,
 }
 
 impl PolicyState {
     #[must_use]
-    pub fn new(policy: Policy, mode: Mode, now_ns: u64) -> Self {
+    pub fn new(policy: Policy, mode: Mode, now: Timestamp) -> Self {
         Self {
             policy,
             mode,
-            mode_since_ns: now_ns,
+            mode_since: now,
             blocks: BTreeMap::new(),
             numbers: HashMap::new(),
             exceptions: Exceptions::default(),
@@ -166,7 +166,7 @@ impl PolicyState {
             pending: BTreeMap::new(),
             last_pending: 0,
             changes: Vec::new(),
-            budgets_looked_ns: 0,
+            budgets_looked: Timestamp::EPOCH,
             spent: BTreeSet::new(),
         }
     }
@@ -177,8 +177,8 @@ impl PolicyState {
     }
 
     #[must_use]
-    pub fn mode_since_ns(&self) -> u64 {
-        self.mode_since_ns
+    pub fn mode_since(&self) -> Timestamp {
+        self.mode_since
     }
 
     #[must_use]
@@ -209,13 +209,13 @@ impl PolicyState {
     }
 
     /// Domains for a resolver to refuse, in order.
-    pub fn domains(&self, now_ns: u64) -> impl Iterator<Item = (&str, &DomainBlock)> {
-        let live = move |(_, domain): &(&Arc<str>, &DomainBlock)| domain.until_ns > now_ns;
+    pub fn domains(&self, now: Timestamp) -> impl Iterator<Item = (&str, &DomainBlock)> {
+        let live = move |(_, domain): &(&Arc<str>, &DomainBlock)| domain.until > now;
         self.domains.iter().filter(live).map(|(name, domain)| (&**name, domain))
     }
 
     /// Pairs that the agent leaves alone, and until when.
-    pub fn releases(&self) -> impl Iterator<Item = (&Pair, u64)> {
+    pub fn releases(&self) -> impl Iterator<Item = (&Pair, Timestamp)> {
         self.released.iter().map(|(pair, until)| (pair, *until))
     }
 
@@ -232,25 +232,25 @@ impl PolicyState {
     pub fn respond(
         &mut self,
         block_request: &BlockRequest,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<Outcome> {
         let wish = self.policy.wish(block_request.technique, block_request.score);
-        self.note_domain(block_request, wish.ttl, now_ns);
+        self.note_domain(block_request, wish.ttl, now);
         if self.mode == Mode::Observe || wish.kind == ActionKind::Observe {
             return Ok(Outcome::of(ActionTaken::None));
         }
-        if let Some(note) = self.forbidden(block_request, now_ns) {
+        if let Some(note) = self.forbidden(block_request, now) {
             return Ok(Outcome::refused(note));
         }
-        let target = target(block_request, self.narrowed(block_request, wish.kind, now_ns));
-        if let Some(conflict) = self.conflict(&target, now_ns) {
+        let target = target(block_request, self.narrowed(block_request, wish.kind, now));
+        if let Some(conflict) = self.conflict(&target, now) {
             return Ok(Outcome::refused(conflict));
         }
-        if let Some(action) = self.stands(block_request, &wish, now_ns, enforcer)? {
+        if let Some(action) = self.stands(block_request, &wish, now, enforcer)? {
             return Ok(Outcome::of(action));
         }
-        self.request_block(block_request, target, &wish, now_ns, enforcer)?;
+        self.request_block(block_request, target, &wish, now, enforcer)?;
         let action =
             if self.mode == Mode::Simulate { ActionTaken::Simulated } else { taken(wish.effect) };
         Ok(Outcome { action, note: Some(target.to_string()) })
@@ -258,10 +258,15 @@ impl PolicyState {
 
     /// A connection to a resolver, as for DNS over HTTPS, is dropped by itself: names are looked up
     /// there, too.
-    fn narrowed(&self, block_request: &BlockRequest, kind: ActionKind, now_ns: u64) -> ActionKind {
+    fn narrowed(
+        &self,
+        block_request: &BlockRequest,
+        kind: ActionKind,
+        now: Timestamp,
+    ) -> ActionKind {
         match kind {
             ActionKind::DropSession | ActionKind::DropDestination
-                if self.is_resolver(block_request.dst, now_ns) =>
+                if self.is_resolver(block_request.dst, now) =>
             {
                 ActionKind::DropFlow
             }
@@ -270,11 +275,11 @@ impl PolicyState {
     }
 
     /// Why nothing may be done although it is wanted.
-    fn forbidden(&self, block_request: &BlockRequest, now_ns: u64) -> Option<String> {
+    fn forbidden(&self, block_request: &BlockRequest, now: Timestamp) -> Option<String> {
         let BlockRequest { src, dst, domain, .. } = block_request;
-        let until = self.released.get(&(*src, *dst)).copied().unwrap_or(0);
-        if until > now_ns {
-            let minutes = (until - now_ns).div_ceil(60 * SECOND);
+        let until = self.released.get(&(*src, *dst)).copied().unwrap_or_default();
+        if until > now {
+            let minutes = now.seconds_until(until).div_ceil(60);
             return Some(format!(
                 "it was released by a person and is left alone for another {minutes} min"
             ));
@@ -288,7 +293,7 @@ impl PolicyState {
         }
         // A resolver carries the innocent, too.
         let domain = domain.as_ref()?;
-        self.is_resolver(*dst, now_ns).then(|| {
+        self.is_resolver(*dst, now).then(|| {
             format!(
                 "the tunnel goes through the resolver {}, which others need: `detector blocks export \
                  --format rpz` hands {domain} to it",
@@ -303,10 +308,10 @@ impl PolicyState {
         &mut self,
         block_request: &BlockRequest,
         wish: &DesiredAction,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<Option<ActionTaken>> {
-        let Some(number) = self.covering(block_request, wish.effect, now_ns) else {
+        let Some(number) = self.covering(block_request, wish.effect, now) else {
             return Ok(None);
         };
         let Some(standing) = self.blocks.get_mut(&number) else { return Ok(None) };
@@ -326,7 +331,7 @@ impl PolicyState {
         &self,
         block_request: &BlockRequest,
         effect: Effect,
-        now_ns: u64,
+        now: Timestamp,
     ) -> Option<EntryNumber> {
         let kinds = [ActionKind::DropFlow, ActionKind::DropSession, ActionKind::DropDestination];
         let exact = kinds.iter().map(|kind| target(block_request, *kind));
@@ -336,7 +341,7 @@ impl PolicyState {
             .map(|port| Target::Service { destination: block_request.dst, port });
         let in_force = |number: &EntryNumber| {
             self.blocks.get(number).is_some_and(|standing| {
-                standing.order.span.holds(now_ns)
+                standing.order.span.holds(now)
                     && strength(standing.order.effect) >= strength(effect)
             })
         };
@@ -359,17 +364,17 @@ impl PolicyState {
         block_request: &BlockRequest,
         target: Target,
         wish: &DesiredAction,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
         let pair = (block_request.src, block_request.dst);
-        let times = self.times(&pair, now_ns);
+        let times = self.times(&pair, now);
         let ttl = self.policy.ttl(wish.ttl, times);
-        let until_ns = now_ns.saturating_add(nanoseconds(ttl));
+        let until = now + ttl;
         let order = BlockSpec {
             target,
             effect: wish.effect,
-            span: Span { from_ns: 0, until_ns },
+            span: Span::until(until),
             by_agent: true,
             simulated: self.mode == Mode::Simulate,
             reason: block_request.alert.number,
@@ -381,8 +386,8 @@ impl PolicyState {
             by: AGENT.to_owned(),
             why,
             alert: Some(block_request.alert),
-            placed_ns: now_ns,
-            until_ns,
+            placed: now,
+            until,
             times: times + 1,
             pending: None,
             parties: Some(Endpoints {
@@ -395,15 +400,15 @@ impl PolicyState {
             watched: None,
         };
         let mut change = Change::of_standing(ChangeKind::Placed, &standing);
-        let number = self.enter(standing, now_ns, enforcer)?;
+        let number = self.enter(standing, now, enforcer)?;
         change.number = Some(number);
         change.ttl_secs = Some(ttl.as_secs());
         if order.simulated {
             change.detail = Some("counts only".to_owned());
         }
         enforcer.commit()?;
-        make_room(&mut self.offences, |offence| offence.last_ns);
-        self.offences.insert(pair, RepeatOffender { times: times + 1, last_ns: until_ns });
+        make_room(&mut self.offences, |offence| offence.last);
+        self.offences.insert(pair, RepeatOffender { times: times + 1, last: until });
         self.changes.push(change);
         Ok(())
     }
@@ -412,14 +417,14 @@ impl PolicyState {
     fn enter(
         &mut self,
         standing: ActiveBlock,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<EntryNumber> {
         let target = standing.order.target;
         if let Some(number) = self.numbers.get(&target.identity()).copied() {
-            let over = self.blocks.get(&number).is_none_or(|old| old.order.span.until_ns <= now_ns);
+            let over = self.blocks.get(&number).is_none_or(|old| old.order.span.until <= now);
             let kind = if over { ChangeKind::Expired } else { ChangeKind::Replaced };
-            self.end(number, kind, AGENT, now_ns, enforcer)?;
+            self.end(number, kind, AGENT, now, enforcer)?;
         }
         let number =
             enforcer.place(&standing.order).with_context(|| format!("failed to block {target}"))?;
@@ -434,7 +439,7 @@ impl PolicyState {
         number: EntryNumber,
         kind: ChangeKind,
         who: &str,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
         let Some(standing) = self.blocks.get(&number) else { return Ok(()) };
@@ -442,7 +447,7 @@ impl PolicyState {
         enforcer.remove(number, &standing.order.target)?;
         let mut change = Change::of_standing(kind, standing);
         change.who = who.to_owned();
-        (change.number, change.hits, change.until_ns) = (Some(number), Some(hits), Some(now_ns));
+        (change.number, change.hits, change.until) = (Some(number), Some(hits), Some(now));
         self.numbers.remove(&standing.order.target.identity());
         self.blocks.remove(&number);
         // Its number may be another's soon.
@@ -452,20 +457,19 @@ impl PolicyState {
     }
 
     /// How often a pair was blocked before, as far as is remembered.
-    fn times(&self, pair: &Pair, now_ns: u64) -> u32 {
-        let remembered =
-            |offence: &&RepeatOffender| now_ns < offence.last_ns.saturating_add(OFFENCE_MEMORY_NS);
+    fn times(&self, pair: &Pair, now: Timestamp) -> u32 {
+        let remembered = |offence: &&RepeatOffender| now < offence.last + OFFENCE_MEMORY;
         self.offences.get(pair).filter(remembered).map_or(0, |offence| offence.times)
     }
 
-    fn note_domain(&mut self, block_request: &BlockRequest, ttl: Duration, now_ns: u64) {
+    fn note_domain(&mut self, block_request: &BlockRequest, ttl: Duration, now: Timestamp) {
         let Some(domain) = &block_request.domain else { return };
-        let until_ns = now_ns.saturating_add(nanoseconds(ttl.max(self.policy.ttl)));
+        let until = now + ttl.max(self.policy.ttl);
         if self.domains.len() >= MAX_MEMORIES {
-            self.domains.retain(|_, domain| domain.until_ns > now_ns);
+            self.domains.retain(|_, domain| domain.until > now);
         }
         if self.domains.len() < MAX_MEMORIES {
-            let block = DomainBlock { alert: block_request.alert, until_ns };
+            let block = DomainBlock { alert: block_request.alert, until };
             self.domains.insert(Arc::clone(domain), block);
         }
     }
@@ -476,39 +480,42 @@ impl PolicyState {
     /// # Errors
     ///
     /// Those of the enforcer; what is left is done at the next call.
-    pub fn tick(&mut self, now_ns: u64, enforcer: &mut dyn Enforcer) -> anyhow::Result<()> {
-        self.expire_allowed(now_ns);
-        self.revert_unconfirmed(now_ns, enforcer)?;
-        self.extend_attacked(now_ns, enforcer)?;
+    pub fn tick(&mut self, now: Timestamp, enforcer: &mut dyn Enforcer) -> anyhow::Result<()> {
+        self.expire_allowed(now);
+        self.revert_unconfirmed(now, enforcer)?;
+        self.extend_attacked(now, enforcer)?;
         let over: Vec<EntryNumber> = self
             .blocks
             .iter()
-            .filter(|(_, standing)| standing.order.span.until_ns <= now_ns)
+            .filter(|(_, standing)| standing.order.span.until <= now)
             .map(|(number, _)| *number)
             .collect();
         for number in &over {
-            self.end(*number, ChangeKind::Expired, AGENT, now_ns, enforcer)?;
+            self.end(*number, ChangeKind::Expired, AGENT, now, enforcer)?;
         }
         if !over.is_empty() {
             enforcer.commit()?;
         }
-        self.expire_exceptions(now_ns, enforcer)?;
-        self.released.retain(|_, until| *until > now_ns);
-        self.domains.retain(|_, domain| domain.until_ns > now_ns);
+        self.expire_exceptions(now, enforcer)?;
+        self.released.retain(|_, until| *until > now);
+        self.domains.retain(|_, domain| domain.until > now);
         Ok(())
     }
 
     /// Extends the agent's blocks that still drop something shortly before their end, up to the
     /// longest a block may last.
-    fn extend_attacked(&mut self, now_ns: u64, enforcer: &mut dyn Enforcer) -> anyhow::Result<()> {
-        let max_ns = nanoseconds(self.policy.max_ttl);
+    fn extend_attacked(
+        &mut self,
+        now: Timestamp,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<()> {
         let mut extended = false;
         for (number, standing) in &mut self.blocks {
-            let ActiveBlock { order, placed_ns, .. } = standing;
-            let left = order.span.until_ns.saturating_sub(now_ns);
-            let ttl_ns = standing.until_ns.saturating_sub(*placed_ns);
-            let window = (ttl_ns / 4).min(30 * SECOND);
-            if !order.by_agent || order.simulated || left == 0 || left > window {
+            let ActiveBlock { order, placed, .. } = standing;
+            let left = order.span.until.since(now);
+            let ttl = standing.until.since(*placed);
+            let window = (ttl / 4).min(Duration::from_secs(30));
+            if !order.by_agent || order.simulated || left.is_zero() || left > window {
                 standing.watched = None;
                 continue;
             }
@@ -517,14 +524,13 @@ impl PolicyState {
                 standing.watched = Some(packets);
                 continue;
             };
-            let latest = placed_ns.saturating_add(max_ns);
-            if left > 2 * SECOND || packets == watched || order.span.until_ns >= latest {
+            let latest = *placed + self.policy.max_ttl;
+            if left > Duration::from_secs(2) || packets == watched || order.span.until >= latest {
                 continue;
             }
-            let base = nanoseconds(self.policy.ttl);
-            let until_ns = now_ns.saturating_add(base).min(latest).max(order.span.until_ns);
-            order.span.until_ns = until_ns;
-            standing.until_ns = until_ns;
+            let until = (now + self.policy.ttl).min(latest).max(order.span.until);
+            order.span.until = until;
+            standing.until = until;
             enforcer.change(*number, order)?;
             standing.watched = None;
             extended = true;
@@ -540,7 +546,7 @@ impl PolicyState {
     pub fn adopt(
         &mut self,
         orders: impl IntoIterator<Item = (EntryNumber, BlockSpec)>,
-        now_ns: u64,
+        now: Timestamp,
     ) {
         for (number, order) in orders {
             let by = if order.by_agent { AGENT } else { "a person" };
@@ -549,8 +555,8 @@ impl PolicyState {
                 by: by.to_owned(),
                 why: "adopted from an earlier run".to_owned(),
                 alert: (order.reason != 0).then_some(AlertId::live(order.reason)),
-                placed_ns: now_ns,
-                until_ns: order.span.until_ns,
+                placed: now,
+                until: order.span.until,
                 times: 1,
                 pending: None,
                 parties: None,
@@ -571,7 +577,7 @@ impl Change {
             target: Some(standing.order.target),
             why: standing.why.clone(),
             alert: standing.alert,
-            until_ns: Some(standing.until_ns),
+            until: Some(standing.until),
             ..Self::new(kind, standing.by.clone())
         }
     }
@@ -604,16 +610,12 @@ fn strength(effect: Effect) -> u8 {
     }
 }
 
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
 /// Drops the quarter of the memories whose time is the oldest once there are too many.
-fn make_room<V>(memories: &mut HashMap<Pair, V>, time: impl Fn(&V) -> u64) {
+fn make_room<V>(memories: &mut HashMap<Pair, V>, time: impl Fn(&V) -> Timestamp) {
     if memories.len() < MAX_MEMORIES {
         return;
     }
-    let mut times: Vec<u64> = memories.values().map(&time).collect();
+    let mut times: Vec<Timestamp> = memories.values().map(&time).collect();
     let (_, cut, _) = times.select_nth_unstable(MAX_MEMORIES / 4);
     let cut = *cut;
     memories.retain(|_, value| time(value) > cut);

@@ -8,14 +8,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::features::{Sample, Timestamp};
+use crate::features::{self, Sample};
 use crate::flow::Side;
 use crate::network::{Address, Network};
 
 use super::services::is_under;
+use crate::timestamp::Timestamp;
 
 /// One line of the allowlist.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,16 +61,16 @@ impl Entry {
         if name.as_deref().is_some_and(|name| name.trim_matches('.').is_empty()) {
             return Err("name is empty".into());
         }
-        self.expires_ns().map(drop)
+        self.ends().map(drop)
     }
 
-    /// Nanoseconds since the epoch at which it ends; the largest number where it does not.
-    fn expires_ns(&self) -> Result<u64, String> {
-        let Some(text) = &self.expires else { return Ok(u64::MAX) };
+    /// When it ends.
+    fn ends(&self) -> Result<Timestamp, String> {
+        let Some(text) = &self.expires else { return Ok(Timestamp::MAX) };
         let wrong = || format!("expires is {text:?}: write 2027-01-31T00:00:00Z");
-        let expires: Timestamp = text.parse().map_err(|_| wrong())?;
+        let expires: features::Timestamp = text.parse().map_err(|_| wrong())?;
         let seconds = u64::try_from(expires.unix_secs()).map_err(|_| wrong())?;
-        Ok(seconds.saturating_mul(1_000_000_000))
+        Ok(Timestamp::EPOCH + Duration::from_secs(seconds))
     }
 
     fn covers(&self, sample: &Sample<'_>) -> bool {
@@ -119,9 +121,9 @@ pub struct Allowed {
     pub at_run_time: bool,
     /// By whom; empty for the configuration's.
     pub by: String,
-    /// In force from here until there, in nanoseconds since the epoch.
-    pub from_ns: u64,
-    pub until_ns: u64,
+    /// In force from here until there.
+    pub from: Timestamp,
+    pub until: Timestamp,
     /// See [`Allowed::hits`].
     hits: Arc<AtomicU64>,
 }
@@ -129,9 +131,9 @@ pub struct Allowed {
 impl Allowed {
     /// An entry that was added while it ran, in force until then.
     #[must_use]
-    pub fn at_run_time(id: String, entry: Entry, by: String, until_ns: u64) -> Self {
+    pub fn at_run_time(id: String, entry: Entry, by: String, until: Timestamp) -> Self {
         let hits = Arc::default();
-        Self { id, entry, at_run_time: true, by, from_ns: 0, until_ns, hits }
+        Self { id, entry, at_run_time: true, by, from: Timestamp::EPOCH, until, hits }
     }
 
     /// Sessions over the threshold that it kept quiet.
@@ -159,8 +161,8 @@ impl AllowList {
                 entry: entry.clone(),
                 at_run_time: false,
                 by: String::new(),
-                from_ns: 0,
-                until_ns: entry.expires_ns().map_err(wrong)?,
+                from: Timestamp::EPOCH,
+                until: entry.ends().map_err(wrong)?,
                 hits: Arc::default(),
             })
         });
@@ -206,13 +208,13 @@ impl AllowList {
 
     /// Whether [`AllowList::expire`] would take something out.
     #[must_use]
-    pub fn has_expired(&self, now_ns: u64) -> bool {
-        self.entries.iter().any(|allowed| allowed.at_run_time && allowed.until_ns <= now_ns)
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.entries.iter().any(|allowed| allowed.at_run_time && allowed.until <= now)
     }
 
     /// Takes out the entries added at run time whose time is over.
-    pub fn expire(&mut self, now_ns: u64) {
-        self.entries.retain(|allowed| !allowed.at_run_time || now_ns < allowed.until_ns);
+    pub fn expire(&mut self, now: Timestamp) {
+        self.entries.retain(|allowed| !allowed.at_run_time || now < allowed.until);
     }
 
     /// The entry of this id.
@@ -229,10 +231,9 @@ impl AllowList {
     /// The first entry that covers what the sender does now.
     #[must_use]
     pub fn find(&self, sample: &Sample<'_>) -> Option<&Allowed> {
+        let now = Timestamp::from_ns(sample.now_ns);
         self.entries.iter().find(|allowed| {
-            allowed.from_ns <= sample.now_ns
-                && sample.now_ns < allowed.until_ns
-                && allowed.entry.covers(sample)
+            allowed.from <= now && now < allowed.until && allowed.entry.covers(sample)
         })
     }
 
@@ -299,7 +300,12 @@ mod tests {
     fn another_configuration_leaves_what_was_added_at_run_time() {
         let (backup, scan) = (entry("port = 22\nreason = 'b'"), entry("port = 443\nreason = 's'"));
         let mut list = AllowList::new(&[scan.clone(), backup.clone()]).unwrap();
-        list.add(Allowed::at_run_time(list.next_id(), scan.clone(), "uid 0".into(), u64::MAX));
+        list.add(Allowed::at_run_time(
+            list.next_id(),
+            scan.clone(),
+            "uid 0".into(),
+            Timestamp::MAX,
+        ));
         let copy = list.clone();
         copy.entry("c2").unwrap().hit();
         copy.entry("o1").unwrap().hit();

@@ -21,6 +21,7 @@ use crate::pipeline::{Pipeline, Scoring};
 use crate::response::Change;
 use crate::source::kernel::Accounting;
 use crate::store::Store;
+use crate::timestamp::Timestamp;
 use crate::verdict::Alert;
 pub(super) use status::PolicyStatus;
 use traffic::TrafficReport;
@@ -31,7 +32,7 @@ pub(super) struct Observed<'a> {
     pub(super) accounting: &'a Accounting,
     pub(super) counts: TrackerCounts,
     pub(super) pipeline: &'a Pipeline<Scoring>,
-    pub(super) now_ns: u64,
+    pub(super) now: Timestamp,
 }
 
 /// Gives events to the outputs.

@@ -101,7 +101,7 @@ impl TrafficReport {
             batch.join();
         }
         self.joined += batch.joined;
-        let minute = observed.now_ns / SECOND_NS / MINUTE * MINUTE;
+        let minute = observed.now.ns() / SECOND_NS / MINUTE * MINUTE;
         self.backlog.event(minute, carried, batch)
     }
 

@@ -13,39 +13,36 @@ use crate::control::{
 use crate::refusal::Refusal;
 use crate::response::policy_state::{self, ActiveBlock, ExceptionKind};
 use crate::response::{Effect, Enforcer, EntryNumber, Mode};
-use crate::units::rfc3339;
+use crate::timestamp::Timestamp;
 use crate::verdict::allow::Allowed;
-
-const SECOND: u64 = 1_000_000_000;
 
 impl Responder {
     pub(super) fn block_lines(
         &self,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<Vec<BlockLine>> {
         let numbers = self.policy.blocks().map(|(number, _)| number);
-        numbers.map(|number| self.block_line(number, now_ns, enforcer)).collect()
+        numbers.map(|number| self.block_line(number, now, enforcer)).collect()
     }
 
     pub(super) fn block_line(
         &self,
         number: EntryNumber,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<BlockLine> {
         let hits = enforcer.entry_stats(number)?;
         let mode = self.policy.mode();
         let standing = self.policy.block(number);
         let standing = standing.context(Refusal::not_found("the block is gone"))?;
-        let ActiveBlock { order, by, why, alert, placed_ns, until_ns, times, pending, .. } =
-            standing;
+        let ActiveBlock { order, by, why, alert, placed, until, times, pending, .. } = standing;
         let span = order.span;
         let counts_only = order.simulated || (order.by_agent && mode != Mode::Block);
-        let state = if span.from_ns > now_ns {
-            BlockState::Suspended { until: rfc3339(span.from_ns) }
-        } else if span.until_ns < *until_ns {
-            BlockState::Unconfirmed { until: rfc3339(span.until_ns) }
+        let state = if span.from > now {
+            BlockState::Suspended { until: span.from.to_string() }
+        } else if span.until < *until {
+            BlockState::Unconfirmed { until: span.until.to_string() }
         } else if counts_only {
             BlockState::CountsOnly
         } else {
@@ -65,45 +62,45 @@ impl Responder {
             by: by.clone(),
             reason: why.clone(),
             alert: alert.map(|alert| alert.to_string()),
-            placed: rfc3339(*placed_ns),
-            ends: rfc3339(*until_ns),
-            remaining_secs: until_ns.saturating_sub(now_ns).div_ceil(SECOND),
+            placed: placed.to_string(),
+            ends: until.to_string(),
+            remaining_secs: now.seconds_until(*until),
             times: *times,
             packets: hits.packets,
             bytes: hits.bytes,
-            last_hit: (hits.last_hit != 0).then(|| rfc3339(self.base.ns(hits.last_hit))),
+            last_hit: (hits.last_hit != 0).then(|| self.base.time(hits.last_hit).to_string()),
             state,
             pending: *pending,
         })
     }
 
     /// Changes that wait for confirmation.
-    pub(in crate::agent) fn pending_lines(&self, now_ns: u64) -> Vec<Pending> {
+    pub(in crate::agent) fn pending_lines(&self, now: Timestamp) -> Vec<Pending> {
         let line = |(id, pending): (u64, &policy_state::Pending)| Pending {
             id,
             what: pending.what.clone(),
-            in_secs: pending.until_ns.saturating_sub(now_ns).div_ceil(SECOND),
+            in_secs: now.seconds_until(pending.until),
         };
         self.policy.pending().map(line).collect()
     }
 
-    pub(super) fn pending_line(&self, id: Option<u64>, now_ns: u64) -> Option<Pending> {
+    pub(super) fn pending_line(&self, id: Option<u64>, now: Timestamp) -> Option<Pending> {
         let id = id?;
-        self.pending_lines(now_ns).into_iter().find(|pending| pending.id == id)
+        self.pending_lines(now).into_iter().find(|pending| pending.id == id)
     }
 
-    pub(super) fn mode_state(&self, now_ns: u64) -> ModeState {
-        let pending = self.policy.pending_mode().map(|(id, until_ns, returns_to)| Reversion {
+    pub(super) fn mode_state(&self, now: Timestamp) -> ModeState {
+        let pending = self.policy.pending_mode().map(|(id, until, returns_to)| Reversion {
             id,
             returns_to,
-            in_secs: until_ns.saturating_sub(now_ns).div_ceil(SECOND),
+            in_secs: now.seconds_until(until),
         });
-        ModeState { mode: self.policy.mode(), since: rfc3339(self.policy.mode_since_ns()), pending }
+        ModeState { mode: self.policy.mode(), since: self.policy.mode_since().to_string(), pending }
     }
 
     pub(super) fn allow_lines(
         &self,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<Vec<AllowLine>> {
         let mut lines = Vec::new();
@@ -133,7 +130,7 @@ impl Responder {
                 effect: AllowEffect::NeverBlocked,
             });
         }
-        let live = self.policy.allowlist().entries().filter(|allowed| allowed.until_ns > now_ns);
+        let live = self.policy.allowlist().entries().filter(|allowed| allowed.until > now);
         lines.extend(live.map(|allowed| allow_line(allowed, hits_of_entry.get(&allowed.id))));
         Ok(lines)
     }
@@ -141,10 +138,10 @@ impl Responder {
     pub(super) fn allow_line_of(
         &self,
         id: &str,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<AllowLine> {
-        let mut lines = self.allow_lines(now_ns, enforcer)?.into_iter();
+        let mut lines = self.allow_lines(now, enforcer)?.into_iter();
         let gone = || Refusal::not_found(format!("entry {id} is gone"));
         lines.find(|line| line.id == id).with_context(gone)
     }
@@ -152,7 +149,7 @@ impl Responder {
     pub(super) fn budget_lines(
         &self,
         meant: impl Fn(&BudgetKey) -> bool,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<Vec<BudgetLine>> {
         let mut budgets = enforcer.budgets()?;
@@ -161,12 +158,17 @@ impl Responder {
         budgets.sort_by_key(|(key, budget)| {
             (budget.held_since == 0, std::cmp::Reverse(budget.charged), *key)
         });
-        Ok(budgets.iter().map(|(key, budget)| self.budget_line(key, budget, now_ns)).collect())
+        Ok(budgets.iter().map(|(key, budget)| self.budget_line(key, budget, now)).collect())
     }
 
-    pub(super) fn budget_line(&self, key: &BudgetKey, budget: &Budget, now_ns: u64) -> BudgetLine {
+    pub(super) fn budget_line(
+        &self,
+        key: &BudgetKey,
+        budget: &Budget,
+        now: Timestamp,
+    ) -> BudgetLine {
         let held = (budget.held_since != 0 && budget.limit != Budget::FREE)
-            .then(|| now_ns.saturating_sub(self.base.ns(budget.held_since)) as f64 / 1e9);
+            .then(|| now.seconds_since(self.base.time(budget.held_since)));
         let state = match (held, budget.limit, budget.timed_out) {
             (Some(_), ..) => "held",
             (None, Budget::FREE, 0) => "free",
@@ -199,7 +201,7 @@ fn kind(kind: &ExceptionKind) -> AllowKind {
 }
 
 fn allow_line(allowed: &Allowed, hits: Option<&u64>) -> AllowLine {
-    let Allowed { id, entry, at_run_time, until_ns, .. } = allowed;
+    let Allowed { id, entry, at_run_time, until, .. } = allowed;
     AllowLine {
         id: id.clone(),
         kind: if *at_run_time { AllowKind::Operator } else { AllowKind::Configured },
@@ -209,7 +211,7 @@ fn allow_line(allowed: &Allowed, hits: Option<&u64>) -> AllowLine {
         name: entry.name.clone(),
         port: entry.port,
         reason: entry.reason.clone(),
-        expires: (*until_ns != u64::MAX).then(|| rfc3339(*until_ns)),
+        expires: (*until != Timestamp::MAX).then(|| until.to_string()),
         hits: hits.copied().unwrap_or(0),
         sessions: allowed.hits(),
         // One of the configuration with an end is no exception of the kernel's.

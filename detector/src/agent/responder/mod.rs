@@ -25,6 +25,7 @@ use crate::refusal::Refusal;
 use crate::response::policy_state::{AGENT, BudgetVerdict};
 use crate::response::{BlockRequest, Change, ChangeKind, Enforcer, Mode, Outcome, PolicyState};
 use crate::state::{Kept, KeptAllow, KeptRelease, State};
+use crate::timestamp::Timestamp;
 use crate::units::rfc3339;
 use crate::verdict::allow::{Allowed, Entry};
 use crate::verdict::{ActionTaken, Alert, AllowList};
@@ -51,15 +52,9 @@ impl Responder {
     /// # Errors
     ///
     /// An entry of the configuration's allowlist that makes no sense.
-    pub(super) fn new(config: &Config, base: TimeBase, now_ns: u64) -> anyhow::Result<Self> {
+    pub(super) fn new(config: &Config, base: TimeBase, now: Timestamp) -> anyhow::Result<Self> {
         let (log, state) = (AuditLog::open(&config.state_dir), State::new(&config.state_dir));
-        Self::with(
-            config,
-            PeerScanner::new(config, Lookups::HOST),
-            Files { log, state },
-            base,
-            now_ns,
-        )
+        Self::with(config, PeerScanner::new(config, Lookups::HOST), Files { log, state }, base, now)
     }
 
     fn with(
@@ -67,9 +62,9 @@ impl Responder {
         peer_scanner: PeerScanner,
         disk: impl Disk + 'static,
         base: TimeBase,
-        now_ns: u64,
+        now: Timestamp,
     ) -> anyhow::Result<Self> {
-        let mut policy = PolicyState::new(config.policy(), config.mode, now_ns);
+        let mut policy = PolicyState::new(config.policy(), config.mode, now);
         policy.configure_allowlist(&config.allow)?;
         Ok(Self {
             policy,
@@ -112,13 +107,13 @@ impl Responder {
     pub(super) fn adopt_and_arm(
         &mut self,
         said_before: Kept,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
-        self.policy.adopt(enforcer.left_orders()?, now_ns);
+        self.policy.adopt(enforcer.left_orders()?, now);
         self.policy.adopt_exceptions(enforcer.left_exceptions()?);
-        self.restore_state(said_before, now_ns, enforcer);
-        self.refresh_exceptions(now_ns, enforcer)?;
+        self.restore_state(said_before, now, enforcer);
+        self.refresh_exceptions(now, enforcer)?;
         enforcer.set_mode(self.policy.mode(), None)?;
         enforcer.commit()
     }
@@ -142,10 +137,10 @@ impl Responder {
     }
 
     /// What a person said in an earlier run is in force again.
-    fn restore_state(&mut self, kept: Kept, now_ns: u64, enforcer: &mut dyn Enforcer) {
+    fn restore_state(&mut self, kept: Kept, now: Timestamp, enforcer: &mut dyn Enforcer) {
         for kept in kept.allow {
             let id = kept.id.clone();
-            if let Err(error) = self.policy.allow_again(allowed(kept), now_ns, enforcer) {
+            if let Err(error) = self.policy.allow_again(allowed(kept), now, enforcer) {
                 tracing::error!("entry {id} is not allowed any more: {error:#}");
             }
         }
@@ -157,20 +152,20 @@ impl Responder {
                 tracing::error!("{source} to {destination} is no longer left alone: no addresses");
                 continue;
             };
-            self.policy.keep_released((source, destination), release.until_ns);
+            self.policy.keep_released((source, destination), Timestamp::from_ns(release.until_ns));
         }
     }
 
     /// Writes down what a person said, for the next start.
-    fn keep_state(&mut self, now_ns: u64) {
-        let allow = self.policy.entries_to_keep(now_ns).map(kept).collect();
+    fn keep_state(&mut self, now: Timestamp) {
+        let allow = self.policy.entries_to_keep(now).map(kept).collect();
         let released = self
             .policy
             .releases()
-            .map(|((source, destination), until_ns)| KeptRelease {
+            .map(|((source, destination), until)| KeptRelease {
                 source: source.to_string(),
                 destination: destination.to_string(),
-                until_ns,
+                until_ns: until.ns(),
             })
             .collect();
         self.unwritten.state = Some(Kept { allow, released, ..Kept::default() });
@@ -179,11 +174,11 @@ impl Responder {
     /// Looks for what must not be cut off and spares it.
     fn refresh_exceptions(
         &mut self,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
-        let Some(surroundings) = self.peer_scanner.look(now_ns) else { return Ok(()) };
-        let spared = self.policy.set_protected_peers(&surroundings, now_ns, enforcer);
+        let Some(surroundings) = self.peer_scanner.look(now) else { return Ok(()) };
+        let spared = self.policy.set_protected_peers(&surroundings, now, enforcer);
         if spared.is_err() {
             self.peer_scanner.again();
         }
@@ -191,18 +186,18 @@ impl Responder {
     }
 
     /// What time brings: ends, extensions, reversals, new connections of administrators.
-    pub(super) fn tick(&mut self, now_ns: u64, enforcer: &mut dyn Enforcer) {
+    pub(super) fn tick(&mut self, now: Timestamp, enforcer: &mut dyn Enforcer) {
         // What is spared already stays so, and the rest is tried again.
-        if let Err(error) = self.refresh_exceptions(now_ns, enforcer) {
+        if let Err(error) = self.refresh_exceptions(now, enforcer) {
             self.peer_scanner.complain(format!("{error:#}"));
         }
-        if let Err(error) = self.policy.tick(now_ns, enforcer) {
+        if let Err(error) = self.policy.tick(now, enforcer) {
             tracing::error!("{error:#}");
         }
         if let Some(capacity) = self.max_budgets {
             let base = self.base;
-            let ns = |tick| base.ns(tick);
-            if let Err(error) = self.policy.forget_budgets(now_ns, capacity, ns, enforcer) {
+            let time_of = |tick| base.time(tick);
+            if let Err(error) = self.policy.forget_budgets(now, capacity, time_of, enforcer) {
                 tracing::error!("{error:#}");
             }
         }
@@ -217,14 +212,14 @@ impl Responder {
     pub(super) fn reconfigure(
         &mut self,
         config: &Config,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
         self.policy.set_policy(config.policy());
         self.max_budgets = max_budgets(config);
         self.peer_scanner = self.peer_scanner.reconfigured(config);
         self.policy.configure_allowlist(&config.allow)?;
-        self.refresh_exceptions(now_ns, enforcer)
+        self.refresh_exceptions(now, enforcer)
     }
 
     /// Does what the policy wants about an alert that opened or grew, and writes it to the alert.
@@ -232,7 +227,7 @@ impl Responder {
         &mut self,
         alert: &mut Alert,
         block_request: Option<&BlockRequest>,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) {
         let Some(block_request) = block_request else {
@@ -244,7 +239,7 @@ impl Responder {
             }
             return;
         };
-        match self.policy.respond(block_request, now_ns, enforcer) {
+        match self.policy.respond(block_request, now, enforcer) {
             Ok(Outcome { action, note }) => (alert.action, alert.action_note) = (action, note),
             Err(error) => {
                 tracing::error!("alert {}: {error:#}", alert.id);
@@ -259,10 +254,10 @@ impl Responder {
     pub(super) fn respond_again(
         &mut self,
         block_request: &BlockRequest,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) {
-        if let Err(error) = self.policy.respond(block_request, now_ns, enforcer) {
+        if let Err(error) = self.policy.respond(block_request, now, enforcer) {
             tracing::error!("alert {}: {error:#}", block_request.alert);
         }
         self.write();
@@ -342,7 +337,7 @@ impl Responder {
             why: (!change.why.is_empty()).then_some(change.why),
             alert: change.alert.map(|alert| alert.to_string()),
             ttl_secs: change.ttl_secs,
-            until: change.until_ns.map(rfc3339),
+            until: change.until.map(|until| until.to_string()),
             packets: change.hits.map(|hits| hits.packets),
             bytes: change.hits.map(|hits| hits.bytes),
             mode: change.mode,
@@ -366,13 +361,13 @@ fn max_budgets(config: &Config) -> Option<usize> {
 fn allowed(kept: KeptAllow) -> Allowed {
     let KeptAllow { id, source, destination, name, port, reason, by, until_ns } = kept;
     let entry = Entry { source, destination, name, port, reason, expires: None };
-    Allowed::at_run_time(id, entry, by, until_ns.unwrap_or(u64::MAX))
+    Allowed::at_run_time(id, entry, by, until_ns.map_or(Timestamp::MAX, Timestamp::from_ns))
 }
 
 fn kept(allowed: &Allowed) -> KeptAllow {
-    let Allowed { id, entry, by, until_ns, .. } = allowed.clone();
+    let Allowed { id, entry, by, until, .. } = allowed.clone();
     let Entry { source, destination, name, port, reason, .. } = entry;
-    let until_ns = (until_ns != u64::MAX).then_some(until_ns);
+    let until_ns = (until != Timestamp::MAX).then_some(until.ns());
     KeptAllow { id, source, destination, name, port, reason, by, until_ns }
 }
 

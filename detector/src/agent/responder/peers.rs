@@ -9,6 +9,7 @@ use crate::network::{Address, Network};
 use crate::notify::servers::{self, Servers};
 use crate::response::policy_state::ExceptionKind;
 use crate::source::host;
+use crate::timestamp::Timestamp;
 
 /// Exceptions with their sources, in words.
 pub(super) type ProtectedPeers = Vec<(Network, ExceptionKind, String)>;
@@ -42,9 +43,9 @@ pub(super) struct PeerScanner {
     lookups: Lookups,
     configured: ProtectedPeers,
     admin_ports: Vec<u16>,
-    grace_ns: u64,
+    grace: Duration,
     /// When each was last connected.
-    administrators: BTreeMap<Address, u64>,
+    administrators: BTreeMap<Address, Timestamp>,
     slow: ProtectedPeers,
     /// What messages go to, when it changes.
     servers: servers::Watch,
@@ -76,8 +77,7 @@ impl PeerScanner {
             lookups,
             configured: never.chain(resolvers).chain(allowed).collect(),
             admin_ports: block.admin_ports.clone(),
-            grace_ns: u64::try_from(Duration::from_secs(block.admin_grace_secs).as_nanos())
-                .unwrap_or(u64::MAX),
+            grace: Duration::from_secs(block.admin_grace_secs),
             administrators: BTreeMap::new(),
             slow: Vec::new(),
             servers: servers::Watch::start(&config.notify),
@@ -99,7 +99,7 @@ impl PeerScanner {
     }
 
     /// What is to be spared now; none where nothing changed since the last look.
-    pub(super) fn look(&mut self, now_ns: u64) -> Option<ProtectedPeers> {
+    pub(super) fn look(&mut self, now: Timestamp) -> Option<ProtectedPeers> {
         if self.looks.is_multiple_of(SLOW) {
             self.look_slowly();
         }
@@ -110,13 +110,13 @@ impl PeerScanner {
         match (self.lookups.admin_peers)(&self.admin_ports) {
             Ok(peers) => {
                 for peer in peers {
-                    self.administrators.insert(peer, now_ns);
+                    self.administrators.insert(peer, now);
                 }
             }
             Err(error) => self.complain(format!("{error:#}")),
         }
-        let grace_ns = self.grace_ns;
-        self.administrators.retain(|_, last_ns| now_ns <= last_ns.saturating_add(grace_ns));
+        let grace = self.grace;
+        self.administrators.retain(|_, last| now <= *last + grace);
         let mut all = self.configured.clone();
         all.extend(self.slow.iter().cloned());
         all.extend(self.administrators.keys().map(|address| {

@@ -15,9 +15,9 @@ use crate::refusal::Refusal;
 use crate::response::policy::police;
 use crate::response::policy_state::{Add, DomainBlock, NowAllowed};
 use crate::response::{ChangeKind, Effect, Enforcer, EntryNumber, Mode, Target};
+use crate::timestamp::Timestamp;
 use crate::verdict::allow::Entry;
 
-const SECOND: u64 = 1_000_000_000;
 /// Budgets in one answer.
 const MAX_BUDGETS: usize = 10_000;
 /// Blocks that every flow is compared with at once: what traffic waits for meanwhile.
@@ -28,7 +28,7 @@ const MAX_VERIFIED: usize = 64;
 pub(in crate::agent) struct Caller<'a> {
     pub(in crate::agent) who: &'a str,
     pub(in crate::agent) confirm: Option<Duration>,
-    pub(in crate::agent) now_ns: u64,
+    pub(in crate::agent) now: Timestamp,
 }
 
 /// A block and its target.
@@ -37,10 +37,10 @@ pub(in crate::agent) type Verified = (EntryNumber, Target);
 impl Responder {
     pub(in crate::agent) fn blocks_answer(
         &self,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<Answer> {
-        Ok(Answer::Blocks { blocks: self.block_lines(now_ns, enforcer)? })
+        Ok(Answer::Blocks { blocks: self.block_lines(now, enforcer)? })
     }
 
     pub(in crate::agent) fn add_block(
@@ -49,10 +49,10 @@ impl Responder {
         caller: Caller<'_>,
         enforcer: &mut dyn Enforcer,
     ) -> Result<Answer, Refusal> {
-        let Caller { who, confirm, now_ns } = caller;
-        let placed = self.policy.add(add, who, confirm, now_ns, enforcer)?;
-        let pending = self.pending_line(placed.pending, now_ns);
-        Ok(Answer::Placed { block: self.block_line(placed.number, now_ns, enforcer)?, pending })
+        let Caller { who, confirm, now } = caller;
+        let placed = self.policy.add(add, who, confirm, now, enforcer)?;
+        let pending = self.pending_line(placed.pending, now);
+        Ok(Answer::Placed { block: self.block_line(placed.number, now, enforcer)?, pending })
     }
 
     pub(in crate::agent) fn remove_block(
@@ -82,12 +82,12 @@ impl Responder {
         caller: Caller<'_>,
         enforcer: &mut dyn Enforcer,
     ) -> Result<Answer, Refusal> {
-        let Caller { who, confirm, now_ns } = caller;
-        let lines = numbers.iter().map(|number| self.block_line(*number, now_ns, enforcer));
+        let Caller { who, confirm, now } = caller;
+        let lines = numbers.iter().map(|number| self.block_line(*number, now, enforcer));
         let blocks = lines.collect::<anyhow::Result<Vec<_>>>()?;
-        let pending = self.policy.release(numbers, kind, who, confirm, now_ns, enforcer)?;
-        self.keep_state(now_ns);
-        Ok(Answer::Removed { blocks, pending: self.pending_line(pending, now_ns) })
+        let pending = self.policy.release(numbers, kind, who, confirm, now, enforcer)?;
+        self.keep_state(now);
+        Ok(Answer::Removed { blocks, pending: self.pending_line(pending, now) })
     }
 
     /// The blocks that are meant, all where none is named.
@@ -142,20 +142,20 @@ impl Responder {
         Ok(Answer::Verified { blocks: lines })
     }
 
-    pub(in crate::agent) fn domains_answer(&self, now_ns: u64) -> Answer {
+    pub(in crate::agent) fn domains_answer(&self, now: Timestamp) -> Answer {
         let line = |(domain, block): (&str, &DomainBlock)| DomainLine {
             domain: domain.to_owned(),
             alert: Some(block.alert.to_string()),
         };
-        Answer::Domains { domains: self.policy.domains(now_ns).map(line).collect() }
+        Answer::Domains { domains: self.policy.domains(now).map(line).collect() }
     }
 
     pub(in crate::agent) fn allow_answer(
         &self,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<Answer> {
-        Ok(Answer::Allow { allow: self.allow_lines(now_ns, enforcer)? })
+        Ok(Answer::Allow { allow: self.allow_lines(now, enforcer)? })
     }
 
     pub(in crate::agent) fn allow(
@@ -165,14 +165,14 @@ impl Responder {
         caller: Caller<'_>,
         enforcer: &mut dyn Enforcer,
     ) -> Result<Answer, Refusal> {
-        let Caller { who, confirm, now_ns } = caller;
+        let Caller { who, confirm, now } = caller;
         let NowAllowed { id, released, pending } =
-            self.policy.allow(entry, ttl, who, confirm, now_ns, enforcer)?;
+            self.policy.allow(entry, ttl, who, confirm, now, enforcer)?;
         if pending.is_none() {
-            self.keep_state(now_ns);
+            self.keep_state(now);
         }
-        let entry = self.allow_line_of(&id, now_ns, enforcer)?;
-        let pending = self.pending_line(pending, now_ns);
+        let entry = self.allow_line_of(&id, now, enforcer)?;
+        let pending = self.pending_line(pending, now);
         Ok(Answer::Allowed { entry, released: released as u64, pending })
     }
 
@@ -182,18 +182,18 @@ impl Responder {
         caller: Caller<'_>,
         enforcer: &mut dyn Enforcer,
     ) -> Result<Answer, Refusal> {
-        let Caller { who, confirm, now_ns } = caller;
+        let Caller { who, confirm, now } = caller;
         self.policy.removable(id)?;
-        let entry = self.allow_line_of(id, now_ns, enforcer)?;
-        let pending = self.policy.disallow(id, who, confirm, now_ns, enforcer)?;
+        let entry = self.allow_line_of(id, now, enforcer)?;
+        let pending = self.policy.disallow(id, who, confirm, now, enforcer)?;
         if pending.is_none() {
-            self.keep_state(now_ns);
+            self.keep_state(now);
         }
-        Ok(Answer::Disallowed { entry, pending: self.pending_line(pending, now_ns) })
+        Ok(Answer::Disallowed { entry, pending: self.pending_line(pending, now) })
     }
 
-    pub(in crate::agent) fn mode_answer(&self, now_ns: u64) -> Answer {
-        Answer::Mode(self.mode_state(now_ns))
+    pub(in crate::agent) fn mode_answer(&self, now: Timestamp) -> Answer {
+        Answer::Mode(self.mode_state(now))
     }
 
     pub(in crate::agent) fn set_mode(
@@ -202,9 +202,9 @@ impl Responder {
         caller: Caller<'_>,
         enforcer: &mut dyn Enforcer,
     ) -> Result<Answer, Refusal> {
-        let Caller { who, confirm, now_ns } = caller;
-        self.policy.set_mode(mode, who, confirm, now_ns, enforcer)?;
-        Ok(self.mode_answer(now_ns))
+        let Caller { who, confirm, now } = caller;
+        self.policy.set_mode(mode, who, confirm, now, enforcer)?;
+        Ok(self.mode_answer(now))
     }
 
     pub(in crate::agent) fn confirm(
@@ -213,7 +213,7 @@ impl Responder {
         caller: Caller<'_>,
         enforcer: &mut dyn Enforcer,
     ) -> Result<Answer, Refusal> {
-        let Caller { who, now_ns, .. } = caller;
+        let Caller { who, now, .. } = caller;
         let waiting: Vec<Pending> = self
             .policy
             .pending()
@@ -221,24 +221,24 @@ impl Responder {
             .map(|(id, pending)| Pending {
                 id,
                 what: pending.what.clone(),
-                in_secs: pending.until_ns.saturating_sub(now_ns) / SECOND,
+                in_secs: pending.until.since(now).as_secs(),
             })
             .collect();
-        self.policy.confirm(id, who, now_ns, enforcer)?;
-        self.keep_state(now_ns);
+        self.policy.confirm(id, who, now, enforcer)?;
+        self.keep_state(now);
         Ok(Answer::Confirmed { confirmed: waiting })
     }
 
     pub(in crate::agent) fn explain(
         &self,
         address: Address,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<Answer> {
         let home = self.policy.policy().home.iter().any(|home| home.contains(address));
-        let mut sentences = self.policy.explain(address, now_ns);
+        let mut sentences = self.policy.explain(address, now);
         let allow: Vec<AllowLine> = self
-            .allow_lines(now_ns, enforcer)?
+            .allow_lines(now, enforcer)?
             .into_iter()
             .filter(|line| {
                 let networks = [line.network, line.source, line.destination];
@@ -248,10 +248,10 @@ impl Responder {
         for line in allow.iter().filter(|line| line.effect == AllowEffect::NoAlerts) {
             sentences.push(format!("entry {} raises no alerts about it: {}", line.id, line.reason));
         }
-        let lines = self.block_lines(now_ns, enforcer)?.into_iter();
+        let lines = self.block_lines(now, enforcer)?.into_iter();
         let blocks: Vec<BlockLine> = lines.filter(|line| line.target.concerns(address)).collect();
         let meant = |key: &BudgetKey| [key.home, key.destination].contains(&address.octets());
-        let budgets = self.budget_lines(meant, now_ns, enforcer)?;
+        let budgets = self.budget_lines(meant, now, enforcer)?;
         for line in budgets.iter().filter(|line| line.held_secs.is_some()) {
             sentences.push(format!(
                 "payload from {} to {} is held: its budget is spent",
@@ -263,10 +263,10 @@ impl Responder {
 
     pub(in crate::agent) fn budgets_answer(
         &self,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<Answer> {
-        let mut budgets = self.budget_lines(|_| true, now_ns, enforcer)?;
+        let mut budgets = self.budget_lines(|_| true, now, enforcer)?;
         let more = budgets.len().saturating_sub(MAX_BUDGETS);
         budgets.truncate(MAX_BUDGETS);
         Ok(Answer::Budgets { budgets, more: more as u64 })
@@ -282,7 +282,7 @@ impl Responder {
         self.policy.raise_budget(key, bytes, caller.who, enforcer)?;
         let budget = enforcer.budget(key)?;
         let budget = budget.ok_or_else(|| Refusal::not_found("the budget is gone"))?;
-        Ok(Answer::Raised { budget: self.budget_line(key, &budget, caller.now_ns) })
+        Ok(Answer::Raised { budget: self.budget_line(key, &budget, caller.now) })
     }
 }
 

@@ -17,12 +17,13 @@ use crate::refusal::{Refusal, RefusalKind};
 use crate::response::policy_state::{Add, ExceptionKind, example};
 use crate::response::{ChangeKind, DryRun, Effect, Mode, Outcome, Target};
 use crate::state::{Kept, KeptAllow, KeptRelease};
+use crate::timestamp::Timestamp;
 use crate::verdict::ActionTaken;
 use crate::verdict::allow::Entry;
 
-const SECOND: u64 = 1_000_000_000;
+const SECOND: Duration = Duration::from_secs(1);
 /// Some time after the epoch.
-const START: u64 = 1_000 * SECOND;
+const START: Timestamp = Timestamp::from_ns(1_000_000_000_000);
 const WHO: &str = "uid 0 (root)";
 /// Longer than any of this takes.
 const LONG: Duration = Duration::from_secs(30);
@@ -84,7 +85,7 @@ struct Desk {
     responder: Responder,
     enforcer: DryRun,
     written: Written,
-    now_ns: u64,
+    now: Timestamp,
 }
 
 impl Desk {
@@ -107,16 +108,16 @@ impl Desk {
         let mut responder = Responder::with(&config, peers, disk, base, START).unwrap();
         responder.set_home(&["10.0.0.0/8".parse().unwrap()]);
         let enforcer = DryRun::default();
-        Self { responder, enforcer, written, now_ns: START }
+        Self { responder, enforcer, written, now: START }
     }
 
     fn arm(&mut self, said_before: Kept) {
-        self.responder.adopt_and_arm(said_before, self.now_ns, &mut self.enforcer).unwrap();
+        self.responder.adopt_and_arm(said_before, self.now, &mut self.enforcer).unwrap();
     }
 
     fn caller(&self, confirm_secs: Option<u64>) -> Caller<'static> {
         let confirm = confirm_secs.map(Duration::from_secs);
-        Caller { who: WHO, confirm, now_ns: self.now_ns }
+        Caller { who: WHO, confirm, now: self.now }
     }
 
     fn add(&mut self, target: &str, confirm: Option<u64>) -> Result<Answer, Refusal> {
@@ -149,20 +150,20 @@ impl Desk {
     fn request_block(&mut self, dst: [u8; 4]) -> Outcome {
         let block_request = example::block_request(dst.into());
         let outcome =
-            self.responder.policy.respond(&block_request, self.now_ns, &mut self.enforcer).unwrap();
+            self.responder.policy.respond(&block_request, self.now, &mut self.enforcer).unwrap();
         self.responder.write();
         outcome
     }
 
     fn pass(&mut self, seconds: u64) {
-        self.now_ns += seconds * SECOND;
-        self.responder.tick(self.now_ns, &mut self.enforcer);
+        self.now += Duration::from_secs(seconds);
+        self.responder.tick(self.now, &mut self.enforcer);
     }
 
     /// Targets in force, in words.
     fn in_force(&self) -> Vec<String> {
         let orders = self.enforcer.orders.values();
-        let live = orders.filter(|order| order.span.holds(self.now_ns));
+        let live = orders.filter(|order| order.span.holds(self.now));
         live.map(|order| order.target.to_string()).collect()
     }
 
@@ -280,11 +281,11 @@ fn what_an_earlier_agent_left_is_taken_over() {
     earlier.settle();
 
     let mut desk = Desk::new();
-    (desk.enforcer, desk.now_ns) = (earlier.enforcer, START + SECOND);
+    (desk.enforcer, desk.now) = (earlier.enforcer, START + SECOND);
     let mut said_before = earlier.written.state.lock().unwrap().clone().unwrap();
     said_before.allow.push(KeptAllow {
         id: "o2".to_owned(),
-        until_ns: Some(START),
+        until_ns: Some(START.ns()),
         ..said_before.allow[0].clone()
     });
     said_before.released.push(KeptRelease {

@@ -33,7 +33,7 @@ impl Sensor {
         sort: SessionOrder,
         limit: u32,
     ) -> anyhow::Result<Answer> {
-        let now_ns = self.now_ns()?;
+        let now_ns = self.now()?.ns();
         let limit = (limit as usize).clamp(1, MAX_SESSIONS);
         let before = std::mem::take(&mut self.looks);
         let since_ns = now_ns.saturating_sub(before.at_ns);
@@ -68,7 +68,7 @@ impl Sensor {
 
     /// How far each host's baseline is.
     pub(in crate::agent) fn baseline_lines(&mut self) -> anyhow::Result<Answer> {
-        let now_ns = self.now_ns()?;
+        let now_ns = self.now()?.ns();
         let hosts = self.pipeline.history().hosts(now_ns).map(|host| BaselineLine {
             address: host.address,
             days_left: match host.learning {

@@ -20,6 +20,7 @@ use crate::pipeline::{Output, Pipeline, Scoring, ScoringConfig};
 use crate::response::{Mode, Target};
 use crate::source::kernel::interfaces::Selection;
 use crate::source::kernel::{Change, KernelEvent, KernelSource, Start};
+use crate::timestamp::Timestamp;
 use crate::verdict::{Alert, AllowList};
 use lines::Looks;
 
@@ -134,8 +135,8 @@ impl Sensor {
     }
 
     /// The tick it is now, as time.
-    pub(super) fn now_ns(&mut self) -> anyhow::Result<u64> {
-        Ok(self.base.ns(self.kernel.now()?))
+    pub(super) fn now(&mut self) -> anyhow::Result<Timestamp> {
+        Ok(self.base.time(self.kernel.now()?))
     }
 
     /// Goes by this mode and this allowlist from the next verdict on. The pipeline tells of sessions

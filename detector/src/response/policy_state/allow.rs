@@ -10,12 +10,13 @@ use std::time::Duration;
 use super::exceptions::{ExceptionKind, Exempted};
 use super::operator::detail;
 use super::pending::Undo;
-use super::{ActiveBlock, PolicyState, nanoseconds};
+use super::{ActiveBlock, PolicyState};
 use crate::network::Network;
 use crate::refusal::Refusal;
 use crate::response::change::{Change, ChangeKind};
 use crate::response::enforcer::{Enforcer, EntryNumber, Span};
 use crate::response::target::Target;
+use crate::timestamp::Timestamp;
 use crate::verdict::AllowList;
 use crate::verdict::allow::{Allowed, Entry};
 
@@ -61,18 +62,18 @@ impl PolicyState {
         ttl: Option<Duration>,
         who: &str,
         confirm: Option<Duration>,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> Result<NowAllowed, Refusal> {
         entry.check().map_err(Refusal::malformed)?;
         self.check_not_everything(&entry)?;
         self.room_for_pending(confirm)?;
-        let ends = |after: Duration| now_ns.saturating_add(nanoseconds(after));
-        let until_ns = ttl.map_or(u64::MAX, ends);
+        let ends = |after: Duration| now + after;
+        let until = ttl.map_or(Timestamp::MAX, ends);
         let before = self.blocks.len();
         let id = self.allowlist.next_id();
-        let allowed = Allowed::at_run_time(id.clone(), entry, who.to_owned(), until_ns);
-        let pending = self.put_in_force(allowed, confirm, now_ns, enforcer)?;
+        let allowed = Allowed::at_run_time(id.clone(), entry, who.to_owned(), until);
+        let pending = self.put_in_force(allowed, confirm, now, enforcer)?;
         Ok(NowAllowed { id, released: before.saturating_sub(self.blocks.len()), pending })
     }
 
@@ -84,14 +85,14 @@ impl PolicyState {
     pub fn allow_again(
         &mut self,
         allowed: Allowed,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
         allowed.entry.check().map_err(anyhow::Error::msg)?;
-        if allowed.until_ns <= now_ns {
+        if allowed.until <= now {
             return Ok(());
         }
-        self.put_in_force(allowed, None, now_ns, enforcer).map(drop)
+        self.put_in_force(allowed, None, now, enforcer).map(drop)
     }
 
     /// Has an entry take effect, for its own time or until its confirmation is due.
@@ -99,40 +100,40 @@ impl PolicyState {
         &mut self,
         mut allowed: Allowed,
         confirm: Option<Duration>,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<Option<u64>> {
-        let confirm_ns = confirm.map(|within| now_ns.saturating_add(nanoseconds(within)));
-        let span = Span { from_ns: 0, until_ns: allowed.until_ns };
-        allowed.until_ns = confirm_ns.map_or(span.until_ns, |due| due.min(span.until_ns));
+        let confirm_by = confirm.map(|within| now + within);
+        let span = Span::until(allowed.until);
+        allowed.until = confirm_by.map_or(span.until, |due| due.min(span.until));
         let network = allowed.entry.whole_network();
         if let Some(network) = network {
             let kind = ExceptionKind::Allowed(allowed.id.clone());
-            let span = Span { until_ns: allowed.until_ns, ..span };
+            let span = Span { until: allowed.until, ..span };
             let mut sources = self.sources(&network);
             sources.push(Exempted { kind, why: allowed.entry.reason.clone(), span });
-            self.set_sources(network, sources, now_ns, enforcer)?;
+            self.set_sources(network, sources, now, enforcer)?;
         }
-        let meant = self.covered_by(&allowed.entry, now_ns);
+        let meant = self.covered_by(&allowed.entry, now);
         let mut change = Change {
             target: network.map(Target::Destination),
             why: allowed.entry.reason.clone(),
-            until_ns: (span.until_ns != u64::MAX).then_some(span.until_ns),
+            until: (span.until != Timestamp::MAX).then_some(span.until),
             detail: Some(format!("entry {}, {} blocks released", allowed.id, meant.len())),
             ..Change::new(ChangeKind::Allowed, allowed.by.clone())
         };
-        let pending = match confirm_ns {
+        let pending = match confirm_by {
             None => {
-                self.let_go(&meant, ChangeKind::Released, &allowed.by, now_ns, enforcer)?;
+                self.let_go(&meant, ChangeKind::Released, &allowed.by, now, enforcer)?;
                 None
             }
-            Some(until_ns) => {
-                let suspended = self.suspend(&meant, until_ns, enforcer)?;
+            Some(until) => {
+                let suspended = self.suspend(&meant, until, enforcer)?;
                 change.detail = detail(false, confirm);
                 let id = allowed.id.clone();
                 let what = format!("allow {id}");
                 let undo = Undo::Allowed { network, id, span, suspended };
-                Some(self.wait(what, &allowed.by, until_ns, undo))
+                Some(self.wait(what, &allowed.by, until, undo))
             }
         };
         enforcer.commit()?;
@@ -142,7 +143,7 @@ impl PolicyState {
     }
 
     /// Blocks whose flagged an entry covers, or that an exception now forbids.
-    fn covered_by(&self, entry: &Entry, now_ns: u64) -> Vec<EntryNumber> {
+    fn covered_by(&self, entry: &Entry, now: Timestamp) -> Vec<EntryNumber> {
         let covers = |block: &ActiveBlock| {
             block.parties.as_ref().is_some_and(|parties| {
                 let name = parties.domain.as_deref().or(parties.dst_name.as_deref());
@@ -150,7 +151,7 @@ impl PolicyState {
             })
         };
         let meant = self.blocks.iter().filter(|(_, block)| {
-            covers(block) || self.conflict(&block.order.target, now_ns).is_some()
+            covers(block) || self.conflict(&block.order.target, now).is_some()
         });
         meant.map(|(number, _)| *number).collect()
     }
@@ -200,32 +201,32 @@ impl PolicyState {
         id: &str,
         who: &str,
         confirm: Option<Duration>,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> Result<Option<u64>, Refusal> {
         self.removable(id)?;
         self.room_for_pending(confirm)?;
-        let confirm_ns = confirm.map(|within| now_ns.saturating_add(nanoseconds(within)));
+        let confirm_by = confirm.map(|within| now + within);
         let network = self.allowed_network(id);
         if let Some(network) = network {
             let mut sources = self.sources(&network);
-            match confirm_ns {
+            match confirm_by {
                 None => sources.retain(|source| !source.is_entry(id)),
-                Some(confirm_ns) => {
+                Some(confirm_by) => {
                     for source in sources.iter_mut().filter(|source| source.is_entry(id)) {
-                        source.span.from_ns = confirm_ns;
+                        source.span.from = confirm_by;
                     }
                 }
             }
-            self.set_sources(network, sources, now_ns, enforcer)?;
+            self.set_sources(network, sources, now, enforcer)?;
             enforcer.commit()?;
         }
         let list = Arc::make_mut(&mut self.allowlist);
-        match confirm_ns {
+        match confirm_by {
             None => drop(list.remove(id)),
-            Some(confirm_ns) => {
+            Some(confirm_by) => {
                 if let Some(allowed) = list.entry_mut(id) {
-                    allowed.from_ns = confirm_ns;
+                    allowed.from = confirm_by;
                 }
             }
         }
@@ -235,16 +236,16 @@ impl PolicyState {
             detail: Some(format!("entry {id}")),
             ..Change::new(ChangeKind::Disallowed, who)
         });
-        Ok(confirm_ns.map(|until_ns| {
+        Ok(confirm_by.map(|until| {
             let undo = Undo::Disallowed { network, id: id.to_owned() };
-            self.wait(format!("no longer allow {id}"), who, until_ns, undo)
+            self.wait(format!("no longer allow {id}"), who, until, undo)
         }))
     }
 
     /// The entry was confirmed: it stays until its own end.
-    pub(super) fn allow_until(&mut self, id: &str, until_ns: u64) {
+    pub(super) fn allow_until(&mut self, id: &str, until: Timestamp) {
         if let Some(allowed) = Arc::make_mut(&mut self.allowlist).entry_mut(id) {
-            allowed.until_ns = until_ns;
+            allowed.until = until;
         }
     }
 
@@ -254,18 +255,18 @@ impl PolicyState {
     }
 
     /// Takes out the entries whose time is over.
-    pub(super) fn expire_allowed(&mut self, now_ns: u64) {
+    pub(super) fn expire_allowed(&mut self, now: Timestamp) {
         // Looked at first: a change makes a copy of the list.
-        if self.allowlist.has_expired(now_ns) {
-            Arc::make_mut(&mut self.allowlist).expire(now_ns);
+        if self.allowlist.has_expired(now) {
+            Arc::make_mut(&mut self.allowlist).expire(now);
         }
     }
 
     /// Entries added at run time that are to outlive a restart: none that waits for its confirmation.
-    pub fn entries_to_keep(&self, now_ns: u64) -> impl Iterator<Item = &Allowed> {
+    pub fn entries_to_keep(&self, now: Timestamp) -> impl Iterator<Item = &Allowed> {
         self.allowlist
             .entries()
-            .filter(move |allowed| allowed.at_run_time && allowed.until_ns > now_ns)
+            .filter(move |allowed| allowed.at_run_time && allowed.until > now)
             .filter(|allowed| !self.is_allow_pending(&allowed.id))
     }
 

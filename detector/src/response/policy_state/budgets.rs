@@ -3,20 +3,22 @@
 //! The kernel opens, charges and holds them by itself; a verdict raises or ends them.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use detector_common::policy::{Budget, BudgetKey};
 
-use super::{AGENT, PolicyState, SECOND, nanoseconds};
+use super::{AGENT, PolicyState};
 use crate::network::Address;
 use crate::refusal::Refusal;
 use crate::response::change::{Change, ChangeKind};
 use crate::response::enforcer::Enforcer;
 use crate::response::target::Target;
+use crate::timestamp::Timestamp;
 
 /// A raised budget is this many times the old one: a verdict at each power, as with checkpoints.
 const RAISE: u64 = 4;
 /// How often idle budgets are looked for.
-const LOOK_NS: u64 = 60 * SECOND;
+const LOOK: Duration = Duration::from_secs(60);
 
 /// What a verdict of a session means for its budget.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -122,29 +124,28 @@ impl PolicyState {
     }
 
     /// Forgets budgets that nobody used for long; where `capacity` is nearly reached, those idle
-    /// longest go early. `tick_ns` turns the kernel's ticks into time.
+    /// longest go early. `time_of` turns the kernel's ticks into time.
     ///
     /// # Errors
     ///
     /// Those of the enforcer.
     pub fn forget_budgets(
         &mut self,
-        now_ns: u64,
+        now: Timestamp,
         capacity: usize,
-        tick_ns: impl Fn(u64) -> u64,
+        time_of: impl Fn(u64) -> Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
-        if now_ns < self.budgets_looked_ns.saturating_add(LOOK_NS) {
+        if now < self.budgets_looked + LOOK {
             return Ok(());
         }
-        self.budgets_looked_ns = now_ns;
-        let window_ns = nanoseconds(self.policy.budget_window);
-        let mut idle: Vec<(u64, BudgetKey)> = Vec::new();
+        self.budgets_looked = now;
+        let mut idle: Vec<(Duration, BudgetKey)> = Vec::new();
         let budgets = enforcer.budgets()?;
         let crowded = budgets.len() > capacity / 10 * 9;
         for (key, budget) in &budgets {
-            let silent = now_ns.saturating_sub(tick_ns(budget.last_seen.max(budget.opened)));
-            if silent >= window_ns || (crowded && silent >= LOOK_NS) {
+            let silent = now.since(time_of(budget.last_seen.max(budget.opened)));
+            if silent >= self.policy.budget_window || (crowded && silent >= LOOK) {
                 idle.push((silent, *key));
             }
         }

@@ -10,6 +10,7 @@ use crate::network::{Address, Network};
 use crate::response::change::{Change, ChangeKind};
 use crate::response::enforcer::{Enforcer, EntryNumber, Exception, Span};
 use crate::response::target::Target;
+use crate::timestamp::Timestamp;
 
 /// Where an exception comes from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,19 +112,19 @@ const PUBLIC_RESOLVERS: [&str; 16] = [
 ];
 
 /// For good.
-pub(super) const ALWAYS: Span = Span { from_ns: 0, until_ns: u64::MAX };
+pub(super) const ALWAYS: Span = Span::until(Timestamp::MAX);
 
 /// What one exception has to be for all its sources: whole where one of them in force is, until the
 /// last of these ends.
-fn merged(network: Network, sources: &[Exempted], now_ns: u64) -> Option<Exception> {
+fn merged(network: Network, sources: &[Exempted], now: Timestamp) -> Option<Exception> {
     let widest = |full: bool, in_force: bool| {
         let meant = sources
             .iter()
             .filter(move |source| source.full() == full)
-            .filter(move |source| source.span.holds(now_ns) == in_force);
+            .filter(move |source| source.span.holds(now) == in_force);
         meant.map(|source| source.span).reduce(|one, other| Span {
-            from_ns: one.from_ns.min(other.from_ns),
-            until_ns: one.until_ns.max(other.until_ns),
+            from: one.from.min(other.from),
+            until: one.until.max(other.until),
         })
     };
     let whole = |span| Exception { network, as_destination: false, span };
@@ -163,7 +164,7 @@ impl PolicyState {
     pub fn set_protected_peers(
         &mut self,
         surroundings: &[(Network, ExceptionKind, String)],
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
         let mut wanted: BTreeMap<Network, Vec<Exempted>> = BTreeMap::new();
@@ -185,12 +186,12 @@ impl PolicyState {
         }
         let mut failed = Vec::new();
         for (network, sources) in wanted {
-            if let Err(error) = self.set_sources(network, sources, now_ns, enforcer) {
+            if let Err(error) = self.set_sources(network, sources, now, enforcer) {
                 failed.push(format!("{network}: {error:#}"));
             }
         }
         enforcer.commit()?;
-        self.release_spared(now_ns, enforcer)?;
+        self.release_spared(now, enforcer)?;
         anyhow::ensure!(failed.is_empty(), "failed to spare {}", failed.join(", "));
         Ok(())
     }
@@ -211,12 +212,12 @@ impl PolicyState {
         &mut self,
         network: Network,
         mut sources: Vec<Exempted>,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
         sources.sort_by(|one, other| one.kind.cmp(&other.kind));
         let known = self.exceptions.placed.get_mut(&network);
-        match (merged(network, &sources, now_ns), known) {
+        match (merged(network, &sources, now), known) {
             (Some(exception), Some(placed)) => {
                 if placed.exception != exception {
                     enforcer.change_exception(placed.number, &exception)?;
@@ -245,7 +246,7 @@ impl PolicyState {
     /// Takes out allowed sources whose time is over, and lets wider or narrower ones take effect.
     pub(super) fn expire_exceptions(
         &mut self,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
         let stale: Vec<Network> = self
@@ -253,16 +254,16 @@ impl PolicyState {
             .placed
             .iter()
             .filter(|(network, placed)| {
-                placed.sources.iter().any(|source| source.span.until_ns <= now_ns)
-                    || merged(**network, &placed.sources, now_ns) != Some(placed.exception)
+                placed.sources.iter().any(|source| source.span.until <= now)
+                    || merged(**network, &placed.sources, now) != Some(placed.exception)
             })
             .map(|(network, _)| *network)
             .collect();
         for network in &stale {
             let mut sources = self.sources(network);
             let (over, live): (Vec<Exempted>, Vec<Exempted>) =
-                sources.drain(..).partition(|source| source.span.until_ns <= now_ns);
-            self.set_sources(*network, live, now_ns, enforcer)?;
+                sources.drain(..).partition(|source| source.span.until <= now);
+            self.set_sources(*network, live, now, enforcer)?;
             for source in over {
                 self.changes.push(Change {
                     target: Some(Target::Destination(*network)),
@@ -278,24 +279,24 @@ impl PolicyState {
     /// Ends standing blocks that an exception now forbids.
     pub(super) fn release_spared(
         &mut self,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
         let spared: Vec<EntryNumber> = self
             .blocks
             .iter()
-            .filter(|(_, standing)| self.conflict(&standing.order.target, now_ns).is_some())
+            .filter(|(_, standing)| self.conflict(&standing.order.target, now).is_some())
             .map(|(number, _)| *number)
             .collect();
         for number in &spared {
-            self.end(*number, ChangeKind::Released, AGENT, now_ns, enforcer)?;
+            self.end(*number, ChangeKind::Released, AGENT, now, enforcer)?;
         }
         if spared.is_empty() { Ok(()) } else { enforcer.commit() }
     }
 
     /// Why a block of this target must not be: what it would cut off, in words that name it.
     #[must_use]
-    pub fn conflict(&self, target: &Target, now_ns: u64) -> Option<String> {
+    pub fn conflict(&self, target: &Target, now: Timestamp) -> Option<String> {
         if let Target::Destination(network) = target {
             let length = network.prefix().length;
             if length == 0 || (network.prefix().address[..12] == MAPPED && length == 96) {
@@ -314,14 +315,14 @@ impl PolicyState {
             }
             _ => None,
         };
-        let in_force = |placed: &&Placed| placed.exception.span.holds(now_ns);
+        let in_force = |placed: &&Placed| placed.exception.span.holds(now);
         for placed in self.exceptions.placed.values().filter(in_force) {
             let Exception { network, as_destination, .. } = placed.exception;
             let hits_other = !as_destination && other.is_some_and(|other| network.overlaps(&other));
             if !network.overlaps(&destination) && !hits_other {
                 continue;
             }
-            let source = placed.sources.iter().find(|source| source.span.holds(now_ns));
+            let source = placed.sources.iter().find(|source| source.span.holds(now));
             let (words, why) =
                 source.map_or(("spared", ""), |source| (source.kind.in_words(), &*source.why));
             let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
@@ -331,10 +332,10 @@ impl PolicyState {
     }
 
     /// Whether names are looked up at this address.
-    pub(super) fn is_resolver(&self, address: Address, now_ns: u64) -> bool {
+    pub(super) fn is_resolver(&self, address: Address, now: Timestamp) -> bool {
         let configured = self.exceptions().any(|(network, _, source)| {
             source.kind == ExceptionKind::Resolver
-                && source.span.holds(now_ns)
+                && source.span.holds(now)
                 && network.contains(address)
         });
         let address = address.ip();

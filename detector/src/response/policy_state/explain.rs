@@ -1,20 +1,21 @@
 //! Why traffic of an address is blocked, or is not.
 
-use super::{ActiveBlock, PolicyState, SECOND};
+use super::{ActiveBlock, PolicyState};
 use crate::network::Address;
 use crate::response::mode::Mode;
+use crate::timestamp::Timestamp;
 
 impl PolicyState {
     /// In words, the answer first: whether traffic of an address is blocked, and why or why not.
     #[must_use]
-    pub fn explain(&self, address: Address, now_ns: u64) -> Vec<String> {
+    pub fn explain(&self, address: Address, now: Timestamp) -> Vec<String> {
         let name = address.ip();
         let mut sentences = Vec::new();
         let mut blocked = false;
         let meant = self.blocks().filter(|(_, block)| block.order.target.concerns(address));
         for (number, standing) in meant {
             let ActiveBlock { order, by, why, .. } = standing;
-            let state = if !order.span.holds(now_ns) {
+            let state = if !order.span.holds(now) {
                 "is suspended"
             } else if order.simulated || (order.by_agent && self.mode != Mode::Block) {
                 "only counts"
@@ -25,7 +26,7 @@ impl PolicyState {
             sentences.push(format!("block {number} ({}) {state}: by {by}, {why}", order.target));
         }
         for (network, number, source) in self.exceptions() {
-            if network.contains(address) && source.span.holds(now_ns) {
+            if network.contains(address) && source.span.holds(now) {
                 let what = source.kind.name();
                 sentences.push(format!(
                     "exception {number} ({}) spares it: {what}, {}",
@@ -34,9 +35,9 @@ impl PolicyState {
                 ));
             }
         }
-        for ((src, dst), until_ns) in self.releases() {
-            if [*src, *dst].contains(&address) && until_ns > now_ns {
-                let minutes = (until_ns - now_ns).div_ceil(60 * SECOND);
+        for ((src, dst), until) in self.releases() {
+            if [*src, *dst].contains(&address) && until > now {
+                let minutes = now.seconds_until(until).div_ceil(60);
                 sentences.push(format!(
                     "{} to {} was released by a person: the agent leaves it alone for {minutes} min",
                     src,

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use super::pending::Undo;
-use super::{ActiveBlock, Endpoints, MAX_MEMORIES, PolicyState, make_room, nanoseconds};
+use super::{ActiveBlock, Endpoints, MAX_MEMORIES, PolicyState, make_room};
 use crate::network::Address;
 use crate::refusal::Refusal;
 use crate::response::change::{Change, ChangeKind};
 use crate::response::enforcer::{BlockSpec, Effect, Enforcer, EntryNumber, Span};
 use crate::response::mode::Mode;
 use crate::response::target::Target;
+use crate::timestamp::Timestamp;
 
 /// A block that somebody asks for.
 #[derive(Clone, Debug)]
@@ -39,18 +40,18 @@ impl PolicyState {
         add: &Add,
         who: &str,
         confirm: Option<Duration>,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> Result<Placed, Refusal> {
         let Add { target, effect, simulated, ttl, why } = add;
         let ttl = self.checked_ttl(*ttl)?;
-        if let Some(conflict) = self.conflict(target, now_ns) {
+        if let Some(conflict) = self.conflict(target, now) {
             return Err(Refusal::conflict(format!("{target} is refused: {conflict}")).at("target"));
         }
         self.room_for_pending(confirm)?;
-        let until_ns = now_ns.saturating_add(nanoseconds(ttl));
-        let confirm_ns = confirm.map(|within| now_ns.saturating_add(nanoseconds(within)));
-        let span = Span { from_ns: 0, until_ns: confirm_ns.unwrap_or(until_ns).min(until_ns) };
+        let until = now + ttl;
+        let confirm_by = confirm.map(|within| now + within);
+        let span = Span::until(confirm_by.unwrap_or(until).min(until));
         let order = BlockSpec {
             target: *target,
             effect: *effect,
@@ -64,19 +65,19 @@ impl PolicyState {
             by: who.to_owned(),
             why: why.clone(),
             alert: None,
-            placed_ns: now_ns,
-            until_ns,
+            placed: now,
+            until,
             times: 1,
             pending: None,
             parties: None,
             watched: None,
         };
         let mut change = Change::of_standing(ChangeKind::Placed, &standing);
-        let number = self.enter(standing, now_ns, enforcer)?;
+        let number = self.enter(standing, now, enforcer)?;
         enforcer.commit()?;
-        let pending = confirm_ns.filter(|confirm| *confirm < until_ns).map(|until_ns| {
-            self.wait(format!("block {target}"), who, until_ns, Undo::Placed(number))
-        });
+        let pending = confirm_by
+            .filter(|confirm| *confirm < until)
+            .map(|until| self.wait(format!("block {target}"), who, until, Undo::Placed(number)));
         if let Some(standing) = self.blocks.get_mut(&number) {
             standing.pending = pending;
         }
@@ -142,17 +143,17 @@ impl PolicyState {
         kind: ChangeKind,
         who: &str,
         confirm: Option<Duration>,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> Result<Option<u64>, Refusal> {
         self.room_for_pending(confirm)?;
         let Some(within) = confirm else {
-            self.let_go(numbers, kind, who, now_ns, enforcer)?;
+            self.let_go(numbers, kind, who, now, enforcer)?;
             enforcer.commit()?;
             return Ok(None);
         };
-        let until_ns = now_ns.saturating_add(nanoseconds(within));
-        let suspended = self.suspend(numbers, until_ns, enforcer)?;
+        let until = now + within;
+        let suspended = self.suspend(numbers, until, enforcer)?;
         enforcer.commit()?;
         for number in &suspended {
             if let Some(standing) = self.blocks.get(number) {
@@ -166,7 +167,7 @@ impl PolicyState {
             [number] => format!("release block {number}"),
             numbers => format!("release {} blocks", numbers.len()),
         };
-        let id = self.wait(what, who, until_ns, Undo::Suspended(suspended.clone()));
+        let id = self.wait(what, who, until, Undo::Suspended(suspended.clone()));
         for number in &suspended {
             if let Some(standing) = self.blocks.get_mut(number) {
                 standing.pending = Some(id);
@@ -179,13 +180,13 @@ impl PolicyState {
     pub(super) fn suspend(
         &mut self,
         numbers: &[EntryNumber],
-        until_ns: u64,
+        until: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<Vec<EntryNumber>> {
         let mut suspended = Vec::new();
         for number in numbers {
             let Some(standing) = self.blocks.get_mut(number) else { continue };
-            standing.order.span.from_ns = until_ns;
+            standing.order.span.from = until;
             enforcer.change(*number, &standing.order)?;
             suspended.push(*number);
         }
@@ -198,18 +199,18 @@ impl PolicyState {
         numbers: &[EntryNumber],
         kind: ChangeKind,
         who: &str,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
         for number in numbers {
-            self.leave_alone(*number, now_ns);
-            self.end(*number, kind, who, now_ns, enforcer)?;
+            self.leave_alone(*number, now);
+            self.end(*number, kind, who, now, enforcer)?;
         }
         Ok(())
     }
 
     /// The agent does not block the flagged of this block again for a while.
-    fn leave_alone(&mut self, number: EntryNumber, now_ns: u64) {
+    fn leave_alone(&mut self, number: EntryNumber, now: Timestamp) {
         let Some(standing) = self.blocks.get(&number) else { return };
         let pair = match (&standing.parties, standing.order.target) {
             (Some(Endpoints { src, dst, .. }), _) => (*src, *dst),
@@ -220,15 +221,15 @@ impl PolicyState {
             }
             _ => return,
         };
-        let until_ns = now_ns.saturating_add(nanoseconds(self.policy.released));
-        self.keep_released(pair, until_ns);
+        let until = now + self.policy.released;
+        self.keep_released(pair, until);
     }
 
     /// Remembers a release, also one from before a restart.
-    pub fn keep_released(&mut self, pair: (Address, Address), until_ns: u64) {
+    pub fn keep_released(&mut self, pair: (Address, Address), until: Timestamp) {
         make_room(&mut self.released, |until| *until);
         if self.released.len() < MAX_MEMORIES {
-            self.released.insert(pair, until_ns);
+            self.released.insert(pair, until);
         }
     }
 
@@ -242,7 +243,7 @@ impl PolicyState {
         mode: Mode,
         who: &str,
         confirm: Option<Duration>,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> Result<Option<u64>, Refusal> {
         self.room_for_pending(confirm)?;
@@ -252,21 +253,21 @@ impl PolicyState {
             _ => None,
         });
         let old = waiting.map_or(self.mode, |(_, old)| old);
-        let confirm_ns = confirm.map(|within| now_ns.saturating_add(nanoseconds(within)));
-        enforcer.set_mode(mode, confirm_ns.map(|until_ns| (until_ns, old)))?;
+        let confirm_by = confirm.map(|within| now + within);
+        enforcer.set_mode(mode, confirm_by.map(|until| (until, old)))?;
         enforcer.commit()?;
         if let Some((id, _)) = waiting {
             self.pending.remove(&id);
         }
-        (self.mode, self.mode_since_ns) = (mode, now_ns);
+        (self.mode, self.mode_since) = (mode, now);
         self.changes.push(Change {
             mode: Some(mode),
             why: format!("was {old}"),
             detail: detail(false, confirm),
             ..Change::new(ChangeKind::Mode, who)
         });
-        Ok(confirm_ns.map(|until_ns| {
-            self.wait(format!("mode {mode}, returns to {old}"), who, until_ns, Undo::Mode { old })
+        Ok(confirm_by.map(|until| {
+            self.wait(format!("mode {mode}, returns to {old}"), who, until, Undo::Mode { old })
         }))
     }
 }

@@ -12,6 +12,7 @@ use crate::refusal::Refusal;
 use crate::response::change::{Change, ChangeKind};
 use crate::response::enforcer::{Enforcer, EntryNumber, Span};
 use crate::response::mode::Mode;
+use crate::timestamp::Timestamp;
 
 /// Changes that wait for confirmation at once.
 const MAX_PENDING: usize = 1_024;
@@ -21,7 +22,7 @@ const MAX_PENDING: usize = 1_024;
 pub struct Pending {
     pub what: String,
     pub who: String,
-    pub until_ns: u64,
+    pub until: Timestamp,
     pub(super) change: Undo,
 }
 
@@ -90,9 +91,9 @@ impl PolicyState {
         Ok(())
     }
 
-    pub(super) fn wait(&mut self, what: String, who: &str, until_ns: u64, change: Undo) -> u64 {
+    pub(super) fn wait(&mut self, what: String, who: &str, until: Timestamp, change: Undo) -> u64 {
         self.last_pending += 1;
-        let pending = Pending { what, who: who.to_owned(), until_ns, change };
+        let pending = Pending { what, who: who.to_owned(), until, change };
         self.pending.insert(self.last_pending, pending);
         self.last_pending
     }
@@ -104,9 +105,9 @@ impl PolicyState {
 
     /// The mode that returns unless it is confirmed: id, when, and which.
     #[must_use]
-    pub fn pending_mode(&self) -> Option<(u64, u64, Mode)> {
+    pub fn pending_mode(&self) -> Option<(u64, Timestamp, Mode)> {
         self.pending.iter().find_map(|(id, pending)| match pending.change {
-            Undo::Mode { old } => Some((*id, pending.until_ns, old)),
+            Undo::Mode { old } => Some((*id, pending.until, old)),
             _ => None,
         })
     }
@@ -128,7 +129,7 @@ impl PolicyState {
         &mut self,
         id: Option<u64>,
         who: &str,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> Result<Vec<String>, Refusal> {
         let ids: Vec<u64> = match id {
@@ -146,7 +147,7 @@ impl PolicyState {
         let mut confirmed = Vec::new();
         for id in ids {
             let Some(pending) = self.pending.remove(&id) else { continue };
-            self.keep(&pending, who, now_ns, enforcer)?;
+            self.keep(&pending, who, now, enforcer)?;
             self.changes.push(Change {
                 why: pending.what.clone(),
                 ..Change::new(ChangeKind::Confirmed, who)
@@ -161,20 +162,20 @@ impl PolicyState {
         &mut self,
         pending: &Pending,
         who: &str,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
         match &pending.change {
             Undo::Mode { .. } => enforcer.set_mode(self.mode, None)?,
             Undo::Placed(number) => {
                 if let Some(standing) = self.blocks.get_mut(number) {
-                    standing.order.span.until_ns = standing.until_ns;
+                    standing.order.span.until = standing.until;
                     standing.pending = None;
                     enforcer.change(*number, &standing.order)?;
                 }
             }
             Undo::Suspended(numbers) => {
-                self.let_go(numbers, ChangeKind::Released, who, now_ns, enforcer)?
+                self.let_go(numbers, ChangeKind::Released, who, now, enforcer)?
             }
             Undo::Allowed { network, id, span, suspended } => {
                 if let Some(network) = network {
@@ -182,16 +183,16 @@ impl PolicyState {
                     for source in sources.iter_mut().filter(|source| source.is_entry(id)) {
                         source.span = *span;
                     }
-                    self.set_sources(*network, sources, now_ns, enforcer)?;
+                    self.set_sources(*network, sources, now, enforcer)?;
                 }
-                self.let_go(suspended, ChangeKind::Released, who, now_ns, enforcer)?;
-                self.allow_until(id, span.until_ns);
+                self.let_go(suspended, ChangeKind::Released, who, now, enforcer)?;
+                self.allow_until(id, span.until);
             }
             Undo::Disallowed { network, id } => {
                 if let Some(network) = network {
                     let mut sources = self.sources(network);
                     sources.retain(|source| !source.is_entry(id));
-                    self.set_sources(*network, sources, now_ns, enforcer)?;
+                    self.set_sources(*network, sources, now, enforcer)?;
                 }
                 self.remove_allowed(id);
             }
@@ -202,18 +203,18 @@ impl PolicyState {
     /// Returns to the old state what nobody confirmed in time. The enforcer has done so already.
     pub(super) fn revert_unconfirmed(
         &mut self,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
         let over: Vec<u64> = self
             .pending
             .iter()
-            .filter(|(_, pending)| pending.until_ns <= now_ns)
+            .filter(|(_, pending)| pending.until <= now)
             .map(|(id, _)| *id)
             .collect();
         for id in &over {
             let Some(pending) = self.pending.remove(id) else { continue };
-            self.revert(&pending, now_ns, enforcer)?;
+            self.revert(&pending, now, enforcer)?;
             self.changes.push(Change {
                 why: format!("{}: not confirmed in time", pending.what),
                 ..Change::new(ChangeKind::Reverted, pending.who)
@@ -225,26 +226,26 @@ impl PolicyState {
     fn revert(
         &mut self,
         pending: &Pending,
-        now_ns: u64,
+        now: Timestamp,
         enforcer: &mut dyn Enforcer,
     ) -> anyhow::Result<()> {
         match &pending.change {
             Undo::Mode { old } => {
                 enforcer.set_mode(*old, None)?;
-                (self.mode, self.mode_since_ns) = (*old, now_ns);
+                (self.mode, self.mode_since) = (*old, now);
             }
             Undo::Placed(number) => {
                 if let Some(standing) = self.blocks.get_mut(number) {
                     standing.pending = None;
                 }
-                self.end(*number, ChangeKind::Expired, AGENT, now_ns, enforcer)?;
+                self.end(*number, ChangeKind::Expired, AGENT, now, enforcer)?;
             }
             Undo::Suspended(numbers) => self.resume(numbers, enforcer)?,
             Undo::Allowed { network, id, suspended, .. } => {
                 if let Some(network) = network {
                     let mut sources = self.sources(network);
                     sources.retain(|source| !source.is_entry(id));
-                    self.set_sources(*network, sources, now_ns, enforcer)?;
+                    self.set_sources(*network, sources, now, enforcer)?;
                 }
                 self.resume(suspended, enforcer)?;
             }
@@ -252,9 +253,9 @@ impl PolicyState {
                 if let Some(network) = network {
                     let mut sources = self.sources(network);
                     for source in sources.iter_mut().filter(|source| source.is_entry(id)) {
-                        source.span.from_ns = ALWAYS.from_ns;
+                        source.span.from = ALWAYS.from;
                     }
-                    self.set_sources(*network, sources, now_ns, enforcer)?;
+                    self.set_sources(*network, sources, now, enforcer)?;
                 }
             }
         }
@@ -268,7 +269,7 @@ impl PolicyState {
     ) -> anyhow::Result<()> {
         for number in numbers {
             if let Some(standing) = self.blocks.get_mut(number) {
-                standing.order.span.from_ns = 0;
+                standing.order.span.from = Timestamp::EPOCH;
                 standing.pending = None;
                 enforcer.change(*number, &standing.order)?;
             }

@@ -7,11 +7,13 @@ use super::*;
 use crate::network::{Address, Network};
 use crate::response::enforcer::DryRun;
 use crate::response::policy::{ActionRule, police};
+use crate::timestamp::Timestamp;
 use crate::verdict::allow::Entry;
 
-const MINUTE: u64 = 60 * SECOND;
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
 /// Some time after the epoch.
-const START: u64 = 1_000 * SECOND;
+const START: Timestamp = Timestamp::from_ns(1_000_000_000_000);
 
 fn address(text: &str) -> Address {
     text.parse().unwrap()
@@ -33,7 +35,7 @@ fn backup() -> Entry {
 struct Desk {
     state: PolicyState,
     enforcer: DryRun,
-    now_ns: u64,
+    now: Timestamp,
 }
 
 impl Desk {
@@ -42,7 +44,7 @@ impl Desk {
         enforcer.mode = mode;
         let mut state = PolicyState::new(policy, mode, START);
         state.set_home(vec![network("10.0.0.0/8"), network("fd00::/8")]);
-        Self { state, enforcer, now_ns: START }
+        Self { state, enforcer, now: START }
     }
 
     fn blocking() -> Self {
@@ -54,7 +56,7 @@ impl Desk {
     }
 
     fn respond(&mut self, block_request: &BlockRequest) -> Outcome {
-        self.state.respond(block_request, self.now_ns, &mut self.enforcer).unwrap()
+        self.state.respond(block_request, self.now, &mut self.enforcer).unwrap()
     }
 
     fn add(&mut self, target: &str, ttl_secs: u64, confirm: Option<u64>) -> Result<Placed, String> {
@@ -66,7 +68,7 @@ impl Desk {
             why: "a test".to_owned(),
         };
         let confirm = confirm.map(Duration::from_secs);
-        let placed = self.state.add(&add, "uid 0 (root)", confirm, self.now_ns, &mut self.enforcer);
+        let placed = self.state.add(&add, "uid 0 (root)", confirm, self.now, &mut self.enforcer);
         placed.map_err(|error| format!("{error:#}"))
     }
 
@@ -78,8 +80,8 @@ impl Desk {
     ) -> NowAllowed {
         let entry = Entry { destination: Some(network(destination)), ..backup() };
         let (ttl, confirm) = (ttl_secs.map(Duration::from_secs), confirm.map(Duration::from_secs));
-        let (now_ns, enforcer) = (self.now_ns, &mut self.enforcer);
-        self.state.allow(entry, ttl, "uid 0", confirm, now_ns, enforcer).unwrap()
+        let (now, enforcer) = (self.now, &mut self.enforcer);
+        self.state.allow(entry, ttl, "uid 0", confirm, now, enforcer).unwrap()
     }
 
     fn spare(&mut self, surroundings: &[(&str, ExceptionKind)]) {
@@ -87,18 +89,18 @@ impl Desk {
             .iter()
             .map(|(text, kind)| (network(text), kind.clone(), String::new()))
             .collect();
-        self.state.set_protected_peers(&all, self.now_ns, &mut self.enforcer).unwrap();
+        self.state.set_protected_peers(&all, self.now, &mut self.enforcer).unwrap();
     }
 
-    fn pass(&mut self, ns: u64) {
-        self.now_ns += ns;
-        self.state.tick(self.now_ns, &mut self.enforcer).unwrap();
+    fn pass(&mut self, length: Duration) {
+        self.now += length;
+        self.state.tick(self.now, &mut self.enforcer).unwrap();
     }
 
     /// Targets in force with the enforcer, in words.
     fn in_force(&self) -> Vec<String> {
         let orders = self.enforcer.orders.values();
-        let live = orders.filter(|order| order.span.holds(self.now_ns));
+        let live = orders.filter(|order| order.span.holds(self.now));
         live.map(|order| order.target.to_string()).collect()
     }
 
@@ -178,13 +180,10 @@ fn repeaters_are_blocked_for_longer() {
     for times in 1..=3 {
         desk.request_block("192.0.2.1");
         let (_, standing) = desk.state.blocks().next().unwrap();
-        assert_eq!(
-            (standing.times, standing.until_ns - desk.now_ns),
-            (times, u64::from(times) * 600 * SECOND)
-        );
-        desk.pass(u64::from(times) * 600 * SECOND);
+        assert_eq!((standing.times, standing.until.since(desk.now)), (times, times * 600 * SECOND));
+        desk.pass(times * 600 * SECOND);
     }
-    desk.pass(2 * OFFENCE_MEMORY_NS);
+    desk.pass(2 * OFFENCE_MEMORY);
     desk.request_block("192.0.2.1");
     assert_eq!(desk.state.blocks().next().unwrap().1.times, 1);
 }
@@ -297,7 +296,7 @@ fn a_tunnel_through_a_resolver_is_for_the_resolver() {
         assert_eq!(outcome.action, ActionTaken::Refused);
         assert!(outcome.note.unwrap().contains("--format rpz"));
     }
-    let domains: Vec<&str> = desk.state.domains(desk.now_ns).map(|(name, _)| name).collect();
+    let domains: Vec<&str> = desk.state.domains(desk.now).map(|(name, _)| name).collect();
     assert_eq!(domains, ["tunnel.example"]);
     // A server that is nobody's resolver is blocked.
     let own =
@@ -320,8 +319,8 @@ fn what_a_person_released_is_left_alone() {
     let mut desk = Desk::blocking();
     desk.request_block("192.0.2.1");
     let number = desk.state.find(None, Some(&"pair 192.0.2.1 10.0.0.7".parse().unwrap())).unwrap();
-    let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
-    desk.state.release(&[number], ChangeKind::Released, "uid 0", None, now_ns, enforcer).unwrap();
+    let (now, enforcer) = (desk.now, &mut desk.enforcer);
+    desk.state.release(&[number], ChangeKind::Released, "uid 0", None, now, enforcer).unwrap();
     assert!(desk.in_force().is_empty());
     assert_eq!(desk.request_block("192.0.2.1").action, ActionTaken::Refused);
     desk.pass(3_601 * SECOND);
@@ -338,25 +337,25 @@ fn what_is_not_confirmed_returns() {
         let minute = Some(Duration::from_secs(60));
         let placed = desk.add("host 10.0.0.9", 600, Some(60)).unwrap();
         assert!(placed.pending.is_some());
-        let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
+        let (now, enforcer) = (desk.now, &mut desk.enforcer);
         let pending = desk
             .state
-            .release(&[old], ChangeKind::Released, "uid 0", minute, now_ns, enforcer)
+            .release(&[old], ChangeKind::Released, "uid 0", minute, now, enforcer)
             .unwrap();
         assert!(pending.is_some());
-        desk.state.set_mode(Mode::Simulate, "uid 0", minute, now_ns, enforcer).unwrap();
+        desk.state.set_mode(Mode::Simulate, "uid 0", minute, now, enforcer).unwrap();
         desk.allow("192.0.2.0/24", None, Some(60));
         // The enforcer knows when each returns, for when the agent is gone.
         assert_eq!(desk.in_force(), ["host 10.0.0.9"]);
-        let later = desk.now_ns + MINUTE;
+        let later = desk.now + MINUTE;
         let ends: Vec<bool> =
             desk.enforcer.orders.values().map(|order| order.span.holds(later)).collect();
         assert_eq!(ends, [true, false]);
         assert_eq!(desk.enforcer.then, Some((later, Mode::Block)));
         assert!(!desk.enforcer.exceptions.values().next().unwrap().span.holds(later));
         if confirmed {
-            let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
-            assert_eq!(desk.state.confirm(None, "uid 0", now_ns, enforcer).unwrap().len(), 4);
+            let (now, enforcer) = (desk.now, &mut desk.enforcer);
+            assert_eq!(desk.state.confirm(None, "uid 0", now, enforcer).unwrap().len(), 4);
         }
         desk.pass(MINUTE);
         let expected = if confirmed { "host 10.0.0.9" } else { "host 10.0.0.8" };
@@ -378,13 +377,13 @@ fn a_block_that_ends_leaves_the_others_waiting() {
     desk.add("host 10.0.0.9", 600, None).unwrap();
     let all: Vec<EntryNumber> = desk.state.blocks().map(|(number, _)| number).collect();
     let minute = Some(Duration::from_secs(60));
-    let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
+    let (now, enforcer) = (desk.now, &mut desk.enforcer);
     let waits =
-        desk.state.release(&all, ChangeKind::Flushed, "uid 0", minute, now_ns, enforcer).unwrap();
+        desk.state.release(&all, ChangeKind::Flushed, "uid 0", minute, now, enforcer).unwrap();
     desk.pass(40 * SECOND);
     assert_eq!(desk.state.pending().map(|(id, _)| id).collect::<Vec<_>>(), [waits.unwrap()]);
-    let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
-    desk.state.confirm(waits, "uid 0", now_ns, enforcer).unwrap();
+    let (now, enforcer) = (desk.now, &mut desk.enforcer);
+    desk.state.confirm(waits, "uid 0", now, enforcer).unwrap();
     assert_eq!(desk.state.blocks().count(), 0);
 }
 
@@ -404,16 +403,16 @@ fn what_is_allowed_no_longer_returns_unless_confirmed() {
         let mut desk = Desk::blocking();
         assert_eq!(desk.allow("192.0.2.0/24", None, None).id, "o1");
         let minute = Some(Duration::from_secs(60));
-        let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
-        desk.state.disallow("o1", "uid 0", minute, now_ns, enforcer).unwrap();
+        let (now, enforcer) = (desk.now, &mut desk.enforcer);
+        desk.state.disallow("o1", "uid 0", minute, now, enforcer).unwrap();
         assert_eq!(desk.request_block("192.0.2.1").action, ActionTaken::Blocked);
         if confirmed {
-            let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
-            desk.state.confirm(None, "uid 0", now_ns, enforcer).unwrap();
+            let (now, enforcer) = (desk.now, &mut desk.enforcer);
+            desk.state.confirm(None, "uid 0", now, enforcer).unwrap();
         }
         desk.pass(MINUTE);
         assert_eq!(desk.enforcer.exceptions.len(), usize::from(!confirmed));
-        let live = desk.state.allowlist().entries().filter(|entry| entry.from_ns <= desk.now_ns);
+        let live = desk.state.allowlist().entries().filter(|entry| entry.from <= desk.now);
         assert_eq!(live.count(), usize::from(!confirmed));
     }
 }
@@ -425,8 +424,8 @@ fn an_allowed_destination_ends_its_blocks() {
     desk.request_block("203.0.113.1");
     assert_eq!(desk.allow("192.0.2.0/24", Some(60), None).released, 1);
     let entry = Entry { destination: Some(network("203.0.113.1")), port: Some(443), ..backup() };
-    let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
-    let allowed = desk.state.allow(entry, None, "uid 0", None, now_ns, enforcer).unwrap();
+    let (now, enforcer) = (desk.now, &mut desk.enforcer);
+    let allowed = desk.state.allow(entry, None, "uid 0", None, now, enforcer).unwrap();
     assert_eq!((allowed.id.as_str(), allowed.released), ("o2", 1));
     assert!(desk.in_force().is_empty());
     assert_eq!(desk.enforcer.exceptions.len(), 1, "one names a port, too");
@@ -444,8 +443,8 @@ fn an_allowed_destination_ends_its_blocks() {
 fn a_simulated_block_becomes_real_only_by_a_new_judgement() {
     let mut desk = Desk::new(Mode::Simulate, Policy::default());
     desk.request_block("192.0.2.1");
-    let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
-    desk.state.set_mode(Mode::Block, "uid 0", None, now_ns, enforcer).unwrap();
+    let (now, enforcer) = (desk.now, &mut desk.enforcer);
+    desk.state.set_mode(Mode::Block, "uid 0", None, now, enforcer).unwrap();
     assert!(desk.enforcer.orders.values().all(|order| order.simulated));
     assert_eq!(desk.request_block("192.0.2.1").action, ActionTaken::Blocked);
     assert!(desk.enforcer.orders.values().all(|order| !order.simulated));
@@ -497,13 +496,13 @@ fn an_address_is_explained() {
     let mut desk = Desk::blocking();
     desk.spare(&[("10.0.0.1", ExceptionKind::Own)]);
     desk.request_block("192.0.2.1");
-    let explained = desk.state.explain(address("192.0.2.1"), desk.now_ns);
+    let explained = desk.state.explain(address("192.0.2.1"), desk.now);
     assert_eq!(explained[0], "192.0.2.1 is blocked, in part or whole");
     assert!(
         explained[1].contains("pair 10.0.0.7 192.0.2.1) is in force: by agent"),
         "{explained:?}"
     );
-    let explained = desk.state.explain(address("10.0.0.1"), desk.now_ns);
+    let explained = desk.state.explain(address("10.0.0.1"), desk.now);
     assert_eq!(explained[0], "10.0.0.1 is not blocked: no block in force covers it");
     assert!(explained[1].contains("(10.0.0.1) spares it: own"), "{explained:?}");
 }
@@ -524,7 +523,7 @@ fn the_allowlist_has_one_owner_and_copies() {
     desk.pass(SECOND);
     assert!(Arc::ptr_eq(desk.state.allowlist(), &list));
     desk.state.configure_allowlist(&[]).unwrap();
-    let kept: Vec<&str> = desk.state.entries_to_keep(desk.now_ns).map(|entry| &*entry.id).collect();
+    let kept: Vec<&str> = desk.state.entries_to_keep(desk.now).map(|entry| &*entry.id).collect();
     assert_eq!(kept, ["o1"]);
     let refused = desk.state.configure_allowlist(&[Entry::default()]).unwrap_err();
     assert!(format!("{refused:#}").contains("allow entry 1"));
@@ -535,8 +534,8 @@ fn an_entry_must_leave_something_to_block() {
     let mut desk = Desk::blocking();
     let mut check = |destination: &str| {
         let entry = Entry { destination: Some(network(destination)), ..backup() };
-        let (now_ns, enforcer) = (desk.now_ns, &mut desk.enforcer);
-        let refused = desk.state.allow(entry, None, "uid 0", None, now_ns, enforcer).unwrap_err();
+        let (now, enforcer) = (desk.now, &mut desk.enforcer);
+        let refused = desk.state.allow(entry, None, "uid 0", None, now, enforcer).unwrap_err();
         assert!(format!("{refused:#}").contains("nothing could be blocked"), "{destination}");
     };
     check("0.0.0.0/0");

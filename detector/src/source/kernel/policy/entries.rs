@@ -6,41 +6,42 @@ use detector_common::policy::{Entry, TargetKey};
 use crate::flow::TimeBase;
 use crate::network::{Address, Network};
 use crate::response::{BlockSpec, Effect, Exception, Span, Target};
+use crate::timestamp::Timestamp;
 
 const SECOND_NS: i128 = 1_000_000_000;
 
-/// The first tick at or after `ns`: what ends then is not cut short.
-pub(super) fn tick_from(base: &TimeBase, ns: u64) -> u64 {
-    tick(base, ns, SECOND_NS - 1)
+/// The first tick at or after `time`: what ends then is not cut short.
+pub(super) fn tick_from(base: &TimeBase, time: Timestamp) -> u64 {
+    tick(base, time, SECOND_NS - 1)
 }
 
-/// The last tick at or before `ns`: what begins now does not wait for the next.
-fn tick_until(base: &TimeBase, ns: u64) -> u64 {
-    tick(base, ns, 0)
+/// The last tick at or before `time`: what begins now does not wait for the next.
+fn tick_until(base: &TimeBase, time: Timestamp) -> u64 {
+    tick(base, time, 0)
 }
 
-fn tick(base: &TimeBase, ns: u64, round: i128) -> u64 {
-    if ns == u64::MAX {
+fn tick(base: &TimeBase, time: Timestamp, round: i128) -> u64 {
+    if time == Timestamp::MAX {
         return u64::MAX;
     }
-    let since_zero = i128::from(ns) - i128::from(base.tick_zero_ns);
+    let since_zero = i128::from(time.ns()) - i128::from(base.tick_zero_ns);
     let ticks = (since_zero * i128::from(base.ticks_per_second) + round).div_euclid(SECOND_NS);
     u64::try_from(ticks.max(0)).unwrap_or(u64::MAX)
 }
 
-fn ns(base: &TimeBase, tick: u64) -> u64 {
-    if tick == u64::MAX { u64::MAX } else { base.ns(tick) }
+fn time(base: &TimeBase, tick: u64) -> Timestamp {
+    if tick == u64::MAX { Timestamp::MAX } else { base.time(tick) }
 }
 
 fn span(base: &TimeBase, entry: &Entry) -> Span {
-    Span { from_ns: ns(base, entry.not_before), until_ns: ns(base, entry.deadline) }
+    Span { from: time(base, entry.not_before), until: time(base, entry.deadline) }
 }
 
 /// The entry that stands for an order.
 pub(super) fn of_order(base: &TimeBase, order: &BlockSpec) -> Entry {
     let mut entry = Entry {
-        not_before: tick_until(base, order.span.from_ns),
-        deadline: tick_from(base, order.span.until_ns),
+        not_before: tick_until(base, order.span.from),
+        deadline: tick_from(base, order.span.until),
         reason: order.reason,
         ..Entry::default()
     };
@@ -70,8 +71,8 @@ pub(super) fn of_order(base: &TimeBase, order: &BlockSpec) -> Entry {
 /// The entry that stands for an exception.
 pub(super) fn of_exception(base: &TimeBase, exception: &Exception) -> Entry {
     Entry {
-        not_before: tick_until(base, exception.span.from_ns),
-        deadline: tick_from(base, exception.span.until_ns),
+        not_before: tick_until(base, exception.span.from),
+        deadline: tick_from(base, exception.span.until),
         action: Entry::NEVER,
         flags: if exception.as_destination { Entry::AS_DESTINATION } else { 0 },
         prefix_length: length(&exception.network),
@@ -151,33 +152,36 @@ fn length(network: &Network) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const BASE: TimeBase =
         TimeBase { ticks_per_second: 250, tick_zero_ns: 1_000_000_000_000_000_000 };
 
-    fn at(tick: u64) -> u64 {
-        BASE.tick_zero_ns as u64 + tick * 4_000_000
+    fn at(tick: u64) -> Timestamp {
+        Timestamp::from_ns(BASE.tick_zero_ns as u64 + tick * 4_000_000)
     }
 
     #[test]
     fn times_become_ticks() {
-        for (ns, until, from) in [
-            (u64::MAX, u64::MAX, u64::MAX),
-            (0, 0, 0),
+        let ns = Duration::from_nanos(1);
+        for (time, until, from) in [
+            (Timestamp::MAX, u64::MAX, u64::MAX),
+            (Timestamp::EPOCH, 0, 0),
             (at(5), 5, 5),
-            (at(5) + 1, 5, 6),
-            (at(6) - 1, 5, 6),
+            (at(5) + ns, 5, 6),
+            (at(6) - ns, 5, 6),
         ] {
-            assert_eq!((tick_until(&BASE, ns), tick_from(&BASE, ns)), (until, from), "{ns}");
+            assert_eq!((tick_until(&BASE, time), tick_from(&BASE, time)), (until, from), "{time}");
         }
     }
 
     #[test]
     fn orders_come_back_as_they_were() {
         // Both tick and grain begin at a multiple of 20 ms.
-        let span = Span { from_ns: at(5), until_ns: at(1_000) };
-        let forever = Span { from_ns: 0, until_ns: u64::MAX };
+        let span = Span { from: at(5), until: at(1_000) };
+        let forever = Span::until(Timestamp::MAX);
         let effects = [
             Effect::Drop,
             Effect::Police { bytes_per_second: 1_000, burst_bytes: 9_000 },
@@ -206,8 +210,7 @@ mod tests {
                         };
                         let read = order(&BASE, read, &entry);
                         // Nothing is before the epoch.
-                        let from_ns = span.from_ns.max(BASE.tick_zero_ns as u64);
-                        let span = Span { from_ns, ..span };
+                        let span = Span { from: span.from.max(at(0)), ..span };
                         assert_eq!(read, Some(BlockSpec { span, ..expected }));
                         assert_eq!(exception(&BASE, "::/0".parse().unwrap(), &entry), None);
                     }
@@ -219,7 +222,7 @@ mod tests {
     #[test]
     fn exceptions_come_back_as_they_were() {
         let network: Network = "192.0.2.0/24".parse().unwrap();
-        let span = Span { from_ns: at(5), until_ns: u64::MAX };
+        let span = Span { from: at(5), until: Timestamp::MAX };
         for as_destination in [false, true] {
             let expected = Exception { network, as_destination, span };
             let entry = of_exception(&BASE, &expected);

@@ -22,6 +22,7 @@ use super::object::Object;
 use crate::network::Network;
 use crate::refusal::Refusal;
 use crate::response::{BlockSpec, Enforcer, EntryNumber, Exception, Mode, Target};
+use crate::timestamp::Timestamp;
 pub(super) use entry_index::KernelEntryIndex;
 pub(super) use home::Classes;
 pub use tables::PolicyTable;
@@ -263,12 +264,12 @@ impl Enforcer for KernelSource {
             .with_context(|| format!("failed to read the counters of entry {number}"))
     }
 
-    fn set_mode(&mut self, mode: Mode, then: Option<(u64, Mode)>) -> anyhow::Result<()> {
+    fn set_mode(&mut self, mode: Mode, then: Option<(Timestamp, Mode)>) -> anyhow::Result<()> {
         let base = self.time_base();
         self.object.change_control(|control| {
             control.mode = mode_value(mode);
             // Tick 0 would mean for good.
-            control.mode_until = then.map_or(0, |(ns, _)| entries::tick_from(&base, ns).max(1));
+            control.mode_until = then.map_or(0, |(time, _)| entries::tick_from(&base, time).max(1));
             control.mode_after = then.map_or(0, |(_, mode)| mode_value(mode));
         })
     }
