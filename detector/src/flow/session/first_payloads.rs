@@ -96,11 +96,8 @@ impl FirstPayloads {
 
     fn learn_payload(&mut self, payload: &FirstPayload<'_>) -> bool {
         self.learn_bytes(payload);
-        let found = match payload.protocol {
-            protocol::TCP => Protocol::of_tcp(payload.bytes),
-            protocol::UDP => Protocol::of_udp(payload.bytes),
-            _ => None,
-        };
+        let length = payload.payload_bytes as usize;
+        let found = Protocol::of(payload.protocol, payload.server_port, payload.bytes, length);
         match found {
             Some(Protocol::Tls | Protocol::Quic) => self.tls = true,
             Some(Protocol::Ssh) => self.ssh = true,

@@ -3,6 +3,7 @@
 use detector_common::parse::{protocol, tcp};
 
 use crate::features::Sample;
+use crate::flow::content::Protocol;
 use crate::flow::session::inter_arrival::InterArrival;
 use crate::flow::{Side, Volume};
 use crate::units;
@@ -14,7 +15,7 @@ use super::{Found, Rule};
 pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "unknown_protocol_upload",
-        meaning: "over TCP the sender hands over twenty times what it receives, in a protocol that nothing in its first bytes names, to a port that is not assigned to a collector, a store or a printer",
+        meaning: "over TCP the sender hands over twenty times what it receives, in a protocol that nothing in its first bytes names, or to an external host in a protocol that is not usual on the port; a port that is assigned to a collector, a store or a printer excuses what can only be recognised by it",
         source: "twenty to one leaves no room for answers larger than acknowledgements; of 1,608 ordinary pairs of the labelled captures one is of this shape, RTP over TCP, which its headers name",
         may_block: true,
         excused_by_baseline: true,
@@ -22,7 +23,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         name: "one_way_datagrams",
-        meaning: "full UDP datagrams of an unknown protocol are sent and almost nothing is received",
+        meaning: "full UDP datagrams of an unknown protocol, or to an external host of a protocol that is not usual on the port, are sent and almost nothing is received",
         source: "a transport without acknowledgements carries media or something to hide; media are recognised by their headers (RFC 3550, ISO 13818-1)",
         may_block: true,
         excused_by_baseline: true,
@@ -86,34 +87,68 @@ const BEACON_BYTES: u64 = 4 << 10;
 const NAMED_DISCOUNT: f64 = 0.6;
 
 fn unknown_protocol_upload(sample: &Sample<'_>) -> Option<Found> {
-    let payloads = &sample.session.first_payloads;
-    let unread =
-        payloads.count != 0 && payloads.protocol.is_none() && payloads.ftp_upload.is_none();
-    if sample.session.key.protocol != protocol::TCP || !unread || !opened(sample) {
+    let key = &sample.session.key;
+    let transfer = sample.session.first_payloads.ftp_upload.is_some();
+    if key.protocol != protocol::TCP || transfer || !opened(sample) || !is_one_way(sample) {
         return None;
     }
     let sent = sample.sent.payload_bytes;
-    if sent < UNKNOWN_SMALL_BYTES || !is_one_way(sample) || takes_uploads(sample) {
-        return None;
-    }
-    let certainty = if sent >= UNKNOWN_BYTES { 0.9 } else { 0.8 };
-    let text = format!("{} in a protocol that nothing names", volumes(sample));
+    let recognisable = Protocol::is_recognised_on(key.protocol, key.server_port);
+    let certainty = match content(sample)? {
+        Content::Unknown if takes_uploads(sample) => {
+            (recognisable && sent >= UNKNOWN_BYTES).then_some(0.8)
+        }
+        Content::Unknown if sent >= UNKNOWN_BYTES => Some(0.9),
+        Content::Unknown => (sent >= UNKNOWN_SMALL_BYTES).then_some(0.8),
+        Content::Elsewhere(_) => (sent >= UNKNOWN_BYTES).then_some(0.8),
+    }?;
+    let text = format!("{} in {}", volumes(sample), content(sample)?.words(key.server_port));
     Some(Found { certainty, technique: Technique::BulkUpload, text })
 }
 
+/// What payloads are that no name explains.
+enum Content {
+    Unknown,
+    /// A protocol whose servers listen elsewhere.
+    Elsewhere(Protocol),
+}
+
+impl Content {
+    fn words(&self, port: u16) -> String {
+        match self {
+            Self::Unknown => "a protocol that nothing names".to_owned(),
+            Self::Elsewhere(found) => {
+                format!("{}, which is not usual on port {port}", found.name())
+            }
+        }
+    }
+}
+
+/// `None` where no payload was seen, and where the protocol is at home on the port or in the network:
+/// inside, administrators choose ports as they like.
+fn content(sample: &Sample<'_>) -> Option<Content> {
+    let payloads = &sample.session.first_payloads;
+    match payloads.protocol {
+        None => (payloads.count != 0).then_some(Content::Unknown),
+        Some(found) => {
+            let usual = found.is_usual_on(sample.session.key.server_port);
+            (!usual && !sample.session.server_home).then_some(Content::Elsewhere(found))
+        }
+    }
+}
+
 fn one_way_datagrams(sample: &Sample<'_>) -> Option<Found> {
-    let session = sample.session;
-    let unread = session.first_payloads.count != 0 && session.first_payloads.protocol.is_none();
-    let sent = sample.sent;
-    if session.key.protocol != protocol::UDP || !unread || sample.sender != Side::Client {
+    let (key, sent) = (&sample.session.key, sample.sent);
+    if key.protocol != protocol::UDP || sample.sender != Side::Client || !is_one_way(sample) {
         return None;
     }
     let full = sent.payload_bytes >= DATAGRAM_FULL.saturating_mul(sent.payload_packets);
-    if sent.payload_bytes < DATAGRAM_BYTES || !full || !is_one_way(sample) || takes_uploads(sample)
-    {
+    if sent.payload_bytes < DATAGRAM_BYTES || !full || takes_uploads(sample) {
         return None;
     }
-    let text = format!("{} in full datagrams that nobody acknowledges", volumes(sample));
+    let content = content(sample)?;
+    let what = content.words(key.server_port);
+    let text = format!("{} in full datagrams that nobody acknowledges, in {what}", volumes(sample));
     Some(Found { certainty: 0.85, technique: Technique::BulkUpload, text })
 }
 
@@ -264,7 +299,6 @@ fn volumes(sample: &Sample<'_>) -> String {
 mod tests {
     use super::*;
     use crate::features::{Context, example};
-    use crate::flow::content::Protocol;
     use crate::flow::session::OverflowPeer;
     use crate::flow::{Session, SessionKey};
 
@@ -317,7 +351,19 @@ mod tests {
         check(find, &session(protocol::TCP, 4444, 20_000, 0), Some(0.8));
         check(find, &session(protocol::TCP, 4444, 3_000, 0), None);
         check(find, &session(protocol::TCP, 4444, 600_000, 60_000), None);
-        check(find, &session(protocol::TCP, 6514, 600_000, 0), None);
+        // What a port is assigned to is recognised there, or cannot be recognised at all.
+        check(find, &session(protocol::TCP, 5432, 600_000, 0), Some(0.8));
+        check(find, &session(protocol::TCP, 5432, 20_000, 0), None);
+        check(find, &session(protocol::TCP, 9100, 600_000, 0), None);
+        let redis = |port, sent, server_home| {
+            let mut session = session(protocol::TCP, port, sent, 0);
+            session.first_payloads.protocol = Some(Protocol::Redis);
+            Session { server_home, ..session }
+        };
+        check(find, &redis(6379, 600_000, false), None);
+        check(find, &redis(4444, 600_000, false), Some(0.8));
+        check(find, &redis(4444, 20_000, false), None);
+        check(find, &redis(4444, 600_000, true), None);
         let mut read = session(protocol::TCP, 4444, 600_000, 0);
         read.first_payloads.protocol = Some(Protocol::Tls);
         check(find, &read, None);
