@@ -283,7 +283,7 @@ fn a_flow_known_by_its_head_alone_learns_the_rest_later() {
     let mut scene = Scene::new(TrackerConfig::default());
     let key = key(1, 50_000, 443);
     assert!(!scene.tracker.knows(&key));
-    scene.first_payload(&key, Direction::FromHigh, b"\x16\x03\x03\x00\x10 a server's answer", 0);
+    scene.first_payload(&key, Direction::FromHigh, b"\x17\x03\x03\x00\x10 a server's answer", 0);
     assert!(scene.tracker.knows(&key));
     scene.flow(&key, &counters(20, 1, 0, 1), Cause::Poll);
     scene.tracker.finish(&mut scene.notes);

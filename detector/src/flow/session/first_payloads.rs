@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use detector_common::parse::protocol;
 
-use super::transfer::{Control, FtpUpload};
+use super::transfer::{Control, FtpDownload, FtpUpload};
 use crate::flow::content::echo::Icmp;
 use crate::flow::content::entropy::{ByteProfile, SAMPLE_MIN_BYTES};
 use crate::flow::content::mail::Mail;
@@ -31,6 +31,8 @@ pub struct FirstPayloads {
     pub control: Option<Box<Control>>,
     /// Set on the data connection of an FTP upload.
     pub ftp_upload: Option<FtpUpload>,
+    /// Set on the data connection of an FTP download.
+    pub ftp_download: Option<FtpDownload>,
     /// Shannon entropy of payload samples from the client, in bits per byte (0 to 8); DNS left out.
     /// Payload samples below 16 bytes are left out too: a sample of n bytes has at most log2(n)
     /// bits.
@@ -193,6 +195,11 @@ impl FirstPayloads {
         self.is_mail(payload) && self.mail.get_or_insert_default().learn(payload.bytes)
             || mail
             || upload
+    }
+
+    /// Whether this is the data connection of a known transfer.
+    pub(crate) fn is_transfer(&self) -> bool {
+        self.ftp_upload.is_some() || self.ftp_download.is_some()
     }
 
     /// The server's name as the client put it.

@@ -9,7 +9,7 @@ use detector_common::parse::protocol;
 
 use super::ip_lookup_clients::{IpLookupClients, tells_own_address};
 use super::live_session::{LiveSession, Opening};
-use super::transfer::Transfers;
+use super::transfer::{Transfer, Transfers};
 use super::{OverflowPeer, Session, SessionKey};
 use crate::flow::Visitor;
 use crate::flow::content::FirstPayload;
@@ -328,16 +328,20 @@ fn asks_own_address(entry: &LiveSession, messages: &[Message]) -> bool {
         || messages.iter().any(|message| tells_own_address(message.name.as_bytes()))
 }
 
-/// Tells the transfers of an upload that a control connection has begun, and a data connection which
-/// upload it is.
+/// Tells the transfers of one that a control connection has begun, and a data connection which of them
+/// it carries.
 fn link_transfer(entry: &mut LiveSession, transfers: &mut Transfers, now_ns: u64) {
     let session = &mut entry.session;
     if let Some(control) = &mut session.first_payloads.control {
         if let Some(announced) = control.take_begun(&session.key) {
             transfers.announce(&announced, now_ns);
         }
-    } else if session.first_payloads.ftp_upload.is_none() && session.key.protocol == protocol::TCP {
-        session.first_payloads.ftp_upload = transfers.find(&session.key, now_ns);
+    } else if session.key.protocol == protocol::TCP && !session.first_payloads.is_transfer() {
+        match transfers.find(&session.key, now_ns) {
+            Some(Transfer::Upload(upload)) => session.first_payloads.ftp_upload = Some(upload),
+            Some(Transfer::Download(it)) => session.first_payloads.ftp_download = Some(it),
+            None => {}
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Which data connections are FTP uploads: what their control connections said about them.
+//! Which data connections are FTP uploads and which are downloads: what their control connections said
+//! about them.
 //!
 //! A transfer is announced when the client names the file, and found by the data connection's
 //! payload sample, which comes after it. Bounded: the oldest announcement makes room, counted.
@@ -14,7 +15,7 @@ use crate::network::Address;
 
 /// Announcements that are remembered.
 const MAX_ANNOUNCED: usize = 4_096;
-/// An upload that has not begun by now does not.
+/// A transfer that has not begun by now does not.
 const LIFE_NS: u64 = 300 * SECOND_NS;
 
 /// An upload over FTP in clear, as its data connection knows it.
@@ -25,12 +26,37 @@ pub struct FtpUpload {
     pub file: FileName,
 }
 
+/// A download over FTP in clear, as its data connection knows it: what was asked for with RETR or a
+/// listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FtpDownload {
+    /// The data connection was opened by who sends: active mode.
+    pub by_client: bool,
+}
+
+/// What a data connection carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transfer {
+    Upload(FtpUpload),
+    Download(FtpDownload),
+}
+
+impl Transfer {
+    /// An upload has the name of its file.
+    fn new(active: bool, file: Option<FileName>) -> Self {
+        match file {
+            Some(file) => Self::Upload(FtpUpload { by_client: !active, file }),
+            None => Self::Download(FtpDownload { by_client: active }),
+        }
+    }
+}
+
 /// What a control connection said last.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Control {
     listener: Option<Listener>,
-    /// The upload that the client began with its latest command.
-    begun: Option<(Listener, FileName)>,
+    /// The transfer that the client began with its latest command, and the name of what it uploads.
+    begun: Option<(Listener, Option<FileName>)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -61,22 +87,23 @@ impl Control {
         for command in lines(bytes).filter_map(Command::of) {
             match command {
                 Command::Active(endpoint) => self.listener = Some(Listener::new(endpoint, true)),
-                Command::Download => self.listener = None,
-                Command::Upload(name) => {
-                    let listener = self.listener.take();
-                    self.begun = listener.map(|listener| (listener, FileName::of(name)));
-                }
+                Command::Download => self.begin(None),
+                Command::Upload(name) => self.begin(Some(FileName::of(name))),
             }
         }
     }
 
-    /// The upload that began since the last call, on the control connection of `key`.
+    fn begin(&mut self, file: Option<FileName>) {
+        self.begun = self.listener.take().map(|listener| (listener, file));
+    }
+
+    /// The transfer that began since the last call, on the control connection of `key`.
     pub(crate) fn take_begun(&mut self, key: &SessionKey) -> Option<Announced> {
         self.begun.take().map(|(listener, file)| Announced::new(&listener, key, file))
     }
 }
 
-/// An upload whose data connection is to come.
+/// A transfer whose data connection is to come.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Announced {
     /// Who waits for the data connection, by what was said and by where the control connection
@@ -85,18 +112,18 @@ pub(crate) struct Announced {
     port: u16,
     /// Who connects to them.
     peer: Address,
-    upload: FtpUpload,
+    transfer: Transfer,
 }
 
 impl Announced {
-    fn new(listener: &Listener, key: &SessionKey, file: FileName) -> Self {
+    fn new(listener: &Listener, key: &SessionKey, file: Option<FileName>) -> Self {
         let (own, peer) =
             if listener.active { (key.client, key.server) } else { (key.server, key.client) };
         Self {
             listeners: [own, listener.address.unwrap_or(own)],
             port: listener.port,
             peer,
-            upload: FtpUpload { by_client: !listener.active, file },
+            transfer: Transfer::new(listener.active, file),
         }
     }
 }
@@ -104,11 +131,11 @@ impl Announced {
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
     peer: Address,
-    upload: FtpUpload,
+    transfer: Transfer,
     since_ns: u64,
 }
 
-/// The uploads announced and not begun.
+/// The transfers announced and not begun.
 #[derive(Debug, Default)]
 pub(crate) struct Transfers {
     announced: HashMap<(Address, u16), Waiting>,
@@ -121,8 +148,8 @@ impl Transfers {
     pub(crate) fn announce(&mut self, announced: &Announced, now_ns: u64) {
         for address in announced.listeners {
             let place = (address, announced.port);
-            let Announced { peer, upload, .. } = *announced;
-            let waiting = Waiting { peer, upload, since_ns: now_ns };
+            let Announced { peer, transfer, .. } = *announced;
+            let waiting = Waiting { peer, transfer, since_ns: now_ns };
             if self.announced.insert(place, waiting).is_none() {
                 self.order.push_back(place);
             }
@@ -144,14 +171,14 @@ impl Transfers {
         self.evictions += u64::from(forgotten.is_some());
     }
 
-    /// The upload that a connection is, if one was announced for its server's port.
-    pub(crate) fn find(&self, key: &SessionKey, now_ns: u64) -> Option<FtpUpload> {
+    /// The transfer that a connection carries, if one was announced for its server's port.
+    pub(crate) fn find(&self, key: &SessionKey, now_ns: u64) -> Option<Transfer> {
         if self.announced.is_empty() {
             return None;
         }
         let waiting = self.announced.get(&(key.server, key.server_port))?;
         let alive = now_ns <= waiting.since_ns.saturating_add(LIFE_NS);
-        (alive && waiting.peer == key.client).then_some(waiting.upload)
+        (alive && waiting.peer == key.client).then_some(waiting.transfer)
     }
 }
 
@@ -168,7 +195,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(dialogue: &[(bool, &str)], data: &SessionKey, expected: Option<FtpUpload>) {
+    fn check(dialogue: &[(bool, &str)], data: &SessionKey, expected: Option<Transfer>) {
         let (mut control, mut transfers) = (Control::default(), Transfers::default());
         for (from_client, text) in dialogue {
             if *from_client {
@@ -185,19 +212,24 @@ mod tests {
 
     #[test]
     fn the_data_connection_of_an_upload_is_found() {
-        let upload = |by_client, file| Some(FtpUpload { by_client, file });
+        let upload = |by_client, file| Some(Transfer::Upload(FtpUpload { by_client, file }));
         let passive = (false, "227 Entering Passive Mode (192,0,2,2,192,14)\r\n");
         let elsewhere = (false, "227 Entering Passive Mode (10,9,9,9,192,14)\r\n");
         let stor = (true, "STOR loot.zip\r\n");
         check(&[passive, stor], &key(1, 2, 49_166), upload(true, FileName::Archive));
         check(&[elsewhere, stor], &key(1, 2, 49_166), upload(true, FileName::Archive));
-        check(&[passive, (true, "RETR a\r\n"), stor], &key(1, 2, 49_166), None);
+        let download = |by_client| Some(Transfer::Download(FtpDownload { by_client }));
+        check(&[passive, (true, "RETR a\r\n"), stor], &key(1, 2, 49_166), download(false));
+        check(&[passive, (true, "MLSD\r\n")], &key(1, 2, 49_166), download(false));
+        check(&[(true, "RETR a\r\n")], &key(1, 2, 49_166), None);
         check(&[passive], &key(1, 2, 49_166), None);
         check(&[stor], &key(1, 2, 49_166), None);
         check(&[passive, stor], &key(1, 2, 49_167), None);
         check(&[passive, stor], &key(3, 2, 49_166), None);
         let active = (true, "PORT 192,0,2,1,4,1\r\n");
         check(&[active, stor], &key(2, 1, 1_025), upload(false, FileName::Archive));
+        check(&[active, (true, "RETR a\r\n")], &key(2, 1, 1_025), download(true));
+        check(&[active, (true, "RETR a\r\n")], &key(1, 2, 1_025), None);
         let extended = (false, "229 Extended (|||1025|)\r\n");
         check(&[extended, (true, "STOU\r\n")], &key(1, 2, 1_025), upload(true, FileName::Other));
     }
@@ -205,14 +237,14 @@ mod tests {
     #[test]
     fn the_oldest_announcement_makes_room() {
         let mut transfers = Transfers::default();
-        let upload = FtpUpload { by_client: true, file: FileName::Other };
+        let transfer = Transfer::new(false, Some(FileName::Other));
         for port in 1..=5_000 {
             let (listeners, peer) = ([address(2); 2], address(1));
-            let announced = Announced { listeners, port, peer, upload };
+            let announced = Announced { listeners, port, peer, transfer };
             transfers.announce(&announced, 0);
         }
         assert_eq!(transfers.evictions, 5_000 - MAX_ANNOUNCED as u64);
         assert_eq!(transfers.find(&key(1, 2, 1), 0), None);
-        assert_eq!(transfers.find(&key(1, 2, 5_000), 0), Some(upload));
+        assert_eq!(transfers.find(&key(1, 2, 5_000), 0), Some(transfer));
     }
 }

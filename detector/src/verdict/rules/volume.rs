@@ -88,7 +88,9 @@ const NAMED_DISCOUNT: f64 = 0.6;
 
 fn unknown_protocol_upload(sample: &Sample<'_>) -> Option<Found> {
     let key = &sample.session.key;
-    let transfer = sample.session.first_payloads.ftp_upload.is_some();
+    // Files over FTP have a rule of their own.
+    let upload = sample.session.first_payloads.ftp_upload.is_some();
+    let transfer = upload || answers_download(sample);
     if key.protocol != protocol::TCP || transfer || !opened(sample) || !is_one_way(sample) {
         return None;
     }
@@ -104,6 +106,13 @@ fn unknown_protocol_upload(sample: &Sample<'_>) -> Option<Found> {
     }?;
     let text = format!("{} in {}", volumes(sample), content(sample)?.words(key.server_port));
     Some(Found { certainty, technique: Technique::BulkUpload, text })
+}
+
+/// Whether the sender is an FTP server that sends what its client has asked for. In active mode it opens
+/// the data connection, too.
+fn answers_download(sample: &Sample<'_>) -> bool {
+    let download = sample.session.first_payloads.ftp_download;
+    download.is_some_and(|download| download.by_client == (sample.sender == Side::Client))
 }
 
 /// What payloads are that no name explains.
@@ -221,6 +230,9 @@ fn large_upload(sample: &Sample<'_>) -> Option<Found> {
     if !stream || watched || !opened(sample) || sent < LARGE_BYTES || !is_one_way(sample) {
         return None;
     }
+    if answers_download(sample) {
+        return None;
+    }
     let certainty = match sample.session.name.as_deref().and_then(services::of) {
         Some(Service::Meeting | Service::SpeedTest | Service::Publishing) => return None,
         Some(Service::Storage) => 0.3,
@@ -300,6 +312,7 @@ mod tests {
     use super::*;
     use crate::features::{Context, example};
     use crate::flow::session::OverflowPeer;
+    use crate::flow::session::transfer::FtpDownload;
     use crate::flow::{Session, SessionKey};
 
     fn session(number: u8, port: u16, sent: u64, received: u64) -> Session {
@@ -367,6 +380,14 @@ mod tests {
         let mut read = session(protocol::TCP, 4444, 600_000, 0);
         read.first_payloads.protocol = Some(Protocol::Tls);
         check(find, &read, None);
+        let download = |by_client| {
+            let mut session = session(protocol::TCP, 50_123, 600_000, 0);
+            session.first_payloads.ftp_download = Some(FtpDownload { by_client });
+            session
+        };
+        check(find, &download(true), None);
+        // Who asked for a file does not send one.
+        check(find, &download(false), Some(0.9));
         let mut joined = session(protocol::TCP, 4444, 600_000, 0);
         joined.up.tcp_flags = 0x10;
         check(find, &joined, None);

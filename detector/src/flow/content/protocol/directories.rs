@@ -170,7 +170,7 @@ fn is_rpc_auth((flavour, length): (usize, usize)) -> bool {
 }
 
 fn rpc_udp(start: Start<'_>) -> bool {
-    start.length % 4 == 0 && rpc_message(start.bytes).is_some()
+    start.length.is_multiple_of(4) && rpc_message(start.bytes).is_some()
 }
 
 /// Records in fragments; only the first of them has a header.
@@ -191,7 +191,7 @@ fn rpc_tcp(start: Start<'_>) -> bool {
 
 /// Version 5, a kind of unit, flags and a length; a client begins with bind.
 fn dce_rpc(start: Start<'_>) -> bool {
-    let begins = matches!(start.bytes, [5, 0 | 1, 11 | 12 | 13, 3, ..]);
+    let begins = matches!(start.bytes, [5, 0 | 1, 11..=13, 3, ..]);
     begins
         && is_framed(start.bytes, 16, |unit| {
             let [5, 0 | 1, 0..=20, _, order @ (0 | 0x10), 0, 0, 0, low, high, ..] = unit else {

@@ -138,7 +138,7 @@ fn sflow(start: Start<'_>) -> bool {
     be32(start.bytes, 0) == Some(5)
         && be32(start.bytes, samples_at - 4).is_some_and(|count| (1..=200).contains(&count))
         && start.is_packed(samples_at, 8, |sample| {
-            be32(sample, 4).filter(|length| length % 4 == 0).map(|length| 8 + length)
+            be32(sample, 4).filter(|length| length.is_multiple_of(4)).map(|length| 8 + length)
         })
 }
 
@@ -181,7 +181,7 @@ fn udp_notif(start: Start<'_>) -> bool {
         1 => body == Some(b'{'),
         2 => body == Some(b'<'),
         // CBOR: a map or a tag.
-        3 => matches!(body, Some(0xa0..=0xbf | 0xc0..=0xdb)),
+        3 => matches!(body, Some(0xa0..=0xdb)),
         _ => false,
     };
     first & 0xf0 == 0x20 && header >= 12 && be16(start.bytes, 2) == Some(start.length) && encoded
@@ -201,7 +201,7 @@ fn telemetry(start: Start<'_>) -> bool {
 fn ntp(start: Start<'_>) -> bool {
     let &[first, stratum, poll, ..] = start.bytes else { return false };
     let (version, mode) = (first >> 3 & 7, first & 7);
-    let long = start.length >= 48 && start.length % 4 == 0;
+    let long = start.length >= 48 && start.length.is_multiple_of(4);
     long && (1..=4).contains(&version) && (1..=5).contains(&mode) && stratum <= 16 && poll <= 17
 }
 
@@ -232,7 +232,7 @@ fn diameter(start: Start<'_>) -> bool {
         && is_framed(start.bytes, 20, |message| {
             let (version, length, flags) =
                 (byte(message, 0)?, be24(message, 1)?, byte(message, 4)?);
-            let fits = length % 4 == 0 && length >= 20;
+            let fits = length.is_multiple_of(4) && length >= 20;
             (version == 1 && fits && flags & 0x0f == 0).then_some(length)
         })
 }

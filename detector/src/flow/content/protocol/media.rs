@@ -121,7 +121,7 @@ fn h225(start: Start<'_>) -> bool {
 /// A message of whole words with the magic cookie, as long as it says.
 fn stun_length(message: &[u8]) -> Option<usize> {
     let cookie = matches!(message, [0..=0x3f, _, _, _, 0x21, 0x12, 0xa4, 0x42, ..]);
-    be16(message, 2).filter(|length| cookie && length % 4 == 0).map(|length| 20 + length)
+    be16(message, 2).filter(|length| cookie && length.is_multiple_of(4)).map(|length| 20 + length)
 }
 
 fn stun(start: Start<'_>) -> bool {
@@ -187,7 +187,7 @@ fn rtp_tcp(start: Start<'_>) -> bool {
 
 /// Packets of 188 bytes, each with its mark.
 fn mpeg_ts(start: Start<'_>) -> bool {
-    start.length % 188 == 0
+    start.length.is_multiple_of(188)
         && start.bytes.len() >= 188
         && start.bytes.chunks(188).all(|packet| packet.starts_with(&[0x47]))
 }

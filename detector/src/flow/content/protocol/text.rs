@@ -96,7 +96,8 @@ fn http2_length(frame: &[u8]) -> Option<usize> {
 
 /// SETTINGS of whole parameters on stream 0, and frames.
 fn http2_server(start: Start<'_>) -> bool {
-    let settings = matches!(start.bytes, [0, 0, length, 4, 0, 0, 0, 0, 0, ..] if length % 6 == 0);
+    let settings =
+        matches!(start.bytes, [0, 0, length, 4, 0, 0, 0, 0, 0, ..] if length.is_multiple_of(6));
     let parameter = matches!(start.bytes.get(9..11), None | Some([0, 1..=9]));
     let empty = matches!(start.bytes, [0, 0, 0, ..]);
     settings && (parameter || empty) && is_framed(start.bytes, 9, http2_length)

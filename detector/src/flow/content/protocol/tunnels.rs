@@ -111,7 +111,7 @@ fn wireguard(start: Start<'_>) -> bool {
 }
 
 fn wireguard_data(start: Start<'_>) -> bool {
-    matches!(start.bytes, [4, 0, 0, 0, ..]) && start.length >= 32 && start.length % 16 == 0
+    matches!(start.bytes, [4, 0, 0, 0, ..]) && start.length >= 32 && start.length.is_multiple_of(16)
 }
 
 /// Lengths of a first packet: with nothing around it, and with an HMAC of SHA-1, SHA-256 or SHA-512
@@ -188,7 +188,7 @@ fn ike(start: Start<'_>) -> bool {
 fn esp(start: Start<'_>) -> bool {
     let index = be32(start.bytes, 0).is_some_and(|index| index > 255);
     let number = be32(start.bytes, 4).is_some_and(|number| number != 0);
-    start.bytes == [0xff] || index && number && start.length >= 28 && start.length % 2 == 0
+    start.bytes == [0xff] || index && number && start.length >= 28 && start.length.is_multiple_of(2)
 }
 
 /// A control message as long as it says, with a first value that tells its type; or one of version 3.
