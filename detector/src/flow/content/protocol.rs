@@ -16,7 +16,7 @@ mod remote;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]
-mod tests;
+mod table_tests;
 mod text;
 mod tunnels;
 
@@ -282,7 +282,7 @@ pub fn is_upload_command(bytes: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod command_tests {
+mod tests {
     use super::{is_mail_command, is_upload_command};
 
     #[test]
@@ -291,5 +291,19 @@ mod command_tests {
         assert!(is_upload_command(b"STOR secrets.zip\r\n"));
         assert!(!is_upload_command(b"RETR file\r\n"));
         assert!(!is_mail_command(b""));
+    }
+
+    /// `UPDATE_GOLDEN=1 cargo test` writes the page.
+    #[test]
+    fn the_generated_page_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocols.md");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(path, super::markdown()).unwrap();
+        }
+        let page = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            page == super::markdown(),
+            "docs/protocols.md is old: run UPDATE_GOLDEN=1 cargo test"
+        );
     }
 }
