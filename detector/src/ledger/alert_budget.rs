@@ -11,7 +11,7 @@ const SENDERS_PER_ALERT: u64 = 30;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AlertBudget {
     per_day: u64,
-    day: u64,
+    day: Option<u64>,
     /// What the day may have, with what earlier days left.
     room: u64,
     spent: u64,
@@ -21,7 +21,7 @@ pub(super) struct AlertBudget {
 
 impl AlertBudget {
     pub(super) fn new(per_day: u32) -> Self {
-        Self { per_day: per_day.into(), day: 0, room: 0, spent: 0, spent_new: 0 }
+        Self { per_day: per_day.into(), day: None, room: 0, spent: 0, spent_new: 0 }
     }
 
     /// Whether there may be another alert; it is spent then. Half of a day's alerts, rounded down, is kept
@@ -44,9 +44,9 @@ impl AlertBudget {
 
     fn turn(&mut self, today: u64, now_ns: u64) {
         let day = now_ns / DAY_NS;
-        if day > self.day {
+        if self.day.is_none_or(|before| day > before) {
             let left = self.room.saturating_sub(self.spent).min(MAX_CARRIED);
-            *self = Self { day, room: today + left, spent: 0, spent_new: 0, ..*self };
+            *self = Self { day: Some(day), room: today + left, spent: 0, spent_new: 0, ..*self };
         }
     }
 }

@@ -40,7 +40,7 @@ pub struct TrainConfig {
     /// Decides every random choice.
     pub seed: u64,
     /// Rows that each part of the forest is fitted to, drawn anew for each; none: all of them.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows_per_part: Option<usize>,
     /// Threads to fit on; 0: one per core. Does not change the result, so it is not kept in a
     /// model.

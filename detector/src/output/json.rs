@@ -222,7 +222,7 @@ mod tests {
         summary.count([("late_packets", 1), ("events_lost", 0)]);
         let expected = concat!(
             r#"{"type":"summary","packets":3,"bytes":180,"flows":0,"alerts":0,"skipped":{"arp":2},"#,
-            r#""overflow_bytes":0,"unaccounted_bytes":0,"counters":{"late_packets":1},"seconds":1.5}"#,
+            r#""overflow_bytes":0,"explained_bytes":{},"unexplained_bytes":{},"unaccounted_bytes":0,"counters":{"late_packets":1},"seconds":1.5}"#,
             "\n"
         );
         assert_eq!(line(|sink| sink.summary(&summary).unwrap()), expected);

@@ -1392,6 +1392,11 @@ export interface components {
             threshold: number;
             /** @description Of the packets: when it opened, or grew last. */
             time: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description IP bytes of the sender that no explanation fits, on the alert's day; 0 where a technique was recognised.
+             */
+            unexplained_bytes?: number;
         };
         AlertCounts: {
             /** Format: int64 */
@@ -2252,6 +2257,11 @@ export interface components {
             /** @description Always null: all are here */
             next: string | null;
         };
+        NamedBytes: {
+            /** Format: int64 */
+            bytes: number;
+            name: string;
+        };
         /** @description What fits everything that is named is allowed */
         NewAllow: {
             /**
@@ -2354,6 +2364,25 @@ export interface components {
         };
         /** @enum {string} */
         OriginName: "live" | "capture" | "record";
+        /** @description What internal hosts sent, and how much of it is explained */
+        Outbound: {
+            /**
+             * Format: int64
+             * @description Alerts about unexplained bytes that `alerts.unexplained_per_day` left no room for
+             */
+            alerts_withheld: number;
+            /** @description Bytes since the start by explanation */
+            explained: components["schemas"]["NamedBytes"][];
+            /** @description The senders with the most unexplained bytes of each class today (UTC), ten at most */
+            senders: components["schemas"]["UnexplainedSender"][];
+            /** @description Bytes since the start that no explanation fits, by class */
+            unexplained: components["schemas"]["NamedBytes"][];
+            /**
+             * Format: int64
+             * @description Bytes that may still be explained: for a minute at most
+             */
+            waiting_bytes: number;
+        };
         /** @description The first bytes of a payload, as they were on the wire. */
         PayloadSample: {
             /**
@@ -2788,6 +2817,7 @@ export interface components {
             /** @description What was not seen, not kept or not reported, by reason; what is 0 may be left out */
             loss: components["schemas"]["Loss"][];
             mode: null | components["schemas"]["ModeName"];
+            outbound: components["schemas"]["Outbound"];
             pending: components["schemas"]["Pending"][];
             rates: components["schemas"]["Rates"];
             sinks: components["schemas"]["SinkState"][];
@@ -2861,7 +2891,7 @@ export interface components {
          * @description A closed list.
          * @enum {string}
          */
-        Technique: "dns_tunnel" | "icmp_tunnel" | "clear_upload" | "beacon_upload" | "slow_drip" | "bulk_upload" | "tunnel" | "unknown_exfiltration";
+        Technique: "dns_tunnel" | "icmp_tunnel" | "clear_upload" | "beacon_upload" | "slow_drip" | "bulk_upload" | "tunnel" | "unexplained_upload" | "unknown_exfiltration";
         /** @description Where a test message goes. */
         TestBody: {
             channel: string;
@@ -2971,6 +3001,19 @@ export interface components {
             positive_sessions: number;
             rows: number;
             sessions: number;
+        };
+        /** @description A sender with unexplained bytes of one class today */
+        UnexplainedSender: {
+            address: string;
+            /** Format: int64 */
+            bytes: number;
+            /** @description `evidence`, `new`, `internal` or `alerted` */
+            class: string;
+            /** @description The destination with the most of them */
+            destination: string | null;
+            /** Format: int64 */
+            destination_bytes: number;
+            destination_name: string | null;
         };
         /** @enum {string} */
         VerifiedHow: "drop counters" | "probe" | "no traffic";
@@ -3180,6 +3223,7 @@ export type ModeState = components['schemas']['ModeState'];
 export type Model = components['schemas']['Model'];
 export type ModelDetail = components['schemas']['ModelDetail'];
 export type ModelList = components['schemas']['ModelList'];
+export type NamedBytes = components['schemas']['NamedBytes'];
 export type NewAllow = components['schemas']['NewAllow'];
 export type NewAnalysis = components['schemas']['NewAnalysis'];
 export type NewBlock = components['schemas']['NewBlock'];
@@ -3190,6 +3234,7 @@ export type NotStored = components['schemas']['NotStored'];
 export type Note = components['schemas']['Note'];
 export type OriginFields = components['schemas']['OriginFields'];
 export type OriginName = components['schemas']['OriginName'];
+export type Outbound = components['schemas']['Outbound'];
 export type PayloadSample = components['schemas']['PayloadSample'];
 export type Pending = components['schemas']['Pending'];
 export type PendingList = components['schemas']['PendingList'];
@@ -3241,6 +3286,7 @@ export type Totals = components['schemas']['Totals'];
 export type TrafficPoint = components['schemas']['TrafficPoint'];
 export type TrainConfig = components['schemas']['TrainConfig'];
 export type Training = components['schemas']['Training'];
+export type UnexplainedSender = components['schemas']['UnexplainedSender'];
 export type VerifiedHow = components['schemas']['VerifiedHow'];
 export type VerifyLine = components['schemas']['VerifyLine'];
 export type VerifyList = components['schemas']['VerifyList'];

@@ -18,6 +18,7 @@ export const TECHNIQUES: Record<Technique, string> = {
   slow_drip: "Slow drip",
   bulk_upload: "Bulk upload",
   tunnel: "Tunnel",
+  unexplained_upload: "unexplained upload",
   unknown_exfiltration: "Unknown exfiltration",
 };
 
