@@ -206,7 +206,7 @@ fn scene(way: Way) -> Vec<(u64, Vec<u8>)> {
 fn alerts(scratch: &Scratch, number: usize, way: Way) -> (Vec<Value>, Value) {
     let scene = scene(way);
     let frames = scene.iter().map(|(time, frame)| (*time, frame.as_slice()));
-    let file = scratch.write(&format!("{number}.pcap"), &timed(ETHERNET, frames)).unwrap();
+    let file = scratch.write(&format!("{number}.pcap"), timed(ETHERNET, frames)).unwrap();
     let output = detector().args(["analyze", "--format", "json"]).arg(&file).output().unwrap();
     std::fs::remove_file(&file).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -143,14 +143,31 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "decompress", "features", "fields", "flow", "ledger", "response", "verdict", "network",
+            "decompress",
+            "features",
+            "fields",
+            "flow",
+            "ledger",
+            "response",
+            "verdict",
+            "network",
             "units",
         ],
     ),
     ("cli", &["config", "store", "flow", "response", "network", "units"]),
     (
         "pipeline",
-        &["flow", "features", "ledger", "model", "verdict", "response", "network", "timestamp", "units"],
+        &[
+            "flow",
+            "features",
+            "ledger",
+            "model",
+            "verdict",
+            "response",
+            "network",
+            "timestamp",
+            "units",
+        ],
     ),
 ];
 

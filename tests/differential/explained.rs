@@ -107,6 +107,25 @@ pub(crate) const REASONS: &[Reason] = &[
         applies: |_, theirs| stopped_at(theirs, Layer::TcpHeader),
     },
     Reason {
+        name: "a UDP header longer than its packet: only we read its ports",
+        fields: TRANSPORT,
+        applies: |_, theirs| stopped_at(theirs, Layer::UdpHeader),
+    },
+    Reason {
+        // Captured before segmentation (TSO, LSO).
+        name: "an IPv4 length of 0: we take the frame's, they nothing",
+        fields: &[
+            Field::Packet,
+            Field::Protocol,
+            Field::Ports,
+            Field::IpBytes,
+            Field::PayloadBytes,
+            Field::Transport,
+            Field::Fragment,
+        ],
+        applies: |_, theirs| !theirs.is_v6 && theirs.view.ip_bytes == 0,
+    },
+    Reason {
         name: "an ICMP time stamp: its three times are header to them, payload to us",
         fields: TRANSPORT,
         applies: |case, theirs| {
@@ -172,8 +191,8 @@ pub(crate) const REASONS: &[Reason] = &[
         },
     },
     Reason {
-        // RFC 2675: a jumbogram's length stands in the hop-by-hop header; no other packet has none.
-        name: "an IPv6 length of 0: to us nothing follows, unless it is a jumbogram",
+        // RFC 2675: a jumbogram's length stands in the hop-by-hop header. Others were captured before segmentation.
+        name: "an IPv6 length of 0: we take the frame's, they nothing",
         fields: &[
             Field::Protocol,
             Field::Ports,

@@ -107,6 +107,8 @@ pub struct Usage<'a> {
 #[derive(Clone, Debug)]
 pub struct Finding {
     pub sender: Address,
+    /// The sender, or its network where many members sent them.
+    pub account: Address,
     /// Addresses of its network that sent them, where it is many; 0 where it is the sender alone.
     pub members: u64,
     pub class: Class,
@@ -296,7 +298,15 @@ impl Alerts {
         let revision = before.map_or(1, |alerted| alerted.revision + 1);
         sender.alerted = Some(Alerted { day, class, bytes, revision });
         let members = sender.members;
-        Some(Finding { sender: sender.address, members, class, bytes, destination, revision })
+        Some(Finding {
+            sender: sender.address,
+            account: sender.key,
+            members,
+            class,
+            bytes,
+            destination,
+            revision,
+        })
     }
 }
 

@@ -26,7 +26,10 @@ pub(super) struct Pending {
 /// What one sender sent, and why.
 #[derive(Clone, Debug)]
 pub struct Sender {
+    /// Of a network: the member that sent last.
     pub address: Address,
+    /// The address or the network whose account this is.
+    pub key: Address,
     pub first_seen_ns: u64,
     pub sums: Sums,
     pub destinations: Destinations,
@@ -57,6 +60,7 @@ impl Sender {
     pub(super) fn new(address: Address, config: &LedgerConfig, now_ns: u64) -> Self {
         Self {
             address,
+            key: address,
             first_seen_ns: now_ns,
             sums: Sums::default(),
             destinations: Destinations::default(),

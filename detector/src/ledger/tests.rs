@@ -7,9 +7,9 @@ use detector_common::flow::Direction;
 use detector_common::parse::protocol;
 
 use super::*;
-use crate::features::example;
 use crate::flow::SessionKey;
 use crate::flow::content::Protocol;
+use crate::flow::session::example;
 
 const SECOND_NS: u64 = 1_000_000_000;
 

@@ -30,7 +30,7 @@ pub fn alert(finding: &Finding, threshold: f64, model: Arc<str>, now_ns: u64) ->
     let time = Timestamp::from_ns(now_ns);
     let first_seen = Timestamp::from_ns(destination.first_seen_ns);
     Alert {
-        id: AlertId::of_day(*sender, now_ns),
+        id: AlertId::of_day(finding.account, now_ns),
         time,
         src: *sender,
         src_port: Some(src_port).filter(|_| has_ports),
