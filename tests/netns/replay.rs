@@ -13,6 +13,8 @@ use serde_json::Value;
 use super::{Report, Watch, detector, send_frames, send_timed, wait_until_quiet};
 
 const DEVICE: &str = "lan0";
+/// Samples whose IP length is more than their frame holds.
+const BEYOND_THE_FRAME: [&str; 3] = ["total length beyond", "length 65535", "length one beyond"];
 const HOME: &str = "home_networks = [\"10.0.0.0/8\", \"fd00::/8\"]\n";
 
 /// Who sends and who watches what arrives, with nothing else to be seen between them.
@@ -59,6 +61,8 @@ fn a_replayed_capture_gives_the_flows_of_the_file() {
         .filter(|sample| sample.link == detector_common::LinkType::Ethernet)
         // The stack takes the first tag off before tc ingress, which so reads one tag more.
         .filter(|sample| !sample.name.starts_with("four tags"))
+        // In a file such a record was cut, on a wire it is a fault.
+        .filter(|sample| !BEYOND_THE_FRAME.iter().any(|name| sample.name.contains(name)))
         .map(|sample| sample.bytes)
         .collect();
     let read = read_from_file(&pcap(ETHERNET, &frames));

@@ -25,6 +25,7 @@ use super::problem::Problem;
 use super::{App, Routes};
 use crate::analysis::{Captures, Upload};
 use crate::refusal::Refusal;
+use crate::source::capture::CaptureError;
 use crate::store::captures::{self, Capture, Stage};
 use crate::values;
 
@@ -326,7 +327,14 @@ async fn features(State(app): State<App>, Path(id): Path<i64>) -> Result<Respons
     let name = capture.name.clone();
     let body = written(move |output| {
         let done = captures.write_features(id, &name, output);
-        done.with_context(|| format!("the vectors of capture {id} are not whole"))
+        match done.with_context(|| format!("the vectors of capture {id} are not whole")) {
+            // What came before the damage is whole, and the capture's analysis says where it is.
+            Err(error) if error.is::<CaptureError>() => {
+                tracing::info!("{error:#}");
+                Ok(())
+            }
+            done => done,
+        }
     });
     let file = format!("{}.csv", capture.name);
     let headers = [

@@ -41,6 +41,7 @@ pub struct TrainConfig {
     pub seed: u64,
     /// Rows that each part of the forest is fitted to, drawn anew for each; none: all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub rows_per_part: Option<usize>,
     /// Threads to fit on; 0: one per core. Does not change the result, so it is not kept in a
     /// model.

@@ -2984,7 +2984,7 @@ export interface components {
             /** @description Fewest training rows under a leaf. */
             min_leaf: number;
             /** @description Rows that each part of the forest is fitted to, drawn anew for each; none: all of them. */
-            rows_per_part: number | null;
+            rows_per_part?: number;
             /**
              * Format: int64
              * @description Decides every random choice.
