@@ -22,7 +22,8 @@ use super::report::Quality;
 /// keep the share that they have: their score is read as a probability.
 const POSITIVE_SHARE: f64 = 0.35;
 
-/// Records that ten trees are grown on: on more they grow longer and find no more.
+/// Records that ten trees are grown on. All of 100,000 synthetic ones take five times as long, 34 s against
+/// 7 s, and find a little more: 4,913 of 5,000 against 4,878.
 const RECORDS_PER_PART: usize = 20_000;
 
 /// Missed thefts that a false alert is as bad as, and the share of thefts to expect, where nothing
