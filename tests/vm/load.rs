@@ -108,7 +108,7 @@ pub(crate) fn doctor(told: &mut Told) {
         ("tc", known.tcx, "tcx", "clsact: its filters outlive"),
         ("fragments", known.fragments, "yes", "no"),
         ("additions", known.fetching_additions, "return the old", "return nothing"),
-        ("memlock", known.memory_by_group, "by control group", "raised at start"),
+        ("memlock", known.memory_by_group, "by control group", "raises it at start"),
         ("live frames", known.live_frames, "yes", "no"),
         ("batches", known.batches, "yes", "no"),
         ("programs", true, "load", ""),
