@@ -1,7 +1,7 @@
 //! Builds the BPF object, so that the agent carries it, and lists the dashboard's files, which it
-//! carries, too. Where there is no bpf-linker yet it embeds an empty object: the program then says so when
-//! it needs the kernel's half.
-#![expect(clippy::print_stderr, reason = "an error message is all a build script can say")]
+//! carries, too. Where there is no bpf-linker yet it embeds an empty object: the program then says
+//! so when it needs the kernel's half.
+#![expect(clippy::print_stderr, reason = "an error message is a build script's only output")]
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -91,15 +91,16 @@ fn embed_nothing() -> anyhow::Result<()> {
 
 /// Has this run again as soon as something appears in the linker's folder.
 fn watch_for_linker(tools: &Path) -> anyhow::Result<()> {
-    // A path that is not there would have this run again each time, and one that is newer than this run
-    // once more.
+    // A path that is not there would have this run again each time, and one that is newer than this
+    // run once more.
     if !tools.exists() {
         fs::create_dir_all(tools)?;
         File::open(tools)?.set_modified(SystemTime::UNIX_EPOCH)?;
     }
     println!("cargo:rerun-if-changed={}", tools.display());
     println!(
-        "cargo:warning=built without the kernel programs: `cargo xtask setup` brings bpf-linker, then build again"
+        "cargo:warning=built without the kernel programs: run `cargo xtask setup`, which builds \
+         bpf-linker, then build again"
     );
     Ok(())
 }
@@ -127,7 +128,7 @@ fn list_dashboard() -> anyhow::Result<()> {
 }
 
 fn out_folder() -> anyhow::Result<PathBuf> {
-    Ok(PathBuf::from(env::var_os("OUT_DIR").context("cargo names no OUT_DIR")?))
+    Ok(PathBuf::from(env::var_os("OUT_DIR").context("cargo set no OUT_DIR")?))
 }
 
 fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {

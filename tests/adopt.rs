@@ -1,5 +1,5 @@
-//! What outlives the agent: blocks that hold and end without it, counters and flows that the next one
-//! goes on with, and that all of it can be taken off.
+//! What outlives the agent: blocks that hold and end without it, counters and flows that the next
+//! one goes on with, and that all of it can be taken off.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[path = "netns/programs.rs"]
@@ -102,7 +102,7 @@ fn a_killed_agents_blocks_hold_and_end_by_themselves() {
     // A start that takes nothing over finds a clean place, and leaves one.
     let watch = start(folders, client, &[]);
     let said = watch.process.output();
-    assert!(said.contains("removed what an earlier run left: 2 links, 1 blocks"), "{said}");
+    assert!(said.contains("removed 2 links and 1 block of an earlier run"), "{said}");
     assert_eq!(watch.ask(client, &["blocks", "list", "--format", "json"]), "");
     assert!(answers(&topology));
     let (report, _folders) = ended(watch);
@@ -130,7 +130,7 @@ fn blocks_can_be_left_to_run_out() {
     assert_eq!(programs_on(client, DEVICE), "");
     assert_eq!(ground.pins(), None);
     let said = run_checked(&mut command(client, &folders, "detach")).unwrap();
-    assert_eq!(said, "nothing was attached\n");
+    assert_eq!(said, "nothing to remove: no program was attached\n");
 }
 
 fn spawn(namespace: &Namespace, arguments: &[&str]) -> Background {
@@ -201,7 +201,7 @@ fn what_cannot_be_taken_over_is_one_clear_line() {
 
     // With nothing there it starts afresh.
     let watch = start(folders, client, &["--adopt"]);
-    assert!(watch.process.output().contains("there is nothing to take over"));
+    assert!(watch.process.output().contains("an earlier run left nothing"));
     watch.ask(client, &["blocks", "add", &format!("destination {SERVER}"), "--ttl", "10m"]);
     one_at_a_time(client, &watch);
     let folders = watch.kill();
@@ -212,17 +212,17 @@ fn what_cannot_be_taken_over_is_one_clear_line() {
     fs::remove_dir(marker(version)).unwrap();
     fs::create_dir(marker(version - 1)).unwrap();
     let text = format!("has ABI version {}", version - 1);
-    refused(&adopt(&folders), &[&text, "`detector detach`, which ends 1 blocks"]);
+    refused(&adopt(&folders), &[&text, "`detector detach`, which ends 1 block"]);
     fs::remove_dir(marker(version - 1)).unwrap();
     fs::create_dir(marker(version)).unwrap();
 
     let config = folders.join("detector.toml");
     let usual = fs::read_to_string(&config).unwrap();
     fs::write(&config, format!("{usual}[kernel]\nmax_flows = 1024\n")).unwrap();
-    let parts = ["FLOWS holds 262144, and kernel.max_flows is 1024", "`detector detach`"];
+    let parts = ["FLOWS holds 262144 entries, and kernel.max_flows is 1024", "`detector detach`"];
     refused(&adopt(&folders), &parts);
     fs::write(&config, format!("{usual}[kernel]\npin = false\n")).unwrap();
-    refused(&adopt(&folders), &["kernel.pin is false"]);
+    refused(&adopt(&folders), &["--adopt needs kernel.pin = true"]);
     fs::write(&config, usual).unwrap();
     assert!(!answers(&topology), "what was refused was left as it was");
     assert_ne!(programs_on(client, DEVICE), "");
@@ -231,7 +231,7 @@ fn what_cannot_be_taken_over_is_one_clear_line() {
     fs::remove_dir(marker(version)).unwrap();
     let watch = start(folders, client, &["--adopt"]);
     let said = watch.process.output();
-    assert!(said.contains("there is nothing to take over"), "{said}");
+    assert!(said.contains("an earlier run left nothing"), "{said}");
     let (_, _folders) = ended(watch);
     assert_eq!(programs_on(client, DEVICE), "");
     assert_eq!(ground.pins(), None);
@@ -243,10 +243,10 @@ fn one_at_a_time(client: &Namespace, watch: &Watch) {
     let run = |interface: &str| {
         watch.command(client, &["run", "--interface", interface]).output().unwrap()
     };
-    refused(&run(DEVICE), &["another detector watches lan0"]);
-    refused(&run("lo"), &[&format!("another detector (pid {pid}) runs here"), "runtime_dir"]);
+    refused(&run(DEVICE), &["another agent watches lan0"]);
+    refused(&run("lo"), &[&format!("another agent (pid {pid}) runs here"), "runtime_dir"]);
     let detach = watch.command(client, &["detach"]).output().unwrap();
-    refused(&detach, &[&format!("a detector (pid {pid}) runs here")]);
+    refused(&detach, &[&format!("an agent (pid {pid}) runs here")]);
     assert_ne!(programs_on(client, DEVICE), "");
 }
 

@@ -1,5 +1,5 @@
-//! The commands and the socket between them and the running agent: who may ask, what it costs to ask
-//! in vain, and that what a block does is told as it is.
+//! The commands and the socket between them and the running agent: who may ask, what it costs to
+//! ask in vain, and that what a block does is told as it is.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -134,19 +134,22 @@ fn who_asks_in_vain_is_told_why_in_one_line() {
     let _listener = UnixListener::bind(&theirs).unwrap();
     chown(&theirs, Some(65_534), None).unwrap();
     let line = failure(client.command(detector()).args(["status", "--socket"]).arg(&theirs));
-    assert!(line.contains("neither root nor you: it is not trusted"), "{line}");
+    assert!(line.contains("neither root nor you: refusing to trust it"), "{line}");
 
     let pid = Pid::from_raw(i32::try_from(watch.process.id()).unwrap());
     kill(pid, Signal::SIGSTOP).unwrap();
     let line = watch.refused(client, &["mode"]);
-    assert!(line.ends_with("does not answer: is it stopped?"), "{line}");
+    assert!(
+        line.ends_with("does not answer: check that it is running and not suspended"),
+        "{line}"
+    );
     kill(pid, Signal::SIGCONT).unwrap();
 
     let mut mode = watch.command(client, &["mode"]);
     let folders = watch.kill();
     assert!(socket.exists(), "a killed agent leaves its socket");
     let line = failure(&mut mode);
-    assert!(line.contains("no detector runs here: start it with `detector run`"), "{line}");
+    assert!(line.contains("no agent runs here: start `detector run`"), "{line}");
     // The next one takes its place.
     let interfaces = [Topology::CLIENT_INTERFACE];
     let watch = Watch::start_in(folders, client, &interfaces, &[], HOME);

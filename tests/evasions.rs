@@ -202,27 +202,36 @@ fn scene(way: Way) -> Vec<(u64, Vec<u8>)> {
     scene
 }
 
-/// The alerts about a scene, and the summary.
-fn alerts(scratch: &Scratch, number: usize, way: Way) -> (Vec<Value>, Value) {
+/// The alerts about a scene, its flows and the summary.
+fn read(scratch: &Scratch, number: usize, way: Way) -> (Vec<Value>, Vec<Value>, Value) {
     let scene = scene(way);
     let frames = scene.iter().map(|(time, frame)| (*time, frame.as_slice()));
     let file = scratch.write(&format!("{number}.pcap"), timed(ETHERNET, frames)).unwrap();
-    let output = detector().args(["analyze", "--format", "json"]).arg(&file).output().unwrap();
+    let output =
+        detector().args(["analyze", "--flows", "--format", "json"]).arg(&file).output().unwrap();
     std::fs::remove_file(&file).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let lines = str::from_utf8(&output.stdout).unwrap().lines();
     let mut lines: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
     let summary = lines.pop().unwrap();
-    (lines, summary)
+    let (alerts, flows) = lines.into_iter().partition(|line| line["type"] == "alert");
+    (alerts, flows, summary)
 }
 
-/// What is explained and what is not make up what left; nothing waits at the end.
-fn check_sums(name: &str, summary: &Value) {
+/// What is explained and what is not make up what internal hosts sent, to the byte; nothing waits at the
+/// end.
+fn check_sums(name: &str, flows: &[Value], summary: &Value) {
     let sum = |key: &str| -> u64 {
         summary[key].as_object().unwrap().values().map(|bytes| bytes.as_u64().unwrap()).sum()
     };
-    let outbound = sum("explained_bytes") + sum("unexplained_bytes");
-    assert!(outbound > BYTES as u64, "{name}: {outbound} bytes in the ledger");
+    let sent = |flow: &Value, home: &str, bytes: &str| match flow[home].as_bool().unwrap() {
+        true => flow[bytes].as_u64().unwrap(),
+        false => 0,
+    };
+    let of = |flow| sent(flow, "src_home", "bytes_out") + sent(flow, "dst_home", "bytes_in");
+    let outbound: u64 = flows.iter().map(of).sum();
+    assert!(outbound > BYTES as u64, "{name}: {outbound} bytes left");
+    assert_eq!(sum("explained_bytes") + sum("unexplained_bytes"), outbound, "{name}");
 }
 
 #[test]
@@ -230,7 +239,7 @@ fn ten_megabytes_do_not_leave_in_silence() {
     let scratch = Scratch::new("evasions").unwrap();
     let (mut silent, mut leaked) = (Vec::new(), Vec::new());
     for (number, (name, way)) in WAYS.iter().enumerate() {
-        let (alerts, summary) = alerts(&scratch, number, *way);
+        let (alerts, flows, summary) = read(&scratch, number, *way);
         let ids: std::collections::BTreeSet<&str> =
             alerts.iter().map(|alert| alert["id"].as_str().unwrap()).collect();
         let kinds: std::collections::BTreeSet<&str> =
@@ -238,7 +247,7 @@ fn ten_megabytes_do_not_leave_in_silence() {
         let first = alerts.first().and_then(|alert| alert["bytes_leaked"].as_u64());
         println!("{name}: {} alerts, {kinds:?}, {first:?} leaked", ids.len());
         assert!(ids.len() < 2, "{name}: {} alerts about one story", ids.len());
-        check_sums(name, &summary);
+        check_sums(name, &flows, &summary);
         leaked.push(first.unwrap_or(BYTES as u64));
         if ids.is_empty() {
             silent.push(*name);

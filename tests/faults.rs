@@ -3,10 +3,14 @@
 //! Each test says what it allows: bytes unaccounted, alerts lost, seconds until all is well again.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "faults/accounts.rs"]
+mod accounts;
 #[path = "faults/flood.rs"]
 mod flood;
 #[path = "faults/ground.rs"]
 mod ground;
+#[path = "faults/half_read.rs"]
+mod half_read;
 #[path = "faults/kills.rs"]
 mod kills;
 #[path = "faults/limits.rs"]

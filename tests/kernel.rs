@@ -34,7 +34,9 @@ use detector_common::abi::{
 };
 use detector_common::flow::{Clock, FlowCounters, FlowKey, Plain, Recorded};
 use detector_common::frame::{Captured, Frame, LinkType, Segmentation, Word};
-use detector_common::parse::{Decapsulation, Fragment, Packet, parse, skipped_frames};
+use detector_common::parse::{
+    Decapsulation, Fragment, Packet, goes_to_group, parse, skipped_frames,
+};
 use detector_common::policy::Cached;
 use detector_tests::frames::{self, Sample, samples};
 
@@ -113,6 +115,7 @@ impl Host {
             let mut flow = FlowCounters::default();
             let policy = Cached::pass(self.generation);
             flow.open(home(&packet.key), policy, 0, packet.direction as u8);
+            flow.to_group = u8::from(goes_to_group(frame, link));
             flow
         });
         let recorded = flow.record::<Plain>(&packet, self.point, &clock);

@@ -195,7 +195,7 @@ fn a_device_made_again_is_watched_again() {
     let watch = Watch::start(&left, &["lan0"], &[], HOME);
     ping();
     left.ip("link delete lan0").unwrap();
-    watch.process.wait_for_line("lan0 went away", START).unwrap();
+    watch.process.wait_for_line("interface lan0 is gone", START).unwrap();
     let seen = watch.process.output().lines().count();
     join();
     poll_until(START, || {
@@ -209,8 +209,8 @@ fn a_device_made_again_is_watched_again() {
     assert_eq!(report.sum("icmp", "10.66.1.1", "packets_out"), 6, "{}", report.text);
 }
 
-/// The agent hands keys to its programs as frames, and the kernel refuses a short one that looks like
-/// the start of an IPv6 packet, as this address does.
+/// The agent hands keys to its programs as frames, and the kernel refuses a short one that looks
+/// like the start of an IPv6 packet, as this address does.
 #[test]
 #[ignore = "needs root: run cargo xtask test"]
 fn a_flow_whose_address_looks_like_a_frame_is_closed_too() {
@@ -340,7 +340,8 @@ fn nothing_is_left_attached() {
     watch.stop();
     assert_eq!(programs_on(client, device), clean, "after SIGTERM");
 
-    // One that is killed may leave them, for blocks to hold; the next start finds the interface free.
+    // One that is killed may leave them, for blocks to hold; the next start finds the interface
+    // free.
     let folders = start().kill();
     Watch::start_in(folders, client, &[device], &[], HOME).stop();
     assert_eq!(programs_on(client, device), clean, "after SIGKILL and a restart");
@@ -387,7 +388,7 @@ fn what_cannot_be_watched_is_one_clear_line() {
     refused(&absent, 1, "failed to read config");
 
     let first = Watch::start(client, &[device], &[], HOME);
-    refused(&run_once(run().args(["--interface", device])), 1, "another detector watches lan0");
+    refused(&run_once(run().args(["--interface", device])), 1, "another agent watches lan0");
     first.stop();
 
     // A copy where anybody may read it.

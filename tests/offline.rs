@@ -183,22 +183,30 @@ fn a_compressed_capture_is_read_as_what_is_in_it() {
     let ((expected, quiet), (found, told)) = (read(&plain), read(&packed));
     assert!(expected == found && quiet.is_empty());
     assert!(told.contains("expanded from gzip"), "{told}");
-    broken(&packed[..packed.len() - 4], "the gzip data ends too early", 3);
+    let summary = broken(&packed[..packed.len() - 4], "the gzip data ends too early", 3);
+    assert_eq!(summary["counters"]["compressed_data_cut_off"], 1, "{summary}");
+    let config = scratch.write("small.toml", "[decompression]\nmax_bytes = 100\n").unwrap();
+    let bounded = ["--config", config.to_str().unwrap(), "--format", "json", "-"];
+    let output = analyze(&bounded, &packed);
+    assert_eq!(output.status.code(), Some(1));
+    let summary = lines(&output).pop().unwrap();
+    assert_eq!(summary["counters"]["decompression_beyond_max_bytes"], 1, "{summary}");
 }
 
 // What is wrong.
 
 /// Exit code 1, one line that says so, and the summary of what came before.
-fn broken(input: &[u8], expected: &str, packets: usize) {
+fn broken(input: &[u8], expected: &str, packets: usize) -> Value {
     let output = analyze(&["--format", "json", "-"], input);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{expected}: {text}");
     assert!(text.lines().count() == 1 && text.contains(expected), "{expected}: {text}");
-    let lines = lines(&output);
-    let summary = lines.last().unwrap_or_else(|| panic!("{expected}: no summary"));
+    let mut lines = lines(&output);
+    let summary = lines.pop().unwrap_or_else(|| panic!("{expected}: no summary"));
     assert_eq!(summary["type"], "summary");
     assert_eq!(summary["packets"], packets, "{expected}");
     assert_eq!(summary["unaccounted_bytes"], 0, "{expected}");
+    summary
 }
 
 #[test]
@@ -218,7 +226,7 @@ fn a_damaged_capture_is_accounted_up_to_the_damage() {
     broken(&pcap(147, &capture), "link type 147 is not supported", 0);
     let mut corrupt = whole.clone();
     corrupt[second + 8..second + 12].copy_from_slice(&u32::MAX.to_le_bytes());
-    broken(&corrupt, &format!("record at byte {second} says it has 4294967295 bytes"), 1);
+    broken(&corrupt, &format!("record at byte {second} claims 4294967295 bytes"), 1);
 
     let next = pcapng(ETHERNET, &capture);
     let size = (next.len() - 28 - 20) / 3;
@@ -229,7 +237,7 @@ fn a_damaged_capture_is_accounted_up_to_the_damage() {
     broken(&corrupt, &format!("byte {second}"), 1);
     let mut stranger = next;
     stranger[second + 8..second + 12].copy_from_slice(&9_u32.to_le_bytes());
-    broken(&stranger, "names interface 9", 1);
+    broken(&stranger, "refers to interface 9", 1);
 }
 
 /// Exit code and the one line that goes with it.

@@ -72,7 +72,7 @@ fn the_same_seed_writes_the_same_file() {
     }
     let out = at(&scratch, "none.csv");
     fails(&["synth", "--profile", "soft", "--out", &out], &["`soft`", "hard and seed-compat"]);
-    fails(&["synth", "--rows", "0", "--out", &out], &["0 rows"]);
+    fails(&["synth", "--rows", "0", "--out", &out], &["rows is 0"]);
     assert!(!Path::new(&out).exists());
     fails(&["synth", "--out", &at(&scratch, "no/x.csv")], &["failed to write records"]);
 }
@@ -111,6 +111,18 @@ fn a_record_model_is_trained_measured_and_served() {
         let text =
             succeeds(&["train", "--data", &data, "--trees", "10", "--folds", "2", "--out", model]);
         assert!(text.contains("EXFIL") && text.contains("100 found"), "{text}");
+    }
+    for folds in ["0", "1"] {
+        let quick = at(&scratch, "quick.model");
+        let text = succeeds(&[
+            "train", "--data", &data, "--trees", "10", "--folds", folds, "--out", &quick,
+        ]);
+        assert!(text.contains("trained without folds") && !text.contains("EXFIL"), "{text}");
+        let file = std::fs::read(&quick).unwrap();
+        let meta = String::from_utf8_lossy(&file);
+        assert!(meta.contains("\"folds\": 0,") && meta.contains("\"validation\": null"), "{folds}");
+        let text = succeeds(&["predict", &data, "--model", &quick, "--format", "json"]);
+        assert!(text.contains("\"positives\":"), "{text}");
     }
     let [first, second] = models.each_ref().map(|path| std::fs::read(path).unwrap());
     assert!(first == second, "the same data and seed gave two models");
@@ -188,10 +200,10 @@ fn a_wrong_cell_is_named_by_line_and_column() {
     check(&rows(ROW), &["line 3", "column label is missing"]);
     check(&rows(&format!("{ROW},0,1")), &["line 3", "11 cells for 10 columns"]);
     check(&header.replace(",action", ""), &["line 1", "column action is missing"]);
-    check(&format!("{header},colour"), &["line 1", "column \"colour\" is not one of"]);
+    check(&format!("{header},colour"), &["line 1", "schema record has no column \"colour\""]);
     check(&format!("{header},action"), &["line 1", "column \"action\"", "twice"]);
-    check("a,b,c\n1,2,3\n", &["line 1", "neither in schema session nor record"]);
-    check("", &["line 1", "neither in schema"]);
+    check("a,b,c\n1,2,3\n", &["line 1", "no column of schema session or record"]);
+    check("", &["line 1", "no column of schema"]);
 }
 
 #[test]
@@ -324,7 +336,7 @@ fn labelled_vectors_train_and_measure_a_session_model() {
 
     let broken = text_with(&data, "sent_payload", "nan");
     let broken = write(&scratch, "broken.csv", &broken);
-    fails(&["predict", &broken], &["line 2", "column sent_payload", "no finite number"]);
+    fails(&["predict", &broken], &["line 2", "column sent_payload", "not a finite number"]);
     let broken = write(&scratch, "broken.csv", &text_with(&data, "rules", "1.5"));
     fails(&["predict", &broken], &["line 2", "column rules", "`1.5`"]);
 }

@@ -2,6 +2,8 @@
 //! counts says whether a block holds.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "response/followed.rs"]
+mod followed;
 #[path = "response/programs.rs"]
 mod programs;
 #[path = "response/ssh.rs"]
@@ -9,7 +11,7 @@ mod ssh;
 
 use std::time::{Duration, Instant};
 
-use detector_tests::watch::{HOME, START, TRAFFIC, Watch, sink, traffic};
+use detector_tests::watch::{HOME, Report, START, TRAFFIC, Watch, sink, traffic};
 use detector_tests::{Background, Namespace, ServerSpec, Topology, poll_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -76,7 +78,7 @@ fn every_kind_of_block_holds_and_lets_go() {
             let flow = |protocol: &str, port: &str| {
                 format!("flow {protocol} {} {}", socket(client, port), socket(server, "9000"))
             };
-            // At the client its own address must stay within reach: it is no target there.
+            // At the client its own address must stay within reach: it is not a target there.
             let host = if at_gateway { format!("host {client}") } else { String::new() };
             for (target, everything) in [
                 (format!("pair {client} {server}"), true),
@@ -167,6 +169,61 @@ fn a_theft_is_stopped_and_does_not_come_back() {
     watch.stop().assert_all_accounted();
 }
 
+/// Bytes without an explanation are slowed down: to their destination first, and all of the sender's when
+/// they go elsewhere. Downloads continue.
+#[test]
+#[ignore = "needs root: run cargo xtask test"]
+fn unexplained_bytes_are_slowed_down() {
+    let internet = ServerSpec::internet();
+    let topology = Topology::builder().server(internet).build().unwrap();
+    let sink = sink(topology.server());
+    let (client, gateway) = (&topology.client, &topology.gateway);
+    // Nothing is recognised.
+    let config = format!("{HOME}[model]\nthreshold = 1.0\n");
+    let inner = [Topology::GATEWAY_INNER];
+    let mut watch = Watch::start(gateway, &inner, &["--mode", "block"], &config);
+    const LIMIT: Duration = Duration::from_secs(4);
+    const LEAK: u64 = 2_500_000;
+    let came = |server: &str| counted(&sink, &format!("at {server} sum "));
+    let _first = spawn(client, &["stream", V4, "400000000"]);
+    let line = watch.process.wait_for_line("\"type\":\"alert\"", START).unwrap();
+    let alert: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(alert["technique"], "unexplained_upload", "{alert}");
+    assert_eq!(alert["action"], "policed", "{alert}");
+    assert_eq!(alert["action_note"], format!("pair {CLIENT_V4} {V4}"), "{alert}");
+    std::thread::sleep(LIMIT);
+    assert!(came(V4) < LEAK, "{} bytes came", came(V4));
+    let elsewhere = "203.0.113.30";
+    let _second = spawn(client, &["stream", elsewhere, "400000000"]);
+    let host = format!("host {CLIENT_V4}");
+    poll_until(START, || {
+        watch.ask(gateway, &["blocks", "list", "--format", "json"]).contains(&host).then_some(())
+    })
+    .unwrap();
+    std::thread::sleep(LIMIT);
+    assert!(came(elsewhere) < LEAK, "{} bytes came", came(elsewhere));
+    assert!(traffic(client, &["call", "203.0.113.31"]).contains("answered"));
+    // The day continues after a restart.
+    drop((_first, _second));
+    watch.process.terminate().unwrap();
+    assert!(watch.process.wait(START).unwrap().success());
+    let said = watch.process.output();
+    Report::read(&said).assert_all_accounted();
+    let watch = Watch::start_in(watch.kill(), gateway, &inner, &["--mode", "block"], &config);
+    let bytes = poll_until(START, || {
+        let status = watch.ask(gateway, &["status", "--format", "json"]);
+        let status: Value = serde_json::from_str(&status).unwrap();
+        let senders = status["outbound"]["senders"].as_array().unwrap();
+        let meant =
+            |sender: &&Value| sender["class"] == "evidence" && sender["address"] == CLIENT_V4;
+        senders.iter().find(meant).map(|sender| sender["bytes"].as_u64().unwrap())
+    });
+    let said = watch.process.output();
+    let bytes = bytes.unwrap_or_else(|error| panic!("{error:#}\n{said}"));
+    assert!(bytes > 1_900_000, "{bytes}");
+    watch.stop();
+}
+
 /// In mode simulate the kernel counts what it would have dropped and lets everything pass.
 #[test]
 #[ignore = "needs root: run cargo xtask test"]
@@ -204,12 +261,12 @@ fn the_operator_is_never_locked_out() {
     let arguments = ["--mode", "block"];
     let watch = Watch::start(gateway, &[Topology::GATEWAY_INNER], &arguments, &config);
     for (mistake, expected) in [
-        ("host 10.66.1.10", "10.66.1.10 is the other end of an administrative connection"),
+        ("host 10.66.1.10", "10.66.1.10 is the peer of an administrative connection"),
         ("pair 10.66.1.10 203.0.113.10", "administrative connection"),
         ("pair 10.66.1.10 10.66.1.1", "never blocked"),
         ("destination 10.66.1.10", "administrative connection"),
-        ("destination 10.66.1.0/24", "the home network 10.66.1.0/24 as a whole"),
-        ("destination 10.66.0.0/16", "the home network 10.66.1.0/24 as a whole"),
+        ("destination 10.66.1.0/24", "the whole home network 10.66.1.0/24"),
+        ("destination 10.66.0.0/16", "the whole home network 10.66.1.0/24"),
         ("destination 10.66.1.1", "an address of this host"),
         ("service 10.66.1.1:22", "an address of this host"),
         ("host 10.66.1.1", "an address of this host"),
@@ -219,10 +276,10 @@ fn the_operator_is_never_locked_out() {
         ("destination 2001:db8::/32", "2001:db8:5::/48 is in never_block"),
         ("destination 0.0.0.0/0", "the default route"),
         ("destination ::/0", "the default route"),
-        ("destination fd66:1::/64", "the home network fd66:1::/64 as a whole"),
+        ("destination fd66:1::/64", "the whole home network fd66:1::/64"),
         ("destination 203.0.113.1/24", "write 203.0.113.0/24"),
         ("destination 203.0.113.0/33", "at most 32"),
-        ("everything", "is no target"),
+        ("everything", "is not a target"),
     ] {
         let refusal = watch.refused(gateway, &["blocks", "add", mistake]);
         assert!(refusal.contains(expected), "{mistake}: {refusal}");
@@ -230,12 +287,12 @@ fn the_operator_is_never_locked_out() {
     }
     for (arguments, expected) in [
         (&["blocks", "add", "host", "10.66.1.9", "--ttl", "0"][..], "ttl"),
-        (&["blocks", "add", "host", "10.66.1.9", "--ttl", "5h"], "at most 14400 s"),
+        (&["blocks", "add", "host", "10.66.1.9", "--ttl", "5h"], "which is 14400 s"),
         (&["blocks", "remove", "host", "10.66.1.9"], "there is no block of host 10.66.1.9"),
         (&["blocks", "remove", "77"], "there is no block 77"),
         (&["confirm", "5"], "no change 5 waits"),
         (&["allow", "remove", "o9"], "there is no entry o9"),
-        (&["allow", "add", "0.0.0.0/0", "--reason", "x"], "nothing could be blocked any more"),
+        (&["allow", "add", "0.0.0.0/0", "--reason", "x"], "nothing could be blocked"),
     ] {
         let refusal = watch.refused(gateway, arguments);
         assert!(refusal.contains(expected), "{arguments:?}: {refusal}");

@@ -186,7 +186,7 @@ fn a_full_disk_costs_nothing_but_what_could_not_be_stored() {
             store.read(|connection| search(connection, &Filter::default(), None, 50)).ok()?;
         (found.total == count).then_some(())
     };
-    watch.process.wait_for_line("the database cannot be written to (disk full)", START).unwrap();
+    watch.process.wait_for_line("failed to write to the database (disk full)", START).unwrap();
     // What could not be stored then is stored now.
     disk.free().unwrap();
     poll_until(START, || written(1)).unwrap();

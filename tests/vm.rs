@@ -17,6 +17,8 @@ mod host;
 mod links;
 #[path = "vm/load.rs"]
 mod load;
+#[path = "vm/past.rs"]
+mod past;
 #[path = "vm/policy.rs"]
 mod policy;
 #[path = "vm/stage.rs"]
@@ -56,7 +58,7 @@ const fn scenario(
 }
 
 /// In the order of the table.
-const SCENARIOS: [Scenario; 18] = [
+const SCENARIOS: [Scenario; 20] = [
     scenario(&["object loads"], Anywhere, load::object),
     scenario(&["doctor"], Anywhere, load::doctor),
     scenario(&["cgroup attribution hooks"], Anywhere, load::cgroup_hooks),
@@ -71,6 +73,8 @@ const SCENARIOS: [Scenario; 18] = [
     scenario(&["killed at tc"], Anywhere, attach::killed),
     scenario(&["release name of another kernel"], Anywhere, load::release_name),
     scenario(&["events"], Anywhere, count::events),
+    scenario(&["sockets past tc"], Anywhere, past::sockets),
+    scenario(&["programs put back"], Anywhere, past::programs),
     scenario(&["policy drop", "block and release"], Anywhere, policy::blocks),
     scenario(&["adoption after a restart"], Anywhere, policy::adoption),
     scenario(&["netem: loss, delay, reordering"], VirtualMachine, links::netem),

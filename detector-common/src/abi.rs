@@ -12,18 +12,23 @@ pub const ABI_VERSION: u32 = 3;
 /// First outbound byte checkpoint; each next one is four times as far.
 pub const CHECKPOINT_FIRST_BYTES: u64 = 16 * 1024;
 
-/// Payload packets of each direction whose first bytes are handed up.
+/// Payload packets of each direction whose first bytes are handed up, whatever they are.
 pub const FIRST_PAYLOADS: u64 = 4;
-/// The same for web connections, which may carry several requests.
-pub const WEB_FIRST_PAYLOADS: u64 = 12;
 /// The same for mail and ICMP: an SMTP client has sent EHLO, AUTH and all recipients before the
 /// message begins.
 pub const DIALOGUE_FIRST_PAYLOADS: u64 = 32;
 /// The same for FTP control connections: each file has commands of its own.
 pub const FTP_FIRST_PAYLOADS: u64 = 512;
-/// Bytes of a first payload that are handed up: a DNS message over UDP without EDNS, and enough of
-/// a TLS ClientHello for its server name.
+/// Bytes of a payload in one record: a DNS message over UDP without EDNS. A longer piece of a payload
+/// takes several records.
 pub const FIRST_PAYLOAD_BYTES: usize = 512;
+/// Bytes of each direction's start that are handed up in however many packets they come: a TLS
+/// ClientHello with the key shares of ML-KEM, an HTTP header with its cookies.
+pub const STREAM_BYTES: u32 = 4_096;
+/// Bytes that are handed up again once the other end has spoken, and how often in each direction: the
+/// next request of a kept connection.
+pub const TURN_BYTES: u32 = 1_024;
+pub const MAX_TURNS: u8 = 16;
 
 /// Lines that each processor may write to the log in a second, where they are asked for.
 pub const TRACE_LINES_PER_SECOND: u64 = 50;
@@ -66,6 +71,8 @@ pub mod map {
     pub const UNOPENED: &str = "UNOPENED";
     pub const EVENTS: &str = "EVENTS";
     pub const CLOCKS: &str = "CLOCKS";
+    pub const BYPASS_EVENTS: &str = "BYPASS_EVENTS";
+    pub const BYPASSES_LOST: &str = "BYPASSES_LOST";
     /// aya-log's ring buffer.
     pub const AYA_LOGS: &str = "AYA_LOGS";
     pub const TRACE_LIMITS: &str = "TRACE_LIMITS";
@@ -92,6 +99,10 @@ pub mod program {
     pub const SET_BUDGET: &str = "set_budget";
     /// Reads both clocks; run by the agent, never attached.
     pub const READ_CLOCKS: &str = "read_clocks";
+    /// Sees who asks for a way past the programs; the other does on kernels that do not say which process
+    /// it is.
+    pub const SEE_OPTIONS: &str = "see_options";
+    pub const SEE_OPTIONS_NAMELESS: &str = "see_options_nameless";
 }
 
 /// The two sides of an interface at which packets are seen.
@@ -458,18 +469,20 @@ pub struct CheckpointEvent {
     pub counters: FlowCounters,
 }
 
-/// The first bytes of a payload.
+/// A piece of a payload: its first bytes, or what follows the piece before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct FirstPayloadEvent {
     pub kind: u32,
     pub direction: u8,
-    pub reserved: u8,
+    /// Where `bytes` begin in the packet's payload, in steps of [`FIRST_PAYLOAD_BYTES`].
+    pub part: u8,
     /// Bytes of `bytes` in use.
     pub length: u16,
-    /// Payload bytes of the packet, of which `bytes` is the start.
+    /// Payload bytes of the packet.
     pub payload_bytes: u32,
-    pub reserved2: u32,
+    /// The TCP sequence number of the payload's first byte.
+    pub sequence: u32,
     pub now: u64,
     pub key: FlowKey,
     pub bytes: [u8; FIRST_PAYLOAD_BYTES],
@@ -498,6 +511,37 @@ pub struct BudgetEvent {
     pub budget: BudgetKey,
     pub limit: u64,
 }
+
+/// How a socket goes past the programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum Bypass {
+    /// A packet socket sends without the queueing discipline, and so without tc: PACKET_QDISC_BYPASS.
+    NoQueue = 1,
+    /// A ring of AF_XDP.
+    XdpRing = 2,
+}
+
+/// A record in BYPASS_EVENTS: a process asked for a way past the programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct BypassEvent {
+    /// A [`Bypass`].
+    pub bypass: u32,
+    pub uid: u32,
+    /// 1: `pid` and `comm` are known, and the socket is of the agent's network namespace.
+    pub named: u32,
+    /// The process, as user space numbers it.
+    pub pid: u32,
+    /// Id of its control group in the second hierarchy.
+    pub cgroup: u64,
+    /// The tick.
+    pub now: u64,
+    /// The thread's name, ended by a zero byte.
+    pub comm: [u8; 16],
+}
+
+const _: () = assert!(size_of::<BypassEvent>() == 48);
 
 /// The one entry of CLOCKS, written by `read_clocks`: both clocks at one instant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,8 +4,8 @@
 //! which handle the two directions do not share cache lines. Counters only grow.
 
 use crate::abi::{
-    self, CHECKPOINT_FIRST_BYTES, DIALOGUE_FIRST_PAYLOADS, FIRST_PAYLOADS, FTP_FIRST_PAYLOADS,
-    WEB_FIRST_PAYLOADS, next_checkpoint,
+    self, CHECKPOINT_FIRST_BYTES, DIALOGUE_FIRST_PAYLOADS, FIRST_PAYLOAD_BYTES, FIRST_PAYLOADS,
+    FTP_FIRST_PAYLOADS, MAX_TURNS, STREAM_BYTES, TURN_BYTES, next_checkpoint,
 };
 use crate::frame::Word;
 use crate::parse::{Fragment, Packet, protocol, tcp};
@@ -122,10 +122,10 @@ impl FlowKey {
         self.low_port == DNS || self.high_port == DNS
     }
 
-    /// How many payload packets of each direction have their first bytes handed up. Mail and file
-    /// transfer tell what they carry late in their dialogue, a web connection tells it again with
-    /// each request, and each ICMP message is a story of its own. DNS messages are all handed up,
-    /// see [`Self::is_dns`].
+    /// How many payload packets of each direction have their first bytes handed up, whatever the
+    /// stream needs, see [`STREAM_BYTES`]. Mail and file transfer tell what they carry late in their
+    /// dialogue, and each ICMP message is a story of its own. DNS messages are all handed up, see
+    /// [`Self::is_dns`].
     #[inline(always)]
     #[must_use]
     pub fn first_payloads(&self) -> u64 {
@@ -161,7 +161,6 @@ fn port_first_payloads(port: u16) -> u64 {
     match port {
         21 => FTP_FIRST_PAYLOADS,
         25 | 587 | 2525 => DIALOGUE_FIRST_PAYLOADS,
-        80 | 3128 | 8000 | 8080 | 8888 => WEB_FIRST_PAYLOADS,
         _ => FIRST_PAYLOADS,
     }
 }
@@ -320,9 +319,13 @@ pub struct Half {
     pub bursts: u32,
     /// Type and code of the first ICMP packet.
     pub icmp: u16,
+    /// Bytes handed up of [`STREAM_BYTES`], less what a change of direction gave back.
+    pub sampled: u16,
+    /// Changes of direction that gave something back, at most [`MAX_TURNS`].
+    pub turns: u8,
     /// TCP flags of the first packet.
     pub first_tcp_flags: u8,
-    pub reserved: [u8; 9],
+    pub reserved: [u8; 6],
 }
 
 const _: () = assert!(size_of::<Half>() == 128);
@@ -341,10 +344,15 @@ pub struct FlowCounters {
     pub home: u8,
     /// The direction of the flow's first packet.
     pub first_direction: u8,
-    pub reserved: [u8; 2],
+    /// 1: the frame of the flow's first packet went to a group of its link.
+    pub to_group: u8,
+    /// The direction of the latest payload, plus one; no longer kept once a half has had all its
+    /// turns.
+    pub spoke: u8,
     /// The number of the entry that the cached decision follows from.
     pub entry: u32,
-    pub reserved2: [u8; 16],
+    /// Payload bytes of dropped packets, by [`Direction`].
+    pub dropped_payload_bytes: [u64; 2],
     pub halves: [Half; 2],
 }
 
@@ -369,8 +377,9 @@ pub struct Counted {
     pub checkpoint: Option<Checkpoint>,
     /// The half changed its observation point.
     pub owner_moved: bool,
-    /// The packet's payload is among the first of its direction, see [`FlowKey::first_payloads`].
-    pub first_payload: bool,
+    /// Bytes of the packet's payload that are handed up: 0 for none, else all of it or as many as the
+    /// start of its direction still lacks.
+    pub sample_bytes: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -442,6 +451,7 @@ impl FlowCounters {
         } else {
             CHECKPOINT_PACKETS
         };
+        let (spoke, speaks) = (self.spoke, packet.direction as u8 + 1);
         let half = self.half_mut(packet.direction);
         let mut counted = Counted::default();
         if half.owner != point + 1 {
@@ -458,7 +468,15 @@ impl FlowCounters {
             }
             half.owner = point + 1;
         }
+        // All processors read the line of `spoke`: it is written a few times in a flow's life.
+        let turned = packet.payload_bytes != 0 && spoke != speaks && half.turns < MAX_TURNS;
+        if turned {
+            half.turn();
+        }
         half.count::<A>(packet, clock, other_packets, &mut counted);
+        if turned {
+            self.spoke = speaks;
+        }
         Recorded::Counted(counted)
     }
 }
@@ -504,8 +522,9 @@ impl Half {
         if packet.payload_bytes != 0 {
             self.payload_bytes += u64::from(packet.payload_bytes);
             // A later fragment starts in the middle of what was sent.
-            counted.first_payload =
-                packet.fragment != Fragment::Later && self.wants_first_payload(&packet.key);
+            if packet.fragment != Fragment::Later {
+                counted.sample_bytes = self.take_sample(packet);
+            }
             self.payload_packets += segments;
         }
         if packet.key.protocol == protocol::TCP {
@@ -520,6 +539,40 @@ impl Half {
             if before < CHECKPOINT_PACKETS && before + segments >= CHECKPOINT_PACKETS {
                 counted.checkpoint = Some(Checkpoint::Packets);
             }
+        }
+    }
+
+    /// The other end has spoken: some more of this direction is handed up.
+    #[inline(always)]
+    fn turn(&mut self) {
+        self.turns += 1;
+        self.sampled = self.sampled.min((STREAM_BYTES - TURN_BYTES) as u16);
+    }
+
+    /// How many bytes of the packet's payload are handed up.
+    #[inline(always)]
+    fn take_sample(&mut self, packet: &Packet) -> u32 {
+        let payload = packet.payload_bytes;
+        let left = STREAM_BYTES.saturating_sub(u32::from(self.sampled));
+        let mut bytes = 0;
+        if left != 0 && self.is_stream(&packet.key) {
+            bytes = payload.min(left);
+            self.sampled += bytes as u16;
+        }
+        if bytes < FIRST_PAYLOAD_BYTES as u32 && self.wants_first_payload(&packet.key) {
+            bytes = payload.min(FIRST_PAYLOAD_BYTES as u32);
+        }
+        bytes
+    }
+
+    /// Whether what follows is read on from packet to packet: all of TCP, and the first datagrams of
+    /// UDP, in which a QUIC client says hello.
+    #[inline(always)]
+    fn is_stream(&self, key: &FlowKey) -> bool {
+        match key.protocol {
+            protocol::TCP => !key.is_dns(),
+            protocol::UDP => !key.is_dns() && self.payload_packets < FIRST_PAYLOADS,
+            _ => false,
         }
     }
 
@@ -690,32 +743,60 @@ mod tests {
         check(&[(u32::MAX - 49, 100), (u32::MAX - 49, 100)], 100);
     }
 
-    #[test]
-    fn heads_are_handed_up_as_long_as_the_story_may_last() {
-        let check = |number: u8, low: u16, high: u16, expected: usize| {
-            let key = FlowKey {
-                protocol: number,
-                low_port: low.to_be_bytes(),
-                high_port: high.to_be_bytes(),
-                ..FlowKey::default()
-            };
-            let mut flow = opened();
-            let heads = (1..=600)
-                .filter(|packet_number| {
-                    let packet = Packet { key, ..packet(packet_number * 100, 100) };
-                    count(&mut flow, &packet, 1).first_payload
-                })
-                .count();
-            assert_eq!(heads, expected, "{number} {low} {high}");
+    /// What is handed up of packets of `payload` bytes, first one way, then in turns.
+    #[track_caller]
+    fn check_samples(number: u8, ports: (u16, u16), payload: u32, packets: usize, bytes: u32) {
+        let key = FlowKey {
+            protocol: number,
+            low_port: ports.0.to_be_bytes(),
+            high_port: ports.1.to_be_bytes(),
+            ..FlowKey::default()
         };
-        check(protocol::TCP, 50_000, 443, 4);
-        check(protocol::UDP, 50_000, 21, 4);
-        check(protocol::TCP, 80, 50_000, 12);
-        check(protocol::TCP, 50_000, 587, 32);
-        check(protocol::TCP, 21, 50_000, 512);
-        check(protocol::ICMP, 7, 7, 32);
-        check(protocol::ICMPV6, 7, 7, 32);
-        check(protocol::TCP, 50_000, 53, 600);
+        let mut flow = opened();
+        let samples = (1..=600).map(|place| {
+            let packet = Packet { key, ..packet(place * payload, payload) };
+            count(&mut flow, &packet, 1).sample_bytes
+        });
+        let samples: std::vec::Vec<u32> = samples.filter(|bytes| *bytes != 0).collect();
+        let sum = samples.iter().sum::<u32>();
+        assert_eq!((samples.len(), sum), (packets, bytes), "{number} {ports:?} {payload}");
+    }
+
+    #[test]
+    fn payloads_are_handed_up_as_long_as_the_story_may_last() {
+        check_samples(protocol::TCP, (50_000, 443), 100, 41, 4_096);
+        check_samples(protocol::TCP, (50_000, 443), 1_400, 4, 4_096 + 512);
+        check_samples(protocol::TCP, (50_000, 443), 60_000, 4, 4_096 + 3 * 512);
+        check_samples(protocol::TCP, (50_000, 587), 1_400, 32, 2 * 1_400 + 1_296 + 29 * 512);
+        check_samples(protocol::TCP, (21, 50_000), 1_400, 512, 2 * 1_400 + 1_296 + 509 * 512);
+        check_samples(protocol::TCP, (50_000, 53), 100, 600, 60_000);
+        check_samples(protocol::UDP, (50_000, 21), 100, 4, 400);
+        check_samples(protocol::UDP, (50_000, 443), 1_200, 4, 3 * 1_200 + 512);
+        check_samples(protocol::UDP, (50_000, 53), 1_200, 600, 600 * 512);
+        check_samples(protocol::ICMP, (7, 7), 1_200, 32, 32 * 512);
+        check_samples(protocol::ICMPV6, (7, 7), 100, 32, 3_200);
+    }
+
+    #[test]
+    fn each_change_of_direction_gives_a_little_back() {
+        let mut flow = opened();
+        let mut samples = std::vec::Vec::new();
+        for turn in 0..20_u32 {
+            for direction in [Direction::FromLow, Direction::FromHigh] {
+                let packet = Packet { direction, ..packet(turn * 5_000, 5_000) };
+                samples.push(count(&mut flow, &packet, 1).sample_bytes);
+            }
+        }
+        // The first four packets are handed up anyway; the first word is a turn, too.
+        let expected = |turn: usize| match turn {
+            0 => 4_096,
+            1..16 => 1_024,
+            _ => 0,
+        };
+        for (place, bytes) in samples.into_iter().enumerate() {
+            assert_eq!(bytes, expected(place / 2), "packet {place}");
+        }
+        assert_eq!(flow.halves.map(|half| half.turns), [16, 16]);
     }
 
     #[test]

@@ -118,7 +118,8 @@ impl Entry {
 
     /// Counts what it would do and does nothing.
     pub const SIMULATED: u8 = 1;
-    /// Made by the agent: it does what [`Mode`] allows. A person's does what it says in any mode.
+    /// Made by the agent: it does what [`Mode`] allows. A person's does what it says in any mode. On a
+    /// host the agent's covers flows with one home end only: what leaves.
     pub const BY_AGENT: u8 = 2;
     /// For a flow or a pair: the lower endpoint is the destination, else the higher one.
     pub const DESTINATION_LOW: u8 = 4;

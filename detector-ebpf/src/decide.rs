@@ -85,6 +85,9 @@ pub(crate) struct PolicyLookup {
     /// The entry that wins and what is to be done, as bits of [`Cached`].
     pub(crate) entry: u32,
     pub(crate) todo: u32,
+    /// Not 0 while entries of hosts are looked for and both ends are home.
+    internal: u32,
+    reserved: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -190,6 +193,7 @@ pub(crate) fn decide(question: &mut PolicyLookup, key: &FlowKey, home: u8, total
     question.as_destination = [0; 2];
     question.entry = 0;
     question.todo = 0;
+    question.internal = 0;
     if control.targets != 0 {
         candidates(question, key, home, control.targets as u32);
     }
@@ -241,10 +245,12 @@ fn candidates(question: &mut PolicyLookup, key: &FlowKey, home: u8, targets: u32
         }
     }
     if asked(TargetKey::HOST) {
+        question.internal = u32::from(low_home && high_home);
         question.target = TargetKey::host(key.low);
         block(question, LOW, 4);
         question.target = TargetKey::host(key.high);
         block(question, HIGH, 3);
+        question.internal = 0;
     }
     if asked(TargetKey::PREFIX) {
         if low {
@@ -293,6 +299,10 @@ fn weigh(question: &mut PolicyLookup, entry: &Entry, number: u32, end: u32, plac
         question.recheck_at(entry.not_before);
     }
     if number == 0 || !entry.in_force(now) {
+        return;
+    }
+    // The agent's entry on a host is about what leaves; a person's is about all of the host.
+    if question.internal != 0 && entry.flags & Entry::BY_AGENT != 0 {
         return;
     }
     question.recheck_at(entry.deadline);

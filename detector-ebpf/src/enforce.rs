@@ -3,6 +3,7 @@
 use detector_common::Packet;
 use detector_common::abi::Totals;
 use detector_common::flow::{Add as _, Clock, Direction, FlowCounters};
+use detector_common::parse::protocol;
 use detector_common::policy::{Cached, Decision};
 
 use crate::decide::{PolicyLookup, decide};
@@ -88,6 +89,7 @@ fn within<V: Variant>(
 ) -> bool {
     if cached.asks(Cached::POLICE)
         && !cached.asks(Cached::SIMULATE)
+        && !is_pure_acknowledgement(packet)
         && !entry_stats::within_rate(flow.entry, packet, clock)
     {
         count(&mut totals.policed, packet.segments, packet.ip_bytes);
@@ -96,6 +98,12 @@ fn within<V: Variant>(
     !cached.asks(Cached::BUDGET)
         || packet.payload_bytes == 0
         || budget::charge::<V>(packet, clock.now, totals)
+}
+
+/// TCP without payload: a rate on what a host sends must not slow what it receives.
+#[inline(always)]
+fn is_pure_acknowledgement(packet: &Packet) -> bool {
+    packet.payload_bytes == 0 && packet.key.protocol == protocol::TCP
 }
 
 /// Makes a flow's decision and caches it.
@@ -155,7 +163,8 @@ fn simulate(
 ) {
     let outbound = is_outbound(packet, flow);
     if cached.asks(Cached::POLICE) {
-        if !outbound || entry_stats::within_rate(flow.entry, packet, clock) {
+        let passes = !outbound || is_pure_acknowledgement(packet);
+        if passes || entry_stats::within_rate(flow.entry, packet, clock) {
             return;
         }
     } else if outbound || !cached.asks(Cached::MARK) {

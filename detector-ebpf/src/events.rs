@@ -5,15 +5,16 @@
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{PerCpuArray, RingBuf};
 use detector_common::abi::{
-    BudgetEvent, CheckpointEvent, Control, EventKind, FIRST_PAYLOAD_BYTES, FirstPayloadEvent,
-    OverflowCounters, OverflowEvent, OverflowKey, Totals,
+    BudgetEvent, CheckpointEvent, EventKind, FIRST_PAYLOAD_BYTES, FirstPayloadEvent,
+    OverflowCounters, OverflowEvent, OverflowKey, STREAM_BYTES, Totals,
 };
 use detector_common::flow::{Checkpoint, FlowCounters, FlowKey};
+use detector_common::parse::tcp;
 use detector_common::policy::BudgetKey;
 use detector_common::{Clock, Packet};
 
 use crate::frame::Payload;
-use crate::trace;
+use crate::{stats, trace};
 
 /// Records of [`EventKind`], each of its own fixed size. The size in bytes is set by the agent.
 #[map]
@@ -102,17 +103,31 @@ pub(crate) fn budget(flow: &FlowKey, key: &BudgetKey, limit: u64, now: u64, tota
     entry.submit(0);
 }
 
-/// Hands up the start of a payload, if this processor may hand up more this second.
+/// Records that one packet may take.
+const PARTS: u32 = STREAM_BYTES / FIRST_PAYLOAD_BYTES as u32;
+
+/// What became of a payload. Whoever asked traces it: from here the log would be a call too deep for the
+/// stack of 5.10 and 5.15 ("combined stack size of 6 calls is 544. Too large").
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Sampled {
+    HandedUp = 0,
+    Refused = 1,
+    Lost = 2,
+}
+
+/// Hands up the first `bytes` of a payload, record by record, if this processor may hand up more this
+/// second.
 #[inline(never)]
 pub(crate) fn first_payload<F: Payload>(
     frame: &F,
     packet: &Packet,
-    control: &Control,
+    bytes: u32,
     clock: &Clock,
     totals: &mut Totals,
-) {
+) -> Sampled {
     let Some(heads) = FIRST_PAYLOADS.get_ptr_mut(0) else {
-        return;
+        return Sampled::HandedUp;
     };
     // SAFETY: this processor's own entry, and one program runs on it at a time.
     let heads = unsafe { &mut *heads };
@@ -121,38 +136,42 @@ pub(crate) fn first_payload<F: Payload>(
         heads.second = second;
         heads.spent = 0;
     }
-    if heads.spent >= control.first_payloads_per_second {
-        totals.first_payloads_refused += 1;
-        trace::sample_refused(&packet.key, clock);
-        return;
+    let limit = stats::control().first_payloads_per_second;
+    for part in 0..PARTS {
+        let offset = part * FIRST_PAYLOAD_BYTES as u32;
+        if offset >= bytes {
+            break;
+        }
+        if heads.spent >= limit {
+            totals.first_payloads_refused += 1;
+            return Sampled::Refused;
+        }
+        heads.spent += 1;
+        let mut length = bytes - offset;
+        if length > FIRST_PAYLOAD_BYTES as u32 {
+            length = FIRST_PAYLOAD_BYTES as u32;
+        }
+        let Some(mut entry) = EVENTS.reserve::<FirstPayloadEvent>(0) else {
+            totals.events_lost += 1;
+            return Sampled::Lost;
+        };
+        let event = entry.as_mut_ptr();
+        // SYN takes a sequence number of its own (RFC 9293 section 3.4).
+        let syn = u32::from(packet.tcp_flags & tcp::SYN != 0);
+        // SAFETY: as above. The bytes beyond `length` are whatever the ring held; the agent never
+        // reads them.
+        unsafe {
+            (*event).kind = EventKind::FirstPayload as u32;
+            (*event).direction = packet.direction as u8;
+            (*event).part = part as u8;
+            (*event).payload_bytes = packet.payload_bytes;
+            (*event).sequence = packet.sequence.wrapping_add(syn);
+            (*event).now = clock.now;
+            (*event).key = packet.key;
+            let bytes = &raw mut (*event).bytes;
+            (*event).length = frame.copy(packet.payload_offset + offset, length, bytes) as u16;
+        }
+        entry.submit(0);
     }
-    heads.spent += 1;
-    let Some(mut entry) = EVENTS.reserve::<FirstPayloadEvent>(0) else {
-        totals.events_lost += 1;
-        trace::event_lost(&packet.key, clock);
-        return;
-    };
-    let event = entry.as_mut_ptr();
-    let mut length = packet.payload_bytes;
-    if length > FIRST_PAYLOAD_BYTES as u32 {
-        length = FIRST_PAYLOAD_BYTES as u32;
-    }
-    if length == 0 {
-        entry.discard(0);
-        return;
-    }
-    // SAFETY: as above. The bytes beyond `length` are whatever the ring held; the agent never
-    // reads them.
-    unsafe {
-        (*event).kind = EventKind::FirstPayload as u32;
-        (*event).direction = packet.direction as u8;
-        (*event).reserved = 0;
-        (*event).payload_bytes = packet.payload_bytes;
-        (*event).reserved2 = 0;
-        (*event).now = clock.now;
-        (*event).key = packet.key;
-        let copied = frame.copy(packet.payload_offset, length, &raw mut (*event).bytes);
-        (*event).length = copied as u16;
-    }
-    entry.submit(0);
+    Sampled::HandedUp
 }

@@ -8,7 +8,7 @@ use aya_ebpf::helpers::generated::{
 };
 use aya_ebpf::programs::{TcContext, XdpContext};
 use core::ffi::c_void;
-use detector_common::abi::FIRST_PAYLOAD_BYTES;
+use detector_common::abi::{FIRST_PAYLOAD_BYTES, FirstPayloadEvent};
 use detector_common::frame::{Frame, Segmentation, Word};
 
 /// A frame whose payload can be copied out and whose IP header can be marked.
@@ -169,24 +169,43 @@ impl Payload for XdpFrame {
         }
     }
 
-    /// `bpf_xdp_load_bytes` does not exist before Linux 5.18, so this copies by hand, in words.
+    /// `bpf_xdp_load_bytes` does not exist before Linux 5.18, so this copies by hand, eight bytes at a
+    /// time. What is left at the end comes out of the last eight bytes before it: a header of more than
+    /// that stands before any payload.
     #[inline(always)]
     fn copy(&self, offset: u32, length: u32, head: *mut [u8; FIRST_PAYLOAD_BYTES]) -> u32 {
+        const { assert!(core::mem::offset_of!(FirstPayloadEvent, bytes).is_multiple_of(LONG)) };
+        // What the verifier learns of the length here must not make each next record another case.
+        let length = through(self.word, length as usize);
         let base = self.start + through(self.word, offset as usize);
-        let words = head.cast::<Word>();
+        let longs = head.cast::<u64>();
         let mut copied = 0;
-        for index in 0..FIRST_PAYLOAD_BYTES / 4 {
-            if copied + 4 > length {
+        for index in 0..FIRST_PAYLOAD_BYTES / LONG {
+            if copied + LONG > length {
                 break;
             }
-            let Some(word) = linear::<Word>(base, self.end, index * 4) else { break };
-            // SAFETY: `index` is below the words that the record's array holds.
-            unsafe { words.add(index).write_unaligned(word) };
-            copied += 4;
+            let Some(long) = linear::<u64>(base, self.end, index * LONG) else { break };
+            // SAFETY: `index` is below what the record's array holds, which lies at a multiple of eight
+            // bytes, as records do.
+            unsafe { longs.add(index).write(long) };
+            copied += LONG;
         }
-        copied
+        let copied = through(self.word, copied);
+        let rest = length & (LONG - 1);
+        if rest == 0 || copied + rest != length {
+            return copied as u32;
+        }
+        let last = self.start + through(self.word, offset as usize + length - LONG);
+        let Some(long) = linear::<u64>(last, self.end, 0) else { return copied as u32 };
+        let long = (u64::from_le(long) >> (8 * (LONG - rest))).to_le();
+        // SAFETY: a multiple of eight within the array, as above.
+        unsafe { longs.byte_add(copied & (FIRST_PAYLOAD_BYTES - LONG)).write(long) };
+        length as u32
     }
 }
+
+/// Bytes copied at a time.
+const LONG: usize = size_of::<u64>();
 
 /// XDP on frames that may lie in several buffers.
 pub(crate) struct Fragments<'a>(pub(crate) &'a XdpContext);

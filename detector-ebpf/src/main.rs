@@ -1,4 +1,5 @@
-//! The programs: XDP and tc ingress, tc egress, and those that the agent runs by hand.
+//! The programs: XDP and tc ingress, tc egress, the one at options of sockets, and those that the agent
+//! runs by hand.
 //!
 //! Each entry turns its context into a frame and the decision into a return code; everything
 //! between is shared. A program never cuts traffic off but for a block whose time has not run out.
@@ -17,6 +18,7 @@
 
 mod account;
 mod budget;
+mod bypass;
 mod decide;
 mod enforce;
 mod entry_stats;
@@ -29,8 +31,8 @@ mod trace;
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC};
-use aya_ebpf::macros::{classifier, xdp};
-use aya_ebpf::programs::{TcContext, XdpContext};
+use aya_ebpf::macros::{cgroup_sockopt, classifier, xdp};
+use aya_ebpf::programs::{SockoptContext, TcContext, XdpContext};
 use detector_common::abi::Hook;
 use detector_common::policy::Decision;
 
@@ -118,6 +120,18 @@ pub fn set_budget(context: TcContext) -> i32 {
 #[classifier]
 pub fn read_clocks(_context: TcContext) -> i32 {
     stats::read_clocks()
+}
+
+/// Sees who asks for a way past the programs.
+#[cgroup_sockopt(setsockopt)]
+pub fn see_options(context: SockoptContext) -> i32 {
+    bypass::see::<true>(&context)
+}
+
+/// The same on kernels that do not say here which process it is.
+#[cgroup_sockopt(setsockopt)]
+pub fn see_options_nameless(context: SockoptContext) -> i32 {
+    bypass::see::<false>(&context)
 }
 
 #[panic_handler]

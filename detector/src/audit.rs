@@ -1,8 +1,9 @@
-//! The log of every change of policy: who, what, why, for how long, and what it had done at its end.
+//! The log of every change of policy: who, what, why, for how long, and what it had done at its
+//! end.
 //!
 //! One JSON object a line, appended with one write and synced, so that a crash tears at most the
 //! line that was being written. A log that cannot be written costs records, which are counted and
-//! told, and never stops the agent.
+//! reported, and never stops the agent.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
@@ -85,8 +86,10 @@ pub enum Action {
     Model,
     /// A person said how far they are with an alert, or what it was.
     Alert,
-    /// The configuration was read anew.
+    /// The configuration was read again.
     Reloaded,
+    /// A process went past the programs, or took one of them away.
+    Bypassed,
     /// Written by another version.
     #[default]
     #[serde(other)]
@@ -94,7 +97,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// The action of this name as it stands in the log.
+    /// The action of this name as it is in the log.
     #[must_use]
     pub fn of(name: &str) -> Self {
         let name = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(name);
@@ -128,6 +131,7 @@ impl Action {
             Self::Model => "model",
             Self::Alert => "alert",
             Self::Reloaded => "reloaded",
+            Self::Bypassed => "bypassed",
             Self::Other => "other",
         }
     }
@@ -154,6 +158,7 @@ impl From<ChangeKind> for Action {
             ChangeKind::Started => Self::Started,
             ChangeKind::Stopped => Self::Stopped,
             ChangeKind::Reloaded => Self::Reloaded,
+            ChangeKind::Bypassed => Self::Bypassed,
         }
     }
 }
@@ -168,15 +173,15 @@ pub struct AuditLog {
 }
 
 impl AuditLog {
-    /// Opens the log in `dir`, which is made where it is not there. A failure is kept and told: the
-    /// records are then counted as failed.
+    /// Opens the log in `dir`, which is made where it is not there. A failure is kept and reported:
+    /// the records are then counted as failed.
     #[must_use]
     pub fn open(dir: &Path) -> Self {
         let path = dir.join(FILE);
         let file = open(dir, &path);
         if let Err(error) = &file {
             tracing::warn!(
-                "changes of policy are not logged: failed to open {}: {error}",
+                "failed to open the audit log {}, so no change is logged: {error}",
                 path.display()
             );
         }
@@ -184,17 +189,14 @@ impl AuditLog {
     }
 
     /// Appends one record and waits until it is on disk. The first failure is said in the log, too.
-    ///
-    /// # Errors
-    ///
-    /// A log that could not be opened, a full or broken disk.
     pub fn append(&mut self, record: &Record) -> io::Result<()> {
         let written = self.write(record);
         if let Err(error) = &written
             && !std::mem::replace(&mut self.complained, true)
         {
             tracing::warn!(
-                "a change of policy could not be logged to {}, and later ones may not be: {error}",
+                "failed to write a change to the audit log {}, and later ones may fail, too: \
+                 {error}",
                 self.path.display()
             );
         }
@@ -248,20 +250,19 @@ pub struct History {
 }
 
 /// Reads the latest `limit` records that are not before `since`, a time as records have it.
-///
-/// # Errors
-///
-/// A log that is not there or cannot be read.
 pub fn read(dir: &Path, since: Option<&str>, limit: Option<usize>) -> anyhow::Result<History> {
     let path = dir.join(FILE);
     let open = || -> io::Result<History> { select(File::open(&path)?, since, limit) };
     open().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => anyhow::anyhow!(
-            "there is no log at {}: `detector run` writes one with its first change",
+            "there is no audit log at {}: `detector run` writes one at its first change",
             path.display()
         ),
         io::ErrorKind::PermissionDenied => {
-            anyhow::anyhow!("the log {} is not for you: run this as root", path.display())
+            anyhow::anyhow!(
+                "no permission to read the audit log {}: run this as root",
+                path.display()
+            )
         }
         _ => anyhow::Error::new(error).context(format!("failed to read {}", path.display())),
     })
@@ -278,10 +279,6 @@ pub struct Part {
 }
 
 /// Reads whole lines of the log at `path` from the byte `start` on, `most` at most.
-///
-/// # Errors
-///
-/// A log that is not there or cannot be read.
 pub fn read_part(path: &Path, start: u64, most: usize) -> io::Result<Part> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(start))?;
@@ -453,7 +450,7 @@ mod tests {
         log.append(&placed(2)).unwrap_err();
         fs::remove_file(&dir).unwrap();
         let error = format!("{:#}", read(&dir, None, None).unwrap_err());
-        assert!(error.starts_with("there is no log at"), "{error}");
+        assert!(error.starts_with("there is no audit log at"), "{error}");
     }
 
     #[test]

@@ -13,9 +13,9 @@ use crate::refusal::Refusal;
 use crate::store::{Connection, Store, alerts, models};
 use crate::verdict::AlertId;
 
-/// The model that is shipped. After a change of a column that it reads it is made anew, from the root
-/// of the project, by `detector train --data target/lab --data DIR --out detector/models/session.model`,
-/// DIR being a set of labelled captures.
+/// The built-in model. After a change of a column that it reads it is made again, from the
+/// root of the project, by `detector train --data target/lab --data DIR --out
+/// detector/models/session.model`, DIR being a set of labelled captures.
 const SESSION: &[u8] = include_bytes!("../models/session.model");
 
 /// The model for records, of synthetic ones alone: `docs/detection.md` says how it is made.
@@ -31,10 +31,6 @@ pub fn bytes_of(kind: Kind) -> &'static [u8] {
 }
 
 /// Loads the model at `path`, else the configured one, else the one inside the program.
-///
-/// # Errors
-///
-/// A model that cannot be read, or is damaged.
 pub fn load_model(path: Option<&Path>, config: &Config) -> anyhow::Result<Arc<Model>> {
     let model = match path.or(config.model.path.as_deref()) {
         Some(path) => Model::read(path)?,
@@ -47,10 +43,6 @@ pub fn load_model(path: Option<&Path>, config: &Config) -> anyhow::Result<Arc<Mo
 
 /// Loads the model for this kind of vector: the one at `path`, else the one that is configured (for
 /// sessions), else the one inside the program.
-///
-/// # Errors
-///
-/// A model that cannot be read, is damaged, or is for other columns.
 pub fn model_of(kind: Kind, path: Option<&Path>, config: &Config) -> anyhow::Result<Arc<Model>> {
     let model = match (kind, path) {
         (Kind::Session, path) => load_model(path, config)?,
@@ -64,10 +56,6 @@ pub fn model_of(kind: Kind, path: Option<&Path>, config: &Config) -> anyhow::Res
 }
 
 /// The model of this hash: one inside the program, or one that was added to the database.
-///
-/// # Errors
-///
-/// A database that cannot be read, a model in it that is damaged.
 pub fn find(connection: &Connection, hash: &str) -> anyhow::Result<Option<Arc<Model>>> {
     for kind in Kind::ALL {
         let model = Model::from_bytes(bytes_of(kind))?;
@@ -81,10 +69,6 @@ pub fn find(connection: &Connection, hash: &str) -> anyhow::Result<Option<Arc<Mo
 
 /// The model that serves a kind of vector: the one that was chosen, else the configured one (for
 /// sessions), else the one inside the program.
-///
-/// # Errors
-///
-/// A database that cannot be read, a model that is damaged or of another schema.
 pub fn in_use(kind: Kind, store: Option<&Store>, config: &Config) -> anyhow::Result<Arc<Model>> {
     let chosen = store.map(|store| {
         store.read(|connection| match models::active(connection, kind.schema_name())? {
@@ -99,15 +83,11 @@ pub fn in_use(kind: Kind, store: Option<&Store>, config: &Config) -> anyhow::Res
 }
 
 /// Sees that this program computes every column that the model reads.
-///
-/// # Errors
-///
-/// A model of another schema, or a column that is missing or has another definition.
 pub fn check(kind: Kind, model: &Model) -> anyhow::Result<()> {
     model.selection(kind).map(drop)
 }
 
-/// The score from which on a vector is a theft. The configured one is for sessions.
+/// Scores of at least this count as exfiltration. The configured one is for sessions.
 #[must_use]
 pub fn threshold_of(kind: Kind, model: &Model, config: &Config) -> f64 {
     let configured = if kind == Kind::Session { config.model.threshold } else { None };
@@ -115,19 +95,13 @@ pub fn threshold_of(kind: Kind, model: &Model, config: &Config) -> f64 {
 }
 
 /// Computes an alert's score again, with the model that gave it.
-///
-/// # Errors
-///
-/// An alert, or a model, that is not there; a database that cannot be read.
 pub fn replay_alert(connection: &Connection, id: AlertId) -> anyhow::Result<Replayed> {
     let key = alerts::key_of(connection, id)?;
     let key = key.ok_or_else(|| alerts::unknown(&id.to_string()))?;
     let evidence = alerts::evidence(connection, key)?.context("the alert has no evidence")?;
     let hash = &evidence.model_hash;
     let model = find(connection, hash)?.ok_or_else(|| {
-        Refusal::conflict(format!(
-            "model {hash}, which scored this alert, was deleted: add it again"
-        ))
+        Refusal::conflict(format!("model {hash} scored this alert and was deleted: add it again"))
     })?;
     Ok(replay(&evidence, &model)?)
 }
@@ -158,7 +132,7 @@ mod tests {
             let over = model.forest.over(&selection).unwrap();
             let trees: Vec<_> = model.forest.trees().collect();
             for tree in trees.iter().take(20) {
-                // A row that stands on the edges of this tree's splits.
+                // A row that is on the edges of this tree's splits.
                 let mut own = vec![0.0; columns.len()];
                 let splits = tree.iter().filter_map(|node| node.split);
                 splits.for_each(|split| own[usize::from(split.column)] = split.threshold);

@@ -1,8 +1,9 @@
 //! Which field of a JSON object, or which parameter of an address, cannot be read, and why.
 //!
 //! The errors of serde's formats are sentences. Here the same types are read from a value that is
-//! parsed already, with an error that keeps what serde knows: a missing field's name, an unknown one
-//! with those there are. It reads parameters, and what a faster reader has refused; nothing else.
+//! parsed already, with an error that keeps what serde knows: a missing field's name, an unknown
+//! one with those there are. It reads parameters, and what a faster reader has refused; nothing
+//! else.
 
 use std::fmt::{self, Display};
 
@@ -82,10 +83,6 @@ pub fn refusal<T: DeserializeOwned>(json: &[u8], error: &serde_json::Error) -> R
 }
 
 /// Reads parameters, which are all text.
-///
-/// # Errors
-///
-/// A parameter that is missing, unknown, there twice or no value of its kind.
 pub fn from_pairs<T: DeserializeOwned>(pairs: &[(String, String)]) -> Result<T, Refusal> {
     let pairs = pairs.iter().map(|(name, text)| (name.as_str(), Parameter(text)));
     let read = serde_path_to_error::deserialize(MapDeserializer::<_, FieldError>::new(pairs));
@@ -182,7 +179,7 @@ impl<'de> Deserializer<'de> for Reader<'de> {
             Value::Object(fields) => visitor.visit_enum(MapAccessDeserializer::new(map(fields))),
             _ => {
                 let found = Unexpected::Other("neither text nor an object");
-                Err(de::Error::invalid_type(found, &"one of the names there are"))
+                Err(de::Error::invalid_type(found, &"one of the known names"))
             }
         }
     }
@@ -330,7 +327,7 @@ mod tests {
         check(r#"{"number":1,"inner":{"name":4}}"#, Some("inner.name"), "inner.name: invalid type");
         check(r#"{"number":1,"list":["plain","odd"]}"#, Some("list[1]"), "unknown variant `odd`");
         check(r#"{"number":1,"list":[{"mark":{}}]}"#, Some("list[0].mark.dscp"), "missing field");
-        check(r#"{"number":1,"list":[4]}"#, Some("list[0]"), "one of the names there are");
+        check(r#"{"number":1,"list":[4]}"#, Some("list[0]"), "one of the known names");
         check(r#"{"number":1,"number":2}"#, None, "duplicate field `number`");
         check("[1", None, "EOF");
     }

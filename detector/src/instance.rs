@@ -12,8 +12,9 @@ pub const MAIN: &str = "main";
 /// The name of this namespace's agent: `main` in that of process 1, else `netns-` and the number of
 /// the namespace.
 ///
-/// Who may not look at process 1 is taken to share its namespace, as nearly everybody does; but root
-/// may look at everything, and where it may not, namespaces tell themselves apart by their numbers.
+/// Who may not look at process 1 is taken to share its namespace, as nearly everybody does; but
+/// root may look at everything, and where it may not, namespaces are distinguished by their
+/// numbers.
 #[must_use]
 pub fn name() -> String {
     // The thread's own namespace, which may not be that of the process.

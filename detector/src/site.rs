@@ -1,5 +1,5 @@
-//! What the API and the dashboard are served from, and how they are started: `main` hands the commands
-//! that way, so that no command knows of HTTP.
+//! What the API and the dashboard are served from, and how they are started: `main` hands the
+//! commands that way, so that no command knows of HTTP.
 
 use std::any::Any;
 use std::net::TcpListener;
@@ -52,15 +52,11 @@ impl Served {
 pub type Serve = fn(Site) -> anyhow::Result<Served>;
 
 /// Opens the socket. Nobody is served yet.
-///
-/// # Errors
-///
-/// An address that is taken, or none of this machine's.
 pub fn listen(config: &Api) -> anyhow::Result<TcpListener> {
     let address = config.listen;
     let listener = TcpListener::bind(address).with_context(|| {
         format!("failed to listen on {address}: choose another address in api.listen or --listen")
     })?;
-    listener.set_nonblocking(true).context("failed to watch the socket")?;
+    listener.set_nonblocking(true).context("failed to configure the socket")?;
     Ok(listener)
 }

@@ -78,10 +78,6 @@ impl State {
     }
 
     /// What was kept; nothing where there is no file, or where it is damaged and was set aside.
-    ///
-    /// # Errors
-    ///
-    /// A file that is there and cannot be read, or not be set aside.
     pub fn load(&self) -> anyhow::Result<Kept> {
         let path = self.path();
         let text = match read(&path) {
@@ -94,10 +90,10 @@ impl State {
         parse(&text).or_else(|error| {
             let aside = path.with_extension("json.damaged");
             fs::rename(&path, &aside)
-                .with_context(|| format!("failed to set {} aside", path.display()))?;
+                .with_context(|| format!("failed to rename {}", path.display()))?;
             tracing::warn!(
-                "{} is damaged: {error:#}. It is {} now, and what was allowed at run time must be \
-                 allowed again",
+                "{} is damaged: {error:#}. It was renamed to {}. Add the exceptions of `detector \
+                 allow add` again",
                 path.display(),
                 aside.display()
             );
@@ -106,10 +102,6 @@ impl State {
     }
 
     /// Puts `kept` in the place of what was there, whole or not at all.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be written; the one before is then still there.
     pub fn save(&self, kept: &Kept) -> anyhow::Result<()> {
         let path = self.path();
         self.replace(&path, kept).with_context(|| format!("failed to write {}", path.display()))
@@ -143,9 +135,9 @@ fn parse(text: &[u8]) -> anyhow::Result<Kept> {
     struct Version {
         version: u32,
     }
-    ensure!(text.len() as u64 <= MAX_BYTES, "it has more than {MAX_BYTES} bytes");
+    ensure!(text.len() as u64 <= MAX_BYTES, "the file has more than {MAX_BYTES} bytes");
     let Version { version } = serde_json::from_slice(text)?;
-    ensure!(version == VERSION, "it has version {version}, this program reads {VERSION}");
+    ensure!(version == VERSION, "the file has version {version}, this program reads {VERSION}");
     Ok(serde_json::from_slice(text)?)
 }
 

@@ -26,20 +26,12 @@ impl<W: Write> CsvWriter<W> {
     }
 
     /// Writes a whole row.
-    ///
-    /// # Errors
-    ///
-    /// When the output cannot be written to.
     pub fn row<T: Display>(&mut self, cells: impl IntoIterator<Item = T>) -> io::Result<()> {
         cells.into_iter().try_for_each(|cell| self.cell(cell))?;
         self.end_row()
     }
 
     /// Writes the next cell of a row.
-    ///
-    /// # Errors
-    ///
-    /// When the output cannot be written to.
     pub fn cell(&mut self, value: impl Display) -> io::Result<()> {
         self.cell.clear();
         // A string takes whatever is written to it.
@@ -53,16 +45,10 @@ impl<W: Write> CsvWriter<W> {
         self.output.write_field(&self.cell).map_err(io_error)
     }
 
-    /// # Errors
-    ///
-    /// When the output cannot be written to.
     pub fn end_row(&mut self) -> io::Result<()> {
         self.output.write_record(None::<&[u8]>).map_err(io_error)
     }
 
-    /// # Errors
-    ///
-    /// When the output cannot be written to.
     pub fn flush(&mut self) -> io::Result<()> {
         self.output.flush()
     }

@@ -1,5 +1,5 @@
-//! Values of queries, as people write them on a command line and pages in an address. What is empty is
-//! as if it were not there.
+//! Values of queries, as people write them on a command line and pages in an address. What is empty
+//! is as if it were not there.
 
 use crate::features::Timestamp;
 use crate::network::Network;
@@ -14,10 +14,6 @@ fn given(text: Option<&str>) -> Option<&str> {
 }
 
 /// Rows of a page.
-///
-/// # Errors
-///
-/// What is no number of 1 to 500.
 pub fn limit(text: Option<&str>) -> Result<usize, Refusal> {
     let Some(text) = given(text) else { return Ok(LIMIT) };
     let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
@@ -25,17 +21,13 @@ pub fn limit(text: Option<&str>) -> Result<usize, Refusal> {
 }
 
 /// A number within its type.
-///
-/// # Errors
-///
-/// What is none, or out of range.
 pub fn number<T: std::str::FromStr + Bounded>(
     field: &'static str,
     text: Option<&str>,
 ) -> Result<Option<T>, Refusal> {
     let Some(text) = given(text) else { return Ok(None) };
     let wrong = || {
-        let detail = format!("{field}: `{}` is no number of {}", text.escape_debug(), T::RANGE);
+        let detail = format!("{field}: `{}` is not a number of {}", text.escape_debug(), T::RANGE);
         Refusal::invalid(field, detail)
     };
     text.parse().map(Some).map_err(|_| wrong())
@@ -51,11 +43,11 @@ impl Bounded for u16 {
 }
 
 impl Bounded for i64 {
-    const RANGE: &'static str = "1 and more";
+    const RANGE: &'static str = "1 or more";
 }
 
 impl Bounded for u64 {
-    const RANGE: &'static str = "0 and more";
+    const RANGE: &'static str = "0 or more";
 }
 
 /// An address or a network.
@@ -71,20 +63,16 @@ pub fn network(field: &'static str, text: Option<&str>) -> Result<Option<Network
 }
 
 /// A time, RFC 3339 or seconds since the Unix epoch, as nanoseconds since then.
-///
-/// # Errors
-///
-/// What is none.
 pub fn time(field: &'static str, text: Option<&str>) -> Result<Option<u64>, Refusal> {
     let Some(text) = given(text) else { return Ok(None) };
     let wrong = |why: &str| Refusal::invalid(field, format!("{field}: {why}"));
     let time = text.parse::<Timestamp>().map_err(|error| wrong(&format!("{error:#}")))?;
-    let secs = u64::try_from(time.unix_secs()).map_err(|_| wrong("it is before 1970"))?;
+    let secs = u64::try_from(time.unix_secs()).map_err(|_| wrong("the time is before 1970"))?;
     Ok(Some(secs.saturating_mul(1_000_000_000)))
 }
 
 /// The answer to a cursor that no page gave.
 #[must_use]
 pub fn stale_cursor() -> Refusal {
-    Refusal::invalid("cursor", "cursor: no page gave this cursor: start again without one")
+    Refusal::invalid("cursor", "cursor: this is not the cursor of a page: start again without one")
 }

@@ -1,8 +1,8 @@
 //! Whether blocks hold: what they dropped and what passed them while somebody was looking.
 //!
 //! The counters are read twice. Where nothing came by in between and this host is an end of what is
-//! blocked, empty datagrams are sent through the path, and the counters say what became of them. Each
-//! finding names which of the two it rests on.
+//! blocked, empty datagrams are sent through the path, and the counters say what became of them.
+//! Each finding names which of the two it rests on.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -28,19 +28,15 @@ const PROBES: u32 = 3;
 /// Readings until a packet that was being counted has been counted whole.
 const READINGS: usize = 4;
 /// What an agent of another version does.
-const OTHER: &str = "the detector answers something else: restart it after an upgrade";
+const OTHER: &str = "the agent's answer is of an unknown kind: restart the agent after an upgrade";
 /// Where a datagram does nothing (RFC 863).
 const DISCARD: u16 = 9;
 
 /// Asks the agent; an error where it refuses or is not there.
 type Ask<'a> = dyn FnMut(Request) -> anyhow::Result<Answer> + 'a;
 
-/// Looks at the block of this number, or at those on `target`, or at all. Takes up to three seconds:
-/// not for an asynchronous task.
-///
-/// # Errors
-///
-/// Those of `ask`; no such block.
+/// Looks at the block of this number, or at those on `target`, or at all. Takes up to three
+/// seconds: not for an asynchronous task.
 pub fn verify(
     target: Option<Target>,
     number: Option<u32>,
@@ -108,8 +104,8 @@ fn seen(before: &VerifyLine, after: &[VerifyLine]) -> Option<(u64, u64)> {
     ))
 }
 
-/// A packet that is dropped is counted as one of its flow first and as dropped then: between the two
-/// it looks as if it had passed. What looks so in every reading has.
+/// A packet that is dropped is counted as one of its flow first and as dropped then: between the
+/// two it looks as if it had passed. What looks so in every reading has.
 fn least(mut lines: Vec<VerifyLine>, again: &[VerifyLine]) -> Vec<VerifyLine> {
     for line in &mut lines {
         if let Some(again) = again.iter().find(|again| again.number == line.number) {
@@ -128,7 +124,7 @@ fn assess(
 ) -> VerifyLine {
     let (Some(block), Some((dropped, passed))) = (block_of(blocks, before), seen(before, after))
     else {
-        let text = "it ended while it was looked at".to_owned();
+        let text = "the block ended during the check".to_owned();
         return VerifyLine { how: VerifiedHow::NoTraffic, holds: None, text, ..before.clone() };
     };
     let how = match (dropped, passed, probed) {
@@ -150,25 +146,28 @@ fn assess(
 fn finding(block: &BlockLine, dropped: u64, passed: u64, probed: bool) -> (Option<bool>, String) {
     let packets = |count| counted(count, "packet");
     if !is_in_force(block) {
-        return (None, format!("it {}: nothing is dropped", verb(&block.state)));
+        return (None, format!("the block {}: it drops nothing", verb(&block.state)));
     }
     match (block.effect, dropped, passed) {
         (EffectWanted::Drop, 0, 0) if probed => {
-            (None, "the probe came by no watched interface".to_owned())
+            (None, "the probe passed no watched interface".to_owned())
         }
-        (EffectWanted::Drop, 0, 0) => (None, "nothing came by to be dropped".to_owned()),
+        (EffectWanted::Drop, 0, 0) => (None, "no matching packet passed".to_owned()),
         (EffectWanted::Drop, _, 0) => {
             (Some(true), format!("{} dropped, none passed", packets(dropped)))
         }
         (EffectWanted::Drop, ..) => {
             let passed = packets(passed);
-            (Some(false), format!("{passed} passed: `detector explain` may tell of an exception"))
+            (
+                Some(false),
+                format!("{passed} passed: check for an exception with `detector explain ADDRESS`"),
+            )
         }
-        (EffectWanted::Police { .. }, 0, _) => (None, "nothing came by beyond the rate".to_owned()),
+        (EffectWanted::Police { .. }, 0, _) => (None, "no packet exceeded the rate".to_owned()),
         (EffectWanted::Police { .. }, ..) => {
             (Some(true), format!("{} beyond the rate dropped", packets(dropped)))
         }
-        (EffectWanted::Mark { .. }, 0, _) => (None, "nothing that leaves came by".to_owned()),
+        (EffectWanted::Mark { .. }, 0, _) => (None, "no outbound packet passed".to_owned()),
         (EffectWanted::Mark { .. }, ..) => (Some(true), format!("{} marked", packets(dropped))),
     }
 }
@@ -204,7 +203,7 @@ fn way(target: &Target, own: &BTreeSet<Address>) -> Option<Way> {
         Target::Pair { .. } => None,
         Target::Destination(network) => {
             let mut to = network.prefix().address;
-            // The first address of a prefix may stand for all of a network.
+            // The first address of a prefix may represent all of a network.
             to[15] |= u8::from(network.prefix().length < 128);
             if own.iter().any(|own| network.contains(*own)) {
                 None
@@ -271,21 +270,21 @@ mod tests {
         check(drop, (7, 1), false, DropCounters, Some(false), "1 packet passed");
         check(drop, (0, 3), true, Probe, Some(false), "3 packets passed");
         check(drop, (0, 0), true, NoTraffic, None, "no watched interface");
-        check(drop, (0, 0), false, NoTraffic, None, "nothing came by");
+        check(drop, (0, 0), false, NoTraffic, None, "no matching packet");
         check(police, (2, 9), false, DropCounters, Some(true), "beyond the rate dropped");
-        check(police, (0, 9), false, DropCounters, None, "nothing came by beyond the rate");
+        check(police, (0, 9), false, DropCounters, None, "no packet exceeded the rate");
         check(mark, (2, 0), true, Probe, Some(true), "2 packets marked");
-        check(mark, (0, 4), false, DropCounters, None, "nothing that leaves");
+        check(mark, (0, 4), false, DropCounters, None, "no outbound packet");
     }
 
     #[test]
-    fn what_does_nothing_is_not_judged() {
+    fn a_block_without_effect_has_no_verdict() {
         for (state, simulated, text) in [
-            (BlockState::CountsOnly, true, "it counts only: nothing is dropped"),
+            (BlockState::CountsOnly, true, "the block counts only: it drops nothing"),
             (
                 BlockState::Suspended { until: "2027".into() },
                 false,
-                "it is suspended until 2027: nothing is dropped",
+                "the block is suspended until 2027: it drops nothing",
             ),
         ] {
             let blocks = [BlockLine { state, simulated, ..block() }];

@@ -1,5 +1,5 @@
-//! Arbitrary bytes as a line on the control socket, from either side: what is understood is written and
-//! read back the same, within bounds.
+//! Arbitrary bytes as a line on the control socket, from either side: what is understood is written
+//! and read back the same, within bounds.
 #![no_main]
 
 use detector::control::protocol::{MAX_CONFIRM_SECS, MAX_REASON_BYTES, Reply, Request};
@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|line: &[u8]| {
     match Request::parse(line) {
         Ok(request) => asked(&request),
-        // What the client is told is one line, whatever it sent.
+        // What the client gets is one line, whatever it sent.
         Err(refusal) => one_line(&Reply::of(Err(refusal), None)),
     }
     if let Ok(reply) = Reply::parse(line) {

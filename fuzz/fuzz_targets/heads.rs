@@ -1,6 +1,6 @@
-//! Arbitrary dialogues of up to four flows, on the ports where heads are decoded, all the way to feature
-//! vectors and rules: what the decoders remember from one packet to the next, and what the rules make
-//! of it.
+//! Arbitrary dialogues of up to four flows, on the ports where payload samples are decoded, all the
+//! way to feature vectors and rules: what the decoders remember from one packet to the next, and
+//! what the rules make of it.
 #![no_main]
 
 use detector::flow::content::entropy::{ByteProfile, entropy};

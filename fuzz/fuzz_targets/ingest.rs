@@ -1,5 +1,5 @@
 //! Arbitrary bytes as a log: JSON, one object a line, comma-separated values, Zeek's conn.log and
-//! Suricata's EVE, told or guessed. Every record, written down, reads back the same and is scored.
+//! Suricata's EVE, given or guessed. Every record, written down, reads back the same and is scored.
 #![no_main]
 
 use std::borrow::Cow;
@@ -18,7 +18,7 @@ static JUDGE: LazyLock<RecordScorer> = LazyLock::new(|| {
     RecordScorer::new(Arc::new(model), 0.5).expect("it reads this program's columns")
 });
 
-/// Lines that are told of one by one.
+/// Lines that are reported one by one.
 const TOLD_ERRORS: usize = 100;
 
 fuzz_target!(|data: &[u8]| {

@@ -1,9 +1,9 @@
-//! Arbitrary bytes as a TLS ClientHello. A hello that was cut says what the whole one says, or nothing:
+//! Arbitrary bytes as a TLS ClientHello, in records and without them. A hello that was cut says what the whole one says, or nothing:
 //! a fingerprint of half a hello would be another client's.
 #![no_main]
 
-use detector::flow::content::ja4;
-use detector::flow::content::tls::ClientHello;
+use detector::flow::content::ja4::{self, Transport};
+use detector::flow::content::tls::{ClientHello, Handshake};
 use detector_fuzz::{cuts, is_within};
 use libfuzzer_sys::fuzz_target;
 
@@ -11,6 +11,18 @@ use libfuzzer_sys::fuzz_target;
 const FINGERPRINT_LETTERS: usize = 36;
 
 fuzz_target!(|data: &[u8]| {
+    message(data);
+    if let Some(handshake) = Handshake::of(data) {
+        assert!(handshake.bytes.len() <= data.len());
+        message(&handshake.bytes);
+        cuts(data, |part| {
+            let cut = Handshake::of(part);
+            assert!(cut.is_none_or(|cut| handshake.bytes.starts_with(&cut.bytes)));
+        });
+    }
+});
+
+fn message(data: &[u8]) {
     let whole = ClientHello::decode(data);
     if let Some(hello) = &whole {
         bounds(hello, data);
@@ -23,11 +35,11 @@ fuzz_target!(|data: &[u8]| {
         if let Some(name) = cut.server_name() {
             assert_eq!(Some(name), whole.server_name());
         }
-        if let Some(fingerprint) = ja4::fingerprint(&cut) {
-            assert_eq!(Some(fingerprint), ja4::fingerprint(whole));
+        if let Some(fingerprint) = ja4::fingerprint(&cut, Transport::Tcp) {
+            assert_eq!(Some(fingerprint), ja4::fingerprint(whole, Transport::Tcp));
         }
     });
-});
+}
 
 fn bounds(hello: &ClientHello<'_>, data: &[u8]) {
     assert!(is_within(hello.cipher_suites, data));
@@ -45,7 +57,7 @@ fn bounds(hello: &ClientHello<'_>, data: &[u8]) {
             !name.is_empty() && name.len() <= 253 && name.bytes().all(|b| b.is_ascii_graphic())
         );
     }
-    if let Some(fingerprint) = ja4::fingerprint(hello) {
+    if let Some(fingerprint) = ja4::fingerprint(hello, Transport::Quic) {
         assert_eq!(fingerprint.len(), FINGERPRINT_LETTERS, "{fingerprint}");
         assert!(fingerprint.is_ascii());
     }

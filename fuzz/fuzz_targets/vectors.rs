@@ -1,5 +1,5 @@
-//! Arbitrary bytes as a file of vectors or records: every row has the schema's width and finite values,
-//! and is told by its line.
+//! Arbitrary bytes as a file of vectors or records: every row has the schema's width and finite
+//! values, and is recognised by its line.
 #![no_main]
 
 use std::io::Cursor;

@@ -1,8 +1,9 @@
 //! A capture from a script of payloads, so that a fuzzer spends its time on what is said and not on
 //! the headers around it.
 //!
-//! The first four bytes choose four flows; what follows is messages: a byte that says which flow, who
-//! speaks and how much later, two bytes of length, and the payload. A script that ends early ends there.
+//! The first four bytes choose four flows; what follows is messages: a byte that says which flow,
+//! who sends and how much later, two bytes of length, and the payload. A script that ends early
+//! ends there.
 
 use detector_common::parse::protocol;
 

@@ -107,7 +107,7 @@ fn what_would_be_served_in_the_clear_is_refused() {
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains(expected), "{said}");
     };
-    refused(configuration(&scratch, "0.0.0.0:0", false), "with TLS only");
+    refused(configuration(&scratch, "0.0.0.0:0", false), "needs TLS");
     refused(configuration(&scratch, "127.0.0.1:0", true), "tls.crt");
     certify(&scratch);
     fs::write(scratch.join("tls.key"), "no key").unwrap();

@@ -147,6 +147,7 @@ export async function overview(page) {
     check(`the first screen answers: ${question}`, await sees(page, question));
   check("open alerts stand on it", await sees(page, /[1-9]\d* open alerts?/));
   check("what is seen", await sees(page, /% seen/));
+  check("what is unexplained", await sees(page, "Unexplained outbound today"));
   const charts = page.locator(".chart");
   // What a young lab has seen is stored some seconds later.
   for (let look = 0; look < LOOKS && (await charts.count()) < 2; look += 1) {

@@ -13,7 +13,7 @@ export async function response(page) {
   await refused(page, () => button(dialog, "Block for 10 minutes").click());
   check(
     "a target that is none is named beside its field",
-    await sees(page, /is no target/, dialog.locator(".field.wrong")),
+    await sees(page, /is not a target/, dialog.locator(".field.wrong")),
   );
   await screenshot(page, "block-refused");
   await dialog.locator("input[name=target]").fill("destination 0.0.0.0/0");

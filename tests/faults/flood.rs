@@ -19,7 +19,7 @@ const FRAME: u64 = 128;
 /// No flow of the flood is over before it was looked at.
 const PATIENT: &str = "[timeouts]\nudp_idle_secs = 600\n";
 
-fn start(topology: &Topology, kernel: &str) -> (Watch, PathBuf) {
+pub(crate) fn start(topology: &Topology, kernel: &str) -> (Watch, PathBuf) {
     let folders = Scratch::new("watch").unwrap();
     let base = folders.join("run/bpf");
     let config = format!("{HOME}[kernel]\n{kernel}\n{PATIENT}");

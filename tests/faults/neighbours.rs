@@ -36,13 +36,13 @@ fn a_second_agent_is_refused_and_disturbs_nothing() {
             assert_eq!(output.status.code(), Some(1), "{text}");
             let errors = text.lines().filter(|line| line.starts_with("detector: "));
             assert!(errors.clone().count() == 1, "{text}");
-            assert!(text.contains("another detector") || text.contains("runs here"), "{text}");
+            assert!(text.contains("another agent") || text.contains("runs here"), "{text}");
         }
         // With folders of its own it knows of the first by the interface alone.
         let mut elsewhere = client.command(detector());
         let output = elsewhere.args(["run", "--interface", DEVICE]).output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
-        assert!(text.contains("another detector watches lan0: stop it first"), "{text}");
+        assert!(text.contains("another agent watches lan0: stop it first"), "{text}");
     }
     load.kill().unwrap();
     wait_until_quiet(client, DEVICE);
@@ -53,8 +53,8 @@ fn a_second_agent_is_refused_and_disturbs_nothing() {
     eprintln_figures("20 second agents refused, 0 bytes unaccounted");
 }
 
-/// A program at XDP, as another tool would attach it: ours, without an interface in its maps, passes
-/// everything on. It goes when this is dropped.
+/// A program at XDP, as another tool would attach it: ours, without an interface in its maps,
+/// passes everything on. It goes when this is dropped.
 fn foreign_xdp(namespace: &Namespace) -> Ebpf {
     let attach = || {
         let mut ebpf = Ebpf::load(OBJECT).unwrap();
@@ -68,7 +68,8 @@ fn foreign_xdp(namespace: &Namespace) -> Ebpf {
 }
 
 /// Another tool's XDP program and clsact filters: the XDP hook is not taken from it, which is said
-/// with the remedy; with the remedy everything is counted at tc; at the end they are all still there.
+/// with the remedy; with the remedy everything is counted at tc; at the end they are all still
+/// there.
 #[test]
 #[ignore = "needs root: run cargo xtask test"]
 fn what_others_attached_is_left_alone() {
@@ -93,7 +94,7 @@ fn what_others_attached_is_left_alone() {
     let text = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(1), "{text}");
     assert!(
-        text.contains("another XDP program: it is left alone, use --config with kernel.xdp"),
+        text.contains("an XDP program of another tool, which stays: use --config with kernel.xdp"),
         "{text}"
     );
     assert_eq!(programs_on(client, DEVICE), before, "after a refusal");

@@ -49,8 +49,8 @@ impl Bed {
         kill(Pid::from_raw(self.watch.process.id().cast_signed()), Signal::SIGHUP).unwrap();
     }
 
-    /// How often `who` has reloaded, or was refused. The log itself is read: the command that shows it
-    /// wants a configuration that can be used.
+    /// How often `who` has reloaded, or was refused. The log itself is read: the command that shows
+    /// it wants a configuration that can be used.
     fn audited(&self, action: &str, who: &str) -> usize {
         let audit = fs::read_to_string(self.file.with_file_name("state/audit.jsonl")).unwrap();
         let records = audit.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -60,8 +60,8 @@ impl Bed {
 
 const ROOT: &str = "uid 0 (root)";
 
-/// Garbage in the place of the file, or of what it names: one line with file, line and key, exit code
-/// 1, an error line for SIGHUP, an audit record for each; everything is as before.
+/// Garbage in the place of the file, or of what it names: one line with file, line and key, exit
+/// code 1, an error line for SIGHUP, an audit record for each; everything is as before.
 #[test]
 #[ignore = "needs root: run cargo xtask test"]
 fn garbage_is_named_and_changes_nothing() {
@@ -80,7 +80,7 @@ fn garbage_is_named_and_changes_nothing() {
         (b"mode = \"blocking\"\n", "line 3: mode: unknown variant `blocking`"),
         (b"[block]\nttl_sec = 5\n", "line 4: there is no key `ttl_sec`, did you mean `ttl_secs`?"),
         (b"[block]\nttl_secs = \"long\"\n", "line 4: ttl_secs: invalid type"),
-        (b"[block]\nttl_secs = 0\n", "block.ttl_secs is 0: a block needs an end"),
+        (b"[block]\nttl_secs = 0\n", "block.ttl_secs is 0: every block must expire"),
         (b"allow = [{ port = 1 }]\n", "allow entry 1: reason is missing"),
         (absent.as_bytes(), "/nonexistent/session.model"),
         (damaged.as_bytes(), "damaged.model"),
@@ -90,7 +90,7 @@ fn garbage_is_named_and_changes_nothing() {
         bed.write(text);
         let said = bed.watch.refused(client, &["reload"]);
         assert!(
-            said.contains(expected) && said.contains("the old configuration stays in force"),
+            said.contains(expected) && said.contains("the old configuration stays active"),
             "{said}"
         );
         assert!(said.contains(&path) || said.contains(".model"), "{said}");
@@ -139,8 +139,8 @@ fn keys(reloaded: &Value) -> Vec<&str> {
     reloaded["changed"].as_array().unwrap().iter().map(|key| key.as_str().unwrap()).collect()
 }
 
-/// Each kind of change takes effect at once; what a command said holds until the file says something
-/// else; keys that need a restart are named with the value that is kept.
+/// Each kind of change takes effect at once; what a command said holds until the file says
+/// something else; keys that need a restart are named with the value that is kept.
 #[test]
 #[ignore = "needs root: run cargo xtask test"]
 fn what_the_file_says_anew_takes_effect_and_commands_hold() {
@@ -157,7 +157,7 @@ fn what_the_file_says_anew_takes_effect_and_commands_hold() {
     let kept = serde_json::json!([{ "key": "kernel.max_flows", "kept": "262144" }]);
     assert_eq!(reloaded["needs_restart"], kept);
     let said = bed.watch.ask(client, &["reload"]);
-    assert!(said.contains("kernel.max_flows needs a restart: 262144 is kept"), "{said}");
+    assert!(said.contains("kernel.max_flows needs a restart and stays 262144"), "{said}");
     let mode = || bed.watch.ask(client, &["mode", "--format", "json"]);
     assert!(mode().contains("simulate"), "{}", mode());
     let list = || bed.watch.ask(client, &["allow", "list", "--format", "json"]);
@@ -252,8 +252,8 @@ fn write_model(path: &Path) -> String {
     model.hash().unwrap()
 }
 
-/// Forty reloads under load, a third of them refused: bytes unaccounted 0, the flows are those of the
-/// wire's other end, and a theft meanwhile is told.
+/// Forty reloads under load, a third of them refused: bytes unaccounted 0, the flows are those of
+/// the wire's other end, and a theft meanwhile is told.
 #[test]
 #[ignore = "needs root: run cargo xtask test"]
 fn reloads_under_load_leave_nothing_uncounted() {

@@ -51,7 +51,7 @@ fn an_unmounted_bpf_file_system_takes_nothing_off() {
         poll_until(START, || (programs_on(client, DEVICE).is_empty()).then_some(())).unwrap();
         assert!(answers(&topology, SERVER));
         let next = Watch::start_in(folders, client, &[DEVICE], &["--adopt"], HOME);
-        assert!(next.process.output().contains("there is nothing to take over"));
+        assert!(next.process.output().contains("an earlier run left nothing"));
         assert!(answers(&topology, SERVER));
         next.stop().assert_all_accounted();
         eprintln_figures(&format!(

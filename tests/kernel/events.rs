@@ -3,22 +3,30 @@
 use aya::maps::{MapData, RingBuf};
 use detector::source::kernel::object::ObjectConfig;
 use detector_common::abi::{
-    CheckpointEvent, EventKind, FIRST_PAYLOAD_BYTES, FirstPayloadEvent, program,
+    CheckpointEvent, EventKind, FIRST_PAYLOAD_BYTES, FirstPayloadEvent, STREAM_BYTES, program,
 };
-use detector_common::flow::{Checkpoint, Direction, FlowCounters};
+use detector_common::flow::{Checkpoint, Clock, Direction, FlowCounters, Plain, Recorded};
+use detector_common::policy::Cached;
 use detector_tests::frames;
 
-use crate::bed::{Kernel, PROGRAMS, parsed, small, upload};
+use crate::bed::{Kernel, PROGRAMS, home, parsed, point, small, upload};
 
 /// An event in the ring, with the parts that tests look at.
 #[derive(Debug, PartialEq, Eq)]
 enum Seen {
     /// Kind of checkpoint, packets and outbound IP bytes of the copy.
     Checkpoint(u8, u64, u64),
-    FirstPayload {
-        payload: u32,
-        bytes: Vec<u8>,
-    },
+    FirstPayload(Piece),
+}
+
+/// A piece of a payload.
+#[derive(Debug, PartialEq, Eq)]
+struct Piece {
+    direction: u8,
+    part: u8,
+    payload: u32,
+    sequence: u32,
+    bytes: Vec<u8>,
 }
 
 fn drain(events: &mut RingBuf<MapData>, direction: Direction) -> Vec<Seen> {
@@ -41,10 +49,20 @@ fn drain(events: &mut RingBuf<MapData>, direction: Direction) -> Vec<Seen> {
             let length = usize::from(u16::from_ne_bytes(record[6..8].try_into().unwrap()));
             let start = std::mem::offset_of!(FirstPayloadEvent, bytes);
             let bytes = record[start..start + length].to_vec();
-            seen.push(Seen::FirstPayload { payload: word(8), bytes });
+            let (direction, part) = (record[4], record[5]);
+            let (payload, sequence) = (word(8), word(12));
+            seen.push(Seen::FirstPayload(Piece { direction, part, payload, sequence, bytes }));
         }
     }
     seen
+}
+
+fn pieces(seen: Vec<Seen>) -> Vec<Piece> {
+    let piece = |seen| match seen {
+        Seen::FirstPayload(piece) => Some(piece),
+        Seen::Checkpoint(..) => None,
+    };
+    seen.into_iter().filter_map(piece).collect()
 }
 
 #[test]
@@ -96,18 +114,72 @@ fn heads_carry_the_first_bytes() {
             let port = 53_000 + u16::try_from(length).unwrap();
             let frame = frames::udp_frame((port, 443), &payload);
             kernel.run(program, &frame);
-            let bytes = payload[..length.min(FIRST_PAYLOAD_BYTES)].to_vec();
-            // The plain XDP program copies in words, Linux below 5.18 having nothing else.
-            let whole =
-                if program == program::XDP_INGRESS { bytes.len() / 4 * 4 } else { bytes.len() };
-            let seen = drain(&mut events, parsed(&frame).direction);
-            let [Seen::FirstPayload { payload, bytes: head }] = seen.as_slice() else {
-                panic!("{program}, {length} bytes: {seen:?}");
-            };
-            assert_eq!(*payload as usize, length, "{program}");
-            assert!(head.len() >= whole, "{program}, {length} bytes: {} handed up", head.len());
-            assert_eq!(head[..], bytes[..head.len()], "{program}, {length} bytes");
+            let seen = pieces(drain(&mut events, parsed(&frame).direction));
+            let parts: Vec<u8> = seen.iter().map(|piece| piece.part).collect();
+            let expected: Vec<u8> = (0..length.div_ceil(FIRST_PAYLOAD_BYTES) as u8).collect();
+            assert_eq!(parts, expected, "{program}, {length} bytes");
+            assert!(seen.iter().all(|piece| piece.payload as usize == length), "{program}");
+            let bytes: Vec<u8> = seen.into_iter().flat_map(|piece| piece.bytes).collect();
+            assert_eq!(bytes, payload, "{program}, {length} bytes");
         }
+    }
+}
+
+/// A dialogue in which segments of all sizes go back and forth: what comes up is what the host takes of
+/// the same packets, byte for byte.
+#[test]
+#[ignore = "needs root: run cargo xtask test"]
+fn the_kernel_hands_up_what_the_host_takes() {
+    let lengths = [1_u16, 60, 1_400, 517, 3, 1_024, 1_399, 900, 512, 1_200, 40, 1_460];
+    let ports = (54_000, 443);
+    let frames: Vec<Vec<u8>> = (0..90_usize)
+        .map(|place| {
+            let length = lengths[place * 7 % lengths.len()];
+            let payload: Vec<u8> =
+                frames::counting(length.into()).iter().map(|byte| byte ^ place as u8).collect();
+            let flags = if place < 2 { 0x02 } else { 0x18 };
+            let back = place % 5 == 1 || place > 40 && place % 2 == 0;
+            let ports = if back { (ports.1, ports.0) } else { ports };
+            let segment = frames::tcp(ports, place as u32 * 2_000, flags, 5, &payload);
+            let packet = frames::V4::new(6);
+            let packet = if back { packet.back() } else { packet }.packet(&segment);
+            frames::ethernet(&[], frames::IPV4, &packet)
+        })
+        .collect();
+    for program in PROGRAMS {
+        let mut kernel = Kernel::load(&small());
+        let mut events = kernel.events();
+        let mut flow = FlowCounters::default();
+        let first = parsed(&frames[0]);
+        flow.open(home(&first.key), Cached::pass(0), 0, first.direction as u8);
+        let clock = Clock { now: 1, ticks_per_second: 100 };
+        let (mut bytes, mut turns) = (0, 0);
+        for (place, frame) in frames.iter().enumerate() {
+            kernel.run(program, frame);
+            let packet = parsed(frame);
+            let Recorded::Counted(counted) = flow.record::<Plain>(&packet, point(program), &clock)
+            else {
+                panic!("a duplicate");
+            };
+            let start = packet.payload_offset as usize;
+            let taken = &frame[start..start + counted.sample_bytes as usize];
+            let syn = u32::from(place < 2);
+            let expected: Vec<Piece> = (0..)
+                .zip(taken.chunks(FIRST_PAYLOAD_BYTES))
+                .map(|(part, bytes)| Piece {
+                    direction: packet.direction as u8,
+                    part,
+                    payload: packet.payload_bytes,
+                    sequence: packet.sequence + syn,
+                    bytes: bytes.to_vec(),
+                })
+                .collect();
+            let seen = pieces(drain(&mut events, packet.direction));
+            assert_eq!(seen, expected, "{program}, packet {place}");
+            bytes += counted.sample_bytes;
+            turns = flow.halves[0].turns + flow.halves[1].turns;
+        }
+        assert!(bytes > 4 * STREAM_BYTES && turns == 32, "{bytes} bytes, {turns} turns");
     }
 }
 
@@ -116,27 +188,28 @@ fn heads_carry_the_first_bytes() {
 fn heads_last_as_long_as_the_story_may() {
     const REPEATS: usize = 40;
     let udp = |ports| frames::udp_frame(ports, b"message");
-    let tcp = |ports| frames::tcp_frame(ports, 1, 0x18, b"message");
+    let tcp = |ports| frames::tcp_frame(ports, 1, 0x18, &[7; 1_400]);
     let ping = frames::icmp(8, 0, 7, b"message");
     let ping = frames::ethernet(&[], frames::IPV4, &frames::V4::new(1).packet(&ping));
     for (frame, expected) in [
         (udp((54_000, 443)), 4),
         (udp((54_000, 53)), REPEATS),
         (udp((53, 54_000)), REPEATS),
-        (tcp((54_000, 443)), 4),
-        (tcp((54_000, 8080)), 12),
-        (tcp((587, 54_000)), 32),
-        (tcp((54_000, 21)), REPEATS),
+        // Three packets with three records each, and one more of each packet that is told anyway.
+        (tcp((54_000, 443)), 9 + 1),
+        (tcp((54_000, 8080)), 9 + 1),
+        (tcp((587, 54_000)), 9 + 29),
+        (tcp((54_000, 21)), 9 + REPEATS - 3),
+        (tcp((54_000, 53)), REPEATS),
+        (frames::tcp_frame((54_000, 443), 1, 0x18, b"message"), REPEATS),
         (ping, 32),
     ] {
         for program in PROGRAMS {
             let mut kernel = Kernel::load(&small());
             let mut events = kernel.events();
             kernel.run_as(program, &frame, None, REPEATS as u32);
-            let heads = drain(&mut events, parsed(&frame).direction)
-                .into_iter()
-                .filter(|seen| matches!(seen, Seen::FirstPayload { .. }));
-            assert_eq!(heads.count(), expected, "{program}, {frame:?}");
+            let records = pieces(drain(&mut events, parsed(&frame).direction)).len();
+            assert_eq!(records, expected, "{program}, {frame:?}");
         }
     }
 }
@@ -150,8 +223,7 @@ fn heads_beyond_the_budget_are_refused_and_counted() {
     let mut events = kernel.events();
     let frame = frames::udp_frame((55_000, 53), b"query");
     kernel.run_as(program::XDP_INGRESS, &frame, None, 100);
-    let seen = drain(&mut events, parsed(&frame).direction);
-    let heads = seen.iter().filter(|seen| matches!(seen, Seen::FirstPayload { .. })).count() as u64;
+    let heads = pieces(drain(&mut events, parsed(&frame).direction)).len() as u64;
     assert!(heads == 10 || heads == 20, "{heads} heads");
     assert_eq!(kernel.totals(program::XDP_INGRESS).first_payloads_refused, 100 - heads);
 }

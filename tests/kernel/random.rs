@@ -174,7 +174,10 @@ fn covered(place: &Place, entry: &Entry, key: &FlowKey) -> Vec<[u8; 16]> {
                     && meant(address, other)
                     && (target.low, target.low_port) == (*address, port)
             }),
-            TargetKey::HOST => ends_where(&|address, _, _| target.low == *address),
+            TargetKey::HOST => ends_where(&|address, _, other| {
+                let by_agent = entry.flags & Entry::BY_AGENT != 0;
+                target.low == *address && !(by_agent && is_home(address) && is_home(other))
+            }),
             _ => vec![],
         },
     }

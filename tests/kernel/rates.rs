@@ -136,6 +136,26 @@ fn only_what_goes_out_is_policed() {
     assert_eq!(kernel.entry_stats(number).passed_packets, 0);
 }
 
+/// Whoever downloads under a rate acknowledges as fast as it needs.
+#[test]
+#[ignore = "needs root: run cargo xtask test"]
+fn acknowledgements_are_not_policed() {
+    let segment = |payload: &[u8]| frames::tcp_frame((51_000, 443), 7, 0x10, payload);
+    for simulated in [false, true] {
+        for program in PROGRAMS {
+            let entry = policed(1, 1);
+            let flags = if simulated { Entry::SIMULATED } else { 0 };
+            let (mut kernel, number) = bed(Entry { flags, ..entry });
+            assert_eq!(kernel.passed(program, &segment(b""), 20), 20, "{program}");
+            assert_eq!(kernel.entry_stats(number).packets, 0, "{program}");
+            let data = segment(&[7; 100]);
+            let passed = if simulated { 20 } else { 1 };
+            assert_eq!(kernel.passed(program, &data, 20), passed, "{program}");
+            assert_eq!(kernel.entry_stats(number).packets, 19, "{program}");
+        }
+    }
+}
+
 // Marks.
 
 /// The IPv4 checksum over a header, which is 0 where its own is right.

@@ -252,6 +252,10 @@ impl Table {
         let same = V4 { destination: HOME, ..V4::new(17) };
         self.v4("one address, ports rising", &same.packet(&udp((1, 2), &data)));
         self.v4("one address, ports falling", &same.packet(&udp((2, 1), &data)));
+        let broadcast = V4 { destination: [10, 0, 0, 255], ..V4::new(17) };
+        let mut frame = ethernet(&[], IPV4, &broadcast.packet(&udp((1_234, 137), &data)));
+        frame[..6].fill(0xff);
+        self.add("to all of the link", frame);
         self.v4("jumbo frame", &V4::new(6).packet(&tcp((1, 2), 1, 0x10, 5, &counting(2_500))));
     }
 

@@ -34,8 +34,8 @@ pub(crate) fn fragments(told: &mut Told) {
     assert!(how.starts_with("ingress tc clsact"), "{how}");
     told.not_here(
         "fragments",
-        "plain XDP, which takes frames of one buffer: at an MTU above a page received packets are seen \
-         at tc",
+        "plain XDP, which takes frames of one buffer: at an MTU above a page the agent uses tc for \
+         received packets",
     );
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn killed(told: &mut Told) {
     // Another way to see received packets: the filter for that is in the way.
     let again = Watch::start_in(folders, client, &[CLIENT], &[], HOME);
     let said = again.process.output();
-    for expected in ["replaced a tc filter left by", "removed a tc filter left by"] {
+    for expected in ["replaced a tc filter of", "removed a tc filter of"] {
         assert!(said.contains(expected), "no {expected:?} in {said}");
     }
     assert_eq!(filters(), 1, "after a restart with native XDP");

@@ -184,25 +184,29 @@ pub(crate) fn changes(told: &mut Told) {
     for words in ["link set lan0 down", "link set lan0 name lan7", "link set lan7 up"] {
         wires.near.ip(words).unwrap();
     }
-    wait("lan0 is called lan7 now");
+    wait("interface lan0 was renamed to lan7");
     drop(load);
     wires.send(0);
     let status = watch.ask(&wires.near, &["status", "--format", "json"]);
     assert!(status.contains("lan7") && !status.contains("lan0"), "{status}");
-    assert!(!watch.process.output().contains("lan0 went away"), "{}", watch.process.output());
+    assert!(
+        !watch.process.output().contains("interface lan0 is gone"),
+        "{}",
+        watch.process.output()
+    );
 
     // What goes to another namespace is let go, with its programs.
     let load = wires.load(1);
     let other = Namespace::new("other").unwrap();
     wires.near.ip(&format!("link set lan1 netns {}", other.name())).unwrap();
-    wait("lan1 went away");
+    wait("interface lan1 is gone");
     drop(load);
     poll_until(START, || (programs(&other, "lan1") == 0).then_some(())).unwrap();
 
     // What is taken away and made again is watched again.
     let load = wires.load(2);
     wires.near.ip("link delete lan2").unwrap();
-    wait("lan2 went away");
+    wait("interface lan2 is gone");
     drop(load);
     let seen = watch.process.output().lines().count();
     wires.join(2);

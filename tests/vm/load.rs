@@ -105,7 +105,7 @@ pub(crate) fn doctor(told: &mut Told) {
         .collect();
     let known = features();
     for (row, there, with, without) in [
-        ("tc", known.tcx, "tcx", "clsact: its filters outlive"),
+        ("tc", known.tcx, "tcx", "clsact: filters of a killed agent stay"),
         ("fragments", known.fragments, "yes", "no"),
         ("additions", known.fetching_additions, "return the old", "return nothing"),
         ("memlock", known.memory_by_group, "by control group", "raises it at start"),

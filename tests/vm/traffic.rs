@@ -1,10 +1,16 @@
 //! Traffic of known size, sent and taken by this very program: in a virtual machine there is no other.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::ffi::OsStringExt as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use nix::sys::socket::sockopt::{SetBool, TcpCongestion};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, getsockopt, setsockopt, socket};
+use nix::{libc, setsockopt_impl};
 
 const PORT: u16 = 9_000;
 const CHUNK: [u8; 16_384] = [0x5a; 16_384];
@@ -19,6 +25,7 @@ pub(crate) fn run(verb: &str, arguments: &[&str]) {
         ("trickle", [host, rate]) => trickle(host, rate.parse().unwrap()),
         ("drizzle", [host, rate]) => drizzle(host, rate.parse().unwrap()),
         ("call", [host]) => call(host),
+        ("past-tc", []) => past_tc(),
         _ => panic!("no traffic {verb} {arguments:?}"),
     }
 }
@@ -121,4 +128,24 @@ fn call(host: &str) {
         Ok(_) => println!("answered"),
         Err(error) => println!("no answer: {error}"),
     }
+}
+
+/// Whether a packet socket sends past the queueing discipline; the other is no way past anything.
+#[derive(Clone, Copy)]
+struct QdiscBypass;
+setsockopt_impl!(QdiscBypass, libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, bool, SetBool);
+
+/// Opens sockets, one of which goes past tc, and sets an option that is longer than a page. Tells the
+/// process's number.
+fn past_tc() {
+    let tcp = socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty(), None).unwrap();
+    let mut reno = b"reno".to_vec();
+    reno.resize(8_192, 0);
+    setsockopt(&tcp, TcpCongestion, &OsString::from_vec(reno)).unwrap();
+    assert_eq!(getsockopt(&tcp, TcpCongestion).unwrap(), "reno");
+    setsockopt(&tcp, QdiscBypass, &true).unwrap_err();
+    let packet = socket(AddressFamily::Packet, SockType::Raw, SockFlag::empty(), None).unwrap();
+    setsockopt(&packet, QdiscBypass, &false).unwrap();
+    setsockopt(&packet, QdiscBypass, &true).unwrap();
+    println!("{}", std::process::id());
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask evaluate`: how good detection is on captures that the model has not seen, by one
 //! command. Lab and real captures apart, each table out of fold.
 
-#![expect(clippy::print_stdout, reason = "the headings between the tables are for a person")]
+#![expect(clippy::print_stdout, reason = "the headings between the tables are for people")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,27 +15,24 @@ pub(crate) struct Arguments {
     /// Directory of labelled captures, with a manifest.json
     #[arg(long, required = true, value_name = "DIR")]
     data: Vec<PathBuf>,
-    /// Recordings of the lab to learn from beside it [default: target/lab]
+    /// Recordings of the lab to train on, too [default: target/lab]
     #[arg(long, value_name = "DIR")]
     lab: Option<PathBuf>,
-    /// Name every theft that was missed and every false alert
+    /// List every missed exfiltration and every false alert
     #[arg(long)]
     list: bool,
 }
 
 /// One table: what it shows, and the options it takes.
 const TABLES: [(&str, &[&str]); 5] = [
+    ("Families held out: a lab scenario, an application, another repository", &["--out-of-fold"]),
+    ("The same, without the hosts' history", &["--out-of-fold", "--without-context"]),
     (
-        "Families held out whole: a lab scenario, an application, another repository",
-        &["--out-of-fold"],
-    ),
-    ("The same, knowing nothing of the hosts' history", &["--out-of-fold", "--without-context"]),
-    (
-        "The same, without DNS over HTTPS, whose labels rest on file names",
+        "The same, without DNS over HTTPS, whose labels come from file names",
         &["--out-of-fold", "--without", "doh"],
     ),
     (
-        "Techniques held out whole, in lab and real captures alike",
+        "Techniques held out, in lab and real captures alike",
         &["--out-of-fold", "--hold-out", "technique"],
     ),
     (
@@ -67,7 +64,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 fn has_manifest(directory: &Path) -> Result<()> {
     ensure!(
         directory.join("manifest.json").is_file(),
-        "{} has no manifest.json: it is no directory of labelled captures",
+        "{} has no manifest.json: use a directory of labelled captures",
         directory.display()
     );
     Ok(())

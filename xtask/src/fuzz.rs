@@ -1,7 +1,7 @@
-//! `cargo xtask fuzz`: hostile bytes for everything that reads bytes, two targets at a time, and mutated
-//! frames for the loaded programs. What is found stays in fuzz/artifacts and fails the run.
+//! `cargo xtask fuzz`: hostile bytes for every reader, two targets at a time, and
+//! mutated frames for the loaded programs. What is found stays in fuzz/artifacts and fails the run.
 
-#![expect(clippy::print_stdout, reason = "what ran and what came of it is for people")]
+#![expect(clippy::print_stdout, reason = "the results are for people")]
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -24,20 +24,20 @@ const MEMORY_MB: u32 = 2_048;
 const SLOWEST_SECS: u32 = 10;
 /// The longest input tried: a few packets, a page of configuration, a small model.
 const LONGEST_BYTES: u32 = 8_192;
-/// Executions a second below which a target was starved and has shown nothing: the slowest reader does
-/// some 2,000 on a processor of its own.
+/// Executions a second below which a target was starved and has shown nothing: the slowest reader
+/// does some 2,000 on a processor of its own.
 const LEAST_PER_SECOND: u64 = 20;
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// How long each target runs
+    /// Seconds for each target
     #[arg(long, default_value_t = 60, value_name = "N")]
     seconds: u64,
-    /// Where chance begins, so that a run can be had again; 0 for somewhere else each time
+    /// Seed of the random inputs; 0: another one each time
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u32,
-    /// Instead of all of that, send so many mutated frames through the loaded programs (root)
+    /// Instead, send this many mutated frames through the loaded programs (root)
     #[arg(long, value_name = "N", conflicts_with = "targets")]
     frames: Option<u64>,
     /// Targets in fuzz/fuzz_targets [default: all]
@@ -96,8 +96,8 @@ fn folder() -> PathBuf {
     project::root().join("fuzz")
 }
 
-/// What libFuzzer asks of the compiler: every branch counted, what is compared told, and no branches that
-/// are folded into one.
+/// What libFuzzer asks of the compiler: every branch counted, every comparison reported, and no
+/// branches that are folded into one.
 const INSTRUMENTATION: [&str; 8] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -117,8 +117,8 @@ fn build(chosen: &[String]) -> Result<()> {
     if let [target] = chosen {
         command.args(["--bin", target]);
     }
-    // What is fuzzed is safe code: what can go wrong are panics, sums that overflow, time and memory. The
-    // address sanitizer would find none of these and cost most of the executions.
+    // What is fuzzed is safe code: what can go wrong are panics, sums that overflow, time and
+    // memory. The address sanitizer would find none of these and cost most of the executions.
     let mut flags = INSTRUMENTATION.to_vec();
     // One unit would leave all processors but one idle for most of the build.
     flags.extend(["-Cdebug-assertions", "-Ccodegen-units=16"]);
@@ -126,7 +126,7 @@ fn build(chosen: &[String]) -> Result<()> {
     // Nothing is loaded here.
     command.env("AYA_BUILD_SKIP", "1");
     let status = command.status().context("failed to start cargo")?;
-    ensure!(status.success(), "failed to build the fuzz targets: see above");
+    ensure!(status.success(), "failed to build the fuzz targets: see the compiler's output above");
     Ok(())
 }
 
@@ -184,7 +184,7 @@ fn fuzz(target: &str, arguments: &Arguments) -> Result<Outcome> {
     let executions = stat(&text, "number_of_executed_units");
     let least = LEAST_PER_SECOND * arguments.seconds;
     if findings.is_empty() && executions < least {
-        findings.push(format!("it ran {executions} times, {least} at least are a test"));
+        findings.push(format!("it ran only {executions} times: {least} are needed"));
     }
     if !status.success() && findings.is_empty() {
         findings.push(format!("it ended with {status}: see {}", log.display()));
@@ -235,7 +235,7 @@ fn report(outcomes: &[Outcome]) -> Result<()> {
     let executions: u64 = outcomes.iter().map(|outcome| outcome.executions).sum();
     let broken: Vec<&Outcome> =
         outcomes.iter().filter(|outcome| !outcome.findings.is_empty()).collect();
-    println!("{executions} executions, {} of {} targets broke", broken.len(), outcomes.len());
+    println!("{executions} executions, {} of {} targets failed", broken.len(), outcomes.len());
     for outcome in &broken {
         for finding in &outcome.findings {
             println!("{}: {finding}", outcome.target);
@@ -244,7 +244,7 @@ fn report(outcomes: &[Outcome]) -> Result<()> {
     if let Some(first) = broken.first() {
         let program = built().join(TRIPLE).join("release").join(&first.target);
         bail!(
-            "{} of {} targets broke: run {} with the file to see how, and make a test of it",
+            "{} of {} targets failed: run {} with the file, and add a test with it",
             broken.len(),
             outcomes.len(),
             program.display()
@@ -255,14 +255,14 @@ fn report(outcomes: &[Outcome]) -> Result<()> {
 
 /// Frames through the loaded programs: the test of it, at full length.
 fn mutated_frames(frames: u64) -> Result<()> {
-    require_root().context("programs can be loaded by root only")?;
+    require_root().context("only root can load programs")?;
     let status = release::cargo()
         .args(["test", "--release", "--package", "detector-tests", "--test", "kernel", "--"])
         .args(["--ignored", "--nocapture", "--test-threads=1", "mutants::"])
         .env("MUTANT_FRAMES", frames.to_string())
         .status()
         .context("failed to start cargo")?;
-    ensure!(status.success(), "the programs and the host disagree: see above");
+    ensure!(status.success(), "the programs and the host disagree: see the output above");
     Ok(())
 }
 

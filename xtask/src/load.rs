@@ -21,7 +21,7 @@ const FIRST_PORT: u32 = 10_000;
 /// Different flows that there are: the most that are sent at a time.
 const FLOWS: u32 = 1_000_000;
 const PAYLOAD: [u8; 64] = [0; 64];
-/// Kernel ticks a second that /proc tells times in (USER_HZ of proc(5)).
+/// Kernel ticks a second that /proc shows times in (USER_HZ of proc(5)).
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A host with an agent, and nobody at the other end of its wire.
@@ -76,10 +76,6 @@ impl Load {
     }
 
     /// Sends a packet of each of `flows(round)` in turn, round after round, while `work` runs.
-    ///
-    /// # Errors
-    ///
-    /// Those of `work`; a socket that cannot be opened.
     pub(crate) fn while_sending<T>(
         &self,
         flows: impl Fn(u64) -> std::ops::Range<u32> + Sync,

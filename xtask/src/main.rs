@@ -35,23 +35,23 @@ struct Arguments {
 enum Verb {
     /// Install what this machine lacks to build, test and measure
     Setup(setup::Arguments),
-    /// Check style and lints and run every test, those that need root too
+    /// Check style and lints, and run every test, also those that need root
     Test(test::Arguments),
     /// Run the programs under every supported kernel, in virtual machines
     VmTest(vm_test::Arguments),
-    /// Feed hostile bytes to everything that reads bytes
+    /// Feed hostile bytes to every reader
     Fuzz(fuzz::Arguments),
-    /// Build the dashboard that the agent carries
+    /// Build the dashboard into the agent
     Ui,
-    /// Show a theft being told, then stopped, between network namespaces
+    /// Detect an upload, then block one, between network namespaces
     Demo,
-    /// Measure everything that the project promises figures for
+    /// Run the benchmarks behind the project's figures
     Bench(bench::Arguments),
-    /// Watch the agent's memory for a while among flows that come and go
+    /// Watch the agent's memory for some minutes under changing flows
     Soak(soak::Arguments),
-    /// Tell how good detection is on captures that the model has not seen
+    /// Measure detection on captures that the model has not seen
     Evaluate(evaluate::Arguments),
-    /// Record real tools at work, exfiltrating and benign, with labels
+    /// Record real exfiltrating and benign tools, with labels
     Lab(lab::Arguments),
 }
 

@@ -19,7 +19,7 @@ pub(crate) fn build(arguments: &[&str]) -> Result<()> {
         .arg(target()?)
         .status()
         .context("failed to start cargo")?;
-    ensure!(status.success(), "failed to build: see above");
+    ensure!(status.success(), "failed to build: see the compiler's output above");
     Ok(())
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn debug_detector() -> Result<PathBuf> {
     let arguments = ["build", "--bin", "detector", "--target-dir"];
     let status =
         cargo().args(arguments).arg(target()?).status().context("failed to start cargo")?;
-    ensure!(status.success(), "failed to build: see above");
+    ensure!(status.success(), "failed to build: see the compiler's output above");
     Ok(target()?.join("debug").join("detector"))
 }
 
@@ -58,5 +58,5 @@ pub(crate) fn cargo() -> Command {
 /// The folder of all profiles, two above this program.
 pub(crate) fn target() -> Result<PathBuf> {
     let own = this_program()?;
-    Ok(own.ancestors().nth(2).context("this program lies in no target folder")?.to_owned())
+    Ok(own.ancestors().nth(2).context("this program is not in a target folder")?.to_owned())
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask soak`: an agent for a while among flows that come and go. Its memory at the end is
 //! that of its first minutes, or the verb fails.
 
-#![expect(clippy::print_stdout, reason = "what the agent used is for people")]
+#![expect(clippy::print_stdout, reason = "the figures are for people")]
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -15,14 +15,14 @@ use crate::setup::{self, Profile};
 
 /// How much more there may be at the end.
 const GROWTH: f64 = 0.05;
-/// From when on it is compared: flows idle for a minute, and sessions idle for another, are gone by then,
-/// and others have come.
+/// From when on it is compared: flows idle for a minute, and sessions idle for another, are gone by
+/// then, and others have come.
 const SETTLED: Duration = Duration::from_secs(300);
 const CONFIG: &str = "[session]\nwindow_secs = 60\n";
 const LOOK: Duration = Duration::from_secs(10);
 const MAX_FLOWS: u32 = 262_144;
-/// Flows at a time, each a session of its own, and how many of them others take the place of in a second:
-/// by the clock, so that a machine that has become faster has no more of them.
+/// Flows at a time, each a session of its own, and how many of them others take the place of in a
+/// second: by the clock, so that a machine that has become faster has no more of them.
 const LIVE: u32 = 50_000;
 const FRESH: u64 = 1_000;
 /// Letters of the plot's longest line.
@@ -30,7 +30,7 @@ const WIDTH: f64 = 50.0;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// How long, in minutes
+    /// Duration in minutes
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(6..))]
     minutes: u64,
 }
@@ -54,10 +54,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let (live, lost) = (load.count("flows")?, load.count("events_lost")?);
     load.stop()?;
     // Memory that nothing was in would not grow either.
-    ensure!(live >= u64::from(LIVE), "{live} flows of {LIVE} are live");
+    ensure!(live >= u64::from(LIVE), "{live} of {LIVE} flows are active");
     let map_mb = samples.costs.last().map_or(0.0, |(_, cost)| cost.map_mb);
     let sent = samples.sent;
-    println!("{sent} packets sent, {live} flows live, {lost} events lost, {map_mb:.0} MB of maps");
+    println!(
+        "{sent} packets sent, {live} flows active, {lost} events lost, {map_mb:.0} MB of maps"
+    );
     assess(&samples)
 }
 

@@ -1,7 +1,7 @@
 //! `cargo xtask ui`: the dashboard, built from detector/ui into detector/ui/dist, which the agent
 //! carries. Does nothing where what was built is newer than all it is built from.
 
-#![expect(clippy::print_stdout, reason = "a build says what it does")]
+#![expect(clippy::print_stdout, reason = "a build prints its steps")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -85,7 +85,7 @@ pub(crate) fn install_packages(folder: &Path) -> Result<()> {
         return Ok(());
     }
     run_checked(npm(folder).args(["ci", "--no-audit", "--no-fund"]))?;
-    fs::write(&installed, lock).context("failed to note what is installed")
+    fs::write(&installed, lock).context("failed to record the installed packages")
 }
 
 fn npm(folder: &Path) -> Command {

@@ -1,12 +1,15 @@
 //! The agent is three things and their loop: the *sensor* turns kernel events and polls into
 //! verdicts, the *responder* decides what is blocked, the *reporter* gives events to the outputs.
 //!
-//! One task runs all of it, so that a block follows the event that asks for it without a queue between
-//! them. What is reported goes through bounded queues to threads of their own and is dropped, counted,
-//! rather than waited for. Nothing here runs per packet.
+//! One task runs all of it, so that a block follows the event that asks for it without a queue
+//! between them. What is reported goes through bounded queues to threads of their own and is
+//! dropped, counted, rather than waited for. Nothing here runs per packet.
 
+mod acting;
+mod bypasses;
 mod reading;
 mod reload;
+mod reported;
 mod reporter;
 mod requests;
 mod responder;
@@ -20,13 +23,14 @@ use crate::config::Config;
 use crate::control::server::Call;
 use crate::model::Model;
 use crate::output::{Router, Summary, Unopened};
-use crate::pipeline::Output;
 use crate::source::kernel::{Accounting, Start};
 use crate::store::Store;
 use crate::timestamp::Timestamp;
-use crate::verdict::ActionTaken;
+use acting::Acting;
+use bypasses::{BypassCounts, Bypasses};
 use reading::Readings;
 pub use reload::Reloads;
+use reported::ReportedAlerts;
 use reporter::{Observed, PolicyStatus, Reporter};
 use responder::Responder;
 use sensor::{Act, Finding, Sensor, Wanted};
@@ -37,7 +41,11 @@ use wakeups::{Wakeup, Wakeups};
 pub struct Agent {
     sensor: Sensor,
     responder: Responder,
+    reported: ReportedAlerts,
     reporter: Reporter,
+    bypasses: Bypasses,
+    /// The interfaces were not all followed.
+    rescan_failed: bool,
     keep_enforcing: bool,
     poll_interval: Duration,
     reloads: Reloads,
@@ -47,9 +55,9 @@ pub struct Agent {
 /// How a run begins and ends.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RunOptions {
-    /// Tell every flow.
+    /// Report every flow.
     pub flows: bool,
-    /// Go on with what an earlier agent left in the kernel.
+    /// Continue with what an earlier agent left in the kernel.
     pub adopt: bool,
     /// Leave the programs and their blocks in the kernel at the end.
     pub keep_enforcing: bool,
@@ -77,13 +85,17 @@ impl Agent {
         let mut sensor = Sensor::load(config, model, wanted, start, check_pinned)?;
         let now = sensor.now()?;
         let responder = Responder::new(config, sensor.time_base(), now)?;
+        let bypasses = Bypasses::new(sensor.time_base(), sensor::name(config));
         if let Some(store) = &store {
             reporter::recall(store, &mut sensor.pipeline);
         }
         let mut agent = Self {
             sensor,
             responder,
+            reported: ReportedAlerts::default(),
             reporter: Reporter::new(outputs, store, config, &model_hash),
+            bypasses,
+            rescan_failed: false,
             keep_enforcing: options.keep_enforcing,
             poll_interval: Duration::from_millis(config.kernel.poll_interval_ms),
             reloads,
@@ -100,11 +112,6 @@ impl Agent {
     }
 
     /// Runs until a signal to stop, then takes everything off, reads a last time and sums up.
-    ///
-    /// # Errors
-    ///
-    /// A data plane that cannot be read any more, which is taken off all the same; results that could
-    /// not be written to standard output.
     pub async fn run(
         mut self,
         signals: Signals,
@@ -120,21 +127,41 @@ impl Agent {
                 Wakeup::Call(call) => self.answer(*call),
                 Wakeup::Reload => self.reload_by_signal(),
                 Wakeup::Read(resume) => self.resume(resume),
-                Wakeup::Interfaces => {
-                    self.sensor.rescan()?;
-                    self.responder.set_home(self.sensor.kernel.home());
-                }
+                Wakeup::Interfaces => self.rescan(),
                 Wakeup::Poll => self.poll()?,
+                Wakeup::PastPrograms => self.see_bypasses(),
             }
         }
         self.finish()
     }
 
+    /// Follows the interfaces. What fails is tried again at the next poll.
+    fn rescan(&mut self) {
+        let rescanned = self.sensor.rescan();
+        if let Err(error) = &rescanned
+            && !self.rescan_failed
+        {
+            tracing::error!("failed to follow the interfaces, which is tried again: {error:#}");
+        }
+        self.rescan_failed = rescanned.is_err();
+        self.responder.set_home(self.sensor.kernel.home());
+    }
+
     fn poll(&mut self) -> anyhow::Result<()> {
+        let now = self.sensor.now()?;
+        if self.rescan_failed {
+            self.rescan();
+        }
+        self.restore_programs(now);
         self.sense(Sensor::poll)?;
         let now = self.sensor.now()?;
         self.responder.tick(now, &mut self.sensor.kernel);
+        self.report_bypasses(now);
         self.follow_changes();
+        self.reported.tick(now);
+        let held = self.reported.held();
+        let Self { sensor, responder, reported, reporter, .. } = self;
+        Acting { responder, reported, reporter }.amend(sensor, &held)?;
         self.report(now)
     }
 
@@ -146,7 +173,8 @@ impl Agent {
             blocks: self.responder.blocks() as u64,
             audit_records_lost: self.responder.records_lost(),
         };
-        let observed = observed(&self.sensor, &accounting, now);
+        let passed = self.bypass_counts()?;
+        let observed = observed(&self.sensor, &accounting, &self.reported, passed, now);
         self.reporter.report_traffic(&observed);
         self.reporter.report_status(&observed, policy);
         Ok(())
@@ -157,20 +185,23 @@ impl Agent {
         &mut self,
         look: impl FnOnce(&mut Sensor, &mut Act<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let Self { sensor, responder, reporter, .. } = self;
+        let Self { sensor, responder, reported, reporter, .. } = self;
+        let mut acting = Acting { responder, reported, reporter };
         look(sensor, &mut |sensor, finding| {
             match finding {
-                Finding::BudgetSpent(key) => responder.budget_spent(key),
-                Finding::Scored(output) => act(output, sensor, responder, reporter)?,
+                Finding::BudgetSpent(key) => acting.budget_spent(key, sensor)?,
+                Finding::Scored(output) => acting.act(output, sensor)?,
             }
-            report_changes(responder, reporter);
-            Ok(())
+            acting.report_changes(sensor)
         })
     }
 
     /// Has everybody go by what the responder has changed.
     fn follow_changes(&mut self) {
-        report_changes(&mut self.responder, &self.reporter);
+        let Self { sensor, responder, reported, reporter, .. } = self;
+        if let Err(error) = (Acting { responder, reported, reporter }).report_changes(sensor) {
+            tracing::error!("alerts do not show a change of blocks: {error:#}");
+        }
         self.sensor.go_by(self.responder.mode(), self.responder.allowlist());
     }
 
@@ -181,24 +212,35 @@ impl Agent {
         } else {
             self.sensor.kernel.detach();
         }
+        self.see_bypasses();
         self.responder.end(self.keep_enforcing);
         // Programs that were running when their link went have ended by then.
         std::thread::sleep(Duration::from_millis(50));
         self.sense(Sensor::finish)?;
         let now = self.sensor.now()?;
+        if !self.keep_enforcing {
+            for id in self.reported.stopped() {
+                let ended = self.reported.amend(id, None, None, now);
+                ended.into_iter().for_each(|alert| self.reporter.alert(alert));
+            }
+        }
         let accounting = self.sensor.kernel.accounting()?;
+        let passed = self.bypass_counts()?;
         let totals = &accounting.totals;
         let counts = self.sensor.pipeline.tracker().counts();
         for allowed in self.responder.allowlist().entries().filter(|allowed| allowed.hits() != 0) {
             let (hits, reason) = (allowed.hits(), &allowed.entry.reason);
-            tracing::info!("{hits} sessions were left alone as allowed: {reason}");
+            tracing::info!(
+                "the allowlist exempted {}: {reason}",
+                crate::units::counted(hits, "session")
+            );
         }
         let mut summary = Summary {
             source: None,
             packets: totals.frames.packets,
             bytes: totals.frames.bytes,
             flows: counts.flows_opened,
-            alerts: self.sensor.pipeline.mode().alerts(),
+            alerts: self.sensor.pipeline.mode().alerts() + passed.alerts,
             skipped: reporter::skipped(&accounting),
             overflow_bytes: totals.overflow.bytes,
             outbound: self.sensor.pipeline.mode().ledger().sums(),
@@ -215,6 +257,7 @@ impl Agent {
             ("budgets_refused", totals.budgets_refused),
             ("budgets_timed_out", totals.budgets_timed_out),
             ("audit_records_lost", self.responder.records_lost()),
+            ("alerts_not_followed", self.reported.forgotten()),
             ("packets_seen_on_other_interfaces", totals.duplicates.packets),
             ("flows_moved_between_interfaces", totals.owner_moves),
             ("late_packets", totals.late.packets),
@@ -223,60 +266,28 @@ impl Agent {
             ("events_lost", totals.events_lost),
             ("payload_samples_skipped", totals.first_payloads_refused),
         ]);
+        summary.count(passed.counters());
         summary.count(counts.left_out());
         let unopened = self.sensor.kernel.unopened()?;
         summary
             .leave(unopened.into_iter().map(|(number, count)| (Unopened::Frames(number), count)));
         summary.leave(Unopened::tunnels(&counts.tunnels));
-        summary.count(self.sensor.pipeline.told());
-        self.reporter.finish(&observed(&self.sensor, &accounting, now), summary)
+        summary.count(self.sensor.pipeline.counters());
+        let observed = observed(&self.sensor, &accounting, &self.reported, passed, now);
+        self.reporter.finish(&observed, summary)
     }
 }
 
 /// What the reporter is shown.
-fn observed<'a>(sensor: &'a Sensor, accounting: &'a Accounting, now: Timestamp) -> Observed<'a> {
+fn observed<'a>(
+    sensor: &'a Sensor,
+    accounting: &'a Accounting,
+    reported: &ReportedAlerts,
+    bypasses: BypassCounts,
+    now: Timestamp,
+) -> Observed<'a> {
     let counts = sensor.pipeline.tracker().counts();
-    Observed { accounting, counts, pipeline: &sensor.pipeline, now }
-}
-
-/// Carries out and passes on what the sensor came to.
-fn act(
-    output: Output,
-    sensor: &mut Sensor,
-    responder: &mut Responder,
-    reporter: &mut Reporter,
-) -> anyhow::Result<()> {
-    match output {
-        Output::Alert { mut alert, block_request } => {
-            let now = sensor.now()?;
-            responder.respond(&mut alert, block_request.as_deref(), now, &mut sensor.kernel);
-            // Before the alert, which says itself what was done about it at first.
-            report_changes(responder, reporter);
-            if let Some(block_request) = block_request
-                && alert.action == ActionTaken::Blocked
-            {
-                let leaked = sensor.bytes_leaked(&alert, &block_request.flow)?;
-                alert.bytes_leaked_before_block = Some(leaked.unwrap_or(alert.bytes_out));
-            }
-            reporter.alert(alert);
-        }
-        Output::Again(block_request) => {
-            let now = sensor.now()?;
-            responder.respond_again(&block_request, now, &mut sensor.kernel);
-        }
-        Output::Budget { src, dst, payload_bytes, budget_verdict } => {
-            responder.scored((src, dst), payload_bytes, budget_verdict, &mut sensor.kernel);
-        }
-        Output::Flow(record) => reporter.flow(record),
-        Output::Scored { score, totals } => reporter.scored(score, totals.as_deref()),
-        Output::Ended(totals) => reporter.session_ended(&totals),
-        // Nobody asks for rows.
-        Output::Row(_) => {}
-    }
-    Ok(())
-}
-
-/// Passes on what the responder has changed.
-fn report_changes(responder: &mut Responder, reporter: &Reporter) {
-    responder.take_changes().into_iter().for_each(|change| reporter.change(change));
+    let alerts_forgotten = reported.forgotten();
+    let pipeline = &sensor.pipeline;
+    Observed { accounting, counts, pipeline, now, alerts_forgotten, bypasses }
 }

@@ -1,5 +1,5 @@
-//! Reading from disk away from the loop: a thread reads, and the loop takes up what was read once it
-//! is there. One reading at a time.
+//! Reading from disk away from the loop: a thread reads, and the loop takes up what was read once
+//! it is there. One reading at a time.
 
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -55,7 +55,7 @@ impl Agent {
         then: impl FnOnce(&mut Self, Result<Answer, Refusal>) + Send + 'static,
     ) {
         if self.readings.is_busy() {
-            let busy = "another configuration or model is being read: try again in a moment";
+            let busy = "the agent is reading another configuration or model: try again in a moment";
             return then(self, Err(Refusal::unavailable(busy)));
         }
         let (done, token) = (self.readings.done.clone(), Arc::clone(&self.readings.token));
@@ -77,7 +77,7 @@ impl Agent {
             // There is room for one, and the thread waits for it.
             Ok(_) => drop(hand_over.send(Box::new(then))),
             Err(error) => {
-                let text = format!("there is no room for a thread that reads it: {error}");
+                let text = format!("failed to start the thread that reads it: {error}");
                 then(self, Err(Refusal::unavailable(text)));
             }
         }

@@ -1,10 +1,10 @@
-//! Reading the configuration, the model and the allowlist anew, without a packet going uncounted:
+//! Reading the configuration, the model and the allowlist again, without a packet going uncounted:
 //! the kernel's programs stay where they are.
 //!
-//! Everything is read and checked before anything is changed. What fails all the same while it takes
-//! effect, as a table that is full, brings back what was in force. What a command said at run time
-//! (the mode, exceptions, interfaces, a model that was chosen) holds until the file says something
-//! else about it than it did before.
+//! Everything is read and checked before anything is changed. What fails all the same while it
+//! takes effect, as a table that is full, brings back what was in force. What a command said at run
+//! time (the mode, exceptions, interfaces, a model that was chosen) holds until the file says
+//! something else about it than it did before.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::response::{Change, ChangeKind, Mode};
 use crate::store::Store;
 
 /// What a refusal to reload begins with.
-const NOT_RELOADED: &str = "nothing was reloaded, the old configuration stays in force";
+const NOT_RELOADED: &str = "nothing was reloaded, the old configuration stays active";
 
 /// Whose change a signal is.
 const SIGNAL: &str = "SIGHUP";
@@ -59,7 +59,7 @@ struct Fresh {
 }
 
 impl Agent {
-    /// Reads everything anew because of a signal: what comes of it is in the log.
+    /// Reads everything again because of a signal: what comes of it is in the log.
     pub(super) fn reload_by_signal(&mut self) {
         if self.readings.is_busy() {
             self.readings.signal_waits = true;
@@ -76,8 +76,8 @@ impl Agent {
         });
     }
 
-    /// Reads everything anew. What cannot be used is refused with its file, line and key: everything
-    /// is as before then.
+    /// Reads everything again. What cannot be used is refused with its file, line and key:
+    /// everything is as before then.
     pub(super) fn reload_reading(&self, who: &str) -> Reading {
         let (given, old) = (self.reloads.given.clone(), self.reloads.current.get());
         let (store, who) = (self.reporter.store().cloned(), who.to_owned());
@@ -103,7 +103,7 @@ impl Agent {
         let done = self.reconfigure(&config).and_then(|()| self.follow_mode(mode, who));
         if let Err(error) = done {
             if let Err(worse) = self.reconfigure(old) {
-                tracing::error!("failed to go back to what was in force: {worse:#}");
+                tracing::error!("failed to restore the old configuration: {worse:#}");
             }
             return Err(error.into());
         }
@@ -145,7 +145,8 @@ impl Agent {
         }
         self.responder.set_home(self.sensor.kernel.home());
         self.responder.reconfigure(config, now, &mut self.sensor.kernel)?;
-        self.sensor.pipeline.mode_mut().reconfigure(config.model.threshold, config.has_budgets());
+        let (threshold, budgets) = (config.model.threshold, config.has_budgets());
+        self.sensor.pipeline.mode_mut().reconfigure(threshold, budgets, config.ledger());
         Ok(())
     }
 
@@ -161,7 +162,7 @@ impl Agent {
         let changed = if changed.is_empty() { "nothing".to_owned() } else { changed.join(", ") };
         tracing::info!("{who} reloaded {file}; changed: {changed}");
         for KeptKey { key, kept } in needs_restart {
-            tracing::warn!("{key} needs a restart: {kept} is kept");
+            tracing::warn!("{key} needs a restart and stays {kept}");
         }
         if let Some(hash) = model {
             tracing::info!("model {hash} now scores live traffic");

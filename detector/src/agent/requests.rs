@@ -8,6 +8,7 @@ use detector_common::policy::BudgetKey;
 
 use super::Agent;
 use super::reading::Reading;
+use super::reporter::outbound::outbound;
 use super::responder::{Caller, WRITTEN_WITHIN, Waiting, effect};
 use crate::builtin_models;
 use crate::control::server::Call;
@@ -43,7 +44,7 @@ impl Agent {
     fn settle(&mut self, call: Call, who: &str, outcome: Result<Answer, Refusal>) {
         let Call { request, peer, reply } = call;
         if let Err(refusal) = &outcome {
-            tracing::info!("{who} was refused: {refusal}");
+            tracing::info!("refused a request of {who}: {refusal}");
             self.responder.note_refusal(&request, who, refusal);
         }
         let answer = move |unwritten| {
@@ -131,7 +132,8 @@ impl Agent {
 
     /// Reads another model, to score by it from then on.
     fn model_reading(&self, hash: &str) -> Result<Reading, Refusal> {
-        let nothing = "nothing is stored here, so there is no other model: set store.path";
+        let nothing = "other models need the database: set store.enabled = true, or name a file \
+            in model.path";
         let store = self.reporter.store().cloned();
         let store = store.ok_or_else(|| Refusal::conflict(nothing))?;
         let hash = hash.to_owned();
@@ -156,12 +158,14 @@ impl Agent {
     /// How the agent is doing.
     pub(super) fn status_reply(&mut self, now: Timestamp) -> anyhow::Result<StatusReply> {
         let accounting = self.sensor.kernel.accounting()?;
+        let passed = self.bypass_counts()?;
         let totals = &accounting.totals;
         let counters = [
             ("packets", totals.frames.packets),
             ("bytes", totals.frames.bytes),
             ("flows", u64::from(accounting.live_flows)),
-            ("alerts", self.sensor.pipeline.mode().alerts()),
+            ("unaccounted_bytes", accounting.unaccounted_bytes.unsigned_abs()),
+            ("alerts", self.sensor.pipeline.mode().alerts() + passed.alerts),
             ("dropped_packets", totals.dropped.packets),
             ("dropped_bytes", totals.dropped.bytes),
             ("policed_packets", totals.policed.packets),
@@ -176,10 +180,11 @@ impl Agent {
             ("output_lines_dropped", self.reporter.output_lines_dropped()),
             ("audit_records_lost", self.responder.records_lost()),
         ];
+        let counters = counters.into_iter().chain(passed.counters());
         let tables = self.sensor.kernel.policy_tables()?;
         let when_full = |name: &str| match name {
-            "BUDGETS" => "new pairs pass without a budget, counted as budgets_refused",
-            _ => "what is new is refused; nothing is evicted",
+            "BUDGETS" => "the kernel gives new pairs no budget and counts them as budgets_refused",
+            _ => "the kernel refuses new entries and evicts none",
         };
         Ok(StatusReply {
             pid: std::process::id(),
@@ -191,6 +196,7 @@ impl Agent {
                 .watched()
                 .map(|watched| watched.interface.name.clone())
                 .collect(),
+            outbound: outbound(self.sensor.pipeline.mode().ledger(), now.ns()),
             tables: tables
                 .into_iter()
                 .map(|table| TableUse {
@@ -201,7 +207,7 @@ impl Agent {
                     when_full: when_full(table.name).to_owned(),
                 })
                 .collect(),
-            counters: counters.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
+            counters: counters.map(|(name, count)| (name.to_owned(), count)).collect(),
             pending: self.responder.pending_lines(now),
         })
     }

@@ -1,5 +1,5 @@
 //! What the agent waits for: kernel events, interfaces that change, time, requests, signals, files
-//! that are being read.
+//! that are being read, sockets that go past the programs.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
@@ -19,14 +19,16 @@ use crate::source::kernel::interfaces::Watcher;
 pub(super) struct Wakeups {
     events: AsyncFd<OwnedFd>,
     watcher: AsyncFd<Watcher>,
+    /// None where they are not seen.
+    past_programs: Option<AsyncFd<OwnedFd>>,
     signals: Signals,
     poll: Interval,
     calls: Receiver<Call>,
     resumes: Receiver<Resume>,
 }
 
-/// The signals that end a run, or ask for a reload. Listened to before anything is attached, so that
-/// one that comes while the kernel checks the programs is heeded as soon as they run.
+/// The signals that end a run, or ask for a reload. Listened to before anything is attached, so
+/// that one that comes while the kernel checks the programs is heeded as soon as they run.
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -35,10 +37,6 @@ pub struct Signals {
 
 impl Signals {
     /// Starts listening. Needs a runtime.
-    ///
-    /// # Errors
-    ///
-    /// When the handlers cannot be installed.
     pub fn new() -> anyhow::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt()).context("failed to listen for signals")?,
@@ -48,7 +46,7 @@ impl Signals {
     }
 }
 
-/// Why the agent goes on.
+/// Why the agent continues.
 pub(super) enum Wakeup {
     Stop,
     Reload,
@@ -58,12 +56,15 @@ pub(super) enum Wakeup {
     Call(Box<Call>),
     /// Something was read away from the loop.
     Read(Resume),
+    /// A socket went past the programs.
+    PastPrograms,
 }
 
 impl Wakeups {
     #[expect(
         deprecated,
-        reason = "what replaces it is unsafe, for the sake of types that lend their descriptor out; \
+        reason = "what replaces it is unsafe, for the sake of types that lend their descriptor \
+            out; \
                   both types here own theirs"
     )]
     pub(super) fn new(
@@ -74,11 +75,13 @@ impl Wakeups {
         resumes: Receiver<Resume>,
     ) -> anyhow::Result<Self> {
         let events = kernel.events_fd()?;
+        let past_programs = kernel.past_programs_fd()?.map(AsyncFd::new).transpose();
         let mut poll = interval(poll_interval);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
             events: AsyncFd::new(events).context("failed to wait for events")?,
             watcher: AsyncFd::new(Watcher::new()?).context("failed to wait for interfaces")?,
+            past_programs: past_programs.context("failed to wait for sockets")?,
             signals,
             poll,
             calls,
@@ -86,7 +89,8 @@ impl Wakeups {
         })
     }
 
-    /// A signal goes before everything else, events before polls.
+    /// A signal goes before everything else, events before polls. Sockets come last: who opens them
+    /// without end holds up nothing.
     pub(super) async fn next(&mut self) -> anyhow::Result<Wakeup> {
         tokio::select! {
             biased;
@@ -100,13 +104,27 @@ impl Wakeups {
             }
             ready = self.watcher.readable() => {
                 clear(ready)?;
-                self.watcher.get_ref().drain().context("failed to hear of interfaces")?;
+                self.watcher.get_ref().drain().context("failed to read interface changes")?;
                 Ok(Wakeup::Interfaces)
             }
             _ = self.poll.tick() => Ok(Wakeup::Poll),
             Some(resume) = self.resumes.recv() => Ok(Wakeup::Read(resume)),
             Some(call) = self.calls.recv() => Ok(Wakeup::Call(Box::new(call))),
+            ready = readable(self.past_programs.as_ref()) => {
+                clear(ready)?;
+                Ok(Wakeup::PastPrograms)
+            }
         }
+    }
+}
+
+/// Waits for ever where there is nothing to wait for.
+async fn readable(
+    fd: Option<&AsyncFd<OwnedFd>>,
+) -> std::io::Result<AsyncFdReadyGuard<'_, OwnedFd>> {
+    match fd {
+        Some(fd) => fd.readable().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -8,10 +8,6 @@ use serde_json::Value;
 pub const STORED: [&str; 4] = ["first_seen", "domain", "status", "headline"];
 
 /// The cells of these names; empty where there is nothing.
-///
-/// # Errors
-///
-/// A record that is no JSON object.
 pub fn cells<'a>(
     record: &impl Serialize,
     names: impl IntoIterator<Item = &'a &'a str>,

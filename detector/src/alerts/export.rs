@@ -8,10 +8,6 @@ use crate::text::CsvWriter;
 use crate::verdict::Alert;
 
 /// One JSON object a line.
-///
-/// # Errors
-///
-/// An alert that is no JSON, an output that cannot be written to.
 pub fn write_lines(output: &mut impl Write, rows: &[StoredAlert]) -> anyhow::Result<()> {
     for row in rows {
         serde_json::to_writer(&mut *output, row)?;
@@ -21,10 +17,6 @@ pub fn write_lines(output: &mut impl Write, rows: &[StoredAlert]) -> anyhow::Res
 }
 
 /// A row for each; `with_header` for the first of an export.
-///
-/// # Errors
-///
-/// An alert that is no JSON object, an output that cannot be written to.
 pub fn write_csv(
     output: &mut impl Write,
     rows: &[StoredAlert],

@@ -28,7 +28,7 @@ enum Place {
 
 use Place::{BelowRow, Full, Message, Row};
 
-const FACTS: [Fact; 19] = [
+const FACTS: [Fact; 20] = [
     Fact { name: "Alert", place: BelowRow, text: |alert| Some(id(alert)) },
     Fact { name: "Severity", place: Row, text: |alert| Some(severity(alert)) },
     Fact { name: "Technique", place: Row, text: |alert| Some(technique(alert)) },
@@ -61,6 +61,7 @@ const FACTS: [Fact; 19] = [
         },
     },
     Fact { name: "Detected", place: BelowRow, text: detected },
+    Fact { name: "Blocked", place: BelowRow, text: blocked },
     Fact { name: "Action", place: BelowRow, text: |alert| Some(action(alert)) },
     Fact { name: "First seen", place: Full, text: |alert| Some(alert.first_seen.to_string()) },
     Fact { name: "Time", place: Row, text: |alert| Some(alert.time.to_string()) },
@@ -72,6 +73,10 @@ const FACTS: [Fact; 19] = [
     Fact { name: "Community ID", place: Full, text: |alert| filled(&alert.community_id) },
     Fact { name: "JA4", place: Full, text: |alert| alert.ja4.as_deref().map(str::to_owned) },
 ];
+
+/// What an alert says also where it is about no traffic.
+const OF_EVERY_ALERT: [&str; 6] =
+    ["Alert", "Severity", "Technique", "First seen", "Time", "Sensor"];
 
 /// All of them.
 pub fn all(alert: &Alert) -> impl Iterator<Item = (&'static str, String)> {
@@ -88,8 +93,11 @@ pub fn below_row(alert: &Alert) -> impl Iterator<Item = (&'static str, String)> 
     of(alert, |place| place == BelowRow)
 }
 
+/// An alert about the monitor has no traffic, and none of its facts.
 fn of(alert: &Alert, wanted: fn(Place) -> bool) -> impl Iterator<Item = (&'static str, String)> {
+    let traffic = alert.monitor_event.is_none();
     let facts = FACTS.iter().filter(move |fact| wanted(fact.place));
+    let facts = facts.filter(move |fact| traffic || OF_EVERY_ALERT.contains(&fact.name));
     facts.filter_map(|fact| Some((fact.name, (fact.text)(alert)?)))
 }
 
@@ -142,6 +150,9 @@ fn leaked(alert: &Alert) -> String {
     if let Some(bytes) = alert.bytes_leaked_before_block {
         text.push_str(&format!(", {} before the block", units::bytes(bytes)));
     }
+    if alert.bytes_stopped != 0 {
+        text.push_str(&format!("; {} stopped", units::bytes(alert.bytes_stopped)));
+    }
     text
 }
 
@@ -149,6 +160,11 @@ fn leaked(alert: &Alert) -> String {
 fn detected(alert: &Alert) -> Option<String> {
     let timed = alert.packets_out != 0;
     timed.then(|| format!("{} into the session", units::seconds(alert.seconds_to_detect)))
+}
+
+fn blocked(alert: &Alert) -> Option<String> {
+    let seconds = alert.blocked_at?.seconds_since(alert.first_seen);
+    Some(format!("{} into the session", units::seconds(seconds)))
 }
 
 fn action(alert: &Alert) -> String {
@@ -161,10 +177,14 @@ fn action(alert: &Alert) -> String {
         ActionTaken::Refused => "not blocked",
         ActionTaken::Failed => "not blocked, the kernel did not take the block",
     };
-    match &alert.action_note {
-        Some(note) => format!("{action}: {note}"),
-        None => action.to_owned(),
+    let mut text = action.to_owned();
+    if let Some(note) = &alert.action_note {
+        text.push_str(&format!(": {note}"));
     }
+    if let Some(ended) = alert.block_ended {
+        text.push_str(&format!("; the block ended at {ended}"));
+    }
+    text
 }
 
 fn filled(text: &str) -> Option<String> {
@@ -190,6 +210,9 @@ mod tests {
             bytes_leaked_before_block: Some(1_200_000),
             action: ActionTaken::Blocked,
             action_note: Some("pair 10.0.0.7 2001:db8::1".to_owned()),
+            bytes_stopped: 2_000_000,
+            blocked_at: Some(alert().time),
+            block_ended: Some(alert().time),
             ..alert()
         };
         check(
@@ -205,9 +228,14 @@ mod tests {
                 ("Opened by", "the sender"),
                 ("Sent", "48 MB in 32000 packets"),
                 ("Received", "300 kB in 6000 packets"),
-                ("Leaked", "16 kB before the alert, 1.2 MB before the block"),
+                ("Leaked", "16 kB before the alert, 1.2 MB before the block; 2.0 MB stopped"),
                 ("Detected", "40 s into the session"),
-                ("Action", "blocked: pair 10.0.0.7 2001:db8::1"),
+                ("Blocked", "40 s into the session"),
+                (
+                    "Action",
+                    "blocked: pair 10.0.0.7 2001:db8::1; the block ended at \
+                     2023-09-08T15:11:52.610000Z",
+                ),
                 ("First seen", "2023-09-08T15:11:12.610000Z"),
                 ("Time", "2023-09-08T15:11:52.610000Z"),
                 ("Sensor", "gateway-1"),
@@ -240,6 +268,13 @@ mod tests {
                 ("Action", "none"),
             ],
         );
+    }
+
+    #[test]
+    fn an_alert_about_the_monitor_says_nothing_of_traffic() {
+        let event = Alert { monitor_event: Some("nc went past".into()), ..alert() };
+        let names: Vec<&str> = all(&event).map(|(name, _)| name).collect();
+        assert_eq!(names, OF_EVERY_ALERT);
     }
 
     #[test]

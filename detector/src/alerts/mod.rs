@@ -2,6 +2,7 @@
 //! columns. Nothing here reads the database or a clock.
 
 pub mod columns;
+pub mod expected;
 pub mod export;
 pub mod facts;
 mod record;

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::features::Kind;
 use crate::verdict::Alert;
 
-/// Where an alert comes from.
+/// The origin of an alert.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(into = "OriginFields")]
 pub enum Origin {
@@ -25,7 +25,7 @@ pub enum Origin {
 #[derive(Serialize, ToSchema)]
 struct OriginFields {
     origin: OriginName,
-    /// The capture that it was found in.
+    /// The number of the alert's capture.
     capture: Option<i64>,
 }
 
@@ -85,7 +85,7 @@ impl Origin {
     }
 }
 
-/// How far people are with an alert.
+/// The state of an alert.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = AlertStatus)]
@@ -114,7 +114,7 @@ impl Status {
     }
 }
 
-/// What a person found an alert to be.
+/// The label of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Resolution {
@@ -137,7 +137,7 @@ impl Resolution {
     }
 }
 
-/// An alert with what is known of it beyond the verdict.
+/// An alert with its state and label.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct StoredAlert {
     /// Its place in the database; 0 where it has none yet.
@@ -149,13 +149,13 @@ pub struct StoredAlert {
     #[schema(value_type = OriginFields)]
     pub origin: Origin,
     pub status: Status,
-    /// Once a person has said so.
+    /// The label, once a person set it.
     pub resolution: Option<Resolution>,
     /// The technique in words.
     pub technique_name: &'static str,
     /// MITRE ATT&CK.
     pub attack_id: &'static str,
-    /// What happened, in one sentence.
+    /// The alert in one sentence.
     pub headline: String,
 }
 

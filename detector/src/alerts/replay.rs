@@ -23,7 +23,7 @@ pub struct Evidence {
     pub payload_samples: Vec<PayloadSample>,
 }
 
-/// What computing it again came to
+/// The result of computing the score again
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Replayed {
     pub score: f64,
@@ -31,16 +31,12 @@ pub struct Replayed {
     /// The forest's output
     pub raw_score: f64,
     pub stored_raw_score: f64,
-    /// To the last bit
+    /// Identical to the last bit
     pub identical: bool,
     pub text: String,
 }
 
 /// Computes the score that an alert was given again, with the model that gave it.
-///
-/// # Errors
-///
-/// A vector that the model cannot read.
 pub fn replay(evidence: &Evidence, model: &Model) -> Result<Replayed, Refusal> {
     let raw_score = model.forest.score(&row(evidence, model)?);
     let is_record = model.meta.schema.name == Kind::Record.schema_name();
@@ -52,9 +48,9 @@ pub fn replay(evidence: &Evidence, model: &Model) -> Result<Replayed, Refusal> {
     let identical = score.to_bits() == evidence.score.to_bits()
         && raw_score.to_bits() == evidence.raw_score.to_bits();
     let text = if identical {
-        format!("the score is {score}, as it was, to the last bit")
+        format!("the score is {score}, identical to the last bit")
     } else {
-        format!("the score is {score}, it was {}", evidence.score)
+        format!("the score is {score}, and the alert has {}", evidence.score)
     };
     Ok(Replayed {
         score,
@@ -70,7 +66,7 @@ pub fn replay(evidence: &Evidence, model: &Model) -> Result<Replayed, Refusal> {
 fn row(evidence: &Evidence, model: &Model) -> Result<Vec<f32>, Refusal> {
     let Some(columns) = &evidence.columns else {
         return Err(Refusal::conflict(
-            "its vector was stored by an earlier version, which did not name the columns",
+            "an earlier version stored this alert's vector without column names",
         ));
     };
     let selection = columns.select(&model.meta.schema.columns).map_err(|mismatch| {

@@ -1,5 +1,5 @@
-//! What alerts are searched for: as people and pages write it, and as the store takes it. Every value
-//! is a literal.
+//! What alerts are searched for: as people and pages write it, and as the store takes it. Every
+//! value is a literal.
 
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -30,7 +30,7 @@ pub struct Filter {
     pub action: Vec<String>,
     pub origin: Vec<String>,
     pub capture: Option<i64>,
-    /// A DNS name, or whole labels of one.
+    /// A DNS name, or consecutive labels of one.
     pub name: Option<String>,
     /// Words, all of which are there.
     pub text: Option<String>,
@@ -39,17 +39,17 @@ pub struct Filter {
     pub to_ns: Option<u64>,
 }
 
-/// All that are named must fit. Where a list is taken, any of its values, which stand between
-/// commas, will do.
+/// Filters; all given ones must match. A list matches by any of its values; separate them by
+/// commas.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub struct AlertQuery {
     /// Either end: an address or a network such as 10.0.0.0/8
     pub address: Option<String>,
-    /// The host that leaks: an address or a network
+    /// The suspected sender: an address or a network
     pub src: Option<String>,
-    /// The host that receives: an address or a network
+    /// The receiver: an address or a network
     pub dst: Option<String>,
     /// Either end's port
     #[param(value_type = Option<u16>)]
@@ -60,22 +60,22 @@ pub struct AlertQuery {
     pub dst_port: Option<String>,
     /// Lower-case names: tcp,udp
     pub protocol: Option<String>,
-    /// A list: bulk_upload,dns_tunnel
+    /// A list such as bulk_upload,dns_tunnel
     pub technique: Option<String>,
-    /// A list: low,medium,high,critical
+    /// A list of low, medium, high and critical
     pub severity: Option<String>,
-    /// A list: open,acknowledged,closed
+    /// A list of open, acknowledged and closed
     pub status: Option<String>,
-    /// A list: none,simulated,blocked,policed,marked,refused,failed
+    /// A list of none, simulated, blocked, policed, marked, refused and failed
     pub action: Option<String>,
-    /// A list: live,capture,record
+    /// A list of live, capture and record
     pub origin: Option<String>,
-    /// The capture that it was found in
+    /// The number of the alert's capture
     #[param(value_type = Option<i64>)]
     pub capture: Option<String>,
-    /// A DNS name, or whole labels of one
+    /// A DNS name, or consecutive labels of one
     pub name: Option<String>,
-    /// Words, all of which are there; a star at the end stands for any ending
+    /// Words that the alert must contain; a star at the end matches any ending
     pub q: Option<String>,
     /// When it opened, RFC 3339: at this time or later
     pub from: Option<String>,
@@ -84,7 +84,7 @@ pub struct AlertQuery {
     /// 1 to 500
     #[param(value_type = Option<u16>)]
     pub limit: Option<String>,
-    /// What `next` of the page before said
+    /// `next` of the previous page
     pub cursor: Option<String>,
 }
 
@@ -94,27 +94,16 @@ const MAX_TEXT_BYTES: usize = 500;
 
 impl AlertQuery {
     /// Alerts of a page.
-    ///
-    /// # Errors
-    ///
-    /// What is no number of 1 to 500.
     pub fn limit(&self) -> Result<usize, Refusal> {
         values::limit(self.limit.as_deref())
     }
 
     /// Where the page begins.
-    ///
-    /// # Errors
-    ///
-    /// What no page told.
     pub fn cursor(&self) -> Result<Option<i64>, Refusal> {
         let Some(text) = &self.cursor else { return Ok(None) };
         i64::from_str_radix(text, 16).map(Some).map_err(|_| values::stale_cursor())
     }
 
-    /// # Errors
-    ///
-    /// The first value that makes no sense.
     pub fn filter(&self) -> Result<Filter, Refusal> {
         let techniques = Technique::ALL.map(Technique::name);
         let severities = Severity::ALL.map(Severity::name);
@@ -173,7 +162,7 @@ fn list(field: &'static str, text: Option<&str>, known: &[&str]) -> Result<Vec<S
     match words.iter().find(|word| !known.contains(&word.as_str())) {
         Some(wrong) => {
             let detail =
-                format!("{field}: `{}` is none of {}", wrong.escape_debug(), known.join(", "));
+                format!("{field}: `{}` is unknown: use {}", wrong.escape_debug(), known.join(", "));
             Err(Refusal::invalid(field, detail))
         }
         None => Ok(words),

@@ -10,7 +10,7 @@ use crate::text::CsvWriter;
 use crate::units::rfc3339;
 use crate::verdict::alert::protocol_name;
 
-/// What stands before a session's columns, and must.
+/// The columns before those of a session, which must be there.
 pub const SESSION_FIELDS: [&str; 10] = [
     "file",
     "session",
@@ -24,7 +24,8 @@ pub const SESSION_FIELDS: [&str; 10] = [
     "baseline",
 ];
 
-/// What stands after these, for other programs: it is not read again. *fwd* is what the sender sent,
+/// The columns after these, for other programs: it is not read again. *fwd* is what the sender
+/// sent,
 /// *bwd* what it received; sizes are IP bytes. The time is that of the packets, in UTC.
 pub const PACKET_FIELDS: [&str; 15] = [
     "flow_id",
@@ -52,10 +53,6 @@ pub struct FeatureFile<W: Write> {
 
 impl<W: Write> FeatureFile<W> {
     /// Begins with the header.
-    ///
-    /// # Errors
-    ///
-    /// An output that cannot be written to.
     pub fn new(output: W) -> io::Result<Self> {
         let mut output = CsvWriter::new(output);
         let columns = COLUMNS.iter().map(|column| column.name);
@@ -64,10 +61,6 @@ impl<W: Write> FeatureFile<W> {
     }
 
     /// Adds a row of the capture of this name.
-    ///
-    /// # Errors
-    ///
-    /// An output that cannot be written to.
     pub fn row(&mut self, file: &str, row: &Row) -> io::Result<()> {
         let flow = &row.flow;
         let direction = match row.sender {
@@ -102,14 +95,11 @@ impl<W: Write> FeatureFile<W> {
             output.cell(mean)?;
             output.cell(deviation)?;
         }
-        output.cell(row.sent.packets + row.received.packets)?;
+        output.cell(row.sent.packets() + row.received.packets())?;
         row.values.iter().try_for_each(|value| output.cell(value))?;
         output.end_row()
     }
 
-    /// # Errors
-    ///
-    /// An output that cannot be written to.
     pub fn flush(&mut self) -> io::Result<()> {
         self.output.flush()
     }
@@ -117,8 +107,8 @@ impl<W: Write> FeatureFile<W> {
 
 /// Of the packets' sizes; 0 without packets.
 fn mean_and_deviation(volume: &Volume) -> (f64, f64) {
-    let packets = volume.packets.max(1) as f64;
-    let mean = volume.ip_bytes as f64 / packets;
+    let packets = volume.seen_packets.max(1) as f64;
+    let mean = volume.seen_bytes as f64 / packets;
     let variance = volume.size_square_sum as f64 / packets - mean * mean;
     (mean, variance.max(0.0).sqrt())
 }

@@ -12,6 +12,7 @@ use super::features::FeatureFile;
 use super::recordings::{Recordings, summary};
 use crate::alerts::Origin;
 use crate::config::Config;
+use crate::decompress::StopCounts;
 use crate::model::Model;
 use crate::pipeline::{Output, Row, Scoring, ScoringConfig};
 use crate::store::alerts::NewAlert;
@@ -28,6 +29,7 @@ pub(super) struct Target<'a> {
     pub(super) origin: Origin,
     pub(super) model_hash: Arc<str>,
     pub(super) config_hash: Arc<str>,
+    pub(super) stops: &'a StopCounts,
     /// Called after alerts were stored.
     pub(super) told: &'a (dyn Fn() + Sync),
 }
@@ -44,12 +46,8 @@ fn scoring(config: &Config, model: Arc<Model>, rows: bool) -> anyhow::Result<Sco
     Scoring::new(model, settings)
 }
 
-/// Analyses the capture at `path`. A capture that is damaged is analysed up to the damage, which the
-/// outcome tells.
-///
-/// # Errors
-///
-/// A capture that cannot be opened, alerts that cannot be stored.
+/// Analyses the capture at `path`. A capture that is damaged is analysed up to the damage, which
+/// the outcome shows.
 pub(super) fn analyse(
     path: &Path,
     config: &Config,
@@ -62,8 +60,9 @@ pub(super) fn analyse(
     let recordings = Recordings::new(config);
     let mut pipeline = recordings.pipeline(scoring(config, model, false)?);
     let mut finder = Finder { target, waiting: Vec::new(), failure: None };
-    let capture =
-        recordings.run(recordings.expand(file), &mut pipeline, |output| finder.take(output));
+    let mut reader = recordings.expand(file);
+    let capture = recordings.run(&mut reader, &mut pipeline, |output| finder.take(output));
+    reader.stopped().into_iter().for_each(|reason| target.stops.note(reason));
     finder.write();
     if let Some(failure) = finder.failure {
         return Err(failure.context("failed to store the alerts"));
@@ -103,7 +102,7 @@ impl Finder<'_> {
         if alerts.is_empty() || self.failure.is_some() {
             return;
         }
-        let Target { store, origin, model_hash, config_hash, told } = self.target;
+        let Target { store, origin, model_hash, config_hash, told, .. } = self.target;
         let (origin, model_hash) = (*origin, Arc::clone(model_hash));
         let config_hash = Arc::clone(config_hash);
         let written = store.write(move |connection| {
@@ -121,10 +120,6 @@ impl Finder<'_> {
 }
 
 /// Writes the vectors of the capture at `path` to `output`.
-///
-/// # Errors
-///
-/// A capture that cannot be read to its end, an output that nobody reads any more.
 pub(super) fn write_features(
     path: &Path,
     name: &str,

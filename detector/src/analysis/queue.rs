@@ -1,7 +1,8 @@
-//! Uploaded captures: where their files are, and the queue in which they are analysed, one at a time.
+//! Uploaded captures: where their files are, and the queue in which they are analysed, one at a
+//! time.
 //!
-//! The store knows how far each is, so that a run that ends leaves nothing half done: what waited is
-//! taken up again by the next.
+//! The store knows how far each is, so that a run that ends leaves nothing half done: what waited
+//! is taken up again by the next.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs;
@@ -16,6 +17,7 @@ use super::job::{self, Target};
 use crate::alerts::Origin;
 use crate::clock;
 use crate::config::reload::Current;
+use crate::decompress::StopCounts;
 use crate::model::Model;
 use crate::store::Store;
 use crate::store::captures::{self, Capture, Stage};
@@ -23,7 +25,7 @@ use crate::store::captures::{self, Capture, Stage};
 /// Captures that may wait.
 const MAX_WAITING: usize = 1_000;
 
-/// Told when a capture is somewhere else than before, and while it goes on.
+/// Called when a capture changes its state, and during its analysis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// This capture.
@@ -49,6 +51,7 @@ struct Shared {
     folder: PathBuf,
     tell: Tell,
     find_model: FindModel,
+    stops: StopCounts,
     queue: Mutex<Queue>,
     changed: Condvar,
 }
@@ -81,15 +84,13 @@ impl Upload {
 }
 
 impl Captures {
-    /// Takes up what an earlier run left, and begins to analyse.
-    ///
-    /// # Errors
-    ///
-    /// A folder that cannot be made, a store that cannot be written to.
+    /// Takes up what an earlier run left, and begins to analyse. `stops` counts the captures that could
+    /// not be expanded to their end.
     pub fn start(
         store: Store,
         config: Current,
         find_model: FindModel,
+        stops: StopCounts,
         tell: Tell,
     ) -> anyhow::Result<Self> {
         let folder = match store.path().parent() {
@@ -109,6 +110,7 @@ impl Captures {
             folder,
             tell,
             find_model,
+            stops,
             queue: Mutex::new(queue),
             changed: Condvar::new(),
         };
@@ -122,10 +124,6 @@ impl Captures {
     }
 
     /// Begins an upload.
-    ///
-    /// # Errors
-    ///
-    /// No room; a store that cannot be written to.
     pub fn begin_upload(&self, name: &str) -> anyhow::Result<Upload> {
         let shared = &self.shared;
         let name = name.to_owned();
@@ -139,10 +137,6 @@ impl Captures {
     }
 
     /// The upload is here whole: it is queued.
-    ///
-    /// # Errors
-    ///
-    /// A store that cannot be written to.
     pub fn end_upload(&self, upload: &Upload, bytes: u64, sha256: &str) -> anyhow::Result<()> {
         let (id, sha256) = (upload.id, sha256.to_owned());
         let noted = self
@@ -163,18 +157,17 @@ impl Captures {
     }
 
     /// Analyses a capture again, by the model of this hash.
-    ///
-    /// # Errors
-    ///
-    /// A model or capture that is not there, a queue that is full.
     pub fn analyse(&self, id: i64, model: Option<&str>) -> anyhow::Result<()> {
         (self.shared.find_model)(model)?;
-        anyhow::ensure!(self.file(id).exists(), "the file of capture {id} is not here any more");
+        anyhow::ensure!(
+            self.file(id).exists(),
+            "the file of capture {id} is gone: upload it again"
+        );
         self.note(id, Stage::Queued, None);
         self.put_in_queue(id, model.map(str::to_owned))
     }
 
-    /// Stops what is going on with a capture. False where nothing was.
+    /// Stops what is in progress with a capture. False where nothing was.
     #[must_use]
     pub fn cancel(&self, id: i64) -> bool {
         let mut queue = self.lock();
@@ -187,19 +180,15 @@ impl Captures {
         let waited = queue.waiting.len() != before;
         drop(queue);
         if waited {
-            self.note(id, Stage::Cancelled, Some("it was cancelled"));
+            self.note(id, Stage::Cancelled, Some("cancelled"));
         }
         waited
     }
 
     /// Forgets a capture with its alerts and its file. False where there is none.
-    ///
-    /// # Errors
-    ///
-    /// A store that cannot be written to.
     pub fn remove(&self, id: i64) -> anyhow::Result<bool> {
         if self.cancel(id) {
-            tracing::info!("capture {id} is removed while it is being looked at");
+            tracing::info!("removing capture {id} during its analysis");
         }
         let removed =
             self.shared.store.write(move |connection| captures::remove(connection, id))?;
@@ -209,10 +198,6 @@ impl Captures {
     }
 
     /// Bytes that may still be uploaded.
-    ///
-    /// # Errors
-    ///
-    /// A store that cannot be read.
     pub fn room(&self) -> anyhow::Result<u64> {
         let used = self.shared.store.read(captures::total_bytes)?;
         Ok(self.shared.config.get().store.captures_max_bytes.saturating_sub(used))
@@ -228,10 +213,6 @@ impl Captures {
     }
 
     /// Writes the vectors of a capture.
-    ///
-    /// # Errors
-    ///
-    /// A capture that is not there or damaged, an output that nobody reads any more.
     pub fn write_features(
         &self,
         id: i64,
@@ -250,8 +231,8 @@ impl Captures {
         let mut queue = self.lock();
         if queue.waiting.len() >= MAX_WAITING {
             drop(queue);
-            self.note(id, Stage::Failed, Some("too many captures wait already"));
-            bail!("{MAX_WAITING} captures wait already: try again when some are done");
+            self.note(id, Stage::Failed, Some("the queue is full"));
+            bail!("the queue is full: {MAX_WAITING} captures wait; try again when one is done");
         }
         queue.waiting.push_back((id, model));
         drop(queue);
@@ -267,10 +248,7 @@ impl Captures {
             .store
             .write(move |connection| captures::set_stage(connection, id, stage, error.as_deref()));
         if let Err(error) = noted {
-            tracing::error!(
-                "capture {id} is {}, which could not be noted: {error:#}",
-                stage.name()
-            );
+            tracing::error!("failed to store that capture {id} is {}: {error:#}", stage.name());
         }
         (self.shared.tell)(Progress::Of(id));
     }
@@ -286,7 +264,7 @@ impl Captures {
             self.lock().going.remove(&id);
             match outcome {
                 _ if reading.is_cancelled() => {
-                    self.note(id, Stage::Cancelled, Some("it was cancelled"));
+                    self.note(id, Stage::Cancelled, Some("cancelled"));
                 }
                 Ok(None) => self.note(id, Stage::Done, None),
                 Ok(Some(damage)) => self.note(id, Stage::Failed, Some(&damage)),
@@ -317,7 +295,7 @@ impl Captures {
         model: Option<&str>,
         reading: &Arc<Reading>,
     ) -> anyhow::Result<Option<String>> {
-        let Shared { store, config, tell, find_model, .. } = &*self.shared;
+        let Shared { store, config, tell, find_model, stops, .. } = &*self.shared;
         let config = &config.get();
         let model = find_model(model)?;
         let model_hash: Arc<str> = model.hash()?.into();
@@ -332,6 +310,7 @@ impl Captures {
             origin: Origin::Capture { capture, analysis },
             model_hash,
             config_hash: config.hash().into(),
+            stops,
             told: &told,
         };
         let outcome =

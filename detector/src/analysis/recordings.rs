@@ -61,10 +61,6 @@ impl Recordings {
     }
 
     /// Reads the capture at `path` whole.
-    ///
-    /// # Errors
-    ///
-    /// A capture that cannot be opened or is damaged.
     pub fn run_file<M: Mode>(
         &self,
         path: &Path,
@@ -81,10 +77,6 @@ impl Recordings {
 }
 
 /// Opens a capture; `-` is standard input.
-///
-/// # Errors
-///
-/// A file that cannot be opened.
 pub fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
     if path.as_os_str() == STANDARD_INPUT {
         return Ok(Box::new(io::stdin().lock()));
@@ -94,7 +86,7 @@ pub fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
     Ok(Box::new(file))
 }
 
-/// What is told about a capture.
+/// What is reported about a capture.
 #[must_use]
 pub fn summary(capture: &CaptureSummary, alerts: u64) -> Summary {
     let span_ns = capture.last_ns.unwrap_or(0).saturating_sub(capture.first_ns.unwrap_or(0));

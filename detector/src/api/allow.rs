@@ -21,30 +21,30 @@ pub(super) fn routes() -> Routes {
 #[derive(Serialize, ToSchema)]
 struct AllowList {
     items: Vec<AllowLine>,
-    /// Always null: all are here
+    /// Always null: the list is complete
     next: Option<String>,
 }
 
-/// What fits everything that is named is allowed
+/// A new exception: traffic that matches every given field is allowed
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewAllow {
-    /// From whom: an address or a prefix
+    /// Sender: an address or a prefix
     source: Option<String>,
-    /// To whom
+    /// Receiver: an address or a prefix
     #[schema(example = "192.0.2.0/24")]
     destination: Option<String>,
-    /// The receiver's name, and all names in it
+    /// The receiver's DNS name, with all names below it
     #[schema(max_length = 253)]
     name: Option<String>,
     /// The server's
     port: Option<u16>,
     #[schema(min_length = 1, max_length = 500)]
     reason: String,
-    /// None: for good
+    /// Default: no end
     #[schema(minimum = 1)]
     ttl_secs: Option<u64>,
-    /// Undo it unless it is confirmed within this time
+    /// Undo the change unless it is confirmed within this time
     #[schema(minimum = 1, maximum = 86_400)]
     confirm_within_secs: Option<u64>,
 }
@@ -53,22 +53,22 @@ struct NewAllow {
 #[derive(Serialize, ToSchema)]
 struct Allowed {
     entry: AllowLine,
-    /// Active blocks that it ended
+    /// Number of active blocks that it ended
     released: u64,
     pending: Option<Pending>,
 }
 
-/// An exception that is gone, or will be once it is confirmed
+/// An exception that was removed, or will be once the change is confirmed
 #[derive(Serialize, ToSchema)]
 struct Disallowed {
     entry: AllowLine,
     pending: Option<Pending>,
 }
 
-/// Every exception, where it comes from and how often it was hit
+/// List every exception with its origin and its hits
 #[utoipa::path(
     get, path = "/api/allow", tag = "Response",
-    responses((status = OK, description = "All of them", body = AllowList))
+    responses((status = OK, description = "Every exception", body = AllowList))
 )]
 async fn list(State(app): State<App>, caller: Caller) -> Result<Json<AllowList>, Problem> {
     match app.ask(Request::AllowList {}, caller.peer()).await? {
@@ -77,12 +77,12 @@ async fn list(State(app): State<App>, caller: Caller) -> Result<Json<AllowList>,
     }
 }
 
-/// Allow something, at once
+/// Allow expected traffic, at once
 ///
-/// Active blocks of it end, and its open alerts are not repeated.
+/// Matching blocks end, and open alerts are not repeated.
 #[utoipa::path(
     post, path = "/api/allow", tag = "Response", request_body = NewAllow,
-    responses((status = CREATED, description = "It is allowed", body = Allowed))
+    responses((status = CREATED, description = "The exception is active", body = Allowed))
 )]
 async fn add(
     State(app): State<App>,
@@ -112,7 +112,7 @@ async fn add(
 #[utoipa::path(
     delete, path = "/api/allow/{id}", tag = "Response",
     params(("id" = String, Path)),
-    responses((status = OK, description = "It is gone", body = Disallowed))
+    responses((status = OK, description = "The exception is removed", body = Disallowed))
 )]
 async fn remove(
     State(app): State<App>,

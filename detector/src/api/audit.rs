@@ -1,4 +1,4 @@
-//! Who changed what, when and why.
+//! List changes of policy with author, time and reason.
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -22,22 +22,22 @@ pub(super) fn routes() -> Routes {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
-    /// A part of the record, as it stands
+    /// Text that the record contains
     q: Option<String>,
     /// Such as `placed`, `allowed` or `alert`
     action: Option<String>,
-    /// What was done because of this alert, or about it
+    /// Only changes because of this alert or to it
     alert: Option<String>,
     /// Not before this time
     from: Option<String>,
-    /// 1 to 500; 50 without it
+    /// 1 to 500; default: 50
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
-    /// `next` of the page before
+    /// `next` of the previous page
     cursor: Option<String>,
 }
 
-/// A change of policy; what does not apply is left out
+/// A change of policy; fields that do not apply are left out
 #[derive(Serialize, ToSchema)]
 struct AuditRecord {
     time: String,
@@ -47,7 +47,7 @@ struct AuditRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     target: Option<String>,
-    /// Of the block
+    /// The block's number
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     number: Option<u32>,
@@ -100,16 +100,16 @@ impl From<crate::audit::Record> for AuditRecord {
 #[derive(Serialize, ToSchema)]
 struct AuditList {
     items: Vec<AuditRecord>,
-    /// Lines of the log that are no records
+    /// Number of damaged lines in the log
     damaged: u64,
-    /// Where the next page begins; null at the end
+    /// Cursor of the next page; null at the end
     next: Option<String>,
 }
 
-/// Who changed what, when and why
+/// List changes of policy with author, time and reason
 #[utoipa::path(
     get, path = "/api/audit", tag = "State",
-    responses((status = OK, description = "The latest first", body = AuditList))
+    responses((status = OK, description = "Changes, newest first", body = AuditList))
 )]
 async fn list(
     State(app): State<App>,
@@ -144,11 +144,11 @@ impl Wanted {
     }
 }
 
-/// As the log has it, or as a list tells it.
+/// As the log has it, or as a list shows it.
 fn action(name: &str) -> Result<Action, Problem> {
     match Action::of(&name.replace(' ', "_")) {
         Action::Other => {
-            let detail = format!("action: `{}` is none that is written down", name.escape_debug());
+            let detail = format!("action: `{}` is unknown", name.escape_debug());
             Err(Problem::field("action", &detail))
         }
         action => Ok(action),

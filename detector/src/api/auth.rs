@@ -22,7 +22,7 @@ use crate::units::rfc3339;
 /// The cookie's name.
 pub(super) const COOKIE: &str = "detector_session";
 const CSRF: &str = "x-csrf-token";
-/// How long a token that was revoked by another program may go on.
+/// How long a token still works after another program revoked it.
 const BELIEVED: Duration = Duration::from_secs(1);
 /// Tokens and cookies that are remembered.
 const MOST_KNOWN: usize = 1_024;
@@ -47,9 +47,6 @@ enum Shown {
 }
 
 impl Shown {
-    /// # Errors
-    ///
-    /// An Authorization of another kind.
     fn of(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
         if let Some(value) = headers.get(header::AUTHORIZATION) {
             let text = value.to_str().unwrap_or_default();
@@ -73,10 +70,6 @@ impl Shown {
 
 impl App {
     /// Who asks.
-    ///
-    /// # Errors
-    ///
-    /// A token that is none, or no longer.
     pub(super) async fn identify(
         &self,
         headers: &HeaderMap,
@@ -87,7 +80,7 @@ impl App {
             None => Ok(nobody),
             Some(Shown::Token(hash)) => match self.known(hash, false).await? {
                 Some(Known::Token(token)) => Ok(of_token(&token, nobody)),
-                _ => Err(self.note_failure(from, "a token that is none")),
+                _ => Err(self.note_failure(from, "an invalid token")),
             },
             Some(Shown::Cookie(hash)) => match self.known(hash, true).await? {
                 Some(Known::Login(login)) => Ok(of_login(&login, hash, headers, nobody)),
@@ -97,7 +90,7 @@ impl App {
         }
     }
 
-    /// What may be done without a token: on this machine, looking. A proxy that speaks for others
+    /// What may be done without a token: on this machine, reading. A proxy that forwards for others
     /// says so.
     fn scope_of_nobody(&self, headers: &HeaderMap) -> Option<Scope> {
         let for_others =
@@ -152,22 +145,26 @@ impl App {
         tokio::task::spawn_blocking(move || {
             let noted = store.write(move |connection| tokens::note_use(connection, id, now));
             if let Err(error) = noted {
-                tracing::debug!("failed to note that a token was used: {error:#}");
+                tracing::debug!("failed to store the last use of a token: {error:#}");
             }
         });
     }
 
-    /// Counts and tells an attempt to get in. 256 random bits are not found by trying: what is
-    /// bounded is the work that trying makes, and the lines in the log.
+    /// Counts and logs a failed attempt to log in. Nobody guesses 256 random bits: the limit bounds
+    /// the work and the log lines of the attempts.
     pub(super) fn note_failure(&self, from: IpAddr, what: &str) -> Problem {
         let counted = lock(&self.shared.access.failures).count(from, Instant::now());
         if let Err(seconds) = counted {
-            return Problem::too_many("too many wrong tokens and codes from here", seconds);
+            return Problem::too_many(
+                "too many wrong tokens and codes from this address: try again later",
+                seconds,
+            );
         }
-        tracing::warn!("{from} was not let in: {what}");
-        self.note(&from.to_string(), Action::Refused, format!("not let in: {what}"));
+        tracing::warn!("refused a login from {from}: {what}");
+        self.note(&from.to_string(), Action::Refused, format!("login refused: {what}"));
         Problem::unauthorized(
-            "the token or code is unknown or has expired: `detector token create` makes another",
+            "the token or code is unknown or has expired: `detector token create NAME` makes \
+             another",
         )
     }
 

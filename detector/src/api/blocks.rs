@@ -27,30 +27,30 @@ pub(super) fn routes() -> Routes {
 #[derive(Serialize, ToSchema)]
 struct BlockList {
     items: Vec<BlockLine>,
-    /// Always null: all are here
+    /// Always null: the list is complete
     next: Option<String>,
 }
 
-/// What to block, and for how long
+/// A new block
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewBlock {
-    /// `pair HOME DESTINATION`, `destination ADDRESS[/LENGTH]`, `service ADDRESS:PORT`,
+    /// `pair HOST DESTINATION`, `destination ADDRESS[/LENGTH]`, `service ADDRESS:PORT`,
     /// `host ADDRESS` or `flow PROTOCOL ADDRESS:PORT ADDRESS:PORT`
     #[schema(example = "pair 10.0.0.7 192.0.2.1")]
     target: String,
-    /// None: the configured time
+    /// Default: the configured time
     #[schema(minimum = 1)]
     ttl_secs: Option<u64>,
     /// `drop`, `{"police": {"bytes_per_second"}}` or `{"mark": {"dscp"}}`
     #[serde(default)]
     effect: EffectWanted,
-    /// Count what it would do and do nothing
+    /// Drop nothing, and count the packets that the block would drop
     #[serde(default)]
     simulate: bool,
     #[schema(min_length = 1, max_length = 500)]
     reason: String,
-    /// Undo it unless it is confirmed within this time
+    /// Undo the change unless it is confirmed within this time
     #[schema(minimum = 1, maximum = 86_400)]
     confirm_within_secs: Option<u64>,
 }
@@ -62,33 +62,33 @@ struct Placed {
     pending: Option<Pending>,
 }
 
-/// Blocks that are gone, or will be once it is confirmed, with their last counters
+/// Removed blocks, or those to remove once the change is confirmed, with their last counters
 #[derive(Serialize, ToSchema)]
 struct Removed {
     blocks: Vec<BlockLine>,
     pending: Option<Pending>,
 }
 
-/// What every change can have
+/// Options of every change
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Confirmed {
-    /// Undo it unless it is confirmed within this time
+    /// Undo the change unless it is confirmed within this time
     #[param(minimum = 1, maximum = 86_400)]
     pub(super) confirm_within_secs: Option<u64>,
 }
 
-/// Whether blocks hold, and how that is known
+/// Whether blocks work, with the evidence
 #[derive(Serialize, ToSchema)]
 struct VerifyList {
     items: Vec<VerifyLine>,
 }
 
-/// Every block, what it has stopped and when it ends
+/// List every block with its drops and its end
 #[utoipa::path(
     get, path = "/api/blocks", tag = "Response",
-    responses((status = OK, description = "All of them", body = BlockList))
+    responses((status = OK, description = "Every block", body = BlockList))
 )]
 async fn list(State(app): State<App>, caller: Caller) -> Result<Json<BlockList>, Problem> {
     match app.ask(Request::BlocksList {}, caller.peer()).await? {
@@ -97,12 +97,12 @@ async fn list(State(app): State<App>, caller: Caller) -> Result<Json<BlockList>,
     }
 }
 
-/// Block a target for a while
+/// Block a target for a time
 ///
-/// What must never be cut off is refused.
+/// The agent refuses targets that are never blocked, such as gateways and resolvers.
 #[utoipa::path(
     post, path = "/api/blocks", tag = "Response", request_body = NewBlock,
-    responses((status = CREATED, description = "It is in force", body = Placed))
+    responses((status = CREATED, description = "The block is active", body = Placed))
 )]
 async fn add(
     State(app): State<App>,
@@ -128,11 +128,11 @@ async fn add(
 
 /// Remove a block
 ///
-/// For a while the agent does not block the same again on its own.
+/// The agent does not block the target again by itself for `block.released_secs`.
 #[utoipa::path(
     delete, path = "/api/blocks/{number}", tag = "Response",
     params(("number" = u32, Path)),
-    responses((status = OK, description = "It is gone", body = Removed))
+    responses((status = OK, description = "The block is removed", body = Removed))
 )]
 async fn remove(
     State(app): State<App>,
@@ -147,7 +147,7 @@ async fn remove(
 /// Remove every block
 #[utoipa::path(
     post, path = "/api/blocks/flush", tag = "Response",
-    responses((status = OK, description = "They are gone", body = Removed))
+    responses((status = OK, description = "The blocks are removed", body = Removed))
 )]
 async fn flush(
     State(app): State<App>,
@@ -172,12 +172,13 @@ async fn removed(
     }
 }
 
-/// Whether a block holds, and how that is known
+/// Verify that a block works, and show the evidence
 ///
-/// From its counters within three seconds, or else by a probe; it changes nothing.
+/// It reads the block's counters for three seconds, and sends a probe if they do not move. It
+/// changes nothing.
 #[utoipa::path(
     post, path = "/api/blocks/{number}/verify", tag = "Response", params(("number" = u32, Path)),
-    responses((status = OK, description = "What was found", body = VerifyList))
+    responses((status = OK, description = "The result with its evidence", body = VerifyList))
 )]
 async fn verify(
     State(app): State<App>,
@@ -193,7 +194,9 @@ async fn verify(
             |request| asks.block_on(app.ask(request, caller.peer())).map_err(anyhow::Error::new);
         crate::verify::verify(None, Some(number), &mut ask)
     };
-    let items = tokio::task::spawn_blocking(work).await.context("looking was broken off")??;
+    let items = tokio::task::spawn_blocking(work)
+        .await
+        .context("the verification was interrupted: try again")??;
     Ok(Json(VerifyList { items }))
 }
 

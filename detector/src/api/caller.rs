@@ -50,12 +50,12 @@ impl Caller {
             (Some(own), _) if own >= scope => Ok(()),
             (_, None) => Err(Problem::unauthorized(&format!(
                 "this needs a token with the scope {}: `detector token create NAME --scope {}` \
-                 prints one and a link to log in with",
+                 prints one and a login link",
                 scope.name(),
                 scope.name()
             ))),
             (own, Some(name)) => Err(Problem::forbidden(&format!(
-                "this needs the scope {}; the token `{name}` has {}",
+                "this needs the scope {}, and the token `{name}` has {}",
                 scope.name(),
                 own.map_or("none", Scope::name)
             ))),
@@ -70,8 +70,8 @@ impl Caller {
     pub fn check_change(&self) -> Result<(), Problem> {
         match &self.login {
             Some(login) if !login.is_ours => Err(Problem::forbidden(
-                "a change with a cookie needs the header X-CSRF-Token with what GET /api/session \
-                 tells",
+                "a change with a cookie needs the header X-CSRF-Token with the value from GET \
+                 /api/session",
             )
             .at("X-CSRF-Token")),
             _ => Ok(()),

@@ -4,17 +4,17 @@
     reason = "the macros that describe parameters name their place as our extractor is named"
 )]
 
-use std::io;
+use std::io::{self, Write};
 
 use anyhow::Context as _;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tokio::io::AsyncWriteExt as _;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
@@ -45,9 +45,9 @@ const MAX_NAME_BYTES: usize = 200;
 
 impl App {
     fn captures(&self) -> Result<&Captures, Problem> {
-        self.captures
-            .as_ref()
-            .ok_or_else(|| Problem::conflict("nothing is stored here, so no capture can be taken"))
+        self.captures.as_ref().ok_or_else(|| {
+            Problem::conflict("uploads need the database: set store.enabled = true and restart")
+        })
     }
 }
 
@@ -68,7 +68,7 @@ struct ListQuery {
     /// 1 to 500
     #[param(value_type = Option<u16>)]
     limit: Option<String>,
-    /// What `next` of the page before said
+    /// `next` of the previous page
     cursor: Option<String>,
 }
 
@@ -82,7 +82,7 @@ struct CapturePage {
 /// The captures
 #[utoipa::path(
     get, path = "/api/captures", tag = "Captures", params(ListQuery),
-    responses((status = OK, description = "The latest first", body = CapturePage))
+    responses((status = OK, description = "Captures, newest first", body = CapturePage))
 )]
 async fn list(
     State(app): State<App>,
@@ -107,10 +107,10 @@ async fn list(
     Ok(Json(CapturePage { items, next }))
 }
 
-/// One capture with its analyses
+/// Show one capture with its analyses
 #[utoipa::path(
     get, path = "/api/captures/{id}", tag = "Captures", params(("id" = i64, Path)),
-    responses((status = OK, description = "How far it is", body = Capture))
+    responses((status = OK, description = "The capture with its progress", body = Capture))
 )]
 async fn show(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Capture>, Problem> {
     find(&app, id).await.map(Json)
@@ -128,7 +128,8 @@ struct UploadQuery {
 #[utoipa::path(
     post, path = "/api/captures", tag = "Captures", params(UploadQuery),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = CREATED, description = "It waits to be analysed", body = Capture))
+    responses((status = CREATED, description = "The capture waits for its analysis",
+        body = Capture))
 )]
 async fn upload(
     State(app): State<App>,
@@ -138,7 +139,7 @@ async fn upload(
 ) -> Result<(StatusCode, Json<Capture>), Problem> {
     let name = name.trim().to_owned();
     if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
-        let detail = format!("name: give the file a name of 1 to {MAX_NAME_BYTES} bytes");
+        let detail = format!("name: write 1 to {MAX_NAME_BYTES} bytes");
         return Err(Problem::field("name", &detail));
     }
     let captures = app.captures()?.clone();
@@ -160,12 +161,14 @@ async fn upload(
     .await?;
     // Dropped unfinished, when the client leaves, it is noted as failed.
     let mut guard = Unfinished { captures: captures.clone(), upload: Some(upload) };
-    let Some(upload) = &guard.upload else { return Err(Problem::conflict("no upload")) };
+    let Some(upload) = &guard.upload else {
+        return Err(Problem::conflict("the upload has ended already"));
+    };
     let id = upload.id;
     match receive(upload, body, most, length).await {
         Ok((bytes, sha256)) => {
             let Some(upload) = guard.upload.take() else {
-                return Err(Problem::conflict("no upload"));
+                return Err(Problem::conflict("the upload has ended already"));
             };
             blocking(move || captures.end_upload(&upload, bytes, &sha256)).await?;
         }
@@ -179,12 +182,13 @@ async fn upload(
 
 fn too_large(most: u64) -> Problem {
     Problem::too_large(&format!(
-        "at most {} can be taken: api.max_capture_bytes and store.captures_max_bytes say so",
+        "the capture is larger than {}: raise api.max_capture_bytes or store.captures_max_bytes, \
+         or remove captures",
         crate::units::bytes(most)
     ))
 }
 
-/// An upload that is failed unless it is taken out.
+/// An upload that counts as failed unless it is taken out.
 struct Unfinished {
     captures: Captures,
     upload: Option<Upload>,
@@ -202,7 +206,7 @@ impl Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        self.fail("the upload was broken off: upload it again");
+        self.fail("the upload was interrupted: upload it again");
     }
 }
 
@@ -213,37 +217,86 @@ async fn receive(
     most: u64,
     expected: Option<u64>,
 ) -> Result<(u64, String), Problem> {
-    let mut file = tokio::fs::File::create(&upload.path).await.map_err(disk)?;
-    let mut bytes = 0_u64;
-    let mut digest = Sha256::new();
+    let file = tokio::fs::File::create(&upload.path).await.map_err(disk)?.into_std().await;
+    let mut written = Written { file, digest: Sha256::new() };
+    let (mut bytes, mut pieces) = (0_u64, Pieces::default());
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Problem::malformed("the body ended before its length"))?;
-        let Ok(data) = frame.into_data() else { continue };
-        bytes += data.len() as u64;
+        let frame = frame.map_err(|_| {
+            Problem::malformed("the body is shorter than its Content-Length: upload it again")
+        })?;
+        let Ok(piece) = frame.into_data() else { continue };
+        bytes += piece.len() as u64;
         if bytes > most {
             return Err(too_large(most));
         }
         if upload.is_cancelled() {
             return Err(Problem::conflict("the upload was cancelled"));
         }
-        digest.update(&data);
-        file.write_all(&data).await.map_err(disk)?;
+        pieces.push(piece);
+        if pieces.are_enough() {
+            written = write(written, std::mem::take(&mut pieces)).await?;
+        }
         upload.note(bytes, expected);
     }
     if bytes == 0 {
         return Err(Problem::malformed("the body is empty: send a pcap or pcapng file"));
     }
-    file.flush().await.map_err(disk)?;
+    let Written { digest, .. } = write(written, pieces).await?;
     let sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     Ok((bytes, sha256))
 }
 
-fn disk(error: io::Error) -> Problem {
-    tracing::error!("failed to keep a capture: {error}");
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Problem::new(StatusCode::INSUFFICIENT_STORAGE, "the disk is full")
+/// Pieces of a body as the connection has them, to be written together.
+#[derive(Default)]
+struct Pieces {
+    pieces: Vec<Bytes>,
+    bytes: usize,
+}
+
+impl Pieces {
+    fn push(&mut self, piece: Bytes) {
+        self.bytes += piece.len();
+        self.pieces.push(piece);
+    }
+
+    /// The number counts as well: a piece of one byte holds the buffer that it was read into.
+    fn are_enough(&self) -> bool {
+        self.bytes >= 1 << 20 || self.pieces.len() >= 64
+    }
+}
+
+/// What is on the disk of an upload.
+struct Written<W> {
+    file: W,
+    digest: Sha256,
+}
+
+impl<W: Write> Written<W> {
+    /// Writes pieces from where they are. An asynchronous file would copy them first.
+    fn take(mut self, pieces: &Pieces) -> io::Result<Self> {
+        for piece in &pieces.pieces {
+            self.digest.update(piece);
+            self.file.write_all(piece)?;
         }
+        Ok(self)
+    }
+}
+
+async fn write(
+    written: Written<std::fs::File>,
+    pieces: Pieces,
+) -> Result<Written<std::fs::File>, Problem> {
+    let taken = tokio::task::spawn_blocking(move || written.take(&pieces)).await;
+    taken.map_err(anyhow::Error::new)?.map_err(disk)
+}
+
+fn disk(error: io::Error) -> Problem {
+    tracing::error!("failed to store a capture: {error}");
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Problem::new(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "the disk is full: remove captures or make room",
+        ),
         _ => Problem::from(anyhow::Error::new(error)),
     }
 }
@@ -255,10 +308,10 @@ async fn blocking<T: Send + 'static>(
     Ok(done?)
 }
 
-/// Forget a capture with its alerts
+/// Delete a capture with its alerts
 #[utoipa::path(
     delete, path = "/api/captures/{id}", tag = "Captures", params(("id" = i64, Path)),
-    responses((status = NO_CONTENT, description = "It is gone"))
+    responses((status = NO_CONTENT, description = "The capture is deleted"))
 )]
 async fn remove(State(app): State<App>, Path(id): Path<i64>) -> Result<StatusCode, Problem> {
     let captures = app.captures()?.clone();
@@ -266,26 +319,28 @@ async fn remove(State(app): State<App>, Path(id): Path<i64>) -> Result<StatusCod
     if removed { Ok(StatusCode::NO_CONTENT) } else { Err(unknown(id)) }
 }
 
-/// Stop uploading or analysing a capture
+/// Cancel the upload or analysis of a capture
 #[utoipa::path(
     post, path = "/api/captures/{id}/cancel", tag = "Captures", params(("id" = i64, Path)),
-    responses((status = OK, description = "It will stop", body = Capture))
+    responses((status = OK, description = "The upload or analysis stops", body = Capture))
 )]
 async fn cancel(State(app): State<App>, Path(id): Path<i64>) -> Result<Json<Capture>, Problem> {
     find(&app, id).await?;
     let captures = app.captures()?.clone();
     let stopped = blocking(move || Ok(captures.cancel(id))).await?;
     if !stopped {
-        return Err(Problem::conflict(&format!("nothing is going on with capture {id}")));
+        return Err(Problem::conflict(&format!(
+            "capture {id} is neither uploading nor waiting nor in analysis"
+        )));
     }
     find(&app, id).await.map(Json)
 }
 
-/// By which model
+/// The model to use
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewAnalysis {
-    /// A hash. Left out: the one in use
+    /// A model's hash; default: the active model
     model: Option<String>,
 }
 
@@ -293,7 +348,8 @@ struct NewAnalysis {
 #[utoipa::path(
     post, path = "/api/captures/{id}/analyze", tag = "Captures", params(("id" = i64, Path)),
     request_body = NewAnalysis,
-    responses((status = ACCEPTED, description = "It waits", body = Capture))
+    responses((status = ACCEPTED, description = "The capture waits for its analysis",
+        body = Capture))
 )]
 async fn analyze(
     State(app): State<App>,
@@ -302,7 +358,7 @@ async fn analyze(
 ) -> Result<(StatusCode, Json<Capture>), Problem> {
     let known = find(&app, id).await?;
     if matches!(known.state, Stage::Uploading | Stage::Queued | Stage::Analysing) {
-        return Err(Problem::conflict(&format!("capture {id} is {} already", known.state.name())));
+        return Err(Problem::conflict(&format!("capture {id} is already {}", known.state.name())));
     }
     let captures = app.captures()?.clone();
     let asked = blocking(move || Ok(captures.analyse(id, model.as_deref()))).await?;
@@ -313,15 +369,16 @@ async fn analyze(
     Ok((StatusCode::ACCEPTED, Json(find(&app, id).await?)))
 }
 
-/// A capture's vectors
+/// Export the feature vectors of a capture
 #[utoipa::path(
     get, path = "/api/captures/{id}/features", tag = "Captures", params(("id" = i64, Path)),
-    responses((status = OK, description = "A table with a header", content_type = "text/csv", body = String))
+    responses((status = OK, description = "CSV with a header",
+        content_type = "text/csv", body = String))
 )]
 async fn features(State(app): State<App>, Path(id): Path<i64>) -> Result<Response, Problem> {
     let capture = find(&app, id).await?;
     if matches!(capture.state, Stage::Uploading | Stage::Failed if capture.sha256.is_none()) {
-        return Err(Problem::conflict(&format!("capture {id} is not here whole")));
+        return Err(Problem::conflict(&format!("capture {id} is incomplete: upload it again")));
     }
     let captures = app.captures()?.clone();
     let name = capture.name.clone();
@@ -342,4 +399,50 @@ async fn features(State(app): State<App>, Path(id): Path<i64>) -> Result<Respons
         (header::CONTENT_DISPOSITION, attachment(&file)),
     ];
     Ok((headers, body).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes all that it is given, and notes where that was.
+    #[derive(Default)]
+    struct Places(Vec<*const u8>);
+
+    impl Write for Places {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.push(bytes.as_ptr());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn pieces_of_an_upload_are_written_where_they_are() {
+        let whole = Bytes::from_static(b"hello world");
+        let mut pieces = Pieces::default();
+        pieces.push(whole.slice(..6));
+        pieces.push(whole.slice(6..));
+        let places: Vec<_> = pieces.pieces.iter().map(|piece| piece.as_ptr()).collect();
+        let written = Written { file: Places::default(), digest: Sha256::new() };
+        let Written { file, digest } = written.take(&pieces).unwrap();
+        assert_eq!(file.0, places);
+        assert_eq!(digest.finalize(), Sha256::digest("hello world"));
+    }
+
+    #[test]
+    fn neither_many_bytes_nor_many_pieces_wait() {
+        let check = |piece: Bytes, expected: usize| {
+            let mut pieces = Pieces::default();
+            while !pieces.are_enough() {
+                pieces.push(piece.clone());
+            }
+            assert_eq!(pieces.pieces.len(), expected);
+        };
+        check(Bytes::from_static(b"x"), 64);
+        check(Bytes::from(vec![0; 1 << 18]), 4);
+    }
 }

@@ -1,4 +1,4 @@
-//! Contacts and groups: who may be told.
+//! Contacts and groups: who may be notified.
 #![expect(unused_qualifications, reason = "utoipa's macro writes them")]
 
 use axum::extract::State;
@@ -46,7 +46,7 @@ impl From<contacts::Contact> for Contact {
     }
 }
 
-/// A person as they are entered.
+/// A person to add or change.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ContactBody {
@@ -57,7 +57,7 @@ struct ContactBody {
     surname: String,
     email: Option<String>,
     phone: Option<String>,
-    /// The ids of the groups; without it they stay as they are.
+    /// The ids of the groups; without this field they do not change.
     groups: Option<Vec<i64>>,
 }
 
@@ -80,12 +80,12 @@ struct ContactPage {
     next: Option<String>,
 }
 
-/// People who are told together.
+/// People who are notified together.
 #[derive(Debug, Serialize, ToSchema)]
 struct Group {
     id: i64,
     name: String,
-    /// Without it none of its rules tells anybody.
+    /// False: its rules notify nobody.
     alertable: bool,
     /// The members' ids.
     contacts: Vec<i64>,
@@ -98,14 +98,14 @@ impl From<contacts::Group> for Group {
     }
 }
 
-/// A group as it is entered.
+/// A group to add or change.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct GroupBody {
     #[schema(min_length = 1, max_length = 100)]
     name: String,
     alertable: bool,
-    /// The members' ids; without it they stay as they are.
+    /// The members' ids; without this field they do not change.
     contacts: Option<Vec<i64>>,
 }
 
@@ -115,17 +115,17 @@ struct GroupPage {
     next: Option<String>,
 }
 
-/// What is listed, and from where.
+/// Filter and page of a list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Search {
     /// Part of a name, an address or a number.
     q: Option<String>,
-    /// 1 to 500; 50 without it.
+    /// 1 to 500; default: 50.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
-    /// `next` of the page before.
+    /// `next` of the previous page.
     cursor: Option<String>,
 }
 
@@ -139,7 +139,7 @@ pub(super) fn page(limit: Option<u32>) -> Result<u32, Problem> {
     if (1..=LONGEST_PAGE).contains(&limit) {
         Ok(limit)
     } else {
-        Err(Problem::field("limit", &format!("{limit} rows: ask for 1 to {LONGEST_PAGE}")))
+        Err(Problem::field("limit", &format!("limit: use 1 to {LONGEST_PAGE}")))
     }
 }
 
@@ -148,7 +148,10 @@ pub(super) fn cursor(text: Option<&str>) -> Result<Option<i64>, Problem> {
     let Some(text) = text else { return Ok(None) };
     let id = text.parse().ok().filter(|id| *id >= 0);
     id.map(Some).ok_or_else(|| {
-        Problem::field("cursor", &format!("`{text}` is none: take `next` of the page before"))
+        Problem::field(
+            "cursor",
+            &format!("cursor: `{text}` is not valid: use `next` of the previous page"),
+        )
     })
 }
 
@@ -168,7 +171,7 @@ fn paged<T>(
     (rows, next)
 }
 
-/// Everybody who is known
+/// List all contacts
 #[utoipa::path(get, path = "/api/contacts", tag = "People", params(Search),
     responses((status = 200, body = ContactPage), ))]
 async fn list_contacts(
@@ -193,7 +196,7 @@ fn matches(person: &Person, wanted: &str) -> bool {
         || phone.as_ref().is_some_and(|phone| phone.contains(wanted))
 }
 
-/// One contact
+/// Show one contact
 #[utoipa::path(get, path = "/api/contacts/{id}", tag = "People",
     params(("id" = i64, Path, description = "The contact's id")),
     responses((status = 200, body = Contact), ))]
@@ -243,7 +246,7 @@ async fn change_contact(
     Ok(Json(changed.into()))
 }
 
-/// Remove a contact, from all groups too
+/// Remove a contact, also from all groups
 #[utoipa::path(delete, path = "/api/contacts/{id}", tag = "People",
     params(("id" = i64, Path, description = "The contact's id")),
     responses((status = 204), ))]
@@ -256,7 +259,7 @@ async fn remove_contact(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// All groups
+/// List all groups
 #[utoipa::path(get, path = "/api/groups", tag = "People", params(Search),
     responses((status = 200, body = GroupPage), ))]
 async fn list_groups(
@@ -272,7 +275,7 @@ async fn list_groups(
     Ok(Json(GroupPage { items: rows.into_iter().map(Group::from).collect(), next }))
 }
 
-/// One group
+/// Show one group
 #[utoipa::path(get, path = "/api/groups/{id}", tag = "People",
     params(("id" = i64, Path, description = "The group's id")),
     responses((status = 200, body = Group), ))]
@@ -323,7 +326,7 @@ async fn change_group(
     Ok(Json(changed.into()))
 }
 
-/// Remove a group, and its rules; its members stay contacts
+/// Remove a group and its rules; its members stay
 #[utoipa::path(delete, path = "/api/groups/{id}", tag = "People",
     params(("id" = i64, Path, description = "The group's id")),
     responses((status = 204), ))]

@@ -25,14 +25,14 @@ pub(super) fn routes() -> Routes {
 /// What was found, and when; held while somebody looks, so that others wait for the same.
 pub(super) type Latest = Mutex<Option<(Vec<CheckBody>, Instant)>>;
 
-/// What was looked at
+/// The subject of the check
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Check)]
 pub(super) struct CheckBody {
     name: String,
     state: CheckState,
     text: String,
-    /// What to do about it
+    /// The remedy
     remedy: Option<String>,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct CheckBody {
 #[serde(rename_all = "snake_case")]
 enum CheckState {
     Ok,
-    /// It works, in a lesser way
+    /// It works with a limitation
     Warning,
     /// It does not work
     Failed,
@@ -66,12 +66,12 @@ impl From<&Check> for CheckBody {
     }
 }
 
-/// Whether this machine can run the detector, and how it would attach
+/// Check whether this machine can run the detector, and how it would attach
 ///
-/// As `detector doctor` tells it; at most ten seconds old.
+/// The checks of `detector doctor`, at most ten seconds old.
 #[utoipa::path(
     get, path = "/api/doctor", tag = "State",
-    responses((status = OK, description = "In the order in which it was looked at", body = Checks))
+    responses((status = OK, description = "The checks in their order", body = Checks))
 )]
 async fn examine(State(app): State<App>) -> Result<Json<Checks>, Problem> {
     let mut latest = app.shared.doctor.lock().await;
@@ -85,7 +85,7 @@ async fn examine(State(app): State<App>) -> Result<Json<Checks>, Problem> {
         doctor::examine(None, &config).checks().iter().map(CheckBody::from).collect()
     };
     let done = tokio::task::spawn_blocking(work).await;
-    let checks = done.context("the look at the machine was broken off")?;
+    let checks = done.context("the check of the machine was interrupted")?;
     *latest = Some((checks.clone(), Instant::now()));
     Ok(Json(Checks { checks }))
 }

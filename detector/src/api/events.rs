@@ -1,4 +1,4 @@
-//! What happens, as it happens: server-sent events.
+//! Stream live events: server-sent events.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub(super) fn routes() -> Routes {
 /// An event: its name, and the JSON of its data
 #[derive(Serialize, ToSchema)]
 #[serde(tag = "event", content = "data", rename_all = "snake_case")]
-#[expect(dead_code, reason = "it stands in the document alone")]
+#[expect(dead_code, reason = "only the API document uses it")]
 enum LiveEvent {
     /// Every second, as GET /api/status
     Status(StatusBody),
@@ -46,16 +46,16 @@ enum LiveEvent {
 
 /// Events as they happen
 ///
-/// Server-sent events. The schema has the name and the data of each event. A client that is too slow
-/// misses events and gets a `change` for every topic.
+/// Server-sent events. The schema has the name and the data of each event. A client that is too
+/// slow misses events and gets a `change` for every topic.
 #[utoipa::path(
     get, path = "/api/events", tag = "State",
-    responses((status = OK, description = "Events without end", body = LiveEvent,
+    responses((status = OK, description = "An endless stream of events", body = LiveEvent,
         content_type = "text/event-stream"))
 )]
 async fn listen(State(app): State<App>) -> Result<Response, Problem> {
     let (events, place) = app.bus.listen().ok_or_else(|| {
-        Problem::too_many("too many pages listen already: close some", COME_BACK_SECS)
+        Problem::too_many("too many open dashboard pages: close some", COME_BACK_SECS)
     })?;
     let (sender, receiver) = mpsc::channel(ON_THE_WAY);
     let first = serde_json::to_string(&status::current(&app));

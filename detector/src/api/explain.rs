@@ -19,27 +19,27 @@ pub(super) fn routes() -> Routes {
 #[derive(Serialize, ToSchema)]
 struct BudgetList {
     items: Vec<BudgetLine>,
-    /// Budgets that the answer had no room for
+    /// Number of budgets beyond the limit of the list
     more: u64,
     /// Always null
     next: Option<String>,
 }
 
-/// What a host may send to a destination from now on
+/// A new limit for a budget
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Raise {
     home: String,
     destination: String,
-    /// Payload bytes in all, from the beginning; none: no bound
+    /// Payload bytes in total; default: unlimited
     bytes: Option<u64>,
 }
 
-/// Whether an address is blocked, why or why not, and by which entry
+/// Explain whether an address is blocked, and by which entry
 #[utoipa::path(
     get, path = "/api/explain/{address}", tag = "Response",
     params(("address" = String, Path, example = "192.0.2.1")),
-    responses((status = OK, description = "First the answer, then what it follows from",
+    responses((status = OK, description = "The answer first, then the evidence",
         body = Explanation))
 )]
 async fn explain(
@@ -54,10 +54,10 @@ async fn explain(
     }
 }
 
-/// What hosts may still send, what they were charged and what is held back
+/// List the byte budgets of hosts with limit, use and held payload
 #[utoipa::path(
     get, path = "/api/budgets", tag = "Response",
-    responses((status = OK, description = "Up to 10,000 of them", body = BudgetList))
+    responses((status = OK, description = "Up to 10,000 budgets", body = BudgetList))
 )]
 async fn budgets(State(app): State<App>, caller: Caller) -> Result<Json<BudgetList>, Problem> {
     match app.ask(Request::Budgets {}, caller.peer()).await? {
@@ -68,10 +68,10 @@ async fn budgets(State(app): State<App>, caller: Caller) -> Result<Json<BudgetLi
     }
 }
 
-/// Let a host send more to a destination
+/// Raise the budget of a host to a destination
 #[utoipa::path(
     post, path = "/api/budgets/raise", tag = "Response", request_body = Raise,
-    responses((status = OK, description = "As it is now", body = BudgetLine))
+    responses((status = OK, description = "The budget after the change", body = BudgetLine))
 )]
 async fn raise(
     State(app): State<App>,

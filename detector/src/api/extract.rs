@@ -45,7 +45,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 ///
 /// # Errors
 ///
-/// 400 where it is none, 422 where a field is wrong, which is named.
+/// 400 if it is not one, 422 if a field is wrong, with its name.
 pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     // A list of its values would be taken for an object.
     if bytes.trim_ascii_start().starts_with(b"[") {
@@ -56,7 +56,7 @@ pub fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         if error.is_data() {
             fields::refusal::<T>(bytes, &error).into()
         } else {
-            Problem::malformed(&format!("the body is no JSON: {error}"))
+            Problem::malformed(&format!("the body is not valid JSON: {error}"))
         }
     })
 }
@@ -86,9 +86,9 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
         let first = found.as_ref().and_then(|found| found.iter().next());
         Err(match first {
             Some((name, text)) => {
-                Problem::field(name, &format!("`{}` is no {name}", text.escape_debug()))
+                Problem::field(name, &format!("`{}` is not a valid {name}", text.escape_debug()))
             }
-            None => Problem::malformed("the address cannot be read: it is no UTF-8"),
+            None => Problem::malformed("the address is not valid UTF-8"),
         })
     }
 }
@@ -98,7 +98,7 @@ impl FromRequestParts<super::App> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _app: &super::App) -> Result<Self, Problem> {
         let caller = parts.extensions.get().cloned();
-        caller.ok_or_else(|| Problem::unauthorized("nobody knows who asks"))
+        caller.ok_or_else(|| Problem::unauthorized("the request has no client address"))
     }
 }
 
@@ -107,7 +107,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
         match serde_json::to_vec(&self.0) {
             Ok(body) => ([(header::CONTENT_TYPE, JSON)], body).into_response(),
             Err(error) => {
-                Problem::from(anyhow::Error::new(error).context("failed to write an answer"))
+                Problem::from(anyhow::Error::new(error).context("failed to write the answer"))
                     .into_response()
             }
         }
@@ -120,7 +120,7 @@ impl From<BytesRejection> for Problem {
             StatusCode::PAYLOAD_TOO_LARGE => {
                 Self::too_large("the body is longer than api.max_body_bytes")
             }
-            _ => Self::malformed("the body ended before all of it was there"),
+            _ => Self::malformed("the body is shorter than its Content-Length"),
         }
     }
 }
@@ -186,9 +186,9 @@ mod tests {
             assert_eq!((problem.status, problem.field.as_deref()), (status, field), "{text}");
             assert!(problem.detail.contains(detail), "{}", problem.detail);
         };
-        check("{", 400, None, "no JSON");
-        check("", 400, None, "no JSON");
-        check(r#"{"number":1} x"#, 400, None, "no JSON");
+        check("{", 400, None, "not valid JSON");
+        check("", 400, None, "not valid JSON");
+        check(r#"{"number":1} x"#, 400, None, "not valid JSON");
         check(r#"{}"#, 422, Some("number"), "missing field `number`");
         check(r#"{"number":"x"}"#, 422, Some("number"), "number: invalid type");
         check(r#"{"number":256}"#, 422, Some("number"), "256");

@@ -1,4 +1,4 @@
-//! Hosts: what each carried, how far its baseline is, whom it speaks to.
+//! Hosts: what each carried, the state of its baseline, its peers.
 #![expect(
     unused_qualifications,
     reason = "the macros that describe parameters name their place as our extractor is named"
@@ -32,24 +32,24 @@ pub(super) fn routes() -> Routes {
 /// Alerts and peers on a host's page.
 const SHOWN: usize = 20;
 
-/// How far a host's baseline is
+/// State of a host's baseline
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum BaselineState {
     Learning,
     Ready,
-    /// Nothing is learned of it, or no agent runs here
+    /// The host has no baseline, or no agent runs
     None,
 }
 
-/// What is learned of a host
+/// A host's baseline
 #[derive(Clone, Debug, Serialize, ToSchema)]
 struct Baseline {
     state: BaselineState,
     days_left: Option<u32>,
-    /// Receivers that are known of it
+    /// Known receivers
     receivers: u64,
-    /// Days on which it was seen
+    /// Days on which the host was seen
     days_seen: u32,
 }
 
@@ -60,10 +60,10 @@ struct Host {
     home: bool,
     first_seen: Option<String>,
     last_seen: Option<String>,
-    /// IP bytes in all
+    /// IP bytes in total
     bytes_out: u64,
     bytes_in: u64,
-    /// Of the newest 10,000 that are open
+    /// Open alerts, among the newest 10,000
     alerts_open: u64,
     baseline: Baseline,
 }
@@ -120,14 +120,14 @@ struct HostQuery {
 #[derive(Serialize, ToSchema)]
 struct HostList {
     items: Vec<Host>,
-    /// Always null: those that sent the most are here
+    /// Always null: the list has the largest senders
     next: Option<String>,
 }
 
-/// The hosts at home
+/// The internal hosts
 #[utoipa::path(
     get, path = "/api/hosts", tag = "Hosts", params(HostQuery),
-    responses((status = OK, description = "Those that sent the most first", body = HostList))
+    responses((status = OK, description = "Hosts, largest sender first", body = HostList))
 )]
 async fn list(
     State(app): State<App>,
@@ -158,16 +158,17 @@ struct HostDetail {
     host: Host,
     step_secs: u64,
     points: Vec<HostPoint>,
-    /// Those it exchanged the most with
+    /// The peers with the most traffic
     peers: Vec<Talk>,
     alerts: Vec<StoredAlert>,
 }
 
-/// One host: its traffic, whom it speaks to, its alerts
+/// Show one host with its traffic, peers and alerts
 #[utoipa::path(
     get, path = "/api/hosts/{address}", tag = "Hosts",
     params(("address" = String, Path), PeriodQuery, StepQuery),
-    responses((status = OK, description = "Empty where nothing is known", body = HostDetail))
+    responses((status = OK, description = "The host; lists are empty for an unknown host",
+        body = HostDetail))
 )]
 async fn show(
     State(app): State<App>,
@@ -177,7 +178,10 @@ async fn show(
     Query(StepQuery { step: wanted }): Query<StepQuery>,
 ) -> Result<Json<HostDetail>, Problem> {
     let address: Address = address.parse().map_err(|_| {
-        Problem::field("address", &format!("address: `{}` is none", address.escape_debug()))
+        Problem::field(
+            "address",
+            &format!("address: `{}` is not an IP address", address.escape_debug()),
+        )
     })?;
     let period = period.period()?;
     let step_secs = step(wanted.as_deref(), period)?;

@@ -23,14 +23,16 @@ struct InterfaceList {
 async fn ask(app: &App, caller: &Caller, request: Request) -> Result<Json<InterfaceList>, Problem> {
     match app.ask(request, caller.peer()).await? {
         Answer::Interfaces { interfaces } => Ok(Json(InterfaceList { items: interfaces })),
-        _ => Err(Problem::conflict("the agent answered something else")),
+        _ => Err(Problem::conflict(
+            "the agent's answer is of an unknown kind: restart the agent after an upgrade",
+        )),
     }
 }
 
-/// The interfaces of this network namespace
+/// List the interfaces of this network namespace
 #[utoipa::path(
     get, path = "/api/interfaces", tag = "Interfaces",
-    responses((status = OK, description = "By name", body = InterfaceList))
+    responses((status = OK, description = "The interfaces, by name", body = InterfaceList))
 )]
 async fn list(State(app): State<App>, caller: Caller) -> Result<Json<InterfaceList>, Problem> {
     ask(&app, &caller, Request::Interfaces {}).await
@@ -40,7 +42,7 @@ async fn list(State(app): State<App>, caller: Caller) -> Result<Json<InterfaceLi
 #[utoipa::path(
     post, path = "/api/interfaces/{name}/attach", tag = "Interfaces",
     params(("name" = String, Path)),
-    responses((status = OK, description = "All interfaces", body = InterfaceList))
+    responses((status = OK, description = "The interfaces after the change", body = InterfaceList))
 )]
 async fn attach(
     State(app): State<App>,
@@ -50,11 +52,11 @@ async fn attach(
     ask(&app, &caller, Request::Watch { name }).await
 }
 
-/// Watch an interface no longer: what it carries is neither seen nor blocked
+/// Stop watching an interface: its traffic is neither seen nor blocked
 #[utoipa::path(
     post, path = "/api/interfaces/{name}/detach", tag = "Interfaces",
     params(("name" = String, Path)),
-    responses((status = OK, description = "All interfaces", body = InterfaceList))
+    responses((status = OK, description = "The interfaces after the change", body = InterfaceList))
 )]
 async fn detach(
     State(app): State<App>,

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// Clients that are remembered; beyond it the memory begins anew, which nobody gains much by.
+/// Most clients that are remembered; after that the memory starts again, which helps nobody much.
 const MOST_CLIENTS: usize = 10_000;
 /// Wrong tokens and codes of one address within [`FAILURE_WINDOW`].
 const FAILURES: u32 = 10;
@@ -69,7 +69,7 @@ impl Failures {
     ///
     /// # Errors
     ///
-    /// Too many: the seconds until the next is counted anew.
+    /// Too many: the seconds until counting starts again.
     pub(super) fn count(&mut self, client: IpAddr, now: Instant) -> Result<(), u32> {
         if self.0.len() >= MOST_CLIENTS && !self.0.contains_key(&client) {
             self.0.clear();

@@ -19,22 +19,22 @@ use super::{App, Routes};
 use crate::builtin_models;
 use crate::decompress::Expand;
 use crate::features::Kind;
-use crate::ingest::{Format, Keeper, Unreadable, ingest};
+use crate::ingest::{EndedEarly, Format, Keeper, Unreadable, ingest};
 
 pub(super) fn routes() -> Routes {
     Routes::default().respond(routes!(take))
 }
 
-/// How the log is written
+/// The format of the log
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct LogQuery {
-    /// `auto`, `json`, `ndjson`, `csv`, `zeek` or `eve`; without it, what it looks like
+    /// `auto`, `json`, `ndjson`, `csv`, `zeek` or `eve`; default: `auto`
     #[param(inline, value_type = Option<FormatName>)]
     format: Option<String>,
 }
 
-/// What a log is written in
+/// The format of a log
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 #[expect(dead_code, reason = "only the API document uses it")]
@@ -47,46 +47,61 @@ enum FormatName {
     Eve,
 }
 
-/// What was read
+/// The result
 #[derive(Serialize, ToSchema)]
 struct LogReport {
     /// Records that were scored
     accepted: u64,
     rejected: u64,
-    /// Events of another kind, connections of another protocol
+    /// Events of other kinds and connections of other protocols
     skipped: u64,
-    /// Accepted records that look like a theft
+    /// Accepted records that look like exfiltration
     alerts: u64,
     /// Why lines were skipped and what was corrected in those that were accepted, with the number of
-    /// lines: `other_event`, `other_log`, `other_protocol`, `flow_read_before`, `half_of_a_flow`,
-    /// `bytes_not_seen`
+    /// lines: `other_event`, `other_log`, `other_protocol`, `flow_read_before`, `flow_forgotten`,
+    /// `half_of_a_flow`, `bytes_not_seen`
     notes: BTreeMap<String, u64>,
-    /// The first 100 of those that were rejected
+    /// The first 100 rejected records
     errors: Vec<LogError>,
+    /// Why a compressed log was not read to its end; what came before counts
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    ended_early: Option<LogEnd>,
 }
 
-/// What is wrong in a line
+/// Why a log was not read to its end
+#[derive(Serialize, ToSchema)]
+struct LogEnd {
+    /// `decompression_beyond_max_bytes`, `decompression_beyond_max_ratio`,
+    /// `decompression_window_too_large`, `compressed_data_cut_off` or `compressed_data_damaged`
+    reason: &'static str,
+    detail: String,
+}
+
+/// An error in a line
 #[derive(Serialize, ToSchema)]
 struct LogError {
-    /// From 1
+    /// Line number, from 1
     #[schema(minimum = 1)]
     line: u64,
     field: Option<String>,
     detail: String,
 }
 
-/// Score a log's records, and keep what comes of it
+/// Score the records of a log, and store the alerts
 ///
 /// Records of a firewall or proxy as JSON, NDJSON or CSV with the fields of `/predict`, Zeek's
 /// conn.log, or Suricata's EVE, of which the flows are read. It may be compressed with gzip, zstd,
-/// bzip2, xz or LZ4. A line that is not understood is told,
-/// and the next one read. Every record enters the history of probabilities at its own time; one that
-/// looks like a theft becomes an alert of the origin `record`. Read twice, a log gives the same
+/// bzip2, xz or LZ4. The answer reports each line that cannot be read,
+/// and the next one is read. Every record enters the history of probabilities at its own time; one that
+/// looks like exfiltration becomes an alert of the origin `record`. Read twice, a log gives the same
 /// alerts.
 #[utoipa::path(
     post, path = "/api/logs", tag = "Records", params(LogQuery),
-    request_body(content = String, description = "The log", content_type = "application/octet-stream"),
-    responses((status = OK, description = "What was read of it", body = LogReport))
+    request_body(content = String, description = "The log",
+        content_type = "application/octet-stream"),
+    responses((status = OK, description = "The number of accepted, rejected and skipped records",
+        body = LogReport))
 )]
 async fn take(
     State(app): State<App>,
@@ -96,7 +111,7 @@ async fn take(
     let format = format(query.format.as_deref())?;
     let body = body?;
     if body.trim_ascii().is_empty() {
-        return Err(Problem::malformed("the body is empty: send a log"));
+        return Err(Problem::malformed("the body is empty: send a log file"));
     }
     let config = app.current.get();
     let report = app
@@ -109,6 +124,15 @@ async fn take(
             read.map_err(unreadable)
         })
         .await?;
+    let ended_early = report.ended_early.map(|EndedEarly { reason, detail }| {
+        app.shared.stops.note(reason);
+        LogEnd { reason: reason.name(), detail }
+    });
+    if let Some(LogEnd { detail, .. }) = &ended_early
+        && report.accepted + report.rejected + report.skipped == 0
+    {
+        return Err(Problem::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, detail));
+    }
     if report.alerts != 0 {
         app.bus.alerts_changed(None);
     }
@@ -125,6 +149,7 @@ async fn take(
         alerts: report.alerts,
         notes: notes.collect(),
         errors: errors.collect(),
+        ended_early,
     }))
 }
 

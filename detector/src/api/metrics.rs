@@ -1,5 +1,5 @@
-//! The figures of the status for Prometheus: counters of what has happened, from which Prometheus makes
-//! rates, and gauges of what is.
+//! The figures of the status for Prometheus: counters of what has happened, from which Prometheus
+//! makes rates, and gauges of what is.
 
 use std::fmt;
 
@@ -24,10 +24,11 @@ pub(super) fn routes() -> Routes {
     Routes::default().read(routes!(metrics))
 }
 
-/// Figures for Prometheus
+/// Metrics for Prometheus
 #[utoipa::path(
     get, path = "/metrics", tag = "Service",
-    responses((status = OK, description = "Text, version 0.0.4", body = String,
+    responses((status = OK, description = "Metrics in Prometheus's text format, version 0.0.4",
+        body = String,
         content_type = "text/plain; version=0.0.4; charset=utf-8"))
 )]
 async fn metrics(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
@@ -106,13 +107,13 @@ fn agent(page: &mut Page<'_>, status: &StatusBody) -> fmt::Result {
     let help = "The version of the program.";
     let mut build = page.0.encode_descriptor("build", help, None, MetricType::Info)?;
     build.encode_info(&[("version", status.version.as_str())])?;
-    let help = "1 where the agent watches interfaces.";
+    let help = "1 while the agent watches interfaces.";
     page.gauge("capturing", help, u64::from(status.capturing))?;
     page.gauge("uptime_seconds", "Seconds since the agent started.", status.uptime_secs)?;
     let own = status.mode.map(|mode| mode.to_string());
     let modes = ["observe", "simulate", "block"]
         .map(|mode| (mode, u64::from(own.as_deref() == Some(mode))));
-    page.gauges("mode", "1 for the mode that the agent is in.", "mode", modes)
+    page.gauges("mode", "1 for the agent's current mode.", "mode", modes)
 }
 
 fn traffic(page: &mut Page<'_>, status: &StatusBody) -> fmt::Result {
@@ -131,12 +132,12 @@ fn traffic(page: &mut Page<'_>, status: &StatusBody) -> fmt::Result {
 
 fn losses(page: &mut Page<'_>, status: &StatusBody) -> fmt::Result {
     let loss = status.loss.iter().map(|loss| (loss.name.as_str(), loss.count));
-    page.counters("lost", "Losses by reason: not seen, not kept or not sent.", "reason", loss)?;
+    page.counters("lost", "Losses by reason.", "reason", loss)?;
     let tables = || status.tables.iter();
     let used = tables().map(|table| (table.name.as_str(), table.used));
     page.gauges("table_used", "Entries in each kernel table.", "table", used)?;
     let capacity = tables().map(|table| (table.name.as_str(), table.capacity));
-    page.gauges("table_capacity", "Room for entries in each kernel table.", "table", capacity)
+    page.gauges("table_capacity", "Capacity of each kernel table.", "table", capacity)
 }
 
 fn alerts(page: &mut Page<'_>, status: &StatusBody) -> fmt::Result {
@@ -155,10 +156,10 @@ fn alerts(page: &mut Page<'_>, status: &StatusBody) -> fmt::Result {
 fn store(page: &mut Page<'_>, status: &StatusBody) -> fmt::Result {
     let store = &status.store;
     let ok = u64::from(store.state == StoreStateName::Ok);
-    page.gauge("store_ok", "1 where the agent can write to the database.", ok)?;
+    page.gauge("store_ok", "1 while the agent can write to the database.", ok)?;
     page.gauge("store_bytes", "Size of the database.", store.bytes)?;
     let lost = store.not_stored.iter().map(|lost| (lost.name.as_str(), lost.count));
-    page.counters("not_stored", "Records that the database could not take.", "what", lost)
+    page.counters("not_stored", "Records that the agent failed to store.", "what", lost)
 }
 
 fn sinks(page: &mut Page<'_>, sinks: &[SinkState]) -> fmt::Result {
@@ -169,8 +170,13 @@ fn sinks(page: &mut Page<'_>, sinks: &[SinkState]) -> fmt::Result {
     let ok = each(|s| u64::from(s.state != SinkHealth::Failing));
     page.gauges("sink_ok", "1 unless the latest attempt of the output failed.", "sink", ok)?;
     page.counters("sink_sent", "Records that each output wrote.", "sink", each(|s| s.sent))?;
-    page.counters("sink_failed", "Records that an output gave up.", "sink", each(|s| s.failed))?;
-    let help = "Attempts of an output that failed and were made again.";
+    page.counters(
+        "sink_failed",
+        "Records that an output failed to write and gave up.",
+        "sink",
+        each(|s| s.failed),
+    )?;
+    let help = "Failed attempts of an output that it retried.";
     page.counters("sink_retried", help, "sink", each(|s| s.retried))?;
     let help = "Records dropped because an output was too slow.";
     page.counters("sink_dropped", help, "sink", each(|s| s.dropped))
@@ -184,7 +190,7 @@ mod tests {
     #[test]
     fn every_figure_has_its_help_and_type() {
         let loss = vec![Loss { name: "a\"b\\c".into(), count: 4, text: String::new() }];
-        let totals = Totals { packets: 9, bytes_out: 5, bytes_in: 6 };
+        let totals = Totals { packets: 9, bytes_out: 5, bytes_in: 6, ..Totals::default() };
         let page = text(StatusBody { loss, totals, flows: 7, ..StatusBody::default() }).unwrap();
         assert!(page.contains("\ndetector_lost_total{reason=\"a\\\"b\\\\c\"} 4\n"), "{page}");
         assert!(page.contains("\ndetector_flows 7\n"), "{page}");

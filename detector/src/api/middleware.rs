@@ -1,6 +1,6 @@
 //! What every request passes before a handler sees it, and every answer on its way out.
 //!
-//! Nothing here is told or kept of a request that is in order.
+//! Nothing here is logged or kept of a request that is in order.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +27,7 @@ use super::problem::Problem;
 use super::{App, ui};
 use crate::store::tokens::Scope;
 
-/// How long an answer may take; what is uploaded or goes on for ever apart.
+/// How long an answer may take; without uploads and endless streams.
 const ANSWER: Duration = Duration::from_secs(30);
 /// How long nothing of an upload may come.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -37,8 +37,8 @@ const UPLOADS: [&str; 3] = ["/api/captures", "/api/logs", "/api/models"];
 const OPEN: [&str; 2] = ["/healthz", "/api/session"];
 
 const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'self'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; \
-     base-uri 'none'; form-action 'self'; object-src 'none'",
+    "default-src 'self'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri \
+     'none'; form-action 'self'; object-src 'none'",
 );
 /// What is no page may load nothing, if a browser should take it for one.
 const DATA_POLICY: HeaderValue =
@@ -50,7 +50,7 @@ const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// The routes with all that stands before them. Requests come with the client's address as
+/// The routes behind their checks. Requests come with the client's address as
 /// [`ConnectInfo`].
 pub(super) fn guarded(app: &App, router: Router) -> Router {
     // Those further down are further out: they see a request first and its answer last.
@@ -128,11 +128,13 @@ impl Gate {
     fn screen(&self, request: &Request, from: IpAddr) -> Result<(), Problem> {
         self.names.check(request)?;
         let taken = self.lock().take(from, Instant::now());
-        taken.map_err(|seconds| Problem::too_many("too many requests from here", seconds))?;
+        taken.map_err(|seconds| {
+            Problem::too_many("too many requests from this address: try again later", seconds)
+        })?;
         let is_longer = request.body().size_hint().lower() > self.max_body_bytes;
         if is_longer && !is_upload(request.method(), request.uri().path()) {
             return Err(Problem::too_large(&format!(
-                "the body has {} bytes: at most {} (api.max_body_bytes)",
+                "the body has {} bytes, and api.max_body_bytes is {}",
                 request.body().size_hint().lower(),
                 self.max_body_bytes
             )));
@@ -152,7 +154,11 @@ async fn pass(request: Request, next: Next) -> Response {
     }
     match tokio::time::timeout(ANSWER, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Problem::new(StatusCode::REQUEST_TIMEOUT, "it took too long").into_response(),
+        Err(_) => Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "the answer took too long: try again, or ask for less",
+        )
+        .into_response(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The HTTP API: routes by resource, each with its place in the OpenAPI document.
 //!
 //! It asks the agent and the store and decides nothing itself. What a client may do is settled
-//! before a handler runs, by the group that a route stands in.
+//! before a handler runs, by the group that a route is in.
 
 pub(crate) mod alerts;
 mod allow;
@@ -55,6 +55,7 @@ use crate::config::Config;
 use crate::config::reload::Current;
 use crate::control::server::{Call, Peer};
 use crate::control::{Answer, Reply, Request};
+use crate::decompress::StopCounts;
 use crate::features::Kind;
 use crate::model::Model;
 use crate::refusal::Refusal;
@@ -99,7 +100,7 @@ fn all() -> Routes {
 /// What handlers share.
 #[derive(Clone)]
 pub struct App {
-    /// As it was at the start: what the server itself stands on.
+    /// As it was at the start: the server itself uses it.
     pub config: Arc<Config>,
     /// As it is in force now.
     pub current: Current,
@@ -107,7 +108,7 @@ pub struct App {
     pub store: Option<Store>,
     /// None where no agent runs in this process.
     pub agent: Option<mpsc::Sender<Call>>,
-    /// What happens, for whoever looks at it.
+    /// The live events, for every page.
     pub bus: Arc<Bus>,
     /// None without a store.
     captures: Option<Captures>,
@@ -121,6 +122,8 @@ struct Shared {
     access: Access,
     /// Set when the routes are put together.
     document: OnceLock<Bytes>,
+    /// Logs and captures that could not be expanded to their end.
+    stops: StopCounts,
 }
 
 impl Shared {
@@ -136,9 +139,6 @@ impl Shared {
 }
 
 impl App {
-    /// # Errors
-    ///
-    /// A model inside the program that does not fit it.
     pub fn new(
         config: Arc<Config>,
         current: Current,
@@ -152,9 +152,10 @@ impl App {
             doctor: doctor::Latest::default(),
             access: Access::default(),
             document: OnceLock::new(),
+            stops: StopCounts::default(),
         };
         let captures = match &store {
-            Some(store) => Some(start_captures(store.clone(), &current, &bus)?),
+            Some(store) => Some(start_captures(store.clone(), &current, &shared.stops, &bus)?),
             None => None,
         };
         Ok(Self { config, current, store, agent, bus, captures, shared: Arc::new(shared) })
@@ -164,11 +165,12 @@ impl App {
     ///
     /// # Errors
     ///
-    /// 409 where there is none.
+    /// 409 without a store.
     pub fn store(&self) -> Result<&Store, Problem> {
         self.store.as_ref().ok_or_else(|| {
             Problem::conflict(
-                "nothing is stored here: the log says why the database was not opened",
+                "there is no database: set store.enabled = true, or see the agent's log for the \
+                 error at its start",
             )
         })
     }
@@ -185,7 +187,7 @@ impl App {
     {
         let store = self.store()?.clone();
         let done = tokio::task::spawn_blocking(move || work(&store)).await;
-        Ok(done.context("the work on the database was broken off")??)
+        Ok(done.context("the database's work was interrupted: try again")??)
     }
 
     /// Asks the agent in this process, unless the request is wrong whatever the agent says.
@@ -196,15 +198,15 @@ impl App {
     pub async fn ask(&self, request: Request, who: Peer) -> Result<Answer, Problem> {
         request.check()?;
         let Some(agent) = &self.agent else {
-            return Err(Problem::conflict("no agent is running here: start `detector run`"));
+            return Err(Problem::conflict("no agent runs here: start `detector run`"));
         };
         let (reply, replied) = oneshot::channel();
-        let stopping = || Refusal::unavailable("the detector is stopping");
+        let stopping = || Refusal::unavailable("the agent is stopping");
         agent.send(Call { request, peer: who, reply }).await.map_err(|_| stopping())?;
         match replied.await.map_err(|_| stopping())? {
             Reply::Done { answer, warning } => {
                 if let Some(warning) = warning {
-                    tracing::warn!("a change by way of the API: {warning}");
+                    tracing::warn!("a change over the API: {warning}");
                 }
                 Ok(*answer)
             }
@@ -214,7 +216,12 @@ impl App {
 }
 
 /// Begins to analyse captures that wait; pages hear of it.
-fn start_captures(store: Store, config: &Current, bus: &Arc<Bus>) -> anyhow::Result<Captures> {
+fn start_captures(
+    store: Store,
+    config: &Current,
+    stops: &StopCounts,
+    bus: &Arc<Bus>,
+) -> anyhow::Result<Captures> {
     let (of_store, of_config) = (store.clone(), config.clone());
     let find_model = move |hash: Option<&str>| {
         let Some(hash) = hash else {
@@ -224,7 +231,7 @@ fn start_captures(store: Store, config: &Current, bus: &Arc<Bus>) -> anyhow::Res
         let model = model.ok_or_else(|| {
             Refusal::invalid(
                 "model",
-                format!("model: there is none of the hash `{}`", hash.escape_debug()),
+                format!("model: there is no model with the hash `{}`", hash.escape_debug()),
             )
         })?;
         let fits = builtin_models::check(Kind::Session, &model);
@@ -237,8 +244,8 @@ fn start_captures(store: Store, config: &Current, bus: &Arc<Bus>) -> anyhow::Res
         Progress::Of(id) => match of_store.read(|connection| stored::capture(connection, id)) {
             Ok(Some(capture)) => bus.emit(PageEvent::capture(&capture)),
             Ok(None) => bus.emit(PageEvent::change(Topic::Captures, Some(&id.to_string()))),
-            Err(error) => tracing::debug!("failed to look at capture {id}: {error:#}"),
+            Err(error) => tracing::debug!("failed to read capture {id}: {error:#}"),
         },
     };
-    Captures::start(store, config.clone(), Arc::new(find_model), Arc::new(tell))
+    Captures::start(store, config.clone(), Arc::new(find_model), stops.clone(), Arc::new(tell))
 }

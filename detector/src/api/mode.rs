@@ -21,29 +21,29 @@ pub(super) fn routes() -> Routes {
         .admin(routes!(set))
 }
 
-/// A mode to be
+/// A new mode
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewMode {
     #[schema(value_type = ModeName)]
     mode: Mode,
-    /// Go back unless it is confirmed within this time
+    /// Return to the old mode unless the change is confirmed within this time
     #[schema(minimum = 1, maximum = 86_400)]
     confirm_within_secs: Option<u64>,
 }
 
-/// Changes that are undone unless they are confirmed
+/// Changes that wait for confirmation
 #[derive(Serialize, ToSchema)]
 struct PendingList {
     items: Vec<Pending>,
-    /// Always null: all are here
+    /// Always null: the list is complete
     next: Option<String>,
 }
 
-/// How far the agent goes by itself
+/// Show the agent's mode
 #[utoipa::path(
     get, path = "/api/mode", tag = "Response",
-    responses((status = OK, description = "As it is now", body = ModeState))
+    responses((status = OK, description = "The current mode", body = ModeState))
 )]
 async fn show(State(app): State<App>, caller: Caller) -> Result<Json<ModeState>, Problem> {
     match app.ask(Request::Mode {}, caller.peer()).await? {
@@ -52,10 +52,10 @@ async fn show(State(app): State<App>, caller: Caller) -> Result<Json<ModeState>,
     }
 }
 
-/// Set how far the agent goes by itself
+/// Set the agent's mode: observe, simulate or block
 #[utoipa::path(
     put, path = "/api/mode", tag = "Response", request_body = NewMode,
-    responses((status = OK, description = "As it is from now on", body = ModeState))
+    responses((status = OK, description = "The new mode", body = ModeState))
 )]
 async fn set(
     State(app): State<App>,
@@ -71,10 +71,10 @@ async fn set(
     }
 }
 
-/// The changes that are undone unless they are confirmed
+/// List the changes that wait for confirmation
 #[utoipa::path(
     get, path = "/api/confirmations", tag = "Response",
-    responses((status = OK, description = "All of them", body = PendingList))
+    responses((status = OK, description = "Every waiting change", body = PendingList))
 )]
 async fn waiting(State(app): State<App>, caller: Caller) -> Result<Json<PendingList>, Problem> {
     Ok(Json(PendingList { items: pending(&app, &caller).await?, next: None }))
@@ -87,10 +87,10 @@ async fn pending(app: &App, caller: &Caller) -> Result<Vec<Pending>, Problem> {
     }
 }
 
-/// Keep a change
+/// Confirm a change
 #[utoipa::path(
     post, path = "/api/confirmations/{id}", tag = "Response", params(("id" = u64, Path)),
-    responses((status = OK, description = "What is kept", body = PendingList))
+    responses((status = OK, description = "The confirmed change", body = PendingList))
 )]
 async fn confirm(
     State(app): State<App>,
@@ -98,7 +98,7 @@ async fn confirm(
     Path(id): Path<u64>,
 ) -> Result<Json<PendingList>, Problem> {
     if !pending(&app, &caller).await?.iter().any(|waits| waits.id == id) {
-        return Err(Problem::not_found(&format!("no change {id} waits to be confirmed")));
+        return Err(Problem::not_found(&format!("no change {id} waits for confirmation")));
     }
     match app.ask(Request::Confirm { id: Some(id) }, caller.peer()).await? {
         Answer::Confirmed { confirmed } => {

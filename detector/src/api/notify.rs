@@ -30,25 +30,25 @@ pub(super) fn routes() -> Routes {
         .admin(routes!(send_test))
 }
 
-/// Who is told of which alerts, over which channel.
+/// A rule: which alerts go to which group, over which channel.
 #[derive(Debug, Serialize, ToSchema)]
 struct Rule {
     id: i64,
     name: String,
     enabled: bool,
-    /// None: the channel's own recipients.
+    /// Null: the channel's own recipients.
     group: Option<i64>,
     channel: String,
     min_severity: Severity,
-    /// Empty: all.
+    /// Empty: all techniques.
     techniques: Vec<String>,
     /// Only alerts from or to this address or network.
     host: Option<String>,
-    /// What comes within it goes into one message; 0: each alert has its own.
+    /// Collect alerts for this long into one message; 0: a message for each alert.
     digest_secs: u32,
-    /// The same is told again after so long; 0: only once.
+    /// Notify about the same alert again after this long; 0: only once.
     repeat_secs: u32,
-    /// Why it tells nobody as the configuration is now.
+    /// Why the rule notifies nobody, with the current configuration.
     held: Option<String>,
 }
 
@@ -77,7 +77,7 @@ impl Rule {
     }
 }
 
-/// A rule as it is entered.
+/// A rule to add or change.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RuleBody {
@@ -88,7 +88,7 @@ struct RuleBody {
     enabled: bool,
     group: Option<i64>,
     channel: String,
-    /// `low`, `medium`, `high` or `critical`; `low` without it.
+    /// `low`, `medium`, `high` or `critical`; default: `low`.
     min_severity: Option<String>,
     #[serde(default)]
     techniques: Vec<String>,
@@ -96,18 +96,12 @@ struct RuleBody {
     host: Option<String>,
     #[serde(default)]
     digest_secs: u32,
-    /// An hour without it.
-    #[serde(default = "hour")]
-    #[schema(default = 3_600)]
-    repeat_secs: u32,
+    /// Without it an hour, and 0 where the channel is a webhook or syslog.
+    repeat_secs: Option<u32>,
 }
 
 fn yes() -> bool {
     true
-}
-
-fn hour() -> u32 {
-    3_600
 }
 
 impl RuleBody {
@@ -117,18 +111,20 @@ impl RuleBody {
         let host = host.map(str::parse::<Network>).transpose();
         let host = host.map_err(|error| Problem::field("host", &format!("{error:#}")))?;
         let Self { name, enabled, group, channel, techniques, digest_secs, repeat_secs, .. } = self;
+        let current = app.current.get();
+        let notify = &current.notify;
         let wish = RuleSpec {
             name,
             enabled,
-            channel,
             group,
             min_severity,
             techniques,
             host,
             digest_secs,
-            repeat_secs,
+            repeat_secs: repeat_secs.unwrap_or_else(|| check::default_repeat(&channel, notify)),
+            channel,
         };
-        Ok(check::rule(wish, &app.current.get().notify)?)
+        Ok(check::rule(wish, notify)?)
     }
 }
 
@@ -138,7 +134,7 @@ struct RulePage {
     next: Option<String>,
 }
 
-/// All rules
+/// List all rules
 #[utoipa::path(get, path = "/api/rules", tag = "People",
     responses((status = 200, body = RulePage)))]
 async fn list_rules(State(app): State<App>) -> Result<Json<RulePage>, Problem> {
@@ -147,7 +143,7 @@ async fn list_rules(State(app): State<App>) -> Result<Json<RulePage>, Problem> {
     Ok(Json(RulePage { items, next: None }))
 }
 
-/// One rule
+/// Show one rule
 #[utoipa::path(get, path = "/api/rules/{id}", tag = "People",
     params(("id" = i64, Path, description = "The rule's id")),
     responses((status = 200, body = Rule), ))]
@@ -187,7 +183,7 @@ async fn change_rule(
     Ok(Json(Rule::new(changed, &app)))
 }
 
-/// Remove a rule, and what it had not told yet
+/// Remove a rule and its waiting messages
 #[utoipa::path(delete, path = "/api/rules/{id}", tag = "People",
     params(("id" = i64, Path, description = "The rule's id")),
     responses((status = 204), ))]
@@ -197,16 +193,16 @@ async fn remove_rule(State(app): State<App>, Path(id): Path<i64>) -> Result<Stat
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A message to one recipient, and what became of it.
+/// A message to one recipient with its delivery state.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Delivery {
     id: i64,
     time: String,
     channel: String,
     recipient: String,
-    /// The first alert that it tells of.
+    /// The first alert in the message.
     alert: Option<String>,
-    /// How many alerts it tells of.
+    /// Number of alerts in the message.
     alerts: u64,
     state: DeliveryState,
     attempts: u32,
@@ -239,7 +235,7 @@ struct DeliveryPage {
     next: Option<String>,
 }
 
-/// Which messages are listed.
+/// Filter and page of the list of messages.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -249,14 +245,14 @@ struct DeliverySearch {
     /// `queued`, `sent`, `failed` or `dropped`.
     state: Option<String>,
     channel: Option<String>,
-    /// 1 to 500; 50 without it.
+    /// 1 to 500; default: 50.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
-    /// `next` of the page before.
+    /// `next` of the previous page.
     cursor: Option<String>,
 }
 
-/// What became of messages, newest first
+/// List messages with their delivery state, newest first
 #[utoipa::path(get, path = "/api/deliveries", tag = "People", params(DeliverySearch),
     responses((status = 200, body = DeliveryPage), ))]
 async fn list_deliveries(
@@ -266,13 +262,16 @@ async fn list_deliveries(
     let (limit, before) = (page(search.limit)?, cursor(search.cursor.as_deref())?);
     let state = search.state.as_deref().map(|name| {
         DeliveryState::of(name).ok_or_else(|| {
-            Problem::field("state", &format!("`{name}` is none of queued, sent, failed, dropped"))
+            Problem::field(
+                "state",
+                &format!("`{name}` is unknown: use queued, sent, failed or dropped"),
+            )
         })
     });
     let alert = search.alert.as_deref().map(str::parse);
     let alert = alert.transpose().map_err(|why: String| Problem::field("alert", &why))?;
     let channel = search.channel;
-    // One more than is shown tells whether there are more.
+    // One more than is listed shows whether there are more.
     let filter = Filter { alert, state: state.transpose()?, channel, before, limit: limit + 1 };
     let mut rows =
         app.with_store(move |store| store.read(|c| outbox::deliveries(c, &filter))).await?;
@@ -282,13 +281,13 @@ async fn list_deliveries(
     Ok(Json(DeliveryPage { items: rows.into_iter().map(Delivery::from).collect(), next }))
 }
 
-/// A way to people, and how it does.
+/// A notification channel with its state.
 #[derive(Debug, Serialize, ToSchema)]
 struct Channel {
     name: String,
     /// `email`, `sms`, `webhook`, `slack` or `syslog`.
     kind: &'static str,
-    /// Where it leads, without secrets.
+    /// Its destination, without secrets.
     target: String,
     state: ChannelHealth,
     queued: u64,
@@ -302,7 +301,7 @@ struct ChannelList {
     items: Vec<Channel>,
 }
 
-/// The configured channels
+/// List the configured channels
 #[utoipa::path(get, path = "/api/channels", tag = "People",
     responses((status = 200, body = ChannelList)))]
 async fn list_channels(State(app): State<App>) -> Result<Json<ChannelList>, Problem> {
@@ -321,19 +320,19 @@ async fn list_channels(State(app): State<App>) -> Result<Json<ChannelList>, Prob
     Ok(Json(ChannelList { items: items.collect() }))
 }
 
-/// Where a test message goes.
+/// The destination of a test message.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct TestBody {
     channel: String,
-    /// To whom; without it the channel's own first recipient.
+    /// The recipient; default: the channel's own first recipient.
     to: Option<String>,
 }
 
 /// Send a test message
 ///
-/// It goes into the outbox as any other: the answer is what became of it so far, and
-/// `/api/deliveries` tells the rest.
+/// The message goes through the outbox. The answer has its state so far, and `/api/deliveries` has
+/// it later.
 #[utoipa::path(post, path = "/api/notify/test", tag = "People", request_body = TestBody,
     responses((status = 201, body = Delivery), ))]
 async fn send_test(

@@ -17,31 +17,31 @@ use super::required::require_in_answers;
 use super::{App, Routes};
 use crate::store::tokens::Scope;
 
-const ABOUT: &str = "Reading needs no token on this machine; changes do, and so does everything \
-    beyond it. Tokens come from `detector token create NAME --scope read|respond|admin`; each scope \
-    includes those before. With the browser's cookie a change also needs the header X-CSRF-Token \
-    with what GET /api/session tells. Errors are problems as RFC 9457 has them. Times are RFC 3339 \
-    in UTC, sizes are bytes.";
+const ABOUT: &str = "On this machine, reading needs no token. Changes need a token, and so does \
+    every request from another machine. `detector token create NAME --scope read|respond|admin` \
+    makes a token; each scope includes the ones before it. A change with the browser's cookie \
+    also needs the header X-CSRF-Token with the value from GET /api/session. Errors are problem \
+    details (RFC 9457). Times are RFC 3339 in UTC, sizes are bytes.";
 
-/// What any route may answer besides what it is for.
+/// The errors that any route may answer.
 const PROBLEMS: [(&str, &str); 10] = [
-    ("400", "The request cannot be read"),
+    ("400", "The request is malformed"),
     ("401", "There is no token, or it is unknown or has expired"),
     ("403", "The token's scope is too small, or the request is from another site's page"),
-    ("404", "There is no such thing"),
-    ("409", "It cannot be done as things are, such as without a running agent"),
+    ("404", "The resource does not exist"),
+    ("409", "The current state does not allow it, such as without a running agent"),
     ("413", "The body is too long"),
-    ("415", "The body is of a type that is not taken here"),
-    ("422", "A value makes no sense: the field is named"),
+    ("415", "The body's media type is not supported"),
+    ("422", "A value is invalid: the answer names the field"),
     ("429", "Too many requests, or too many wrong tokens"),
-    ("503", "The database, the kernel or the agent cannot do it now"),
+    ("503", "The database, the kernel or the agent is unavailable"),
 ];
 
 pub(super) fn routes() -> Routes {
     Routes::default().read(routes!(document))
 }
 
-/// This document
+/// Show this document
 #[utoipa::path(
     get, path = "/api/openapi.json", tag = "Service",
     responses((status = OK, body = Object, content_type = "application/json"))

@@ -1,7 +1,8 @@
 //! Under which name we were asked, and whose page asks.
 //!
 //! A page of another site can have a browser send requests here, and with a name that it points at
-//! us (DNS rebinding) it could read the answers, too. So a name must be one of ours, and a page, too.
+//! us (DNS rebinding) it could read the answers, too. So a name must be one of ours, and a page,
+//! too.
 
 use std::net::IpAddr;
 
@@ -21,7 +22,7 @@ pub(super) struct Names {
     /// In small letters.
     names: Vec<String>,
     scheme: &'static str,
-    /// `https://detector.example`, where a proxy speaks for us under another scheme or name.
+    /// `https://detector.example`, where a proxy forwards to us under another scheme or name.
     base_origin: Option<String>,
 }
 
@@ -41,9 +42,6 @@ impl Names {
         }
     }
 
-    /// # Errors
-    ///
-    /// A request for another host, or from another site's page.
     pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), Problem> {
         let headers = request.headers();
         let mut hosts = headers.get_all(header::HOST).iter();
@@ -53,14 +51,14 @@ impl Names {
         };
         let authority = host.and_then(|host| host.parse::<Authority>().ok());
         let Some(authority) = authority else {
-            return Err(Problem::malformed("a request needs one header Host").at("Host"));
+            return Err(Problem::malformed("a request needs exactly one Host header").at("Host"));
         };
-        // What an absolute address says stands above the header (RFC 9112, section 3.2.2): both
+        // What an absolute address says is above the header (RFC 9112, section 3.2.2): both
         // must be ours.
         for named in request.uri().authority().into_iter().chain([&authority]) {
             if !self.is_ours(named.host()) {
                 return Err(Problem::forbidden(&format!(
-                    "`{}` is no name of this service: add it to api.hosts if it is",
+                    "`{}` is not a name of this service: add it to api.hosts if it should be",
                     named.host().escape_debug()
                 ))
                 .at("Host"));
@@ -91,9 +89,8 @@ impl Names {
             let origin = origin.to_str().unwrap_or_default().to_ascii_lowercase();
             let own = format!("{}://{}", self.scheme, host.as_str().to_ascii_lowercase());
             if origin != own && Some(&origin) != self.base_origin.as_ref() {
-                return Err(
-                    Problem::forbidden("the page that asks is of another site").at("Origin")
-                );
+                return Err(Problem::forbidden("the request comes from a page of another site")
+                    .at("Origin"));
             }
         }
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
@@ -101,9 +98,8 @@ impl Names {
         // A link from elsewhere, such as one in a message, may be followed.
         let followed = method == Method::GET && text(SEC_FETCH_MODE) == Some("navigate");
         if !same && !followed {
-            return Err(
-                Problem::forbidden("the page that asks is of another site").at("Sec-Fetch-Site")
-            );
+            return Err(Problem::forbidden("the request comes from a page of another site")
+                .at("Sec-Fetch-Site"));
         }
         Ok(())
     }

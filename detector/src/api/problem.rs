@@ -12,14 +12,14 @@ use crate::refusal::{Refusal, RefusalKind};
 /// The answer to a request that is not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
-    /// Always `about:blank`: the status says what kind it is.
+    /// Always `about:blank`: the status gives the kind.
     pub r#type: &'static str,
     /// The status in words.
     pub title: &'static str,
     pub status: u16,
-    /// What is wrong with this request, and what would do.
+    /// The error and its remedy.
     pub detail: String,
-    /// The field or parameter that is meant.
+    /// The field or parameter of the error.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub field: Option<String>,
@@ -31,7 +31,7 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub line: Option<u32>,
-    /// Seconds after which it may be tried again: told in a header.
+    /// Seconds after which to try again: sent in a header.
     #[serde(skip)]
     pub retry_after_secs: Option<u32>,
 }
@@ -115,7 +115,10 @@ impl From<anyhow::Error> for Problem {
             return Refusal::from(error).into();
         }
         tracing::error!("failed to answer a request: {error:#}");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "it cannot be done now: the log says why")
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the request failed: the agent's log has the reason",
+        )
     }
 }
 

@@ -1,12 +1,12 @@
-//! What is asked of the agent, read strictly: a value that makes no sense names its field before the
-//! agent hears of it.
+//! What is asked of the agent, read strictly: a value that makes no sense names its field before
+//! the agent hears of it.
 
 use std::fmt::Display;
 use std::str::FromStr;
 
 use super::problem::Problem;
 
-/// Reads a value that stands as text in a body or an address.
+/// Reads a value that is text in a body or an address.
 ///
 /// # Errors
 ///
@@ -29,5 +29,7 @@ pub fn parse_opt<T: FromStr<Err: Display>>(
 
 /// What only an agent of another version would answer.
 pub(super) fn unexpected() -> Problem {
-    Problem::conflict("the agent answered something else than it was asked")
+    Problem::conflict(
+        "the agent's answer is of an unknown kind: restart the agent after an upgrade",
+    )
 }

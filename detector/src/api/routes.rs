@@ -114,7 +114,7 @@ async fn admit(scope: Scope, request: Request, next: Next) -> Response {
         // What only looks changes nothing, whoever sends a browser there.
         Some(caller) if request.method().is_safe() => caller.check(scope),
         Some(caller) => caller.check(scope).and_then(|()| caller.check_change()),
-        None => Err(Problem::unauthorized("nobody knows who asks")),
+        None => Err(Problem::unauthorized("the request has no client address")),
     };
     match checked {
         Ok(()) => next.run(request).await,
@@ -123,7 +123,7 @@ async fn admit(scope: Scope, request: Request, next: Next) -> Response {
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
-    let detail = format!("{} does not take {method}: see /api/openapi.json", uri.path());
+    let detail = format!("{} does not support {method}: see /api/openapi.json", uri.path());
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, &detail)
 }
 
@@ -132,7 +132,7 @@ async fn not_found(method: Method, uri: Uri) -> Response {
     if ui::is_page(path) && (method == Method::GET || method == Method::HEAD) {
         return ui::page(path);
     }
-    Problem::not_found("there is nothing here: see /api/openapi.json").into_response()
+    Problem::not_found("this path does not exist: see /api/openapi.json").into_response()
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ const WORKERS: usize = 2;
 /// How long a client may take over a request's head, which is also how long a connection may idle.
 const HEAD: Duration = Duration::from_secs(20);
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long requests may go on when the server is told to stop.
+/// How long requests may continue after the server was asked to stop.
 const FAREWELL: Duration = Duration::from_secs(3);
 /// A pause where no connection can be taken, such as when no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -75,11 +75,6 @@ impl Drop for Handle {
 }
 
 /// Serves a site until what is returned is dropped.
-///
-/// # Errors
-///
-/// A model inside the program that does not fit it, a certificate that cannot be used, a machine
-/// without threads.
 pub fn serve(site: Site) -> anyhow::Result<Served> {
     let Site { config, current, store, agent, bus, listener } = site;
     let app = App::new(config, current, store, agent, bus)?;
@@ -88,12 +83,8 @@ pub fn serve(site: Site) -> anyhow::Result<Served> {
 }
 
 /// Serves `app` until the handle is dropped.
-///
-/// # Errors
-///
-/// A certificate that cannot be used, a machine without threads.
 pub fn start(app: App, listener: StdListener) -> anyhow::Result<Handle> {
-    let address = listener.local_addr().context("failed to ask for the socket's address")?;
+    let address = listener.local_addr().context("failed to read the socket's address")?;
     let scheme = app.config.api.scheme();
     let acceptor = tls::acceptor(&app.config.api)?;
     let router = middleware::guarded(&app, routes::router(&app));
@@ -122,8 +113,8 @@ pub fn start(app: App, listener: StdListener) -> anyhow::Result<Handle> {
     Ok(Handle { address, scheme, stop, thread: Some(thread) })
 }
 
-/// A runtime that may be dropped on a task of another, which must not wait for it: that is where it is
-/// when its thread cannot be started.
+/// A runtime that may be dropped on a task of another, which must not wait for it: that is where it
+/// is when its thread cannot be started.
 struct OwnRuntime(Option<Runtime>);
 
 impl Drop for OwnRuntime {
@@ -159,7 +150,7 @@ async fn accept(
         let (stream, from) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!("failed to take a connection to the API: {error}");
+                tracing::warn!("failed to accept a connection to the API: {error}");
                 sleep(ACCEPT_PAUSE).await;
                 continue;
             }
@@ -176,11 +167,11 @@ async fn accept(
         });
     }
     drop(listener);
-    // Ends what goes on for ever.
+    // Ends endless streams.
     bus.close();
     let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
     if timeout(FAREWELL, places.acquire_many(all)).await.is_err() {
-        tracing::debug!("requests to the API were cut off at the end");
+        tracing::debug!("interrupted requests to the API at shutdown");
     }
 }
 
@@ -205,8 +196,8 @@ impl Connection {
         let Some(acceptor) = acceptor else { return self.serve(stream).await };
         match timeout(HANDSHAKE, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => self.serve(stream).await,
-            Ok(Err(error)) => tracing::debug!("{}: no TLS: {error}", self.from),
-            Err(_) => tracing::debug!("{}: no TLS in {HANDSHAKE:?}", self.from),
+            Ok(Err(error)) => tracing::debug!("{}: the TLS handshake failed: {error}", self.from),
+            Err(_) => tracing::debug!("{}: no TLS handshake within {HANDSHAKE:?}", self.from),
         }
     }
 

@@ -11,19 +11,19 @@ pub(super) fn routes() -> Routes {
     Routes::default().read(routes!(healthz))
 }
 
-/// That it answers
+/// The service answers
 #[derive(Serialize, ToSchema)]
 struct Health {
     /// Always `ok`
     status: &'static str,
 }
 
-/// Whether it answers
+/// Check that the service answers
 ///
-/// Asks nobody else: neither the database nor the agent.
+/// It asks neither the database nor the agent.
 #[utoipa::path(
     get, path = "/healthz", tag = "Service", security(()),
-    responses((status = OK, description = "It does", body = Health))
+    responses((status = OK, description = "The service answers", body = Health))
 )]
 async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })

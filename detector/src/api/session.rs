@@ -24,22 +24,22 @@ pub(super) fn routes() -> Routes {
     Routes::default().read(routes!(whoami, log_in, log_out))
 }
 
-/// Who asks, and what they may do
+/// The caller and its rights
 #[derive(Serialize, ToSchema)]
 #[schema(as = Session)]
 struct SessionBody {
-    /// Whether a token was shown, or a login
+    /// Whether the caller has a token or a login
     authenticated: bool,
     /// The token's name
     name: Option<String>,
     scopes: Vec<ScopeName>,
-    /// What changes must carry in the header X-CSRF-Token; none without a cookie
+    /// The value that changes need in the header X-CSRF-Token; null without a cookie
     csrf: Option<String>,
-    /// Whether looking needs no token here
+    /// Whether reading needs no token
     loopback: bool,
 }
 
-/// What one may do; each includes those before
+/// Rights; each scope includes the ones before it
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ScopeName {
@@ -68,11 +68,11 @@ impl From<ScopeName> for Scope {
     }
 }
 
-/// What lets a browser in: exactly one of the two
+/// Credentials of a browser: exactly one of the two
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Credentials {
-    /// From a login link; it works once
+    /// The code of a login link; it works once
     code: Option<String>,
     token: Option<String>,
 }
@@ -80,7 +80,7 @@ struct Credentials {
 /// Who asks, and what they may do
 #[utoipa::path(
     get, path = "/api/session", tag = "Session", security((), ("token" = []), ("login" = [])),
-    responses((status = OK, description = "As far as it is known", body = SessionBody))
+    responses((status = OK, description = "The caller", body = SessionBody))
 )]
 async fn whoami(State(app): State<App>, caller: Caller) -> Json<SessionBody> {
     let csrf = caller.login.as_ref().map(|login| login.csrf.to_string());
@@ -119,7 +119,7 @@ async fn log_in(
     let (hash, is_code) = match &credentials {
         Credentials { code: Some(code), token: None } => (tokens::hash(code), true),
         Credentials { code: None, token: Some(token) } => (tokens::hash(token), false),
-        _ => return Err(Problem::field("code", "send either a code or a token")),
+        _ => return Err(Problem::field("code", "send either `code` or `token`")),
     };
     let (cookie, csrf) = (Secret::new("")?, Secret::new("")?.text);
     let (kept, kept_csrf) = (cookie.hash, csrf.clone());
@@ -134,7 +134,7 @@ async fn log_in(
         })
         .await?;
     let Some(token) = found else {
-        let what = if is_code { "a login code that is none" } else { "a token that is none" };
+        let what = if is_code { "an invalid login code" } else { "an invalid token" };
         return Err(app.note_failure(caller.from, what));
     };
     app.note(&token.name, Action::Login, format!("logged in from {}", caller.from));

@@ -1,4 +1,4 @@
-//! The configuration that is in force, without what must not be told.
+//! The active configuration, without secrets.
 
 use anyhow::Context as _;
 use axum::extract::State;
@@ -10,7 +10,8 @@ use super::problem::Problem;
 use super::{App, Routes};
 use crate::config::Config;
 
-/// Where secrets are named, and not told: a file's path and a variable's name are none.
+/// Keys that name a place for a secret, which is no secret itself: a file's path or a variable's
+/// name.
 const TOLD: [&str; 2] = ["_file", "_env"];
 /// Parts of the names of keys that may hold one.
 const SECRET: [&str; 6] = ["password", "secret", "token", "authorization", "headers", "body"];
@@ -20,10 +21,10 @@ pub(super) fn routes() -> Routes {
     Routes::default().read(routes!(show))
 }
 
-/// The configuration that is in force, without secrets
+/// Show the active configuration, without secrets
 #[utoipa::path(
     get, path = "/api/config", tag = "State",
-    responses((status = OK, description = "Every key, as the file has them", body = Object))
+    responses((status = OK, description = "Every key, in the form of the file", body = Object))
 )]
 async fn show(State(app): State<App>) -> Result<Json<Value>, Problem> {
     let config = Config { api: app.config.api.clone(), ..Config::clone(&app.current.get()) };
@@ -34,8 +35,8 @@ async fn show(State(app): State<App>) -> Result<Json<Value>, Problem> {
     Ok(Json(value))
 }
 
-/// Nothing that is configured should be a secret but names a place for one; what people have written
-/// into an address or a header all the same is not told.
+/// The configuration should have no secret, only the place of one. A secret in an address or a
+/// header is hidden all the same.
 fn hide(value: &mut Value) {
     match value {
         Value::Object(fields) => {

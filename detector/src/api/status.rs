@@ -1,4 +1,5 @@
-//! How everything is doing, in one answer: what the agent says of itself, and what is stored.
+//! Show the state of the agent, its interfaces, the database and the outputs, in one answer: what
+//! the agent says of itself, and what is stored.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,9 @@ use super::extract::Json;
 use super::problem::Problem;
 use super::{App, Routes};
 use crate::clock::now_ns;
-use crate::status::{AlertCounts, BySeverity, NotStored, StatusBody, StoreState, StoreStateName};
+use crate::status::{
+    AlertCounts, BySeverity, Loss, NotStored, StatusBody, StoreState, StoreStateName,
+};
 use crate::store::counts::{self, Counts};
 use crate::units::rfc3339;
 
@@ -29,10 +32,10 @@ struct Stored {
     bytes: u64,
 }
 
-/// How everything is doing
+/// Show the state of the agent, its interfaces, the database and the outputs
 #[utoipa::path(
     get, path = "/api/status", tag = "State",
-    responses((status = OK, description = "As it was less than two seconds ago",
+    responses((status = OK, description = "The status, less than two seconds old",
         body = StatusBody))
 )]
 async fn show(State(app): State<App>) -> Json<StatusBody> {
@@ -72,7 +75,7 @@ pub(super) async fn tick(app: App) {
         if changed || asked.is_none_or(|asked| asked.elapsed() >= LOOK_AGAIN) {
             match stored(&app).await {
                 Ok(found) => known = found,
-                Err(problem) => tracing::debug!("no count of alerts: {problem}"),
+                Err(problem) => tracing::debug!("failed to count the alerts: {problem}"),
             }
             asked = Some(Instant::now());
         }
@@ -99,6 +102,12 @@ fn with_stored(mut status: StatusBody, app: &App, stored: &Stored) -> StatusBody
     let [low, medium, high, critical] = by_severity;
     let by_severity = BySeverity { low, medium, high, critical };
     status.sinks = app.bus.sinks().states();
+    let stops = app.shared.stops.counts().filter(|(_, count)| *count != 0);
+    status.loss.extend(stops.map(|(reason, count)| Loss {
+        name: reason.name().to_owned(),
+        count,
+        text: reason.text().to_owned(),
+    }));
     status.alerts = AlertCounts { open, acknowledged, last_24h, capped, by_severity };
     if let Some(store) = &app.store {
         let state = store.health().state();

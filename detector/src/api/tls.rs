@@ -13,10 +13,6 @@ use crate::config::api::Api;
 
 /// None where nothing is configured: it is served in the clear, which the configuration allows on
 /// this machine alone.
-///
-/// # Errors
-///
-/// Files that cannot be read, or do not go together.
 pub(super) fn acceptor(config: &Api) -> anyhow::Result<Option<TlsAcceptor>> {
     let (Some(certificate), Some(key)) = (&config.tls_certificate, &config.tls_key) else {
         return Ok(None);
@@ -32,7 +28,11 @@ pub(super) fn acceptor(config: &Api) -> anyhow::Result<Option<TlsAcceptor>> {
         .with_no_client_auth()
         .with_single_cert(chain, private)
         .with_context(|| {
-            format!("{} and {} do not go together", certificate.display(), key.display())
+            format!(
+                "the key in {1} does not belong to the certificate in {0}",
+                certificate.display(),
+                key.display()
+            )
         })?;
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Some(TlsAcceptor::from(Arc::new(tls))))
@@ -40,6 +40,6 @@ pub(super) fn acceptor(config: &Api) -> anyhow::Result<Option<TlsAcceptor>> {
 
 fn read_chain(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let chain: Vec<_> = CertificateDer::pem_file_iter(path)?.collect::<Result<_, _>>()?;
-    ensure!(!chain.is_empty(), "there is no certificate in it");
+    ensure!(!chain.is_empty(), "the file has no certificate");
     Ok(chain)
 }

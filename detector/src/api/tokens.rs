@@ -24,7 +24,7 @@ pub(super) fn routes() -> Routes {
 /// The longest life of a token that ends: ten years.
 const MOST_SECS: u64 = 10 * 365 * 86_400;
 
-/// A token, without what it is
+/// A token without its secret
 #[derive(Serialize, ToSchema)]
 #[schema(as = Token)]
 struct TokenBody {
@@ -32,9 +32,9 @@ struct TokenBody {
     name: String,
     scope: ScopeName,
     created: String,
-    /// None: never
+    /// Null: never
     expires: Option<String>,
-    /// To the minute
+    /// Precise to the minute
     last_used: Option<String>,
 }
 
@@ -58,46 +58,47 @@ fn time(secs: u64) -> String {
 #[derive(Serialize, ToSchema)]
 struct TokenList {
     items: Vec<TokenBody>,
-    /// Always null: all are here
+    /// Always null: the list is complete
     next: Option<String>,
 }
 
-/// A token to be
+/// A new token
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewToken {
     #[schema(min_length = 1, max_length = 100)]
     name: String,
     scope: ScopeName,
-    /// None: it does not end by itself
+    /// Default: it does not expire
     #[schema(minimum = 1, maximum = 315_360_000)]
     expires_in_secs: Option<u64>,
 }
 
-/// A token, told this once
+/// A token with its secret, which is shown only once
 #[derive(Serialize, ToSchema)]
 struct CreatedToken {
     #[serde(flatten)]
     about: TokenBody,
     token: String,
-    /// Logs a browser in, once, within ten minutes
+    /// A link that logs a browser in, once, within ten minutes
     login_link: String,
 }
 
-/// Every token
+/// List all tokens
 #[utoipa::path(
     get, path = "/api/tokens", tag = "Session",
-    responses((status = OK, description = "The oldest first", body = TokenList))
+    responses((status = OK, description = "Tokens, oldest first", body = TokenList))
 )]
 async fn list(State(app): State<App>) -> Result<Json<TokenList>, Problem> {
     let found = app.with_store(|store| store.read(tokens::list)).await?;
     Ok(Json(TokenList { items: found.into_iter().map(TokenBody::from).collect(), next: None }))
 }
 
-/// Make a token, and a link that logs a browser in with it
+/// Create a token, and a link that logs a browser in
 #[utoipa::path(
     post, path = "/api/tokens", tag = "Session", request_body = NewToken,
-    responses((status = CREATED, description = "The secret is not shown again", body = CreatedToken))
+    responses((status = CREATED, description = "The secret is not shown again",
+        body = CreatedToken))
 )]
 async fn create(
     State(app): State<App>,
@@ -106,7 +107,7 @@ async fn create(
 ) -> Result<(StatusCode, Json<CreatedToken>), Problem> {
     tokens::check_name(&new.name)?;
     if new.expires_in_secs.is_some_and(|secs| !(1..=MOST_SECS).contains(&secs)) {
-        let detail = format!("expires_in_secs: use 1 to {MOST_SECS}, or leave it out");
+        let detail = format!("expires_in_secs: use 1 to {MOST_SECS}, or leave it out for no end");
         return Err(Problem::field("expires_in_secs", &detail));
     }
     let (secret, code) = (Secret::new(PREFIX)?, Secret::new("")?);
@@ -122,7 +123,8 @@ async fn create(
             })
         })
         .await?;
-    let detail = format!("made the token `{}` with the scope {}", token.name, token.scope.name());
+    let detail =
+        format!("created the token `{}` with the scope {}", token.name, token.scope.name());
     app.note(&caller.who(), Action::Token, detail);
     let created = CreatedToken {
         about: token.into(),
@@ -134,7 +136,7 @@ async fn create(
 
 /// Revoke a token
 ///
-/// Browsers that were logged in with it are logged out.
+/// Browsers that used it are logged out.
 #[utoipa::path(
     delete, path = "/api/tokens/{id}", tag = "Session", params(("id" = i64, Path)),
     responses((status = NO_CONTENT, description = "The token is revoked"))

@@ -35,14 +35,14 @@ const DAY: u64 = 86_400;
 const MAX_POINTS: u64 = 2_000;
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// A stretch of time
+/// A time range
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
 pub(super) struct PeriodQuery {
-    /// RFC 3339. Left out: a day before `to`
+    /// RFC 3339; default: a day before `to`
     from: Option<String>,
-    /// Left out: now
+    /// RFC 3339; default: now
     to: Option<String>,
 }
 
@@ -53,7 +53,7 @@ impl PeriodQuery {
         let from = values::time("from", self.from.as_deref())?.map(|time| time / SECOND_NS);
         let from = from.unwrap_or_else(|| to.saturating_sub(DAY));
         if from >= to {
-            return Err(Problem::field("from", "from: it is not before `to`"));
+            return Err(Problem::field("from", "from: use a time before `to`"));
         }
         Ok(Period { from, to })
     }
@@ -66,8 +66,7 @@ pub(super) fn step(text: Option<&str>, period: Period) -> Result<u64, Problem> {
         return Ok((length / 300).div_ceil(MINUTE).max(1) * MINUTE);
     };
     if step < MINUTE || step % MINUTE != 0 || length / step > MAX_POINTS {
-        let detail =
-            format!("step: use whole minutes in seconds, and at most {MAX_POINTS} of them");
+        let detail = format!("step: use a multiple of 60 s that gives at most {MAX_POINTS} points");
         return Err(Problem::field("step", &detail));
     }
     Ok(step)
@@ -81,18 +80,18 @@ struct StepQuery {
     step: Option<String>,
 }
 
-/// A curve
+/// A time series
 #[derive(Serialize, ToSchema)]
 struct Curve {
     step_secs: u64,
-    /// Those of which anything is known
+    /// Points with data
     points: Vec<TrafficPoint>,
 }
 
-/// Outbound, inbound and the probability of theft, over time
+/// Show outbound and inbound traffic and the probability of exfiltration over time
 #[utoipa::path(
     get, path = "/api/traffic", tag = "Traffic", params(PeriodQuery, StepQuery),
-    responses((status = OK, description = "The oldest first", body = Curve))
+    responses((status = OK, description = "Points, oldest first", body = Curve))
 )]
 async fn by_the_minute(
     State(app): State<App>,
@@ -109,7 +108,7 @@ async fn by_the_minute(
     Ok(Json(Curve { step_secs, points }))
 }
 
-/// What sums are made by
+/// The grouping of the sums
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum ByName {
@@ -136,10 +135,10 @@ struct TopList {
     items: Vec<Top>,
 }
 
-/// Who sent the most, or was sent the most
+/// List the largest senders or receivers
 #[utoipa::path(
     get, path = "/api/top", tag = "Traffic", params(PeriodQuery, TopQuery),
-    responses((status = OK, description = "The largest first", body = TopList))
+    responses((status = OK, description = "Sums, largest first", body = TopList))
 )]
 async fn top(
     State(app): State<App>,
@@ -164,7 +163,7 @@ async fn top(
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct TalksQuery {
-    /// One of the two ends
+    /// Only traffic of this address
     host: Option<String>,
     /// 1 to 500
     #[param(value_type = Option<u16>)]
@@ -176,10 +175,10 @@ struct TalkList {
     items: Vec<Talk>,
 }
 
-/// Who sends where
+/// List traffic by sender and receiver
 #[utoipa::path(
     get, path = "/api/talks", tag = "Traffic", params(PeriodQuery, TalksQuery),
-    responses((status = OK, description = "The largest first", body = TalkList))
+    responses((status = OK, description = "Sums, largest first", body = TalkList))
 )]
 async fn talks(
     State(app): State<App>,
@@ -196,7 +195,7 @@ async fn talks(
     Ok(Json(TalkList { items }))
 }
 
-/// All that are named must fit
+/// Filters; all given ones must match
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct FlowQuery {
@@ -207,14 +206,14 @@ struct FlowQuery {
     /// The server's
     #[param(value_type = Option<u16>)]
     port: Option<String>,
-    /// A lower-case name
+    /// A protocol's name in lower case
     protocol: Option<String>,
     /// A DNS name, or the end of one
     name: Option<String>,
     /// 1 to 500
     #[param(value_type = Option<u16>)]
     limit: Option<String>,
-    /// What `next` of the page before said
+    /// `next` of the previous page
     cursor: Option<String>,
 }
 
@@ -225,10 +224,10 @@ struct FlowPage {
     next: Option<String>,
 }
 
-/// What sessions carried, minute by minute
+/// List the traffic of sessions, minute by minute
 #[utoipa::path(
     get, path = "/api/flows", tag = "Traffic", params(PeriodQuery, FlowQuery),
-    responses((status = OK, description = "The newest first", body = FlowPage))
+    responses((status = OK, description = "Sessions, newest first", body = FlowPage))
 )]
 async fn flows(
     State(app): State<App>,
@@ -263,7 +262,7 @@ async fn flows(
     Ok(Json(FlowPage { items, next }))
 }
 
-/// What sessions are put in order by
+/// The order of sessions
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Sort {
@@ -289,10 +288,10 @@ struct SessionList {
     items: Vec<SessionLine>,
 }
 
-/// The sessions that are alive
+/// List the active sessions
 #[utoipa::path(
     get, path = "/api/sessions", tag = "Traffic", params(SessionQuery),
-    responses((status = OK, description = "In the order that was asked for", body = SessionList))
+    responses((status = OK, description = "Sessions in the requested order", body = SessionList))
 )]
 async fn sessions(
     State(app): State<App>,
@@ -307,6 +306,8 @@ async fn sessions(
     };
     match app.ask(Request::Sessions { sort, limit }, caller.peer()).await? {
         Answer::Sessions { sessions } => Ok(Json(SessionList { items: sessions })),
-        _ => Err(Problem::conflict("the agent answered something else")),
+        _ => Err(Problem::conflict(
+            "the agent's answer is of an unknown kind: restart the agent after an upgrade",
+        )),
     }
 }

@@ -1,4 +1,4 @@
-//! The dashboard's files, which stand in the program.
+//! The dashboard's files, which are in the program.
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
@@ -20,9 +20,9 @@ const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
 
 const NOT_BUILT: &str = "<!doctype html>\n<html lang=\"en\">\n<title>detector</title>\n\
-    <h1>The dashboard is not in this program</h1>\n\
-    <p>Build it with <code>cargo xtask ui</code>, then build the program again. \
-    The API is here all the same: <a href=\"/api/openapi.json\">/api/openapi.json</a>.</p>\n</html>\n";
+    <h1>This program was built without the dashboard</h1>\n\
+    <p>Run <code>cargo xtask ui</code>, then build the program again. The API works without it: \
+    <a href=\"/api/openapi.json\">/api/openapi.json</a>.</p>\n</html>\n";
 
 /// Whether a path is the dashboard's rather than the API's.
 pub(super) fn is_page(path: &str) -> bool {
@@ -39,7 +39,7 @@ fn find(path: &str, assets: &'static [Asset]) -> Response {
     let asset = |wanted: &str| assets.iter().find(|(path, ..)| *path == wanted);
     let found = match asset(path) {
         None if path.starts_with(HASHED) => {
-            return Problem::not_found("there is no such file").into_response();
+            return Problem::not_found("this file does not exist").into_response();
         }
         None => asset(INDEX),
         found => found,

@@ -8,11 +8,11 @@ use super::{LiveFormat, ModeChoice};
 use crate::network::{Address, Network};
 use crate::units;
 
-/// List, add and remove what the kernel blocks
+/// List, add, remove, verify and export blocks
 ///
-/// A target is `pair HOME DESTINATION`, `destination ADDRESS[/LENGTH]`, `service ADDRESS:PORT`,
-/// `host ADDRESS`, `flow PROTOCOL ADDRESS:PORT ADDRESS:PORT`, or a bare address or prefix, which is
-/// meant as a destination.
+/// A target is `pair HOST DESTINATION`, `destination ADDRESS[/LENGTH]`, `service ADDRESS:PORT`,
+/// `host ADDRESS` or `flow PROTOCOL ADDRESS:PORT ADDRESS:PORT`. An address or prefix alone is a
+/// destination.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector blocks add pair 10.0.0.7 192.0.2.1 --ttl 10m")]
 pub struct Blocks {
@@ -24,7 +24,7 @@ pub struct Blocks {
 
 #[derive(Debug, Subcommand)]
 pub enum BlocksCommand {
-    /// Show every block, what it has stopped and when it ends
+    /// List every block with its drops and its end
     #[command(after_help = "Example:\n  detector blocks list")]
     List(Listed),
     Add(BlocksAdd),
@@ -36,32 +36,32 @@ pub enum BlocksCommand {
     Export(BlocksExport),
 }
 
-/// Block a target for a while
+/// Block a target for a time
 ///
-/// What must never be cut off (this host, its gateways and resolvers, your own connection, the
-/// configured networks) is refused.
+/// The agent refuses to block this host, its gateways and resolvers, your own connection, and the
+/// networks in block.never_block.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   detector blocks add 192.0.2.0/24 --ttl 10m --reason \"drop site\"
   detector blocks add service 192.0.2.1:443 --police 10k --confirm-within 60s
   detector blocks add host 10.0.0.7 --simulate")]
 pub struct BlocksAdd {
-    /// What to block, as words or as one text
+    /// The target, as words or as one text
     #[arg(required = true, value_name = "TARGET", num_args = 1..)]
     pub target: Vec<String>,
-    /// How long, such as 90s, 10m, 1h30m or 2d [default: the configuration's]
+    /// Duration, such as 90s, 10m, 1h30m or 2d [default: the configuration's]
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub ttl: Option<u64>,
-    /// Let this many bytes a second leave, such as 10k, and drop the rest
+    /// Limit the rate to this many bytes a second, such as 10k
     #[arg(long, value_name = "BYTES", value_parser = bytes, conflicts_with = "mark")]
     pub police: Option<u64>,
-    /// Let everything pass and give what leaves this DSCP codepoint
+    /// Drop nothing, and set this DSCP codepoint on outbound packets
     #[arg(long, value_name = "DSCP", value_parser = clap::value_parser!(u8).range(0..64))]
     pub mark: Option<u8>,
-    /// Count what it would do and do nothing
+    /// Drop nothing, and count the packets that the block would drop
     #[arg(long)]
     pub simulate: bool,
-    /// Why, for whoever reads it later
+    /// Reason, for the audit log
     #[arg(long, value_name = "TEXT", default_value = "by hand")]
     pub reason: String,
     #[command(flatten)]
@@ -70,38 +70,38 @@ pub struct BlocksAdd {
 
 /// Remove one block
 ///
-/// For a while the agent does not block the same again on its own.
+/// The agent does not block the target again by itself for block.released_secs.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   detector blocks remove 4
   detector blocks remove pair 10.0.0.7 192.0.2.1")]
 pub struct BlocksRemove {
-    /// The block's number, or its target
+    /// The block's number or target
     #[arg(required = true, value_name = "NUMBER|TARGET", num_args = 1..)]
     pub block: Vec<String>,
     #[command(flatten)]
     pub change: Change,
 }
 
-/// Tell whether blocks hold, and how that is known
+/// Verify that blocks drop packets, and show the evidence
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector blocks verify 4")]
 pub struct BlocksVerify {
-    /// The block's number, or its target [default: every block]
+    /// The block's number or target [default: every block]
     #[arg(value_name = "NUMBER|TARGET", num_args = 0..)]
     pub block: Vec<String>,
     #[command(flatten)]
     pub listed: Listed,
 }
 
-/// Write the domains that leak through a resolver as a zone for that resolver
+/// Write the domains of DNS tunnels as a zone for the resolver
 ///
-/// A tunnel through a resolver that must stay within reach cannot be dropped by address; the
-/// resolver itself can refuse its domain.
+/// The agent never blocks a resolver, so it cannot block a tunnel through one. The resolver itself
+/// can refuse the domain.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector blocks export --format rpz > detector.rpz")]
 pub struct BlocksExport {
-    /// How domains are written: a response policy zone, or one object a line
+    /// Format: a response policy zone, or one JSON object a line
     #[arg(short, long, default_value = "rpz")]
     pub format: ExportFormat,
 }
@@ -112,7 +112,7 @@ pub enum ExportFormat {
     Json,
 }
 
-/// List, add and remove what is never blocked and raises no alerts
+/// List, add and remove exceptions, which raise no alerts and are never blocked
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector allow add 192.0.2.7 --reason \"nightly backup\"")]
 pub struct Allow {
@@ -124,40 +124,41 @@ pub struct Allow {
 
 #[derive(Debug, Subcommand)]
 pub enum AllowCommand {
-    /// Show every exception, where it comes from and how often it was hit
+    /// List every exception with its origin and its hits
     #[command(after_help = "Example:\n  detector allow list")]
     List(Listed),
     Add(AllowAdd),
     Remove(AllowRemove),
 }
 
-/// Allow what fits everything that is named, at once, and remember it
+/// Allow expected traffic, at once and across restarts
 ///
-/// Active blocks of it end at once, and its open alerts are not repeated.
+/// All the options that are given must match. Matching blocks end at once, and open alerts are not
+/// repeated.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   detector allow add 192.0.2.0/24 --reason \"nightly backup\" --ttl 2h
   detector allow add --source 10.0.0.7 --name backup.example --port 443 --reason \"nightly backup\"")]
 pub struct AllowAdd {
-    /// To whom: an address or a prefix
+    /// Receiver: an address or a prefix
     #[arg(value_name = "DESTINATION", value_parser = network)]
     pub to: Option<Network>,
-    /// From whom: an address or a prefix
+    /// Sender: an address or a prefix
     #[arg(long, value_name = "NETWORK", value_parser = network)]
     pub source: Option<Network>,
-    /// To whom, as an option
+    /// Receiver, as an option
     #[arg(long, value_name = "NETWORK", value_parser = network, conflicts_with = "to")]
     pub destination: Option<Network>,
-    /// The receiver's name, or the domain of the names asked for, and all names in it
+    /// The receiver's DNS name or queried domain, with all names below it
     #[arg(long)]
     pub name: Option<String>,
     /// The server's port
     #[arg(long)]
     pub port: Option<u16>,
-    /// How long, such as 90s, 10m, 1h30m or 2d [default: for good]
+    /// Duration, such as 90s, 10m, 1h30m or 2d [default: no end]
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub ttl: Option<u64>,
-    /// Why, for whoever reads it later
+    /// Reason, for the audit log
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
     #[command(flatten)]
@@ -174,43 +175,43 @@ pub struct AllowRemove {
     pub change: Change,
 }
 
-/// Show or set how far the agent's own blocks go
+/// Show or set the agent's mode: observe, simulate or block
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector mode block --confirm-within 60s")]
 pub struct ModeArgs {
     #[command(flatten)]
     pub reach: Reach,
-    /// The mode from now on [default: only show it]
+    /// The new mode [default: show the current one]
     pub mode: Option<ModeChoice>,
     #[command(flatten)]
     pub change: Change,
 }
 
-/// Keep a change that was made with --confirm-within
+/// Confirm a change that was made with --confirm-within
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector confirm")]
 pub struct Confirm {
     #[command(flatten)]
     pub reach: Reach,
-    /// The change's id [default: every change that waits]
+    /// The change's id [default: every waiting change]
     pub id: Option<u64>,
     #[command(flatten)]
     pub listed: Listed,
 }
 
-/// Tell whether an address is blocked, why or why not, and by which entry
+/// Explain whether an address is blocked, and by which entry
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector explain 192.0.2.1")]
 pub struct Explain {
     #[command(flatten)]
     pub reach: Reach,
-    /// A host at home or elsewhere
+    /// An internal or external address
     pub address: Address,
     #[command(flatten)]
     pub listed: Listed,
 }
 
-/// Show what hosts may still send, and raise it
+/// List and raise the byte budgets of hosts
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector budgets raise 10.0.0.7 192.0.2.1 10M")]
 pub struct Budgets {
@@ -222,30 +223,30 @@ pub struct Budgets {
 
 #[derive(Debug, Subcommand)]
 pub enum BudgetsCommand {
-    /// Show every budget, what it was charged and what it holds back
+    /// List every budget with its limit, its use and the payload that it holds
     #[command(after_help = "Example:\n  detector budgets list")]
     List(Listed),
     Raise(BudgetsRaise),
 }
 
-/// Let a host send more to a destination
+/// Raise the budget of a host to a destination
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   detector budgets raise 10.0.0.7 192.0.2.1 10M
   detector budgets raise 10.0.0.7 192.0.2.1")]
 pub struct BudgetsRaise {
-    /// Who sends
+    /// The sender
     pub home: Address,
-    /// To whom
+    /// The receiver
     pub destination: Address,
-    /// Payload bytes in all, from the beginning, such as 10M [default: no bound]
+    /// Payload bytes in total, such as 10M [default: unlimited]
     #[arg(value_parser = bytes)]
     pub bytes: Option<u64>,
     #[command(flatten)]
     pub listed: Listed,
 }
 
-/// Show what the agent watches, how full its tables are and what it has counted
+/// Show the agent's interfaces, tables and counters
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector status --format json")]
 pub struct StatusArgs {
@@ -255,10 +256,10 @@ pub struct StatusArgs {
     pub listed: Listed,
 }
 
-/// Read the configuration, the model and the allowlist anew
+/// Read the configuration, the model and the allowlist again
 ///
-/// Everything is checked before anything changes; what is wrong is named, and what was in force stays
-/// so. Keys that need a restart keep their value and are named. SIGHUP does the same.
+/// The agent checks everything before it changes anything. After an error the old configuration
+/// stays active. Keys that need a restart keep their value and are listed. SIGHUP does the same.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector reload")]
 pub struct ReloadArgs {
@@ -268,16 +269,16 @@ pub struct ReloadArgs {
     pub listed: Listed,
 }
 
-/// Show who changed what is blocked and allowed, when and why
+/// Show the audit log: every change of policy with its author, time and reason
 ///
-/// Reads the log itself: no agent needs to run.
+/// Reads the log's file, so no agent needs to run.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector audit --since 2h --limit 20")]
 pub struct Audit {
-    /// Records since then: 2024-01-31T12:00:00Z, or so long ago, such as 2h
+    /// Only records since this time: 2024-01-31T12:00:00Z, or an age such as 2h
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
-    /// Show no more than the latest so many
+    /// Show at most this many records, the latest ones
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
     #[command(flatten)]
@@ -289,7 +290,7 @@ pub struct Audit {
 
 /// Remove every program, block and table that an agent left in the kernel
 ///
-/// Blocks that still run end at once. Refused while an agent runs.
+/// Active blocks end at once. Refused while an agent runs.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector detach")]
 pub struct Detach {
@@ -300,7 +301,7 @@ pub struct Detach {
     pub config: Option<PathBuf>,
 }
 
-/// Which agent is meant.
+/// The agent to ask.
 #[derive(Args, Debug)]
 pub struct Reach {
     /// The agent's socket [default: that of this network namespace's agent]
@@ -311,18 +312,18 @@ pub struct Reach {
     pub config: Option<PathBuf>,
 }
 
-/// How an answer is shown.
+/// The form of an answer.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Listed {
-    /// How the answer is written; json has one object a line
+    /// Format of the answer; json has one object a line
     #[arg(short, long, default_value = "table")]
     pub format: LiveFormat,
 }
 
-/// What every change can have.
+/// Options of every change.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Change {
-    /// Undo it unless `detector confirm` follows within this time, such as 60s
+    /// Undo the change unless `detector confirm` follows within this time, such as 60s
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub confirm_within: Option<u64>,
     #[command(flatten)]

@@ -1,5 +1,4 @@
-//! The commands about people: who they are, what they are told and whether that worked; and the one
-//! that takes in logs.
+//! The commands for contacts, notification rules and deliveries, and the one that reads logs.
 
 use std::path::PathBuf;
 
@@ -9,10 +8,11 @@ use super::control::Listed;
 use crate::network::Network;
 use crate::units;
 
-/// List, add and remove the people who may be told, and their groups
+/// List, add and remove the people to notify, and their groups
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Example:\n  detector contacts add Zoë \"O'Neill\" --email zoe@example.org --group ops"
+    after_help = "Example:\n  detector contacts add Zoë \"O'Neill\" --email zoe@example.org \
+        --group ops"
 )]
 pub struct Contacts {
     #[command(flatten)]
@@ -23,7 +23,7 @@ pub struct Contacts {
 
 #[derive(Debug, Subcommand)]
 pub enum ContactsCommand {
-    /// Show everybody, with their groups
+    /// List all contacts with their groups
     #[command(after_help = "Example:\n  detector contacts list")]
     List(Listed),
     Add(ContactsAdd),
@@ -50,7 +50,7 @@ pub struct ContactsAdd {
     pub group: Vec<String>,
 }
 
-/// Remove a person, from all groups too
+/// Remove a person, also from all groups
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector contacts remove 3")]
 pub struct ContactsRemove {
@@ -68,16 +68,16 @@ pub struct Groups {
 
 #[derive(Debug, Subcommand)]
 pub enum GroupsCommand {
-    /// Show every group and who is in it
+    /// List every group with its members
     #[command(after_help = "Example:\n  detector contacts groups list")]
     List(Listed),
     /// Add a group
     #[command(after_help = "Example:\n  detector contacts groups add ops")]
     Add(GroupName),
-    /// Tell its members again
+    /// Notify its members again
     #[command(after_help = "Example:\n  detector contacts groups on ops")]
     On(GroupName),
-    /// Tell its members nothing for now
+    /// Stop notifying its members
     #[command(after_help = "Example:\n  detector contacts groups off ops")]
     Off(GroupName),
     /// Remove a group and its rules; its members stay
@@ -91,7 +91,7 @@ pub struct GroupName {
     pub name: String,
 }
 
-/// Say what people are told, try a channel, and see what became of messages
+/// Manage notification rules, test a channel, and list deliveries
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector notify test mail --to zoe@example.org")]
 pub struct Notify {
@@ -104,27 +104,27 @@ pub struct Notify {
 #[derive(Debug, Subcommand)]
 pub enum NotifyCommand {
     Test(NotifyTest),
-    /// Show the configured channels and how they do
+    /// List the configured channels with their state
     #[command(after_help = "Example:\n  detector notify channels")]
     Channels(Listed),
     Rules(Rules),
     Deliveries(Deliveries),
 }
 
-/// Send a test message, once, and say what became of it
+/// Send one test message and show whether it arrived at the server
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector notify test mail --to zoe@example.org")]
 pub struct NotifyTest {
     /// The channel's name in the configuration
     pub channel: String,
-    /// To whom [default: the first of the channel's own recipients]
+    /// Recipient [default: the first of the channel's own recipients]
     #[arg(long, value_name = "RECIPIENT")]
     pub to: Option<String>,
     #[command(flatten)]
     pub listed: Listed,
 }
 
-/// List, add and remove the rules by which people are told
+/// List, add and remove notification rules
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector notify rules add night --channel mail --group ops")]
 pub struct Rules {
@@ -134,11 +134,11 @@ pub struct Rules {
 
 #[derive(Debug, Subcommand)]
 pub enum RulesCommand {
-    /// Show every rule, and why one tells nobody
+    /// List every rule, with the reason when it notifies nobody
     #[command(after_help = "Example:\n  detector notify rules list")]
     List(Listed),
     Add(RulesAdd),
-    /// Remove a rule, and what it had not told yet
+    /// Remove a rule and its waiting messages
     #[command(after_help = "Example:\n  detector notify rules remove night")]
     Remove(RuleName),
 }
@@ -147,15 +147,15 @@ pub enum RulesCommand {
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   detector notify rules add night --channel mail --group ops --min-severity high
-  detector notify rules add all --channel siem --repeat 0
+  detector notify rules add all --channel siem
   detector notify rules add daily --channel mail --digest 1d")]
 pub struct RulesAdd {
-    /// What to call it
+    /// The rule's name
     pub name: String,
     /// A channel's name in the configuration
     #[arg(long)]
     pub channel: String,
-    /// The group to tell [default: the channel's own recipients]
+    /// The group to notify [default: the channel's own recipients]
     #[arg(long, value_name = "NAME")]
     pub group: Option<String>,
     /// low, medium, high or critical
@@ -167,12 +167,13 @@ pub struct RulesAdd {
     /// Only alerts from or to this address or network
     #[arg(long, value_name = "NETWORK", value_parser = network)]
     pub host: Option<Network>,
-    /// Collect for so long, such as 10m, and tell all in one message [default: each at once]
+    /// Collect alerts for this long, such as 10m, into one message [default: a message for each
+    /// alert]
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub digest: Option<u32>,
-    /// Tell the same again after so long; 0: only once
-    #[arg(long, value_name = "TIME", value_parser = seconds, default_value = "1h")]
-    pub repeat: u32,
+    /// Repeat the same alert after so long; 0: only once [default: 1h; 0 for webhooks and syslog]
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub repeat: Option<u32>,
 }
 
 #[derive(Args, Debug)]
@@ -181,32 +182,32 @@ pub struct RuleName {
     pub name: String,
 }
 
-/// Show what became of messages, newest first
+/// List messages with their delivery state, newest first
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector notify deliveries --state failed")]
 pub struct Deliveries {
     /// queued, sent, failed or dropped
     #[arg(long)]
     pub state: Option<String>,
-    /// Only this channel's
+    /// Only messages over this channel
     #[arg(long)]
     pub channel: Option<String>,
-    /// Only those about this alert
+    /// Only messages about this alert
     #[arg(long, value_name = "ID")]
     pub alert: Option<String>,
-    /// At most so many
+    /// Most messages to list
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub limit: u32,
     #[command(flatten)]
     pub listed: Listed,
 }
 
-/// Scorer connection logs and keep what comes of it
+/// Score connection logs and store the alerts
 ///
-/// A firewall's or proxy's records as JSON, NDJSON or CSV (timestamp, source_ip, destination_ip,
-/// source_port, destination_port, protocol, bytes_sent, bytes_received, action), Zeek's conn.log, or
-/// Suricata's EVE, of which the flows are read. Every record enters the history of probabilities at its
-/// own time; one that looks like a theft becomes an alert.
+/// Reads records of a firewall or proxy as JSON, NDJSON or CSV, Zeek's conn.log, and the flows of
+/// Suricata's EVE JSON. A record has timestamp, source_ip, destination_ip, source_port,
+/// destination_port, protocol, bytes_sent, bytes_received and action. Each record is scored and
+/// counted at its own time. A record that looks like exfiltration becomes an alert.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector ingest --follow /opt/zeek/logs/current/conn.log")]
 pub struct Ingest {
@@ -216,7 +217,7 @@ pub struct Ingest {
     /// Keep reading FILE as it grows, also after it is rotated, until Ctrl-C
     #[arg(long)]
     pub follow: bool,
-    /// How the logs are written
+    /// Format of the logs
     #[arg(long, value_name = "FORMAT", default_value = "auto")]
     pub log_format: LogFormat,
     #[command(flatten)]
@@ -227,21 +228,21 @@ pub struct Ingest {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// By what stands in them
+    /// Recognised by the content
     Auto,
-    /// An object or a list of them
+    /// A JSON object or an array of objects
     Json,
-    /// An object a line
+    /// One JSON object a line
     Ndjson,
-    /// With a header
+    /// Comma-separated values with a header
     Csv,
     /// Zeek's conn.log, in its own columns or as JSON
     Zeek,
-    /// Suricata's EVE
+    /// Suricata's EVE JSON
     Eve,
 }
 
-/// Which database is meant.
+/// The database to use.
 #[derive(Args, Debug)]
 pub struct Place {
     /// The database [default: the configuration's]

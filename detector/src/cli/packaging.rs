@@ -1,4 +1,4 @@
-//! Commands that packages are built with: what goes with the program and is made from its command line.
+//! Commands for packages: completions and manual pages, made from the command line's definition.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use clap_complete::Shell;
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector completions bash > /etc/bash_completion.d/detector")]
 pub struct Completions {
-    /// The shell that reads them
+    /// The shell
     #[arg(value_name = "SHELL")]
     pub shell: Shell,
 }
@@ -18,7 +18,7 @@ pub struct Completions {
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector man /usr/local/share/man/man1")]
 pub struct Man {
-    /// The directory, which must exist
+    /// An existing directory
     #[arg(value_name = "DIR")]
     pub directory: PathBuf,
 }

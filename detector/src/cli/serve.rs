@@ -7,16 +7,16 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::control::{Listed, seconds};
 use crate::store::tokens::Scope;
 
-/// Open what is stored, the API and the dashboard, without watching anything
+/// Serve the API and the dashboard from a database, without watching traffic
 ///
 /// `detector run` does the same while it watches. Ends with Ctrl-C.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector serve --db detector.db --listen localhost:5000")]
 pub struct Serve {
-    /// Database to open, made where there is none [default: the configuration's]
+    /// Database to open; a missing one is created [default: the configuration's]
     #[arg(long, value_name = "FILE")]
     pub db: Option<PathBuf>,
-    /// Where to listen; beyond this machine only with TLS [default: the configuration's]
+    /// Address to listen on; other than loopback needs TLS [default: the configuration's]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<String>,
     /// Configuration file [default: /etc/detector/detector.toml where it exists]
@@ -24,7 +24,7 @@ pub struct Serve {
     pub config: Option<PathBuf>,
 }
 
-/// Make, list and revoke the tokens that let others use the API
+/// Create, list and revoke tokens for the API
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector token create laptop --scope admin --expires 30d")]
 pub struct TokenArgs {
@@ -41,31 +41,31 @@ pub struct TokenArgs {
 #[derive(Debug, Subcommand)]
 pub enum TokenCommand {
     Create(TokenCreate),
-    /// Show every token's name, what it may do and when it was last used
+    /// List every token with its scope and its last use
     #[command(after_help = "Example:\n  detector token list")]
     List(Listed),
     Revoke(TokenRevoke),
 }
 
-/// Make a token, and a link that logs a browser in with it
+/// Create a token, and a link that logs a browser in
 ///
-/// Both are told this once; the link works once, within ten minutes.
+/// Both are shown only once. The link works once, within ten minutes.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector token create laptop --scope admin")]
 pub struct TokenCreate {
-    /// By what it is known, and stands in the audit log
+    /// The token's name, also in the audit log
     pub name: String,
-    /// What it may do; each includes those before
+    /// The token's rights; each scope includes the ones before it
     #[arg(long, default_value = "read")]
     pub scope: ScopeChoice,
-    /// After which time it is none any more, such as 30d [default: never]
+    /// Lifetime, such as 30d [default: no end]
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub expires: Option<u64>,
     #[command(flatten)]
     pub listed: Listed,
 }
 
-/// Take a token back, and log out the browsers that used it
+/// Revoke a token, and log out the browsers that used it
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector token revoke laptop")]
 pub struct TokenRevoke {
@@ -76,7 +76,7 @@ pub struct TokenRevoke {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ScopeChoice {
-    /// Look
+    /// Read everything
     Read,
     /// Acknowledge, block, upload
     Respond,

@@ -1,9 +1,10 @@
-//! The commands that look into the database.
+//! The commands that read and maintain the database.
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
+use super::control::seconds;
 use super::{Format, LiveFormat};
 
 /// Where the database is.
@@ -20,7 +21,8 @@ pub struct Database {
 /// Find, read, acknowledge and export alerts
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Example:\n  detector alerts search --src 10.0.0.0/8 --severity high,critical drop.example"
+    after_help = "Example:\n  detector alerts search --src 10.0.0.0/8 --severity high,critical \
+        drop.example"
 )]
 pub struct Alerts {
     #[command(flatten)]
@@ -31,23 +33,34 @@ pub struct Alerts {
 
 #[derive(Debug, Subcommand)]
 pub enum AlertsCommand {
-    /// Show the newest alerts
+    /// List the newest alerts
     #[command(after_help = "Example:\n  detector alerts list --status open")]
     List(AlertsList),
-    /// Show the alerts that all of this fits
+    /// List the alerts that match all options and words
     #[command(after_help = "Example:\n  detector alerts search --dst 192.0.2.0/24 backup")]
     Search(AlertsSearch),
-    /// Show one alert whole
+    /// Show one alert with its evidence
     #[command(after_help = "Example:\n  detector alerts show 00000000000000ab")]
     Show(AlertsShow),
-    /// Say that somebody looks after alerts
+    /// Acknowledge alerts: somebody investigates them
     #[command(
         after_help = "Example:\n  detector alerts ack 00000000000000ab --note \"calling the user\""
     )]
     Ack(AlertsMark),
-    /// Say that alerts are dealt with
+    /// Close alerts: they are resolved
     #[command(after_help = "Example:\n  detector alerts close 00000000000000ab")]
     Close(AlertsMark),
+    /// Mark an alert as expected: close it, add an exception that ends, keep its vector for training
+    #[command(
+        after_help = "Example:\n  detector alerts expect 00000000000000ab --scope pair --ttl 30d \
+            --note \"nightly backup\""
+    )]
+    Expect(AlertsExpect),
+    /// Confirm that alerts are exfiltration: close them and keep their vectors for training
+    #[command(
+        after_help = "Example:\n  detector alerts confirm 00000000000000ab --note \"found the tool\""
+    )]
+    Confirm(AlertsMark),
     /// Write alerts to standard output
     #[command(
         after_help = "Example:\n  detector alerts export --format csv --from 2027-01-01T00:00:00Z"
@@ -55,16 +68,16 @@ pub enum AlertsCommand {
     Export(AlertsExport),
 }
 
-/// What alerts must have; lists stand between commas.
+/// Filters for alerts; lists are separated by commas.
 #[derive(Args, Debug, Default)]
 pub struct Wanted {
     /// Either end: an address or a network
     #[arg(long)]
     pub address: Option<String>,
-    /// The host that leaks: an address or a network
+    /// The suspected sender: an address or a network
     #[arg(long)]
     pub src: Option<String>,
-    /// The host that receives: an address or a network
+    /// The receiver: an address or a network
     #[arg(long)]
     pub dst: Option<String>,
     /// Either end's port
@@ -82,7 +95,7 @@ pub struct Wanted {
     /// open, acknowledged, closed
     #[arg(long)]
     pub status: Option<String>,
-    /// A DNS name, or whole labels of one
+    /// A DNS name, or consecutive labels of one
     #[arg(long)]
     pub name: Option<String>,
     /// Opened at this time or later, such as 2027-01-31T00:00:00Z
@@ -107,7 +120,7 @@ pub struct AlertsSearch {
     pub wanted: Wanted,
     #[command(flatten)]
     pub page: Page,
-    /// Words, all of which are there; a star at the end stands for any ending
+    /// Words that the alert must contain; a star at the end matches any ending
     pub words: Vec<String>,
 }
 
@@ -116,7 +129,7 @@ pub struct Page {
     /// Rows, 1 to 500
     #[arg(long, value_name = "N", default_value = "50")]
     pub limit: String,
-    /// How they are written
+    /// Format of the results
     #[arg(short, long, default_value = "table")]
     pub format: LiveFormat,
 }
@@ -124,7 +137,7 @@ pub struct Page {
 #[derive(Args, Debug)]
 pub struct AlertsShow {
     pub id: String,
-    /// How it is written
+    /// Format of the result
     #[arg(short, long, default_value = "table")]
     pub format: LiveFormat,
 }
@@ -139,15 +152,48 @@ pub struct AlertsMark {
 }
 
 #[derive(Args, Debug)]
+pub struct AlertsExpect {
+    pub id: String,
+    /// How far the exception reaches
+    #[arg(long, default_value = "pair")]
+    pub scope: ExpectedScope,
+    /// How long the exception lasts, such as 12h or 30d; 366d at most
+    #[arg(long, value_name = "TIME", value_parser = seconds, default_value = "30d")]
+    pub ttl: u64,
+    /// Why, for whoever reads it later
+    #[arg(long)]
+    pub note: Option<String>,
+    /// Make no exception: no agent is needed
+    #[arg(long)]
+    pub label_only: bool,
+    /// The agent's socket [default: that of this network namespace's agent]
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+}
+
+/// How far the exception of an expected alert reaches.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ExpectedScope {
+    /// What this sender sends to this receiver
+    Pair,
+    /// What anybody sends to the receiver's port
+    Service,
+    /// What anybody sends to the receiver
+    Destination,
+    /// What anybody sends to hosts of the receiver's name
+    Name,
+}
+
+#[derive(Args, Debug)]
 pub struct AlertsExport {
     #[command(flatten)]
     pub wanted: Wanted,
-    /// How they are written
+    /// Format of the results
     #[arg(short, long, default_value = "json")]
     pub format: Format,
 }
 
-/// Show what sessions carried, minute by minute
+/// List the traffic of sessions, minute by minute
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector flows --address 10.0.0.7 --limit 20")]
 pub struct Flows {
@@ -166,16 +212,16 @@ pub struct Flows {
     pub page: Page,
 }
 
-/// Compute an alert's score again from what was stored with it
+/// Compute an alert's score again from the stored vector and model
 ///
-/// Fails where the score is not the same to the last bit.
+/// Fails unless the score is identical to the last bit.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  detector replay 00000000000000ab")]
 pub struct Replay {
     #[command(flatten)]
     pub database: Database,
     pub id: String,
-    /// How it is written
+    /// Format of the result
     #[arg(short, long, default_value = "table")]
     pub format: LiveFormat,
 }
@@ -192,17 +238,17 @@ pub struct Db {
 
 #[derive(Debug, Subcommand)]
 pub enum DbCommand {
-    /// Copy it, as it is at one moment, to a new file; it may be in use
+    /// Copy the database to a new file; an agent may use it meanwhile
     #[command(after_help = "Example:\n  detector db backup /root/detector-backup.db")]
     Backup {
-        /// The file to make
+        /// The new file
         #[arg(value_name = "FILE")]
         to: PathBuf,
     },
-    /// Look for damage
+    /// Check the database for damage
     #[command(after_help = "Example:\n  detector db check")]
     Check,
-    /// Give unused room back to the file system
+    /// Return unused space to the file system
     #[command(after_help = "Example:\n  detector db vacuum")]
     Vacuum,
 }

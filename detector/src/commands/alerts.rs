@@ -2,26 +2,32 @@
 
 use std::io::{self, BufWriter, Write};
 
+use anyhow::{Context as _, bail};
+
 use super::audited::{record, who, write_down};
+use super::control::ask;
 use super::database::open;
 use super::listing::{Column, Listing, ago, json};
+use crate::alerts::expected::{Scope, exception, lasts_secs};
 use crate::alerts::export::{write_csv, write_lines};
 use crate::alerts::search::AlertQuery;
-use crate::alerts::{Status, StoredAlert, facts};
+use crate::alerts::{Resolution, Status, StoredAlert, facts};
 use crate::audit::{Action, Record};
-use crate::cli::store::{Alerts, AlertsCommand, AlertsMark, Page, Wanted};
+use crate::cli::control::Reach;
+use crate::cli::store::{
+    Alerts, AlertsCommand, AlertsExpect, AlertsMark, ExpectedScope, Page, Wanted,
+};
 use crate::cli::{Format, LiveFormat};
 use crate::clock;
 use crate::config::Config;
+use crate::control::{Answer, Request};
 use crate::store::Store;
 use crate::store::alerts::{self, Detail, Found};
 use crate::text::clean;
 use crate::units;
 use crate::verdict::AlertId;
+use crate::verdict::allow::Entry;
 
-/// # Errors
-///
-/// A value that makes no sense, an alert that is not there, a database that cannot be used.
 pub fn run(args: Alerts, config: &Config) -> anyhow::Result<()> {
     let store = open(&args.database, config)?;
     match args.command {
@@ -38,6 +44,13 @@ pub fn run(args: Alerts, config: &Config) -> anyhow::Result<()> {
         }
         AlertsCommand::Ack(marked) => mark(&store, config, &marked, Status::Acknowledged),
         AlertsCommand::Close(marked) => mark(&store, config, &marked, Status::Closed),
+        AlertsCommand::Expect(expected) => expect(&store, config, expected),
+        AlertsCommand::Confirm(marked) => {
+            let resolved = resolve(&store, config, &marked, Resolution::Confirmed)?;
+            let what = units::counted(resolved, "alert");
+            writeln!(io::stdout().lock(), "{what} confirmed; kept for training")?;
+            Ok(())
+        }
         AlertsCommand::Export(export) => {
             let filter = query(export.wanted, Vec::new(), None).filter()?;
             let mut output = BufWriter::new(io::stdout().lock());
@@ -93,7 +106,7 @@ fn found(store: &Store, wanted: Wanted, words: Vec<String>, page: &Page) -> anyh
     listed(&mut output, &rows)?;
     if rows.len() < total {
         let more = if total_exact { "" } else { "at least " };
-        writeln!(output, "\n{} of {more}{total}: --limit shows more", rows.len())?;
+        writeln!(output, "\n{} of {more}{total} alerts: use --limit to show more", rows.len())?;
     }
     Ok(output.flush()?)
 }
@@ -107,7 +120,7 @@ fn listed(output: &mut impl Write, rows: &[StoredAlert]) -> io::Result<()> {
         Column::Left("WHEN"),
         Column::Right("SCORE"),
         Column::Left("ACTION"),
-        Column::Left("WHAT"),
+        Column::Left("ALERT"),
     ]);
     for row in rows {
         listing.row([
@@ -145,7 +158,7 @@ fn shown(output: &mut impl Write, detail: &Detail) -> io::Result<()> {
     }
     writeln!(output, "\nwhy")?;
     for reason in &alert.reasons {
-        writeln!(output, "  {:>+7.3}  {}", reason.contribution, clean(&reason.text))?;
+        writeln!(output, "  {:>7}  {}", reason.weight(), clean(&reason.text))?;
     }
     writeln!(output, "\ntimeline")?;
     for point in &detail.timeline {
@@ -162,18 +175,89 @@ fn shown(output: &mut impl Write, detail: &Detail) -> io::Result<()> {
     Ok(())
 }
 
+/// The exception comes first: without it the alert stays open.
+fn expect(store: &Store, config: &Config, expected: AlertsExpect) -> anyhow::Result<()> {
+    let AlertsExpect { id, scope, ttl, note, label_only, socket } = expected;
+    let detail = find(store, &id)?;
+    let scope = match scope {
+        ExpectedScope::Pair => Scope::Pair,
+        ExpectedScope::Service => Scope::Service,
+        ExpectedScope::Destination => Scope::Destination,
+        ExpectedScope::Name => Scope::Name,
+    };
+    let entry = exception(&detail.stored.alert, scope)?;
+    let ttl_secs = Some(lasts_secs(Some(ttl))?);
+    let made = if label_only {
+        "no exception".to_owned()
+    } else {
+        let Entry { source, destination, name, port, reason, .. } = entry;
+        let confirm_within_secs = None;
+        let request = Request::AllowAdd {
+            source,
+            destination,
+            name,
+            port,
+            reason,
+            ttl_secs,
+            confirm_within_secs,
+        };
+        let answer = ask(&Reach { socket, config: None }, config, &request)
+            .context("failed to make the exception; --label-only makes none")?;
+        let Answer::Allowed { entry, .. } = answer else { bail!("the agent answered otherwise") };
+        format!("exception {}", entry.id)
+    };
+    let marked = AlertsMark { ids: vec![id], note };
+    let resolved = resolve(store, config, &marked, Resolution::Benign)?;
+    let what = units::counted(resolved, "alert");
+    writeln!(io::stdout().lock(), "{what} benign; {made}; kept for training")?;
+    Ok(())
+}
+
+/// Says what alerts were, and closes them. Returns how many.
+fn resolve(
+    store: &Store,
+    config: &Config,
+    marked: &AlertsMark,
+    resolution: Resolution,
+) -> anyhow::Result<u64> {
+    let ids = ids(marked)?;
+    let (who, note, labelled) = (who(), marked.note.clone(), ids.clone());
+    store.write(move |connection| {
+        let now_ns = clock::now_ns();
+        labelled.iter().try_for_each(|id| {
+            let key = alerts::key_of(connection, *id)?;
+            let key = key.ok_or_else(|| alerts::unknown(&id.to_string()))?;
+            if let Some(note) = &note {
+                alerts::add_note(connection, key, &who, note, now_ns)?;
+            }
+            alerts::resolve(connection, key, resolution, &who, now_ns)
+        })
+    })?;
+    let records = ids.iter().map(|id| Record {
+        alert: Some(id.to_string()),
+        ..record(Action::Alert, format!("closed, {}", resolution.name()))
+    });
+    write_down(config, records);
+    Ok(ids.len() as u64)
+}
+
+fn ids(marked: &AlertsMark) -> anyhow::Result<Vec<AlertId>> {
+    let ids = marked.ids.iter().map(|id| id.parse());
+    ids.collect::<Result<_, _>>().map_err(anyhow::Error::msg)
+}
+
 fn mark(store: &Store, config: &Config, marked: &AlertsMark, status: Status) -> anyhow::Result<()> {
-    let ids: Vec<AlertId> = marked
-        .ids
-        .iter()
-        .map(|id| id.parse())
-        .collect::<Result<_, _>>()
-        .map_err(anyhow::Error::msg)?;
+    let ids = ids(marked)?;
     let (who, note) = (who(), marked.note.clone());
     let changed = store.write(move |connection| {
         alerts::mark_all(connection, &ids, status, note.as_deref(), &who, clock::now_ns())
     })?;
-    writeln!(io::stdout().lock(), "{} alerts {}", changed.len(), status.name())?;
+    writeln!(
+        io::stdout().lock(),
+        "{} {}",
+        units::counted(changed.len() as u64, "alert"),
+        status.name()
+    )?;
     let records = changed.into_iter().map(|id| Record {
         alert: Some(id.to_string()),
         ..record(Action::Alert, status.name().to_owned())

@@ -9,9 +9,6 @@ use crate::config::Config;
 use crate::control::{AllowLine, Answer, Request};
 use crate::units;
 
-/// # Errors
-///
-/// No agent, whatever it refuses, an output that cannot be written.
 pub fn run(args: Allow, config: &Config) -> anyhow::Result<()> {
     let Allow { reach, command } = args;
     let (request, listed) = match command {
@@ -48,7 +45,7 @@ pub(super) fn list(output: &mut impl Write, allow: &[AllowLine]) -> io::Result<(
     if allow.is_empty() {
         return writeln!(
             output,
-            "no exceptions: `detector allow add 192.0.2.7 --reason \"nightly backup\"` makes one"
+            "no exceptions: add one with `detector allow add 192.0.2.7 --reason \"nightly backup\"`"
         );
     }
     let mut listing = Listing::new([
@@ -85,7 +82,7 @@ fn covers(line: &AllowLine) -> String {
     if let Some(source) = &line.source {
         parts.push(format!("from {}", source.short()));
     }
-    // What is never blocked by its address stands there already.
+    // What is never blocked by its address is there already.
     if let Some(destination) = line.destination.filter(|to| Some(*to) != line.network) {
         parts.push(format!("to {}", destination.short()));
     }
@@ -162,7 +159,7 @@ a1  operator  from 10.0.0.7 name backup.example port 443  no alerts         3   
         let answer = Answer::Allowed { entry: allow(), released: 1, pending };
         let expected = "\
 allowed as g1: 192.0.2.254, never blocked; 1 block ended
-undone in 60 s unless you confirm it: detector confirm 3
+the agent undoes this in 60 s unless you run: detector confirm 3
 ";
         assert_eq!(text(|output| changed(output, &answer)), expected);
         let answer = Answer::Disallowed { entry: allow(), pending: None };

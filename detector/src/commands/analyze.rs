@@ -1,7 +1,7 @@
 //! `detector analyze`: captures in, alerts out.
 //!
 //! Results go to standard output as they come, progress and problems to standard error.
-#![expect(clippy::print_stderr, reason = "problems of one capture are told while others follow")]
+#![expect(clippy::print_stderr, reason = "errors of one capture are reported while others follow")]
 
 use std::fs::File;
 use std::io::{self, BufWriter};
@@ -17,14 +17,11 @@ use crate::config::Config;
 use crate::model::Model;
 use crate::output::{CsvForm, Form, JsonForm, Style, Summary, TableForm};
 use crate::pipeline::{Output, Scoring, ScoringConfig};
+use crate::units;
 
 use super::load_model;
 use super::progress::Reading;
 
-/// # Errors
-///
-/// A model or option that cannot be used, an output that cannot be written, a capture that could
-/// not be read to its end.
 pub fn run(args: &Analyze, config: &Config) -> anyhow::Result<()> {
     let model = load_model(args.model.as_deref(), config)?;
     let recordings = Recordings::new(config);
@@ -111,16 +108,17 @@ fn analyze(
         return Err(failure.into());
     }
     let mut summary = summary(&capture, pipeline.mode().alerts());
-    summary.count(pipeline.told());
+    summary.count(pipeline.counters());
+    summary.count(reader.stopped().map(|reason| (reason.name(), 1)));
     summary.outbound = pipeline.mode().ledger().sums();
     for allowed in pipeline.mode().allow().entries().filter(|allowed| allowed.hits() != 0) {
         let (hits, reason) = (allowed.hits(), &allowed.entry.reason);
-        eprintln!("detector: the allowlist exempted {hits} sessions: {reason}");
+        eprintln!("detector: the allowlist exempted {}: {reason}", units::counted(hits, "session"));
     }
     if capture.flows != 0 && capture.flows_without_home == capture.flows {
         eprintln!(
-            "detector: {}: no host of this capture is in the home networks. The clients were scored \
-             instead. Set home_networks",
+            "detector: {}: no host of this capture is in the home networks, so the clients were \
+             scored. Set home_networks",
             path.display()
         );
     }
@@ -129,7 +127,7 @@ fn analyze(
     Ok(Outcome { summary, failure })
 }
 
-/// One failure is the command's own; several are told one by one.
+/// One failure is the command's own; several are reported one by one.
 fn report(mut failures: Vec<anyhow::Error>, captures: usize) -> anyhow::Result<()> {
     if captures == 1 {
         return failures.pop().map_or(Ok(()), Err);
@@ -139,7 +137,7 @@ fn report(mut failures: Vec<anyhow::Error>, captures: usize) -> anyhow::Result<(
     }
     match failures.len() {
         0 => Ok(()),
-        count => bail!("{count} of {captures} captures could not be read to their end"),
+        count => bail!("failed to read {count} of {captures} captures to the end"),
     }
 }
 
@@ -168,9 +166,11 @@ impl Printer<'_> {
                 None => Ok(()),
             },
             // There is nothing to block and nothing to keep account of.
-            Output::Again(_) | Output::Budget { .. } | Output::Scored { .. } | Output::Ended(_) => {
-                Ok(())
-            }
+            Output::Again(_)
+            | Output::AlertEnded { .. }
+            | Output::Budget { .. }
+            | Output::Scored { .. }
+            | Output::Ended(_) => Ok(()),
         }
     }
 }

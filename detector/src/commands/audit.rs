@@ -15,14 +15,11 @@ use crate::config::Config;
 use crate::features::Timestamp;
 use crate::units;
 
-/// # Errors
-///
-/// A time that is none, a log that is not there or cannot be read, an output that cannot be written.
 pub fn run(args: &Audit, config: &Config) -> anyhow::Result<()> {
     let since = args.since.as_deref().map(|text| since(text, now_ns())).transpose()?;
     let History { records, damaged } = read(&config.state_dir, since.as_deref(), args.limit)?;
     if damaged != 0 {
-        tracing::warn!("{} of the log skipped: damaged", units::counted(damaged, "line"));
+        tracing::warn!("skipped {} of the audit log: damaged", units::counted(damaged, "line"));
     }
     let mut output = BufWriter::new(io::stdout().lock());
     match args.listed.format {
@@ -41,7 +38,7 @@ fn since(text: &str, now_ns: u64) -> anyhow::Result<String> {
         return Ok(units::rfc3339(now_ns.saturating_sub(ago)));
     }
     let Ok(time) = text.parse::<Timestamp>() else {
-        bail!("`{text}` is no time: write 2024-01-31T12:00:00Z, or how long ago, such as 2h");
+        bail!("`{text}` is not a time: write 2024-01-31T12:00:00Z, or an age such as 2h");
     };
     let seconds = u64::try_from(time.unix_secs()).unwrap_or(0);
     Ok(units::rfc3339(seconds.saturating_mul(1_000_000_000)))
@@ -51,14 +48,14 @@ fn list(output: &mut impl Write, records: &[Record]) -> io::Result<()> {
     if records.is_empty() {
         return writeln!(
             output,
-            "no changes: blocks, exceptions and modes are logged as they change"
+            "no changes: the agent logs each change of a block, an exception or the mode"
         );
     }
     let mut listing = Listing::new([
         Column::Left("TIME (UTC)"),
         Column::Left("WHO"),
         Column::Left("ACTION"),
-        Column::Left("WHAT"),
+        Column::Left("CHANGE"),
         Column::Right("FOR"),
         Column::Right("PACKETS"),
         Column::Right("BYTES"),
@@ -128,7 +125,7 @@ mod tests {
             ..placed.clone()
         };
         let expected = "\
-TIME (UTC)           WHO           ACTION  WHAT                FOR  PACKETS   BYTES  WHY
+TIME (UTC)           WHO           ACTION  CHANGE              FOR  PACKETS   BYTES  WHY
 2027-01-31 00:00:00  agent         placed  4 host 10.0.0.7  10 min                   bulk_upload, alert 00ab
 2027-01-31 00:00:00  uid 0 (root)  mode    block                          3  1.4 kB  was\u{fffd} observe
 ";
@@ -145,6 +142,6 @@ TIME (UTC)           WHO           ACTION  WHAT                FOR  PACKETS   BY
         check("2026-12-31T12:00:00+01:00", "2026-12-31T11:00:00.000000Z");
         check("999999d", "1970-01-01T00:00:00.000000Z");
         let error = since("yesterday", now_ns).unwrap_err().to_string();
-        assert!(error.contains("`yesterday` is no time"), "{error}");
+        assert!(error.contains("`yesterday` is not a time"), "{error}");
     }
 }

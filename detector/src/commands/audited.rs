@@ -5,7 +5,7 @@ use crate::clock::now_ns;
 use crate::config::Config;
 use crate::units::rfc3339;
 
-/// Who asks, as it stands in notes.
+/// Who asks, as it is in notes.
 pub(super) fn who() -> String {
     let uid = nix::unistd::getuid();
     match nix::unistd::User::from_uid(uid) {

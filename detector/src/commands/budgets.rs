@@ -9,9 +9,6 @@ use crate::config::Config;
 use crate::control::{Answer, BudgetLine, Request};
 use crate::units;
 
-/// # Errors
-///
-/// No agent, whatever it refuses, an output that cannot be written.
 pub fn run(args: Budgets, config: &Config) -> anyhow::Result<()> {
     let Budgets { reach, command } = args;
     let (request, listed) = match command {
@@ -40,7 +37,7 @@ pub(super) fn list(output: &mut impl Write, budgets: &[BudgetLine], more: u64) -
     if budgets.is_empty() {
         return writeln!(
             output,
-            "no budgets: budget.bytes in the configuration opens one for every new destination"
+            "no budgets: set budget.bytes in the configuration to give every new destination one"
         );
     }
     let mut listing = Listing::new([
@@ -80,9 +77,9 @@ fn raised(output: &mut impl Write, line: &BudgetLine) -> io::Result<()> {
     match line.limit {
         Some(limit) => {
             let limit = units::bytes(limit);
-            writeln!(output, "{home} may send {limit} to {destination} in all, {sent} are sent")
+            writeln!(output, "{home} may send {limit} to {destination} and has sent {sent}")
         }
-        None => writeln!(output, "{home} may send any amount to {destination}, {sent} are sent"),
+        None => writeln!(output, "{home} may send any amount to {destination} and has sent {sent}"),
     }
 }
 
@@ -119,10 +116,10 @@ and 2 budgets more
 
     #[test]
     fn what_may_be_sent_from_now_on() {
-        let expected = "10.0.0.7 may send 64 kB to 2001:db8::1 in all, 64 kB are sent\n";
+        let expected = "10.0.0.7 may send 64 kB to 2001:db8::1 and has sent 64 kB\n";
         assert_eq!(text(|output| raised(output, &held())), expected);
         let free = BudgetLine { limit: None, ..held() };
-        let expected = "10.0.0.7 may send any amount to 2001:db8::1, 64 kB are sent\n";
+        let expected = "10.0.0.7 may send any amount to 2001:db8::1 and has sent 64 kB\n";
         assert_eq!(text(|output| raised(output, &free)), expected);
     }
 }

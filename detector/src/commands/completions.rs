@@ -9,9 +9,6 @@ use clap_complete::{Shell, generate};
 use crate::cli::Cli;
 use crate::cli::packaging::Completions;
 
-/// # Errors
-///
-/// An output that cannot be written.
 pub fn run(args: &Completions) -> anyhow::Result<()> {
     io::stdout().write_all(&script(args.shell)).context("failed to write the completions")
 }

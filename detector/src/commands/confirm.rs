@@ -7,9 +7,6 @@ use crate::cli::control::Confirm;
 use crate::config::Config;
 use crate::control::{Answer, Pending, Request};
 
-/// # Errors
-///
-/// No agent, an id that nothing waits under, an output that cannot be written.
 pub fn run(args: &Confirm, config: &Config) -> anyhow::Result<()> {
     show(&args.reach, config, &Request::Confirm { id: args.id }, args.listed, table)
 }
@@ -23,7 +20,7 @@ fn table(output: &mut Output, answer: &Answer, _now_ns: u64) -> io::Result<()> {
 
 fn kept(output: &mut impl Write, confirmed: &[Pending]) -> io::Result<()> {
     if confirmed.is_empty() {
-        return writeln!(output, "nothing waits for a confirmation");
+        return writeln!(output, "no change waits for confirmation");
     }
     for Pending { id, what, .. } in confirmed {
         writeln!(output, "confirmed {id}: {what}")?;
@@ -40,6 +37,6 @@ mod tests {
     fn what_was_confirmed_is_named() {
         let pending = Pending { id: 3, what: "mode block".into(), in_secs: 10 };
         assert_eq!(text(|output| kept(output, &[pending])), "confirmed 3: mode block\n");
-        assert_eq!(text(|output| kept(output, &[])), "nothing waits for a confirmation\n");
+        assert_eq!(text(|output| kept(output, &[])), "no change waits for confirmation\n");
     }
 }

@@ -14,9 +14,6 @@ use crate::notify::check;
 use crate::store::Store;
 use crate::store::contacts::{self, Contact, Group, Person};
 
-/// # Errors
-///
-/// A database that cannot be opened, a value that makes no sense, an output that cannot be written.
 pub fn run(args: &Contacts, config: &Config) -> anyhow::Result<()> {
     let store = open(&args.place, config)?;
     let mut output = BufWriter::new(io::stdout().lock());
@@ -47,7 +44,7 @@ pub(super) fn group_id(store: &Store, name: &str) -> anyhow::Result<i64> {
     let groups = store.read(contacts::groups)?;
     let found = groups.iter().find(|group| group.name == name).map(|group| group.id);
     found.with_context(|| {
-        format!("there is no group `{name}`: `detector contacts groups add` makes one")
+        format!("there is no group `{name}`: add it with `detector contacts groups add NAME`")
     })
 }
 
@@ -82,7 +79,7 @@ fn list(output: &mut impl Write, store: &Store, listed: Listed) -> anyhow::Resul
     }
     if people.is_empty() {
         let example = "detector contacts add Zoë \"O'Neill\" --email zoe@example.org";
-        return Ok(writeln!(output, "no contacts: `{example}` adds one")?);
+        return Ok(writeln!(output, "no contacts: add one with `{example}`")?);
     }
     let mut table = Listing::new([
         Column::Right("ID"),
@@ -153,7 +150,7 @@ fn list_groups(output: &mut impl Write, store: &Store, listed: Listed) -> anyhow
         return Ok(listing::json(output, lines)?);
     }
     if groups.is_empty() {
-        return Ok(writeln!(output, "no groups: `detector contacts groups add ops` adds one")?);
+        return Ok(writeln!(output, "no groups: add one with `detector contacts groups add ops`")?);
     }
     let mut table =
         Listing::new([Column::Left("GROUP"), Column::Left("NOTIFIED"), Column::Left("MEMBERS")]);

@@ -19,10 +19,6 @@ pub(super) type Output = BufWriter<StdoutLock<'static>>;
 pub(super) type Table = fn(&mut Output, &Answer, u64) -> io::Result<()>;
 
 /// Asks the agent that is meant and shows its answer.
-///
-/// # Errors
-///
-/// Those of [`ask`], and an output that cannot be written to.
 pub(super) fn show(
     reach: &Reach,
     config: &Config,
@@ -34,10 +30,6 @@ pub(super) fn show(
 }
 
 /// Shows an answer.
-///
-/// # Errors
-///
-/// An output that cannot be written to.
 pub(super) fn present(answer: &Answer, listed: Listed, table: Table) -> anyhow::Result<()> {
     let mut output = BufWriter::new(io::stdout().lock());
     match listed.format {
@@ -48,13 +40,10 @@ pub(super) fn present(answer: &Answer, listed: Listed, table: Table) -> anyhow::
     .context("failed to write the answer")
 }
 
-/// # Errors
-///
-/// No agent, one that must not be asked, and whatever it refuses.
 pub(super) fn ask(reach: &Reach, config: &Config, request: &Request) -> anyhow::Result<Answer> {
     let choice = client::choose(reach.socket.as_deref(), &config.runtime_dir)?;
     if let Some(name) = &choice.elsewhere {
-        tracing::info!("no detector runs in this network namespace: asking the one of {name}");
+        tracing::info!("no agent runs in this network namespace: asking the one in {name}");
     }
     client::ask(&choice.path, request)
 }
@@ -73,12 +62,10 @@ fn lines(output: &mut impl Write, answer: &Answer) -> io::Result<()> {
 }
 
 /// An answer of an agent of another version.
-///
-/// # Errors
-///
-/// Always.
 pub(super) fn unexpected() -> io::Result<()> {
-    Err(io::Error::other("the detector answers something else: restart it after an upgrade"))
+    Err(io::Error::other(
+        "the agent's answer is of an unknown kind: restart the agent after an upgrade",
+    ))
 }
 
 /// That a change is undone by itself, and how to keep it.
@@ -86,7 +73,7 @@ pub(super) fn waiting(output: &mut impl Write, pending: Option<&Pending>) -> io:
     let Some(Pending { id, in_secs, .. }) = pending else { return Ok(()) };
     writeln!(
         output,
-        "undone in {} unless you confirm it: detector confirm {id}",
+        "the agent undoes this in {} unless you run: detector confirm {id}",
         units::seconds(*in_secs as f64)
     )
 }
@@ -96,7 +83,7 @@ pub(super) fn all_waiting(output: &mut impl Write, pending: &[Pending]) -> io::R
     if pending.is_empty() {
         return Ok(());
     }
-    writeln!(output, "undone unless you confirm it:")?;
+    writeln!(output, "changes that wait for confirmation:")?;
     for Pending { id, what, in_secs } in pending {
         let left = units::seconds(*in_secs as f64);
         writeln!(output, "  {what}, in {left}: detector confirm {id}")?;

@@ -12,10 +12,6 @@ pub(super) fn path(database: &Database, config: &Config) -> PathBuf {
 }
 
 /// Opens the database that is meant.
-///
-/// # Errors
-///
-/// A database that is not there, or cannot be used.
 pub(super) fn open(database: &Database, config: &Config) -> anyhow::Result<Store> {
     Store::open_existing(&path(database, config))
 }

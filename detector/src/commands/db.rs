@@ -11,13 +11,10 @@ use crate::config::Config;
 use crate::store::upkeep;
 use crate::units;
 
-/// # Errors
-///
-/// A database that is not there, damaged or in use; a copy that cannot be written.
 pub fn run(args: &Db, config: &Config) -> anyhow::Result<()> {
     let path = path(&args.database, config);
     if !path.exists() {
-        bail!("there is no database {}: `detector run` makes one", path.display());
+        bail!("there is no database {}: `detector run` creates it", path.display());
     }
     let size = || fs::metadata(&path).map_or(0, |file| file.len());
     let mut output = io::stdout().lock();
@@ -33,17 +30,22 @@ pub fn run(args: &Db, config: &Config) -> anyhow::Result<()> {
             }
             if !damage.is_empty() {
                 bail!(
-                    "{} is damaged: stop the detector, put the file aside and start again, or put a \
-                     backup in its place",
+                    "{} is damaged: stop the agent, then move the file away or replace it with a \
+                     backup, and start again",
                     path.display()
                 );
             }
-            writeln!(output, "{} is sound", path.display())?;
+            writeln!(output, "{} is not damaged", path.display())?;
         }
         DbCommand::Vacuum => {
             let before = size();
             upkeep::vacuum(&path)?;
-            writeln!(output, "{} before, {} now", units::bytes(before), units::bytes(size()))?;
+            writeln!(
+                output,
+                "the database had {} and now has {}",
+                units::bytes(before),
+                units::bytes(size())
+            )?;
         }
     }
     Ok(())

@@ -12,9 +12,6 @@ use crate::config::Config;
 use crate::source::kernel::{Detached, detach_all};
 use crate::units;
 
-/// # Errors
-///
-/// An agent that runs, what cannot be removed, an output that cannot be written.
 pub fn run(args: &Detach, config: &Config) -> anyhow::Result<()> {
     let detached = detach_all(&config.runtime_dir)?;
     if detached != Detached::default() {
@@ -24,13 +21,13 @@ pub fn run(args: &Detach, config: &Config) -> anyhow::Result<()> {
         LiveFormat::Table => sentence(&detached),
         LiveFormat::Json => json(&detached),
     };
-    writeln!(io::stdout(), "{text}").context("failed to write what was removed")
+    writeln!(io::stdout(), "{text}").context("failed to write the result")
 }
 
 fn sentence(detached: &Detached) -> String {
     let Detached { links, blocks, filters } = *detached;
     if *detached == Detached::default() {
-        return "nothing was attached".to_owned();
+        return "nothing to remove: no program was attached".to_owned();
     }
     let programs = units::counted(links + filters, "program");
     format!("removed {programs} and {}", units::counted(blocks, "block"))
@@ -51,6 +48,6 @@ mod tests {
         let detached = Detached { links: 2, blocks: 1, filters: 1 };
         assert_eq!(sentence(&detached), "removed 3 programs and 1 block");
         assert_eq!(json(&detached), r#"{"blocks":1,"filters":1,"links":2,"type":"detached"}"#);
-        assert_eq!(sentence(&Detached::default()), "nothing was attached");
+        assert_eq!(sentence(&Detached::default()), "nothing to remove: no program was attached");
     }
 }

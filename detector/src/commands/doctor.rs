@@ -9,9 +9,6 @@ use crate::config::Config;
 use crate::doctor::{Report, configuration, examine};
 use crate::output::Style;
 
-/// # Errors
-///
-/// A problem that would keep `detector run` from working, an output that cannot be written.
 pub fn run(args: Doctor, mut config: Config) -> anyhow::Result<()> {
     if !args.interface.is_empty() {
         config.interfaces.clone_from(&args.interface);
@@ -20,8 +17,8 @@ pub fn run(args: Doctor, mut config: Config) -> anyhow::Result<()> {
     print(&report, args.format).context("failed to write the report")?;
     match report.problems() {
         0 => Ok(()),
-        1 => bail!("a problem keeps `detector run` from working"),
-        count => bail!("{count} problems keep `detector run` from working"),
+        1 => bail!("1 check failed: `detector run` would not work"),
+        count => bail!("{count} checks failed: `detector run` would not work"),
     }
 }
 

@@ -20,9 +20,6 @@ use super::{model_of, threshold_of};
 /// Parts the data are divided into, as for `detector train`.
 const FOLDS: usize = 5;
 
-/// # Errors
-///
-/// Data or a model that cannot be read.
 pub fn run(args: &Evaluate, config: &Config) -> anyhow::Result<()> {
     let kind = common_kind(&args.data)?;
     let context = match (args.without_context, args.out_of_fold) {
@@ -93,6 +90,6 @@ fn out_of_fold_quality(kind: Kind, dataset: &mut Dataset) -> anyhow::Result<Qual
     let held = out_of_fold::assess(dataset, &recipe, &mut |fold| {
         tell(fold, FOLDS, "growing a forest without this part of the data");
     })?;
-    let threshold = recipe.threshold(&held.scored)?;
+    let threshold = recipe.threshold(Some(&held.scored))?;
     Ok(Quality::of(dataset, &held.scored, &held.forest, threshold))
 }

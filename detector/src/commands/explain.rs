@@ -9,9 +9,6 @@ use crate::config::Config;
 use crate::control::{Answer, Explanation, Request};
 use crate::text::clean;
 
-/// # Errors
-///
-/// No agent, whatever it refuses, an output that cannot be written.
 pub fn run(args: &Explain, config: &Config) -> anyhow::Result<()> {
     show(&args.reach, config, &Request::Explain { address: args.address }, args.listed, table)
 }

@@ -11,9 +11,6 @@ use crate::store::traffic::{self, SessionFilter};
 use crate::units;
 use crate::values;
 
-/// # Errors
-///
-/// A value that makes no sense, a database that is not there.
 pub fn run(args: &Flows, config: &Config) -> anyhow::Result<()> {
     let limit = values::limit(Some(&args.page.limit))?;
     let filter = SessionFilter {

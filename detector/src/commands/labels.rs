@@ -25,7 +25,7 @@ pub struct Capture {
 pub struct Entry {
     pub file: String,
     label: String,
-    /// Of the theft, or the kind of ordinary traffic.
+    /// Of the exfiltration, or the kind of ordinary traffic.
     pub technique: String,
     /// Set in recordings of the lab.
     scenario: Option<String>,
@@ -33,7 +33,7 @@ pub struct Entry {
     pub host_hours: Option<f64>,
     source_repo: Option<String>,
     other_flows: Option<String>,
-    /// The registered domain that a theft over DNS goes through; more words may follow.
+    /// The registered domain that an exfiltration over DNS goes through; more words may follow.
     domain: Option<String>,
     /// Set where the capture is a series of days.
     series: Option<String>,
@@ -62,14 +62,14 @@ struct Culprit {
 /// What a sender of a session is known to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Truth {
-    /// The theft with this number in the manifest's entry.
+    /// The exfiltration with this number in the manifest's entry.
     Theft(usize),
     Ordinary,
     /// Neither to be learned from nor to be counted.
     Unknown,
 }
 
-/// Where a capture comes from: results are told apart by it.
+/// Where a capture comes from: results are distinguished by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {
     Real,
@@ -90,17 +90,13 @@ impl Origin {
 }
 
 /// The captures of a directory, in the manifest's order. Entries that are no captures are left out.
-///
-/// # Errors
-///
-/// No readable manifest.json, or one with an entry that is not understood.
 pub fn read(directory: &Path) -> anyhow::Result<(Vec<Capture>, u64)> {
     let path = directory.join("manifest.json");
     let text = fs::read_to_string(&path).with_context(|| {
         format!("failed to read {}: --data takes a directory with a manifest.json", path.display())
     })?;
     let entries: Vec<Entry> = serde_json::from_str(&text)
-        .with_context(|| format!("failed to understand {}", path.display()))?;
+        .with_context(|| format!("failed to parse {}", path.display()))?;
     let listed = entries.len();
     let captures: Vec<Capture> = entries
         .into_iter()
@@ -169,8 +165,8 @@ impl Entry {
         }
     }
 
-    /// Whether a session of the culprits may be the theft itself: of their domains the one that the
-    /// manifest names, or any where it names none.
+    /// Whether a session of the culprits may be the exfiltration itself: of their domains the one
+    /// that the manifest names, or any where it names none.
     fn is_channel(&self, session: &Session) -> bool {
         let named = self.domain.as_deref().and_then(|domain| domain.split_whitespace().next());
         match (session.domain.as_deref(), named) {
@@ -179,7 +175,7 @@ impl Entry {
         }
     }
 
-    /// Thefts that are to be found.
+    /// Exfiltrations that are to be found.
     #[must_use]
     pub fn thefts(&self) -> usize {
         self.malicious.iter().filter(|culprit| culprit.is_theft()).count()
@@ -194,7 +190,8 @@ impl Culprit {
             && self.dport.is_none_or(|port| port == 0 || ports.contains(&port))
     }
 
-    /// Whether it stole while the session went on; `start` is the capture's, in seconds since 1970.
+    /// Whether it stole while the session continued; `start` is the capture's, in seconds since
+    /// 1970.
     fn is_active(&self, session: &Session, start: f64) -> bool {
         let [from, to] = [self.first_seen_rel_s, self.last_seen_rel_s]
             .map(|at| at.map(|seconds| start + seconds));

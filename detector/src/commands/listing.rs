@@ -10,7 +10,7 @@ use crate::features::Timestamp;
 use crate::text::clean;
 use crate::units;
 
-/// A column's name and the side its cells stand at.
+/// A column's name and the side its cells are at.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Column {
     Left(&'static str),
@@ -75,7 +75,7 @@ pub(super) fn json<T: Serialize>(
     Ok(())
 }
 
-/// `12 s ago`, or the time as it stands where it is none that can be read.
+/// `12 s ago`, or the text itself where it is not a time.
 pub(super) fn ago(time: &str, now_ns: u64) -> String {
     let Ok(then) = time.parse::<Timestamp>() else { return time.to_owned() };
     let now = i64::try_from(now_ns / 1_000_000_000).unwrap_or(i64::MAX);

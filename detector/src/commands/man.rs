@@ -7,9 +7,6 @@ use clap_mangen::generate_to;
 use crate::cli::Cli;
 use crate::cli::packaging::Man;
 
-/// # Errors
-///
-/// A directory that is not there or cannot be written to.
 pub fn run(args: &Man) -> anyhow::Result<()> {
     let directory = &args.directory;
     generate_to(Cli::command(), directory)

@@ -53,10 +53,6 @@ use crate::output::Style;
 use crate::site::Serve;
 
 /// Runs what the command line names; `serve` starts the API and the dashboard.
-///
-/// # Errors
-///
-/// Whatever makes the command fail, for people to read.
 pub fn run(command: Command, serve: Serve) -> anyhow::Result<()> {
     match &command {
         // The file to reload may be broken. The agent is asked even so.

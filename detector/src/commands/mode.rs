@@ -10,9 +10,6 @@ use crate::control::{Answer, ModeState, Request};
 use crate::response::Mode;
 use crate::units;
 
-/// # Errors
-///
-/// No agent, whatever it refuses, an output that cannot be written.
 pub fn run(args: ModeArgs, config: &Config) -> anyhow::Result<()> {
     let ModeArgs { reach, mode, change } = args;
     let request = match mode {
@@ -41,7 +38,7 @@ fn shown(output: &mut impl Write, state: &ModeState, now_ns: u64) -> io::Result<
     if let Some(pending) = &state.pending {
         writeln!(
             output,
-            "returns to {} in {} unless you confirm it: detector confirm {}",
+            "the agent returns to {} in {} unless you run: detector confirm {}",
             pending.returns_to,
             units::seconds(pending.in_secs as f64),
             pending.id
@@ -66,7 +63,7 @@ mod tests {
         let now_ns = 1_800_000_002_000_000_000;
         let expected = "\
 mode block, since 2.0 s ago: the agent blocks flows that exfiltrate data
-returns to observe in 58 s unless you confirm it: detector confirm 3
+the agent returns to observe in 58 s unless you run: detector confirm 3
 ";
         assert_eq!(text(|output| shown(output, &state, now_ns)), expected);
         state.pending = None;

@@ -17,10 +17,6 @@ use crate::store::rules::{self, Rule, RuleSpec};
 use crate::store::{Store, contacts};
 use crate::units;
 
-/// # Errors
-///
-/// A database that cannot be opened, a value that makes no sense, a test message that did not go
-/// out, an output that cannot be written.
 pub fn run(args: &Notify, config: &Config) -> anyhow::Result<()> {
     let store = open(&args.place, config)?;
     let mut output = BufWriter::new(io::stdout().lock());
@@ -58,10 +54,10 @@ fn send_test(
         output.flush()?;
     }
     if let Some(error) = &sent.error {
-        bail!("the test message to {} was not sent: {error}", sent.recipient);
+        bail!("failed to send the test message to {}: {error}", sent.recipient);
     }
     if args.listed.format == LiveFormat::Table {
-        writeln!(output, "sent over {} to {}", sent.channel, sent.recipient)?;
+        writeln!(output, "sent a test message over {} to {}", sent.channel, sent.recipient)?;
     }
     Ok(())
 }
@@ -84,7 +80,7 @@ fn list_channels(
         return Ok(listing::json(output, lines)?);
     }
     if states.is_empty() {
-        return Ok(writeln!(output, "no channels: add some to [notify] in the configuration")?);
+        return Ok(writeln!(output, "no channels: add one to [notify] in the configuration")?);
     }
     let mut table = Listing::new([
         Column::Left("CHANNEL"),
@@ -128,7 +124,9 @@ fn add_rule(store: &Store, config: &Config, add: &RulesAdd) -> anyhow::Result<Ru
         techniques: add.technique.clone(),
         host: add.host,
         digest_secs: add.digest.unwrap_or(0),
-        repeat_secs: add.repeat,
+        repeat_secs: add
+            .repeat
+            .unwrap_or_else(|| check::default_repeat(&add.channel, &config.notify)),
     };
     let wish = check::rule(wish, &config.notify)?;
     store.write(move |connection| rules::add_rule(connection, &wish))
@@ -149,7 +147,7 @@ fn list_rules(
     }
     if rules.is_empty() {
         let example = "detector notify rules add all --channel mail";
-        return Ok(writeln!(output, "no rules, so nobody is notified: `{example}` adds one")?);
+        return Ok(writeln!(output, "no rules, so nobody is notified: add one with `{example}`")?);
     }
     let mut table = Listing::new([
         Column::Left("RULE"),
@@ -166,7 +164,7 @@ fn list_rules(
         let off = group.is_some_and(|group| !group.alertable);
         let state = match held(wish) {
             _ if !wish.enabled => "off".to_owned(),
-            _ if off => "off: its group is not notified".to_owned(),
+            _ if off => "off: the group is off".to_owned(),
             Some(why) => format!("held: {why}"),
             None => "on".to_owned(),
         };
@@ -208,7 +206,7 @@ fn list_deliveries(
 ) -> anyhow::Result<()> {
     let state = match which.state.as_deref() {
         Some(name) => Some(State::of(name).with_context(|| {
-            format!("`{name}` is no state: write queued, sent, failed or dropped")
+            format!("`{name}` is not a state: use queued, sent, failed or dropped")
         })?),
         None => None,
     };

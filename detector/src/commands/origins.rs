@@ -1,6 +1,6 @@
-//! `detector evaluate --lab-or-real`: how well ordinary traffic of the lab can be told from real
-//! ordinary traffic by the very columns that a model is given. What tells them apart can be learned in
-//! place of what tells a theft.
+//! `detector evaluate --lab-or-real`: how well ordinary traffic of the lab can be distinguished
+//! from real ordinary traffic by the very columns that a model is given. What distinguishes them
+//! can be learned instead of the signs of exfiltration.
 
 use std::io::{self, Write};
 
@@ -16,7 +16,7 @@ use super::labels::Origin;
 /// Columns that are named, those that tell most by themselves.
 const NAMED: usize = 12;
 
-/// How well the origin can be told: 0.5 is not at all, 1 is always.
+/// How well the origin can be determined: 0.5 is not at all, 1 is always.
 #[derive(Debug, Serialize)]
 pub(super) struct Tell {
     /// Area under the curve of a forest, out of fold by family.
@@ -28,15 +28,15 @@ pub(super) struct Tell {
 }
 
 impl Tell {
-    /// # Errors
-    ///
-    /// Data without ordinary senders of both origins, or with too few families to divide.
     pub(super) fn of(dataset: &Dataset, folds: usize) -> anyhow::Result<Self> {
         let mut table = by_origin(dataset)?;
         let (lab, real) = table.labels.iter().fold((0, 0), |(lab, real), is_lab| {
             (lab + usize::from(*is_lab), real + usize::from(!is_lab))
         });
-        ensure!(lab > 0 && real > 0, "there are {lab} rows of the lab and {real} real ones");
+        ensure!(
+            lab > 0 && real > 0,
+            "the data has {lab} rows of the lab and {real} real ones: both kinds are needed"
+        );
         let strata = vec![0; table.len()];
         table.balance(&strata, 0.5)?;
         let scored = cross_validate(&table, &TrainConfig::default(), folds)?;
@@ -59,8 +59,8 @@ impl Tell {
 
     pub(super) fn write_table(&self, output: &mut impl Write) -> io::Result<()> {
         let Self { forest_auc, columns, lab, real } = self;
-        writeln!(output, "{lab} vectors of the lab and {real} real ones, all ordinary")?;
-        writeln!(output, "a forest tells them apart with an AUC of {forest_auc:.3}")?;
+        writeln!(output, "{lab} vectors of the lab and {real} real ones, all benign")?;
+        writeln!(output, "a forest distinguishes them with an AUC of {forest_auc:.3}")?;
         for (name, auc) in columns {
             writeln!(output, "{name:<32} {auc:.3} by itself")?;
         }

@@ -1,8 +1,8 @@
 //! What a model made in the same way would say of captures that it has not seen.
 //!
 //! Everything that is fitted is fitted inside each fold: the forest, and its calibration on scores
-//! that are themselves out of fold within the fold's own rows. The threshold follows from what errors
-//! cost, and the rules' constants are fitted nowhere.
+//! that are themselves out of fold within the fold's own rows. The threshold follows from what
+//! errors cost, and the rules' constants are fitted nowhere.
 
 use std::collections::BTreeSet;
 
@@ -24,11 +24,12 @@ const INNER_FOLDS: usize = 4;
 #[derive(Clone, Debug)]
 pub(super) struct Recipe {
     pub(super) forest: TrainConfig,
+    /// At least 2, or 0: nothing is measured and nothing calibrated.
     pub(super) folds: usize,
-    /// Share of thefts among sessions that probabilities are for. None: the forest's output is
-    /// taken as it is.
+    /// Share of exfiltrations among sessions that probabilities are for. None: the forest's output
+    /// is taken as it is.
     pub(super) prior: Option<f64>,
-    /// How many missed thefts a false alert is as bad as.
+    /// How many missed exfiltrations a false alert is as bad as.
     pub(super) cost: f64,
     /// None: what the cost says.
     pub(super) threshold: Option<f64>,
@@ -44,43 +45,33 @@ pub(super) struct Held {
 
 impl Recipe {
     /// The score from which on an alert costs less than silence. Of a probability that is
-    /// cost / (1 + cost); of a score that is none it is what served best on `scored`.
-    ///
-    /// # Errors
-    ///
-    /// Scores of one label only.
-    pub(super) fn threshold(&self, scored: &[Scored]) -> anyhow::Result<f64> {
-        match (self.threshold, self.prior) {
-            (Some(threshold), _) => Ok(threshold),
-            (None, Some(_)) => Ok(self.cost / (1.0 + self.cost)),
-            (None, None) => {
+    /// cost / (1 + cost), and so it is where nothing was scored. Of a score that is none it is what
+    /// served best on `scored`.
+    pub(super) fn threshold(&self, scored: Option<&[Scored]>) -> anyhow::Result<f64> {
+        match (self.threshold, self.prior, scored) {
+            (Some(threshold), _, _) => Ok(threshold),
+            (None, None, Some(scored)) => {
                 let objective = Objective::Cost { false_positive: self.cost, false_negative: 1.0 };
                 choose_threshold(&by_session(scored), objective)
             }
+            (None, _, _) => Ok(self.cost / (1.0 + self.cost)),
         }
     }
 }
 
-/// The calibration of a forest that is grown on all rows, from out-of-fold scores of the same rows.
-///
-/// # Errors
-///
-/// Data that cannot be divided or learned from.
+/// The calibration of a forest that is grown on all rows, from out-of-fold scores of the same rows. None
+/// where the recipe has no folds.
 pub(super) fn calibration(
     table: &Table,
     recipe: &Recipe,
     folds: usize,
 ) -> anyhow::Result<Option<Calibration>> {
-    let Some(prior) = recipe.prior else { return Ok(None) };
+    let Some(prior) = recipe.prior.filter(|_| recipe.folds != 0) else { return Ok(None) };
     let scored = cross_validate(table, &recipe.forest, folds)?;
     Calibration::fit(&scored, prior).map(Some)
 }
 
 /// Scores every row out of fold.
-///
-/// # Errors
-///
-/// As for [`calibration`]. `tell` hears the number of each fold before it is begun, from 0 on.
 pub(super) fn assess(
     dataset: &Dataset,
     recipe: &Recipe,
@@ -88,7 +79,7 @@ pub(super) fn assess(
 ) -> anyhow::Result<Held> {
     let table = &dataset.table;
     let folds = split(table, recipe.folds, recipe.forest.seed).context(
-        "failed to validate out of fold: every fold needs exfiltration and benign traffic of its own",
+        "failed to validate out of fold: every fold needs exfiltration and benign traffic",
     )?;
     let unscored: Vec<Scored> = (0..table.len()).map(|row| joined(dataset, row, 0.0)).collect();
     let mut held = Held { scored: unscored.clone(), forest: unscored };
@@ -127,11 +118,24 @@ mod tests {
             let scored = [(0.9, true), (0.3, false)];
             let scored =
                 scored.map(|(score, label)| Scored { score, label, session: label.into() });
-            assert!((recipe.threshold(&scored).unwrap() - expected).abs() < 1e-9);
+            assert!((recipe.threshold(Some(&scored)).unwrap() - expected).abs() < 1e-9);
         };
         check(Some(0.01), 1.0, None, 0.5);
         check(Some(0.01), 4.0, None, 0.8);
         check(Some(0.01), 4.0, Some(0.3), 0.3);
         check(None, 1.0, None, 0.6);
+    }
+
+    #[test]
+    fn without_folds_the_cost_decides_and_nothing_is_calibrated() {
+        let forest = TrainConfig { trees: 10, ..TrainConfig::default() };
+        let table = Table::new(vec!["column".to_owned()]);
+        for (prior, threshold, expected) in
+            [(Some(0.01), None, 0.75), (None, None, 0.75), (None, Some(0.3), 0.3)]
+        {
+            let recipe = Recipe { forest: forest.clone(), folds: 0, prior, cost: 3.0, threshold };
+            assert!((recipe.threshold(None).unwrap() - expected).abs() < 1e-9);
+            assert!(calibration(&table, &recipe, recipe.folds).unwrap().is_none());
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! On what `analyze --features` wrote, the scores and verdicts are those of the analysis with the
 //! same model and threshold.
-#![expect(clippy::print_stderr, reason = "beside rows of values there is no place for a summary")]
+#![expect(clippy::print_stderr, reason = "a table of values has no place for a summary")]
 
 use std::collections::HashSet;
 use std::io::{self, BufWriter, Write};
@@ -13,8 +13,9 @@ use serde_json::json;
 use crate::analysis::recordings::open;
 use crate::cli::{Format, Predict};
 use crate::config::Config;
-use crate::decompress::Expand;
+use crate::decompress::{Expand, Reason, Stop};
 use crate::model::Model;
+use crate::units;
 use crate::verdict::alert::protocol_name;
 use crate::verdict::score;
 
@@ -22,9 +23,6 @@ use super::{model_of, threshold_of};
 use crate::analysis::vectors::{Vector, VectorFile};
 use crate::network::Address;
 
-/// # Errors
-///
-/// A file or model that cannot be read, a row that is not understood.
 pub fn run(args: &Predict, config: &Config) -> anyhow::Result<()> {
     let input = Expand::new(open(&args.file)?, config.decompression);
     let mut file = VectorFile::read(&args.file, input)?;
@@ -35,15 +33,22 @@ pub fn run(args: &Predict, config: &Config) -> anyhow::Result<()> {
     let mut output = BufWriter::new(io::stdout().lock());
     let (mut rows, mut positives) = (0_u64, 0_u64);
     write_header(&mut output, args.format)?;
-    while let Some(vector) = file.read_next()? {
+    let ended = loop {
+        let vector = match file.read_next() {
+            Ok(Some(vector)) => vector,
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        };
         let verdict = scorer.score(&vector);
         rows += 1;
         positives += u64::from(verdict.theft);
         write_row(&mut output, args.format, &vector, verdict)?;
-    }
-    write_summary(&mut output, args.format, rows, positives)?;
+    };
+    // What was scored before a row that is not understood or a bound is told all the same.
+    let stopped = ended.as_ref().err().and_then(Stop::of).map(|stop| stop.reason);
+    write_summary(&mut output, args.format, (rows, positives), stopped)?;
     output.flush()?;
-    Ok(())
+    ended
 }
 
 /// Scores rows as the analysis scored senders.
@@ -118,10 +123,13 @@ fn write_row(
 fn write_summary(
     output: &mut impl Write,
     format: Format,
-    rows: u64,
-    positives: u64,
+    (rows, positives): (u64, u64),
+    stopped: Option<Reason>,
 ) -> io::Result<()> {
-    let text = format!("{rows} rows, {positives} of them exfiltration");
+    let mut text = format!("{}, {positives} of them exfiltration", units::counted(rows, "row"));
+    if let Some(reason) = stopped {
+        text.push_str(&format!("; not read to its end ({})", reason.name()));
+    }
     match format {
         Format::Table => writeln!(output, "\n{text}"),
         Format::Csv => {
@@ -129,7 +137,10 @@ fn write_summary(
             Ok(())
         }
         Format::Json => {
-            let summary = json!({ "type": "summary", "rows": rows, "positives": positives });
+            let mut summary = json!({ "type": "summary", "rows": rows, "positives": positives });
+            if let Some(reason) = stopped {
+                summary["ended_early"] = reason.name().into();
+            }
             writeln!(output, "{summary}")
         }
     }

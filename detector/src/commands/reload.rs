@@ -1,6 +1,6 @@
-//! `detector reload`: has the running agent read its configuration, model and allowlist anew.
+//! `detector reload`: has the running agent read its configuration, model and allowlist again.
 //!
-//! Which agent is meant stands in a file that may be the very one that is broken: that much is read
+//! Which agent is meant is in a file that may be the very one that is broken: that much is read
 //! from it all the same, so that the agent says what is wrong, and notes it.
 
 use std::fs;
@@ -14,10 +14,6 @@ use crate::config::{Config, DEFAULT_PATH};
 use crate::control::{Answer, KeptKey, Reloaded, Request};
 use crate::refusal::{Refusal, RefusalKind};
 
-/// # Errors
-///
-/// A configuration that cannot be used, as the agent says it; no agent; an output that cannot be
-/// written.
 pub fn run(args: &ReloadArgs) -> anyhow::Result<()> {
     let named = args.reach.config.as_deref();
     let config = match Config::load(named) {
@@ -60,9 +56,9 @@ fn table(output: &mut Output, answer: &Answer, _now_ns: u64) -> io::Result<()> {
 fn shown(output: &mut impl Write, reloaded: &Reloaded) -> io::Result<()> {
     let Reloaded { file, changed, needs_restart, model } = reloaded;
     if changed.is_empty() && model.is_none() {
-        writeln!(output, "{file} was read, and changes nothing that can change while it runs")?;
+        writeln!(output, "reloaded {file}: no key changed that can change at run time")?;
     } else {
-        writeln!(output, "{file} is in force")?;
+        writeln!(output, "reloaded {file}")?;
     }
     for key in changed {
         writeln!(output, "  {key} changed")?;
@@ -71,7 +67,7 @@ fn shown(output: &mut impl Write, reloaded: &Reloaded) -> io::Result<()> {
         writeln!(output, "  model {hash} now scores live traffic")?;
     }
     for KeptKey { key, kept } in needs_restart {
-        writeln!(output, "  {key} needs a restart: {kept} is kept")?;
+        writeln!(output, "  {key} needs a restart and stays {kept}")?;
     }
     Ok(())
 }
@@ -90,15 +86,15 @@ mod tests {
             model: Some("0123abcd".into()),
         };
         let expected = "\
-/etc/detector/detector.toml is in force
+reloaded /etc/detector/detector.toml
   allow changed
   block.ttl_secs changed
   model 0123abcd now scores live traffic
-  kernel.max_flows needs a restart: 1024 is kept
+  kernel.max_flows needs a restart and stays 1024
 ";
         assert_eq!(text(|output| shown(output, &reloaded)), expected);
         (reloaded.changed, reloaded.model) = (Vec::new(), None);
         let said = text(|output| shown(output, &reloaded));
-        assert!(said.contains("changes nothing") && said.contains("max_flows needs a restart"));
+        assert!(said.contains("no key changed") && said.contains("max_flows needs a restart"));
     }
 }

@@ -10,9 +10,6 @@ use crate::cli::LiveFormat;
 use crate::cli::store::Replay;
 use crate::config::Config;
 
-/// # Errors
-///
-/// An alert, or its model, that is not there; a score that is another.
 pub fn run(args: &Replay, config: &Config) -> anyhow::Result<()> {
     let id = args.id.parse().map_err(anyhow::Error::msg)?;
     let replayed = open(&args.database, config)?.read(|connection| replay_alert(connection, id))?;
@@ -22,7 +19,7 @@ pub fn run(args: &Replay, config: &Config) -> anyhow::Result<()> {
         LiveFormat::Table => writeln!(output, "{}", replayed.text)?,
     }
     if !replayed.identical {
-        bail!("the score of alert {} is not what it was", args.id);
+        bail!("the score of alert {} differs from the stored one", args.id);
     }
     Ok(())
 }

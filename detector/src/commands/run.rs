@@ -1,6 +1,7 @@
-//! `detector run`: watches interfaces until it is told to stop.
+//! `detector run`: watches interfaces until it is asked to stop.
 //!
-//! Results go to standard output, one calm line a second to standard error where that is a terminal.
+//! Results go to standard output, one calm line a second to standard error where that is a
+//! terminal.
 
 use std::io::{self, BufWriter};
 use std::sync::Arc;
@@ -129,23 +130,27 @@ fn form(format: LiveFormat) -> Box<dyn Form + Send> {
     }
 }
 
-/// The database. Without it everything is still seen, scored and blocked, and it is said that nothing
-/// is remembered.
+/// The database. Without it everything is still seen, scored and blocked, and it is said that
+/// nothing is remembered.
 fn open_store(config: &Config) -> Option<Store> {
     if !config.store.enabled {
         return None;
     }
     Store::open(&config.database())
-        .inspect_err(|error| tracing::error!("nothing is remembered of this run: {error:#}"))
+        .inspect_err(|error| {
+            tracing::error!("failed to open the database, so this run stores nothing: {error:#}")
+        })
         .ok()
 }
 
-/// Where commands come from. Without a socket it watches and blocks all the same, and says that nobody
-/// can give it commands.
+/// Where commands come from. Without a socket it watches and blocks all the same, and says that
+/// nobody can give it commands.
 fn listen(config: &Config, calls: Sender<Call>) {
     let server = Server::bind(&instance_dir(&config.runtime_dir), config.control.group.as_deref());
     if let Err(error) = server.and_then(|server| server.start(calls)) {
-        tracing::warn!("no commands can be given while it runs: {error:#}");
+        tracing::warn!(
+            "failed to open the command socket, so commands do not reach this agent: {error:#}"
+        );
     }
 }
 
@@ -168,6 +173,8 @@ fn serve_site(
         serve(Site { config, current, store, agent, bus, listener })
     });
     served
-        .inspect_err(|error| tracing::warn!("there is no dashboard while it runs: {error:#}"))
+        .inspect_err(|error| {
+            tracing::warn!("failed to start the API, so this run has no dashboard: {error:#}")
+        })
         .ok()
 }

@@ -1,5 +1,5 @@
 //! `detector serve`: what is stored, the API and the dashboard, without watching anything.
-#![expect(clippy::print_stderr, reason = "where it listens is for people, whatever is logged")]
+#![expect(clippy::print_stderr, reason = "the address is for people, whatever the log's level")]
 
 use std::net::ToSocketAddrs as _;
 use std::sync::Arc;
@@ -15,9 +15,6 @@ use crate::site::{self, Serve, Site};
 use crate::status::bus::{Bus, PageEvent, Topic};
 use crate::store::Store;
 
-/// # Errors
-///
-/// A database that cannot be opened, an address that cannot be listened on.
 pub fn run(args: Args, mut config: Config, serve: Serve) -> anyhow::Result<()> {
     if let Some(path) = args.db {
         config.store.path = Some(path);
@@ -29,7 +26,7 @@ pub fn run(args: Args, mut config: Config, serve: Serve) -> anyhow::Result<()> {
     let store = Store::open(&config.database())?;
     let listener = site::listen(&config.api)?;
     // Links name the port that the kernel chose.
-    config.api.listen = listener.local_addr().context("failed to ask for the socket's address")?;
+    config.api.listen = listener.local_addr().context("failed to read the socket's address")?;
     let bus = Arc::new(Bus::default());
     let heard = Arc::clone(&bus);
     let resources = Resources {

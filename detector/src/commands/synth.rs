@@ -10,9 +10,6 @@ use crate::model::synth::{Profile, records};
 
 use crate::analysis::vectors::LABEL;
 
-/// # Errors
-///
-/// An unknown profile, no rows, or a file that cannot be written.
 pub fn run(args: &Synth) -> Result<()> {
     let profile = Profile::named(&args.profile)?;
     let failed = || format!("failed to write records to {}", args.out.display());

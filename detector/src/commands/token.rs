@@ -16,9 +16,6 @@ use crate::store::Store;
 use crate::store::tokens::{self, PREFIX, Secret, Token};
 use crate::units::rfc3339;
 
-/// # Errors
-///
-/// A database that cannot be used, a name that is taken, a token that is not there.
 pub fn run(args: TokenArgs, mut config: Config) -> anyhow::Result<()> {
     if let Some(path) = args.db {
         config.store.path = Some(path);
@@ -38,7 +35,7 @@ pub fn run(args: TokenArgs, mut config: Config) -> anyhow::Result<()> {
         TokenCommand::Revoke(revoke) => {
             let name = take_back(&store, &revoke.token)?;
             write_down(&config, [record(Action::Token, format!("revoked the token `{name}`"))]);
-            writeln!(output, "token {name} is revoked").context("failed to say so")?;
+            writeln!(output, "token {name} is revoked").context("failed to write the result")?;
         }
     }
     output.flush().context("failed to write the answer")
@@ -63,7 +60,7 @@ fn make(
         config,
         [record(
             Action::Token,
-            format!("made the token `{}` with the scope {}", token.name, scope.name()),
+            format!("created the token `{}` with the scope {}", token.name, scope.name()),
         )],
     );
     let link = format!("{}/login#code={}", config.api.base_url(), code.text);
@@ -86,7 +83,7 @@ fn told(output: &mut impl Write, token: &Token, secret: &str, link: &str) -> io:
     };
     writeln!(
         output,
-        "token {} may {} {until}; this is the only time that it is shown:",
+        "token {} with the scope {}, valid {until}. It is shown only once:",
         token.name,
         token.scope.name()
     )?;
@@ -108,7 +105,7 @@ fn take_back(store: &Store, named: &str) -> anyhow::Result<String> {
 
 fn list(output: &mut impl Write, all: &[Token], now_ns: u64) -> io::Result<()> {
     if all.is_empty() {
-        return writeln!(output, "no tokens: `detector token create NAME` makes one");
+        return writeln!(output, "no tokens: create one with `detector token create NAME`");
     }
     let mut listing = Listing::new([
         Column::Right("ID"),

@@ -70,8 +70,8 @@ impl Api {
         );
         ensure!(
             !self.enabled || self.is_loopback() || self.tls_key.is_some(),
-            "api.listen is {}: beyond this machine it is served with TLS only, name \
-             api.tls_certificate and api.tls_key",
+            "api.listen is {}: an address other than loopback needs TLS, set api.tls_certificate \
+             and api.tls_key",
             self.listen
         );
         ensure!(

@@ -19,34 +19,36 @@ impl Config {
     /// The first key whose value cannot be used, with what would do.
     pub fn check(&self) -> anyhow::Result<()> {
         let block = &self.block;
-        ensure!(block.ttl_secs > 0, "block.ttl_secs is 0: a block needs an end, use at least 1");
+        ensure!(block.ttl_secs > 0, "block.ttl_secs is 0: every block must expire, use at least 1");
         ensure!(
             block.max_ttl_secs <= MAX_BLOCK_TTL_SECS,
-            "block.max_ttl_secs is {}: at most {MAX_BLOCK_TTL_SECS}, a day",
+            "block.max_ttl_secs is {}: use at most {MAX_BLOCK_TTL_SECS}, a day",
             block.max_ttl_secs
         );
         ensure!(
             block.ttl_secs <= block.max_ttl_secs,
-            "block.ttl_secs is {}: at most block.max_ttl_secs, which is {}",
+            "block.ttl_secs is {}: use at most block.max_ttl_secs, which is {}",
             block.ttl_secs,
             block.max_ttl_secs
         );
         for (index, rule) in block.rules.iter().enumerate() {
             let checked = rule.check(block.max_ttl_secs);
-            checked.with_context(|| format!("block.rules has a wrong entry {}", index + 1))?;
+            checked
+                .with_context(|| format!("block.rules has a wrong entry, number {}", index + 1))?;
         }
         self.check_budget()?;
         self.unexplained.check()?;
+        self.explain.check()?;
         self.store.check()?;
         self.api.check()?;
         let expanded = &self.decompression;
         ensure!(expanded.max_bytes > 0, "decompression.max_bytes is 0: use at least 1");
         ensure!(expanded.max_ratio > 0, "decompression.max_ratio is 0: use at least 1");
         self.notify.check()?;
-        let ring = self.kernel.ring_buffer_bytes;
+        let bytes = self.kernel.ring_buffer_bytes;
         ensure!(
-            ring.is_power_of_two() && ring >= MIN_RING_BUFFER_BYTES,
-            "kernel.ring_buffer_bytes is {ring}: use a power of two of at least {MIN_RING_BUFFER_BYTES}"
+            bytes.is_power_of_two() && bytes >= MIN_RING_BUFFER_BYTES,
+            "kernel.ring_buffer_bytes is {bytes}: use a power of two of at least {MIN_RING_BUFFER_BYTES}"
         );
         let poll = self.kernel.poll_interval_ms;
         ensure!(
@@ -58,10 +60,7 @@ impl Config {
             ensure!(seconds > 0, "{key} is 0: use at least 1");
         }
         if let Some(threshold) = self.model.threshold {
-            ensure!(
-                (0.0..=1.0).contains(&threshold),
-                "model.threshold is {threshold}: a score is between 0 and 1"
-            );
+            ensure!((0.0..=1.0).contains(&threshold), "model.threshold is {threshold}: use 0 to 1");
         }
         ensure!(
             self.sensor.len() <= MAX_SENSOR_BYTES && !self.sensor.contains(char::is_control),
@@ -79,7 +78,7 @@ impl Config {
         let budget = &self.budget;
         ensure!(
             (0.0..=1.0).contains(&budget.raise_below),
-            "budget.raise_below is {}: a score is between 0 and 1",
+            "budget.raise_below is {}: use 0 to 1",
             budget.raise_below
         );
         ensure!(
@@ -97,7 +96,7 @@ impl Config {
         }
         ensure!(
             distinct.len() < HOME_CLASSES as usize,
-            "budget.rules names {} home networks: the kernel can distinguish at most {}",
+            "budget.rules has {} home networks: use at most {}",
             distinct.len(),
             HOME_CLASSES - 1
         );

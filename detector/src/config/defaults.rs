@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use super::{
     Baseline, Block, Budget, Config, Control, HoldEnd, Kernel, Log, ModelChoice, PayloadSamples,
-    Session, Timeouts, Tunnels, Xdp, api, notify, store, unexplained,
+    Session, Timeouts, Tunnels, Xdp, api, explain, notify, protect, store, unexplained,
 };
 use crate::decompress;
 use crate::features::HistoryConfig;
@@ -30,8 +30,10 @@ impl Default for Config {
             session: Session::default(),
             model: ModelChoice::default(),
             baseline: Baseline::default(),
+            protect: protect::Protect::default(),
             alerts: unexplained::Alerts::default(),
             unexplained: unexplained::Unexplained::default(),
+            explain: explain::Explain::default(),
             allow: Vec::new(),
             store: store::Store::default(),
             api: api::Api::default(),
@@ -119,13 +121,20 @@ impl Default for Timeouts {
 
 impl Default for Session {
     fn default() -> Self {
-        let TrackerConfig { session_window_secs, max_sessions, max_domains, max_names, .. } =
-            TrackerConfig::default();
+        let TrackerConfig {
+            session_window_secs,
+            max_sessions,
+            max_domains,
+            max_names,
+            max_stream_bytes,
+            ..
+        } = TrackerConfig::default();
         Self {
             window_secs: session_window_secs,
             max_sessions: at_least_one(max_sessions),
             max_domains: at_least_one(max_domains),
             max_names: at_least_one(max_names),
+            max_stream_bytes: at_least_one(max_stream_bytes),
         }
     }
 }

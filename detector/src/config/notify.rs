@@ -1,4 +1,4 @@
-//! The channels over which people are told, each with what its kind needs.
+//! The channels over which people are notified, each with what its kind needs.
 //!
 //! Secrets are never written here: a key names the file or the variable that has one.
 
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
 
-/// Who tells people, and how.
+/// Who notifies people, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Notify {
@@ -64,7 +64,7 @@ pub struct Email {
     pub encryption: Encryption,
     /// An address, or `Name <address>`.
     pub from: String,
-    /// Whom a rule without a group tells.
+    /// Recipients of a rule without a group.
     #[serde(default)]
     pub to: Vec<String>,
     pub user: Option<String>,
@@ -75,7 +75,7 @@ pub struct Email {
     pub hello_name: Option<String>,
 }
 
-/// How a mail server is spoken to.
+/// How a mail server is contacted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Encryption {
@@ -103,7 +103,7 @@ pub struct Sms {
     pub format: BodyFormat,
     /// With `{to}` and `{text}`, escaped as the format wants it.
     pub body: String,
-    /// Whom a rule without a group tells.
+    /// Recipients of a rule without a group.
     #[serde(default)]
     pub to: Vec<String>,
     /// With one, the token is its password.
@@ -173,7 +173,17 @@ pub struct Syslog {
     /// RFC 5424, section 6.2.1; 16 is local0.
     #[serde(default = "local0")]
     pub facility: u8,
+    /// The private enterprise number (IANA) behind the name of the structured data. 0 is reserved and
+    /// nobody's.
+    #[serde(default)]
+    pub enterprise_number: u32,
 }
+
+/// What a receiver that is a program takes in a minute.
+const EVENTS_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(5_999);
+
+/// The number that RFC 5612 keeps for documentation.
+const DOCUMENTATION: u32 = 32_473;
 
 fn local0() -> u8 {
     16
@@ -211,9 +221,27 @@ impl Channel {
         }
     }
 
-    /// Messages a minute, where it has a figure of its own.
+    /// Whether a program reads what is sent: each alert is an event of its own then, never a digest.
+    #[must_use]
+    pub fn is_for_programs(&self) -> bool {
+        matches!(self, Self::Webhook(_) | Self::Syslog(_))
+    }
+
+    /// Messages a minute, where the channel or its kind has a figure of its own.
     #[must_use]
     pub fn per_minute(&self) -> Option<NonZeroU32> {
+        let own = self.own_per_minute();
+        own.or_else(|| self.is_for_programs().then_some(EVENTS_PER_MINUTE))
+    }
+
+    /// After how many seconds a rule that says nothing else sends the same again; 0: never. Within that time
+    /// it sends no alert that is like one it has sent, so a program is sent each once.
+    #[must_use]
+    pub fn repeat_secs(&self) -> u32 {
+        if self.is_for_programs() { 0 } else { 3_600 }
+    }
+
+    fn own_per_minute(&self) -> Option<NonZeroU32> {
         match self {
             Self::Email(channel) => channel.per_minute,
             Self::Sms(channel) => channel.per_minute,
@@ -223,7 +251,7 @@ impl Channel {
         }
     }
 
-    /// Whom a rule without a group tells; none where the channel has one receiver only.
+    /// Recipients of a rule without a group; none where the channel has one receiver only.
     #[must_use]
     pub fn own_recipients(&self) -> Option<&[String]> {
         match self {
@@ -242,21 +270,21 @@ impl Channel {
                 let password = email.password_file.is_some() || email.password_env.is_some();
                 ensure!(
                     password == email.user.is_some(),
-                    "user and password_file (or password_env) go together"
+                    "set both user and password_file (or password_env), or neither"
                 );
                 ensure!(
                     !password || email.encryption != Encryption::None,
-                    "a password is sent encrypted only: set encryption to \"starttls\" or \"tls\""
+                    "a password needs encryption: set encryption to \"starttls\" or \"tls\""
                 );
             }
             Self::Sms(sms) => {
                 check_url(&sms.url)?;
                 at_most_one("token", &sms.token_file, &sms.token_env)?;
                 let token = sms.token_file.is_some() || sms.token_env.is_some();
-                ensure!(token || sms.user.is_none(), "user goes with token_file or token_env");
+                ensure!(token || sms.user.is_none(), "user needs token_file or token_env");
                 ensure!(
                     sms.body.contains("{to}") && sms.body.contains("{text}"),
-                    "body needs {{to}} and {{text}}"
+                    "body must contain {{to}} and {{text}}"
                 );
                 ensure!((1..=10).contains(&sms.max_parts), "max_parts: use 1 to 10");
             }
@@ -273,6 +301,11 @@ impl Channel {
                     syslog.address
                 );
                 ensure!(syslog.facility <= 23, "facility is {}: use 0 to 23", syslog.facility);
+                ensure!(
+                    syslog.enterprise_number != DOCUMENTATION,
+                    "enterprise_number is {DOCUMENTATION}, which is for documentation (RFC 5612): use your \
+                     own, or 0 without one"
+                );
             }
         }
         Ok(())
@@ -304,9 +337,13 @@ fn check_url(url: &str) -> anyhow::Result<()> {
     let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
     ensure!(
         !host.is_empty() && !url.contains(char::is_whitespace),
-        "url is `{url}`: write one such as https://hooks.example/detector"
+        "url is `{url}`: write it as https://hooks.example/detector"
     );
-    ensure!(!host.contains('@'), "url has a user or password in it: name the file that has it");
+    ensure!(
+        !host.contains('@'),
+        "url contains a user or password: keep them in a file, and name the file with a key that ends in \
+         _file"
+    );
     Ok(())
 }
 
@@ -324,9 +361,9 @@ impl Notify {
             let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
             ensure!(
                 (1..=64).contains(&name.len()) && name.chars().all(plain),
-                "notify.channels: the name `{name}` has other than letters, digits, - _ and ."
+                "notify.channels: the name `{name}` may have only letters, digits, - _ and ."
             );
-            ensure!(names.insert(name), "notify.channels: there are two called `{name}`");
+            ensure!(names.insert(name), "notify.channels: two channels have the name `{name}`");
             channel.check().with_context(|| format!("notify.channels: {name}"))?;
         }
         for (key, value) in [
@@ -367,7 +404,7 @@ mod tests {
         assert_eq!(kinds, ["email", "sms", "webhook", "slack", "syslog"]);
     }
 
-    /// Every key of a channel stands in the shipped file's examples.
+    /// Every key of a channel is in the shipped file's examples.
     #[test]
     fn the_examples_name_every_key() {
         let Config { notify, .. } = Config::parse(&examples()).unwrap();
@@ -380,6 +417,15 @@ mod tests {
     }
 
     #[test]
+    fn programs_take_more_than_people() {
+        let Config { notify, .. } = Config::parse(&examples()).unwrap();
+        let own = notify.channels.iter().map(|channel| channel.per_minute().map(NonZeroU32::get));
+        assert_eq!(own.collect::<Vec<_>>(), [Some(30), None, Some(6_000), None, Some(6_000)]);
+        let repeat = notify.channels.iter().map(Channel::repeat_secs);
+        assert_eq!(repeat.collect::<Vec<_>>(), [3_600, 3_600, 0, 3_600, 0]);
+    }
+
+    #[test]
     fn what_makes_no_sense_is_named() {
         let check = |keys: &str, expected: &str| {
             let text = format!("[[notify.channels]]\nname = \"a\"\n{keys}");
@@ -388,21 +434,26 @@ mod tests {
         };
         check("kind = \"pigeon\"", "unknown variant `pigeon`");
         check("kind = \"webhook\"\nurl = \"https://a\"", "secret_file or secret_env");
-        check("kind = \"webhook\"\nurl = \"ftp://a\"\nsecret_env = \"A\"", "write one such as");
-        check("kind = \"webhook\"\nurl = \"https://u:p@a/\"\nsecret_env = \"A\"", "password in it");
+        check("kind = \"webhook\"\nurl = \"ftp://a\"\nsecret_env = \"A\"", "write it as https");
+        check(
+            "kind = \"webhook\"\nurl = \"https://u:p@a/\"\nsecret_env = \"A\"",
+            "user or password",
+        );
         check("kind = \"slack\"\nurl = \"https://a\"", "there is no key `url`");
         check("kind = \"slack\"", "url_file or url_env");
         check("kind = \"syslog\"\naddress = \"a\"", "write host:port");
         check("kind = \"syslog\"\naddress = \"a:0\"", "write host:port");
+        let number = "enterprise_number = 32473";
+        check(&format!("kind = \"syslog\"\naddress = \"a:1\"\n{number}"), "for documentation");
         check("kind = \"sms\"\nurl = \"https://a\"\nbody = \"{to}\"", "{to} and {text}");
         let email = "kind = \"email\"\nhost = \"a\"\nfrom = \"a@b.example\"";
-        check(&format!("{email}\nuser = \"u\""), "go together");
+        check(&format!("{email}\nuser = \"u\""), "or neither");
         check(&format!("{email}\npassword = \"p\""), "there is no key `password`");
         let login = "user = \"u\"\npassword_env = \"P\"";
-        check(&format!("{email}\n{login}\nencryption = \"none\""), "sent encrypted only");
+        check(&format!("{email}\n{login}\nencryption = \"none\""), "needs encryption");
         check(
             &format!("{email}\n[[notify.channels]]\nname = \"a\"\n{email}"),
-            "there are two called `a`",
+            "two channels have the name `a`",
         );
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn explain(text: &str, error: &toml::de::Error) -> String {
             if text == message =>
         {
             let hint = match RENAMED.iter().find(|(old, _)| *old == key) {
-                Some((_, new)) => format!(": it is called `{new}` now"),
+                Some((_, new)) => format!(": its name is `{new}` now"),
                 None => nearest(&key, known)
                     .map_or(String::new(), |near| format!(", did you mean `{near}`?")),
             };

@@ -1,4 +1,4 @@
-//! Reading the configuration anew while the program runs: what of it can take effect, what has to
+//! Reading the configuration again while the program runs: what of it can take effect, what has to
 //! wait for a restart.
 //!
 //! The file in force and the file as it is now are compared with each other and never with what was
@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Block, Budget, Config, DEFAULT_PATH, store::Store};
+use super::{Block, Budget, Config, DEFAULT_PATH, store::Store, unexplained::Unexplained};
 use crate::response::Mode;
 
 /// What `detector run` was given on its command line: it wins over the file, at each reading.
@@ -48,10 +48,6 @@ impl Given {
     }
 
     /// A configuration with the command line over it.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Config::check`].
     pub fn over(&self, mut config: Config) -> anyhow::Result<Config> {
         if !self.interfaces.is_empty() {
             config.interfaces.clone_from(&self.interfaces);
@@ -71,7 +67,7 @@ impl Given {
     }
 }
 
-/// What comes of a configuration that was read anew.
+/// The result of a reload.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reload {
     /// What is to be in force: the new values where they can take effect, else the old ones.
@@ -91,13 +87,20 @@ pub struct Kept {
 }
 
 impl Reload {
-    /// What `new` makes of `old`. A key that is not named here keeps its value: sizes of tables in the
-    /// kernel, what is attached, where files are, what the server listens on.
+    /// What `new` makes of `old`. A key that is not named here keeps its value: sizes of tables in
+    /// the kernel, what is attached, where files are, what the server listens on.
     #[must_use]
     pub fn of(old: &Config, new: &Config) -> Self {
         let config = Config {
             home_networks: new.home_networks.clone(),
             mode: new.mode,
+            protect: new.protect.clone(),
+            alerts: new.alerts.clone(),
+            unexplained: Unexplained {
+                max_senders: old.unexplained.max_senders,
+                ..new.unexplained.clone()
+            },
+            explain: new.explain.clone(),
             block: Block {
                 max_blocks: old.block.max_blocks,
                 max_prefixes: old.block.max_prefixes,
@@ -212,6 +215,23 @@ mod tests {
         );
         assert_eq!((config.kernel.max_flows.get(), config.block.ttl_secs), (1024, 60));
         check("interfaces = [\"a\"]", "interfaces = [\"b\"]", &[], &[("interfaces", "[\"a\"]")]);
+    }
+
+    #[test]
+    fn a_level_takes_effect_with_its_keys() {
+        let config = check(
+            "[unexplained]\nmax_senders = 9",
+            "[protect]\nlevel = \"strict\"\n[alerts]\nunexplained_per_day = 3",
+            &[
+                "alerts.unexplained_per_day",
+                "budget.bytes",
+                "mode",
+                "protect.level",
+                "unexplained.police",
+            ],
+            &[("unexplained.max_senders", "9")],
+        );
+        assert_eq!(config.ledger().max_senders, 9);
     }
 
     #[test]

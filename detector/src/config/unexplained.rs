@@ -3,8 +3,8 @@
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 
-use super::Config;
-use crate::ledger::{ExchangeConfig, LedgerConfig};
+use super::{Config, MAX_BLOCK_TTL_SECS};
+use crate::ledger::{ExchangeConfig, LedgerConfig, Police};
 
 /// How many alerts there may be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct Unexplained {
     pub exchange_received_share: f64,
     pub exchange_received_share_quic: f64,
     pub exchange_new_destination_bytes_per_day: u64,
+    pub police: Police,
+    pub police_bytes_per_second: u64,
+    pub police_secs: u64,
 }
 
 impl Default for Alerts {
@@ -48,16 +51,27 @@ impl Default for Unexplained {
             exchange_received_share: exchange.received_share,
             exchange_received_share_quic: exchange.received_share_quic,
             exchange_new_destination_bytes_per_day: exchange.new_destination_bytes_per_day,
+            police: Police::default(),
+            police_bytes_per_second: 8_000,
+            police_secs: 3_600,
         }
     }
 }
 
 impl Unexplained {
     pub(super) fn check(&self) -> anyhow::Result<()> {
-        for (key, bytes) in [("evidence_bytes", self.evidence_bytes), ("new_bytes", self.new_bytes)]
-        {
+        for (key, bytes) in [
+            ("evidence_bytes", self.evidence_bytes),
+            ("new_bytes", self.new_bytes),
+            ("police_bytes_per_second", self.police_bytes_per_second),
+        ] {
             ensure!(bytes > 0, "unexplained.{key} is 0: use at least 1");
         }
+        ensure!(
+            (1..=MAX_BLOCK_TTL_SECS).contains(&self.police_secs),
+            "unexplained.police_secs is {}: use 1 to {MAX_BLOCK_TTL_SECS}",
+            self.police_secs
+        );
         ensure!(self.max_senders > 0, "unexplained.max_senders is 0: use at least 1");
         for (key, share) in [
             ("exchange_received_share", self.exchange_received_share),
@@ -75,6 +89,7 @@ impl Config {
     pub fn ledger(&self) -> LedgerConfig {
         LedgerConfig {
             alerts_per_day: Some(self.alerts.unexplained_per_day),
+            police: self.unexplained.police,
             ..self.ledger_of_captures()
         }
     }
@@ -90,11 +105,13 @@ impl Config {
                 received_share_quic: unexplained.exchange_received_share_quic,
                 new_destination_bytes_per_day: unexplained.exchange_new_destination_bytes_per_day,
             },
+            services: self.services(),
             max_senders: unexplained.max_senders,
             evidence_bytes: unexplained.evidence_bytes,
             new_bytes: unexplained.new_bytes,
             always_bytes: unexplained.always_bytes,
             alerts_per_day: None,
+            police: Police::None,
         }
     }
 }

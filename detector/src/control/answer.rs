@@ -13,13 +13,13 @@ use crate::response::{Mode, Target};
 /// What came of reading the configuration anew.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloaded {
-    /// Which file was read.
+    /// The file that was read.
     pub file: String,
     /// Keys that took effect, as `section.key`.
     pub changed: Vec<String>,
     /// Keys whose new value waits for a restart.
     pub needs_restart: Vec<KeptKey>,
-    /// The model that scores from now on, where that is another: its hash.
+    /// The hash of the model that scores from now on, if it changed.
     pub model: Option<String>,
 }
 
@@ -27,29 +27,29 @@ pub struct Reloaded {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptKey {
     pub key: String,
-    /// The value in force, as JSON.
+    /// The active value, as JSON.
     pub kept: String,
 }
 
-/// A block and what it has done.
+/// A block with its counters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BlockLine {
     pub number: u32,
     #[schema(value_type = String, example = "pair 10.0.0.7 192.0.2.1")]
     pub target: Target,
     pub effect: EffectWanted,
-    /// It counts and does nothing.
+    /// The block only counts.
     pub simulated: bool,
-    /// `agent`, or who asked: `uid 0 (root)`.
+    /// The author: `agent`, `uid 0 (root)`.
     pub by: String,
     pub reason: String,
     /// The alert's id.
     pub alert: Option<String>,
-    /// RFC 3339, as all times here.
+    /// RFC 3339, like every time here.
     pub placed: String,
     pub ends: String,
     pub remaining_secs: u64,
-    /// How many times the same has been blocked, this one included.
+    /// How often the target was blocked, this time included.
     pub times: u32,
     pub packets: u64,
     pub bytes: u64,
@@ -57,16 +57,16 @@ pub struct BlockLine {
     /// `in force`, `counts only`, `suspended until …`, `waits for confirmation until …`.
     #[schema(value_type = String)]
     pub state: BlockState,
-    /// The id to confirm it by.
+    /// The id to confirm the change with.
     pub pending: Option<u64>,
 }
 
-/// What is never blocked, or raises no alert.
+/// An exception: traffic that is never blocked, or raises no alert.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AllowLine {
     pub id: String,
     pub kind: AllowKind,
-    /// For what is never blocked by its address.
+    /// For exceptions by address.
     #[schema(value_type = Option<String>)]
     pub network: Option<Network>,
     #[schema(value_type = Option<String>)]
@@ -77,14 +77,14 @@ pub struct AllowLine {
     pub port: Option<u16>,
     pub reason: String,
     pub expires: Option<String>,
-    /// Decisions in the kernel that it changed.
+    /// Number of the kernel's decisions that it changed.
     pub hits: u64,
-    /// Sessions that raised no alert because of it.
+    /// Number of sessions that it exempted.
     pub sessions: u64,
     pub effect: AllowEffect,
 }
 
-/// Where an exception comes from.
+/// The origin of an exception.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AllowKind {
@@ -94,7 +94,7 @@ pub enum AllowKind {
     Resolver,
     /// The other end of a live administrative connection.
     Administrator,
-    /// A server that messages go to.
+    /// A server of the notification channels.
     Messages,
     Configured,
     /// Added at run time.
@@ -134,7 +134,7 @@ impl AllowEffect {
     }
 }
 
-/// How far the agent's own blocks go.
+/// The agent's mode.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ModeState {
     #[schema(value_type = ModeName)]
@@ -143,7 +143,7 @@ pub struct ModeState {
     pub pending: Option<Reversion>,
 }
 
-/// A mode that ends without a confirmation.
+/// A mode that waits for confirmation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reversion {
     pub id: u64,
@@ -152,23 +152,23 @@ pub struct Reversion {
     pub in_secs: u64,
 }
 
-/// A change that is undone unless somebody confirms it.
+/// A change that waits for confirmation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Pending {
     pub id: u64,
-    /// In words: `mode block`.
+    /// The change in words: `mode block`.
     pub what: String,
     pub in_secs: u64,
 }
 
-/// Whether a block holds, and how that is known.
+/// Whether a block works, with the evidence.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct VerifyLine {
     pub number: u32,
     #[schema(value_type = String, example = "pair 10.0.0.7 192.0.2.1")]
     pub target: Target,
     pub how: VerifiedHow,
-    /// None where nothing passed by that would tell.
+    /// Null when no matching traffic passed.
     pub holds: Option<bool>,
     pub dropped_packets: u64,
     pub passed_packets: u64,
@@ -196,7 +196,7 @@ impl VerifiedHow {
     }
 }
 
-/// A domain that data leaves through, for a resolver to refuse.
+/// The domain of a DNS tunnel, for a resolver to refuse.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DomainLine {
     pub domain: String,
@@ -209,35 +209,35 @@ pub struct Explanation {
     #[schema(value_type = String)]
     pub address: Address,
     pub home: bool,
-    /// First the answer, then what it follows from.
+    /// The answer first, then the evidence.
     pub sentences: Vec<String>,
     pub blocks: Vec<BlockLine>,
     pub allow: Vec<AllowLine>,
     pub budgets: Vec<BudgetLine>,
 }
 
-/// What a host may send to a destination, and has sent.
+/// The budget of a host to a destination.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BudgetLine {
     #[schema(value_type = String)]
     pub home: Address,
     #[schema(value_type = String)]
     pub destination: Address,
-    /// Payload bytes; none: no bound.
+    /// Payload bytes; null: unlimited.
     pub limit: Option<u64>,
     pub charged: u64,
     pub held_packets: u64,
     pub held_bytes: u64,
-    /// For how long packets have been held; none: they are not.
+    /// Seconds since packets are held; null: none are held.
     pub held_secs: Option<f64>,
-    /// `open`, `held`, `free`, …
+    /// `open`, `held`, `unlimited`, …
     pub state: String,
 }
 
-/// A session that is alive.
+/// An active session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SessionLine {
-    /// The end at home; where neither or both are, the one that opened the session.
+    /// The internal end; if neither or both are internal, the one that opened the session.
     #[schema(value_type = String)]
     pub src: Address,
     #[schema(value_type = String)]
@@ -246,26 +246,29 @@ pub struct SessionLine {
     pub dst_port: u16,
     pub protocol: String,
     pub name: Option<String>,
-    /// IP bytes from `src`, and to it.
+    /// IP bytes that left from `src`, and that came to it.
     pub bytes_out: u64,
     pub bytes_in: u64,
+    /// IP bytes from `src` that were dropped; the sum of both is what it tried to send.
+    #[serde(default)]
+    pub bytes_stopped: u64,
     pub packets_out: u64,
     pub packets_in: u64,
     pub flows: u64,
-    /// IP bytes a second from `src` since the last look, else since it began.
+    /// IP bytes a second from `src` since the last update, else since the session began.
     pub rate: f64,
     pub started: String,
     pub last_seen: String,
 }
 
-/// How far a host's baseline is.
+/// State of a host's baseline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BaselineLine {
     #[schema(value_type = String)]
     pub address: Address,
-    /// None: it is ready.
+    /// Null: the baseline is ready.
     pub days_left: Option<u32>,
-    /// Receivers that are known of it, and days on which it was seen.
+    /// Known receivers, and days on which the host was seen.
     pub receivers: u64,
     pub days_seen: u32,
 }
@@ -275,7 +278,7 @@ pub struct BaselineLine {
 pub struct InterfaceLine {
     pub name: String,
     pub attached: bool,
-    /// How received and sent packets are seen; none where they are not.
+    /// The hooks for received and sent packets; null without one.
     pub ingress: Option<String>,
     pub egress: Option<String>,
     /// Frames and bytes since it was attached, received and sent.
@@ -283,24 +286,59 @@ pub struct InterfaceLine {
     pub frames_out: u64,
     pub bytes_in: u64,
     pub bytes_out: u64,
-    /// Bytes of frames that are no IP packet: a part of the above.
+    /// Bytes of frames without an IP packet: a part of the above.
     pub skipped_bytes: u64,
-    /// Bytes that no counter explains.
+    /// Bytes that no counter accounts for.
     pub unaccounted_bytes: i64,
-    /// Why it is seen the way it is.
+    /// The reason for these hooks.
     pub notes: Vec<String>,
 }
 
-/// The agent itself.
+/// The agent's state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StatusReply {
     pub pid: u32,
     pub version: String,
     pub mode: Mode,
     pub interfaces: Vec<String>,
+    pub outbound: Outbound,
     pub tables: Vec<TableUse>,
     pub counters: BTreeMap<String, u64>,
     pub pending: Vec<Pending>,
+}
+
+/// What internal hosts sent, and how much of it is explained
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Outbound {
+    /// Bytes since the start by explanation
+    pub explained: Vec<NamedBytes>,
+    /// Bytes since the start that no explanation fits, by class
+    pub unexplained: Vec<NamedBytes>,
+    /// Bytes that may still be explained: for a minute at most
+    pub waiting_bytes: u64,
+    /// The senders with the most unexplained bytes of each class today (UTC), ten at most
+    pub senders: Vec<UnexplainedSender>,
+    /// Alerts about unexplained bytes that `alerts.unexplained_per_day` left no room for
+    pub alerts_withheld: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NamedBytes {
+    pub name: String,
+    pub bytes: u64,
+}
+
+/// A sender with unexplained bytes of one class today
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UnexplainedSender {
+    pub address: String,
+    /// `evidence`, `new`, `internal` or `alerted`
+    pub class: String,
+    pub bytes: u64,
+    /// The destination with the most of them
+    pub destination: Option<String>,
+    pub destination_name: Option<String>,
+    pub destination_bytes: u64,
 }
 
 /// A table in the kernel: how full it is, and what happens when it is.
@@ -314,7 +352,7 @@ pub struct TableUse {
     pub when_full: String,
 }
 
-/// How far the agent goes by itself: the words of [`Mode`], for the description of the API.
+/// The agent's mode: the words of [`Mode`], for the description of the API.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
 pub enum ModeName {

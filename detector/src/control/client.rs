@@ -36,10 +36,6 @@ pub struct Choice {
 }
 
 /// The socket that was named, else that of this network namespace, else the only one there is.
-///
-/// # Errors
-///
-/// Several agents, none of them of this namespace.
 pub fn choose(named: Option<&Path>, runtime_dir: &Path) -> anyhow::Result<Choice> {
     if let Some(path) = named {
         return Ok(Choice { path: path.to_owned(), elsewhere: None });
@@ -56,8 +52,8 @@ pub fn choose(named: Option<&Path>, runtime_dir: &Path) -> anyhow::Result<Choice
             let paths: Vec<String> =
                 others.iter().map(|(_, path)| path.display().to_string()).collect();
             bail!(
-                "no detector runs in this network namespace, and several elsewhere: choose one with \
-                 --socket {}",
+                "no agent runs in this network namespace, but several run elsewhere: choose one \
+                 with --socket {}",
                 paths.join(" or --socket ")
             )
         }
@@ -108,22 +104,29 @@ fn read(stream: &mut UnixStream, path: &Path) -> anyhow::Result<Reply> {
     reader.read_until(b'\n', &mut line).map_err(|error| silent(path, error))?;
     ensure!(
         !line.is_empty(),
-        "the detector at {} closed the connection without an answer: see its log",
+        "the agent at {} closed the connection without an answer: see its log",
         path.display()
     );
-    Reply::parse(&line)
-        .with_context(|| format!("what {} answers is no answer of a detector", path.display()))
+    Reply::parse(&line).with_context(|| {
+        format!(
+            "the answer from {} is not one of an agent: restart the agent after an upgrade",
+            path.display()
+        )
+    })
 }
 
 fn silent(path: &Path, error: std::io::Error) -> anyhow::Error {
     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) {
-        return anyhow!("the detector at {} does not answer: is it stopped?", path.display());
+        return anyhow!(
+            "the agent at {} does not answer: check that it is running and not suspended",
+            path.display()
+        );
     }
-    anyhow::Error::new(error).context(format!("failed to talk to {}", path.display()))
+    anyhow::Error::new(error).context(format!("failed to communicate with {}", path.display()))
 }
 
-/// Connects within a time, to nobody but root's agent, our own, or that of a user whom root gave the
-/// directory.
+/// Connects within a time, to nobody but root's agent, our own, or that of a user whom root gave
+/// the directory.
 fn open(path: &Path) -> anyhow::Result<UnixStream> {
     let own = Uid::effective().as_raw();
     let owner = match fs::metadata(path) {
@@ -153,15 +156,15 @@ fn open(path: &Path) -> anyhow::Result<UnixStream> {
 fn trust(path: &Path, owner: u32, own: u32) -> anyhow::Result<()> {
     ensure!(
         owner == 0 || owner == own || appointed(path) == Some(owner),
-        "the socket {} belongs to {}, who is neither root nor you: it is not trusted",
+        "the socket {} belongs to {}, which is neither root nor you: refusing to trust it",
         path.display(),
         user(owner)
     );
     Ok(())
 }
 
-/// To whom root gave the runtime directory, as a service manager does for a service with a user of its
-/// own: its owner, where nobody but root could have put it in its place.
+/// To whom root gave the runtime directory, as a service manager does for a service with a user of
+/// its own: its owner, where nobody but root could have put it in its place.
 fn appointed(path: &Path) -> Option<u32> {
     let runtime_dir = path.parent()?.parent()?.canonicalize().ok()?;
     let above = fs::metadata(runtime_dir.parent()?).ok()?;
@@ -172,7 +175,7 @@ fn appointed(path: &Path) -> Option<u32> {
 fn unreachable(path: &Path, kind: ErrorKind, owner: Option<u32>) -> anyhow::Error {
     match kind {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::NotADirectory => anyhow!(
-            "no detector runs here: start it with `detector run` (nobody listens at {})",
+            "no agent runs here: start `detector run` (nothing listens at {})",
             path.display()
         ),
         ErrorKind::PermissionDenied => match owner {
@@ -181,7 +184,7 @@ fn unreachable(path: &Path, kind: ErrorKind, owner: Option<u32>) -> anyhow::Erro
                 path.display(),
                 user(owner)
             ),
-            None => anyhow!("the socket {} is not for you: run this as root", path.display()),
+            None => anyhow!("no permission to use the socket {}: run this as root", path.display()),
         },
         kind => anyhow!("failed to connect to {}: {kind}", path.display()),
     }

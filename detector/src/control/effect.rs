@@ -7,34 +7,30 @@ use utoipa::ToSchema;
 
 use crate::refusal::Refusal;
 
-/// What a block is to do.
+/// The effect of a block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum EffectWanted {
     #[default]
     Drop,
-    /// Outbound packets beyond so many IP bytes a second are dropped.
+    /// The kernel drops outbound packets beyond this many IP bytes a second.
     Police { bytes_per_second: u64 },
-    /// Outbound packets get this codepoint, 0 to 63.
+    /// The kernel sets this DSCP codepoint, 0 to 63, on outbound packets.
     Mark { dscp: u8 },
 }
 
 impl EffectWanted {
     /// Sees that it can be carried out.
-    ///
-    /// # Errors
-    ///
-    /// A value out of its bounds.
     pub fn check(self) -> Result<(), Refusal> {
         match self {
             Self::Police { bytes_per_second: 0 } => Err(Refusal::invalid(
                 "effect",
-                "a rate of 0 bytes a second drops everything: leave the rate out to do that",
+                "the rate is 0 bytes a second: use at least 1, or leave the rate out to drop \
+                 everything",
             )),
-            Self::Mark { dscp: dscp @ 64.. } => Err(Refusal::invalid(
-                "effect",
-                format!("the DSCP is {dscp}: a codepoint is 0 to 63"),
-            )),
+            Self::Mark { dscp: dscp @ 64.. } => {
+                Err(Refusal::invalid("effect", format!("the DSCP is {dscp}: use 0 to 63")))
+            }
             Self::Drop | Self::Police { .. } | Self::Mark { .. } => Ok(()),
         }
     }
@@ -45,13 +41,13 @@ impl EffectWanted {
 #[serde(into = "String", try_from = "String")]
 pub enum BlockState {
     InForce,
-    /// It counts what it would do and does nothing.
+    /// It only counts.
     CountsOnly,
-    /// It does nothing, and is in force again at this time unless its end is confirmed.
+    /// It does nothing, and is active again at this time unless its removal is confirmed.
     Suspended {
         until: String,
     },
-    /// It is in force, and ends at this time unless it is confirmed.
+    /// It is active, and ends at this time unless it is confirmed.
     Unconfirmed {
         until: String,
     },
@@ -110,7 +106,7 @@ impl TryFrom<String> for BlockState {
             ("counts only", _) => Ok(Self::CountsOnly),
             (_, Some((SUSPENDED, until))) => Ok(Self::Suspended { until }),
             (_, Some((UNCONFIRMED, until))) => Ok(Self::Unconfirmed { until }),
-            _ => Err(format!("`{text}` is no state of a block")),
+            _ => Err(format!("`{text}` is not a state of a block")),
         }
     }
 }

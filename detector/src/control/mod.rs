@@ -10,8 +10,9 @@ pub mod server;
 
 pub use answer::{
     AllowEffect, AllowKind, AllowLine, BaselineLine, BlockLine, BudgetLine, DomainLine,
-    Explanation, InterfaceLine, KeptKey, ModeName, ModeState, Pending, Reloaded, Reversion,
-    SessionLine, StatusReply, TableUse, VerifiedHow, VerifyLine,
+    Explanation, InterfaceLine, KeptKey, ModeName, ModeState, NamedBytes, Outbound, Pending,
+    Reloaded, Reversion, SessionLine, StatusReply, TableUse, UnexplainedSender, VerifiedHow,
+    VerifyLine,
 };
 pub use effect::{BlockState, EffectWanted};
 pub use protocol::{Answer, Reply, Request, SessionOrder};

@@ -65,7 +65,7 @@ pub enum Request {
         name: Option<String>,
         port: Option<u16>,
         reason: String,
-        /// None: for good.
+        /// None: no end.
         ttl_secs: Option<u64>,
         confirm_within_secs: Option<u64>,
     },
@@ -89,29 +89,29 @@ pub enum Request {
     BudgetsRaise {
         home: Address,
         destination: Address,
-        /// Payload bytes in all, from the beginning; none: no bound.
+        /// Payload bytes in total; none: unlimited.
         bytes: Option<u64>,
     },
     Status {},
-    /// The sessions that are alive, the first of them in this order.
+    /// The active sessions, the first of them in this order.
     Sessions {
         sort: SessionOrder,
         limit: u32,
     },
     Baselines {},
     Interfaces {},
-    /// Watch an interface, or no longer.
+    /// Watch an interface, or stop watching it.
     Watch {
         name: String,
     },
     Unwatch {
         name: String,
     },
-    /// Scorer by the model of this hash from now on: one in the database, or the shipped one.
+    /// Score with the model of this hash from now on: one in the database, or the built-in one.
     UseModel {
         hash: String,
     },
-    /// Read the configuration, the model and the allowlist anew.
+    /// Read the configuration, the model and the allowlist again.
     Reload {},
 }
 
@@ -193,10 +193,6 @@ pub enum SessionOrder {
 
 impl Request {
     /// Reads one line.
-    ///
-    /// # Errors
-    ///
-    /// No such command, a field that is missing, unknown or out of its bounds.
     pub fn parse(line: &[u8]) -> Result<Self, Refusal> {
         let request: Self = serde_json::from_slice(line).map_err(|error| {
             fields::refusal::<Self>(line, &error).within("failed to read the request")
@@ -206,10 +202,6 @@ impl Request {
     }
 
     /// Sees that the values are within their bounds, whatever the agent's policy is.
-    ///
-    /// # Errors
-    ///
-    /// A value out of its bounds, which is named.
     pub fn check(&self) -> Result<(), Refusal> {
         match self {
             Self::BlocksAdd { effect, reason, ttl_secs, .. } => {
@@ -218,7 +210,7 @@ impl Request {
                 effect.check()?;
             }
             Self::BlocksRemove { target, number, .. } if target.is_some() == number.is_some() => {
-                let text = "name one block: its target or its number, not both";
+                let text = "name one block: by its target or its number, not both";
                 return Err(Refusal::invalid("number", text));
             }
             Self::BlocksVerify { target: Some(_), number: Some(_) } => {
@@ -230,13 +222,14 @@ impl Request {
                 check_ttl(*ttl_secs)?;
                 check_name(name.as_deref())?;
                 if source.is_none() && destination.is_none() && name.is_none() && port.is_none() {
-                    let text =
-                        "it would allow everything: name a source, destination, name or port";
+                    let text = "the exception would allow everything: give a source, destination, \
+                        name \
+                         or port";
                     return Err(Refusal::invalid("destination", text));
                 }
             }
             Self::BudgetsRaise { home, destination, .. } if home == destination => {
-                let text = format!("a budget is of two addresses, not twice {home}");
+                let text = format!("a budget needs two different addresses: both are {home}");
                 return Err(Refusal::invalid("destination", text));
             }
             _ => {}
@@ -290,7 +283,7 @@ fn check_confirm(confirm_within_secs: Option<u64>) -> Result<(), Refusal> {
 
 fn check_ttl(ttl_secs: Option<u64>) -> Result<(), Refusal> {
     if ttl_secs == Some(0) {
-        let text = "a ttl of 0 is over before it begins: use at least 1s";
+        let text = "the ttl is 0: use at least 1s";
         return Err(Refusal::invalid("ttl_secs", text));
     }
     Ok(())
@@ -299,11 +292,11 @@ fn check_ttl(ttl_secs: Option<u64>) -> Result<(), Refusal> {
 fn check_reason(reason: &str) -> Result<(), Refusal> {
     let wrong = |text: String| Err(Refusal::invalid("reason", text));
     if reason.trim().is_empty() {
-        return wrong("reason is missing: say why, for whoever reads it later".to_owned());
+        return wrong("reason is missing: write why, for the audit log".to_owned());
     }
     if reason.len() > MAX_REASON_BYTES {
         let length = reason.len();
-        return wrong(format!("the reason has {length} bytes: at most {MAX_REASON_BYTES}"));
+        return wrong(format!("the reason has {length} bytes: use at most {MAX_REASON_BYTES}"));
     }
     if reason.chars().any(char::is_control) {
         return wrong("the reason has control characters: leave them out".to_owned());
@@ -322,7 +315,7 @@ fn check_name(name: Option<&str>) -> Result<(), Refusal> {
         return wrong(format!("the name has {} bytes: a DNS name has at most 253", bare.len()));
     }
     if !bare.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return wrong(format!("`{}` is no DNS name", bare.escape_debug()));
+        return wrong(format!("`{}` is not a DNS name", bare.escape_debug()));
     }
     Ok(())
 }
@@ -381,10 +374,6 @@ impl Reply {
     }
 
     /// Reads the line that was sent.
-    ///
-    /// # Errors
-    ///
-    /// When it is no answer of an agent of this version.
     pub fn parse(line: &[u8]) -> anyhow::Result<Self> {
         #[derive(Deserialize)]
         struct Outcome {
@@ -392,11 +381,12 @@ impl Reply {
             warning: Option<String>,
         }
         let Outcome { ok, warning } =
-            serde_json::from_slice(line).context("it is no JSON answer")?;
+            serde_json::from_slice(line).context("the answer is not JSON")?;
         if ok {
             return Ok(Self::Done { answer: serde_json::from_slice(line)?, warning });
         }
-        let refusal = serde_json::from_slice(line).context("it says neither yes nor why not")?;
+        let refusal =
+            serde_json::from_slice(line).context("the answer has neither a result nor an error")?;
         Ok(Self::Refused(one_line(refusal)))
     }
 }
@@ -478,8 +468,8 @@ mod tests {
         check(&add(r#","ttl_secs":-1"#), "invalid value");
         check(&add(r#","confirm_within_secs":0"#), "use 1 to 86400");
         check(&add(r#","effect":{"mark":{"dscp":64}}"#), "0 to 63");
-        check(&add(r#","effect":{"police":{"bytes_per_second":0}}"#), "drops everything");
-        check(r#"{"command":"blocks_add","target":"host 10.0.0.7","reason":" "}"#, "say why");
+        check(&add(r#","effect":{"police":{"bytes_per_second":0}}"#), "to drop everything");
+        check(r#"{"command":"blocks_add","target":"host 10.0.0.7","reason":" "}"#, "write why");
         check(
             r#"{"command":"blocks_add","target":"host 10.0.0.7","reason":"a\nb"}"#,
             "control characters",
@@ -489,15 +479,15 @@ mod tests {
             &format!(r#"{{"command":"blocks_add","target":"host 10.0.0.7","reason":"{long}"}}"#),
             "at most 500",
         );
-        check(r#"{"command":"blocks_add","target":"all","reason":"r"}"#, "`all` is no target");
-        check(r#"{"command":"blocks_remove"}"#, "its target or its number");
+        check(r#"{"command":"blocks_add","target":"all","reason":"r"}"#, "`all` is not a target");
+        check(r#"{"command":"blocks_remove"}"#, "by its target or its number");
         check(r#"{"command":"blocks_verify","target":"host 10.0.0.7","number":1}"#, "not both");
         check(r#"{"command":"allow_add","reason":"r"}"#, "allow everything");
-        check(r#"{"command":"allow_add","reason":"r","name":"a b"}"#, "no DNS name");
+        check(r#"{"command":"allow_add","reason":"r","name":"a b"}"#, "not a DNS name");
         check(r#"{"command":"allow_add","reason":"r","destination":"10.0.0.1/8"}"#, "10.0.0.0/8");
         check(
             r#"{"command":"budgets_raise","home":"10.0.0.7","destination":"10.0.0.7"}"#,
-            "twice 10.0.0.7",
+            "two different addresses",
         );
     }
 

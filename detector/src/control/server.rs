@@ -43,7 +43,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 const TOO_LONG: &str = "the path is too long for a socket: use a shorter runtime_dir";
 
-/// A request for the agent. Dropping it unanswered tells the client that the agent is stopping.
+/// A request for the agent. Dropping it unanswered shows the client that the agent is stopping.
 #[derive(Debug)]
 pub struct Call {
     pub request: Request,
@@ -102,11 +102,6 @@ impl Drop for SocketFile {
 impl Server {
     /// Makes `dir` and the socket in it, for this user alone, or for `group`, too. What a killed
     /// agent left is replaced.
-    ///
-    /// # Errors
-    ///
-    /// Another agent that listens there, a file that is no socket, a group that does not exist, a
-    /// directory that cannot be written to.
     pub fn bind(dir: &Path, group: Option<&str>) -> anyhow::Result<Self> {
         let path = dir.join(SOCKET);
         let bind = || -> anyhow::Result<Self> {
@@ -118,7 +113,7 @@ impl Server {
             let file = SocketFile { path: path.clone(), inode };
             if let Some(group) = group {
                 std::os::unix::fs::chown(&path, None, Some(group))
-                    .context("failed to give it to control.group")?;
+                    .context("failed to give the socket to control.group")?;
                 fs::set_permissions(&path, Permissions::from_mode(0o660))?;
             }
             Ok(Self { listener, file })
@@ -131,12 +126,8 @@ impl Server {
         &self.file.path
     }
 
-    /// Hands requests to `calls` until its receiver is dropped; then the socket's file is removed. To be called
-    /// inside the runtime.
-    ///
-    /// # Errors
-    ///
-    /// When the runtime cannot watch the socket.
+    /// Hands requests to `calls` until its receiver is dropped; then the socket's file is removed.
+    /// To be called inside the runtime.
     pub fn start(self, calls: mpsc::Sender<Call>) -> anyhow::Result<()> {
         let Self { listener, file } = self;
         let listener = UnixListener::from_std(listener).context("failed to watch the socket")?;
@@ -158,7 +149,9 @@ fn make_directory(dir: &Path) -> anyhow::Result<()> {
 fn group_id(name: &str) -> anyhow::Result<u32> {
     let group = Group::from_name(name).with_context(|| format!("failed to look up `{name}`"))?;
     let group = group.with_context(|| {
-        format!("there is no group `{name}`: make it, or leave control.group out")
+        format!(
+            "there is no group `{name}`: create it with `groupadd {name}`, or remove control.group"
+        )
     })?;
     Ok(group.gid.as_raw())
 }
@@ -170,9 +163,9 @@ fn clear(path: &Path) -> anyhow::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    ensure!(kind.is_socket(), "there is a file of that name that is no socket: remove it");
-    ensure!(!is_listened_on(path)?, "another detector listens there: stop it first");
-    fs::remove_file(path).context("failed to remove the one that was left there")
+    ensure!(kind.is_socket(), "a file of that name is not a socket: remove it");
+    ensure!(!is_listened_on(path)?, "another agent listens there: stop it first");
+    fs::remove_file(path).context("failed to remove the old socket")
 }
 
 /// Whether somebody is there: one who takes connections, or has stopped and let them pile up.
@@ -205,7 +198,7 @@ async fn accept(listener: UnixListener, file: SocketFile, calls: mpsc::Sender<Ca
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!("failed to take a connection on the control socket: {error}");
+                tracing::warn!("failed to accept a connection on the control socket: {error}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
@@ -224,11 +217,11 @@ async fn accept(listener: UnixListener, file: SocketFile, calls: mpsc::Sender<Ca
 }
 
 async fn refuse(mut stream: UnixStream) {
-    let why = format!("{CONNECTIONS} others are asking: try again in a moment");
+    let why = format!("{CONNECTIONS} other clients are connected: try again in a moment");
     let line = Reply::Refused(Refusal::unavailable(why)).line();
     // A client that has left by now needs no answer.
     if let Ok(Err(error)) = timeout(LINE_TIMEOUT, stream.write_all(&line)).await {
-        tracing::debug!("failed to refuse a connection: {error}");
+        tracing::debug!("failed to answer a refused connection: {error}");
     }
 }
 
@@ -261,7 +254,7 @@ async fn serve(stream: UnixStream, calls: &mpsc::Sender<Call>) {
 }
 
 async fn answer(line: &[u8], peer: &Peer, calls: &mpsc::Sender<Call>) -> Reply {
-    const STOPPING: &str = "the detector is stopping";
+    const STOPPING: &str = "the agent is stopping";
     let request = match Request::parse(line) {
         Ok(request) => request,
         Err(refusal) => return Reply::Refused(refusal),
@@ -273,7 +266,9 @@ async fn answer(line: &[u8], peer: &Peer, calls: &mpsc::Sender<Call>) -> Reply {
     match timeout(ANSWER_TIMEOUT, replied).await {
         Ok(Ok(reply)) => reply,
         Ok(Err(_)) => Reply::Refused(Refusal::unavailable(STOPPING)),
-        Err(_) => Reply::Refused(Refusal::unavailable("the detector is too busy to answer")),
+        Err(_) => Reply::Refused(Refusal::unavailable(
+            "the agent is too busy to answer: try again in a moment",
+        )),
     }
 }
 

@@ -90,7 +90,7 @@ fn what_the_agent_refuses_is_the_error() {
     let error = with_agent(&scratch.0, refuse, |path| ask(&path, &Request::Status {}).unwrap_err());
     assert_eq!(error.downcast::<Refusal>().unwrap(), Refusal::not_found("number 4 is no block"));
     let error = with_agent(&scratch.0, drop, |path| error_of(ask(&path, &Request::Status {})));
-    assert_eq!(error, "the detector is stopping");
+    assert_eq!(error, "the agent is stopping");
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn more_clients_than_places_are_told_so() {
         let after = (0..1_000).any(|_| ask(&path, &Request::Status {}).is_ok());
         (error, after)
     });
-    assert_eq!(error, "16 others are asking: try again in a moment");
+    assert_eq!(error, "16 other clients are connected: try again in a moment");
     assert!(after, "places are not given back");
 }
 
@@ -177,12 +177,12 @@ fn what_a_killed_agent_left_is_replaced_and_a_live_one_is_not() {
     drop(UnixListener::bind(&path).unwrap());
     let server = Server::bind(&scratch.0, None).unwrap();
     let error = format!("{:#}", Server::bind(&scratch.0, None).unwrap_err());
-    assert!(error.ends_with("another detector listens there: stop it first"), "{error}");
+    assert!(error.ends_with("another agent listens there: stop it first"), "{error}");
     drop(server);
     assert!(!path.exists());
     fs::write(&path, "precious").unwrap();
     let error = format!("{:#}", Server::bind(&scratch.0, None).unwrap_err());
-    assert!(error.contains("no socket"), "{error}");
+    assert!(error.contains("not a socket"), "{error}");
 }
 
 #[test]
@@ -193,19 +193,19 @@ fn who_is_not_there_or_not_trusted_is_told_in_one_line() {
         let error = error_of(ask(&path, &Request::Status {}));
         assert!(error.contains(expected) && !error.contains('\n'), "{error}");
     };
-    check("no detector runs here: start it with `detector run`");
+    check("no agent runs here: start `detector run`");
     let listener = UnixListener::bind(&path).unwrap();
     let talker = std::thread::spawn(move || {
         let mut stream = listener.accept().unwrap().0;
         stream.write_all(b"SSH-2.0\n").unwrap();
     });
-    check("is no answer of a detector");
+    check("is not one of an agent");
     talker.join().unwrap();
     // Nobody listens any more.
-    check("no detector runs here");
+    check("no agent runs here");
     if nix::unistd::Uid::effective().is_root() {
         std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
-        check("who is neither root nor you: it is not trusted");
+        check("which is neither root nor you: refusing to trust it");
     }
 }
 

@@ -81,6 +81,7 @@ fn what_is_cut_off_says_so_after_its_content() {
             let mut read = Vec::new();
             let Err(error) = reader.read_to_end(&mut read) else { panic!("{format:?} {cut}") };
             assert!(error.to_string().contains("ends too early"), "{format:?} {cut}: {error}");
+            assert_eq!(reader.stopped(), Some(Reason::CutOff), "{format:?} {cut}");
             assert!(content.starts_with(&read), "{format:?} {cut}");
         }
         let mut damaged = whole.clone();
@@ -88,7 +89,10 @@ fn what_is_cut_off_says_so_after_its_content() {
         damaged[middle..middle + 8].copy_from_slice(b"nonsense");
         let (_, read) = expand(&damaged, Limits::default());
         let Err(error) = read else { panic!("{format:?}") };
-        let error = error.to_string();
+        let error = anyhow::Error::new(error).context("failed to read");
+        let reason = Stop::of(&error).map(|stop| stop.reason);
+        assert!(matches!(reason, Some(Reason::Damaged | Reason::CutOff)), "{format:?} {reason:?}");
+        let error = format!("{error:#}");
         assert!(error.contains(format.name()), "{error}");
     }
 }
@@ -108,6 +112,7 @@ fn what_grows_too_far_is_refused() {
         let mut reader = Expand::new(&bytes[..], strict);
         let error = io::copy(&mut reader, &mut io::sink()).unwrap_err().to_string();
         assert!(error.contains("decompression.max_ratio"), "{format:?}: {error}");
+        assert_eq!(reader.stopped(), Some(Reason::MaxRatio));
         let generous = Limits { max_ratio: 1 << 20, ..Limits::default() };
         let mut reader = Expand::new(&bytes[..], generous);
         assert_eq!(io::copy(&mut reader, &mut io::sink()).unwrap(), zeros.len() as u64);
@@ -120,7 +125,11 @@ fn a_window_is_bounded() {
         let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
         encoder.window_log(log).unwrap();
         encoder.write_all(b"a line\n").unwrap();
-        let (_, read) = expand(&encoder.finish().unwrap(), Limits::default());
+        let bytes = encoder.finish().unwrap();
+        let mut reader = Expand::new(&bytes[..], Limits::default());
+        let mut content = Vec::new();
+        let read = reader.read_to_end(&mut content).map(|_| content);
+        assert_eq!(reader.stopped(), (!expected).then_some(Reason::Window));
         match read {
             Ok(content) => assert!(expected && content == b"a line\n", "{log}"),
             Err(error) => {

@@ -12,7 +12,7 @@ use crate::output::{PROBLEM, Style, WARNING};
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     Ok,
-    /// It works, in a lesser way.
+    /// It works with a limitation.
     Warning,
     /// It does not work.
     Problem,
@@ -37,7 +37,7 @@ pub struct Check {
     #[serde(rename = "status")]
     pub outcome: Outcome,
     pub finding: String,
-    /// What to do about it.
+    /// The remedy.
     pub remedy: Option<String>,
 }
 
@@ -69,7 +69,7 @@ impl Check {
     }
 }
 
-/// All findings, in the order they are told.
+/// All findings, in the order they are reported.
 #[derive(Debug, Default)]
 pub struct Report {
     checks: Vec<Check>,
@@ -91,10 +91,6 @@ impl Report {
     }
 
     /// One object per finding and line.
-    ///
-    /// # Errors
-    ///
-    /// An output that cannot be written to.
     pub fn write_json(&self, output: &mut impl Write) -> io::Result<()> {
         for check in &self.checks {
             serde_json::to_writer(&mut *output, check)?;
@@ -104,10 +100,6 @@ impl Report {
     }
 
     /// Aligned, and by word as well as colour.
-    ///
-    /// # Errors
-    ///
-    /// An output that cannot be written to.
     pub fn write_table(&self, output: &mut impl Write, style: Style) -> io::Result<()> {
         let width = self.checks.iter().map(|check| check.subject.chars().count()).max();
         let width = width.unwrap_or(0);

@@ -32,11 +32,11 @@ fn locked_memory(by_group: bool, limit: Option<u64>, raises: bool) -> Check {
     let unlimited = limit == RLIM_INFINITY;
     let shown = if unlimited { "no limit".to_owned() } else { units::bytes(limit) };
     if by_group {
-        Check::ok(SUBJECT, format!("{shown}; this kernel counts maps by control group"))
+        Check::ok(SUBJECT, format!("{shown}; this kernel counts maps by control group instead"))
     } else if unlimited || raises {
         Check::ok(
             SUBJECT,
-            format!("{shown}; maps count against this limit, the agent raises it at start"),
+            format!("{shown}; maps count against this limit, and the agent raises it at start"),
         )
     } else {
         Check::problem(
@@ -56,32 +56,32 @@ fn rows(known: Features, report: &mut Report) {
         "fragments",
         known.fragments,
         "yes: native XDP at any MTU",
-        "no: native XDP on frames of one buffer; at an MTU above a page received packets are seen \
-         at tc",
+        "no: native XDP on frames of one buffer; at an MTU above a page the agent uses tc for \
+         received packets",
     ));
     report.push(says(
         "tc",
         known.tcx,
-        "tcx: what the agent attaches is pinned, and goes when it stops",
-        "clsact: its filters outlive an agent that is killed, until the next start replaces them or \
-         `detector detach` removes them",
+        "tcx: the agent pins its programs and removes them when it stops",
+        "clsact: filters of a killed agent stay until its next start, or until `detector detach` \
+         removes them",
     ));
     report.push(if known.batches {
-        Check::ok("batches", "yes: maps are read thousands of entries a call")
+        Check::ok("batches", "yes: the agent reads thousands of map entries a call")
     } else {
-        Check::problem("batches", "no: maps cannot be read", "use Linux 5.10 or later")
+        Check::problem("batches", "no: the agent cannot read its maps", "use Linux 5.10 or later")
     });
     report.push(says(
         "additions",
         known.fetching_additions,
-        "return the old value: budgets are exact",
-        "return nothing: budgets are exact to one packet for each processor",
+        "atomic additions return the old value: budgets are exact",
+        "atomic additions return nothing: budgets are exact to one packet for each processor",
     ));
     report.push(says(
         "coarse clock",
         known.coarse_clock,
-        "yes, and not needed: times are in ticks, which cost less",
-        "no, and not needed: times are in ticks",
+        "yes, and not needed: the programs use ticks, which cost less",
+        "no, and not needed: the programs use ticks",
     ));
     report.push(says(
         "live frames",
@@ -120,7 +120,7 @@ mod tests {
         let none = report(Features::default());
         assert_eq!(none.problems(), 1, "batches are needed");
         let shown: Vec<&str> = none.checks().iter().map(|check| check.finding.as_str()).collect();
-        assert!(shown[1].contains("outlive") && shown[1].contains("detach"), "{shown:?}");
+        assert!(shown[1].contains("killed agent") && shown[1].contains("detach"), "{shown:?}");
         let some = report(Features { batches: true, tcx: true, ..Features::default() });
         assert_eq!(some.problems(), 0);
         assert!(some.checks()[1].finding.starts_with("tcx"));

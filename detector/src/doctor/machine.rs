@@ -9,6 +9,7 @@ use super::check::{Check, Report};
 use super::features;
 use crate::config::{Config, FLOW_ENTRY_BYTES};
 use crate::source::kernel::object::{Object, ObjectConfig, built_in, classifier, xdp};
+use crate::source::kernel::sockets::{self, Sight};
 use crate::units;
 
 /// Capability numbers of include/uapi/linux/capability.h.
@@ -18,7 +19,7 @@ const CAP_SYS_RESOURCE: u32 = 24;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
 
-/// Sizes for a trial that takes no memory to speak of.
+/// Sizes for a trial that takes no memory worth mentioning.
 const TRIAL: ObjectConfig = ObjectConfig {
     max_flows: 64,
     max_overflow_entries: 64,
@@ -49,6 +50,20 @@ pub(super) fn examine(config: &Config, report: &mut Report) {
     report.push(memory(map_bytes(config) + fixed_bytes, available));
 }
 
+/// Whether the agent would see sockets that go past its programs.
+fn sockets(object: &mut Object) -> Check {
+    const SUBJECT: &str = "sockets";
+    match sockets::sight(object).map(Sight::gap) {
+        Ok(None) => Check::ok(SUBJECT, "past the programs: seen, with the process"),
+        Ok(Some(gap)) => Check::ok(SUBJECT, format!("past the programs: {gap}")),
+        Err(error) => Check::warning(
+            SUBJECT,
+            format!("past the programs: not seen: {error:#}"),
+            "use a kernel with CONFIG_CGROUP_BPF, and mount cgroup2 at /sys/fs/cgroup",
+        ),
+    }
+}
+
 /// Only its name: what it can do it is asked, see [`features`].
 fn kernel(release: &str) -> Check {
     Check::ok("kernel", format!("Linux {release}, {}", std::env::consts::ARCH))
@@ -64,7 +79,7 @@ fn has(effective: u64, capability: u32) -> bool {
     effective >> capability & 1 != 0
 }
 
-/// Those that are missing; CAP_SYS_ADMIN stands in for the two that were split off it in 5.8.
+/// Those that are missing; CAP_SYS_ADMIN replaces the two that were split off it in 5.8.
 fn missing_capabilities(effective: u64) -> Vec<&'static str> {
     let needed = [
         ("CAP_BPF", CAP_BPF, true),
@@ -82,10 +97,15 @@ fn missing_capabilities(effective: u64) -> Vec<&'static str> {
 
 fn capabilities(effective: Option<u64>) -> Check {
     const SUBJECT: &str = "capabilities";
-    const REMEDY: &str = "run as root, or with AmbientCapabilities=CAP_BPF CAP_NET_ADMIN CAP_PERFMON \
+    const REMEDY: &str = "run as root, or with AmbientCapabilities=CAP_BPF CAP_NET_ADMIN \
+        CAP_PERFMON \
                           as packaging/detector.service does";
     let Some(effective) = effective else {
-        return Check::warning(SUBJECT, "/proc/self/status does not tell", REMEDY);
+        return Check::warning(
+            SUBJECT,
+            "failed to read the capabilities from /proc/self/status",
+            REMEDY,
+        );
     };
     match missing_capabilities(effective).as_slice() {
         [] => Check::ok(SUBJECT, "CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON"),
@@ -100,7 +120,7 @@ fn types() -> Check {
         Ok(file) => Check::ok("btf", format!("{PATH}, {}", units::bytes(file.len()))),
         Err(_) => Check::warning(
             "btf",
-            format!("no {PATH}: the programs run, but a refusal says less"),
+            format!("no {PATH}: the programs run, but the verifier's errors have less detail"),
             "use a kernel with CONFIG_DEBUG_INFO_BTF",
         ),
     }
@@ -118,7 +138,7 @@ fn bpf_mount(mounts: &str) -> Option<&str> {
 fn file_system(mounts: &str) -> Check {
     let finding = match bpf_mount(mounts) {
         Some(place) => format!("mounted at {place}"),
-        None => "not mounted, and not needed: nothing is pinned".to_owned(),
+        None => "not mounted: the agent mounts one of its own when kernel.pin is true".to_owned(),
     };
     Check::ok("bpffs", finding)
 }
@@ -127,16 +147,20 @@ fn compiler(setting: io::Result<String>) -> Check {
     const SUBJECT: &str = "jit";
     const REMEDY: &str = "sysctl -w net.core.bpf_jit_enable=1";
     match setting.as_deref().map(str::trim) {
-        Ok("0") => Check::warning(SUBJECT, "off: each packet costs several times as much", REMEDY),
+        Ok("0") => Check::warning(
+            SUBJECT,
+            "off: each packet costs several times the processor time",
+            REMEDY,
+        ),
         Ok(_) => Check::ok(SUBJECT, "on"),
         // The setting is the first network namespace's, and others do not show it.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Check::ok(SUBJECT, "not shown in this network namespace")
+            Check::ok(SUBJECT, "hidden in this network namespace")
         }
         Err(error) => Check::warning(
             SUBJECT,
-            format!("net.core.bpf_jit_enable cannot be read: {error}"),
-            "run as root to know",
+            format!("failed to read net.core.bpf_jit_enable: {error}"),
+            "run as root to read it",
         ),
     }
 }
@@ -158,8 +182,8 @@ fn processors() -> Check {
         Some(count) => Check::ok("processors", format!("{count} possible")),
         None => Check::warning(
             "processors",
-            "their number cannot be read",
-            "mount sysfs: per-processor maps are sized by it",
+            "failed to read their number",
+            "mount sysfs: the size of per-processor maps depends on it",
         ),
     }
 }
@@ -168,15 +192,18 @@ fn processors() -> Check {
 fn programs(report: &mut Report) -> u64 {
     const SUBJECT: &str = "programs";
     if built_in().is_err() {
-        let remedy = "run `cargo xtask setup`, which brings bpf-linker, then build again";
-        report.push(Check::problem(SUBJECT, "this build has none".to_owned(), remedy));
+        let remedy = "run `cargo xtask setup`, which builds bpf-linker, then build again";
+        report.push(Check::problem(
+            SUBJECT,
+            "this build has no kernel programs".to_owned(),
+            remedy,
+        ));
         return 0;
     }
     let mut object = match Object::load(&TRIAL) {
         Ok(object) => object,
         Err(error) => {
-            let remedy =
-                "see capabilities, features and memory; Linux 5.10 is the oldest it loads on";
+            let remedy = "see capabilities, features and memory; Linux 5.10 or later is needed";
             report.push(Check::problem(SUBJECT, format!("{error:#}"), remedy));
             return 0;
         }
@@ -196,9 +223,10 @@ fn programs(report: &mut Report) -> u64 {
         }));
     }
     if told.is_empty() {
-        told.push("this kernel does not tell how many instructions it verified".to_owned());
+        told.push("this kernel does not report the number of instructions".to_owned());
     }
     report.push(Check::ok(SUBJECT, format!("load; verified: {}", told.join(", "))));
+    report.push(sockets(&mut object));
     report.push(match loaded {
         Ok((name, None)) => Check::ok("xdp", format!("{name}: takes frames of several buffers")),
         Ok((name, Some(reason))) => Check::warning(
@@ -209,7 +237,7 @@ fn programs(report: &mut Report) -> u64 {
         Err(error) => Check::warning(
             "xdp",
             format!("{error:#}"),
-            "received packets are seen at tc: set kernel.xdp = \"tc\" to say so",
+            "the agent uses tc for received packets: set kernel.xdp = \"tc\" to hide this warning",
         ),
     });
     let rate = object.clock.ticks_per_second;

@@ -1,7 +1,7 @@
-//! Whether this machine can run the detector, and how it would attach.
+//! Checks whether this machine can run the detector, and how it would attach.
 //!
 //! It changes nothing: the BPF object is loaded with small maps and let go again, no interface is
-//! touched. What cannot be read without privileges is said so, and the rest is told.
+//! touched. What cannot be read without privileges is named, and the rest is reported.
 
 mod check;
 mod features;
@@ -15,7 +15,7 @@ use crate::builtin_models::model_of;
 use crate::config::{Config, DEFAULT_PATH};
 use crate::features::Kind;
 
-/// Looks at everything. `source`: where the configuration comes from, where that is told.
+/// Looks at everything. `source`: where the configuration comes from, where that is shown.
 #[must_use]
 pub fn examine(source: Option<Check>, config: &Config) -> Report {
     let mut report = Report::default();
@@ -33,7 +33,7 @@ pub fn configuration(path: Option<&Path>) -> Check {
     match path {
         Some(path) => Check::ok("config", path.display().to_string()),
         None if default.exists() => Check::ok("config", DEFAULT_PATH),
-        None => Check::ok("config", format!("defaults, there is no {DEFAULT_PATH}")),
+        None => Check::ok("config", format!("the defaults, because there is no {DEFAULT_PATH}")),
     }
 }
 
@@ -42,7 +42,7 @@ fn model(config: &Config) -> Check {
         Ok(model) => {
             let from = match &config.model.path {
                 Some(path) => path.display().to_string(),
-                None => "shipped".to_owned(),
+                None => "built-in".to_owned(),
             };
             let threshold = config.model.threshold.unwrap_or(model.meta.threshold);
             let (trees, columns) = (model.forest.tree_count(), model.forest.columns());
@@ -57,7 +57,7 @@ fn model(config: &Config) -> Check {
         Err(error) => Check::problem(
             "model",
             format!("{error:#}"),
-            "leave model.path out to use the shipped one, or train one with `detector train`",
+            "remove model.path to use the built-in model, or train one with `detector train`",
         ),
     }
 }

@@ -1,7 +1,7 @@
 //! The interfaces: which are meant, how each would be watched, and what is home behind them.
 //!
-//! Read from sysfs and procfs; nothing is attached. Another tool's XDP program shows in neither: it is
-//! found at the start of `detector run`, which leaves it alone and says so.
+//! Read from sysfs and procfs; nothing is attached. Another tool's XDP program shows in neither: it
+//! is found at the start of `detector run`, which leaves it alone and says so.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -37,8 +37,8 @@ pub(super) fn examine(config: &Config, report: &mut Report) {
     if forwards() {
         report.push(Check::ok(
             "nat",
-            "this machine forwards: where it translates addresses, watch the inner interface, on \
-             which hosts still have their own",
+            "this machine forwards packets: if it translates addresses, watch the inner \
+             interface, where each host has its own address",
         ));
     }
 }
@@ -59,7 +59,7 @@ fn meant<'a>(
     let selection = match selection {
         Ok(selection) => selection,
         Err(error) => {
-            let remedy = "name one of those with --interface or in the configuration";
+            let remedy = "choose an interface with --interface or in the configuration";
             report.push(Check::problem("interfaces", format!("{error:#}"), remedy));
             return Vec::new();
         }
@@ -69,7 +69,7 @@ fn meant<'a>(
     if meant.is_empty() {
         report.push(Check::warning(
             "interfaces",
-            "there is none but the loopback",
+            "there is no interface but the loopback",
             "`detector run` waits until one appears",
         ));
     }
@@ -102,7 +102,7 @@ impl Traits {
     }
 }
 
-/// The kind of a virtual device, where its driver tells.
+/// The kind of a virtual device, where its driver says.
 fn device_type(uevent: &str) -> Option<&str> {
     uevent.lines().find_map(|line| line.strip_prefix("DEVTYPE="))
 }
@@ -112,15 +112,12 @@ fn examine_interface(interface: &Interface, wanted: Xdp, sockets: &str) -> Check
     let finding = describe(interface, &traits, wanted);
     if let Some(inode) = claim(sockets, interface.index) {
         if is_own(inode) {
-            return Check::ok(
-                interface.name.clone(),
-                format!("{finding}; this detector watches it"),
-            );
+            return Check::ok(interface.name.clone(), format!("{finding}; this agent watches it"));
         }
         Check::problem(
             interface.name.clone(),
-            format!("{finding}; another detector watches it"),
-            "stop that one first, or watch another interface",
+            format!("{finding}; another agent watches it"),
+            "stop that agent first, or watch another interface",
         )
     } else if traits.down {
         Check::warning(
@@ -147,15 +144,15 @@ fn describe(interface: &Interface, traits: &Traits, wanted: Xdp) -> String {
 fn plan(link: LinkType, mtu: Option<u32>, wanted: Xdp) -> &'static str {
     let large = mtu.is_some_and(|mtu| mtu > ONE_BUFFER_MTU);
     match wanted {
-        Xdp::Generic => "generic XDP is asked for, it sees merged frames",
-        Xdp::Tc => "tc ingress is asked for",
+        Xdp::Generic => "generic XDP by configuration, which sees merged frames",
+        Xdp::Tc => "tc ingress by configuration",
         Xdp::Native if link != LinkType::Ethernet => {
-            "native XDP is tried, which few devices without a link header have, else tc ingress"
+            "native XDP, which few devices without a link header have, else tc ingress"
         }
         Xdp::Native if large => {
-            "native XDP is tried, which needs frames of several buffers at this MTU, else tc ingress"
+            "native XDP, which needs frames of several buffers at this MTU, else tc ingress"
         }
-        Xdp::Native => "native XDP is tried, else tc ingress",
+        Xdp::Native => "native XDP, else tc ingress",
     }
 }
 
@@ -231,11 +228,11 @@ mod tests {
             let plan = plan(link, Some(mtu), wanted);
             assert!(plan.contains(expected), "{plan}");
         };
-        check(LinkType::Ethernet, 1_500, Xdp::Native, "native XDP is tried, else");
+        check(LinkType::Ethernet, 1_500, Xdp::Native, "native XDP, else");
         check(LinkType::Ethernet, 9_000, Xdp::Native, "several buffers");
         check(LinkType::Raw, 1_420, Xdp::Native, "without a link header");
         check(LinkType::Ethernet, 1_500, Xdp::Generic, "merged");
-        check(LinkType::Ethernet, 1_500, Xdp::Tc, "tc ingress is asked for");
+        check(LinkType::Ethernet, 1_500, Xdp::Tc, "tc ingress by configuration");
     }
 
     #[test]
@@ -243,7 +240,7 @@ mod tests {
         let traits = Traits { mtu: Some(1_500), driver: "virtio_net".to_owned(), down: false };
         assert_eq!(
             describe(&interface(LinkType::Ethernet, &[]), &traits, Xdp::Native),
-            "Ethernet, MTU 1500, virtio_net: native XDP is tried, else tc ingress; sent packets at tc"
+            "Ethernet, MTU 1500, virtio_net: native XDP, else tc ingress; sent packets at tc"
         );
         assert_eq!(device_type("DEVTYPE=bridge\nINTERFACE=br0\n"), Some("bridge"));
         assert_eq!(device_type("INTERFACE=eth0\n"), None);
@@ -268,7 +265,7 @@ mod tests {
         let _claim = UnixListener::bind_addr(&name).unwrap();
         let sockets = fs::read_to_string("/proc/net/unix").unwrap();
         let check = examine_interface(&own, Xdp::Native, &sockets);
-        assert!(check.finding.ends_with("this detector watches it"), "{}", check.finding);
+        assert!(check.finding.ends_with("this agent watches it"), "{}", check.finding);
         assert_eq!(check.outcome, Outcome::Ok);
     }
 

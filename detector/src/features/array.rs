@@ -17,7 +17,7 @@ where
 {
     let list = Vec::<T>::deserialize(deserializer)?;
     let length = list.len();
-    list.try_into().map_err(|_| D::Error::custom(format!("{length} values in place of {N}")))
+    list.try_into().map_err(|_| D::Error::custom(format!("{length} values instead of {N}")))
 }
 
 /// The same on the heap.

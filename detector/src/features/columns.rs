@@ -1,8 +1,8 @@
 //! What a vector consists of: columns by name, each tied to its definition by a hash.
 //!
 //! Models and stored vectors carry the columns that they were made of, and rows are read by name.
-//! So columns may be added anywhere: only a column that was removed or defined anew breaks those who
-//! read it.
+//! So columns may be added anywhere: only a column that was removed or redefined breaks those
+//! who read it.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -72,7 +72,7 @@ impl ColumnSet {
     }
 }
 
-/// Where the columns of one set stand in rows of another.
+/// Where the columns of one set are in rows of another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
     positions: Vec<usize>,
@@ -121,7 +121,7 @@ impl Display for Mismatch {
         match self.found {
             None => write!(f, "column {name} ({hash:016x}) is missing"),
             Some(found) => {
-                write!(f, "column {name} has definition {found:016x} in place of {hash:016x}")
+                write!(f, "column {name} has definition {found:016x} instead of {hash:016x}")
             }
         }
     }
@@ -187,7 +187,7 @@ mod tests {
         check(&[("a", 1)], "column b (000000000000000b) is missing");
         check(
             &[("b", 0xc), ("a", 1)],
-            "column b has definition 000000000000000c in place of 000000000000000b",
+            "column b has definition 000000000000000c instead of 000000000000000b",
         );
     }
 

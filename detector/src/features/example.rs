@@ -21,6 +21,8 @@ pub(crate) fn session(key: SessionKey) -> Session {
         named_by_dns: false,
         client_name: None,
         asked_own_address: false,
+        other_answers: 0,
+        to_group: false,
         first_payloads: crate::flow::session::FirstPayloads::default(),
         inter_arrival: None,
         checkpoints: Checkpoints {

@@ -3,7 +3,7 @@
 //!
 //! Per home host: its receivers, each with its sessions, hours and largest session, and the upload
 //! of every hour by kind of service, on weekdays and on weekends. All of it on packet time and
-//! bounded; what has no room is counted. A session that was scored a theft is not learned.
+//! bounded; what has no room is counted. A session that was scored an exfiltration is not learned.
 
 use std::collections::HashMap;
 
@@ -64,7 +64,7 @@ pub struct HistoryCounts {
     pub refused: u64,
     /// Receivers forgotten for others.
     pub receivers_evicted: u64,
-    /// Sessions scored a theft, which were not learned.
+    /// Sessions scored an exfiltration, which were not learned.
     pub withheld: u64,
 }
 
@@ -73,7 +73,7 @@ pub struct HistoryCounts {
 pub struct HostLearning {
     pub address: Address,
     pub learning: Learning,
-    /// Receivers that are known of it, and days on which it was seen.
+    /// Known receivers, and days on which the host was seen.
     pub receivers: u64,
     pub days: u32,
 }
@@ -132,7 +132,7 @@ impl History {
             return Context::default();
         };
         let watched_ns = now_ns.saturating_sub(host.first_seen_ns);
-        let sent = session.sent(sender).payload_bytes;
+        let sent = session.sent(sender).payload_bytes();
         let learning = host.learning(now_ns, &self.config);
         let receiver = host.receivers.get(&receiver_of(session, sender));
         let known = receiver.filter(|receiver| receiver.sessions >= MIN_SESSIONS);
@@ -155,9 +155,9 @@ impl History {
         }
     }
 
-    /// Learns from a session that is over, unless it was scored a theft.
+    /// Learns from a session that is over, unless it was scored an exfiltration.
     pub fn learn(&mut self, session: &Session, sender: Side, theft: bool) {
-        let sent = session.sent(sender).payload_bytes;
+        let sent = session.sent(sender).payload_bytes();
         if sent == 0 || session.domain.is_some() || session.overflow.is_some() {
             return;
         }
@@ -201,15 +201,11 @@ impl History {
     }
 
     /// Takes in what was learned about a host in an earlier run.
-    ///
-    /// # Errors
-    ///
-    /// A text that is none of [`History::learned`] of this version; a table that is full.
     pub fn recall(&mut self, address: Address, learned: &str) -> anyhow::Result<()> {
         let host: Host = serde_json::from_str(learned).context("failed to read a baseline")?;
         anyhow::ensure!(
             self.hosts.len() < self.config.max_hosts as usize,
-            "baseline.max_hosts is {}: there is no room for all that was learned",
+            "baseline.max_hosts is {}: too few for the stored baselines, raise it",
             self.config.max_hosts
         );
         self.hosts.insert(address, host);
@@ -401,7 +397,7 @@ mod tests {
             protocol: protocol::TCP,
             server_port: 22,
         });
-        session.up = Volume { payload_bytes: sent, ..Volume::default() };
+        session.up = Volume { seen_payload_bytes: sent, ..Volume::default() };
         session.first_seen_ns = (MONDAY + day) * DAY_NS + hour * HOUR_NS;
         session.last_seen_ns = session.first_seen_ns + 60_000_000_000;
         session

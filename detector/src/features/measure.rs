@@ -25,25 +25,27 @@ pub(super) fn ratio(part: u64, whole: u64) -> f32 {
 
 /// (sent − received) / (sent + received) on payload bytes, 0 where neither end sent any.
 pub(super) fn producer_consumer(sample: &Sample<'_>) -> f32 {
-    let (sent, received) = (sample.sent.payload_bytes as f64, sample.received.payload_bytes as f64);
+    let (sent, received) =
+        (sample.sent.payload_bytes() as f64, sample.received.payload_bytes() as f64);
     if sent + received == 0.0 { 0.0 } else { ((sent - received) / (sent + received)) as f32 }
 }
 
+/// Of all packets that were seen, as are the other columns about their shape: what was dropped has one, too.
 pub(super) fn size_mean(volume: &Volume) -> f32 {
-    ratio(volume.ip_bytes, volume.packets).max(0.0)
+    ratio(volume.seen_bytes, volume.seen_packets).max(0.0)
 }
 
 pub(super) fn size_deviation(volume: &Volume) -> f32 {
-    if volume.packets == 0 {
+    if volume.seen_packets == 0 {
         return 0.0;
     }
-    let packets = volume.packets as f64;
-    let mean = volume.ip_bytes as f64 / packets;
+    let packets = volume.seen_packets as f64;
+    let mean = volume.seen_bytes as f64 / packets;
     (volume.size_square_sum as f64 / packets - mean * mean).max(0.0).sqrt() as f32
 }
 
 pub(super) fn payload_per_packet(volume: &Volume) -> f32 {
-    ratio(volume.payload_bytes, volume.payload_packets).max(0.0)
+    ratio(volume.seen_payload_bytes, volume.payload_packets).max(0.0)
 }
 
 /// Seconds from the first to the last packet.
@@ -52,17 +54,17 @@ pub(super) fn duration_secs(session: &Session) -> f64 {
 }
 
 /// Payload bytes per second. Below a second the session counts as one second long: rates of shorter
-/// ones are those of the line, and of clocks that stood still.
+/// ones are those of the line, and of clocks that did not move.
 pub(super) fn rate(volume: &Volume, session: &Session) -> f32 {
-    log2(volume.payload_bytes as f64 / duration_secs(session).max(1.0))
+    log2(volume.payload_bytes() as f64 / duration_secs(session).max(1.0))
 }
 
 /// Root mean square of the gaps in seconds.
 pub(super) fn gap_rms(volume: &Volume) -> f32 {
-    if volume.packets < 2 {
+    if volume.seen_packets < 2 {
         return ABSENT;
     }
-    log2((volume.gap_square_sum as f64 / (volume.packets - 1) as f64).sqrt())
+    log2((volume.gap_square_sum as f64 / (volume.seen_packets - 1) as f64).sqrt())
 }
 
 /// Bursts are what silences of a second leave: one per flow, and one for each such silence.
@@ -70,8 +72,8 @@ pub(super) fn burst_count(sample: &Sample<'_>) -> u64 {
     sample.sent.bursts + sample.session.flows.max(1)
 }
 
-/// How evenly the sender's bursts are spread: bursts x sum of squared gaps over the squared duration.
-/// 1 where every gap is alike, larger the more they differ.
+/// How evenly the sender's bursts are spread: bursts x sum of squared gaps over the squared
+/// duration. 1 where every gap is alike, larger the more they differ.
 pub(super) fn burst_evenness(sample: &Sample<'_>) -> f32 {
     let hundredths = duration_secs(sample.session) * 100.0;
     if sample.sent.bursts < 4 || hundredths < 1.0 {
@@ -178,7 +180,7 @@ pub(super) fn sent_printable(sample: &Sample<'_>) -> f32 {
 
 pub(super) fn head_protocol(sample: &Sample<'_>) -> f32 {
     let payloads = &sample.session.first_payloads;
-    let Some(protocol) = payloads.protocol else {
+    let Some(protocol) = payloads.opened_as() else {
         return if payloads.count == 0 { ABSENT } else { 0.0 };
     };
     match protocol {
@@ -199,7 +201,7 @@ pub(super) fn head_against_port(sample: &Sample<'_>) -> f32 {
     if payloads.count == 0 {
         return ABSENT;
     }
-    match (assigned(sample.session.key.server_port), payloads.protocol) {
+    match (assigned(sample.session.key.server_port), payloads.opened_as()) {
         ([], Some(Protocol::Tls | Protocol::Ssh)) => 3.0,
         ([], _) => 0.0,
         (assigned, Some(found)) if assigned.contains(&found) => 0.0,

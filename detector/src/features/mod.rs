@@ -1,4 +1,4 @@
-//! Feature vectors: what a model is told about a session.
+//! Feature vectors: what a model gets to know about a session.
 //!
 //! One table of columns, computed by one function live, offline and in training. Never an address,
 //! MAC, TTL, file name, interface or absolute date, and never whether an address is private. What

@@ -92,19 +92,19 @@ macro_rules! columns {
 columns! {
     "sent_payload", 1, "log2(1 + bytes)", Counters,
         "payload the sender sent",
-        |s| log2(s.sent.payload_bytes as f64);
+        |s| log2(s.sent.payload_bytes() as f64);
     "received_payload", 1, "log2(1 + bytes)", Counters,
         "payload the sender received",
-        |s| log2(s.received.payload_bytes as f64);
+        |s| log2(s.received.payload_bytes() as f64);
     "producer_consumer_ratio", 1, "-1 to 1", Counters,
         "(sent - received) / (sent + received) payload bytes",
         producer_consumer;
     "sent_packets", 1, "log2(1 + packets)", Counters,
         "packets the sender sent",
-        |s| log2(s.sent.packets as f64);
+        |s| log2(s.sent.packets() as f64);
     "sent_packet_share", 1, "0 to 1", Counters,
         "share of the session's packets that the sender sent",
-        |s| ratio(s.sent.packets, s.session.packets());
+        |s| ratio(s.sent.packets(), s.session.packets());
     "sent_size_mean", 1, "bytes", Counters,
         "mean IP size of the sender's segments",
         |s| size_mean(s.sent);
@@ -131,15 +131,15 @@ columns! {
         |s| payload_per_packet(s.received);
     "sent_payload_packet_share", 1, "0 to 1", Counters,
         "share of the sender's packets that have payload",
-        |s| ratio(s.sent.payload_packets, s.sent.packets);
+        |s| ratio(s.sent.payload_packets, s.sent.seen_packets);
     "sent_retransmitted_share", 1, "0 to 1", Counters,
         "share of the sender's TCP payload that was sent again",
-        |s| ratio(s.sent.retransmitted_bytes, s.sent.payload_bytes);
+        |s| ratio(s.sent.retransmitted_bytes, s.sent.seen_payload_bytes);
     "duration", 1, "log2(1 + seconds)", Times,
-        "time from the session's first to its last packet",
+        "time from the session's first packet to its last",
         |s| log2(duration_secs(s.session));
     "sent_rate", 1, "log2(1 + bytes/s)", Times,
-        "payload sent over the duration, which counts as at least a second",
+        "payload sent divided by the duration, at least a second",
         |s| rate(s.sent, s.session);
     "sent_gap_rms", 1, "log2(1 + 10 ms)", Times,
         "root mean square of the gaps between the sender's packets",
@@ -152,9 +152,9 @@ columns! {
         |s| log2(burst_count(s) as f64);
     "sent_bytes_per_burst", 1, "log2(1 + bytes)", Times,
         "payload sent per burst",
-        |s| log2(s.sent.payload_bytes as f64 / burst_count(s) as f64);
+        |s| log2(s.sent.payload_bytes() as f64 / burst_count(s) as f64);
     "sent_burst_evenness", 1, "log2(1 + ratio), -1 below four bursts", Times,
-        "bursts x squared gaps over the squared duration: 1 where every silence is as long as the others",
+        "bursts x squared gaps / squared duration: 1 when all silences are equally long",
         burst_evenness;
     "flow_interval", 1, "log2(1 + seconds), -1 below four intervals", Flows,
         "median interval between the beginnings of flows",
@@ -173,7 +173,7 @@ columns! {
         |s| ratio(s.session.flows_answered, s.session.flows);
     "sent_bytes_per_flow", 1, "log2(1 + bytes)", Flows,
         "payload sent per flow",
-        |s| log2(s.sent.payload_bytes as f64 / s.session.flows.max(1) as f64);
+        |s| log2(s.sent.payload_bytes() as f64 / s.session.flows.max(1) as f64);
     "sender_opened", 1, "0 or 1", Flows,
         "the sender opened the session",
         |s| f32::from(u8::from(s.sender == Side::Client));
@@ -181,7 +181,9 @@ columns! {
         "1 TCP, 2 UDP, 3 ICMP, 4 GRE, ESP and AH, 0 other",
         |s| protocol_class(s.session.key.protocol);
     "service", 1, "class", Counters,
-        "the kind of service the server's port is assigned to: 0 none, 1 names, 2 web, 3 mail, 4 files, 5 remote login, 6 directory, time and management, 7 VPN, 8 other below 1024, 9 below 49152, 10 above",
+        "kind of service that the server's port is assigned to: 0 none, 1 names, 2 web, 3 mail, 4 \
+         files, 5 remote login, 6 directory, time and management, 7 VPN, 8 other below 1024, 9 \
+         below 49152, 10 above",
         |s| service_class(s.session.key.server_port);
     "receiver_named", 1, "0 or 1", Names,
         "a name of the receiver is known",
@@ -193,10 +195,10 @@ columns! {
         "DNS queries below one registered domain",
         |s| names(s, |_, d| log2(d.queries as f64));
     "dns_name_length", 1, "bytes, -1 no query", Dns,
-        "mean length of the subdomains asked for",
+        "mean length of the queried subdomains",
         |s| names(s, |n, d| ratio(n.name_bytes, d.queries));
     "dns_longest_name", 1, "bytes, -1 no query", Dns,
-        "longest subdomain asked for",
+        "longest queried subdomain",
         |s| names(s, |n, _| f32::from(n.longest_name));
     "dns_longest_label", 1, "bytes, -1 no query", Dns,
         "longest label of any subdomain",
@@ -217,22 +219,23 @@ columns! {
         "share of letters in upper case in the subdomains",
         |s| names(s, |n, _| ratio(n.uppercase, n.name_bytes));
     "dns_foreign_share", 1, "0 to 1, -1 no query", Dns,
-        "share of bytes in the subdomains that no host name has",
+        "share of bytes in the subdomains that host names never have",
         |s| names(s, |n, _| ratio(n.foreign, n.name_bytes));
     "dns_information", 1, "log2(1 + bytes), -1 no query", Dns,
-        "what the distinct labels of the subdomains can carry: length x entropy / 8 of each",
+        "capacity of the distinct labels of the subdomains: length x entropy / 8 of each",
         |s| names(s, |n, _| log2(n.information.sum().bytes));
     "dns_coded_information", 1, "log2(1 + bytes), -1 no query", Dns,
-        "the part of it beyond what the labels of host names hold",
+        "dns_information beyond the capacity of ordinary host names",
         |s| names(s, |n, _| log2(n.information.sum().coded_bytes));
     "dns_information_rate", 1, "log2(1 + bytes/s), -1 no query", Times,
-        "dns_information over the duration, which counts as at least a second",
+        "dns_information divided by the duration, at least a second",
         |s| names(s, |n, _| log2(n.information.sum().bytes / duration_secs(s.session).max(1.0)));
     "dns_information_per_query", 1, "bytes, -1 no query", Dns,
-        "dns_information over the number of queries",
+        "dns_information divided by the number of queries",
         |s| names(s, |n, d| (n.information.sum().bytes / d.queries.max(1) as f64) as f32);
     "dns_carrier_share", 1, "0 to 1, -1 no query", Dns,
-        "share of the queries of types that carry free content: TXT, NULL, CNAME, MX, SRV and unusual ones",
+        "share of the queries of types that carry free content: TXT, NULL, CNAME, MX, SRV and \
+         unusual ones",
         |s| names(s, |n, d| ratio(n.carriers(), d.queries));
     "dns_failure_share", 1, "0 to 1, -1 no query", Dns,
         "share of the responses that report a failure",
@@ -241,43 +244,45 @@ columns! {
         "mean record data per response",
         |s| names(s, |n, d| ratio(n.answer_bytes, d.responses));
     "dns_answer_largest", 1, "bytes, -1 no query", Dns,
-        "most record data of one response",
+        "largest record data of one response",
         |s| names(s, |n, _| n.answer_max as f32);
     "dns_tcp_share", 1, "0 to 1, -1 no query", Dns,
         "share of the queries over TCP",
         |s| names(s, |n, d| ratio(n.tcp_queries, d.queries));
     "dns_other_resolver_share", 1, "0 to 1, -1 no query", Dns,
-        "share of the queries that go to another resolver than the one the client asks most",
+        "share of the queries to resolvers other than the client's usual one",
         |s| names(s, |n, d| ratio(n.other_resolver, d.queries));
     "dns_undecoded_share", 1, "0 to 1, -1 no DNS port", Dns,
-        "share of the messages on a DNS port that are no DNS",
+        "share of the messages on a DNS port that are not DNS",
         |s| s.session.first_payloads.dns.as_deref().map_or(ABSENT, |d| ratio(d.undecoded, d.undecoded + d.queries + d.responses));
     "icmp_unusual_share", 1, "0 to 1, -1 no ICMP", Icmp,
-        "share of the echo payloads that no common ping sends",
+        "share of the echo payloads that differ from every common ping",
         |s| icmp(s, |i| ratio(i.unusual, i.requests + i.replies));
     "icmp_size_change_share", 1, "0 to 1, -1 no ICMP", Icmp,
-        "share of the ICMP payloads whose size differs from the one before",
+        "share of the ICMP payloads whose size differs from the previous one",
         |s| icmp(s, |i| ratio(i.size_changes, i.requests + i.replies + i.others));
     "icmp_entropy", 1, "bits per byte, -1 no ICMP", Icmp,
         "mean Shannon entropy of the ICMP payloads",
         |s| icmp(s, |i| mean(&i.entropy));
     "icmp_reply_unlike_share", 1, "0 to 1, -1 no ICMP", Icmp,
-        "share of the replies whose payload is no recent request's",
+        "share of the replies whose payload matches no recent request",
         |s| icmp(s, |i| ratio(i.replies_unlike, i.replies));
     "icmp_payload_size", 1, "bytes, -1 no ICMP", Icmp,
         "mean ICMP payload",
         |s| icmp(s, |i| ratio(i.payload_bytes, i.requests + i.replies + i.others));
     "icmp_fillings", 1, "log2(1 + fillings), -1 no ICMP", Icmp,
-        "distinct fillings of the sender's own echo payloads that no ordinary ping sends",
+        "distinct payload patterns of the sender's own echo requests that differ from every \
+         ordinary ping",
         |s| icmp(s, |i| log2(i.carried(s.sender).payload_patterns.count() as f64));
     "icmp_carried", 1, "log2(1 + bytes), -1 no ICMP", Icmp,
-        "bytes of these fillings: what they can carry",
+        "bytes in these payload patterns",
         |s| icmp(s, |i| log2(i.carried(s.sender).own_bytes as f64));
     "icmp_printable", 1, "0 to 1, -1 no filling", Icmp,
-        "share of printable ASCII in these fillings",
+        "share of printable ASCII in these payload patterns",
         |s| icmp(s, |i| mean(&i.carried(s.sender).printable));
     "icmp_size_turn_share", 1, "0 to 1, -1 no ICMP", Icmp,
-        "share of the sender's own echo messages whose size went up after down or down after up",
+        "share of the sender's own echo messages whose size changed direction, up to down or down \
+         to up",
         |s| icmp(s, |i| ratio(i.carried(s.sender).size_turns, i.carried(s.sender).messages));
     "sent_head_entropy", 1, "bits per byte, -1 no head", PayloadSamples,
         "mean Shannon entropy of the sender's first payload bytes",
@@ -289,43 +294,51 @@ columns! {
         "share of printable ASCII in the sender's first payload bytes",
         sent_printable;
     "head_protocol", 1, "class, -1 no head", PayloadSamples,
-        "what the first payload bytes look like: 1 TLS, 2 QUIC, 3 SSH, 4 HTTP, 5 mail, 6 FTP, 7 DNS, 8 another known protocol, 0 unknown",
+        "protocol of the first payload bytes: 1 TLS, 2 QUIC, 3 SSH, 4 HTTP, 5 mail, 6 FTP, 7 DNS, \
+         8 another known protocol, 0 unknown",
         head_protocol;
     "head_against_port", 1, "class, -1 no head", PayloadSamples,
-        "the first payload bytes against the server's port: 0 as assigned or none assigned, 1 another known protocol, 2 an unknown one, 3 TLS or SSH on a port that is not theirs",
+        "protocol of the first payload bytes against the server's port: 0 as assigned or none \
+         assigned, 1 another known protocol, 2 an unknown one, 3 TLS or SSH on another service's \
+         port",
         head_against_port;
     "encrypted", 1, "0 or 1", PayloadSamples,
-        "TLS, QUIC or SSH spoke",
+        "the session uses TLS, QUIC or SSH",
         |s| f32::from(u8::from(s.session.first_payloads.tls || s.session.first_payloads.ssh));
     "http_upload_share", 1, "0 to 1, -1 no HTTP", PayloadSamples,
         "share of the HTTP requests whose method carries a body",
         |s| s.session.first_payloads.http.as_deref().map_or(ABSENT, |h| ratio(h.uploads, h.requests));
     "http_bare_host", 1, "0 or 1, -1 no HTTP", PayloadSamples,
-        "an HTTP request named its host by address, or not at all",
+        "an HTTP request names its host by address, or not at all",
         |s| s.session.first_payloads.http.as_deref().map_or(ABSENT, |h| f32::from(u8::from(h.bare_host)));
     "ftp_upload", 1, "0 or 1", PayloadSamples,
-        "the data connection of an FTP upload",
+        "the session is the data connection of an FTP upload",
         |s| f32::from(u8::from(s.session.first_payloads.ftp_upload.is_some()));
     "asked_own_address", 1, "0 or 1", Names,
-        "an internal end asked a service for its own public address within ten minutes",
+        "the internal host queried its own public address within ten minutes",
         |s| f32::from(u8::from(s.session.asked_own_address));
     "clear_uploads", 1, "log2(1 + commands)", PayloadSamples,
-        "commands seen in clear that hand over a message or a file: SMTP MAIL and DATA, FTP STOR",
+        "unencrypted commands that send a message or a file: SMTP MAIL and DATA, FTP STOR",
         |s| log2(f64::from(s.session.first_payloads.mail_commands) + f64::from(s.session.first_payloads.upload_commands));
     "receiver_known", 1, "log2(1 + days), -1 unknown", History,
-        "time since the sender first sent to this receiver; 0 where it never did; unknown until the sender was watched for a day",
+        "time since the sender first sent to this receiver; 0 for a new receiver; unknown on the \
+         sender's first day",
         |s| s.context.receiver_known_days.map_or(ABSENT, |days| log2(f64::from(days)));
     "hour_known", 1, "0 or 1, -1 unknown", History,
-        "the sender was active towards this receiver at this hour before, weekdays and weekends apart; unknown below three days",
+        "the sender was active towards this receiver at this hour before, weekdays and weekends \
+         separately; unknown below three days",
         |s| s.context.hour_known.map_or(ABSENT, |known| f32::from(u8::from(known)));
     "sent_over_habit", 1, "log2(ratio), at least 0, -1 unknown", History,
-        "payload sent over the most that a session with this receiver sent before; unknown below three sessions",
+        "payload sent divided by the largest earlier session with this receiver; unknown below \
+         three sessions",
         |s| s.context.sent_over_habit.map_or(ABSENT, |doublings| doublings.max(0.0));
     "hour_deviation", 1, "deviations, at least 0, -1 unknown", History,
-        "how far the host's upload of this kind in this hour lies above the median of its past, in robust deviations; unknown until the baseline is ready",
+        "the host's upload of this kind in this hour above its past median, in robust deviations; \
+         unknown until the baseline is ready",
         |s| s.context.hour_deviation.map_or(ABSENT, |deviations| deviations.max(0.0));
     "upload_share", 1, "0 to 1, -1 unknown", History,
-        "share of the sender's upload of this hour and the last that this session makes; unknown until the sender was watched for an hour",
+        "the session's share of the sender's upload in this hour and the last; unknown in the \
+         sender's first hour",
         |s| s.context.upload_share.unwrap_or(ABSENT);
 }
 
@@ -340,11 +353,16 @@ pub fn index_of(name: &str) -> Option<usize> {
 pub fn markdown() -> String {
     let mut text = format!(
         "# Features\n\nThe columns of schema `{SCHEMA_NAME}`, in order. Generated from \
-         `detector/src/features/schema.rs`: change it there.\n\nA vector describes one *sender* in one \
-         session, up to the moment of its score. The *receiver* is the other end. Sizes are logarithms. The value \
-         -1 means that a column does not apply. No column holds an address, a port number, a name, a TTL \
-         or a date.\n\nThe hash covers name, unit and definition version. A model carries the hashes of \
-         the columns that it reads. It works as long as these hashes are the same, so columns may be added.\n\n| # | column | meaning | unit | from | hash |\n|---|---|---|---|---|---|\n"
+         `detector/src/features/schema.rs`: change it there.\n\nA vector describes one *sender* \
+         in one \
+         session, up to the moment of its score. The *receiver* is the other end. Sizes are \
+         logarithms. The value \
+         -1 means that a column does not apply. No column holds an address, a port number, a \
+         name, a TTL \
+         or a date.\n\nThe hash covers name, unit and definition version. A model carries the \
+         hashes of \
+         the columns that it reads. It works as long as these hashes are the same, so columns may \
+         be added.\n\n| # | column | meaning | unit | from | hash |\n|---|---|---|---|---|---|\n"
     );
     for (number, column) in COLUMNS.iter().enumerate() {
         let Column { name, meaning, unit, source, .. } = column;

@@ -76,9 +76,9 @@ mod tests {
     fn the_sides_mirror() {
         let mut session = session();
         session.up = Volume {
-            packets: 10,
-            ip_bytes: 10_400,
-            payload_bytes: 10_000,
+            seen_packets: 10,
+            seen_bytes: 10_400,
+            seen_payload_bytes: 10_000,
             payload_packets: 8,
             size_min: 40,
             size_max: 1_500,

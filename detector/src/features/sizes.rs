@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Doublings told apart: up to a tebibyte.
+/// Doublings that are distinguished: up to a tebibyte.
 const BINS: usize = 41;
 
 /// Sizes in bytes, as many as there were in each doubling.

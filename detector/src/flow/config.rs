@@ -14,7 +14,7 @@ pub struct Timeouts {
     pub udp_idle_secs: u64,
     pub icmp_idle_secs: u64,
     pub other_idle_secs: u64,
-    /// A flow that lasts longer is told in slices of this length.
+    /// A flow that lasts longer is reported in slices of this length.
     pub active_secs: u64,
 }
 
@@ -58,6 +58,8 @@ pub struct TrackerConfig {
     pub max_domains: u32,
     /// Addresses whose name is remembered.
     pub max_names: u32,
+    /// Memory for the starts of connections while they are read.
+    pub max_stream_bytes: u32,
 }
 
 impl Default for TrackerConfig {
@@ -69,6 +71,7 @@ impl Default for TrackerConfig {
             max_sessions: 1 << 18,
             max_domains: 1 << 16,
             max_names: 1 << 17,
+            max_stream_bytes: 64 << 20,
         }
     }
 }

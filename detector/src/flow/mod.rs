@@ -1,8 +1,8 @@
 //! Flows, sessions and names, from the observations of a source.
 //!
-//! Four rooms, each of which knows only those before it: [`content`], what payloads say; [`dns`], names
-//! and the messages about them; [`table`], flows; [`session`], what is scored. The [`Tracker`] stands
-//! above them.
+//! Four rooms, each of which knows only those before it: [`content`], what payloads say; [`dns`],
+//! names and the messages about them; [`table`], flows; [`session`], what is scored. The
+//! [`Tracker`] is above them.
 //!
 //! Pure: time comes as an argument, results leave through a [`Visitor`]. No clock, no I/O, nothing
 //! per packet. Memory is bounded by [`TrackerConfig`].
@@ -19,16 +19,16 @@ mod tests;
 mod tracker;
 
 pub use config::{Timeouts, TrackerConfig};
-pub use observation::{Cause, Observation, TimeBase};
-pub use session::{Portion, Session, SessionCheckpoint, SessionKey, is_domain};
+pub use observation::{Cause, Observation, Piece, TimeBase};
+pub use session::{Booking, Portion, Session, SessionCheckpoint, SessionKey, is_domain};
 pub use side::Side;
 pub use table::Volume;
 pub use table::record::{FlowEndReason, FlowRecord, FlowView};
-pub use tracker::{FlowPlace, Tracker, TrackerCounts};
+pub use tracker::{CarriedNow, FlowPlace, Tracker, TrackerCounts};
 
 use detector_common::flow::{Direction, FlowKey};
 
-/// Who is told what the tracker finds.
+/// Receives what the tracker finds.
 pub trait Visitor {
     /// A session crossed a checkpoint at `now_ns`, nanoseconds since the Unix epoch. `flow` is the
     /// flow that brought it there; for a second's checkpoint and at the end, its latest.
@@ -37,19 +37,19 @@ pub trait Visitor {
     /// A flow ended, or its active timeout passed.
     fn flow_record(&mut self, record: &FlowRecord);
 
-    /// A DNS message was decoded; the session's own sums have it already. Called for every one,
-    /// before a [`Visitor::score`] that it may bring about.
+    /// A DNS message of the session's client or server was decoded; the session's own sums have it
+    /// already. Called for every one, before a [`Visitor::score`] that it may bring about.
     fn dns_message(
         &mut self,
         _session: &Session,
-        _flow: &FlowView,
         _message: &dns::message::Message,
+        _from_client: bool,
         _now_ns: u64,
     ) {
     }
 
-    /// The first bytes of one of a flow's payloads came in. Called before any [`Visitor::score`] that
-    /// it may bring about.
+    /// The first bytes of one of a flow's payloads came in. Called before any [`Visitor::score`]
+    /// that it may bring about.
     fn first_payload(
         &mut self,
         _flow: &FlowView,
@@ -59,17 +59,9 @@ pub trait Visitor {
     ) {
     }
 
-    /// What a session carried up and down since it was booked last: every second, at each byte
-    /// checkpoint and at its end.
-    fn booked(
-        &mut self,
-        _session: &Session,
-        _flow: &FlowView,
-        _up: &Portion,
-        _down: &Portion,
-        _now_ns: u64,
-    ) {
-    }
+    /// What one end of a session sent since it was booked last: every second, at each byte checkpoint and
+    /// at its end.
+    fn booked(&mut self, _booking: &Booking<'_>) {}
 
     /// All sessions that carried packets in the last second are booked.
     fn all_booked(&mut self, _now_ns: u64) {}
@@ -92,7 +84,7 @@ pub trait Follower {
     fn take_expired(&mut self, keys: &mut Vec<FlowKey>);
 }
 
-/// A tracker that tells a visitor directly.
+/// A tracker that calls a visitor directly.
 impl<V: Visitor> Follower for (Tracker, V) {
     fn observe(&mut self, observation: &Observation<'_>, base: &TimeBase) {
         self.0.observe(observation, base, &mut self.1);

@@ -35,16 +35,7 @@ pub enum Observation<'a> {
         counters: &'a FlowCounters,
         cause: Cause,
     },
-    /// The first bytes of one packet's payload.
-    FirstPayload {
-        key: &'a FlowKey,
-        direction: Direction,
-        /// Payload bytes of the packet; `bytes` may be fewer.
-        payload_bytes: u32,
-        bytes: &'a [u8],
-        /// The packet's tick.
-        now: u64,
-    },
+    FirstPayload(Piece<'a>),
     /// What a home host carried while the flow table was full.
     Overflow {
         key: &'a OverflowKey,
@@ -55,6 +46,22 @@ pub enum Observation<'a> {
     Tick {
         now_ns: u64,
     },
+}
+
+/// A piece of one packet's payload: its first bytes, or what follows the piece before.
+#[derive(Clone, Copy, Debug)]
+pub struct Piece<'a> {
+    pub key: &'a FlowKey,
+    pub direction: Direction,
+    /// Payload bytes of the packet; `bytes` may be fewer.
+    pub payload_bytes: u32,
+    /// Where in the payload `bytes` begin.
+    pub offset: u32,
+    /// The TCP sequence number of the payload's first byte.
+    pub sequence: u32,
+    pub bytes: &'a [u8],
+    /// The packet's tick.
+    pub now: u64,
 }
 
 /// Relates a source's ticks to time.

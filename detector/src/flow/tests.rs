@@ -1,12 +1,14 @@
 //! The tracker as a source and a verdict see it: counters in, verdicts and records out.
 
+use std::collections::HashMap;
+
 use detector_common::abi::{OverflowCounters, OverflowKey};
 use detector_common::flow::{Direction, FlowCounters, FlowKey};
 use detector_common::parse::protocol;
 
 use super::{
-    Cause, FlowEndReason, FlowRecord, FlowView, Observation, Session, SessionCheckpoint, Side,
-    TimeBase, Tracker, TrackerConfig, Visitor,
+    Cause, FlowEndReason, FlowRecord, FlowView, Observation, Piece, Session, SessionCheckpoint,
+    Side, TimeBase, Tracker, TrackerConfig, Visitor,
 };
 use crate::flow::content::file::FileName;
 use crate::flow::observation::SECOND_NS;
@@ -18,7 +20,7 @@ const SYN: u16 = 0x02;
 const ACK: u16 = 0x10;
 const FIN: u16 = 0x01;
 
-/// Remembers what it was told.
+/// Remembers what it was given.
 #[derive(Default)]
 struct Notes {
     scored: Vec<(SessionCheckpoint, u64, u64)>,
@@ -40,15 +42,17 @@ impl Visitor for Notes {
     }
 }
 
-/// A tracker, its notes, and the flows it is told of. The low end is home and the client.
+/// A tracker, its notes, and the flows it is given. The low end is home and the client.
 struct Scene {
     tracker: Tracker,
     notes: Notes,
+    /// Next sequence numbers.
+    sequences: HashMap<(FlowKey, u8), u32>,
 }
 
 impl Scene {
     fn new(config: TrackerConfig) -> Self {
-        Self { tracker: Tracker::new(&config), notes: Notes::default() }
+        Self { tracker: Tracker::new(&config), notes: Notes::default(), sequences: HashMap::new() }
     }
 
     fn flow(&mut self, key: &FlowKey, counters: &FlowCounters, cause: Cause) {
@@ -56,11 +60,26 @@ impl Scene {
         self.tracker.observe(&flow, &BASE, &mut self.notes);
     }
 
+    /// A packet whose payload begins with `bytes`, each behind the one before.
     fn first_payload(&mut self, key: &FlowKey, direction: Direction, bytes: &[u8], at_secs: u64) {
+        let next = self.sequences.entry((*key, direction as u8)).or_default();
+        let sequence = *next;
+        *next += u32::try_from(bytes.len()).expect("short");
+        self.segment(key, direction, sequence, bytes, at_secs);
+    }
+
+    fn segment(
+        &mut self,
+        key: &FlowKey,
+        direction: Direction,
+        sequence: u32,
+        bytes: &[u8],
+        at_secs: u64,
+    ) {
         let payload_bytes = u32::try_from(bytes.len()).expect("short");
         let now = ticks(at_secs);
-        let payload = Observation::FirstPayload { key, direction, payload_bytes, bytes, now };
-        self.tracker.observe(&payload, &BASE, &mut self.notes);
+        let piece = Piece { key, direction, payload_bytes, offset: 0, sequence, bytes, now };
+        self.tracker.observe(&Observation::FirstPayload(piece), &BASE, &mut self.notes);
     }
 
     fn tick(&mut self, at_secs: u64) -> Vec<FlowKey> {
@@ -125,8 +144,8 @@ fn readings_add_up_once() {
     scene.tracker.finish(&mut scene.notes);
 
     let [session] = &scene.notes.sessions[..] else { panic!("one session") };
-    assert_eq!((session.up.packets, session.down.packets), (5, 3));
-    assert_eq!((session.up.ip_bytes, session.down.ip_bytes), (5_000, 300));
+    assert_eq!((session.up.packets(), session.down.packets()), (5, 3));
+    assert_eq!((session.up.ip_bytes(), session.down.ip_bytes()), (5_000, 300));
     assert_eq!((session.up.size_min, session.down.size_max), (1_000, 100));
     assert_eq!((session.flows, session.flows_answered), (1, 1));
     assert!(session.client_home && !session.server_home);
@@ -134,7 +153,7 @@ fn readings_add_up_once() {
     assert_eq!(session.duration_ns(), 2 * SECOND_NS);
 
     let [record] = &scene.notes.records[..] else { panic!("one record") };
-    assert_eq!((record.forward.packets, record.reverse.packets), (5, 3));
+    assert_eq!((record.forward.packets(), record.reverse.packets()), (5, 3));
     assert_eq!((record.source_port, record.destination_port), (50_000, 443));
     assert_eq!(record.end_reason, FlowEndReason::ForcedEnd);
     assert!(scene.tracker.is_empty());
@@ -215,7 +234,7 @@ fn a_silence_ends_the_session_and_its_gap_is_not_carried() {
     assert!(scene.notes.sessions.is_empty());
     scene.tick(302);
     assert_eq!(scene.notes.sessions.len(), 1);
-    // The same flow goes on after 1,000 s.
+    // The same flow continues after 1,000 s.
     let mut late = counters(3, 1, 0, 1_000);
     late.halves[0].gap_max = 99_900;
     late.halves[0].gap_square_sum = 99_900 * 99_900;
@@ -223,7 +242,7 @@ fn a_silence_ends_the_session_and_its_gap_is_not_carried() {
     scene.flow(&key, &late, Cause::Closed);
     scene.tracker.finish(&mut scene.notes);
     let second = &scene.notes.sessions[1];
-    assert_eq!((second.up.packets, second.flows, second.flows_answered), (1, 1, 0));
+    assert_eq!((second.up.packets(), second.flows, second.flows_answered), (1, 1, 0));
     assert_eq!((second.up.gap_max, second.up.gap_square_sum, second.up.bursts), (0, 0, 0));
     assert_eq!(second.duration_ns(), 0);
     assert_eq!(second.id, 2);
@@ -246,7 +265,7 @@ fn idle_flows_are_offered_for_deletion_once() {
     scene.flow(&closed, &finished, Cause::Closed);
     assert_eq!(scene.tick(299), []);
     assert_eq!(scene.tick(301), [open]);
-    // It goes on before it was deleted: a slice of it is told, and it is offered again.
+    // It continues before it was deleted: a slice of it is reported, and it is offered again.
     scene.flow(&open, &counters(3, 1, 0, 400), Cause::Poll);
     assert_eq!(scene.tick(650), []);
     assert_eq!(scene.tick(700), [open]);
@@ -256,7 +275,7 @@ fn idle_flows_are_offered_for_deletion_once() {
     assert_eq!(reasons, [FlowEndReason::EndOfFlow, FlowEndReason::ActiveTimeout]);
     let packets: u64 = scene.notes.records[1..]
         .iter()
-        .map(|record| record.forward.packets + record.reverse.packets)
+        .map(|record| record.forward.packets() + record.reverse.packets())
         .sum();
     assert_eq!(packets, 4);
 }
@@ -269,12 +288,61 @@ fn heads_are_judged_at_powers_of_two() {
     for _ in 0..9 {
         let request = b"POST /in HTTP/1.1\r\nHost: Drop.example\r\n\r\n";
         scene.first_payload(&key, Direction::FromLow, request, 0);
+        scene.first_payload(&key, Direction::FromHigh, b"HTTP/1.1 200 OK\r\n\r\n", 0);
     }
     assert_eq!(scene.causes(), [SessionCheckpoint::FirstPayload; 4]);
     scene.tracker.finish(&mut scene.notes);
     let session = &scene.notes.sessions[0];
     assert_eq!(session.name.as_deref(), Some("drop.example"));
     assert!(!session.named_by_dns);
+}
+
+/// A request whose header never ends is read when the flow is over, and when others need the room.
+#[test]
+fn half_a_request_is_read_when_no_more_will_come() {
+    let cut = b"PUT /x HTTP/1.1\r\nHost: 198.51.100.7\r\nUser-Agent: cu";
+    for (max_stream_bytes, evicted) in [(1 << 20, 0), (1, 1)] {
+        let mut scene = Scene::new(TrackerConfig { max_stream_bytes, ..TrackerConfig::default() });
+        let key = key(1, 50_000, 80);
+        scene.flow(&key, &counters(1, 0, 0, 0), Cause::Poll);
+        scene.first_payload(&key, Direction::FromLow, cut, 0);
+        scene.flow(&key, &counters(2, 0, 0, 1), Cause::Closed);
+        scene.tracker.finish(&mut scene.notes);
+        let http = scene.notes.sessions[0].first_payloads.http.as_deref().expect("read");
+        assert_eq!((http.uploads, http.requests_cut, http.bare_host), (1, 1, true));
+        let counts = scene.tracker.counts();
+        assert_eq!((counts.streams_evicted, counts.requests_cut), (evicted, 1));
+    }
+}
+
+/// A session may be over before its flow: what waits is read while there is somebody to tell.
+#[test]
+fn half_a_request_is_read_after_a_minute() {
+    let mut scene = Scene::new(TrackerConfig::default());
+    let key = key(1, 50_000, 80);
+    scene.flow(&key, &counters(1, 0, 0, 0), Cause::Poll);
+    scene.first_payload(&key, Direction::FromLow, b"PUT /x HTTP/1.1\r\nHost: a.example\r\n", 0);
+    scene.tick(59);
+    assert!(!scene.causes().contains(&SessionCheckpoint::FirstPayload));
+    scene.tick(61);
+    assert!(scene.causes().contains(&SessionCheckpoint::FirstPayload));
+    assert_eq!(scene.tracker.counts().streams_timed_out, 1);
+}
+
+/// What was read of a connection that contradicts itself explains nothing of its session.
+#[test]
+fn a_contradiction_is_a_fact_of_the_session() {
+    let mut scene = Scene::new(TrackerConfig::default());
+    let key = key(1, 50_000, 80);
+    scene.flow(&key, &counters(1, 0, 0, 0), Cause::Poll);
+    let get = b"GET / HTTP/1.1\r\nHost: good.example\r\n\r\n";
+    scene.segment(&key, Direction::FromLow, 7, get, 0);
+    scene.segment(&key, Direction::FromLow, 7, &[b'x'; 40], 0);
+    scene.segment(&key, Direction::FromLow, 47, get, 0);
+    scene.tracker.finish(&mut scene.notes);
+    let payloads = &scene.notes.sessions[0].first_payloads;
+    assert_eq!((payloads.contradictions, payloads.protocol), (1, None));
+    assert_eq!(scene.tracker.counts().contradictions, 1);
 }
 
 #[test]
@@ -288,7 +356,7 @@ fn a_flow_known_by_its_head_alone_learns_the_rest_later() {
     scene.tracker.finish(&mut scene.notes);
     let [session] = &scene.notes.sessions[..] else { panic!("one session") };
     assert!(session.client_home && session.first_payloads.tls);
-    assert_eq!((session.up.packets, session.first_payloads.down_entropy.count), (20, 1));
+    assert_eq!((session.up.packets(), session.first_payloads.down_entropy.count), (20, 1));
     assert_eq!(scene.causes(), [SessionCheckpoint::Bytes { sender: Side::Client }]);
 }
 
@@ -320,7 +388,7 @@ fn a_full_flow_table_delays_and_never_loses() {
     scene.flow(&first, &counters(2, 1, 0, 1), Cause::Closed);
     scene.flow(&second, &counters(6, 1, 0, 2), Cause::Poll);
     scene.tracker.finish(&mut scene.notes);
-    assert_eq!(scene.notes.sessions[0].up.packets, 8);
+    assert_eq!(scene.notes.sessions[0].up.packets(), 8);
 }
 
 #[test]
@@ -331,7 +399,7 @@ fn a_full_session_table_ends_the_session_that_is_due_next() {
     scene.flow(&key(2, 50_001, 443), &counters(5, 1, 0, 1), Cause::Poll);
     assert_eq!(scene.notes.sessions.len(), 1);
     assert_eq!(scene.causes(), [SessionCheckpoint::End]);
-    // Its flow goes on in a session of its own.
+    // Its flow continues in a session of its own.
     scene.flow(&key(1, 50_000, 443), &counters(3, 1, 0, 2), Cause::Poll);
     scene.tracker.finish(&mut scene.notes);
     let packets: Vec<_> = scene.notes.sessions.iter().map(Session::packets).collect();
@@ -361,7 +429,7 @@ fn overflow_is_a_session_of_its_host() {
     assert_eq!(scene.causes(), [SessionCheckpoint::Packets, SessionCheckpoint::Bytes { sender }]);
     scene.tracker.finish(&mut scene.notes);
     let session = &scene.notes.sessions[0];
-    assert_eq!((session.up.ip_bytes, session.key.client), (30_000, host.low.into()));
+    assert_eq!((session.up.ip_bytes(), session.key.client), (30_000, host.low.into()));
     assert_eq!(session.overflow.map(|peer| peer.port), Some(443));
 }
 
@@ -391,7 +459,7 @@ fn what_overflowed_inbound_hides_no_sender() {
     scene.tracker.finish(&mut scene.notes);
     let session = &scene.notes.sessions[0];
     assert!(session.client_home);
-    assert_eq!((session.up.ip_bytes, session.down.ip_bytes), (70_000, 4_000));
+    assert_eq!((session.up.ip_bytes(), session.down.ip_bytes()), (70_000, 4_000));
     assert_eq!(session.overflow.map(|peer| peer.address), Some(host.high.into()));
 }
 
@@ -407,7 +475,7 @@ fn time_may_start_again() {
     assert_eq!(scene.tick(301), [key(1, 50_000, 443)]);
 }
 
-/// An ICMP flow between the usual two ends; `identifier` stands in for both ports.
+/// An ICMP flow between the usual two ends; `identifier` replaces both ports.
 fn icmp_key(number: u8, identifier: u16) -> FlowKey {
     FlowKey { protocol: number, ..key(1, identifier, identifier) }
 }
@@ -507,12 +575,12 @@ fn a_domain_is_one_unit_whoever_is_asked() {
     let domains = domains(&mut scene);
     let names: Vec<&str> = domains.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["other.test", "site.example", "site.example"]);
-    let site = domains.iter().find(|(_, session)| session.up.packets == 4).expect("asked by one");
+    let site = domains.iter().find(|(_, session)| session.up.packets() == 4).expect("asked by one");
     let (_, site) = site;
     assert_eq!((site.key.server.octets()[15], site.key.server_port), (54, 53));
     assert_eq!((site.flows, site.flows_answered), (4, 4));
-    assert_eq!((site.up.payload_bytes, site.up.ip_bytes), (4 * 34, 4 * (34 + 28)));
-    assert_eq!((site.down.packets, site.up.gap_max, site.up.bursts), (4, 100, 3));
+    assert_eq!((site.up.payload_bytes(), site.up.ip_bytes()), (4 * 34, 4 * (34 + 28)));
+    assert_eq!((site.down.packets(), site.up.gap_max, site.up.bursts), (4, 100, 3));
     assert_eq!(site.duration_ns(), 3 * SECOND_NS);
     let dns = site.first_payloads.dns.as_deref().expect("facts");
     let facts = dns.names.as_deref().expect("names");
@@ -569,7 +637,7 @@ fn a_full_table_of_domains_ends_what_is_due_next() {
     }
     let counts = scene.tracker.counts();
     assert_eq!((counts.domains_live, counts.domains_opened, counts.domains_evicted), (2, 3, 1));
-    let queries: u64 = domains(&mut scene).iter().map(|(_, session)| session.up.packets).sum();
+    let queries: u64 = domains(&mut scene).iter().map(|(_, session)| session.up.packets()).sum();
     assert_eq!(queries, 4);
 }
 

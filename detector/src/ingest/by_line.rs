@@ -39,7 +39,11 @@ impl ByLine {
     ) -> anyhow::Result<()> {
         let mut lines = Lines::new(input);
         loop {
-            let (line, text) = match lines.next().context("failed to read the log")? {
+            let next = lines.next().context("failed to read the log");
+            if next.is_err() {
+                self.flows.hand_on(true, &mut |found| take(Event::Found(found)))?;
+            }
+            let (line, text) = match next? {
                 Next::Line(line, text) => (line, text),
                 Next::Drained => {
                     take(Event::Pause)?;

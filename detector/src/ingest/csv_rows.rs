@@ -24,7 +24,7 @@ pub(super) struct Table {
 enum Header {
     #[default]
     None,
-    /// Where each field stands.
+    /// Where each field is.
     Known([usize; FIELDS]),
     /// One without this field.
     Broken(&'static str),
@@ -84,8 +84,7 @@ impl Table {
 
 fn no_column(field: &str) -> String {
     format!(
-        "the header has no column `{field}`: a log has a header with {}, or is JSON, Zeek's conn.log \
-         or Suricata's EVE",
+        "the header has no column `{field}`: use a header with {}, or JSON, Zeek's conn.log or Suricata's EVE",
         RECORD_FIELDS.join(",")
     )
 }

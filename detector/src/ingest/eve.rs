@@ -52,8 +52,8 @@ impl Flows {
     ) -> anyhow::Result<()> {
         while all || self.waiting.len() > WAITING {
             let Some(Half { key, line, record }) = self.waiting.pop_front() else { break };
-            self.remember(key);
-            take(Found { line, reading: Ok(Reading::of(record)) })?;
+            let reading = Ok(self.remembering(key, Reading::of(record)));
+            take(Found { line, reading })?;
         }
         Ok(())
     }
@@ -62,8 +62,7 @@ impl Flows {
         let reading = reading(event, &FLOW)?;
         let Some(key) = key(event, &FLOW) else { return Ok(reading) };
         self.waiting.retain(|half| half.key != key);
-        let is_new = self.remember(key);
-        Ok(if is_new { reading } else { Reading::Skipped(Note::FlowReadBefore) })
+        Ok(self.remembering(key, reading))
     }
 
     fn netflow(&mut self, event: &Object, line: u64) -> Result<Reading, Wrong> {
@@ -82,8 +81,8 @@ impl Flows {
         };
         match self.waiting.remove(place) {
             Some(first) if is_answer(&first.record) => {
-                self.remember(key);
-                Ok(Reading::of(Record { bytes_received: record.bytes_sent, ..first.record }))
+                let record = Record { bytes_received: record.bytes_sent, ..first.record };
+                Ok(self.remembering(key, Reading::of(record)))
             }
             // The same half again.
             Some(first) => {
@@ -94,18 +93,19 @@ impl Flows {
         }
     }
 
-    /// Whether it was unknown.
-    fn remember(&mut self, key: u64) -> bool {
+    /// The flow's reading, unless it was read before. The oldest flow may be forgotten for it.
+    fn remembering(&mut self, key: u64, reading: Reading) -> Reading {
         if !self.known.insert(key) {
-            return false;
+            return Reading::Skipped(Note::FlowReadBefore);
         }
         self.order.push_back(key);
         if self.order.len() > REMEMBERED
             && let Some(oldest) = self.order.pop_front()
         {
             self.known.remove(&oldest);
+            return reading.with(Note::FlowForgotten);
         }
-        true
+        reading
     }
 }
 
@@ -167,7 +167,7 @@ fn reading(event: &Object, names: &Names) -> Result<Reading, Wrong> {
         return Err(Wrong::at(names.inner, format!("{}: it is missing", names.inner)));
     };
     let Some(protocol) = text_of(event.get("proto")) else {
-        return Err(Wrong::at("proto", "proto: it is missing"));
+        return Err(Wrong::at("proto", "proto: missing"));
     };
     let application = text_of(event.get("app_proto"));
     let protocol = match (protocol.to_ascii_uppercase().as_str(), application.as_deref()) {

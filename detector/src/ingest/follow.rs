@@ -28,9 +28,6 @@ pub struct Follow {
 }
 
 impl Follow {
-    /// # Errors
-    ///
-    /// A file that cannot be opened, or is none.
     pub fn open(path: &Path, stop: Arc<AtomicBool>) -> io::Result<Self> {
         let file = File::open(path)?;
         if !file.metadata()?.is_file() {

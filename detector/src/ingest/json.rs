@@ -19,7 +19,12 @@ pub(super) fn read(
     let mut flows = Flows::default();
     let mut elements = Elements::new(input);
     let mut rejected_line = 0;
-    while let Some(piece) = elements.next().context("failed to read the log")? {
+    loop {
+        let next = elements.next().context("failed to read the log");
+        if next.is_err() {
+            flows.hand_on(true, take)?;
+        }
+        let Some(piece) = next? else { break };
         let reading = match piece.text {
             Some(text) => object(&text, piece.line, None, &mut flows),
             None => Err(Wrong::of(TOO_LONG)),
@@ -64,14 +69,14 @@ pub(super) fn object(
 fn no_json(text: &[u8], error: &serde_json::Error) -> Wrong {
     let cut = error.is_eof();
     if std::str::from_utf8(text).is_err() {
-        return Wrong::of("it is no JSON: it has bytes that are no UTF-8");
+        return Wrong::of("it is not JSON: it has bytes that are not UTF-8");
     }
     let place = match (error.line(), error.column()) {
         (..=1, column) => format!("column {column}"),
         (line, column) => format!("column {column} of its line {line}"),
     };
     if cut {
-        return Wrong::of(format!("it is no JSON: it ends too early, at {place}"));
+        return Wrong::of(format!("it is not JSON: it ends too early, at {place}"));
     }
-    Wrong::of(format!("it is no JSON from {place} on"))
+    Wrong::of(format!("it is not JSON from {place} on"))
 }

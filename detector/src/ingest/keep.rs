@@ -30,9 +30,6 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// # Errors
-    ///
-    /// A model that cannot be written down.
     pub fn new(
         store: Store,
         model: Arc<Model>,
@@ -46,10 +43,6 @@ impl Keeper {
     }
 
     /// Writes what waits.
-    ///
-    /// # Errors
-    ///
-    /// A database that cannot be written to.
     pub fn finish(&mut self) -> anyhow::Result<()> {
         if self.waiting == 0 {
             return Ok(());

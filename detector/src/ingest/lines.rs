@@ -103,7 +103,7 @@ pub(super) struct Piece {
     pub(super) text: Option<Vec<u8>>,
 }
 
-/// The objects of a JSON text, in a list or one after the other. What stands between them is a piece
+/// The objects of a JSON text, in a list or one after the other. What is between them is a piece
 /// of its own, to the end of its line.
 ///
 /// A broken object costs no other: a line ends every text in quotes, and a brace in the first column

@@ -1,7 +1,7 @@
-//! Logs of connections, scored record by record: a firewall's or proxy's own fields, Zeek's conn.log,
-//! Suricata's flows.
+//! Logs of connections, scored record by record: a firewall's or proxy's own fields, Zeek's
+//! conn.log, Suricata's flows.
 //!
-//! What is read is checked line by line; a line that is not understood is told and the next one read.
+//! What is read is checked line by line; a line that cannot be read is reported, and the next one read.
 //! Every record enters the history of probabilities at its own time, and one that looks like a theft
 //! becomes an alert. The same log read twice gives the same alerts, not more of them.
 
@@ -23,9 +23,10 @@ use by_line::{ByLine, Event, refuse_utf16};
 pub use follow::Follow;
 pub use keep::Keeper;
 use lines::MARK;
-pub use reading::{Format, LineError, Note, Report, Unreadable};
+pub use reading::{EndedEarly, Format, LineError, Note, Report, Unreadable};
 use reading::{Found, Object, Reading};
 
+use crate::decompress::Stop;
 use crate::features::Record;
 
 /// What is looked at to tell a format.
@@ -36,17 +37,9 @@ const PEEKED_LINES: usize = 32;
 /// What becomes of records.
 pub trait RecordSink {
     /// Whether it looks like a theft.
-    ///
-    /// # Errors
-    ///
-    /// Whatever ends the reading.
     fn record(&mut self, record: &Record) -> anyhow::Result<bool>;
 
     /// All records that have come are scored, and the next may take its time.
-    ///
-    /// # Errors
-    ///
-    /// Whatever ends the reading.
     fn pause(&mut self, _so_far: &mut Report) -> anyhow::Result<()> {
         Ok(())
     }
@@ -77,7 +70,8 @@ pub fn ingest(
     Ok(report)
 }
 
-/// Reads a log and hands each record to `sink`, which says whether it looks like a theft.
+/// Reads a log and hands each record to `sink`, which says whether it looks like an exfiltration. A
+/// compressed log that cannot be expanded to its end is read as far as it can be, which the report says.
 ///
 /// # Errors
 ///
@@ -88,19 +82,25 @@ pub fn records(
     sink: &mut impl RecordSink,
 ) -> anyhow::Result<Report> {
     let mut report = Report::default();
-    if format == Some(Format::Json) || format.is_none() && is_json_text(&mut input)? {
-        json::read(input, &mut |found| take(found, &mut report, sink))?;
-        return Ok(report);
+    let is_text = match format {
+        Some(format) => Ok(format == Format::Json),
+        None => is_json_text(&mut input),
+    };
+    let read = is_text.and_then(|is_text| {
+        if is_text {
+            json::read(input, &mut |found| take(found, &mut report, sink))
+        } else {
+            lines(input, format, sink, &mut report)
+        }
+    });
+    if let Err(error) = read {
+        let Some(stop) = Stop::of(&error) else { return Err(error) };
+        report.ended_early = Some(EndedEarly { reason: stop.reason, detail: stop.to_string() });
     }
-    lines(input, format, sink, &mut report)?;
     Ok(report)
 }
 
 /// The same of a log whose records are lines; `report` is up to date at every pause.
-///
-/// # Errors
-///
-/// Those of [`records`].
 pub fn lines(
     input: impl BufRead,
     format: Option<Format>,

@@ -4,24 +4,25 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use crate::decompress::Reason;
 use crate::features::{RECORD_FIELDS, Record};
 
-/// Lines that are told of one by one.
+/// Lines that are reported one by one.
 const TOLD_ERRORS: usize = 100;
 /// The database's times are nanoseconds in 64 bits, which end in April 2262.
 const LAST_SECS: i64 = 9_223_372_000;
 
-/// What a log is written in.
+/// The format of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// An object or a list of them.
+    /// A JSON object or an array of objects.
     Json,
-    /// An object a line.
+    /// One JSON object a line.
     Ndjson,
-    /// With a header.
+    /// Comma-separated values with a header.
     Csv,
     /// Zeek's conn.log: its own columns, or JSON.
     Zeek,
@@ -51,12 +52,27 @@ pub struct Report {
     pub rejected: u64,
     /// Understood, and nothing that is scored: `notes` has the reasons.
     pub skipped: u64,
-    /// Accepted records that look like a theft.
+    /// Accepted records that look like exfiltration.
     pub alerts: u64,
     /// Why lines were skipped and what was corrected in those that were accepted.
     pub notes: BTreeMap<Note, u64>,
     /// The first of those that were rejected.
     pub errors: Vec<LineError>,
+    /// Why a compressed log was not read to its end; what came before counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_early: Option<EndedEarly>,
+}
+
+/// Why a log was not read to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EndedEarly {
+    #[serde(serialize_with = "by_name")]
+    pub reason: Reason,
+    pub detail: String,
+}
+
+fn by_name<S: Serializer>(reason: &Reason, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(reason.name())
 }
 
 /// Why a line was skipped, or what was corrected in it.
@@ -67,6 +83,7 @@ pub enum Note {
     OtherLog,
     OtherProtocol,
     FlowReadBefore,
+    FlowForgotten,
     HalfOfAFlow,
     BytesNotSeen,
 }
@@ -79,6 +96,7 @@ impl Note {
             Self::OtherLog => "other_log",
             Self::OtherProtocol => "other_protocol",
             Self::FlowReadBefore => "flow_read_before",
+            Self::FlowForgotten => "flow_forgotten",
             Self::HalfOfAFlow => "half_of_a_flow",
             Self::BytesNotSeen => "bytes_not_seen",
         }
@@ -92,6 +110,9 @@ impl Note {
             Self::OtherLog => "skipped: lines of another Zeek log than conn.log",
             Self::OtherProtocol => "skipped: the model does not know the protocol",
             Self::FlowReadBefore => "skipped: an earlier line has the same flow",
+            Self::FlowForgotten => {
+                "made room: an older flow is forgotten and would be read again, 65,536 are remembered"
+            }
             Self::HalfOfAFlow => "joined: netflow has two lines for each flow",
             Self::BytesNotSeen => {
                 "corrected: Zeek saw fewer bytes than orig_bytes or resp_bytes says"
@@ -114,7 +135,7 @@ impl Report {
     }
 }
 
-/// What is wrong in a line.
+/// An error in a line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LineError {
     /// From 1.
@@ -138,7 +159,7 @@ impl fmt::Display for Unreadable {
 
 impl std::error::Error for Unreadable {}
 
-/// What stands in one place of a log.
+/// What is in one place of a log.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) line: u64,
@@ -206,7 +227,7 @@ pub(super) fn record<'a>(
     })?;
     if !(0..LAST_SECS).contains(&record.timestamp.unix_secs()) {
         let name = named("timestamp");
-        return Err(Wrong::at(name, format!("{name}: it is before 1970 or after 2262")));
+        return Err(Wrong::at(name, format!("{name}: the time is before 1970 or after 2262")));
     }
     Ok(Reading::of(record))
 }

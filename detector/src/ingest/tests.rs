@@ -1,10 +1,12 @@
 //! Logs as other programs write them, with something wrong in each.
 
-use crate::alerts::StoredAlert;
+use std::io::BufReader;
 use std::sync::Arc;
 
 use super::*;
+use crate::alerts::StoredAlert;
 use crate::alerts::search::Filter;
+use crate::decompress::{Expand, Limits, Reason};
 use crate::model::Model;
 use crate::store::Store;
 use crate::store::alerts::search;
@@ -258,7 +260,7 @@ fn one_bad_line_costs_one_line() {
     ];
     let read = |text: &[u8]| {
         let mut sent = Vec::new();
-        let report = records(io::BufReader::new(text), None, &mut |record: &Record| {
+        let report = records(BufReader::new(text), None, &mut |record: &Record| {
             sent.push(record.bytes_sent);
             Ok(false)
         });
@@ -340,4 +342,60 @@ fn many_errors_are_counted_and_the_first_told() {
     assert_eq!(errors(&report), [(1, "timestamp")]);
     let far = object("1").replace("2024-", "9999-");
     assert_eq!(errors(&bed.ingest(&far, None).unwrap()), [(1, "timestamp")]);
+}
+
+/// What gzip makes of text that it does not compress, before its checksum.
+fn stored_gzip(text: &str) -> Vec<u8> {
+    let length = u16::try_from(text.len()).unwrap();
+    let mut bytes = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1];
+    bytes.extend(length.to_le_bytes());
+    bytes.extend((!length).to_le_bytes());
+    bytes.extend(text.as_bytes());
+    bytes
+}
+
+#[test]
+fn a_log_that_cannot_be_expanded_to_its_end_counts_up_to_there() {
+    let lines = format!("{}\n", object("5000")).repeat(100);
+    let list = format!("[{}{}]", format!("{},\n", object("5000")).repeat(99), object("5000"));
+    let half = Limits { max_bytes: lines.len() as u64 / 2, ..Limits::default() };
+    let check = |text: &str, limits: Limits, reason, accepted: std::ops::RangeInclusive<u64>| {
+        let packed = stored_gzip(text);
+        // As much at once as a line has.
+        let input = BufReader::with_capacity(100, Expand::new(&packed[..], limits));
+        let report = records(input, None, &mut |_: &Record| Ok(false)).unwrap();
+        let end = report.ended_early.clone().map(|end| end.reason);
+        assert_eq!(end, Some(reason), "{report:?}");
+        assert!(accepted.contains(&report.accepted), "{report:?}");
+    };
+    for text in [&lines, &list] {
+        check(text, half, Reason::MaxBytes, 45..=50);
+        check(text, Limits::default(), Reason::CutOff, 100..=100);
+    }
+    check("", Limits::default(), Reason::CutOff, 0..=0);
+}
+
+#[test]
+fn a_half_that_waits_is_read_though_the_log_ends_early() {
+    let half = r#"{"event_type":"netflow","flow_id":7,"src_ip":"10.0.0.1","src_port":1,"dest_ip":"192.0.2.1","dest_port":2,"proto":"TCP","netflow":{"bytes":5000,"start":"2024-01-01T13:00:00Z"}}"#;
+    let packed = stored_gzip(&format!("{half}\n"));
+    for format in [None, Some(Format::Json)] {
+        let input = BufReader::new(Expand::new(&packed[..], Limits::default()));
+        let report = records(input, format, &mut |_: &Record| Ok(false)).unwrap();
+        let end = report.ended_early.clone().map(|end| end.reason);
+        assert_eq!((report.accepted, end), (1, Some(Reason::CutOff)), "{report:?}");
+    }
+}
+
+#[test]
+fn a_flow_that_is_forgotten_is_counted() {
+    let line = |id: u32| {
+        format!(
+            r#"{{"event_type":"flow","flow_id":{id},"src_ip":"10.0.0.1","src_port":1,"dest_ip":"192.0.2.1","dest_port":2,"proto":"TCP","flow":{{"bytes_toserver":5,"bytes_toclient":5,"start":"2024-01-01T13:00:00Z"}}}}"#
+        )
+    };
+    let text: Vec<String> = (0..(1 << 16) + 3).chain([1]).map(line).collect();
+    let report = records(text.join("\n").as_bytes(), None, &mut |_: &Record| Ok(false)).unwrap();
+    assert_eq!(report.notes.get(&Note::FlowForgotten), Some(&4), "{:?}", report.notes);
+    assert_eq!((report.accepted, report.skipped), ((1 << 16) + 4, 0));
 }

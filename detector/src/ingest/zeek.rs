@@ -58,7 +58,7 @@ fn reading<'a>(value: impl Fn(&str) -> Option<Cow<'a, str>>) -> Result<Reading, 
         (Some("icmp"), _) => "ICMP",
         // Another protocol is no mistake, but nothing that the model knows.
         (Some(_), _) => return Ok(Reading::Skipped(Note::OtherProtocol)),
-        (None, _) => return Err(Wrong::at("proto", "proto: it is missing")),
+        (None, _) => return Err(Wrong::at("proto", "proto: missing")),
     };
     let action = match value("conn_state").as_deref() {
         Some("REJ") => "deny",
@@ -180,7 +180,9 @@ impl Columns {
         }
         if !self.names.is_empty() && cells.len() != self.names.len() {
             let (found, expected) = (cells.len(), self.names.len());
-            return Err(Wrong::of(format!("it has {found} columns, #fields has {expected}")));
+            return Err(Wrong::of(format!(
+                "the line has {found} columns, and #fields has {expected}"
+            )));
         }
         reading(|name| {
             let at = match self.names.as_slice() {

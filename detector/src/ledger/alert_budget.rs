@@ -42,6 +42,13 @@ impl AlertBudget {
         true
     }
 
+    /// An alert of this day was raised in an earlier run.
+    pub(super) fn spent_before(&mut self, class: Class, now_ns: u64) {
+        self.turn(self.per_day, now_ns);
+        self.spent += 1;
+        self.spent_new += u64::from(class == Class::New);
+    }
+
     fn turn(&mut self, today: u64, now_ns: u64) {
         let day = now_ns / DAY_NS;
         if self.day.is_none_or(|before| day > before) {

@@ -6,9 +6,8 @@
 //! what downloads send back is .045 of what they receive; over QUIC the median is .05 and the 90th
 //! percentile .30. These captures cannot set the rates of any other network, so all are configurable.
 
-use super::SLOT_NS;
+use super::{HOUR_NS, SLOT_NS};
 
-const HOUR_NS: u64 = 3_600_000_000_000;
 /// Slots for which received bytes allow sent ones.
 const CREDIT_SLOTS: usize = 6;
 
@@ -64,6 +63,16 @@ impl Allowance {
         self.turn(now_ns);
         self.answered_ns = Some(now_ns);
         self.credits[0] = self.credits[0].saturating_add((bytes as f64 * share) as u64);
+    }
+
+    /// What is left of the bytes an hour, and when they were refilled last.
+    pub(super) fn hourly(&self) -> (u64, u64) {
+        (self.hourly, self.refilled_ns)
+    }
+
+    /// So much of the bytes an hour was left.
+    pub(super) fn set_hourly(&mut self, bytes: u64) {
+        self.hourly = bytes;
     }
 
     /// Whether anything was ever received.

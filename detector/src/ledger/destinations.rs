@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::flow::{FlowView, Side};
+use crate::flow::{Booking, FlowView, Side};
 use crate::network::Address;
 
 use super::evidence::Missing;
@@ -32,13 +32,13 @@ pub struct Destination {
     pub sent_packets: u64,
     pub received_packets: u64,
     /// Today's unexplained bytes, by class, and how many of them may be another destination's.
-    unexplained: [u64; Class::ALL.len()],
+    pub(super) unexplained: [u64; Class::ALL.len()],
     /// Those that may still be explained.
     waiting: [u64; Class::ALL.len()],
     pub error_bytes: u64,
-    exchange_bytes: u64,
-    day: u64,
-    first_day: u64,
+    pub(super) exchange_bytes: u64,
+    pub(super) day: u64,
+    pub(super) first_day: u64,
 }
 
 impl Destination {
@@ -80,7 +80,7 @@ impl Destination {
 
     /// Takes in what a session with it carried.
     pub(super) fn note(&mut self, usage: &Usage<'_>, missing: Missing) {
-        let Usage { session, flow, sender, sent, received, .. } = *usage;
+        let Booking { session, flow, sender, sent, received, .. } = usage.booking;
         let name = match sender {
             Side::Client => &session.name,
             Side::Server => &session.client_name,
@@ -141,7 +141,7 @@ impl Destination {
         }
     }
 
-    fn weight(&self) -> u64 {
+    pub(super) fn weight(&self) -> u64 {
         self.unexplained.iter().chain(&self.waiting).sum()
     }
 }
@@ -155,10 +155,6 @@ pub struct Destinations {
 }
 
 impl Destinations {
-    pub fn iter(&self) -> impl Iterator<Item = &Destination> {
-        self.rows.iter()
-    }
-
     /// The row of a destination, made by `new` where there is none.
     pub(super) fn entry(
         &mut self,
@@ -171,6 +167,21 @@ impl Destinations {
         let row = &mut self.rows[place];
         row.turn(now_ns);
         row
+    }
+
+    pub(super) fn rows(&self) -> impl Iterator<Item = &Destination> {
+        self.rows.iter()
+    }
+
+    /// Takes in a row of an earlier run.
+    pub(super) fn recall(&mut self, row: Destination) {
+        if self.rows.len() < MAX {
+            self.rows.push(row);
+        }
+    }
+
+    pub(super) fn get(&self, address: Address) -> Option<&Destination> {
+        self.rows.iter().find(|row| row.address == address)
     }
 
     pub(super) fn find(&mut self, address: Address) -> Option<&mut Destination> {

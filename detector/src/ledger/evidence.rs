@@ -18,15 +18,17 @@ use super::Class;
 const SYN: u16 = 0x02;
 /// Payload bytes of a DNS query that any name needs: 12 of header, a name of ordinary length, type and
 /// class, EDNS with a cookie (RFC 1035, 6891, 7873).
-const DNS_QUERY_BYTES: u64 = 72;
-/// An NTP packet without extension fields (RFC 5905 section 7.3), and how many of them a client sends in
-/// ten seconds at most.
-const NTP_BYTES: u64 = 48;
-const NTP_PACKETS: u64 = 8;
+pub(super) const DNS_QUERY_BYTES: u64 = 72;
+/// Payload bytes of queries of one sender in an hour: some 1,800 names.
+pub(super) const DNS_BYTES: u64 = 128 << 10;
+/// Queries that a resolver sends for one answer of its own: name servers are looked up on the way.
+pub(super) const QUERIES_PER_ANSWER: u64 = 4;
+/// Payload bytes of NTP in ten seconds: eight packets without extension fields (RFC 5905 section 7.3).
+pub(super) const NTP_BYTES: u64 = 8 * 48;
 /// Ports of multicast protocols that ordinary hosts speak on the link: DHCP, NetBIOS, NTP, SSDP, mDNS,
-/// LLMNR, DHCPv6, WS-Discovery.
+/// LLMNR, NAT-PMP, DHCPv6, WS-Discovery.
 const LOCAL_PORTS: [u16; 12] = [67, 68, 123, 137, 138, 546, 547, 1900, 3702, 5353, 5355, 5350];
-/// Bytes to groups in ten seconds that the link explains: SSDP and mDNS send a few kilobytes when a host
+/// Bytes of one sender in ten seconds that the link explains: SSDP and mDNS send a few kilobytes when a host
 /// wakes up.
 pub(super) const LOCAL_BYTES: u64 = 64 << 10;
 
@@ -133,19 +135,12 @@ pub(super) fn asks_names(session: &Session) -> bool {
     })
 }
 
-/// What of a portion a service that every host asks explains.
-pub(super) fn by_service(session: &Session, sender: Side, sent: &Portion) -> u64 {
-    if sender == Side::Server || session.down.packets == 0 {
-        return 0;
-    }
-    let is_ntp = session.key.protocol == protocol::UDP && session.key.server_port == 123;
-    if asks_names(session) {
-        sent.payload_packets * DNS_QUERY_BYTES
-    } else if is_ntp {
-        sent.payload_packets.min(NTP_PACKETS) * NTP_BYTES
-    } else {
-        0
-    }
+/// Whether a client asks a time server and is answered.
+pub(super) fn asks_the_time(session: &Session, sender: Side) -> bool {
+    sender == Side::Client
+        && session.down.seen_packets != 0
+        && session.key.protocol == protocol::UDP
+        && session.key.server_port == 123
 }
 
 /// Whether what is sent stays on the link, as far as an address and a protocol of a known kind say.

@@ -11,13 +11,15 @@ pub enum Explanation {
     Service,
     /// The sender has long been sending as much to this receiver at this hour.
     Baseline,
+    /// A service answers clients with them, as it did on earlier days.
+    Answer,
     /// They are what a client needs to send to receive what it received.
     Exchange,
 }
 
 impl Explanation {
-    pub const ALL: [Self; 5] =
-        [Self::Allowed, Self::Local, Self::Service, Self::Baseline, Self::Exchange];
+    pub const ALL: [Self; 6] =
+        [Self::Allowed, Self::Local, Self::Service, Self::Baseline, Self::Answer, Self::Exchange];
 
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -26,13 +28,16 @@ impl Explanation {
             Self::Local => "local",
             Self::Service => "service",
             Self::Baseline => "baseline",
+            Self::Answer => "answer",
             Self::Exchange => "exchange",
         }
     }
 }
 
 /// What kind of unexplained bytes these are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum Class {
     /// The receiver is external, and evidence is missing that ordinary traffic has.
     Evidence,
@@ -46,6 +51,8 @@ pub enum Class {
 
 impl Class {
     pub const ALL: [Self; 4] = [Self::Evidence, Self::New, Self::Internal, Self::Alerted];
+    /// Those that alerts are about, the more serious first.
+    pub const EXTERNAL: [Self; 2] = [Self::Evidence, Self::New];
 
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -47,7 +47,7 @@ pub struct Confusion {
 }
 
 impl Confusion {
-    /// Counts `units` as they stand, one verdict each; a score at or above `threshold` is an alert.
+    /// Counts `units` as they are, one verdict each; a score at or above `threshold` is an alert.
     pub fn at(units: &[Scored], threshold: f64) -> Self {
         let mut confusion = Self::default();
         for unit in units {
@@ -236,10 +236,6 @@ impl Objective {
 /// best. It lies halfway between the lowest score that raises an alert and the next one below, so
 /// that a score is not lost to rounding. Of equally good thresholds the highest is taken; at least
 /// one unit raises an alert.
-///
-/// # Errors
-///
-/// When there is no positive or no negative unit, or a score is not finite.
 pub fn choose_threshold(units: &[Scored], objective: Objective) -> Result<f64> {
     ensure!(
         units.iter().any(|unit| unit.label),
@@ -287,7 +283,7 @@ pub struct Report {
     pub false_positive_rate: Option<Rate>,
     /// None without alerts and exfiltrations.
     pub f1: Option<f64>,
-    /// None without sessions, and in models of before it was told.
+    /// None without sessions, and in models from before it was stored.
     #[serde(default)]
     pub accuracy: Option<Rate>,
     /// Over all thresholds; none without exfiltrations.

@@ -8,7 +8,7 @@
 //! u32 CRC-32 of all before
 //! ```
 //!
-//! Little-endian throughout. Nodes stand in breadth-first order, which gives the children, so a
+//! Little-endian throughout. Nodes are in breadth-first order, which gives the children, so a
 //! cycle cannot be written. The checksum finds damage, not malice: a model is trusted like the
 //! program that reads it. There is no date in it, so that training twice gives the same file.
 
@@ -60,6 +60,10 @@ pub struct Meta {
     pub training: TrainingSummary,
     /// Out-of-fold figures at the threshold, when there was a validation.
     pub validation: Option<Report>,
+    /// Parts that the data was divided into for these figures; 0: trained without. None in models
+    /// that do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folds: Option<usize>,
     /// Of each column, between which values nine of ten ordinary rows lie; empty in models that do
     /// not say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -152,10 +156,6 @@ fn distinct<'a, T: Ord + 'a>(values: impl IntoIterator<Item = &'a T>) -> usize {
 
 impl Model {
     /// Joins what training gave with what it was given.
-    ///
-    /// # Errors
-    ///
-    /// When the threshold is not finite, or the table has other columns than the schema.
     pub fn new(
         schema: Schema,
         table: &Table,
@@ -166,7 +166,7 @@ impl Model {
     ) -> Result<Self> {
         ensure!(
             schema.columns.names().eq(table.columns.iter().map(String::as_str)),
-            "the table has other columns than schema {}",
+            "the table's columns differ from schema {}",
             schema.name
         );
         let meta = Meta {
@@ -176,6 +176,7 @@ impl Model {
             config: config.clone(),
             training: TrainingSummary::of(table),
             validation,
+            folds: None,
             ordinary: ordinary(table),
             calibration: None,
             created_by: concat!("detector ", env!("CARGO_PKG_VERSION")).into(),
@@ -192,13 +193,8 @@ impl Model {
     }
 
     /// Finds the columns that the model reads in this program's rows of this kind.
-    ///
-    /// # Errors
-    ///
-    /// A model of another schema; the first column that this program does not compute, or computes
-    /// by another definition.
     pub fn selection(&self, kind: Kind) -> Result<Selection> {
-        const REMEDY: &str = "train it again, or use the model shipped with this version";
+        const REMEDY: &str = "train it again with `detector train`, or use the built-in model";
         let Schema { name, columns } = &self.meta.schema;
         let expected = kind.schema_name();
         ensure!(
@@ -209,11 +205,13 @@ impl Model {
             let Mismatch { wanted: ColumnId { name, hash }, found } = mismatch;
             match found {
                 Some(found) => anyhow!(
-                    "the model reads column {name} by definition {hash:016x}, this program computes \
+                    "the model reads column {name} by definition {hash:016x}, this program \
+                     computes \
                      it by definition {found:016x}: {REMEDY}"
                 ),
                 None => anyhow!(
-                    "the model reads column {name} (definition {hash:016x}), this program has no such \
+                    "the model reads column {name} (definition {hash:016x}), this program has no \
+                     such \
                      column: {REMEDY}"
                 ),
             }
@@ -222,7 +220,11 @@ impl Model {
 
     fn check(&self) -> Result<()> {
         let (meta, columns) = (&self.meta, self.forest.columns());
-        ensure!(meta.threshold.is_finite(), "the threshold is {}", meta.threshold);
+        ensure!(
+            meta.threshold.is_finite(),
+            "the threshold is {}: it must be 0 to 1",
+            meta.threshold
+        );
         ensure!(
             meta.schema.columns.len() == columns,
             "{} column names for {columns} columns",
@@ -243,10 +245,6 @@ impl Model {
     }
 
     /// Reads a model file.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read, is damaged, or has a format this version does not know.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes =
             fs::read(path).with_context(|| format!("failed to read model {}", path.display()))?;
@@ -254,10 +252,6 @@ impl Model {
     }
 
     /// Reads a model from the bytes of its file.
-    ///
-    /// # Errors
-    ///
-    /// When any byte is damaged or missing, or the format is one this version does not know.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader { rest: bytes };
         ensure!(reader.take(MAGIC.len())? == MAGIC, "this is not a detector model");
@@ -289,10 +283,6 @@ impl Model {
     }
 
     /// The bytes of the model's file.
-    ///
-    /// # Errors
-    ///
-    /// When the model is larger than the format allows.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let metadata =
             serde_json::to_vec_pretty(&self.meta).context("failed to write the metadata")?;
@@ -315,10 +305,6 @@ impl Model {
     }
 
     /// Names the model: the first 64 bits of its file's SHA-256, in hexadecimal digits.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Model::to_bytes`].
     pub fn hash(&self) -> Result<String> {
         let digest = Sha256::digest(self.to_bytes()?);
         Ok(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
@@ -340,12 +326,13 @@ impl Model {
             return Err(error).with_context(|| format!("failed to write model {}", path.display()));
         }
         sync_directory(path)
-            .with_context(|| format!("failed to make the write of {} durable", path.display()))
+            .with_context(|| format!("failed to write {} to the disk", path.display()))
     }
 }
 
 fn temporary_beside(path: &Path) -> Result<PathBuf> {
-    let name = path.file_name().with_context(|| format!("{} names no file", path.display()))?;
+    let name =
+        path.file_name().with_context(|| format!("{} is not a file's name", path.display()))?;
     let mut hidden = std::ffi::OsString::from(".");
     hidden.push(name);
     hidden.push(format!(".{}.tmp", std::process::id()));
@@ -392,19 +379,21 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn take(&mut self, count: usize) -> Result<&'a [u8]> {
         let Some((taken, rest)) = self.rest.split_at_checked(count) else {
-            bail!("the model is cut short: {count} bytes expected, {} left", self.rest.len());
+            bail!("the model is truncated: {count} bytes expected, {} left", self.rest.len());
         };
         self.rest = rest;
         Ok(taken)
     }
 
     fn values<const N: usize>(&mut self, count: usize) -> Result<&'a [[u8; N]]> {
-        let bytes = count.checked_mul(N).with_context(|| format!("{count} values are too many"))?;
+        let bytes = count
+            .checked_mul(N)
+            .with_context(|| format!("the model is damaged: {count} values are too many"))?;
         Ok(self.take(bytes)?.as_chunks().0)
     }
 
     fn u32(&mut self) -> Result<u32> {
-        let [value] = self.values(1)? else { bail!("the model is cut short") };
+        let [value] = self.values(1)? else { bail!("the model is truncated") };
         Ok(u32::from_le_bytes(*value))
     }
 
@@ -522,7 +511,7 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         };
         let bytes = small_model().to_bytes().unwrap();
-        check(&[], "cut short");
+        check(&[], "truncated");
         check(b"{\"model\": 1}", "not a detector model");
         check(
             &[&MAGIC[..], &7_u32.to_le_bytes()].concat(),

@@ -103,28 +103,23 @@ pub struct Forest {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Root {
     node: u32,
-    /// Splits on the longest path: after so many steps every row stands on a leaf.
+    /// Splits on the longest path: after so many steps every row is on a leaf.
     depth: u32,
 }
 
 impl Forest {
     /// Builds from trees, each a non-empty list of nodes in breadth-first order.
-    ///
-    /// # Errors
-    ///
-    /// No tree or no column, more than [`MAX_COLUMNS`] columns or [`MAX_NODES`] nodes, nodes that
-    /// do not form one binary tree, a column out of range, a threshold or mean that is not usable.
     pub fn from_trees(columns: usize, trees: &[Vec<TreeNode>]) -> Result<Self> {
         ensure!(columns > 0, "a forest needs at least one column");
         ensure!(
             columns <= MAX_COLUMNS,
-            "{columns} columns are more than the {MAX_COLUMNS} a forest can read"
+            "{columns} columns are too many: a forest reads at most {MAX_COLUMNS}"
         );
         ensure!(!trees.is_empty(), "a forest needs at least one tree");
         let count = trees.iter().map(Vec::len).sum::<usize>();
         ensure!(
             count <= MAX_NODES,
-            "{count} nodes are more than the {MAX_NODES} a forest can hold"
+            "{count} nodes are too many: a forest holds at most {MAX_NODES}"
         );
 
         let mut forest = Self {
@@ -198,12 +193,8 @@ impl Forest {
         })
     }
 
-    /// The same forest over wider or reordered rows, in which its own columns stand where
+    /// The same forest over wider or reordered rows, in which its own columns are where
     /// `selection` says.
-    ///
-    /// # Errors
-    ///
-    /// Rows of more than [`MAX_COLUMNS`] values.
     pub fn over(&self, selection: &Selection) -> Result<Self> {
         ensure!(
             selection.positions().len() == self.columns,

@@ -1,14 +1,14 @@
-//! What a column is worth to a finished forest: how much worse it tells thefts from the rest when the
-//! column's values are dealt out anew among the rows (Breiman 2001).
+//! What a column is worth to a finished forest: how much worse it separates exfiltration from the
+//! rest when the column's values are shuffled among the rows (Breiman 2001).
 //!
-//! Unlike the impurity's share it is measured on rows that the forest was not grown on. Columns that
-//! say the same hide each other: each alone seems worth little.
+//! Unlike the impurity's share it is measured on rows that the forest was not grown on. Columns
+//! that say the same hide each other: each alone seems worth little.
 
 use super::evaluate::{Scored, roc_auc};
 use super::forest::Forest;
 use super::random::mix;
 
-/// Each column is dealt out so many times, and the mean is told.
+/// Each column is shuffled so many times, and the mean is reported.
 const DEALS: u64 = 3;
 
 /// The drop of the area under the receiver operating characteristic, column by column. `rows` holds

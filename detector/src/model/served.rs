@@ -1,7 +1,7 @@
 //! A model as it serves: its forest bound once to the rows that this program computes.
 //!
-//! The forest's column numbers are rewritten when the model is loaded, so that a row is scored as it
-//! is computed, whatever other columns it has and in whatever order.
+//! The forest's column numbers are rewritten when the model is loaded, so that a row is scored as
+//! it is computed, whatever other columns it has and in whatever order.
 
 use std::sync::Arc;
 
@@ -20,10 +20,6 @@ pub struct ServedModel {
 }
 
 impl ServedModel {
-    /// # Errors
-    ///
-    /// A model of another schema, or one that reads a column that this program does not compute, or
-    /// computes by another definition.
     pub fn new(model: Arc<Model>, kind: Kind) -> Result<Self> {
         let selection = model.selection(kind)?;
         let forest = if selection.is_whole() {
@@ -63,8 +59,8 @@ impl ServedModel {
         self.forest.contributions(row, out)
     }
 
-    /// Between which values nine of ten ordinary rows lie in the column of this name; none where the
-    /// model does not say.
+    /// Between which values nine of ten ordinary rows lie in the column of this name; none where
+    /// the model does not say.
     #[must_use]
     pub fn ordinary(&self, column: &str) -> Option<(f32, f32)> {
         let meta = &self.model.meta;
@@ -80,7 +76,7 @@ mod tests {
     use crate::model::{RowKey, Schema, Table, TrainConfig, train};
 
     /// A session model that reads the columns of these positions, and has learned that the first of
-    /// them tells everything.
+    /// them shows everything.
     fn model(positions: &[usize], redefined: bool) -> Arc<Model> {
         let all: Vec<_> = Kind::Session.column_set().iter().cloned().collect();
         let columns = positions.iter().map(|at| {

@@ -60,10 +60,6 @@ impl Table {
     }
 
     /// Appends a row of weight 1.
-    ///
-    /// # Errors
-    ///
-    /// When `row` has not one finite value per column.
     pub fn push(&mut self, row: &[f32], key: RowKey) -> Result<()> {
         ensure!(
             row.len() == self.columns.len(),
@@ -86,10 +82,6 @@ impl Table {
     /// every stratum (a technique, a kind of ordinary traffic) counts alike, within a stratum every
     /// session, and a session's weight is spread over its rows, however many checkpoints it has.
     /// `strata` has one entry per row.
-    ///
-    /// # Errors
-    ///
-    /// When `strata` has another length or `positive_share` is not between 0 and 1.
     pub fn balance(&mut self, strata: &[u32], positive_share: f64) -> Result<()> {
         ensure!(strata.len() == self.len(), "{} strata for {} rows", strata.len(), self.len());
         ensure!(
@@ -118,11 +110,6 @@ impl Table {
     }
 
     /// Sees that a forest can be trained on this table.
-    ///
-    /// # Errors
-    ///
-    /// Lists of different lengths, a value that is not finite, a weight that is negative or not
-    /// finite, no positive or no negative label with a weight.
     pub fn check(&self) -> Result<()> {
         let (count, width) = (self.len(), self.columns.len());
         ensure!(width > 0, "the table has no column");

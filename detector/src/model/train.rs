@@ -39,7 +39,7 @@ pub struct TrainConfig {
     pub features_per_split: Option<usize>,
     /// Decides every random choice.
     pub seed: u64,
-    /// Rows that each part of the forest is fitted to, drawn anew for each; none: all of them.
+    /// Rows that each part of the forest is fitted to, drawn again for each; none: all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub rows_per_part: Option<usize>,
@@ -63,7 +63,7 @@ impl Default for TrainConfig {
     }
 }
 
-/// A fitted forest and what the fitting tells about the columns.
+/// A fitted forest and what the fitting shows about the columns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trained {
     /// Ready to score.
@@ -75,10 +75,6 @@ pub struct Trained {
 
 /// Fits a forest to the rows of `table`. Each tree draws its rows with replacement, in proportion
 /// to their weights.
-///
-/// # Errors
-///
-/// A table that fails [`Table::check`], or a configuration without trees, depth or leaf rows.
 pub fn train(table: &Table, config: &TrainConfig) -> Result<Trained> {
     let parts = fit_parts(table, config, |part| {
         let importances =
@@ -108,10 +104,6 @@ pub struct Reference {
 
 impl Reference {
     /// Fits the same trees as [`train`], in the same order, as one smartcore forest.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`train`].
     pub fn train(table: &Table, config: &TrainConfig) -> Result<Self> {
         let parts = fit_parts(table, config, |part| Ok(serde_json::to_value(part)?))?;
         let regressor =
@@ -120,19 +112,11 @@ impl Reference {
     }
 
     /// The flat form of this very forest.
-    ///
-    /// # Errors
-    ///
-    /// When smartcore's serialised form is not the one this code knows.
     pub fn forest(&self) -> Result<Forest> {
         Forest::from_trees(self.columns, &flatten(&self.regressor)?)
     }
 
     /// smartcore's scores of `rows`, row after row.
-    ///
-    /// # Errors
-    ///
-    /// When `rows` is empty or does not consist of whole rows.
     pub fn predict(&self, rows: &[f32]) -> Result<Vec<f64>> {
         let matrix =
             DenseMatrix::new(rows.len() / self.columns, self.columns, rows.to_vec(), false)?;
@@ -142,10 +126,6 @@ impl Reference {
 
 /// Makes what a benchmark of scoring needs: rows with noisy labels, so that trees grow to their
 /// full depth of 12, and a forest of 100 trees over 40 columns in both forms.
-///
-/// # Errors
-///
-/// None that depend on `seed`.
 pub fn bench_model(seed: u64) -> Result<(Table, Reference, Forest)> {
     let table = Table::noise(20_000, 40, seed);
     let config = TrainConfig { trees: 100, depth: 12, min_leaf: 1, seed, ..TrainConfig::default() };

@@ -16,11 +16,6 @@ use super::train::{TrainConfig, train};
 /// Scores every row out of fold; one entry per row of `table`, in its order.
 ///
 /// The class shares the weights ask for are kept in each fold's training rows.
-///
-/// # Errors
-///
-/// Fewer than two folds, fewer groups than folds, a fold whose training rows lack positives or
-/// negatives, and the errors of [`train`].
 pub fn cross_validate(table: &Table, config: &TrainConfig, folds: usize) -> Result<Vec<Scored>> {
     let mut scored: Vec<_> = table.labels.iter().zip(&table.sessions).map(unscored).collect();
     for (fold, Fold { kept, held_out }) in split(table, folds, config.seed)?.into_iter().enumerate()
@@ -45,10 +40,6 @@ pub struct Fold {
 }
 
 /// Divides a table in `folds` ways so that each row is held out once, with its whole group.
-///
-/// # Errors
-///
-/// A table that fails [`Table::check`], fewer than two folds, fewer groups than folds.
 pub fn split(table: &Table, folds: usize, seed: u64) -> Result<Vec<Fold>> {
     table.check()?;
     let fold_of = assign_folds(table, folds, seed)?;

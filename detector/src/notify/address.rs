@@ -7,23 +7,15 @@ use lettre::message::Mailbox;
 const DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 
 /// A mail address such as `name@example.org`.
-///
-/// # Errors
-///
-/// Why it is none.
 pub fn email(text: &str) -> Result<String, String> {
     let text = text.trim();
     let address: Address = text
         .parse()
-        .map_err(|_| format!("`{text}` is no mail address such as name@example.org"))?;
+        .map_err(|_| format!("`{text}` is not a mail address: write it as name@example.org"))?;
     Ok(address.to_string())
 }
 
 /// A telephone number such as `+15550100`, without what people write between the digits.
-///
-/// # Errors
-///
-/// Why it is none.
 pub fn phone(text: &str) -> Result<String, String> {
     let number: String =
         text.trim().chars().filter(|letter| !" -.()/\u{a0}".contains(*letter)).collect();
@@ -34,13 +26,15 @@ pub fn phone(text: &str) -> Result<String, String> {
     if good {
         Ok(number)
     } else {
-        Err(format!("`{text}` is no number with its country's code, such as +15550100"))
+        Err(format!(
+            "`{text}` is not a telephone number: write it with its country code, as +15550100"
+        ))
     }
 }
 
 /// A sender: an address, or `Name <address>`.
 pub(super) fn mailbox(text: &str) -> anyhow::Result<Mailbox> {
-    text.parse().map_err(|error| anyhow::anyhow!("`{text}` is no mail address: {error}"))
+    text.parse().map_err(|error| anyhow::anyhow!("`{text}` is not a mail address: {error}"))
 }
 
 #[cfg(test)]

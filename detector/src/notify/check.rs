@@ -1,9 +1,10 @@
-//! Whether what people enter makes sense, before it is stored: by the API and the command line alike.
+//! Whether what people enter makes sense, before it is stored: by the API and the command line
+//! alike.
 
 use std::fmt;
 
 use super::address;
-use crate::config::notify::Notify;
+use crate::config::notify::{Channel, Notify};
 use crate::refusal::Refusal;
 use crate::store::contacts::Person;
 use crate::store::rules::RuleSpec;
@@ -20,27 +21,19 @@ pub(super) fn wrong(field: &'static str, why: impl fmt::Display) -> Refusal {
 }
 
 /// A name of any script, without blanks around it.
-///
-/// # Errors
-///
-/// An empty or overlong name, or one with control characters.
 pub fn name(field: &'static str, text: &str) -> Result<String, Refusal> {
     let text = text.trim();
     let letters = text.chars().count();
     if !(1..=NAME_LETTERS).contains(&letters) {
-        return Err(wrong(field, format!("it has {letters} letters: write 1 to {NAME_LETTERS}")));
+        return Err(wrong(field, format!("{letters} letters: write 1 to {NAME_LETTERS}")));
     }
     if text.chars().any(char::is_control) {
-        return Err(wrong(field, "it has control characters"));
+        return Err(wrong(field, "control characters are not allowed"));
     }
     Ok(text.to_owned())
 }
 
 /// A person as they are to be stored.
-///
-/// # Errors
-///
-/// A name, an address or a number that makes no sense.
 pub fn person(person: &Person) -> Result<Person, Refusal> {
     let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
     let email = given(&person.email).map(|text| address::email(&text)).transpose();
@@ -54,32 +47,24 @@ pub fn person(person: &Person) -> Result<Person, Refusal> {
 }
 
 /// A severity by its name.
-///
-/// # Errors
-///
-/// A name that is none.
 pub fn severity(text: &str) -> Result<Severity, Refusal> {
     Severity::ALL.into_iter().find(|known| known.name() == text).ok_or_else(|| {
         let known = Severity::ALL.map(Severity::name).join(", ");
-        wrong("min_severity", format!("`{text}` is none of {known}"))
+        wrong("min_severity", format!("`{text}` is unknown: use {known}"))
     })
 }
 
 /// A rule as it is to be stored, with the channels that there are.
-///
-/// # Errors
-///
-/// A name, technique or time that makes no sense; a channel that is not configured or knows nobody.
 pub fn rule(wish: RuleSpec, notify: &Notify) -> Result<RuleSpec, Refusal> {
     let name = name("name", &wish.name)?;
     for technique in &wish.techniques {
         if !Technique::ALL.iter().any(|known| known.name() == technique) {
-            return Err(wrong("techniques", format!("there is no `{technique}`")));
+            return Err(wrong("techniques", format!("`{technique}` is not a technique")));
         }
     }
     for (field, secs) in [("digest_secs", wish.digest_secs), ("repeat_secs", wish.repeat_secs)] {
         if secs > LONGEST_SECS {
-            return Err(wrong(field, format!("{secs} s are too long: write up to {LONGEST_SECS}")));
+            return Err(wrong(field, format!("{secs} s is too long: use at most {LONGEST_SECS}")));
         }
     }
     if let Some(why) = why_not_told(&wish, notify) {
@@ -88,13 +73,20 @@ pub fn rule(wish: RuleSpec, notify: &Notify) -> Result<RuleSpec, Refusal> {
     Ok(RuleSpec { name, ..wish })
 }
 
+/// After how many seconds a rule for this channel repeats itself that does not say so.
+#[must_use]
+pub fn default_repeat(channel: &str, notify: &Notify) -> u32 {
+    // A channel that is not configured is refused.
+    notify.channel(channel).map_or(0, Channel::repeat_secs)
+}
+
 /// Why a rule tells nobody with this configuration.
 #[must_use]
 pub fn why_not_told(wish: &RuleSpec, notify: &Notify) -> Option<String> {
     let name = &wish.channel;
     let Some(channel) = notify.channel(name) else {
         return Some(format!(
-            "no channel `{name}` is configured: add it to [notify] in the configuration"
+            "there is no channel `{name}`: add it to [notify] in the configuration"
         ));
     };
     let nobody = channel.own_recipients().is_some_and(<[String]>::is_empty);

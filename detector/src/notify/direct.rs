@@ -12,8 +12,6 @@ use crate::store::rules::{Candidate, Rule, RuleSpec};
 use crate::verdict::{Alert, Severity};
 
 const SECOND_NS: u64 = 1_000_000_000;
-/// The same is sent again after so long where no rule says otherwise.
-const REPEAT_SECS: u32 = 3_600;
 /// Alerts that may wait for a rule's digest or a channel's pace.
 const MOST: usize = 4_096;
 
@@ -118,7 +116,7 @@ impl<'a> Direct<'a> {
             return false;
         }
         let room = room(channel.name(), self.memory.queued(channel.name()), self.paces, now_ns);
-        let Some(groups) = divide(&alerts, &rule.wish, recipients.len(), room) else {
+        let Some(groups) = divide(channel, &alerts, &rule.wish, recipients.len(), room) else {
             return false;
         };
         for alerts in groups {
@@ -165,7 +163,7 @@ fn default_rules(notify: &Notify) -> Vec<KnownRule> {
             techniques: Vec::new(),
             host: None,
             digest_secs: 0,
-            repeat_secs: REPEAT_SECS,
+            repeat_secs: channel.repeat_secs(),
         };
         (!recipients.is_empty())
             .then_some(KnownRule { rule: Rule { id: number, wish }, recipients })

@@ -1,4 +1,5 @@
-//! Mail through one SMTP server: encrypted unless it is said otherwise, text and HTML in one message.
+//! Mail through one SMTP server: encrypted unless it is said otherwise, text and HTML in one
+//! message.
 
 use std::fs;
 use std::time::{Duration, UNIX_EPOCH};
@@ -92,10 +93,10 @@ fn tls(config: &Email) -> anyhow::Result<TlsParameters> {
     if let Some(file) = &config.ca_file {
         let text = fs::read(file).with_context(|| format!("failed to read {}", file.display()))?;
         let blocks = pem_blocks(&text);
-        ensure!(!blocks.is_empty(), "{} has no certificate", file.display());
+        ensure!(!blocks.is_empty(), "{} contains no certificate", file.display());
         for block in blocks {
             let certificate = Certificate::from_pem(block.as_bytes())
-                .with_context(|| format!("{} is no PEM file", file.display()))?;
+                .with_context(|| format!("{} is not a PEM file", file.display()))?;
             builder = builder.add_root_certificate(certificate);
         }
     }

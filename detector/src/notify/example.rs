@@ -35,7 +35,7 @@ pub(super) fn alert() -> StoredAlert {
         dst_name: Some("<b>drop</b>.example".into()),
         reasons: vec![
             reason("producer_consumer_ratio", "sent 48 MB, received 300 kB: 160 to 1"),
-            reason("bias", "where every session starts"),
+            reason("others", "4 other columns together"),
         ],
         action: ActionTaken::Blocked,
         ..Alert::default()

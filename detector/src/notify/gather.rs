@@ -1,4 +1,4 @@
-//! Messages from alerts that wait: who is told, in how many messages, or why nobody is.
+//! Messages from alerts that wait: who is notified, in how many messages, or why nobody is.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,10 @@ use crate::config::notify::{Channel, Notify};
 use crate::store::outbox::{self, AddressField, Due, NewDelivery};
 use crate::store::rules::{self, Notified, RuleSpec};
 use crate::store::{Connection, Store, alerts, contacts};
+use crate::units;
 use crate::verdict::Alert;
 
-/// Alerts of one rule that are told each by itself at a time; more become one message.
+/// Alerts of one rule that are reported each by itself at a time; more become one message.
 const ONE_BY_ONE: usize = 10;
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -70,18 +71,20 @@ fn tell(desk: Desk<'_>, due: &Due, now_ns: u64) -> anyhow::Result<bool> {
         load_open(store, due)?.into_iter().partition(|alert| was_sent(memory, alert));
     let mut messages = Vec::new();
     if let Some(first) = sent.first() {
-        let why = "it was sent from memory while the database took nothing";
+        let why = "sent from memory because the database was unavailable";
         messages.push(unsent(due, &sent, first, why));
     }
     let Some(first) = alerts.first() else { return put(store, messages, due, now_ns) };
     if recipients.is_empty() {
-        let why = "there is nobody in the group whom this channel reaches";
+        let why = "nobody in the group has an address for this channel";
         messages.push(unsent(due, &alerts, first, why));
         return put(store, messages, due, now_ns);
     }
     let queued = store.read(|connection| outbox::queued(connection, channel.name()))?;
     let room = room(channel.name(), queued, paces, now_ns);
-    let Some(groups) = divide(&alerts, wish, recipients.len(), room) else { return Ok(false) };
+    let Some(groups) = divide(channel, &alerts, wish, recipients.len(), room) else {
+        return Ok(false);
+    };
     let digest = format!("{} {}", due.pending.first().map_or(0, |one| one.id), due.since_ns);
     messages.extend(groups.into_iter().flat_map(|alerts| {
         let mark = match alerts {
@@ -130,9 +133,9 @@ fn give_up_held(store: &Store, notify: &Notify, due: &Due, now_ns: u64) -> anyho
     if now_ns.saturating_sub(due.since_ns) < notify.give_up_secs.saturating_mul(SECOND_NS) {
         return Ok(false);
     }
-    let mut message = dropped(due, "given up: the channel is not in the configuration any more");
+    let mut message = dropped(due, "given up: the channel was removed from the configuration");
     message.alerts = due.pending.iter().map(|pending| pending.alert).collect();
-    message.subject = format!("{} alerts", due.pending.len());
+    message.subject = units::counted(due.pending.len() as u64, "alert");
     put(store, vec![message], due, now_ns)
 }
 
@@ -200,22 +203,27 @@ pub(super) fn room(channel: &str, queued: u64, paces: &Paces, now_ns: u64) -> Ro
     Room { free: pace.available(now_ns).saturating_sub(queued), most: pace.capacity() }
 }
 
-/// The alerts as messages are to tell them: each by itself where there is room, else all in one;
-/// none where they must wait.
+/// The alerts as messages are to tell them: each by itself where there is room or a program reads them,
+/// else all in one; none where they must wait.
 pub(super) fn divide<'a>(
+    channel: &Channel,
     alerts: &'a [StoredAlert],
     wish: &RuleSpec,
     recipients: usize,
     room: Room,
 ) -> Option<Vec<&'a [StoredAlert]>> {
     let recipients = recipients as u64;
-    // A group that is larger than a minute's worth is told as room comes.
+    // A group that is larger than a minute's worth is reported as room comes.
     if room.free < recipients.min(room.most) {
         return None;
     }
     let all = recipients * alerts.len() as u64;
     let together = wish.digest_secs != 0 || alerts.len() > ONE_BY_ONE || all > room.free;
-    Some(if together { vec![alerts] } else { alerts.chunks(1).collect() })
+    Some(if together && !channel.is_for_programs() {
+        vec![alerts]
+    } else {
+        alerts.chunks(1).collect()
+    })
 }
 
 /// A message for each recipient; two with the same mark are the same message.
@@ -264,11 +272,31 @@ mod tests {
             digest_secs,
             repeat_secs: 0,
         };
-        let check = |count: usize, digest, recipients, free, expected: Option<usize>| {
+        let channel =
+            |keys: &str| -> Channel { toml::from_str(&format!("name = \"a\"\n{keys}")).unwrap() };
+        let people = channel("kind = \"slack\"");
+        let divided = |channel: &Channel, count: usize, digest, recipients, free| {
             let room = Room { free, most: 60 };
-            let divided = divide(&alerts[..count], &wish(digest), recipients, room);
-            assert_eq!(divided.map(|messages| messages.len()), expected, "{count} {free}");
+            let divided = divide(channel, &alerts[..count], &wish(digest), recipients, room);
+            divided.map(|messages| messages.len())
         };
+        let check = |count, digest, recipients, free, expected: Option<usize>| {
+            let found = divided(&people, count, digest, recipients, free);
+            assert_eq!(found, expected, "{count} {free}");
+        };
+        for keys in
+            ["kind = \"syslog\"\naddress = \"a:1\"", "kind = \"webhook\"\nurl = \"http://a\""]
+        {
+            let program = channel(keys);
+            for (count, digest, free, expected) in [
+                (1, 0, 60, Some(1)),
+                (20, 600, 60, Some(20)),
+                (20, 0, 3, Some(20)),
+                (20, 0, 0, None),
+            ] {
+                assert_eq!(divided(&program, count, digest, 1, free), expected, "{keys} {count}");
+            }
+        }
         check(1, 0, 1, 60, Some(1));
         check(5, 0, 1, 60, Some(5));
         check(5, 600, 1, 60, Some(1));

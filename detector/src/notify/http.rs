@@ -62,7 +62,7 @@ impl Client {
         // Its message has the address, which may be a secret.
         let request = request
             .body(post.body)
-            .map_err(|_| Failure::Refused("the address or a header makes no sense".to_owned()))?;
+            .map_err(|_| Failure::Refused("the address or a header is invalid".to_owned()))?;
         let answer = self.agent.run(request).map_err(|error| unreachable(post.url, &error))?;
         let status = answer.status();
         let wait = answer.headers().get("retry-after").and_then(|value| value.to_str().ok());
@@ -76,7 +76,7 @@ impl Client {
 fn unreachable(url: &str, error: &ureq::Error) -> Failure {
     let error = match error {
         // The whole address may be shown otherwise.
-        ureq::Error::BadUri(_) => "it is no web address".to_owned(),
+        ureq::Error::BadUri(_) => "not a web address".to_owned(),
         error => error.to_string(),
     };
     let error = format!("failed to reach {}: {error}", origin(url));
@@ -88,7 +88,7 @@ fn assess(status: StatusCode, wait: Option<Duration>, text: &str) -> Result<(), 
         return Ok(());
     }
     let text: String = text.trim().chars().take(SHOWN_LETTERS).collect();
-    let mut error = format!("the answer was {}", status.as_u16());
+    let mut error = format!("the server answered {}", status.as_u16());
     if status.is_redirection() {
         error.push_str(", and redirects are not followed");
     }
@@ -117,12 +117,12 @@ fn authorities(ca_file: Option<&PathBuf>) -> anyhow::Result<Vec<Certificate<'sta
         let text = fs::read(file).with_context(|| format!("failed to read {}", file.display()))?;
         let before = all.len();
         for item in parse_pem(&text) {
-            let item = item.with_context(|| format!("{} is no PEM file", file.display()))?;
+            let item = item.with_context(|| format!("{} is not a PEM file", file.display()))?;
             if let PemItem::Certificate(certificate) = item {
                 all.push(certificate);
             }
         }
-        ensure!(all.len() > before, "{} has no certificate", file.display());
+        ensure!(all.len() > before, "{} contains no certificate", file.display());
     }
     Ok(all)
 }

@@ -2,12 +2,12 @@
 //!
 //! Alerts are noted by the store in the commit that stores them. The worker here makes messages of
 //! them and sends these, each channel in threads of its own, so that one that fails holds up none
-//! of the others. What is sent, and what is not, is in the outbox. What the database does not take is
-//! sent from memory ([`Memory`]).
+//! of the others. What is sent, and what is not, is in the outbox. What the database does not take
+//! is sent from memory ([`Memory`]).
 //!
 //! Every message goes out at least once. It goes out twice only where the program, or the
-//! connection, ends between the receiver's taking it and our hearing of that; then mail has the same
-//! Message-ID, and HTTP the same delivery id, both times.
+//! connection, ends between the receiver's taking it and our hearing of that; then mail has the
+//! same Message-ID, and HTTP the same delivery id, both times.
 
 pub mod address;
 mod backoff;
@@ -42,12 +42,12 @@ pub use memory::Memory;
 pub use switch::Switch;
 pub use worker::{Hear, Notifier, Resources, start};
 
-/// A configured channel and how it does.
+/// A configured channel with its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelState {
     pub name: String,
     pub kind: &'static str,
-    /// Where it leads, without secrets.
+    /// Its destination, without secrets.
     pub target: String,
     pub state: ChannelHealth,
     pub tally: Tally,

@@ -1,5 +1,5 @@
-//! Secrets, read from where the configuration says, anew for each message: a changed password needs
-//! no restart. They are never shown.
+//! Secrets, read from where the configuration says, for each message again: a changed password
+//! needs no restart. They are never shown.
 
 use std::fmt;
 use std::fs;
@@ -26,7 +26,7 @@ impl Secret {
         };
         // An editor ends the last line.
         let text = text.trim_end_matches(['\r', '\n']);
-        ensure!(!text.is_empty(), "a secret is empty: write it into the file that is configured");
+        ensure!(!text.is_empty(), "the secret is empty: write it into the configured file");
         Ok(Some(Self(text.to_owned())))
     }
 

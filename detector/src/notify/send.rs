@@ -39,7 +39,7 @@ impl Failure {
 pub(super) struct Sender {
     channel: Channel,
     timeout: Duration,
-    /// For those that speak HTTP; made at the first message, and again after it failed.
+    /// For those that use HTTP; made at the first message, and again after it failed.
     client: Option<Client>,
 }
 
@@ -50,8 +50,9 @@ impl Sender {
 
     /// Tries once, and returns when the receiver has taken the message or the attempt has failed.
     pub(super) fn send(&mut self, message: &Outgoing) -> Result<(), Failure> {
-        let body = serde_json::from_str(&message.message)
-            .map_err(|error| Failure::Refused(format!("the message cannot be read: {error}")))?;
+        let body = serde_json::from_str(&message.message).map_err(|error| {
+            Failure::Refused(format!("failed to read the stored message: {error}"))
+        })?;
         let timeout = self.timeout;
         match (&self.channel, body) {
             (Channel::Email(config), Body::Email { text, html }) => {
@@ -75,7 +76,9 @@ impl Sender {
             }
             (channel, _) => {
                 let (name, kind) = (channel.name(), channel.kind());
-                let why = format!("it was made for a `{name}` of another kind than {kind}");
+                let why = format!(
+                    "the message was made when the channel `{name}` was not of the kind {kind}"
+                );
                 Err(Failure::Refused(why))
             }
         }
@@ -94,9 +97,9 @@ fn client<'a>(
     kept.as_ref().ok_or_else(|| Failure::Later("there is no HTTP client".to_owned()))
 }
 
-/// What stays the same when a message is tried again, and tells the receiver nothing else.
+/// What stays the same when a message is tried again, and shows the receiver nothing else.
 pub(super) fn public_id(message: &Outgoing) -> String {
-    // The time tells messages apart that another database gave the same mark.
+    // The time distinguishes messages that another database gave the same mark.
     let hash = Sha256::digest(format!("{}\0{}", message.time_ns, message.mark));
     hash[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }

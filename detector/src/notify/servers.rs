@@ -1,4 +1,4 @@
-//! The servers that messages go to, by address: a block must not silence what tells of it.
+//! The servers that messages go to, by address: a block must not silence the message about it.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, ToSocketAddrs as _};
@@ -13,7 +13,7 @@ use super::email;
 use super::secret::Secret;
 use crate::config::notify::{Channel, Notify};
 
-/// How often names are looked up anew.
+/// How often names are looked up again.
 const LOOK: Duration = Duration::from_secs(60);
 
 /// Addresses with the channels that lead to them.
@@ -28,8 +28,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// What is found first is news, also where it is nothing: servers of an earlier configuration are
-    /// forgotten by it. Where there is no channel, no thread is started.
+    /// What is found first is news, also where it is nothing: servers of an earlier configuration
+    /// are forgotten by it. Where there is no channel, no thread is started.
     #[must_use]
     pub fn start(notify: &Notify) -> Self {
         let (tell, found) = sync_channel(1);
@@ -65,7 +65,9 @@ fn look(channels: &[Channel], tell: &SyncSender<Servers>, wanted: &Weak<()>) {
                 }
                 // What was found before stays.
                 Err(error) if !failing.contains(&name) => {
-                    tracing::warn!("the server of the channel {name} may be blocked: {error:#}");
+                    tracing::warn!(
+                        "failed to exempt the server of the channel {name} from blocks: {error:#}"
+                    );
                     failing.push(name);
                 }
                 Err(_) => {}
@@ -117,7 +119,7 @@ fn server(channel: &Channel) -> anyhow::Result<(String, u16)> {
 
 /// The address may be a secret: no error shows it.
 fn of_url(url: &str) -> anyhow::Result<(String, u16)> {
-    let wrong = || anyhow::anyhow!("its address is no web address");
+    let wrong = || anyhow::anyhow!("its address is not a web address");
     let uri: Uri = url.parse().map_err(|_| wrong())?;
     let usual = if uri.scheme_str() == Some("http") { 80 } else { 443 };
     let host = uri.host().ok_or_else(wrong)?;

@@ -17,7 +17,7 @@ pub(super) fn send(
     let url = Secret::read(config.url_file.as_ref(), config.url_env.as_ref())
         .map_err(|error| Failure::channel(&error))?;
     let Some(url) = url else {
-        return Err(Failure::Refused("there is no address to send to".to_owned()));
+        return Err(Failure::Refused("the channel has no address".to_owned()));
     };
     let headers = vec![
         ("Content-Type", "application/json".to_owned()),

@@ -85,14 +85,15 @@ pub(super) fn parts(text: &str, link: &str, most: usize) -> Vec<String> {
 /// One message with as much of the text as the link leaves room for.
 fn cut(alphabet: Alphabet, text: &str, link: &str, limit: usize) -> String {
     let link_units = alphabet.units(link) + 1;
-    // A link that would leave no text stands for itself no better than the text.
+    // A link that would leave no text is worth no more than the text.
     let link = if link_units + limit / 4 > limit { "" } else { link };
     let taken = if link.is_empty() { 0 } else { link_units };
     let start = alphabet.start(text, limit - taken - CUT.len());
     join(&format!("{}{CUT}", start.trim_end()), link)
 }
 
-/// Words in as few parts of so much room as they need, the tail last and in one piece where it fits.
+/// Words in as few parts of so much room as they need, the tail last and in one piece where it
+/// fits.
 fn pack(alphabet: Alphabet, words: &[&str], tail: &str, room: usize) -> Vec<String> {
     let mut parts = vec![String::new()];
     for word in words.iter().chain(std::iter::once(&tail)).filter(|word| !word.is_empty()) {

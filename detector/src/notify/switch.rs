@@ -43,8 +43,9 @@ impl Switch {
         }))
     }
 
-    /// Takes an alert that somebody may want to know of. Returns whether there was room for it. It is
-    /// sent by the outbox once it is stored, and without the database where it is not stored soon.
+    /// Takes an alert that somebody may want to know of. Returns whether there was room for it. It
+    /// is sent by the outbox once it is stored, and without the database where it is not stored
+    /// soon.
     #[must_use]
     pub fn offer(&self, alert: &Arc<Alert>) -> bool {
         if lock(&self.0.wanted).channels.is_empty() {
@@ -81,8 +82,8 @@ impl Switch {
         drop(lock(&self.0.running).take());
     }
 
-    /// Notifies people by other settings from now on. Does not wait: attempts under way are given a few
-    /// seconds first, in a thread of their own.
+    /// Notifies people by other settings from now on. Does not wait: attempts under way are given a
+    /// few seconds first, in a thread of their own.
     pub fn change(&self, notify: Notify) {
         let before = std::mem::replace(&mut *lock(&self.0.wanted), notify.clone());
         for channel in before.channels.iter().map(|channel| channel.name()) {
@@ -96,7 +97,8 @@ impl Switch {
             .spawn(move || inner.restart());
         if let Err(error) = started {
             tracing::error!(
-                "the old notify settings stay in force: no thread to change them: {error}"
+                "failed to start a thread for the new notify settings, so the old ones stay \
+                 active: {error}"
             );
         }
     }

@@ -1,7 +1,8 @@
-//! Syslog: RFC 5424's form, in UDP packets (RFC 5426) or counted over TCP (RFC 6587, section 3.4.1).
+//! Syslog: RFC 5424's form, in UDP packets (RFC 5426) or counted over TCP (RFC 6587, section
+//! 3.4.1).
 //!
 //! Neither has receipts. Over TCP the other end's closing after ours says that it has read
-//! everything; over UDP all that can be known is that nobody listens there.
+//! everything; over UDP all that can be known is that nothing listens there.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs as _, UdpSocket};
@@ -53,8 +54,8 @@ fn format(facility: u8, host: &str, time_ns: u64, line: &Line<'_>) -> String {
 }
 
 fn resolve(address: &str) -> anyhow::Result<SocketAddr> {
-    let mut found = address.to_socket_addrs().context("its name has no address")?;
-    found.next().context("its name has no address")
+    let mut found = address.to_socket_addrs().context("its name resolves to no address")?;
+    found.next().context("its name resolves to no address")
 }
 
 fn send_udp(address: &str, line: &str) -> anyhow::Result<()> {
@@ -70,7 +71,7 @@ fn send_udp(address: &str, line: &str) -> anyhow::Result<()> {
     socket.set_read_timeout(Some(UNREACHABLE))?;
     match socket.recv(&mut [0; 1]) {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            bail!("nobody listens there")
+            bail!("nothing listens there")
         }
         _ => Ok(()),
     }
@@ -107,7 +108,14 @@ mod tests {
 
     fn config(address: SocketAddr, transport: Transport) -> Syslog {
         let address = address.to_string();
-        Syslog { name: "a".into(), per_minute: None, address, transport, facility: 16 }
+        Syslog {
+            name: "a".into(),
+            per_minute: None,
+            address,
+            transport,
+            facility: 16,
+            enterprise_number: 0,
+        }
     }
 
     fn try_send(config: &Syslog) -> Result<(), Failure> {

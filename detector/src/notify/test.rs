@@ -13,19 +13,16 @@ use crate::store::Store;
 use crate::store::outbox::{self, Delivery, NewDelivery, Outcome, Outgoing};
 
 /// A test message over this channel, to `to` or the first of the channel's own recipients.
-///
-/// # Errors
-///
-/// A channel that is not configured, a recipient that is none.
 pub fn message(notify: &Notify, channel: &str, to: Option<&str>) -> Result<NewDelivery, Refusal> {
     let channel = notify.channel(channel).ok_or_else(|| {
-        let why = format!("no channel `{channel}` is configured: add it to [notify]");
+        let why =
+            format!("there is no channel `{channel}`: add it to [notify] in the configuration");
         wrong("channel", why)
     })?;
     let recipient = recipient(channel, to)?;
     let now_ns = now_ns();
     let composed = compose(channel, Notice::Test, "").into_iter().next();
-    let composed = composed.ok_or_else(|| wrong("channel", "it has no messages"))?;
+    let composed = composed.ok_or_else(|| wrong("channel", "the channel has no messages"))?;
     Ok(NewDelivery {
         mark: format!("{} {recipient} test {now_ns}", channel.name()),
         channel: channel.name().to_owned(),
@@ -42,11 +39,13 @@ fn recipient(channel: &Channel, to: Option<&str>) -> Result<String, Refusal> {
     let given = |why| wrong("to", why);
     match (channel.own_recipients(), to) {
         (None, None) => Ok(channel.kind().to_owned()),
-        (None, Some(_)) => Err(given("this channel has one receiver: leave it out".to_owned())),
+        (None, Some(_)) => {
+            Err(given("this channel has a fixed receiver: leave the recipient out".to_owned()))
+        }
         (Some(own), None) => own
             .first()
             .cloned()
-            .ok_or_else(|| given("the channel has no recipients of its own: name one".to_owned())),
+            .ok_or_else(|| given("the channel has no recipients of its own: give one".to_owned())),
         (Some(_), Some(to)) => match channel {
             Channel::Sms(_) => address::phone(to).map_err(given),
             _ => address::email(to).map_err(given),
@@ -55,10 +54,6 @@ fn recipient(channel: &Channel, to: Option<&str>) -> Result<String, Refusal> {
 }
 
 /// Puts a test message into the outbox, for whoever sends from there.
-///
-/// # Errors
-///
-/// A database that cannot be written to.
 pub fn queue(store: &Store, message: NewDelivery) -> anyhow::Result<Delivery> {
     store.write(move |connection| {
         outbox::put(connection, &[message], &[], now_ns())?;

@@ -1,8 +1,8 @@
-//! The threads that send: for the outbox one that makes messages of alerts, and one for each channel;
-//! and as many that read no database, for what it does not take.
+//! The threads that send: for the outbox one that makes messages of alerts, and one for each
+//! channel; and as many that read no database, for what it does not take.
 //!
-//! Of several programs on one database only one empties the outbox: it holds a lock on a file beside
-//! the database, which the system takes from it when it ends, however it ends.
+//! Of several programs on one database only one empties the outbox: it holds a lock on a file
+//! beside the database, which the system takes from it when it ends, however it ends.
 
 use std::fs::{File, TryLockError};
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ const FORGET: Duration = Duration::from_secs(3_600);
 const END: Duration = Duration::from_secs(5);
 const DAY_SECS: u64 = 86_400;
 
-/// Tells people until it is dropped. Attempts that are under way then get a few seconds.
+/// Notifies people until it is dropped. Attempts that are under way then get a few seconds.
 #[derive(Debug)]
 pub struct Notifier {
     signal: Arc<Signal>,
@@ -205,7 +205,8 @@ fn note_promises(resources: &Resources, notify: &Notify) {
     let failing = store.is_none_or(|store| store.health().state().failing.is_some());
     for channel in &notify.channels {
         let in_memory = failing || resources.memory.queued(channel.name()) != 0;
-        let note = "new messages are kept in memory only: a crash of the agent loses them";
+        let note = "the database is unavailable, so new messages are in memory only: a crash of \
+            the agent loses them";
         let counters = channel_counters(&resources.board, channel.name());
         counters.set_note(in_memory.then_some(note));
     }
@@ -221,9 +222,11 @@ fn lock(store: &Store, signal: &Signal) -> Option<File> {
     while !signal.has_ended() {
         match try_lock(&path) {
             Ok(Some(file)) => return Some(file),
-            Ok(None) if !told => tracing::info!("another program sends from this database"),
+            Ok(None) if !told => {
+                tracing::info!("another program sends the messages of this database")
+            }
             Ok(None) => {}
-            Err(error) if !told => tracing::error!("nothing can be sent yet: {error:#}"),
+            Err(error) if !told => tracing::error!("failed to start sending messages: {error:#}"),
             Err(_) => {}
         }
         told = true;
@@ -280,7 +283,7 @@ fn gather_all(
             // Once, not every second: the store's health says the rest.
             Err(error) if !failing => {
                 failing = true;
-                tracing::error!("failed to put messages together: {error:#}");
+                tracing::error!("failed to compose messages: {error:#}");
             }
             Err(_) => {}
         }
@@ -313,7 +316,7 @@ fn hold_unconfigured(store: &Store, notify: &Notify, now_ns: u64) -> anyhow::Res
         }
         let before = now_ns.saturating_sub(notify.give_up_secs.saturating_mul(1_000_000_000));
         store.write(move |connection| {
-            let why = format!("no channel `{channel}` is configured");
+            let why = format!("there is no channel `{channel}`");
             outbox::give_up(connection, &channel, before, &why, now_ns)?;
             outbox::hold(connection, &channel, &format!("held: {why}"))
         })?;
@@ -375,7 +378,7 @@ impl Line {
         while !signal.has_ended() {
             match self.send_next() {
                 Ok(true) => {}
-                // The store tells of its own failures; here they are a reason to wait.
+                // The store reports its own failures; here they are a reason to wait.
                 Ok(false) | Err(_) => signal.wait(&mut seen, self.until_next()),
             }
         }
@@ -480,13 +483,13 @@ impl Line {
         let mut wait = backoff::wait(message.attempts + 1, &message.mark, self.longest_wait);
         match failure {
             Failure::Refused(_) => {
-                tracing::warn!("channel {}: a message was refused: {error}", self.name);
+                tracing::warn!("channel {}: the server refused a message: {error}", self.name);
                 return Outcome::Failed { error };
             }
             Failure::Channel { wait: wished, .. } => {
                 self.failures += 1;
                 if self.failures == 1 {
-                    tracing::warn!("channel {} fails, messages wait: {error}", self.name);
+                    tracing::warn!("channel {} fails, and its messages wait: {error}", self.name);
                 }
                 let own = backoff::wait(self.failures, &self.name, self.longest_wait);
                 let pause = own.max(wished.unwrap_or_default().min(self.longest_wait));
@@ -497,7 +500,7 @@ impl Line {
         }
         let age = Duration::from_nanos(now.saturating_sub(message.time_ns));
         if age >= self.give_up {
-            tracing::warn!("channel {}: a message was given up: {error}", self.name);
+            tracing::warn!("channel {}: gave up a message: {error}", self.name);
             return Outcome::Failed { error: format!("given up: {error}") };
         }
         Outcome::Again { at_ns: now + nanos(wait), error }

@@ -22,7 +22,7 @@ pub struct CsvForm<W: Write> {
     header_written: bool,
 }
 
-const FLOW_HEADER: [&str; 16] = [
+const FLOW_HEADER: [&str; 18] = [
     "start",
     "end",
     "src",
@@ -39,6 +39,8 @@ const FLOW_HEADER: [&str; 16] = [
     "dst_name",
     "community_id",
     "end_reason",
+    "dropped_out",
+    "dropped_in",
 ];
 
 impl<W: Write> CsvForm<W> {
@@ -84,15 +86,17 @@ impl<W: Write> Form for CsvForm<W> {
             record.destination_address.to_string(),
             port(record.destination_port),
             protocol_name(record.protocol),
-            out.ip_bytes.to_string(),
-            back.ip_bytes.to_string(),
-            out.packets.to_string(),
-            back.packets.to_string(),
-            out.payload_bytes.to_string(),
-            back.payload_bytes.to_string(),
+            out.ip_bytes().to_string(),
+            back.ip_bytes().to_string(),
+            out.packets().to_string(),
+            back.packets().to_string(),
+            out.payload_bytes().to_string(),
+            back.payload_bytes().to_string(),
             record.destination_name.as_deref().unwrap_or_default().to_owned(),
             record.community_id(),
             record.end_reason.name().to_owned(),
+            out.dropped_bytes.to_string(),
+            back.dropped_bytes.to_string(),
         ])
     }
 
@@ -119,7 +123,7 @@ mod tests {
         drop(sink);
         let text = String::from_utf8(bytes).unwrap();
         let widths: Vec<usize> = text.lines().map(|line| line.split(',').count()).collect();
-        assert_eq!(widths, [22, 22], "{text}");
+        assert_eq!(widths, [26, 26], "{text}");
         assert!(
             text.contains(",10.0.0.7,40000,2001:db8::1,443,tcp,src,bulk_upload,high,0.875,"),
             "{text}"

@@ -18,7 +18,7 @@ use crate::verdict::Alert;
 pub enum Event {
     /// An alert that opened or grew.
     Alert(Arc<Alert>),
-    /// A flow that ended, or a slice of one that goes on.
+    /// A flow that ended, or a slice of one that continues.
     Flow(Arc<FlowRecord>),
     /// A change of policy.
     Change(Arc<Changed>),
@@ -28,6 +28,8 @@ pub enum Event {
     Traffic(Arc<TrafficMinute>),
     /// Baselines of hosts, by address.
     Baselines(Arc<Vec<(Address, String)>>),
+    /// The ledger's accounts of senders, and what it learned about the services of hosts.
+    Accounts(Arc<LedgerTexts>),
     /// What the alerts that follow are scored by.
     Settings(Arc<Settings>),
     /// The last event of a run.
@@ -43,6 +45,7 @@ pub enum Kind {
     Status,
     Traffic,
     Baselines,
+    Accounts,
     Settings,
     Summary,
 }
@@ -57,10 +60,20 @@ impl Event {
             Self::Status(_) => Kind::Status,
             Self::Traffic(_) => Kind::Traffic,
             Self::Baselines(_) => Kind::Baselines,
+            Self::Accounts(_) => Kind::Accounts,
             Self::Settings(_) => Kind::Settings,
             Self::Summary(_) => Kind::Summary,
         }
     }
+}
+
+/// What the ledger's next run must know, by address.
+#[derive(Debug, Default)]
+pub struct LedgerTexts {
+    /// The accounts of senders.
+    pub accounts: Vec<(Address, String)>,
+    /// What the services of hosts usually answer.
+    pub services: Vec<(Address, String)>,
 }
 
 /// A change of policy and when it was made.

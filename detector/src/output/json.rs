@@ -78,6 +78,8 @@ struct FlowLine<'a> {
     payload_in: u64,
     retransmitted_out: u64,
     retransmitted_in: u64,
+    attempted_out: u64,
+    attempted_in: u64,
     dropped_out: u64,
     dropped_in: u64,
     tcp_flags_out: u16,
@@ -89,7 +91,8 @@ struct FlowLine<'a> {
 }
 
 impl<'a> FlowLine<'a> {
-    /// *out* is what the initiator, the source, sent.
+    /// *out* is what the initiator, the source, sent and what left. What was attempted is that and what was
+    /// dropped.
     fn of(record: &'a FlowRecord) -> Self {
         let (out, back): (&Volume, &Volume) = (&record.forward, &record.reverse);
         let port = |port: u16| protocol::has_ports(record.protocol).then_some(port);
@@ -104,14 +107,16 @@ impl<'a> FlowLine<'a> {
             protocol: protocol_name(record.protocol),
             src_home: record.source_home,
             dst_home: record.destination_home,
-            bytes_out: out.ip_bytes,
-            bytes_in: back.ip_bytes,
-            packets_out: out.packets,
-            packets_in: back.packets,
-            payload_out: out.payload_bytes,
-            payload_in: back.payload_bytes,
+            bytes_out: out.ip_bytes(),
+            bytes_in: back.ip_bytes(),
+            packets_out: out.packets(),
+            packets_in: back.packets(),
+            payload_out: out.payload_bytes(),
+            payload_in: back.payload_bytes(),
             retransmitted_out: out.retransmitted_bytes,
             retransmitted_in: back.retransmitted_bytes,
+            attempted_out: out.seen_bytes,
+            attempted_in: back.seen_bytes,
             dropped_out: out.dropped_bytes,
             dropped_in: back.dropped_bytes,
             tcp_flags_out: out.tcp_flags,
@@ -203,13 +208,13 @@ mod tests {
             r#""src":"10.0.0.7","src_port":40000,"dst":"2001:db8::1","dst_port":443,"protocol":"tcp","#,
             r#""initiator":"src","technique":"bulk_upload","severity":"high","score":0.875,"threshold":0.5,"#,
             r#""bytes_out":48000000,"bytes_in":300000,"packets_out":32000,"packets_in":6000,"#,
-            r#""bytes_leaked":16400,"bytes_leaked_before_block":null,"unexplained_bytes":0,"revision":2,"raw_score":0.875,"#,
+            r#""bytes_attempted":48000000,"bytes_stopped":0,"bytes_leaked":16400,"bytes_leaked_before_block":null,"unexplained_bytes":0,"revision":2,"raw_score":0.875,"#,
             r#""first_seen":"2023-09-08T15:11:12.610000Z","seconds_to_detect":40.0,"#,
             r#""dst_name":"drop.example","domain":null,"community_id":"1:abc=","ja4":null,"#,
             r#""reasons":[{"feature":"producer_consumer_ratio","value":0.75,"contribution":0.75,"#,
             r#""text":"sent 48 MB, received 300 kB: 160 to 1"},"#,
-            r#"{"feature":"bias","value":null,"contribution":0.125,"text":"where every session starts"}],"#,
-            r#""action":"none","action_note":null,"model":"session-1","sensor":"gateway-1"}"#,
+            r#"{"feature":"others","value":null,"contribution":0.125,"text":"4 other columns together"}],"#,
+            r#""action":"none","action_note":null,"blocked_at":null,"block_ended":null,"model":"session-1","sensor":"gateway-1","monitor_event":null}"#,
             "\n"
         );
         assert_eq!(text, expected);

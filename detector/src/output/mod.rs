@@ -18,7 +18,7 @@ mod table;
 mod unopened;
 
 pub use csv::CsvForm;
-pub use event::{Changed, Event, Kind, Settings, TrafficBacklog, TrafficMinute};
+pub use event::{Changed, Event, Kind, LedgerTexts, Settings, TrafficBacklog, TrafficMinute};
 pub use json::JsonForm;
 pub use notifications::Notifications;
 pub use pages::LivePages;
@@ -37,21 +37,9 @@ use crate::verdict::Alert;
 
 /// Writes results in one form.
 pub trait Form {
-    /// # Errors
-    ///
-    /// When the output cannot be written to.
     fn alert(&mut self, alert: &Alert) -> io::Result<()>;
-    /// # Errors
-    ///
-    /// When the output cannot be written to.
     fn flow(&mut self, record: &FlowRecord) -> io::Result<()>;
-    /// # Errors
-    ///
-    /// When the output cannot be written to.
     fn summary(&mut self, summary: &Summary) -> io::Result<()>;
-    /// # Errors
-    ///
-    /// When the output cannot be written to.
     fn flush(&mut self) -> io::Result<()>;
 }
 

@@ -1,5 +1,5 @@
-//! Notifications to people as an output: every alert is handed to the notifier, whether it is stored
-//! or not. How the sending goes is counted by channel.
+//! Notifications to people as an output: every alert is handed to the notifier, whether it is
+//! stored or not. How the sending goes is counted by channel.
 
 use anyhow::ensure;
 
@@ -30,7 +30,10 @@ impl Sink for Notifications {
     fn write(&mut self, events: &[Event], progress: &mut Progress) {
         progress.each(events, |event| {
             let Event::Alert(alert) = event else { return Ok(()) };
-            ensure!(self.notifier.offer(alert), "too many alerts wait for the database");
+            ensure!(
+                self.notifier.offer(alert),
+                "dropped because too many alerts wait for the database"
+            );
             Ok(())
         });
     }

@@ -69,6 +69,7 @@ fn topic(kind: ChangeKind) -> Topic {
         | ChangeKind::Refused
         | ChangeKind::Started
         | ChangeKind::Stopped
-        | ChangeKind::Reloaded => Topic::Blocks,
+        | ChangeKind::Reloaded
+        | ChangeKind::Bypassed => Topic::Blocks,
     }
 }

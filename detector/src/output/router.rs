@@ -2,9 +2,9 @@
 //! slow misses events, which its counters say, and the others miss none.
 //!
 //! Shutdown is in two steps. First every output that does not wait for the summary writes what it
-//! was given and ends ([`Router::drain`]), so that the summary can say what became of all of it; then
-//! the others get the summary and end ([`Router::finish`]). An output that makes no progress for
-//! [`STUCK`] is left behind: a pipe that nobody reads must not keep the program from ending.
+//! was given and ends ([`Router::drain`]), so that the summary can say what became of all of it;
+//! then the others get the summary and end ([`Router::finish`]). An output that makes no progress
+//! for [`STUCK`] is left behind: a pipe that nobody reads must not keep the program from ending.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +16,7 @@ use anyhow::Context as _;
 
 use super::{Event, Kind, Summary};
 use crate::status::sinks::{Board, Counters};
+use crate::units;
 
 /// Events that are written together.
 const TOGETHER: usize = 1_024;
@@ -74,7 +75,7 @@ impl Progress {
     /// So many events are given up. The first failure is logged, the last is kept.
     pub fn failed(&mut self, events: usize, error: anyhow::Error) {
         if self.error.is_none() {
-            tracing::error!("results cannot be written to {}: {error:#}", self.name);
+            tracing::error!("failed to write results to {}: {error:#}", self.name);
         }
         self.counters.fail(events as u64, &format!("{error:#}"));
         self.error = Some(error);
@@ -130,10 +131,6 @@ impl Router {
     }
 
     /// Registers an output and starts its thread.
-    ///
-    /// # Errors
-    ///
-    /// A machine without room for another thread.
     pub fn add(&mut self, sink: impl Sink + 'static) -> anyhow::Result<()> {
         let (queue, events) = sync_channel(sink.queue_length());
         let (name, wants, on_drop) = (sink.name(), sink.wants(), sink.on_drop());
@@ -204,7 +201,7 @@ impl std::fmt::Debug for Output {
 
 impl Output {
     fn give(&self, event: &Event) {
-        // Counted first: the thread may have written it before this goes on.
+        // Counted first: the thread may have written it before this continues.
         self.counters.take(1);
         let taken = self.queue.as_ref().is_some_and(|queue| queue.try_send(event.clone()).is_ok());
         if !taken {
@@ -254,7 +251,10 @@ fn join(mut output: Output) -> Option<anyhow::Error> {
         output.counters.drop_taken(left);
         return Some(given_up(
             &output,
-            format!("it took nothing for {STUCK:?}: {left} events are lost"),
+            format!(
+                "the output took no event for {STUCK:?}: {} lost",
+                units::counted(left, "event")
+            ),
         ));
     }
     thread.join().unwrap_or_else(|_| Some(given_up(&output, "its thread panicked".to_owned())))
@@ -262,7 +262,7 @@ fn join(mut output: Output) -> Option<anyhow::Error> {
 
 /// Says why an output did not end by itself: nobody but standard output's reader looks at failures.
 fn given_up(output: &Output, why: String) -> anyhow::Error {
-    tracing::error!("the output {} was given up: {why}", output.name);
+    tracing::error!("gave up the output {}: {why}", output.name);
     anyhow::Error::msg(why)
 }
 

@@ -1,5 +1,5 @@
-//! Standard output: results in the form that was asked for, and on a terminal one calm line a second
-//! on standard error.
+//! Standard output: results in the form that was asked for, and on a terminal one calm line a
+//! second on standard error.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -48,7 +48,7 @@ impl StandardOutput {
             Event::Summary(summary) => self.form.summary(summary)?,
             _ => return Ok(()),
         }
-        // What people wait for must not stand in a buffer.
+        // What people wait for must not stay in a buffer.
         self.form.flush()
     }
 }
@@ -100,7 +100,7 @@ impl LiveLine {
         let mut stderr = io::stderr();
         let written = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
         if let Err(error) = written {
-            tracing::debug!("failed to show the status line: {error}");
+            tracing::debug!("failed to write the status line: {error}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The database as an output: alerts, what was done about them, traffic, baselines.
 //!
-//! What the database cannot take is tried again while there is room to keep it; what there is no room
-//! for is counted by what it was.
+//! What the database cannot take is tried again while there is room to keep it; what there is no
+//! room for is counted by what it was.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,8 +12,9 @@ use super::{Event, Kind, OnDrop, Progress, Settings, Sink};
 use crate::alerts::Origin;
 use crate::clock;
 use crate::store::alerts::{NewAlert, TimelinePoint};
+use crate::store::kept::{self, Kept};
 use crate::store::upkeep::Retention;
-use crate::store::{Connection, Failure, Store, alerts, baselines, traffic};
+use crate::store::{Connection, Failure, Store, alerts, traffic};
 use crate::verdict::AlertId;
 
 /// How long a database that does not take anything is left alone.
@@ -94,14 +95,16 @@ impl StoreSink {
 
     fn look_after(&self, retention: Retention) {
         if let Err(error) = self.store.follow_audit(&self.state_dir) {
-            tracing::debug!("the audit log cannot be searched whole: {error:#}");
+            tracing::debug!(
+                "failed to read the whole audit log, so a search is incomplete: {error:#}"
+            );
         }
         match self.store.keep_within(retention, clock::now_secs()) {
             Ok(forgotten) if forgotten.alerts != 0 => {
-                tracing::info!("{} old alerts were forgotten", forgotten.alerts);
+                tracing::info!("deleted {}", crate::units::counted(forgotten.alerts, "old alert"));
             }
             Ok(_) => {}
-            Err(error) => tracing::warn!("failed to look after the database: {error:#}"),
+            Err(error) => tracing::warn!("failed to maintain the database: {error:#}"),
         }
     }
 }
@@ -112,7 +115,7 @@ impl Sink for StoreSink {
     }
 
     fn wants(&self) -> &'static [Kind] {
-        &[Kind::Alert, Kind::Change, Kind::Traffic, Kind::Baselines, Kind::Settings]
+        &[Kind::Alert, Kind::Change, Kind::Traffic, Kind::Baselines, Kind::Accounts, Kind::Settings]
     }
 
     /// Writes in pieces, each of which was scored by the same settings.
@@ -150,7 +153,8 @@ fn what(kind: Kind) -> &'static str {
         Kind::Alert => "alerts",
         Kind::Change => "actions",
         Kind::Traffic => "minutes",
-        Kind::Baselines => "baselines",
+        Kind::Baselines => Kept::Baselines.name(),
+        Kind::Accounts => Kept::Accounts.name(),
         Kind::Settings => "settings",
         Kind::Flow | Kind::Status | Kind::Summary => "others",
     }
@@ -163,6 +167,7 @@ pub fn not_stored(store: &Store) -> impl Iterator<Item = (&'static str, u64)> {
         "actions" => "actions_not_stored",
         "minutes" => "minutes_not_stored",
         "baselines" => "baselines_not_stored",
+        "ledger accounts" => "ledger_accounts_not_stored",
         "sessions for room" => "sessions_forgotten_for_room",
         "alerts for room" => "alerts_forgotten_for_room",
         _ => "others_not_stored",
@@ -196,7 +201,14 @@ fn put(connection: &Connection, event: &Event, settings: Option<&Settings>) -> a
         Event::Traffic(minute) => {
             traffic::add(connection, minute.minute, &minute.carried, &minute.batch)
         }
-        Event::Baselines(learned) => baselines::keep(connection, clock::now_secs(), learned),
+        Event::Baselines(learned) => {
+            kept::keep(connection, Kept::Baselines, clock::now_secs(), learned)
+        }
+        Event::Accounts(texts) => {
+            let now_secs = clock::now_secs();
+            kept::keep(connection, Kept::Accounts, now_secs, &texts.accounts)?;
+            kept::keep(connection, Kept::Services, now_secs, &texts.services)
+        }
         Event::Flow(_) | Event::Status(_) | Event::Settings(_) | Event::Summary(_) => Ok(()),
     }
 }

@@ -11,7 +11,7 @@ use crate::status::SinkState;
 /// Sums over captures, or over one live run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
-    /// What was read, where that is worth telling: a file's name.
+    /// What was read, where that is worth reporting: a file's name.
     pub source: Option<String>,
     /// Frames and their bytes.
     pub packets: u64,

@@ -28,8 +28,8 @@ pub enum Style {
 }
 
 impl Style {
-    /// Colour where `stream` is a terminal that has it and the user has not switched it off: NO_COLOR,
-    /// CLICOLOR and TERM are honoured.
+    /// Colour where `stream` is a terminal that has it and the user has not switched it off:
+    /// NO_COLOR, CLICOLOR and TERM are honoured.
     #[must_use]
     pub fn of(stream: &impl RawStream) -> Self {
         AutoStream::choice(stream).into()
@@ -87,19 +87,17 @@ impl<W: Write> TableForm<W> {
 impl<W: Write> Form for TableForm<W> {
     fn alert(&mut self, alert: &Alert) -> io::Result<()> {
         self.header()?;
+        let (sent, received, what) = match &alert.monitor_event {
+            Some(event) => (String::new(), String::new(), clean(event)),
+            None => (units::bytes(alert.bytes_out), units::bytes(alert.bytes_in), ends(alert)),
+        };
         writeln!(
             self.output,
-            "{}  {}  {:<19}  {:>5.2}  {:>8}  {:>8}  {} -> {} {}{}",
+            "{}  {}  {:<19}  {:>5.2}  {sent:>8}  {received:>8}  {what}",
             time(alert.time.ns()),
             self.style.severity(alert.severity),
             alert.technique.name(),
             alert.score,
-            units::bytes(alert.bytes_out),
-            units::bytes(alert.bytes_in),
-            alert.src,
-            alert.dst.with_port(alert.dst_port),
-            protocol_name(alert.protocol),
-            name(alert.dst_name.as_deref()),
         )?;
         let facts: Vec<String> = facts::below_row(alert)
             .map(|(name, text)| format!("{} {}", name.to_lowercase(), clean(&text)))
@@ -108,12 +106,7 @@ impl<W: Write> Form for TableForm<W> {
         for reason in
             alert.reasons.iter().filter(|reason| reason.value.is_some()).take(REASONS_SHOWN)
         {
-            // What a rule found has no part in the forest's sum; its certainty says how sure it is.
-            let weight = match reason.value {
-                Some(certainty) if reason.is_rule() => format!("{:>3.0} %", certainty * 100.0),
-                _ => format!("{:+.2}", reason.contribution),
-            };
-            writeln!(self.output, "{INDENT}{weight}  {}", clean(&reason.text))?;
+            writeln!(self.output, "{INDENT}{:>5}  {}", reason.weight(), clean(&reason.text))?;
         }
         Ok(())
     }
@@ -129,8 +122,8 @@ impl<W: Write> Form for TableForm<W> {
             "",
             format!("flow ({})", record.end_reason.name()),
             "",
-            units::bytes(record.forward.ip_bytes),
-            units::bytes(record.reverse.ip_bytes),
+            units::bytes(record.forward.ip_bytes()),
+            units::bytes(record.reverse.ip_bytes()),
             record.source_address.with_port(port(record.source_port)),
             record.destination_address.with_port(port(record.destination_port)),
             protocol_name(record.protocol),
@@ -146,8 +139,7 @@ impl<W: Write> Form for TableForm<W> {
             .map_or(String::new(), |source| format!("{}: ", clean(source)));
         let alerts = match summary.alerts {
             0 => "no alerts".to_owned(),
-            1 => "1 alert".to_owned(),
-            alerts => format!("{alerts} alerts"),
+            alerts => units::counted(alerts, "alert"),
         };
         writeln!(
             self.output,
@@ -164,12 +156,12 @@ impl<W: Write> Form for TableForm<W> {
             .map(|(reason, count)| format!("{} {reason}", units::count(*count)))
             .collect();
         if !skipped.is_empty() {
-            writeln!(self.output, "frames in no flow: {}", skipped.join(", "))?;
+            writeln!(self.output, "frames without a flow: {}", skipped.join(", "))?;
         }
         let counters: Vec<String> = summary
             .counters
             .iter()
-            .map(|(reason, count)| format!("{} {}", units::count(*count), reason.replace('_', " ")))
+            .map(|(reason, count)| format!("{} {}", reason.replace('_', " "), units::count(*count)))
             .collect();
         if !counters.is_empty() {
             writeln!(self.output, "also counted: {}", counters.join(", "))?;
@@ -177,7 +169,7 @@ impl<W: Write> Form for TableForm<W> {
         for output in summary.outputs.iter().filter(|output| output.dropped + output.failed != 0) {
             writeln!(
                 self.output,
-                "{}: {} written, {} failed, {} dropped because it was too slow",
+                "{}: {} written, {} failed, {} dropped because the output was too slow",
                 output.name,
                 units::count(output.sent),
                 units::count(output.failed),
@@ -191,7 +183,8 @@ impl<W: Write> Form for TableForm<W> {
             let bytes = units::bytes(summary.overflow_bytes);
             writeln!(
                 self.output,
-                "{bytes} counted by host only: the flow table was full, raise kernel.max_flows"
+                "{bytes} counted by host only because the flow table was full: raise \
+                 kernel.max_flows"
             )?;
         }
         if summary.unaccounted_bytes != 0 {
@@ -233,6 +226,17 @@ impl<W: Write> TableForm<W> {
 }
 
 const INDENT: &str = "                     ";
+
+/// `10.0.0.7 -> 192.0.2.1:443 tcp (drop.example)`.
+fn ends(alert: &Alert) -> String {
+    format!(
+        "{} -> {} {}{}",
+        alert.src,
+        alert.dst.with_port(alert.dst_port),
+        protocol_name(alert.protocol),
+        name(alert.dst_name.as_deref()),
+    )
+}
 
 /// `2023-09-08 14:38:32`.
 fn time(time_ns: u64) -> String {
@@ -297,7 +301,7 @@ TIME (UTC)           SEVERITY  TECHNIQUE            SCORE      SENT  RECEIVED  F
         summary.seconds = 12.0;
         summary.skipped.insert("arp", 2);
         let expected =
-            "2.0 M packets, 1.0 GB, 3 flows over 12 s: 1 alert\nframes in no flow: 2 arp\n";
+            "2.0 M packets, 1.0 GB, 3 flows over 12 s: 1 alert\nframes without a flow: 2 arp\n";
         assert_eq!(text(Style::Plain, |sink| sink.summary(&summary).unwrap()), expected);
     }
 }

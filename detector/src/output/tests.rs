@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::net::UdpSocket;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -51,8 +51,9 @@ impl Sink for AlertFile {
     }
 }
 
-/// Takes as many events as somebody lets it.
+/// Takes as many events as somebody lets it, and says when it begins with some.
 struct Slow {
+    began: Sender<()>,
     allowed: Receiver<()>,
 }
 
@@ -70,6 +71,7 @@ impl Sink for Slow {
     }
 
     fn write(&mut self, events: &[Event], progress: &mut Progress) {
+        let _nobody_waits_any_more = self.began.send(());
         progress.each(events, |_| Ok(self.allowed.recv()?));
     }
 }
@@ -97,15 +99,18 @@ fn a_slow_output_loses_only_its_own() {
     let board = Arc::new(Board::default());
     let mut router = Router::new(Arc::clone(&board));
     let (allow, allowed) = channel();
-    router.add(Slow { allowed }).unwrap();
+    let (began, begins) = channel();
+    router.add(Slow { began, allowed }).unwrap();
     router.add(AlertFile::create(&path).unwrap()).unwrap();
-    for number in 0..100 {
+    router.give(&event(0));
+    begins.recv_timeout(SOON).unwrap();
+    for number in 1..100 {
         router.give(&event(number));
     }
-    // Events wait in the queue and in the hands of the writer; the others are gone.
+    // One is in the writer's hands and four are in the queue; the others are gone.
     wait_for(|| state(&board, "file").sent == 100);
     let slow = state(&board, "slow");
-    assert!(slow.dropped >= 100 - 2 * 4 && slow.sent == 0, "{slow:?}");
+    assert_eq!((slow.dropped, slow.queued, slow.sent), (95, 5, 0), "{slow:?}");
     (0..200).for_each(|_| allow.send(()).unwrap());
     assert!(router.finish(Summary::default()).is_empty());
     let (slow, file) = (state(&board, "slow"), state(&board, "file"));
@@ -120,7 +125,8 @@ fn a_failure_is_counted_and_returned_at_the_end() {
     let board = Arc::new(Board::default());
     let mut router = Router::new(Arc::clone(&board));
     let (allow, allowed) = channel();
-    router.add(Slow { allowed }).unwrap();
+    let (began, _begins) = channel();
+    router.add(Slow { began, allowed }).unwrap();
     drop(allow);
     router.give(&event(1));
     let failures = router.finish(Summary::default());

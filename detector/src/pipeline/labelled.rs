@@ -1,5 +1,5 @@
-//! Rows to learn from, and to measure on: the vectors that would be scored, at the very checkpoints,
-//! with what is known about their senders.
+//! Rows to learn from, and to measure on: the vectors that would be scored, at the very
+//! checkpoints, with what is known about their senders.
 //!
 //! Labels take the place of alerts: a sender that is labelled malicious is excluded from the
 //! baseline of its host.
@@ -17,7 +17,7 @@ pub struct Label {
     pub malicious: bool,
     /// What its rows are counted as.
     pub unit: u64,
-    /// Whether the vector tells what its host usually does.
+    /// Whether the vector shows what its host usually does.
     pub with_context: bool,
 }
 
@@ -103,7 +103,7 @@ impl<L: FnMut(&Session, &FlowView, Side) -> Option<Label>> Mode for Labelled<L> 
             session_id: session.id,
             rules: score::join(0.0, &found, false).rules,
             baseline: context.has_baseline(),
-            bytes_out: session.sent(sender).ip_bytes,
+            bytes_out: session.sent(sender).ip_bytes(),
             seconds: now_ns.saturating_sub(session.first_seen_ns) as f64 / 1e9,
             values,
         });
@@ -133,8 +133,12 @@ mod tests {
             server_port: 443,
         });
         session.id = last.into();
-        let volume =
-            Volume { packets: 20, ip_bytes: 20_800, payload_bytes: 20_000, ..Volume::default() };
+        let volume = Volume {
+            seen_packets: 20,
+            seen_bytes: 20_800,
+            seen_payload_bytes: 20_000,
+            ..Volume::default()
+        };
         (session.up, session.down) = (volume, volume);
         session
     }

@@ -16,8 +16,9 @@ use std::vec::Drain;
 use detector_common::flow::{Direction, FlowKey};
 
 use crate::features::{Context, History, HistoryConfig, HistoryCounts};
+use crate::flow::dns::message::Message;
 use crate::flow::{
-    FlowRecord, FlowView, Follower, Observation, Portion, Session, SessionCheckpoint, Side,
+    Booking, FlowRecord, FlowView, Follower, Observation, Session, SessionCheckpoint, Side,
     TimeBase, Tracker, TrackerConfig, Visitor,
 };
 use crate::verdict::evidence;
@@ -37,20 +38,6 @@ pub struct Look<'a> {
     pub context: Context,
 }
 
-/// What a sender of a session sent and received since it was booked last.
-#[derive(Clone, Copy, Debug)]
-pub struct Booking<'a> {
-    pub session: &'a Session,
-    /// The flow that carried packets last.
-    pub flow: &'a FlowView,
-    pub sender: Side,
-    pub sent: Portion,
-    pub received: Portion,
-    pub now_ns: u64,
-    /// What the sender's host usually does.
-    pub context: Context,
-}
-
 /// What comes of looks at senders.
 pub trait Mode {
     type Output: Debug;
@@ -59,6 +46,16 @@ pub trait Mode {
 
     /// A flow ended, or its active timeout passed.
     fn flow_record(&mut self, _record: &FlowRecord, _outputs: &mut Vec<Self::Output>) {}
+
+    /// A DNS message came in, see [`Visitor::dns_message`].
+    fn dns_message(
+        &mut self,
+        _session: &Session,
+        _message: &Message,
+        _from_client: bool,
+        _now_ns: u64,
+    ) {
+    }
 
     /// One of a flow's first payloads came in.
     fn first_payload(
@@ -74,7 +71,10 @@ pub trait Mode {
     fn session_ended(&mut self, _session: &Session, _outputs: &mut Vec<Self::Output>) {}
 
     /// A sender sent something since its session was booked last, see [`Visitor::booked`].
-    fn booked(&mut self, _booking: &Booking<'_>, _outputs: &mut Vec<Self::Output>) {}
+    fn booked(&mut self, _booking: &Booking<'_>, _context: Context) {}
+
+    /// All that an observation brought about is booked and looked at.
+    fn observed(&mut self, _outputs: &mut Vec<Self::Output>) {}
 
     /// All of the last second is booked.
     fn all_booked(&mut self, _now_ns: u64, _outputs: &mut Vec<Self::Output>) {}
@@ -110,6 +110,7 @@ impl<M: Mode> Pipeline<M> {
         base: &TimeBase,
     ) -> Drain<'_, M::Output> {
         self.tracker.observe(observation, base, &mut self.stage);
+        self.stage.mode.observed(&mut self.stage.outputs);
         self.stage.outputs.drain(..)
     }
 
@@ -192,6 +193,16 @@ impl<M: Mode> Visitor for Stage<M> {
         self.mode.flow_record(record, &mut self.outputs);
     }
 
+    fn dns_message(
+        &mut self,
+        session: &Session,
+        message: &Message,
+        from_client: bool,
+        now_ns: u64,
+    ) {
+        self.mode.dns_message(session, message, from_client, now_ns);
+    }
+
     fn first_payload(
         &mut self,
         flow: &FlowView,
@@ -202,23 +213,12 @@ impl<M: Mode> Visitor for Stage<M> {
         self.mode.first_payload(flow, direction, payload_bytes, bytes);
     }
 
-    fn booked(
-        &mut self,
-        session: &Session,
-        flow: &FlowView,
-        up: &Portion,
-        down: &Portion,
-        now_ns: u64,
-    ) {
+    fn booked(&mut self, booking: &Booking<'_>) {
+        let Booking { session, sender, now_ns, .. } = *booking;
         self.now_ns = self.now_ns.max(now_ns);
-        for (sender, sent, received) in [(Side::Client, up, down), (Side::Server, down, up)] {
-            if !session.sends_out(sender) || sent.packets + received.packets == 0 {
-                continue;
-            }
+        if session.sends_out(sender) {
             let context = self.history.context(session, sender, now_ns);
-            let (sent, received) = (*sent, *received);
-            let booking = Booking { session, flow, sender, sent, received, now_ns, context };
-            self.mode.booked(&booking, &mut self.outputs);
+            self.mode.booked(booking, context);
         }
     }
 

@@ -2,21 +2,23 @@
 
 use std::sync::Arc;
 
+use detector_common::FlowKey;
 use detector_common::flow::Direction;
 use detector_common::parse::protocol::has_ports;
 
 use super::kept_payloads::KeptPayloads;
-use super::{Booking, Look, Mode, Pipeline};
-use crate::features::HistoryCounts;
+use super::{Look, Mode, Pipeline};
+use crate::features::{Context, HistoryCounts};
+use crate::flow::dns::message::Message;
 use crate::flow::session::totals::SessionTotals;
-use crate::flow::{FlowRecord, FlowView, Session, Side, Volume};
-use crate::ledger::{Finding, Ledger, LedgerConfig, Usage};
+use crate::flow::{Booking, FlowRecord, FlowView, Session, Side, Volume};
+use crate::ledger::{Finding, Ledger, LedgerConfig, Reach, Usage, Wanted};
 use crate::model::Model;
 use crate::network::Address;
 use crate::response::BlockRequest;
 use crate::response::policy_state::BudgetVerdict;
 use crate::verdict::allow::Allowed;
-use crate::verdict::{Alert, AlertId, AllowList, Scorer, SessionVerdict, unexplained};
+use crate::verdict::{Alert, AlertId, AllowList, Scorer, SessionVerdict, Technique, unexplained};
 
 /// What comes of scores.
 #[derive(Clone, Debug)]
@@ -25,6 +27,14 @@ pub enum Output {
     Alert {
         alert: Box<Alert>,
         block_request: Option<Box<BlockRequest>>,
+        /// The flow that brought it about.
+        flow: FlowKey,
+    },
+    /// The session of an open alert ended, and all that its sender had sent and received.
+    AlertEnded {
+        alert: AlertId,
+        sent: Box<Volume>,
+        received: Box<Volume>,
     },
     /// A session with an open alert continues, without news.
     Again(Box<BlockRequest>),
@@ -103,34 +113,28 @@ pub struct Scoring {
 }
 
 impl Scoring {
-    /// # Errors
-    ///
-    /// A model of another schema than this program's.
     pub fn new(model: Arc<Model>, config: ScoringConfig) -> anyhow::Result<Self> {
         let allow = Arc::clone(&config.allow);
         Ok(Self {
             scorer: Scorer::new(model, config.threshold, allow)?,
-            ledger: Ledger::new(config.ledger),
+            ledger: Ledger::new(config.ledger.clone()),
             config,
             payloads: KeptPayloads::default(),
             alerts: 0,
         })
     }
 
-    /// Scores with another model from now on, with its own threshold unless one was configured. Open
-    /// alerts stay open.
-    ///
-    /// # Errors
-    ///
-    /// A model of another schema than this program's.
+    /// Scores with another model from now on, with its own threshold unless one was configured.
+    /// Open alerts stay open.
     pub fn use_model(&mut self, model: Arc<Model>) -> anyhow::Result<()> {
         self.scorer.use_model(model, self.config.threshold)
     }
 
     /// Alerts from this score on, none for the model's own, and hands out verdicts where there are
     /// budgets. For the model that is given with it, see [`Scoring::use_model`].
-    pub fn reconfigure(&mut self, threshold: Option<f64>, budgets: bool) {
+    pub fn reconfigure(&mut self, threshold: Option<f64>, budgets: bool, ledger: LedgerConfig) {
         (self.config.threshold, self.config.budgets) = (threshold, budgets);
+        self.ledger.reconfigure(ledger);
     }
 
     /// The model that scores.
@@ -145,19 +149,38 @@ impl Scoring {
         &self.ledger
     }
 
-    fn report(
+    /// Continues the ledger's account of a sender, see [`Ledger::recall`].
+    pub fn recall_account(
         &mut self,
-        findings: impl IntoIterator<Item = Finding>,
+        address: Address,
+        account: &str,
         now_ns: u64,
-        outputs: &mut Vec<Output>,
-    ) {
-        for finding in findings {
-            self.alerts += u64::from(finding.revision == 1);
-            let (threshold, model) = (self.scorer.threshold(), self.scorer.model_name());
-            let mut alert = Box::new(unexplained::alert(&finding, threshold, model, now_ns));
-            alert.sensor.clone_from(&self.config.sensor);
-            outputs.push(Output::Alert { alert, block_request: None });
-        }
+    ) -> anyhow::Result<bool> {
+        self.ledger.recall(address, account, now_ns)
+    }
+
+    /// Continues what the ledger learned about a host's services, see [`Ledger::recall_services`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Ledger::recall_services`].
+    pub fn recall_services(&mut self, address: Address, learned: &str) -> anyhow::Result<bool> {
+        self.ledger.recall_services(address, learned)
+    }
+
+    fn report(&mut self, finding: &Finding, outputs: &mut Vec<Output>) {
+        let (threshold, model) = (self.scorer.threshold(), self.scorer.model_name());
+        let wanted = finding.wanted;
+        let block_request = wanted.map(|wanted| Box::new(slow_down(finding, wanted, threshold)));
+        let Some(revision) = finding.revision else {
+            outputs.extend(block_request.map(Output::Again));
+            return;
+        };
+        self.alerts += u64::from(revision == 1);
+        let alert = unexplained::alert(finding, revision, threshold, model);
+        let alert = Box::new(Alert { sensor: self.config.sensor.clone(), ..alert });
+        let flow = finding.destination.flow.key;
+        outputs.push(Output::Alert { alert, block_request, flow });
     }
 
     /// Alerts opened so far; revisions do not count.
@@ -198,7 +221,7 @@ impl Scoring {
         })
     }
 
-    /// What of a verdict is told and may be acted upon.
+    /// What of a verdict is reported and may be acted upon.
     fn alert(&mut self, look: &Look<'_>, verdict: SessionVerdict, outputs: &mut Vec<Output>) {
         let Some(id) = verdict.open else { return };
         let wanted = self.config.respond || verdict.alert.is_some();
@@ -206,12 +229,16 @@ impl Scoring {
             (verdict.may_block && wanted).then(|| Box::new(block_request(id, look, &verdict)));
         match (verdict.alert, block_request) {
             (Some(mut alert), block_request) => {
-                self.alerts += u64::from(alert.revision == 1);
+                if alert.revision == 1 {
+                    self.alerts += 1;
+                    self.ledger.recognised(look.session, look.sender);
+                }
                 alert.sensor.clone_from(&self.config.sensor);
                 if self.config.first_payloads {
                     alert.samples = self.payloads.of(&look.flow.key, outbound(look));
                 }
-                outputs.push(Output::Alert { alert: Box::new(alert), block_request });
+                let flow = look.flow.key;
+                outputs.push(Output::Alert { alert: Box::new(alert), block_request, flow });
             }
             (None, Some(block_request)) => outputs.push(Output::Again(block_request)),
             (None, None) => {}
@@ -233,7 +260,7 @@ impl Mode for Scoring {
             outputs.push(Output::Scored { score: verdict.score, totals });
         }
         if self.config.budgets {
-            outputs.push(scored(look, &verdict));
+            outputs.push(scored(look, &verdict, &self.ledger));
         }
         self.alert(look, verdict, outputs);
     }
@@ -242,6 +269,16 @@ impl Mode for Scoring {
         if self.config.flows {
             outputs.push(Output::Flow(Box::new(record.clone())));
         }
+    }
+
+    fn dns_message(
+        &mut self,
+        session: &Session,
+        message: &Message,
+        from_client: bool,
+        now_ns: u64,
+    ) {
+        self.ledger.dns_message(session, message, from_client, now_ns);
     }
 
     fn first_payload(
@@ -257,6 +294,13 @@ impl Mode for Scoring {
     }
 
     fn session_ended(&mut self, session: &Session, outputs: &mut Vec<Output>) {
+        for sender in [Side::Client, Side::Server] {
+            if let Some(alert) = self.scorer.open_alert(session, sender) {
+                let sent = Box::new(*session.sent(sender));
+                let received = Box::new(*session.received(sender));
+                outputs.push(Output::AlertEnded { alert, sent, received });
+            }
+        }
         if self.config.traffic
             && let Some(totals) = SessionTotals::of(session)
         {
@@ -264,31 +308,33 @@ impl Mode for Scoring {
         }
     }
 
-    fn booked(&mut self, booking: &Booking<'_>, outputs: &mut Vec<Output>) {
-        let Booking { session, flow, sender, sent, received, now_ns, context } = *booking;
-        let findings = self.ledger.book(&Usage {
-            session,
-            flow,
-            sender,
-            sent,
-            received,
-            now_ns,
+    fn booked(&mut self, booking: &Booking<'_>, context: Context) {
+        let Booking { session, sender, now_ns, .. } = *booking;
+        self.ledger.book(&Usage {
+            booking: *booking,
             alerted: self.scorer.is_open(session, sender),
             allowed: self.scorer.covers(session, sender, now_ns),
             baseline: context.has_baseline(),
             known: context.receiver_known_days.is_some_and(|days| days >= 1.0),
         });
-        self.report(findings, now_ns, outputs);
+    }
+
+    fn observed(&mut self, outputs: &mut Vec<Output>) {
+        for finding in self.ledger.found() {
+            self.report(&finding, outputs);
+        }
     }
 
     fn all_booked(&mut self, now_ns: u64, outputs: &mut Vec<Output>) {
-        let findings = self.ledger.settle(now_ns);
-        self.report(findings, now_ns, outputs);
+        for finding in self.ledger.settle(now_ns) {
+            self.report(&finding, outputs);
+        }
     }
 
     fn finished(&mut self, now_ns: u64, outputs: &mut Vec<Output>) {
-        let findings = self.ledger.finish(now_ns);
-        self.report(findings, now_ns, outputs);
+        for finding in self.ledger.finish(now_ns) {
+            self.report(&finding, outputs);
+        }
     }
 
     fn was_malicious(&mut self, session: &Session, sender: Side) -> bool {
@@ -297,9 +343,8 @@ impl Mode for Scoring {
 }
 
 impl Pipeline<Scoring> {
-    /// What a summary tells of baselines and allowlist, by name.
-    #[must_use]
-    pub fn told(&self) -> [(&'static str, u64); 6] {
+    /// What a summary says of baselines, allowlist and ledger, by name.
+    pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counts = self.baselines();
         let HistoryCounts { hosts_learning, hosts_ready, .. } = counts;
         let HistoryCounts { refused, receivers_evicted, withheld, .. } = counts;
@@ -311,6 +356,8 @@ impl Pipeline<Scoring> {
             ("sessions_excluded_from_baseline", withheld),
             ("alerts_allowed", self.mode().allow().entries().map(Allowed::hits).sum()),
         ]
+        .into_iter()
+        .chain(self.mode().ledger().left_out())
     }
 }
 
@@ -328,15 +375,43 @@ fn ends(look: &Look<'_>) -> ((Address, u16), (Address, u16)) {
     (look.flow.end(direction), look.flow.end(direction.reverse()))
 }
 
-fn scored(look: &Look<'_>, verdict: &SessionVerdict) -> Output {
+fn scored(look: &Look<'_>, verdict: &SessionVerdict, ledger: &Ledger) -> Output {
     let ((src, _), (dst, _)) = ends(look);
+    let sent = look.session.sent(look.sender);
+    let unexplained = ledger.unexplained(src, dst).unwrap_or(sent.ip_bytes());
     let budget_verdict = match verdict {
         SessionVerdict { open: Some(_), .. } => BudgetVerdict::Flagged,
         SessionVerdict { known: true, .. } => BudgetVerdict::Known,
+        _ if unexplained >= sent.ip_bytes() / 2 => BudgetVerdict::Unexplained,
         SessionVerdict { score, .. } => BudgetVerdict::Scored(*score),
     };
-    let payload_bytes = look.session.sent(look.sender).payload_bytes;
-    Output::Budget { src, dst, payload_bytes, budget_verdict }
+    Output::Budget { src, dst, payload_bytes: sent.payload_bytes(), budget_verdict }
+}
+
+/// Answers about other domains from which on a server is the client's resolver.
+const RESOLVER_ANSWERS: u64 = 8;
+
+/// What is wanted about unexplained bytes.
+fn slow_down(finding: &Finding, wanted: Wanted, score: f64) -> BlockRequest {
+    let Finding { sender, destination, .. } = finding;
+    let initiator_port = destination.flow.initiator_port();
+    let dst_port = if destination.from_client { destination.port } else { initiator_port };
+    BlockRequest {
+        alert: unexplained::alert_id(finding),
+        technique: Technique::UnexplainedUpload,
+        score,
+        src: *sender,
+        dst: destination.address,
+        dst_port: has_ports(destination.protocol).then_some(dst_port),
+        server_port: destination.port,
+        dst_name: destination.name.clone(),
+        domain: None,
+        resolves: false,
+        overflow: false,
+        all_of_sender: wanted.reach == Reach::Sender,
+        answered: wanted.answered,
+        flow: destination.flow.key,
+    }
 }
 
 fn block_request(alert: AlertId, look: &Look<'_>, verdict: &SessionVerdict) -> BlockRequest {
@@ -356,7 +431,10 @@ fn block_request(alert: AlertId, look: &Look<'_>, verdict: &SessionVerdict) -> B
         server_port: session.key.server_port,
         dst_name: name.clone(),
         domain: session.domain.clone(),
+        resolves: session.other_answers >= RESOLVER_ANSWERS,
         overflow: session.overflow.is_some(),
+        all_of_sender: false,
+        answered: session.received(sender).seen_packets != 0,
         flow: flow.key,
     }
 }
@@ -368,12 +446,14 @@ mod tests {
 
     use super::*;
     use crate::features::{COLUMNS, HistoryConfig, Kind, example, index_of};
-    use crate::flow::{SessionCheckpoint, SessionKey, TrackerConfig, Visitor as _};
+    use crate::flow::{Portion, SessionCheckpoint, SessionKey, TrackerConfig, Visitor as _};
     use crate::model::{RowKey, Schema, Table, TrainConfig, train};
     use crate::timestamp::Timestamp;
+    use crate::verdict::Severity;
     use crate::verdict::allow::Entry;
 
-    /// A forest that has learned one thing: who sends far more than it receives is a thief.
+    /// A forest that has learned one thing: a host that sends far more than it receives is
+    /// malicious.
     fn model() -> Arc<Model> {
         let mut table = Table::new(COLUMNS.iter().map(|column| column.name.to_owned()).collect());
         let ratio = index_of("producer_consumer_ratio").unwrap();
@@ -417,8 +497,12 @@ mod tests {
             protocol: 6,
             server_port: 443,
         });
-        session.down =
-            Volume { packets: 10, ip_bytes: 1_000, payload_bytes: 600, ..Volume::default() };
+        session.down = Volume {
+            seen_packets: 10,
+            seen_bytes: 1_000,
+            seen_payload_bytes: 600,
+            ..Volume::default()
+        };
         session.flows = 1;
         sent(&mut session, 20_000);
         session
@@ -426,9 +510,9 @@ mod tests {
 
     fn sent(session: &mut Session, payload_bytes: u64) {
         session.up = Volume {
-            packets: 20,
-            ip_bytes: payload_bytes + 800,
-            payload_bytes,
+            seen_packets: 20,
+            seen_bytes: payload_bytes + 800,
+            seen_payload_bytes: payload_bytes,
             ..Volume::default()
         };
     }
@@ -450,7 +534,7 @@ mod tests {
         let mut told = Vec::new();
         for output in checkpoint(pipeline, session, port) {
             told.push(match output {
-                Output::Alert { alert, block_request } => {
+                Output::Alert { alert, block_request, .. } => {
                     assert_eq!(block_request.unwrap().alert, alert.id);
                     format!("alert {} {}", alert.revision, alert.technique.name())
                 }
@@ -481,13 +565,47 @@ mod tests {
         assert!(checkpoint(&mut pipeline, &session, 1).is_empty());
     }
 
+    /// What was dropped is neither sent nor growth, and what was told of the beginning stays.
+    #[test]
+    fn dropped_bytes_did_not_leave() {
+        let mut pipeline = responding(false);
+        let mut session = session();
+        let look = |pipeline: &mut Pipeline<Scoring>, session: &Session, at_ns| {
+            pipeline.stage.score(session, &flow(1), SessionCheckpoint::Packets, at_ns);
+            let outputs = std::mem::take(&mut pipeline.stage.outputs);
+            outputs.into_iter().find_map(|output| match output {
+                Output::Alert { alert, .. } => Some(alert),
+                _ => None,
+            })
+        };
+        let opened = look(&mut pipeline, &session, 2_000_000_000).unwrap();
+        assert_eq!((opened.bytes_out, opened.bytes_stopped), (20_800, 0));
+        let dropped = |session: &mut Session, payload: u64| {
+            session.up.dropped_packets = 10;
+            session.up.dropped_payload_bytes = payload;
+            session.up.dropped_bytes = payload;
+        };
+        sent(&mut session, 5_000_000);
+        dropped(&mut session, 4_980_000);
+        assert_eq!(look(&mut pipeline, &session, 3_000_000_000), None, "nothing grew");
+        sent(&mut session, 5_080_000);
+        dropped(&mut session, 5_000_000);
+        let grown = look(&mut pipeline, &session, 9_000_000_000).unwrap();
+        assert_eq!((grown.bytes_out, grown.bytes_stopped), (80_800, 5_000_000));
+        assert_eq!(grown.bytes_attempted, 5_080_800);
+        assert_eq!(grown.severity, Severity::of(80_000, grown.score, grown.threshold));
+        assert_eq!((grown.bytes_leaked, grown.seconds_to_detect), (20_800, 2.0));
+        let said = grown.reasons.iter().map(|reason| reason.text.as_str());
+        assert!(!said.clone().any(|text| text.contains("5.")), "{:?}", said.collect::<Vec<_>>());
+    }
+
     #[test]
     fn ordinary_or_little_traffic_is_left_alone() {
         let mut pipeline = responding(true);
         let mut session = session();
-        session.down.payload_bytes = 100_000;
+        session.down.seen_payload_bytes = 100_000;
         assert!(score(&mut pipeline, &session, 1).is_empty());
-        session.down.payload_bytes = 0;
+        session.down.seen_payload_bytes = 0;
         sent(&mut session, 100);
         assert!(score(&mut pipeline, &session, 1).is_empty());
         sent(&mut session, 20_000);
@@ -495,6 +613,46 @@ mod tests {
         session.server_home = true;
         assert!(score(&mut pipeline, &session, 1).is_empty());
         assert_eq!(pipeline.mode().alerts(), 0);
+    }
+
+    /// At one checkpoint, a technique that is recognised speaks for the bytes, and the ledger otherwise.
+    #[test]
+    fn what_is_recognised_is_not_told_as_unexplained() {
+        for (received, told) in [(0, "bulk_upload"), (3_000_000, "unexplained_upload")] {
+            let mut pipeline = responding(false);
+            let mut session = session();
+            sent(&mut session, 2_000_000);
+            session.down.seen_payload_bytes = received;
+            let flow = flow(1);
+            let packets = 2_000;
+            let sent = Portion {
+                packets,
+                payload_packets: packets,
+                ip_bytes: 2_000_000,
+                payload_bytes: 1_900_000,
+            };
+            let now_ns = 2_000_000_000;
+            pipeline.stage.booked(&Booking {
+                session: &session,
+                flow: &flow,
+                sender: Side::Client,
+                sent,
+                received: Portion::default(),
+                now_ns,
+            });
+            let cause = SessionCheckpoint::Bytes { sender: Side::Client };
+            pipeline.stage.score(&session, &flow, cause, now_ns);
+            pipeline.stage.mode.observed(&mut pipeline.stage.outputs);
+            pipeline.stage.all_booked(now_ns);
+            pipeline.stage.mode.finished(now_ns, &mut pipeline.stage.outputs);
+            let outputs = std::mem::take(&mut pipeline.stage.outputs);
+            let alerts = outputs.iter().filter_map(|output| match output {
+                Output::Alert { alert, .. } => Some(alert.technique.name()),
+                _ => None,
+            });
+            assert_eq!(alerts.collect::<Vec<_>>(), [told]);
+            assert_eq!(pipeline.mode().ledger().sums().total(), 2_000_000);
+        }
     }
 
     #[test]
@@ -541,7 +699,24 @@ mod tests {
         };
         assert_eq!(budget_verdict(&mut pipeline, &session), BudgetVerdict::Flagged);
         session.id += 1;
-        session.down.payload_bytes = 100_000;
+        session.down.seen_payload_bytes = 100_000;
+        assert_eq!(budget_verdict(&mut pipeline, &session), BudgetVerdict::Unexplained);
+        let portion = |payload_bytes| Portion {
+            packets: 20,
+            payload_packets: 20,
+            ip_bytes: payload_bytes + 800,
+            payload_bytes,
+        };
+        let flow = flow(1);
+        pipeline.stage.booked(&Booking {
+            session: &session,
+            flow: &flow,
+            sender: Side::Client,
+            sent: portion(20_000),
+            received: portion(100_000),
+            now_ns: 2_000_000_000,
+        });
+        pipeline.stage.all_booked(2_000_000_000);
         let BudgetVerdict::Scored(score) = budget_verdict(&mut pipeline, &session) else {
             panic!()
         };
@@ -553,8 +728,11 @@ mod tests {
         let mut pipeline = responding(false);
         let outputs = checkpoint(&mut pipeline, &session(), 1);
         let Some(Output::Alert { alert, .. }) = outputs.first() else { panic!("no alert") };
+        let model = pipeline.mode().model();
+        let bias = model.forest.contributions(&alert.basis.vector, &mut vec![0.0; COLUMNS.len()]);
         let sum: f64 = alert.reasons.iter().map(|reason| reason.contribution).sum();
-        assert!((sum - alert.raw_score).abs() < 1e-12, "{sum} and {}", alert.raw_score);
+        assert!((bias + sum - alert.raw_score).abs() < 1e-12, "{sum} and {}", alert.raw_score);
+        assert!(alert.reasons.iter().all(|reason| reason.feature != "bias"));
         let text = &alert.reasons[0].text;
         assert!(text.starts_with("sent 20 kB, received 600 B: 33 to 1 (ordinary: "), "{text}");
         assert_eq!(

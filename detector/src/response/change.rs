@@ -29,7 +29,7 @@ pub struct Change {
 /// What was done: a closed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// A block is in force, or counts.
+    /// A block is active, or counts.
     Placed,
     /// A block lasts longer, because it still drops packets.
     Extended,
@@ -65,6 +65,8 @@ pub enum ChangeKind {
     Stopped,
     /// The configuration was read again.
     Reloaded,
+    /// A process went past the programs, or took one of them away.
+    Bypassed,
 }
 
 impl ChangeKind {
@@ -90,6 +92,7 @@ impl ChangeKind {
             Self::Started => "started",
             Self::Stopped => "stopped",
             Self::Reloaded => "reloaded",
+            Self::Bypassed => "bypassed",
         }
     }
 }

@@ -40,13 +40,13 @@ pub enum Effect {
         bytes_per_second: u64,
         burst_bytes: u64,
     },
-    /// Outbound packets get this codepoint, 0 to 63.
+    /// The kernel sets this DSCP codepoint, 0 to 63, on outbound packets.
     Mark {
         dscp: u8,
     },
 }
 
-/// An entry as it is asked for.
+/// An entry as it was requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockSpec {
     pub target: Target,
@@ -77,104 +77,51 @@ pub type EntryNumber = u32;
 /// [`Enforcer::commit`] at the latest, called once after a batch.
 pub trait Enforcer {
     /// The orders that an earlier agent left, for one that takes them over.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system calls.
     fn left_orders(&mut self) -> anyhow::Result<Vec<(EntryNumber, BlockSpec)>>;
 
     /// The exceptions that an earlier agent left.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system calls.
     fn left_exceptions(&mut self) -> anyhow::Result<Vec<(EntryNumber, Exception)>>;
 
-    /// # Errors
-    ///
-    /// A target that has an order already, a full table, prefixes nested too deep.
     fn place(&mut self, order: &BlockSpec) -> anyhow::Result<EntryNumber>;
 
-    /// Gives an order another span, effect or simulation; its target stays, its counters go on.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system calls.
+    /// Gives an order another span, effect or simulation; its target stays, its counters continue.
     fn change(&mut self, number: EntryNumber, order: &BlockSpec) -> anyhow::Result<()>;
 
-    /// # Errors
-    ///
-    /// When it stands and cannot be removed.
     fn remove(&mut self, number: EntryNumber, target: &Target) -> anyhow::Result<()>;
 
-    /// # Errors
-    ///
-    /// A full table, prefixes nested too deep.
     fn spare(&mut self, exception: &Exception) -> anyhow::Result<EntryNumber>;
 
     /// Gives an exception another span.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system calls.
     fn change_exception(
         &mut self,
         number: EntryNumber,
         exception: &Exception,
     ) -> anyhow::Result<()>;
 
-    /// # Errors
-    ///
-    /// When it stands and cannot be removed.
     fn remove_exception(&mut self, number: EntryNumber, network: &Network) -> anyhow::Result<()>;
 
     /// What an order or an exception has done so far.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system calls.
     fn entry_stats(&mut self, number: EntryNumber) -> anyhow::Result<EntryCounters>;
 
     /// How far agents' orders and budgets go from now on; `then`: from a time on another mode.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system calls.
     fn set_mode(&mut self, mode: Mode, then: Option<(Timestamp, Mode)>) -> anyhow::Result<()>;
 
-    /// # Errors
-    ///
-    /// Those of the system calls.
     fn budgets(&mut self) -> anyhow::Result<Vec<(BudgetKey, Budget)>>;
 
-    /// # Errors
-    ///
-    /// Those of the system calls.
     fn budget(&mut self, key: &BudgetKey) -> anyhow::Result<Option<Budget>>;
 
-    /// Gives a budget another limit, in payload bytes from its beginning; [`Budget::FREE`] for none.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system calls.
+    /// Gives a budget another limit, in payload bytes from its beginning; [`Budget::FREE`] for
+    /// none.
     fn set_budget(&mut self, key: &BudgetKey, limit: u64) -> anyhow::Result<()>;
 
-    /// Forgets a budget that nobody uses: the next packet opens it anew.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system calls.
+    /// Forgets a budget that nobody uses: the next packet opens it again.
     fn forget_budget(&mut self, key: &BudgetKey) -> anyhow::Result<()>;
 
     /// Makes flows look at what was changed.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system calls.
     fn commit(&mut self) -> anyhow::Result<()>;
 }
 
-/// Remembers what it was asked for and touches no traffic.
+/// Remembers its orders and touches no traffic.
 #[derive(Clone, Debug)]
 pub struct DryRun {
     pub orders: BTreeMap<EntryNumber, BlockSpec>,
@@ -222,14 +169,14 @@ impl Enforcer for DryRun {
     fn place(&mut self, order: &BlockSpec) -> anyhow::Result<EntryNumber> {
         ensure!(self.orders.len() < self.capacity, "the table of blocks is full");
         let taken = self.orders.values().any(|standing| standing.target == order.target);
-        ensure!(!taken, "there is an order on {} already", order.target);
+        ensure!(!taken, "there is already a block of {}", order.target);
         let number = self.number();
         self.orders.insert(number, *order);
         Ok(number)
     }
 
     fn change(&mut self, number: EntryNumber, order: &BlockSpec) -> anyhow::Result<()> {
-        *self.orders.get_mut(&number).context("no such order")? = *order;
+        *self.orders.get_mut(&number).context("there is no such block")? = *order;
         Ok(())
     }
 
@@ -249,7 +196,7 @@ impl Enforcer for DryRun {
         number: EntryNumber,
         exception: &Exception,
     ) -> anyhow::Result<()> {
-        *self.exceptions.get_mut(&number).context("no such exception")? = *exception;
+        *self.exceptions.get_mut(&number).context("there is no such exception")? = *exception;
         Ok(())
     }
 

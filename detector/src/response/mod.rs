@@ -1,8 +1,8 @@
-//! What is done about an alert: the policy says what is wanted, the policy state what is allowed and what
-//! stands, an enforcer carries it out.
+//! What is done about an alert: the policy says what is wanted, the policy state what is allowed
+//! and what is, an enforcer carries it out.
 //!
-//! Policy and its state are pure but for the enforcer they are handed. Observing is the default, a block
-//! always has an end, and never-block wins.
+//! Policy and its state are pure but for the enforcer they are handed. Observing is the default, a
+//! block always has an end, and never-block wins.
 
 pub mod change;
 pub mod enforcer;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// Tell, touch nothing.
+    /// Alert, block nothing.
     #[default]
     Observe,
     /// Decide and count what would be dropped, touch nothing.

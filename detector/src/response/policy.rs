@@ -48,10 +48,7 @@ impl ActionRule {
     /// What is missing or wrong, with what would do.
     pub fn check(&self, max_ttl_secs: u64) -> anyhow::Result<()> {
         if let Some(score) = self.at_least {
-            ensure!(
-                (0.0..=1.0).contains(&score),
-                "at_least is {score}: a score is between 0 and 1"
-            );
+            ensure!((0.0..=1.0).contains(&score), "at_least is {score}: use 0 to 1");
         }
         if let Some(ttl) = self.ttl_secs {
             ensure!(
@@ -98,6 +95,10 @@ pub struct Policy {
     pub released: Duration,
     /// What may not be blocked as a whole.
     pub home: Vec<Network>,
+    /// The rate that uploads without an explanation and tunnels through resolvers are slowed down to, in IP
+    /// bytes a second, and for how long the former are.
+    pub police_bytes_per_second: u64,
+    pub police_ttl: Duration,
     /// See `budget.raise_below` and `budget.window_secs` of the configuration.
     pub raise_below: f64,
     pub budget_window: Duration,
@@ -112,6 +113,8 @@ impl Default for Policy {
             max_ttl: Duration::from_secs(14_400),
             released: Duration::from_secs(3_600),
             home: Vec::new(),
+            police_bytes_per_second: 8_000,
+            police_ttl: Duration::from_secs(3_600),
             raise_below: 0.1,
             budget_window: Duration::from_secs(86_400),
         }
@@ -122,12 +125,20 @@ impl Policy {
     /// What is wanted about an alert of this technique and score.
     #[must_use]
     pub fn wish(&self, technique: Technique, score: f64) -> DesiredAction {
+        // Bytes without an explanation are not shown to be exfiltration: only rules that name them count.
+        let unexplained = technique == Technique::UnexplainedUpload;
+        let is_meant = |rule: &&ActionRule| !unexplained || rule.technique.is_some();
         let fits = |rule: &&ActionRule| {
             rule.technique.is_none_or(|named| named == technique)
                 && rule.at_least.is_none_or(|least| score >= least)
         };
-        let Some(rule) = self.rules.iter().find(fits) else {
-            return DesiredAction { kind: self.action, effect: Effect::Drop, ttl: self.ttl };
+        let Some(rule) = self.rules.iter().filter(is_meant).find(fits) else {
+            return if unexplained {
+                let effect = police(self.police_bytes_per_second);
+                DesiredAction { kind: ActionKind::Police, effect, ttl: self.police_ttl }
+            } else {
+                DesiredAction { kind: self.action, effect: Effect::Drop, ttl: self.ttl }
+            };
         };
         let effect = match rule.action {
             ActionKind::Police => police(rule.bytes_per_second.unwrap_or(1)),
@@ -182,6 +193,7 @@ mod tests {
         check(Technique::BulkUpload, 0.95, ActionKind::DropDestination, 60);
         check(Technique::DnsTunnel, 0.8, ActionKind::Observe, 600);
         check(Technique::BulkUpload, 0.8, ActionKind::DropSession, 600);
+        check(Technique::UnexplainedUpload, 0.99, ActionKind::Police, 3_600);
     }
 
     #[test]
@@ -204,6 +216,6 @@ mod tests {
         check(ActionRule { dscp: Some(64), ..rule(ActionKind::Mark) }, "0 to 63");
         check(ActionRule { ttl_secs: Some(0), ..ActionRule::default() }, "1 to");
         check(ActionRule { ttl_secs: Some(9_999), ..ActionRule::default() }, "3600");
-        check(ActionRule { at_least: Some(1.5), ..ActionRule::default() }, "between 0 and 1");
+        check(ActionRule { at_least: Some(1.5), ..ActionRule::default() }, "use 0 to 1");
     }
 }

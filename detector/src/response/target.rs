@@ -44,7 +44,7 @@ impl Target {
         }
     }
 
-    /// The same for all targets that the kernel cannot tell apart: a flow whichever end receives.
+    /// The same for all targets that the kernel cannot distinguish: a flow whichever end receives.
     #[must_use]
     pub fn identity(&self) -> Self {
         match *self {
@@ -152,26 +152,29 @@ impl FromStr for Target {
             ["flow", protocol, from, to] => flow(protocol, from, to),
             ["pair", home, destination] => {
                 let (home, destination) = (address(home)?, address(destination)?);
-                ensure!(home != destination, "a pair is of two addresses, not twice {home}");
+                ensure!(
+                    home != destination,
+                    "a pair needs two different addresses, not {home} twice"
+                );
                 ensure!(
                     home.is_ipv4() == destination.is_ipv4(),
-                    "a pair is of two addresses of one family"
+                    "a pair needs two addresses of one family"
                 );
                 Ok(Self::Pair { home, destination })
             }
             ["destination", network] => network.parse().map(Self::Destination),
             ["service", socket] => {
                 let (destination, port) = endpoint(socket)?;
-                ensure!(port != 0, "`{socket}` has port 0, which no service has");
+                ensure!(port != 0, "`{socket}` has port 0: use 1 to 65535");
                 Ok(Self::Service { destination, port })
             }
             ["host", host] => address(host).map(Self::Host),
-            _ => Err(anyhow!("it is none of these")),
+            _ => Err(anyhow!("unknown kind of target")),
         };
         parsed.with_context(|| {
             format!(
-                "`{text}` is no target: write `flow 6 10.0.0.7:1234 192.0.2.1:443`, \
-                 `pair 10.0.0.7 192.0.2.1`, `destination 192.0.2.0/24`, `service 192.0.2.1:443` or \
+                "`{text}` is not a target: write `flow 6 10.0.0.7:1234 192.0.2.1:443`, `pair \
+                 10.0.0.7 192.0.2.1`, `destination 192.0.2.0/24`, `service 192.0.2.1:443` or \
                  `host 10.0.0.7`"
             )
         })
@@ -180,9 +183,9 @@ impl FromStr for Target {
 
 fn flow(number: &str, from: &str, to: &str) -> anyhow::Result<Target> {
     let protocol = protocol::by_name(number).or_else(|| number.parse().ok());
-    let protocol = protocol.with_context(|| format!("`{number}` is no protocol"))?;
+    let protocol = protocol.with_context(|| format!("`{number}` is not a protocol number"))?;
     let ((from, from_port), (to, to_port)) = (endpoint(from)?, endpoint(to)?);
-    ensure!(from.is_ipv4() == to.is_ipv4(), "a flow is of two addresses of one family");
+    ensure!(from.is_ipv4() == to.is_ipv4(), "a flow needs two addresses of one family");
     let ((low, low_port), (high, high_port)) =
         ((from, from_port).min((to, to_port)), (from, from_port).max((to, to_port)));
     let (low_port, high_port) = (low_port.to_be_bytes(), high_port.to_be_bytes());
@@ -192,13 +195,13 @@ fn flow(number: &str, from: &str, to: &str) -> anyhow::Result<Target> {
 }
 
 fn address(text: &str) -> anyhow::Result<Address> {
-    text.parse().with_context(|| format!("`{text}` is no address"))
+    text.parse().with_context(|| format!("`{text}` is not an address"))
 }
 
 fn endpoint(text: &str) -> anyhow::Result<(Address, u16)> {
-    let socket: std::net::SocketAddr = text
-        .parse()
-        .with_context(|| format!("`{text}` is no address and port, such as 192.0.2.1:443"))?;
+    let socket: std::net::SocketAddr = text.parse().with_context(|| {
+        format!("`{text}` is not an address with a port: write it as 192.0.2.1:443")
+    })?;
     Ok((socket.ip().into(), socket.port()))
 }
 
@@ -244,12 +247,12 @@ mod tests {
         check("10.0.0.7", "write `flow");
         check("destination 192.0.2.1/24", "write 192.0.2.0/24");
         check("destination 192.0.2.0/40", "at most 32");
-        check("pair 10.0.0.7 10.0.0.7", "two addresses");
+        check("pair 10.0.0.7 10.0.0.7", "two different addresses");
         check("pair 10.0.0.7 2001:db8::1", "one family");
-        check("service 192.0.2.1", "no address and port");
+        check("service 192.0.2.1", "not an address with a port");
         check("service 192.0.2.1:0", "port 0");
-        check("flow ip 10.0.0.7:1 192.0.2.1:2", "`ip` is no protocol");
-        check("host here", "`here` is no address");
+        check("flow ip 10.0.0.7:1 192.0.2.1:2", "`ip` is not a protocol");
+        check("host here", "`here` is not an address");
     }
 
     #[test]

@@ -3,15 +3,15 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::control::{Pending, TableUse};
+use crate::control::{Outbound, Pending, TableUse};
 use crate::response::Mode;
 
-/// How everything is doing
+/// State of the agent, its interfaces, the database and the outputs
 #[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 #[schema(as = Status)]
 pub struct StatusBody {
     pub version: String,
-    /// None without an agent
+    /// Null without an agent
     #[schema(value_type = Option<crate::control::ModeName>)]
     pub mode: Option<Mode>,
     /// Whether an agent watches interfaces
@@ -37,65 +37,38 @@ pub struct StatusBody {
     pub learning: Option<String>,
 }
 
-/// In a second, over the last second
+/// Rates over the last second
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct Rates {
     pub packets: f64,
     pub bytes: f64,
+    /// What left: what was dropped is not in it
     pub bytes_out: f64,
     pub bytes_in: f64,
+    /// What internal hosts tried to send and was dropped
+    pub bytes_stopped: f64,
 }
 
 /// Since the agent started
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Totals {
     pub packets: u64,
+    /// What left: what was dropped is not in it
     pub bytes_out: u64,
     pub bytes_in: u64,
+    /// What internal hosts tried to send: what left and what was dropped
+    pub bytes_attempted: u64,
+    pub bytes_stopped: u64,
 }
 
-/// The bytes that interfaces carried, and those accounted to a flow or a reason to skip
+/// Bytes on the interfaces, and bytes accounted to a flow or a reason to skip
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct Coverage {
     pub seen_bytes: u64,
     pub accounted_bytes: u64,
     pub unaccounted_bytes: u64,
-    /// None where nothing was seen
+    /// Null when nothing was seen
     pub ratio: Option<f64>,
-}
-
-/// What internal hosts sent, and how much of it is explained
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Outbound {
-    /// Bytes since the start by explanation
-    pub explained: Vec<NamedBytes>,
-    /// Bytes since the start that no explanation fits, by class
-    pub unexplained: Vec<NamedBytes>,
-    /// Bytes that may still be explained: for a minute at most
-    pub waiting_bytes: u64,
-    /// The senders with the most unexplained bytes of each class today (UTC), ten at most
-    pub senders: Vec<UnexplainedSender>,
-    /// Alerts about unexplained bytes that `alerts.unexplained_per_day` left no room for
-    pub alerts_withheld: u64,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
-pub struct NamedBytes {
-    pub name: String,
-    pub bytes: u64,
-}
-
-/// A sender with unexplained bytes of one class today
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
-pub struct UnexplainedSender {
-    pub address: String,
-    /// `evidence`, `new`, `internal` or `alerted`
-    pub class: String,
-    pub bytes: u64,
-    /// The destination with the most of them
-    pub destination: Option<String>,
-    pub destination_name: Option<String>,
-    pub destination_bytes: u64,
 }
 
 /// Something that was lost
@@ -106,12 +79,12 @@ pub struct Loss {
     pub text: String,
 }
 
-/// Hosts whose baseline is known
+/// Hosts with a baseline
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Baselines {
     pub ready: u64,
     pub learning: u64,
-    /// Until the next is ready
+    /// Days until the next baseline is ready
     pub days_left: Option<u32>,
 }
 
@@ -122,7 +95,7 @@ pub struct AlertCounts {
     pub last_24h: u64,
     /// A count reached 100,000, where counting ends: there are at least so many
     pub capped: bool,
-    /// Of those that are open
+    /// Open alerts
     pub by_severity: BySeverity,
 }
 
@@ -140,7 +113,7 @@ pub struct StoreState {
     pub state: StoreStateName,
     pub path: Option<String>,
     pub bytes: u64,
-    /// What could not be stored, and is given up
+    /// Records that the agent failed to store
     pub not_stored: Vec<NotStored>,
     pub error: Option<String>,
 }
@@ -151,7 +124,7 @@ pub enum StoreStateName {
     Ok,
     /// The last write failed
     Failing,
-    /// There is none
+    /// There is no database
     #[default]
     Off,
 }
@@ -162,24 +135,24 @@ pub struct NotStored {
     pub count: u64,
 }
 
-/// An output: what it was given, and what became of that, since the start
+/// An output with its counters since the start
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SinkState {
-    /// `standard output`, `store`, `live pages`, or a channel as `notify mail`
+    /// `standard output`, `store`, `live pages`, or a channel such as `notify mail`
     pub name: String,
     pub state: SinkHealth,
     /// Waiting to be written
     pub queued: u64,
     pub sent: u64,
-    /// Given up
+    /// Failed and given up
     pub failed: u64,
-    /// The queue had no room for
+    /// Dropped because the queue was full
     pub dropped: u64,
-    /// Attempts that failed and are made again
+    /// Failed attempts that are retried
     pub retried: u64,
-    /// The latest failure, also where it works again
+    /// The latest error, also after a success
     pub error: Option<String>,
-    /// A promise that it cannot keep at present
+    /// A guarantee that it cannot give at present
     pub note: Option<String>,
 }
 
@@ -188,7 +161,7 @@ pub struct SinkState {
 pub enum SinkHealth {
     #[default]
     Ok,
-    /// It was too slow, or has given something up
+    /// It was too slow, or gave a record up
     Losing,
     /// The latest attempt failed
     Failing,

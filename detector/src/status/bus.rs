@@ -1,6 +1,6 @@
 //! The event bus of live pages: outputs and handlers publish, pages listen.
 //!
-//! Publishing never waits: a page that is too slow misses events and is told to load again.
+//! Publishing never waits: a page that is too slow misses events and is asked to reload.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

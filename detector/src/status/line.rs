@@ -36,24 +36,25 @@ impl fmt::Display for StatusLine {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "{:.0} packets/s  {}/s  {} flows on {} interfaces  {} alerts",
+            "{:.0} packets/s  {}/s  {} on {}  {}",
             self.packets_per_second,
             units::bytes(self.bytes_per_second as u64),
-            self.flows,
-            self.interfaces,
-            self.alerts
+            units::counted(self.flows, "flow"),
+            units::counted(self.interfaces, "interface"),
+            units::counted(self.alerts, "alert")
         )?;
         if let Some(days) = self.days_left {
             let Self { baselines_ready, baselines_learning, .. } = self;
             write!(
                 formatter,
-                "  baselines: {baselines_ready} ready, {baselines_learning} learning, next in {days} days"
+                "  baselines: {baselines_ready} ready, {baselines_learning} learning, next in {}",
+                units::counted(days.into(), "day")
             )?;
         }
         // What is not as it should be is said; what is 0 is not.
         for (count, what) in [
             (self.dropped_packets, "packets dropped"),
-            (self.held_packets, "of them held for a verdict"),
+            (self.held_packets, "of these held for a verdict"),
             (self.simulated_packets, "packets would have been dropped"),
             (self.events_lost, "events lost"),
             (self.first_payloads_refused, "payload samples skipped"),
@@ -86,7 +87,7 @@ mod tests {
             interfaces: 1,
             ..StatusLine::default()
         };
-        assert_eq!(calm.to_string(), "12 packets/s  0 B/s  3 flows on 1 interfaces  0 alerts");
+        assert_eq!(calm.to_string(), "12 packets/s  0 B/s  3 flows on 1 interface  0 alerts");
         let learning = StatusLine { baselines_learning: 2, days_left: Some(27), ..calm.clone() };
         let expected = "0 alerts  baselines: 0 ready, 2 learning, next in 27 days";
         assert!(learning.to_string().ends_with(expected), "{learning}");

@@ -1,7 +1,7 @@
 //! How the program is doing: one line for a terminal, one body for programs, the counters of every
 //! output by name, and the event bus of the pages.
 //!
-//! It stands below outputs, store, API and commands, and knows none of them.
+//! It is below outputs, store, API and commands, and knows none of them.
 
 mod body;
 pub mod bus;
@@ -9,8 +9,8 @@ mod line;
 pub mod sinks;
 
 pub use body::{
-    AlertCounts, Baselines, BySeverity, Coverage, Loss, NamedBytes, NotStored, Outbound, Rates,
-    SinkHealth, SinkState, StatusBody, StoreState, StoreStateName, Totals, UnexplainedSender,
+    AlertCounts, Baselines, BySeverity, Coverage, Loss, NotStored, Rates, SinkHealth, SinkState,
+    StatusBody, StoreState, StoreStateName, Totals,
 };
 pub use line::StatusLine;
 

@@ -1,7 +1,7 @@
 //! The audit log's records, where they can be searched and paged.
 //!
-//! The file is the log: it takes one write, and outlives a database that is full or damaged. What is
-//! here follows it, and can be read again from it.
+//! The file is the log: it takes one write, and outlives a database that is full or damaged. What
+//! is here follows it, and can be read again from it.
 
 use std::fs;
 use std::io;
@@ -23,7 +23,7 @@ pub struct Filter {
     /// As [`crate::audit::Action`] is written in the log.
     pub action: Option<String>,
     pub alert: Option<String>,
-    /// Stands anywhere in the record.
+    /// Text anywhere in the record.
     pub text: Option<String>,
     /// Not before this time, as records have it.
     pub since: Option<String>,
@@ -61,7 +61,8 @@ impl Store {
             }
         };
         let mut place = self.read(read_place)?.filter(|place| place.inode == inode);
-        // Another file, or one that was cut: it is read anew, and what is known is not added twice.
+        // Another file, or one that was cut: it is read again, and what is known is not added
+        // twice.
         if place.is_some_and(|place| bytes < place.bytes) {
             place = None;
         }
@@ -109,10 +110,6 @@ fn take_over(connection: &Connection, part: &Part, place: Place) -> anyhow::Resu
 }
 
 /// The latest `limit` records before the one of key `before`, the latest first.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub fn search(
     connection: &Connection,
     filter: &Filter,
@@ -138,11 +135,7 @@ pub fn search(
     Ok(found)
 }
 
-/// Lines of the log that are no records.
-///
-/// # Errors
-///
-/// A database that cannot be read.
+/// Number of damaged lines in the log.
 pub fn damaged(connection: &Connection) -> anyhow::Result<u64> {
     Ok(read_place(connection)?.map_or(0, |place| place.damaged))
 }
@@ -214,7 +207,7 @@ mod tests {
         assert_eq!(seconds(&store, &all, None)[0], "05");
         assert_eq!(store.read(damaged).unwrap(), 1);
 
-        // Begun anew: what was known stays, and nothing is there twice.
+        // Begun again: what was known stays, and nothing is there twice.
         fs::write(&path, format!("{line}\n")).unwrap();
         AuditLog::open(&dir).record(&record(6, Action::Mode, None));
         store.follow_audit(&dir).unwrap();

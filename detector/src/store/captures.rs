@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::units::rfc3339;
 
-/// How far a capture is: a closed list.
+/// State of a capture: a closed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = CaptureState)]
@@ -50,7 +50,7 @@ pub struct Analysis {
     /// The model's hash.
     pub model: String,
     pub started: String,
-    /// Null while it goes on.
+    /// Null during the analysis.
     pub seconds: Option<f64>,
     pub packets: Option<u64>,
     pub bytes: Option<u64>,
@@ -73,7 +73,7 @@ pub struct Capture {
     pub sha256: Option<String>,
     pub uploaded: String,
     pub state: Stage,
-    /// Of what is going on: 0 to 1.
+    /// Progress of the upload or analysis: 0 to 1.
     pub progress: f64,
     pub error: Option<String>,
     pub analyses: Vec<Analysis>,
@@ -95,10 +95,6 @@ pub struct Outcome {
 }
 
 /// Notes that a capture is being uploaded. Returns its number.
-///
-/// # Errors
-///
-/// A database that cannot be written to.
 pub fn begin_upload(connection: &Connection, name: &str, time_ns: u64) -> anyhow::Result<i64> {
     connection.execute(
         "INSERT INTO captures (name, bytes, uploaded_ns, state) VALUES (?, 0, ?, 'uploading')",
@@ -108,10 +104,6 @@ pub fn begin_upload(connection: &Connection, name: &str, time_ns: u64) -> anyhow
 }
 
 /// Notes that a capture is here whole.
-///
-/// # Errors
-///
-/// A database that cannot be written to.
 pub fn end_upload(
     connection: &Connection,
     id: i64,
@@ -126,10 +118,6 @@ pub fn end_upload(
 }
 
 /// Notes how far a capture is, and why it got no further.
-///
-/// # Errors
-///
-/// A database that cannot be written to.
 pub fn set_stage(
     connection: &Connection,
     id: i64,
@@ -144,10 +132,6 @@ pub fn set_stage(
 }
 
 /// Begins an analysis. Returns its number.
-///
-/// # Errors
-///
-/// A database that cannot be written to.
 pub fn begin_analysis(
     connection: &Connection,
     capture: i64,
@@ -164,13 +148,10 @@ pub fn begin_analysis(
 }
 
 /// Notes what an analysis came to.
-///
-/// # Errors
-///
-/// A database that cannot be written to.
 pub fn end_analysis(connection: &Connection, id: i64, outcome: &Outcome) -> anyhow::Result<()> {
     connection.execute(
-        "UPDATE analyses SET seconds = ?, packets = ?, bytes = ?, flows = ?, alerts = ?, first_ns = ?,
+        "UPDATE analyses SET seconds = ?, packets = ?, bytes = ?, flows = ?, alerts = ?, first_ns \
+         = ?,
             last_ns = ?, skipped = ?, error = ? WHERE id = ?",
         params![
             outcome.seconds,
@@ -189,10 +170,6 @@ pub fn end_analysis(connection: &Connection, id: i64, outcome: &Outcome) -> anyh
 }
 
 /// A capture; none where there is no such.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub fn capture(connection: &Connection, id: i64) -> anyhow::Result<Option<Capture>> {
     let found = connection
         .query_row(
@@ -205,10 +182,6 @@ pub fn capture(connection: &Connection, id: i64) -> anyhow::Result<Option<Captur
 }
 
 /// Captures, the latest first, `limit` of those before `cursor`.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub fn captures(
     connection: &Connection,
     cursor: Option<i64>,
@@ -226,18 +199,15 @@ pub fn captures(
 
 /// Captures that a run that ended left unfinished: half uploaded, or waiting. The first are failed,
 /// the numbers of the others are returned.
-///
-/// # Errors
-///
-/// A database that cannot be written to.
 pub fn take_up(connection: &Connection) -> anyhow::Result<Vec<i64>> {
     connection.execute(
-        "UPDATE captures SET state = 'failed', error = 'the upload was broken off: upload it again'
+        "UPDATE captures SET state = 'failed', error = 'the upload was interrupted: upload it again'
          WHERE state = 'uploading'",
         [],
     )?;
     connection.execute(
-        "UPDATE analyses SET error = 'it was broken off', seconds = 0 WHERE seconds IS NULL",
+        "UPDATE analyses SET error = 'the analysis was interrupted', seconds = 0 WHERE seconds IS \
+         NULL",
         [],
     )?;
     connection.execute("UPDATE captures SET state = 'queued' WHERE state = 'analysing'", [])?;
@@ -248,10 +218,6 @@ pub fn take_up(connection: &Connection) -> anyhow::Result<Vec<i64>> {
 }
 
 /// Forgets a capture with its alerts.
-///
-/// # Errors
-///
-/// A database that cannot be written to.
 pub fn remove(connection: &Connection, id: i64) -> anyhow::Result<bool> {
     for table in ["alert_words WHERE rowid", "alert_evidence WHERE key", "alert_points WHERE alert"]
     {
@@ -263,10 +229,6 @@ pub fn remove(connection: &Connection, id: i64) -> anyhow::Result<bool> {
 }
 
 /// Bytes of all captures.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub fn total_bytes(connection: &Connection) -> anyhow::Result<u64> {
     Ok(connection
         .query_row("SELECT coalesce(sum(bytes), 0) FROM captures", [], |row| row.get(0))?)
@@ -289,7 +251,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Capture> {
 
 fn with_analyses(connection: &Connection, mut capture: Capture) -> anyhow::Result<Capture> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, model_hash, started_ns, seconds, packets, bytes, flows, alerts, first_ns, last_ns,
+        "SELECT id, model_hash, started_ns, seconds, packets, bytes, flows, alerts, first_ns, \
+         last_ns,
                 skipped, error
          FROM analyses WHERE capture = ? ORDER BY id DESC",
     )?;

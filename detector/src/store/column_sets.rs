@@ -11,10 +11,6 @@ pub(super) fn name(columns: &ColumnSet) -> String {
 }
 
 /// Keeps the columns that this program computes, before any vector of them is stored.
-///
-/// # Errors
-///
-/// A database that cannot be written to.
 pub(super) fn register(connection: &Connection) -> anyhow::Result<()> {
     for kind in Kind::ALL {
         let columns = kind.column_set();
@@ -33,10 +29,6 @@ pub(super) fn register(connection: &Connection) -> anyhow::Result<()> {
 }
 
 /// A set as it is kept.
-///
-/// # Errors
-///
-/// A text that is no set.
 pub(super) fn read(text: &str) -> serde_json::Result<ColumnSet> {
     serde_json::from_str(text)
 }

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::refusal::Refusal;
 
-/// A person who may be told.
+/// A person to notify.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contact {
     pub id: i64,
@@ -23,22 +23,18 @@ pub struct Person {
     pub phone: Option<String>,
 }
 
-/// People who are told together.
+/// People who are notified together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     pub id: i64,
     pub name: String,
-    /// Without it none of its rules tells anybody.
+    /// False: its rules notify nobody.
     pub alertable: bool,
     /// The members' ids, in rising order.
     pub contacts: Vec<i64>,
 }
 
 /// Everybody, in the order in which they were added.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub fn contacts(connection: &Connection) -> anyhow::Result<Vec<Contact>> {
     let mut statement = connection
         .prepare_cached("SELECT id, forename, surname, email, phone FROM contacts ORDER BY id")?;
@@ -51,10 +47,6 @@ pub fn contacts(connection: &Connection) -> anyhow::Result<Vec<Contact>> {
 }
 
 /// One person.
-///
-/// # Errors
-///
-/// No such thing; a database that cannot be read.
 pub fn contact(connection: &Connection, id: i64) -> anyhow::Result<Contact> {
     let found = connection
         .query_row(
@@ -89,10 +81,6 @@ fn ids(connection: &Connection, query: &str, of: i64) -> anyhow::Result<Vec<i64>
 }
 
 /// Adds a person, in these groups.
-///
-/// # Errors
-///
-/// A group that does not exist; a database that cannot be written to.
 pub fn add_contact(
     connection: &Connection,
     person: &Person,
@@ -109,10 +97,6 @@ pub fn add_contact(
 }
 
 /// Puts other values in a person's place; `groups` none: those stay.
-///
-/// # Errors
-///
-/// Nobody of this id, a group that does not exist, a database that cannot be written to.
 pub fn change_contact(
     connection: &Connection,
     id: i64,
@@ -154,7 +138,7 @@ fn add_member(connection: &Connection, group: i64, contact: i64) -> anyhow::Resu
     Ok(())
 }
 
-/// A member that does not exist is the fault of the list it stands in.
+/// A member that does not exist is the fault of the list it is in.
 fn exists(
     connection: &Connection,
     table: &str,
@@ -163,16 +147,12 @@ fn exists(
 ) -> anyhow::Result<()> {
     let query = format!("SELECT 1 FROM {table} WHERE id = ?");
     let found = connection.prepare_cached(&query)?.exists([id])?;
-    let none = || Refusal::invalid(field, format!("{field}: there is none with the id {id}"));
+    let none = || Refusal::invalid(field, format!("{field}: no row has the id {id}"));
     anyhow::ensure!(found, none());
     Ok(())
 }
 
 /// Removes a person, from all groups too.
-///
-/// # Errors
-///
-/// Nobody of this id, a database that cannot be written to.
 pub fn remove_contact(connection: &Connection, id: i64) -> anyhow::Result<()> {
     known(connection.execute("DELETE FROM contacts WHERE id = ?", [id])?, "contact", id)
 }
@@ -187,10 +167,6 @@ pub(super) fn known(changed: usize, what: &'static str, id: i64) -> anyhow::Resu
 }
 
 /// All groups, in the order in which they were added.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub fn groups(connection: &Connection) -> anyhow::Result<Vec<Group>> {
     let mut statement =
         connection.prepare_cached("SELECT id, name, alertable FROM groups ORDER BY id")?;
@@ -203,10 +179,6 @@ pub fn groups(connection: &Connection) -> anyhow::Result<Vec<Group>> {
 }
 
 /// One group.
-///
-/// # Errors
-///
-/// No such thing; a database that cannot be read.
 pub fn group(connection: &Connection, id: i64) -> anyhow::Result<Group> {
     let found = connection
         .query_row("SELECT id, name, alertable FROM groups WHERE id = ?", [id], group_of)
@@ -225,10 +197,6 @@ fn members_of(connection: &Connection, group: i64) -> anyhow::Result<Vec<i64>> {
 }
 
 /// Adds a group with these members.
-///
-/// # Errors
-///
-/// A name that is taken, a contact that does not exist, a database that cannot be written to.
 pub fn add_group(
     connection: &Connection,
     name: &str,
@@ -244,11 +212,6 @@ pub fn add_group(
 }
 
 /// Puts other values in a group's place; `contacts` none: its members stay.
-///
-/// # Errors
-///
-/// No group of this id, a name that is taken, a contact that does not exist, a database that cannot
-/// be written to.
 pub fn change_group(
     connection: &Connection,
     id: i64,
@@ -269,10 +232,6 @@ pub fn change_group(
 }
 
 /// Removes a group; its members stay contacts, its rules go with it.
-///
-/// # Errors
-///
-/// No group of this id, a database that cannot be written to.
 pub fn remove_group(connection: &Connection, id: i64) -> anyhow::Result<()> {
     known(connection.execute("DELETE FROM groups WHERE id = ?", [id])?, "group", id)
 }
@@ -287,7 +246,7 @@ pub(super) fn free(
 ) -> anyhow::Result<()> {
     let query = format!("SELECT 1 FROM {table} WHERE name = ? AND id IS NOT ?");
     let taken = connection.prepare_cached(&query)?.exists(params![name, own])?;
-    let text = || format!("there is a {what} `{name}` already");
+    let text = || format!("a {what} `{name}` exists already");
     anyhow::ensure!(!taken, Refusal::conflict(text()).at("name"));
     Ok(())
 }
@@ -337,12 +296,9 @@ mod tests {
         let refused = |error: anyhow::Error| error.downcast::<Refusal>().unwrap();
         store.write(|c| add_group(c, "ops", true, &[])).unwrap();
         let error = store.write(|c| add_group(c, "ops", true, &[])).unwrap_err();
-        assert_eq!(refused(error), Refusal::conflict("there is a group `ops` already").at("name"));
+        assert_eq!(refused(error), Refusal::conflict("a group `ops` exists already").at("name"));
         let error = store.write(|c| add_contact(c, &person("A", "B"), &[7])).unwrap_err();
-        assert_eq!(
-            refused(error),
-            Refusal::invalid("groups", "groups: there is none with the id 7")
-        );
+        assert_eq!(refused(error), Refusal::invalid("groups", "groups: no row has the id 7"));
         assert!(store.read(contacts).unwrap().is_empty());
         let error = store.write(|c| remove_contact(c, 7)).unwrap_err();
         assert_eq!(refused(error), Refusal::not_found("there is no contact 7"));

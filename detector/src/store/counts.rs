@@ -19,10 +19,6 @@ pub struct Counts {
 }
 
 /// Counts the alerts.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub fn alerts(connection: &Connection, now_ns: u64) -> anyhow::Result<Counts> {
     let mut counts = Counts::default();
     let mut open = connection.prepare_cached(

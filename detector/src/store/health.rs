@@ -100,7 +100,7 @@ impl Health {
         let mut state = self.lock();
         let Some(error) = failure else {
             if state.failing.take().is_some() {
-                tracing::info!("the database can be written to again");
+                tracing::info!("writing to the database works again");
             }
             return;
         };
@@ -108,7 +108,7 @@ impl Health {
         *state.failed.entry(kind.name()).or_default() += 1;
         let text = format!("{error:#}");
         if state.failing.as_ref() != Some(&text) {
-            tracing::error!("the database cannot be written to ({}): {text}", kind.name());
+            tracing::error!("failed to write to the database ({}): {text}", kind.name());
         }
         state.failing = Some(text);
         drop(state);
@@ -123,7 +123,7 @@ impl Health {
         let mark = damage_mark(&self.path);
         if kind == Failure::Damaged && !mark.exists() {
             tracing::error!(
-                "{} is damaged: a new one is begun at the next start",
+                "{} is damaged: the next start creates a new database",
                 self.path.display()
             );
             if let Err(error) = fs::write(&mark, b"") {
@@ -137,7 +137,7 @@ impl Health {
     }
 }
 
-/// Stands beside a database in which damage was found.
+/// Is beside a database in which damage was found.
 fn damage_mark(path: &Path) -> PathBuf {
     beside(path, "damaged")
 }
@@ -168,14 +168,13 @@ pub(super) fn put_aside(path: &Path) -> anyhow::Result<()> {
         let log = beside(path, suffix);
         if log.exists() {
             fs::rename(&log, beside(&aside, suffix))
-                .with_context(|| format!("failed to put {} aside", log.display()))?;
+                .with_context(|| format!("failed to rename {}", log.display()))?;
         }
     }
     if path.exists() {
-        fs::rename(path, &aside)
-            .with_context(|| format!("failed to put {} aside", path.display()))?;
+        fs::rename(path, &aside).with_context(|| format!("failed to rename {}", path.display()))?;
         tracing::error!(
-            "the database was damaged: it is kept as {}, and a new one is begun",
+            "the database was damaged: renamed it to {} and created a new one",
             aside.display()
         );
     }

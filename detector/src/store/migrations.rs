@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 /// The steps from one version to the next, the first from an empty database. A step of a line or two
 /// stands here.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 10] = [
     include_str!("migrations/1.sql"),
     include_str!("migrations/2.sql"),
     include_str!("migrations/3.sql"),
@@ -14,22 +14,24 @@ const STEPS: [&str; 6] = [
     "ALTER TABLE alerts DROP COLUMN headline",
     "ALTER TABLE alerts ADD COLUMN sensor TEXT",
     "ALTER TABLE alerts ADD COLUMN unexplained_bytes INTEGER NOT NULL DEFAULT 0",
+    include_str!("migrations/7.sql"),
+    "CREATE TABLE ledger_accounts (address BLOB PRIMARY KEY, time INTEGER NOT NULL, account TEXT NOT NULL) \
+     WITHOUT ROWID",
+    "CREATE TABLE ledger_services (address BLOB PRIMARY KEY, time INTEGER NOT NULL, learned TEXT NOT NULL) \
+     WITHOUT ROWID",
+    "ALTER TABLE alerts ADD COLUMN monitor_event TEXT",
 ];
 
 /// The version that this program reads and writes.
 pub(super) const VERSION: usize = STEPS.len();
 
 /// Brings the database to [`VERSION`], each step whole or not at all.
-///
-/// # Errors
-///
-/// A database that a later program wrote; one that cannot be written to.
 pub(super) fn migrate(connection: &mut Connection) -> anyhow::Result<()> {
     let found = version(connection)?;
     ensure!(
         found <= VERSION,
-        "the database has version {found}, this program reads up to {VERSION}: use the program that \
-         wrote it, or another --db"
+        "the database has version {found}, and this program reads up to {VERSION}: use the newer \
+         program, or another --db"
     );
     for (step, to) in STEPS.iter().zip(1..).skip(found) {
         let transaction = connection.transaction()?;
@@ -37,7 +39,7 @@ pub(super) fn migrate(connection: &mut Connection) -> anyhow::Result<()> {
             .execute_batch(step)
             .and_then(|()| transaction.pragma_update(None, "user_version", to))
             .and_then(|()| transaction.commit())
-            .with_context(|| format!("failed to bring the database to version {to}"))?;
+            .with_context(|| format!("failed to upgrade the database to version {to}"))?;
     }
     Ok(())
 }

@@ -7,12 +7,12 @@
 
 pub mod alerts;
 pub mod audit;
-pub mod baselines;
 pub mod captures;
 mod column_sets;
 pub mod contacts;
 pub mod counts;
 mod health;
+pub mod kept;
 mod migrations;
 pub mod models;
 pub mod outbox;
@@ -65,24 +65,16 @@ struct Shared {
 impl Store {
     /// Opens the database at `path`, and makes it where there is none. One that was found to be
     /// damaged is put aside under another name and a new one begun, which is said.
-    ///
-    /// # Errors
-    ///
-    /// A folder that cannot be written to, a file that is no database, a later version.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         Self::try_open(path).with_context(|| format!("failed to open {}", path.display()))
     }
 
-    /// Opens the database at `path`, which is there: for those who only look in while an agent may be
-    /// using it.
-    ///
-    /// # Errors
-    ///
-    /// No file, or one that is no database; a later version.
+    /// Opens the database at `path`, which is there: for those who only look in while an agent may
+    /// be using it.
     pub fn open_existing(path: &Path) -> anyhow::Result<Self> {
         if !path.exists() {
             bail!(
-                "there is no database {}: `detector run` or `detector serve` makes one",
+                "there is no database {}: `detector run` or `detector serve` creates it",
                 path.display()
             );
         }
@@ -139,10 +131,6 @@ impl Store {
     }
 
     /// Runs `work` on one state of the database. Blocks: not for an asynchronous task.
-    ///
-    /// # Errors
-    ///
-    /// What `work` says; a database that cannot be read.
     pub fn read<T>(
         &self,
         work: impl FnOnce(&Connection) -> anyhow::Result<T>,
@@ -193,7 +181,10 @@ fn open_for_writing(path: &Path) -> anyhow::Result<Connection> {
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
     if mode != "wal" {
-        bail!("its file system keeps no shared memory, which a write-ahead log needs: use another");
+        bail!(
+            "its file system does not support the shared memory of a write-ahead log: use another \
+            one"
+        );
     }
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;

@@ -17,10 +17,6 @@ pub struct StoredModel {
 }
 
 /// All of them, the latest first.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub fn models(connection: &Connection) -> anyhow::Result<Vec<StoredModel>> {
     let mut statement = connection
         .prepare_cached("SELECT hash, schema, added_ns FROM models ORDER BY added_ns DESC")?;
@@ -32,10 +28,6 @@ pub fn models(connection: &Connection) -> anyhow::Result<Vec<StoredModel>> {
 }
 
 /// The file of a model; none where there is no such.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub fn file(connection: &Connection, hash: &str) -> anyhow::Result<Option<Vec<u8>>> {
     Ok(connection
         .query_row("SELECT file FROM models WHERE hash = ?", [hash], |row| row.get(0))
@@ -43,10 +35,6 @@ pub fn file(connection: &Connection, hash: &str) -> anyhow::Result<Option<Vec<u8
 }
 
 /// Adds a model. False where it was there already.
-///
-/// # Errors
-///
-/// A database that cannot be written to.
 pub fn add(
     connection: &Connection,
     hash: &str,
@@ -61,16 +49,12 @@ pub fn add(
     Ok(added != 0)
 }
 
-/// The name under which it stands which model serves a schema.
+/// The name of the setting for the model that serves a schema.
 fn setting(schema: &str) -> String {
     format!("model.{schema}")
 }
 
 /// The hash of the model that was chosen for a schema; none: the configured or shipped one.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub fn active(connection: &Connection, schema: &str) -> anyhow::Result<Option<String>> {
     Ok(connection
         .query_row("SELECT value FROM settings WHERE name = ?", [setting(schema)], |row| row.get(0))
@@ -78,10 +62,6 @@ pub fn active(connection: &Connection, schema: &str) -> anyhow::Result<Option<St
 }
 
 /// Chooses the model for a schema.
-///
-/// # Errors
-///
-/// A database that cannot be written to.
 pub fn activate(connection: &Connection, schema: &str, hash: &str) -> anyhow::Result<()> {
     connection.execute(
         "INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)",
@@ -94,7 +74,7 @@ pub fn activate(connection: &Connection, schema: &str, hash: &str) -> anyhow::Re
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     pub id: u64,
-    /// A theft.
+    /// Whether it is exfiltration.
     pub label: bool,
     pub vector: Vec<f32>,
     /// None where the alert was forgotten since.
@@ -118,10 +98,6 @@ pub struct SampleAlert {
 
 /// The latest labelled vectors of a kind that have all `wanted` columns, in the order of these; at most
 /// so many. Others of the kind are left out, and counted.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub fn samples(
     connection: &Connection,
     kind: Kind,

@@ -1,6 +1,6 @@
-//! Who is told of which alerts, and what that means for an alert that is being stored.
+//! Who is notified of which alerts, and what that means for an alert that is being stored.
 //!
-//! What a rule wants told is written with the alert itself: one commit, so that neither is ever
+//! What a rule wants reported is written with the alert itself: one commit, so that neither is ever
 //! there without the other. Nothing is sent from here.
 
 use anyhow::Context as _;
@@ -12,9 +12,10 @@ use crate::network::{Address, Network};
 use crate::refusal::Refusal;
 use crate::verdict::Severity;
 
-/// An alert is told so long after it was stored: what follows at once goes into the same message.
+/// An alert is reported so long after it was stored: what follows at once goes into the same
+/// message.
 const SETTLE_NS: u64 = 500_000_000;
-/// A severity that has risen is told again, but not sooner than this.
+/// A severity that has risen is reported again, but not sooner than this.
 const RISE_NS: u64 = 60 * SECOND_NS;
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -25,7 +26,7 @@ pub struct Rule {
     pub wish: RuleSpec,
 }
 
-/// What a rule wants told, to whom and how often.
+/// What a rule wants reported, to whom and how often.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleSpec {
     pub name: String,
@@ -39,14 +40,15 @@ pub struct RuleSpec {
     pub techniques: Vec<String>,
     /// Alerts from or to it.
     pub host: Option<Network>,
-    /// What comes within it goes into one message; 0: each alert has its own.
+    /// Collect alerts for this long into one message; 0: a message for each alert.
     pub digest_secs: u32,
-    /// The same alert, or another of the same technique between the same two hosts, is told again
-    /// after so long. 0: each alert is told once, and again only when its severity has risen.
+    /// The same alert, or another of the same technique between the same two hosts, is reported
+    /// again after so long. 0: each alert is reported once, and again only when its severity has
+    /// risen.
     pub repeat_secs: u32,
 }
 
-/// What of an alert decides who is told.
+/// What of an alert decides who is notified.
 #[derive(Clone, Debug)]
 pub struct Candidate<'a> {
     /// Its key in the database.
@@ -70,19 +72,11 @@ const COLUMNS: &str = "id, name, enabled, channel, group_id, min_severity, techn
                        digest_secs, repeat_secs";
 
 /// All rules, in the order in which they were added.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub fn rules(connection: &Connection) -> anyhow::Result<Vec<Rule>> {
     read(connection, "ORDER BY id")
 }
 
 /// One rule.
-///
-/// # Errors
-///
-/// No such rule; a database that cannot be read.
 pub fn rule(connection: &Connection, id: i64) -> anyhow::Result<Rule> {
     let query = format!("SELECT {COLUMNS} FROM rules WHERE id = ?");
     let found = connection.query_row(&query, [id], columns).optional()?;
@@ -126,10 +120,6 @@ fn rule_of((mut rule, techniques, host): Columns) -> anyhow::Result<Rule> {
 }
 
 /// Adds a rule.
-///
-/// # Errors
-///
-/// A name that is taken, a group that does not exist, a database that cannot be written to.
 pub fn add_rule(connection: &Connection, wish: &RuleSpec) -> anyhow::Result<Rule> {
     free(connection, "rules", "rule", &wish.name, None)?;
     put(connection, None, wish)?;
@@ -137,11 +127,6 @@ pub fn add_rule(connection: &Connection, wish: &RuleSpec) -> anyhow::Result<Rule
 }
 
 /// Puts other values in a rule's place.
-///
-/// # Errors
-///
-/// No rule of this id, a name that is taken, a group that does not exist, a database that cannot be
-/// written to.
 pub fn change_rule(connection: &Connection, id: i64, wish: &RuleSpec) -> anyhow::Result<Rule> {
     rule(connection, id)?;
     free(connection, "rules", "rule", &wish.name, Some(id))?;
@@ -179,21 +164,13 @@ fn put(connection: &Connection, id: Option<i64>, wish: &RuleSpec) -> anyhow::Res
     Ok(())
 }
 
-/// Removes a rule, and what it had not told yet.
-///
-/// # Errors
-///
-/// No rule of this id, a database that cannot be written to.
+/// Removes a rule, and what it had not reported yet.
 pub fn remove_rule(connection: &Connection, id: i64) -> anyhow::Result<()> {
     known(connection.execute("DELETE FROM rules WHERE id = ?", [id])?, "rule", id)
 }
 
-/// Notes for each rule that wants it that `alert` is to be told, and returns how many do. For the
-/// transaction that stores the alert, each time that it opened, grew or rose.
-///
-/// # Errors
-///
-/// A database that cannot be written to.
+/// Notes for each rule that wants it that `alert` is to be reported, and returns how many do. For
+/// the transaction that stores the alert, each time that it opened, grew or rose.
 pub fn enqueue(connection: &Connection, alert: &Candidate<'_>) -> anyhow::Result<u64> {
     // Of this clock, not of the packets: a capture's alerts are years old when they are found.
     enqueue_at(connection, alert, clock::now_ns())
@@ -221,8 +198,8 @@ impl RuleSpec {
             && self.host.is_none_or(|host| host.contains(alert.src) || host.contains(alert.dst))
     }
 
-    /// When a message about an alert is due, after what was sent about it (`same`) or its like; none:
-    /// it is not news.
+    /// When a message about an alert is due, after what was sent about it (`same`) or its like;
+    /// none: it is not news.
     #[must_use]
     pub fn due(
         &self,
@@ -352,7 +329,7 @@ mod tests {
         }
     }
 
-    /// How many rules want each alert told, one second after the other unless a time is given.
+    /// How many rules want each alert reported, one second after the other unless a time is given.
     fn wanted(wishes: Vec<RuleSpec>, alerts: &[(Candidate<'static>, u64)]) -> Vec<u64> {
         let folder = Folder::new(&format!("rules-{}", wishes[0].name));
         let store = Store::open(&folder.database()).unwrap();

@@ -1,6 +1,6 @@
 //! Who may use the API: tokens, the links that log a browser in once, and the logins that follow.
 //!
-//! What lets somebody in is kept as its hash alone; it is told once, when it is made.
+//! What lets somebody in is kept as its hash alone; it is shown once, when it is made.
 
 use anyhow::{Context as _, anyhow, ensure};
 use base64::Engine as _;
@@ -16,12 +16,12 @@ pub const CODE_SECS: u64 = 600;
 pub const LOGIN_SECS: u64 = 7 * 86_400;
 /// A token's use is noted no more often than this.
 const USE_NOTED_SECS: u64 = 60;
-/// What tokens begin with, so that they are told apart from other secrets where they leak.
+/// What tokens begin with, so that they are distinguished from other secrets where they leak.
 pub const PREFIX: &str = "dtct_";
 /// The longest name of a token, in characters.
 pub const MAX_NAME: usize = 100;
 
-/// What one may do; each includes those before.
+/// Rights; each scope includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
     /// Look.
@@ -55,7 +55,7 @@ impl Scope {
 /// that is nearly right.
 pub type Hash = [u8; 32];
 
-/// A token, without what it is.
+/// A token without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
     pub id: i64,
@@ -76,10 +76,6 @@ pub struct Secret {
 
 impl Secret {
     /// 256 random bits.
-    ///
-    /// # Errors
-    ///
-    /// A kernel without random numbers.
     pub fn new(prefix: &str) -> anyhow::Result<Self> {
         let mut bits = [0; 32];
         getrandom::fill(&mut bits)
@@ -105,10 +101,6 @@ pub struct Login {
 }
 
 /// Keeps a new token.
-///
-/// # Errors
-///
-/// A name that is taken or none, a database that cannot be written to.
 pub fn create(
     connection: &Connection,
     name: &str,
@@ -118,7 +110,7 @@ pub fn create(
     expires: Option<u64>,
 ) -> anyhow::Result<Token> {
     check_name(name)?;
-    let text = || format!("there is a token `{name}`: revoke it, or use another name");
+    let text = || format!("a token `{name}` exists already: revoke it, or use another name");
     ensure!(!is_taken(connection, name)?, Refusal::conflict(text()).at("name"));
     connection.execute(
         "INSERT INTO tokens (name, hash, scope, created, expires) VALUES (?, ?, ?, ?, ?)",
@@ -128,16 +120,16 @@ pub fn create(
     Ok(Token { id, name: name.to_owned(), scope, created: now, expires, last_used: None })
 }
 
-/// # Errors
-///
-/// A name that is empty, too long, or would not show.
 pub fn check_name(name: &str) -> Result<(), Refusal> {
     let length = name.chars().count();
     if !(1..=MAX_NAME).contains(&length) {
-        return Err(Refusal::invalid("name", format!("a name has 1 to {MAX_NAME} characters")));
+        return Err(Refusal::invalid(
+            "name",
+            format!("the name must have 1 to {MAX_NAME} characters"),
+        ));
     }
     if name.trim() != name || name.chars().any(char::is_control) {
-        let text = "a name has no control characters, and no spaces around it";
+        let text = "the name must not have control characters, or spaces at its ends";
         return Err(Refusal::invalid("name", text));
     }
     Ok(())
@@ -151,10 +143,6 @@ fn is_taken(connection: &Connection, name: &str) -> anyhow::Result<bool> {
 }
 
 /// Every token, the oldest first.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub fn list(connection: &Connection) -> anyhow::Result<Vec<Token>> {
     let mut statement = connection
         .prepare("SELECT id, name, scope, created, expires, last_used FROM tokens ORDER BY id")?;
@@ -163,10 +151,6 @@ pub fn list(connection: &Connection) -> anyhow::Result<Vec<Token>> {
 }
 
 /// Revokes a token, and ends the logins that came of it. Returns its name.
-///
-/// # Errors
-///
-/// No such token, a database that cannot be written to.
 pub fn revoke(connection: &Connection, id: i64) -> anyhow::Result<String> {
     let name = connection
         .query_row("DELETE FROM tokens WHERE id = ? RETURNING name", [id], |row| row.get(0))
@@ -175,10 +159,6 @@ pub fn revoke(connection: &Connection, id: i64) -> anyhow::Result<String> {
 }
 
 /// The token with this hash, where it has not expired.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub fn find(connection: &Connection, hash: &Hash, now: u64) -> anyhow::Result<Option<Token>> {
     Ok(connection
         .prepare_cached(
@@ -196,20 +176,12 @@ pub fn is_use_stale(token: &Token, now: u64) -> bool {
 }
 
 /// Notes that a token was used.
-///
-/// # Errors
-///
-/// A database that cannot be written to.
 pub fn note_use(connection: &Connection, id: i64, now: u64) -> anyhow::Result<()> {
     connection.execute("UPDATE tokens SET last_used = ?2 WHERE id = ?1", (id, now))?;
     Ok(())
 }
 
 /// Keeps a code that logs a browser in once.
-///
-/// # Errors
-///
-/// A database that cannot be written to.
 pub fn add_code(connection: &Connection, hash: &Hash, token: i64, now: u64) -> anyhow::Result<()> {
     connection.execute("DELETE FROM login_codes WHERE expires <= ?", [now])?;
     connection.execute(
@@ -220,10 +192,6 @@ pub fn add_code(connection: &Connection, hash: &Hash, token: i64, now: u64) -> a
 }
 
 /// Takes a code: the token that it is for, and never a second time.
-///
-/// # Errors
-///
-/// A database that cannot be written to.
 pub fn take_code(connection: &Connection, hash: &Hash, now: u64) -> anyhow::Result<Option<Token>> {
     let token: Option<(i64, u64)> = connection
         .query_row(
@@ -244,10 +212,6 @@ pub fn take_code(connection: &Connection, hash: &Hash, now: u64) -> anyhow::Resu
 }
 
 /// Logs a browser in. It stays so no longer than its token is good.
-///
-/// # Errors
-///
-/// A database that cannot be written to.
 pub fn log_in(
     connection: &Connection,
     cookie: &Hash,
@@ -264,11 +228,7 @@ pub fn log_in(
     Ok(())
 }
 
-/// The login that a cookie stands for, where it has not expired.
-///
-/// # Errors
-///
-/// A database that cannot be read.
+/// The login that a cookie represents, where it has not expired.
 pub fn find_login(connection: &Connection, hash: &Hash, now: u64) -> anyhow::Result<Option<Login>> {
     Ok(connection
         .prepare_cached(
@@ -283,10 +243,6 @@ pub fn find_login(connection: &Connection, hash: &Hash, now: u64) -> anyhow::Res
 }
 
 /// Ends a login.
-///
-/// # Errors
-///
-/// A database that cannot be written to.
 pub fn log_out(connection: &Connection, hash: &Hash) -> anyhow::Result<()> {
     connection.execute("DELETE FROM logins WHERE hash = ?", [hash.as_slice()])?;
     Ok(())
@@ -337,7 +293,7 @@ mod tests {
         assert_eq!(find(&short, NOW + 60), None);
         let again = store
             .write(|connection| create(connection, "laptop", Scope::Read, &[0; 32], NOW, None));
-        assert!(again.unwrap_err().to_string().contains("there is a token `laptop`"));
+        assert!(again.unwrap_err().to_string().contains("a token `laptop` exists already"));
         assert_eq!(
             store.write(move |connection| revoke(connection, forever.id)).unwrap(),
             "laptop"

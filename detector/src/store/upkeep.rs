@@ -39,10 +39,6 @@ pub struct Forgotten {
 impl Store {
     /// Forgets what is too old, and the oldest where the database is too large: a bounded part at
     /// each call.
-    ///
-    /// # Errors
-    ///
-    /// A database that cannot be written to.
     pub fn keep_within(&self, retention: Retention, now: u64) -> anyhow::Result<Forgotten> {
         let (forgotten, for_room) = self.write(move |connection| {
             let mut forgotten = Forgotten {
@@ -72,19 +68,11 @@ impl Store {
     }
 
     /// Copies the database, as it is at one moment, to a new file.
-    ///
-    /// # Errors
-    ///
-    /// A file that is there already, or cannot be written to.
     pub fn backup(&self, to: &Path) -> anyhow::Result<()> {
         backup(self.path(), to)
     }
 
     /// Bytes in use.
-    ///
-    /// # Errors
-    ///
-    /// A database that cannot be read.
     pub fn used_bytes(&self) -> anyhow::Result<u64> {
         self.read(used_bytes)
     }
@@ -109,7 +97,7 @@ fn join_minutes(connection: &Connection, oldest: u64) -> anyhow::Result<u64> {
             params![HOUR_SECS, oldest],
             |row| row.get(0),
         )
-        .context("failed to look for old minutes")?;
+        .context("failed to find old minutes")?;
     let Some(hour) = hour.map(|start| start / HOUR_SECS * HOUR_SECS) else { return Ok(0) };
     connection.execute_batch("DROP TABLE IF EXISTS temp.hour")?;
     connection.execute(
@@ -125,7 +113,8 @@ fn join_minutes(connection: &Connection, oldest: u64) -> anyhow::Result<u64> {
         params![hour, HOUR_SECS],
     )?;
     connection.execute(
-        "INSERT INTO sessions SELECT ?1, ?2, src, dst, protocol, dst_port, name, bytes_out, bytes_in,
+        "INSERT INTO sessions SELECT ?1, ?2, src, dst, protocol, dst_port, name, bytes_out, \
+         bytes_in,
             packets_out, packets_in, flows, score FROM temp.hour",
         params![hour, HOUR_SECS],
     )?;
@@ -168,12 +157,8 @@ fn forget_alerts(connection: &Connection, oldest_ns: Option<u64>) -> anyhow::Res
 }
 
 /// Copies the database at `from` to a new file, also while it is being written to.
-///
-/// # Errors
-///
-/// A file that is there already, or cannot be written to; a database that cannot be read.
 pub fn backup(from: &Path, to: &Path) -> anyhow::Result<()> {
-    ensure!(!to.exists(), "{} exists already: name another file", to.display());
+    ensure!(!to.exists(), "{} exists already: use another file", to.display());
     let copy = || -> anyhow::Result<()> {
         let source = super::open_for_reading(from)?;
         let mut target = Connection::open(to)?;
@@ -186,11 +171,7 @@ pub fn backup(from: &Path, to: &Path) -> anyhow::Result<()> {
     copy().with_context(|| format!("failed to copy {} to {}", from.display(), to.display()))
 }
 
-/// Looks for damage. What is found is told line by line; nothing: the database is sound.
-///
-/// # Errors
-///
-/// A file that is no database, or cannot be read.
+/// Looks for damage. What is found is reported line by line; nothing: the database is sound.
 pub fn check(path: &Path) -> anyhow::Result<Vec<String>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
     let connection = Connection::open_with_flags(path, flags)
@@ -211,10 +192,6 @@ pub fn check(path: &Path) -> anyhow::Result<Vec<String>> {
 }
 
 /// Gives unused room back to the file system. Needs as much again while it works.
-///
-/// # Errors
-///
-/// A database that another program uses, or a disk that is full.
 pub fn vacuum(path: &Path) -> anyhow::Result<()> {
     let connection = super::open_for_writing(path)?;
     connection

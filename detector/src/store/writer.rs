@@ -33,7 +33,7 @@ impl Drop for Writer {
 trait Work: Send {
     /// Runs within a savepoint. False: it failed, and what it wrote is to be taken back.
     fn run(&mut self, connection: &Connection) -> bool;
-    /// Tells the one who waits. `failure`: nothing of it was written.
+    /// Answers the one who waits. `failure`: nothing of it was written.
     fn finish(self: Box<Self>, failure: Option<&anyhow::Error>);
 }
 
@@ -60,7 +60,7 @@ where
             (Some(Err(error)), _) => Err(error),
             (Some(Ok(value)), None) => Ok(value),
             (_, Some(failure)) => Err(again(failure)),
-            (None, None) => Err(anyhow!("the write was not tried")),
+            (None, None) => Err(anyhow!("the write was not attempted")),
         };
         // Who asked may have given up.
         drop(self.reply.try_send(outcome));
@@ -93,8 +93,8 @@ impl Writer {
         let (reply, replied) = sync_channel(1);
         let task = Task { work: Some(work), outcome: None, reply };
         let sent = self.work.as_ref().and_then(|work| work.send(Box::new(task)).ok());
-        sent.context("the database's writer has ended")?;
-        replied.recv().context("the database's writer has ended")?
+        sent.context("the database's writer has stopped")?;
+        replied.recv().context("the database's writer has stopped")?
     }
 }
 

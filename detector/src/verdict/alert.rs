@@ -1,9 +1,10 @@
-//! An alert: one session and sender, as it is told to people and other tools.
+//! An alert: one session and sender, as it is reported to people and other tools.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use detector_common::parse::protocol;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -47,8 +48,13 @@ impl AlertId {
     /// Of a sender's unexplained bytes on one day (UTC).
     #[must_use]
     pub(super) fn of_day(sender: Address, now_ns: u64) -> Self {
-        let day = now_ns / (24 * 3_600_000_000_000);
-        Self::live(fnv1a(sender.octets().into_iter().chain(day.to_be_bytes())))
+        Self::live(fnv1a(sender.octets().into_iter().chain(day(now_ns).to_be_bytes())))
+    }
+
+    /// Of what happened to the monitor on one day (UTC).
+    #[must_use]
+    pub(super) fn of_subject(subject: &str, now_ns: u64) -> Self {
+        Self::live(fnv1a(subject.bytes().chain(day(now_ns).to_be_bytes())))
     }
 
     /// What is kept beside a block in the kernel.
@@ -56,6 +62,11 @@ impl AlertId {
     pub fn low_bits(self) -> u32 {
         self.number as u32
     }
+}
+
+/// The day since the Unix epoch.
+fn day(now_ns: u64) -> u64 {
+    now_ns / (24 * 3_600_000_000_000)
 }
 
 fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
@@ -79,8 +90,9 @@ impl FromStr for AlertId {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong =
-            || format!("`{}` is no alert: an id is 16 hexadecimal digits", text.escape_debug());
+        let wrong = || {
+            format!("`{}` is not an alert's id: write 16 hexadecimal digits", text.escape_debug())
+        };
         let (number, analysis) = text.split_once('-').unwrap_or((text, "0"));
         let hexadecimal = number.len() == 16 && number.bytes().all(|it| it.is_ascii_hexdigit());
         let number =
@@ -103,23 +115,23 @@ impl<'de> Deserialize<'de> for AlertId {
     }
 }
 
-/// What was done about an alert: a closed list.
+/// The action on an alert: a closed list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ActionTaken {
-    /// Told, as the mode is to observe.
+    /// Reported only, in mode observe.
     #[default]
     None,
-    /// Would have been blocked.
+    /// Would be blocked, in mode simulate.
     Simulated,
     Blocked,
-    /// What is sent on is held to a rate.
+    /// The kernel limits the rate of the traffic.
     Policed,
-    /// What is sent on carries a codepoint.
+    /// The kernel sets a DSCP codepoint on the traffic.
     Marked,
-    /// Something forbids it; `action_note` says what.
+    /// Never blocked; `action_note` has the reason.
     Refused,
-    /// The block could not be placed.
+    /// The agent failed to block.
     Failed,
 }
 
@@ -172,7 +184,7 @@ impl End {
     }
 }
 
-/// What a score was computed from: enough to compute it again.
+/// The evidence of a score: enough to compute it again.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Basis {
     /// In the order of the schema's columns.
@@ -189,7 +201,7 @@ pub struct PayloadSample {
     pub direction: Way,
     #[serde(rename = "hex", with = "hex")]
     #[schema(value_type = String)]
-    pub first: Box<[u8]>,
+    pub first: Bytes,
     /// Of the whole payload.
     #[serde(rename = "bytes")]
     pub payload_bytes: u32,
@@ -199,13 +211,14 @@ pub struct PayloadSample {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
-    /// Sent by the host that leaks.
+    /// Sent by the suspected sender.
     Out,
     In,
 }
 
 /// Bytes as two hexadecimal digits each.
 mod hex {
+    use bytes::Bytes;
     use serde::de::Error as _;
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
@@ -216,12 +229,12 @@ mod hex {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<Box<[u8]>, D::Error> {
+    ) -> Result<Bytes, D::Error> {
         let text = String::deserialize(deserializer)?;
         let (pairs, rest) = text.as_bytes().as_chunks::<2>();
         let byte = |pair: &[u8; 2]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
-        let bytes: Option<Box<[u8]>> = pairs.iter().map(byte).collect();
-        bytes.filter(|_| rest.is_empty()).ok_or_else(|| D::Error::custom("no hexadecimal digits"))
+        let bytes: Option<Bytes> = pairs.iter().map(byte).collect();
+        bytes.filter(|_| rest.is_empty()).ok_or_else(|| D::Error::custom("not hexadecimal digits"))
     }
 }
 
@@ -239,70 +252,85 @@ mod protocol_text {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
         let name = String::deserialize(deserializer)?;
-        protocol_number(&name).ok_or_else(|| D::Error::custom(format!("`{name}` is no protocol")))
+        protocol_number(&name)
+            .ok_or_else(|| D::Error::custom(format!("`{name}` is not a protocol")))
     }
 }
 
-/// Everything that is told about one session and sender at one moment: what sinks write, the store
-/// keeps and the API answers. The JSON names are a contract; a change of meaning needs a new name.
+/// What an alert says about one session and sender at one moment: outputs write it, the store
+/// keeps it and the API sends it. The JSON names are a contract; a change of meaning needs a new name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Alert {
     /// 16 hexadecimal digits; after a dash the analysis of a capture.
     #[schema(value_type = String)]
     pub id: AlertId,
-    /// Of the packets: when it opened, or grew last.
+    /// Packet time at which the alert opened, or last grew.
     pub time: Timestamp,
-    /// The host that leaks.
+    /// The suspected sender.
     pub src: Address,
-    /// None where the protocol has no ports.
+    /// Null when the protocol has no ports.
     pub src_port: Option<u16>,
-    /// The host that receives.
+    /// The receiver.
     pub dst: Address,
     pub dst_port: Option<u16>,
     #[serde(with = "protocol_text")]
     #[schema(value_type = String)]
     pub protocol: u8,
-    /// Which end opened the session.
+    /// The end that opened the session.
     pub initiator: End,
     pub technique: Technique,
     pub severity: Severity,
-    /// What the threshold is compared with, 0 to 1.
+    /// The score, 0 to 1; an alert has at least the threshold.
     pub score: f64,
     pub threshold: f64,
-    /// IP bytes and packets of the session so far, from `src` and to it.
+    /// IP bytes and packets of the session so far, from `src` and to it. What was dropped is not in them.
     pub bytes_out: u64,
     pub bytes_in: u64,
     pub packets_out: u64,
     pub packets_in: u64,
+    /// IP bytes that `src` tried to send so far: what left and what was stopped.
+    #[serde(default)]
+    pub bytes_attempted: u64,
+    /// IP bytes from `src` that a block, a rate or a budget has dropped so far.
+    #[serde(default)]
+    pub bytes_stopped: u64,
     /// IP bytes that had left when the alert opened.
     pub bytes_leaked: u64,
-    /// IP bytes that had left when the block was active; null when nothing was blocked.
+    /// IP bytes that had left when the first block of this traffic was active; null when nothing was
+    /// blocked.
     pub bytes_leaked_before_block: Option<u64>,
     /// IP bytes of the sender that no explanation fits, on the alert's day; 0 where a technique was recognised.
     #[serde(default)]
     pub unexplained_bytes: u64,
     /// 1 at first, higher when it grew.
     pub revision: u32,
-    /// The forest's output: the sum of its reasons' contributions.
+    /// The forest's output: the model's bias and the sum of its reasons' contributions.
     pub raw_score: f64,
     pub first_seen: Timestamp,
-    /// Of packet time, from the session's first packet to the alert; 0 where a log does not say.
+    /// Of packet time, from the session's first packet to the alert's first revision; 0 where a log does
+    /// not say.
     pub seconds_to_detect: f64,
     #[schema(value_type = Option<String>)]
     pub dst_name: Option<Arc<str>>,
-    /// The registered domain that data leaves through.
+    /// The registered domain of a DNS tunnel.
     #[schema(value_type = Option<String>)]
     pub domain: Option<Arc<str>>,
     pub community_id: String,
-    /// The fingerprint of the client's TLS hello, where it was seen whole.
+    /// The JA4 fingerprint of the client's TLS hello, if it was read whole.
     #[schema(value_type = Option<String>)]
     pub ja4: Option<Arc<str>>,
-    /// They add up to `raw_score`, rules apart. Lists leave them out.
+    /// The rules that decided first, then what moved `raw_score`. Lists leave them out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason>,
     pub action: ActionTaken,
-    /// More about the action, where there is more to say: what forbids it, what else would do.
+    /// The reason or remedy of the action, if there is one.
     pub action_note: Option<String>,
+    /// When the first block of this traffic began.
+    #[serde(default)]
+    pub blocked_at: Option<Timestamp>,
+    /// When the latest block of this traffic ended; null while one is active.
+    #[serde(default)]
+    pub block_ended: Option<Timestamp>,
     /// The model's schema and hash.
     #[schema(value_type = String)]
     pub model: Arc<str>,
@@ -310,9 +338,14 @@ pub struct Alert {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub sensor: Option<Arc<str>>,
+    /// What happened to the monitor, in one sentence: the alert is then about no traffic, and its addresses
+    /// and bytes are empty. Null where it is about a session.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub monitor_event: Option<Arc<str>>,
     #[serde(skip)]
     pub basis: Basis,
-    /// Of the flow that brought it about, where they were kept.
+    /// Payload samples of the flow that raised the alert, if they were kept.
     #[serde(skip)]
     pub samples: Vec<PayloadSample>,
 }
@@ -342,11 +375,18 @@ impl Alert {
         "community_id",
         "action",
         "sensor",
+        "bytes_attempted",
+        "bytes_stopped",
+        "bytes_leaked_before_block",
+        "monitor_event",
     ];
 
-    /// One sentence that says what happened.
+    /// One sentence about the alert.
     #[must_use]
     pub fn headline(&self) -> String {
+        if let Some(event) = &self.monitor_event {
+            return event.to_string();
+        }
         let from = self.src;
         let to = match (&self.domain, &self.dst_name) {
             (Some(domain), _) => format!("through the domain {domain}"),
@@ -355,7 +395,7 @@ impl Alert {
         };
         let sent = units::bytes(self.bytes_out);
         // A record of a log does not say for how long.
-        let over = match self.seconds_to_detect {
+        let over = match self.time.seconds_since(self.first_seen) {
             0.0 => String::new(),
             seconds if seconds < 0.1 => " in less than 0.1 s".to_owned(),
             seconds => format!(" in {}", units::seconds(seconds)),
@@ -435,6 +475,8 @@ pub(crate) mod example {
             bytes_in: 300_000,
             packets_out: 32_000,
             packets_in: 6_000,
+            bytes_attempted: 48_000_000,
+            bytes_stopped: 0,
             bytes_leaked: 16_400,
             bytes_leaked_before_block: None,
             unexplained_bytes: 0,
@@ -453,12 +495,15 @@ pub(crate) mod example {
                     0.75,
                     "sent 48 MB, received 300 kB: 160 to 1",
                 ),
-                reason("bias", None, 0.125, "where every session starts"),
+                reason("others", None, 0.125, "4 other columns together"),
             ],
             action: ActionTaken::None,
             action_note: None,
+            blocked_at: None,
+            block_ended: None,
             model: "session-1".into(),
             sensor: Some("gateway-1".into()),
+            monitor_event: None,
             basis: Basis { vector: vec![0.75], rules: 1.0, baseline: false },
             samples: Vec::new(),
         }
@@ -498,8 +543,11 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read() {
-        let sample =
-            PayloadSample { direction: Way::Out, first: [0, 255].into(), payload_bytes: 9 };
+        let sample = PayloadSample {
+            direction: Way::Out,
+            first: Bytes::from_static(&[0, 255]),
+            payload_bytes: 9,
+        };
         let json = serde_json::to_string(&sample).unwrap();
         assert_eq!(json, r#"{"direction":"out","hex":"00ff","bytes":9}"#);
         assert_eq!(serde_json::from_str::<PayloadSample>(&json).unwrap(), sample);

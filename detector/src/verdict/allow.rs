@@ -53,10 +53,12 @@ impl Entry {
     pub fn check(&self) -> Result<(), String> {
         let Self { source, destination, name, port, reason, .. } = self;
         if source.is_none() && destination.is_none() && name.is_none() && port.is_none() {
-            return Err("it covers everything: name a source, destination, name or port".into());
+            return Err(
+                "the entry covers everything: give a source, destination, name or port".into()
+            );
         }
         if reason.trim().is_empty() {
-            return Err("reason is missing: say why this is in order".into());
+            return Err("reason is missing: write why the traffic is expected".into());
         }
         if name.as_deref().is_some_and(|name| name.trim_matches('.').is_empty()) {
             return Err("name is empty".into());
@@ -149,9 +151,6 @@ impl Allowed {
 }
 
 impl AllowList {
-    /// # Errors
-    ///
-    /// The number of the entry, from 1, that fails [`Entry::check`], and how.
     pub fn new(entries: &[Entry]) -> Result<Self, String> {
         let configured = (1..).zip(entries).map(|(number, entry)| {
             let wrong = |what| format!("allow entry {number}: {what}");
@@ -182,11 +181,11 @@ impl AllowList {
     }
 
     /// Puts the entries of a configuration in the place of the last one's. Those added at run time
-    /// stay, and so do the hits of entries that stand in both.
+    /// stay, and so do the hits of entries that are in both.
     ///
     /// # Errors
     ///
-    /// Those of [`AllowList::new`]; everything stays as it was then.
+    /// An entry that makes no sense; everything stays as it was then.
     pub fn reconfigure(&mut self, entries: &[Entry]) -> Result<(), String> {
         let Self { entries: mut configured } = Self::new(entries)?;
         for allowed in &mut configured {

@@ -1,7 +1,9 @@
 //! Who is scored at a checkpoint, and what is too little to score.
 //!
-//! The same test stands before training, so that a model is asked only what it was taught. It is
+//! The same test comes before training, so that a model is asked only what it was taught. It is
 //! also what keeps a capture of a hundred thousand short look-ups cheap.
+
+use detector_common::parse::protocol;
 
 use crate::flow::content::echo::Carried;
 use crate::flow::dns::Dns;
@@ -13,8 +15,8 @@ use super::rules::services::is_lookup_service;
 /// a third of their precision (arXiv 2407.02856).
 pub const MIN_PACKETS: u64 = 7;
 
-/// Payload bytes below which a sender without DNS queries or echo messages carried nothing to speak of: a
-/// request line with its headers is larger.
+/// Payload bytes below which a sender without DNS queries or echo messages carried nothing worth
+/// mentioning: a request line with its headers is larger.
 pub const MIN_PAYLOAD_BYTES: u64 = 384;
 
 /// Bytes that the labels below a domain must be able to carry before it is scored: a directory
@@ -45,7 +47,9 @@ fn is_scored(session: &Session, sender: Side) -> bool {
         Side::Client => &session.key.server,
         Side::Server => &session.key.client,
     };
-    if !session.sends_out(sender) || receiver.is_group() {
+    let stays =
+        receiver.is_group() || receiver.is_loopback() || session.key.client == session.key.server;
+    if !session.sends_out(sender) || stays || is_broadcast(session) {
         return false;
     }
     let sent = session.sent(sender);
@@ -65,10 +69,22 @@ fn is_scored(session: &Session, sender: Side) -> bool {
     }
 }
 
+/// Datagrams to all hosts of an internal network, which no router hands on: the link sent them to a
+/// group, their address is one that such a network may have for this, and nobody answered.
+fn is_broadcast(session: &Session) -> bool {
+    let [.., last] = session.key.server.octets();
+    session.to_group
+        && session.server_home
+        && session.key.protocol == protocol::UDP
+        && last & 3 == 3
+        && session.down.seen_packets == 0
+}
+
 /// Whether a session on a DNS port speaks DNS: then its domains are scored, each for itself. Else
-/// it is as any other session.
+/// it is as any other session, and so it is where what the client sends is mostly something else.
 fn is_dns(dns: &Dns) -> bool {
-    dns.queries + dns.responses > dns.undecoded
+    let foreign_client = dns.undecoded_queries != 0 && dns.undecoded_queries >= dns.queries;
+    dns.queries + dns.responses > dns.undecoded && !foreign_client && !dns.hides()
 }
 
 /// Names of addresses hold nothing but addresses, a few short names hold too little, and some
@@ -83,8 +99,8 @@ fn asks(dns: &Dns, domain: &str) -> bool {
 }
 
 /// Echo payloads hold nothing where all are those of an ordinary ping or return one and their sizes
-/// stay or only grow. One or two payload patterns are a monitor's greeting, unless they are long and, when all
-/// is over, were sent no more than once or twice.
+/// stay or only grow. One or two payload patterns are a monitor's greeting, unless they are long
+/// and, when all is over, were sent no more than once or twice.
 fn carries(carried: &Carried, ended: bool) -> bool {
     let few = ended && carried.own_bytes >= MIN_ECHO_BYTES && !carried.repeats();
     carried.payload_patterns.count() >= MIN_ECHO_FILLINGS
@@ -94,7 +110,7 @@ fn carries(carried: &Carried, ended: bool) -> bool {
 }
 
 fn enough(sent: &Volume, packets: u64) -> bool {
-    packets >= MIN_PACKETS && sent.payload_bytes >= MIN_PAYLOAD_BYTES
+    packets >= MIN_PACKETS && sent.payload_bytes() >= MIN_PAYLOAD_BYTES
 }
 
 #[cfg(test)]
@@ -103,6 +119,37 @@ mod tests {
     use crate::features::example::session;
     use crate::flow::SessionKey;
     use crate::flow::dns::DnsNames;
+
+    #[test]
+    fn what_stays_here_is_not_scored() {
+        let check = |client: [u8; 4], server: [u8; 4], to_group, answers, expected: bool| {
+            let mut session = session(SessionKey {
+                client: client.into(),
+                server: server.into(),
+                protocol: 17,
+                server_port: 15_600,
+            });
+            session.server_home = true;
+            session.to_group = to_group;
+            session.up =
+                Volume { seen_packets: 10, seen_payload_bytes: 5_000, ..Volume::default() };
+            session.down.seen_packets = answers;
+            let scored = is_scored(&session, Side::Client);
+            assert_eq!(scored, expected, "{client:?} {server:?} {to_group} {answers}");
+        };
+        let host = [192, 168, 7, 20];
+        check(host, [192, 168, 7, 21], false, 0, true);
+        check([127, 0, 0, 1], [127, 0, 0, 1], false, 0, false);
+        check([127, 0, 0, 1], [127, 0, 1, 1], false, 0, false);
+        check(host, host, false, 0, false);
+        check(host, [239, 1, 1, 1], false, 0, false);
+        check(host, [192, 168, 7, 255], true, 0, false);
+        check(host, [192, 168, 7, 63], true, 0, false);
+        // A host that answers, one that the link found, and one with another host's address.
+        check(host, [192, 168, 7, 255], true, 1, true);
+        check(host, [192, 168, 7, 255], false, 0, true);
+        check(host, [192, 168, 7, 21], true, 0, true);
+    }
 
     #[test]
     fn an_ordinary_ping_holds_nothing() {
@@ -118,6 +165,10 @@ mod tests {
         check(64, 0, [false, true]);
     }
 
+    fn dns_key() -> SessionKey {
+        SessionKey { server: [198, 51, 100, 9].into(), server_port: 53, ..SessionKey::default() }
+    }
+
     /// A domain whose subdomains are `names`.
     fn domain(domain: &str, names: &[String]) -> Session {
         let mut facts = DnsNames::default();
@@ -126,7 +177,7 @@ mod tests {
             facts.information.learn(name.as_bytes());
         }
         let dns = Dns { queries: names.len() as u64, names: Some(facts.into()), ..Dns::default() };
-        let mut session = session(SessionKey { server_port: 53, ..SessionKey::default() });
+        let mut session = session(dns_key());
         session.domain = Some(domain.into());
         session.first_payloads.dns = Some(dns.into());
         session
@@ -158,8 +209,9 @@ mod tests {
     #[test]
     fn a_dns_port_may_carry_something_else() {
         let check = |queries, undecoded, expected: bool| {
-            let mut session = session(SessionKey { server_port: 53, ..SessionKey::default() });
-            session.up = Volume { packets: 10, payload_bytes: 5_000, ..Volume::default() };
+            let mut session = session(dns_key());
+            session.up =
+                Volume { seen_packets: 10, seen_payload_bytes: 5_000, ..Volume::default() };
             session.first_payloads.dns = Some(Dns { queries, undecoded, ..Dns::default() }.into());
             assert_eq!(scored(&session).count(), usize::from(expected), "{queries} {undecoded}");
         };
@@ -171,7 +223,8 @@ mod tests {
 
     #[test]
     fn a_shape_needs_packets_and_bytes() {
-        let sent = |payload_bytes| Volume { payload_bytes, ..Volume::default() };
+        let sent =
+            |payload_bytes| Volume { seen_payload_bytes: payload_bytes, ..Volume::default() };
         for (payload, packets, expected) in [(10_000, 6, false), (383, 100, false), (384, 7, true)]
         {
             assert_eq!(enough(&sent(payload), packets), expected, "{payload} {packets}");

@@ -6,6 +6,7 @@
 pub mod alert;
 pub mod allow;
 pub mod evidence;
+pub mod monitor;
 pub mod reason;
 pub mod reasons;
 pub mod record;

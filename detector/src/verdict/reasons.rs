@@ -1,7 +1,8 @@
 //! Why: the columns that moved the score most, with their values in words.
 //!
-//! The contributions of the columns, `others` and `bias` among them, sum to the forest's score. What
-//! the rules found stands before them; it has no part in that sum, and its value is its certainty.
+//! The rules stand first, the surest before the others: its certainty is a rule's weight. The columns
+//! follow. Their contributions, `others` among them, and the model's bias sum to the forest's score; the
+//! bias is the same for every session and no reason.
 
 use std::cmp::Ordering;
 
@@ -12,7 +13,7 @@ use crate::units;
 use super::reason::{RULE_PREFIX, Reason};
 use super::rules::{Found, Rule};
 
-/// Columns that are told.
+/// Columns that are listed.
 const TOLD: usize = 5;
 
 /// The reasons of the score of `row`, the strongest first.
@@ -24,7 +25,7 @@ pub fn explain(
     found: &[(&Rule, Found)],
 ) -> Vec<Reason> {
     let mut contributions = vec![0.0; row.len()];
-    let bias = model.contributions(row, &mut contributions);
+    model.contributions(row, &mut contributions);
     let mut order: Vec<usize> = (0..row.len()).collect();
     order.sort_by(|a, b| contributions[*b].total_cmp(&contributions[*a]).then(a.cmp(b)));
     order.retain(|column| contributions[*column] != 0.0);
@@ -43,11 +44,9 @@ pub fn explain(
     }));
     if !others.is_empty() {
         let contribution = others.iter().map(|column| contributions[*column]).sum();
-        let text = format!("{} other columns together", others.len());
+        let text = format!("sum of {} other columns", others.len());
         reasons.push(Reason { feature: "others".into(), value: None, contribution, text });
     }
-    let text = "where every session starts".to_owned();
-    reasons.push(Reason { feature: "bias".into(), value: None, contribution: bias, text });
     reasons
 }
 
@@ -71,7 +70,7 @@ fn words(column: &Column, value: f32, sample: &Sample<'_>) -> String {
         "sender_opened" if value == 1.0 => "the sender opened the session".to_owned(),
         "sender_opened" => "the receiver opened the session".to_owned(),
         "receiver_named" if value == 1.0 => "the receiver has a name".to_owned(),
-        "receiver_named" => "no name is known of the receiver".to_owned(),
+        "receiver_named" => "the receiver has no known name".to_owned(),
         "protocol" => {
             format!("protocol {}", super::alert::protocol_name(sample.session.key.protocol))
         }
@@ -82,7 +81,7 @@ fn words(column: &Column, value: f32, sample: &Sample<'_>) -> String {
 
 /// `sent 48 MB, received 0.3 MB: 160 to 1`.
 fn volumes(sample: &Sample<'_>) -> String {
-    let (sent, received) = (sample.sent.payload_bytes, sample.received.payload_bytes);
+    let (sent, received) = (sample.sent.payload_bytes(), sample.received.payload_bytes());
     let text = format!("sent {}, received {}", units::bytes(sent), units::bytes(received));
     match (sent, received) {
         (_, 0) | (0, _) => text,
@@ -153,8 +152,8 @@ mod tests {
     fn check(name: &str, value: f32, expected: &str) {
         let mut session =
             session(SessionKey { protocol: 6, server_port: 443, ..SessionKey::default() });
-        session.up = Volume { payload_bytes: 48_000_000, ..Volume::default() };
-        session.down = Volume { payload_bytes: 300_000, ..Volume::default() };
+        session.up = Volume { seen_payload_bytes: 48_000_000, ..Volume::default() };
+        session.down = Volume { seen_payload_bytes: 300_000, ..Volume::default() };
         let column = &COLUMNS[index_of(name).unwrap()];
         assert_eq!(words(column, value, &Sample::new(&session, Side::Client, 0)), expected);
     }
@@ -165,7 +164,7 @@ mod tests {
         check("received_payload", 0.0, "received 0 B of payload");
         check("sent_rate", 20.0, "sent 1.0 MB a second");
         check("duration", 10.0, "over 17 min");
-        check("receiver_named", 0.0, "no name is known of the receiver");
+        check("receiver_named", 0.0, "the receiver has no known name");
         check("protocol", 1.0, "protocol tcp");
         check("service", 2.0, "server port 443");
         check("dns_distinct_share", 0.97, "share of the queries whose name is new: 97 %");

@@ -1,6 +1,6 @@
 //! The verdict on a record of a log: a score, its reasons, and an alert where it is one.
 //!
-//! A record stands for itself: nothing before or after it counts.
+//! A record is scored by itself: nothing before or after it counts.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use crate::units;
 /// Sent over received beyond which a record is an upload.
 const UPLOAD_RATIO: u64 = 3;
 
-/// The columns that moved the score, the strongest first, and the bias.
+/// The columns that moved the score, the strongest first.
 #[must_use]
 pub fn reasons(model: &ServedModel, record: &Record, row: &[f32]) -> Vec<Reason> {
     let mut contributions = vec![0.0; row.len()];
-    let bias = model.contributions(row, &mut contributions);
+    model.contributions(row, &mut contributions);
     let mut reasons: Vec<Reason> = RECORD_COLUMNS
         .iter()
         .zip(row)
@@ -34,8 +34,6 @@ pub fn reasons(model: &ServedModel, record: &Record, row: &[f32]) -> Vec<Reason>
         })
         .collect();
     reasons.sort_by(|a, b| b.contribution.abs().total_cmp(&a.contribution.abs()));
-    let text = "where every record starts".to_owned();
-    reasons.push(Reason { feature: "bias".into(), value: None, contribution: bias, text });
     reasons
 }
 
@@ -47,14 +45,11 @@ pub struct RecordScorer {
 }
 
 impl RecordScorer {
-    /// # Errors
-    ///
-    /// A model that reads other columns than this program computes; the first is named.
     pub fn new(model: Arc<Model>, threshold: f64) -> anyhow::Result<Self> {
         Ok(Self { model: ServedModel::new(model, Kind::Record)?, threshold })
     }
 
-    /// The probability that a record is of a theft, and the alert where it is one.
+    /// The probability that a record is of an exfiltration, and the alert where it is one.
     #[must_use]
     pub fn score(&self, record: &Record) -> (f64, Option<Alert>) {
         let mut row = Vec::with_capacity(RECORD_COLUMNS.len());
@@ -82,6 +77,7 @@ impl RecordScorer {
             threshold: self.threshold,
             bytes_out: record.bytes_sent,
             bytes_in: record.bytes_received,
+            bytes_attempted: record.bytes_sent,
             bytes_leaked: record.bytes_sent,
             revision: 1,
             raw_score,
@@ -144,7 +140,7 @@ fn words(column: &str, record: &Record) -> String {
             units::bytes(bytes_received)
         ),
         "log_volume" => {
-            format!("{} in all", units::bytes(bytes_sent.saturating_add(bytes_received)))
+            format!("{} in total", units::bytes(bytes_sent.saturating_add(bytes_received)))
         }
         name if name.starts_with("protocol_") => format!("protocol {}", record.protocol.name()),
         _ => format!("the firewall's action was {}", record.action.name()),

@@ -8,11 +8,11 @@
 use super::rules::{Found, Rule};
 
 /// What is left of the forest's probability where the host has long been doing the same: one alert
-/// in ten is kept for the theft that hides in a baseline.
+/// in ten is kept for the exfiltration that hides in a baseline.
 const HABIT_SHARE: f64 = 0.1;
 
-/// An alert that is open grows on while the score is within this share of the threshold: a theft
-/// does not end because one checkpoint looks a little better.
+/// An alert that is open keeps growing while the score is within this share of the threshold: an
+/// exfiltration does not end because one checkpoint looks a little better.
 const HYSTERESIS: f64 = 0.8;
 
 /// The joined witnesses, all 0 to 1.
@@ -47,7 +47,7 @@ pub fn of_doubt(forest: f64, rules: f64, baseline: bool) -> f64 {
     (1.0 - (1.0 - forest) * rules).clamp(0.0, 1.0)
 }
 
-/// The score that speaks for an alert: the threshold, or less where one is open already.
+/// The score that supports an alert: the threshold, or less where one is open already.
 #[must_use]
 pub fn needed(threshold: f64, open: bool) -> f64 {
     if open { threshold * HYSTERESIS } else { threshold }

@@ -26,11 +26,11 @@ pub struct SessionVerdict {
     pub rules: f64,
     /// The forest's part in the score was cut because this is a baseline of the host.
     pub baseline: bool,
-    /// There is an alert about this sender, old or new, and the score still speaks for it.
+    /// There is an alert about this sender, old or new, and the score still supports it.
     pub open: Option<AlertId>,
     /// What it looks like, where there is an alert.
     pub technique: Technique,
-    /// The alert may lead to a block: it stands without what the baseline alone finds.
+    /// The alert may lead to a block: it holds without what the baseline alone finds.
     pub may_block: bool,
     /// The allowlist covers it, or it is a baseline of its host.
     pub known: bool,
@@ -57,14 +57,11 @@ struct Open {
     severity: Severity,
     payload_bytes: u64,
     bytes_leaked: u64,
+    opened_ns: u64,
 }
 
 impl Scorer {
     /// Serves `model`, with its own threshold unless another is given.
-    ///
-    /// # Errors
-    ///
-    /// A model that reads other columns than this program computes; the first is named.
     pub fn new(
         model: Arc<Model>,
         threshold: Option<f64>,
@@ -85,7 +82,7 @@ impl Scorer {
     ///
     /// # Errors
     ///
-    /// Those of [`Scorer::new`]; the former model stays then.
+    /// A model that reads other columns than this program computes; the former one stays then.
     pub fn use_model(&mut self, model: Arc<Model>, threshold: Option<f64>) -> anyhow::Result<()> {
         let model = ServedModel::new(model, Kind::Session)?;
         self.threshold = threshold.unwrap_or(model.model().meta.threshold);
@@ -144,12 +141,12 @@ impl Scorer {
         }
         if self.is_allowed(&sample) {
             verdict.known = true;
-            // What was allowed since the alert opened is told no further.
+            // What was allowed since the alert opened is reported no further.
             self.open.remove(&(session.id, sender));
             return verdict;
         }
         verdict.technique = technique(&sample, &found);
-        let payload_bytes = sample.sent.payload_bytes;
+        let payload_bytes = sample.sent.payload_bytes();
         let severity = Severity::of(payload_bytes, score, self.threshold);
         let open = match known {
             None => Open {
@@ -157,7 +154,8 @@ impl Scorer {
                 revision: 1,
                 severity,
                 payload_bytes,
-                bytes_leaked: sample.sent.ip_bytes,
+                bytes_leaked: sample.sent.ip_bytes(),
+                opened_ns: now_ns,
             },
             Some(open) if grew(&open, severity, payload_bytes) => Open {
                 revision: open.revision + 1,
@@ -184,6 +182,12 @@ impl Scorer {
             allowed.hit();
         }
         true
+    }
+
+    /// The alert that is open about this sender.
+    #[must_use]
+    pub fn open_alert(&self, session: &Session, sender: Side) -> Option<AlertId> {
+        self.open.get(&(session.id, sender)).map(|open| open.id)
     }
 
     /// The session is over. True where there was an alert about this sender.
@@ -251,15 +255,17 @@ impl Scorer {
             severity: open.severity,
             score,
             threshold: self.threshold,
-            bytes_out: sample.sent.ip_bytes,
-            bytes_in: sample.received.ip_bytes,
-            packets_out: sample.sent.packets,
-            packets_in: sample.received.packets,
+            bytes_out: sample.sent.ip_bytes(),
+            bytes_in: sample.received.ip_bytes(),
+            packets_out: sample.sent.packets(),
+            packets_in: sample.received.packets(),
+            bytes_attempted: sample.sent.seen_bytes,
+            bytes_stopped: sample.sent.dropped_bytes,
             bytes_leaked: open.bytes_leaked,
             revision: open.revision,
             raw_score,
             first_seen,
-            seconds_to_detect: time.seconds_since(first_seen),
+            seconds_to_detect: Timestamp::from_ns(open.opened_ns).seconds_since(first_seen),
             dst_name: match sample.sender {
                 Side::Client => session.name.clone(),
                 Side::Server => session.client_name.clone(),
@@ -276,10 +282,10 @@ impl Scorer {
     }
 }
 
-/// What the surest rule says it is, else what the volumes look like.
+/// What the surest rule says it is, at the pace that the numbers say; else what the volumes look like.
 fn technique(sample: &Sample<'_>, found: &[(&Rule, Found)]) -> Technique {
     let surest = found.iter().max_by(|a, b| a.1.certainty.total_cmp(&b.1.certainty));
-    surest.map_or_else(|| Technique::of(sample), |(_, found)| found.technique)
+    surest.map_or_else(|| Technique::of(sample), |(_, found)| found.technique.by_pace(sample))
 }
 
 fn grew(open: &Open, severity: Severity, payload_bytes: u64) -> bool {

@@ -4,6 +4,8 @@
 //! A name takes guilt away only for what its service is for, and only from volume: it makes nothing
 //! guilty and excuses no tunnel. Names are those that the operators publish for firewalls.
 
+use crate::flow::dns::registered::{self, Holder};
+
 /// What people send large amounts to such a service for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
@@ -105,6 +107,18 @@ pub fn of(name: &str) -> Option<Service> {
     SERVICES.iter().find(|(_, domains)| domains.iter().any(under)).map(|found| found.0)
 }
 
+/// Whether many people's data may be behind a name, so that traffic to it says nothing about who receives
+/// it: a public suffix, or a name of a well-known service that no customer has alone.
+#[must_use]
+pub fn is_shared(name: &str) -> bool {
+    let name = name.trim_matches('.').to_ascii_lowercase();
+    match registered::holder(name.as_bytes()) {
+        Holder::Anybody => true,
+        Holder::Customer => false,
+        Holder::Registrant => of(&name).is_some(),
+    }
+}
+
 /// Whether `name` is `domain` or a name in it. Both in lower case, without the last dot.
 #[must_use]
 pub fn is_under(name: &str, domain: &str) -> bool {
@@ -114,6 +128,26 @@ pub fn is_under(name: &str, domain: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shared_name_is_nobodys_own() {
+        for (name, expected) in [
+            ("backup.example.com", false),
+            ("example.com", false),
+            ("com", true),
+            ("co.uk", true),
+            ("", true),
+            ("amazonaws.com", true),
+            ("s3.amazonaws.com", true),
+            ("backup.s3.amazonaws.com", false),
+            ("www.Dropbox.com.", true),
+            ("github.io", true),
+            ("somebody.github.io", false),
+            ("github.com", true),
+        ] {
+            assert_eq!(is_shared(name), expected, "{name}");
+        }
+    }
 
     #[test]
     fn names_tell_services() {

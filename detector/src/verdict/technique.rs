@@ -29,18 +29,20 @@ pub enum Technique {
     DnsTunnel,
     /// In ICMP echo payloads.
     IcmpTunnel,
-    /// A mail, file transfer or web form that can be read on the wire.
+    /// An unencrypted mail, file transfer or web form.
     ClearUpload,
     /// Little at a time, again and again.
     BeaconUpload,
-    /// Without a pause and below what anyone would notice.
+    /// Over a long time and below what anyone would notice.
     SlowDrip,
-    /// As fast as it goes.
+    /// Far more sent than received, in no long time.
     BulkUpload,
-    /// More is received than sent, and yet the shape is that of a theft: a tunnel or a shell.
+    /// More is received than sent, and yet the shape is that of exfiltration: a tunnel or a shell.
     Tunnel,
     /// More than the sender can explain, of no recognised kind.
     UnexplainedUpload,
+    /// About the monitor itself and no traffic: a process went past its programs, or took one away.
+    MonitorBypass,
     #[default]
     UnknownExfiltration,
 }
@@ -48,7 +50,7 @@ pub enum Technique {
 /// Zeek's exfiltration script calls 2,000 B/s a sustained upload; below it is a drip.
 const DRIP_BYTES_PER_SECOND: f64 = 2_000.0;
 /// The shortest time over which a drip can be told from a short exchange.
-const DRIP_SECONDS: f64 = 300.0;
+const DRIP_SECONDS: f64 = 60.0;
 /// Silences of a second that make traffic a beacon rather than a conversation with pauses.
 const BEACON_BURSTS: u64 = 10;
 /// What a beacon sends at a time at most.
@@ -57,7 +59,7 @@ const BEACON_BYTES_PER_BURST: u64 = 16 << 10;
 const UPLOAD_RATIO: u64 = 3;
 
 impl Technique {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::DnsTunnel,
         Self::IcmpTunnel,
         Self::ClearUpload,
@@ -66,6 +68,7 @@ impl Technique {
         Self::BulkUpload,
         Self::Tunnel,
         Self::UnexplainedUpload,
+        Self::MonitorBypass,
         Self::UnknownExfiltration,
     ];
 
@@ -86,6 +89,15 @@ impl Technique {
         by_volume(sample)
     }
 
+    /// The same, unless it says bulk and the numbers say that it is little at a time.
+    #[must_use]
+    pub fn by_pace(self, sample: &Sample<'_>) -> Self {
+        match (self, slow(sample)) {
+            (Self::BulkUpload, Some(slow)) => slow,
+            _ => self,
+        }
+    }
+
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|technique| technique.name() == name)
@@ -97,10 +109,11 @@ impl Technique {
         match self {
             Self::DnsTunnel => ", hidden in the names of DNS queries",
             Self::IcmpTunnel => ", hidden in ping payloads",
-            Self::ClearUpload => ", readable on the wire",
+            Self::ClearUpload => ", unencrypted",
             Self::BeaconUpload => ", a little at a time and again and again",
-            Self::SlowDrip => ", slowly and without a pause",
-            Self::BulkUpload => ", as fast as it goes",
+            Self::SlowDrip => ", slowly",
+            // The amount and the time say it; the event does.
+            Self::BulkUpload | Self::MonitorBypass => "",
             Self::Tunnel => ", in the shape of a tunnel or a remote shell",
             Self::UnexplainedUpload => ", without an explanation",
             Self::UnknownExfiltration => ", in a way unlike what is usual",
@@ -113,18 +126,19 @@ impl Technique {
         match self {
             Self::DnsTunnel => "DNS tunnel",
             Self::IcmpTunnel => "ICMP tunnel",
-            Self::ClearUpload => "upload in clear text",
-            Self::BeaconUpload => "beacon that uploads",
+            Self::ClearUpload => "unencrypted upload",
+            Self::BeaconUpload => "beacon with uploads",
             Self::SlowDrip => "slow drip",
             Self::BulkUpload => "bulk upload",
             Self::Tunnel => "tunnel",
             Self::UnexplainedUpload => "unexplained upload",
+            Self::MonitorBypass => "monitor bypass",
             Self::UnknownExfiltration => "unknown exfiltration",
         }
     }
 
-    /// The technique's number in MITRE ATT&CK, version 16, tactic Exfiltration (TA0010) or Command
-    /// and Control (TA0011).
+    /// The technique's number in MITRE ATT&CK, version 16, tactic Exfiltration (TA0010), Command and
+    /// Control (TA0011) or Defense Evasion (TA0005).
     #[must_use]
     pub fn attack_id(self) -> &'static str {
         match self {
@@ -136,6 +150,7 @@ impl Technique {
             Self::BulkUpload => "T1048",
             Self::Tunnel => "T1572",
             Self::UnexplainedUpload => "T1048",
+            Self::MonitorBypass => "T1562",
             Self::UnknownExfiltration => "T1041",
         }
     }
@@ -151,23 +166,65 @@ impl Technique {
             Self::BulkUpload => "bulk_upload",
             Self::Tunnel => "tunnel",
             Self::UnexplainedUpload => "unexplained_upload",
+            Self::MonitorBypass => "monitor_bypass",
             Self::UnknownExfiltration => "unknown_exfiltration",
         }
     }
 }
 
-fn by_volume(sample: &Sample<'_>) -> Technique {
-    let Volume { payload_bytes: sent, bursts, .. } = *sample.sent;
-    let received = sample.received.payload_bytes;
+/// What sends little at a time.
+fn slow(sample: &Sample<'_>) -> Option<Technique> {
+    let (sent, Volume { bursts, .. }) = (sample.sent.payload_bytes(), *sample.sent);
     let seconds = sample.session.duration_ns() as f64 / 1e9;
     if bursts >= BEACON_BURSTS && sent / bursts <= BEACON_BYTES_PER_BURST {
-        return Technique::BeaconUpload;
+        return Some(Technique::BeaconUpload);
     }
-    if seconds >= DRIP_SECONDS && sent as f64 / seconds <= DRIP_BYTES_PER_SECOND {
-        return Technique::SlowDrip;
+    let drips = seconds >= DRIP_SECONDS && sent as f64 / seconds <= DRIP_BYTES_PER_SECOND;
+    drips.then_some(Technique::SlowDrip)
+}
+
+fn by_volume(sample: &Sample<'_>) -> Technique {
+    if let Some(slow) = slow(sample) {
+        return slow;
     }
+    let (sent, received) = (sample.sent.payload_bytes(), sample.received.payload_bytes());
     if sent >= received.saturating_mul(UPLOAD_RATIO) {
         return Technique::BulkUpload;
     }
     if sent < received { Technique::Tunnel } else { Technique::UnknownExfiltration }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::example::session;
+    use crate::flow::{SessionKey, Side};
+
+    #[test]
+    fn the_name_follows_the_numbers() {
+        let check = |sent: u64, received: u64, seconds: u64, bursts: u64, expected: [&str; 2]| {
+            let mut session = session(SessionKey { protocol: 6, ..SessionKey::default() });
+            session.last_seen_ns = seconds * 1_000_000_000;
+            session.up = Volume { seen_payload_bytes: sent, bursts, ..Volume::default() };
+            session.down = Volume { seen_payload_bytes: received, ..Volume::default() };
+            let sample = Sample::new(&session, Side::Client, session.last_seen_ns);
+            let names = [Technique::of(&sample), Technique::BulkUpload.by_pace(&sample)];
+            assert_eq!(names.map(Technique::name), expected, "{sent} in {seconds} s");
+        };
+        check(48_000_000, 300_000, 40, 0, ["bulk_upload"; 2]);
+        check(30_000, 1_000, 10, 0, ["bulk_upload"; 2]);
+        check(30_000, 1_000, 60, 3, ["slow_drip"; 2]);
+        check(2_000_000, 1_000, 7_200, 9, ["slow_drip"; 2]);
+        check(200_000, 1_000, 600, 60, ["beacon_upload"; 2]);
+        check(48_000_000, 1_000, 7_200, 5, ["bulk_upload"; 2]);
+        check(1_000, 90_000, 20, 0, ["tunnel", "bulk_upload"]);
+        assert_eq!(
+            Technique::DnsTunnel.by_pace(&Sample::new(
+                &session(SessionKey::default()),
+                Side::Client,
+                0
+            )),
+            Technique::DnsTunnel
+        );
+    }
 }

@@ -16,10 +16,17 @@ use crate::units;
 /// External unexplained bytes of one sender and day that make an alert with missing evidence severe.
 const SEVERE_BYTES: u64 = 100_000_000;
 
+/// The alert of a finding's sender and day.
+#[must_use]
+pub fn alert_id(finding: &Finding) -> AlertId {
+    let Finding { at_ns, sender, network, .. } = finding;
+    AlertId::of_day(network.map_or(*sender, |network| network.bounds().0), *at_ns)
+}
+
 /// The alert about a finding of the ledger. Its score is the threshold: an amount is no probability.
 #[must_use]
-pub fn alert(finding: &Finding, threshold: f64, model: Arc<str>, now_ns: u64) -> Alert {
-    let Finding { sender, class, bytes, destination, revision, .. } = finding;
+pub fn alert(finding: &Finding, revision: u32, threshold: f64, model: Arc<str>) -> Alert {
+    let Finding { at_ns, sender, class, bytes, destination, opened, .. } = finding;
     let number = destination.protocol;
     let has_ports = protocol::has_ports(number);
     let (client_port, server_port) = (destination.flow.initiator_port(), destination.port);
@@ -27,10 +34,10 @@ pub fn alert(finding: &Finding, threshold: f64, model: Arc<str>, now_ns: u64) ->
         true => (client_port, server_port),
         false => (server_port, client_port),
     };
-    let time = Timestamp::from_ns(now_ns);
-    let first_seen = Timestamp::from_ns(destination.first_seen_ns);
+    let time = Timestamp::from_ns(*at_ns);
+    let first_seen = Timestamp::from_ns(opened.first_seen_ns);
     Alert {
-        id: AlertId::of_day(finding.account, now_ns),
+        id: alert_id(finding),
         time,
         src: *sender,
         src_port: Some(src_port).filter(|_| has_ports),
@@ -46,11 +53,12 @@ pub fn alert(finding: &Finding, threshold: f64, model: Arc<str>, now_ns: u64) ->
         bytes_in: destination.received_bytes,
         packets_out: destination.sent_packets,
         packets_in: destination.received_packets,
-        bytes_leaked: *bytes,
+        bytes_attempted: destination.sent_bytes,
+        bytes_leaked: opened.bytes,
         unexplained_bytes: *bytes,
-        revision: *revision,
+        revision,
         first_seen,
-        seconds_to_detect: time.seconds_since(first_seen),
+        seconds_to_detect: Timestamp::from_ns(opened.at_ns).seconds_since(first_seen),
         dst_name: destination.name.clone(),
         community_id: destination.flow.community_id(),
         reasons: vec![reason(finding)],
@@ -73,10 +81,9 @@ fn reason(finding: &Finding) -> Reason {
     let new = if destination.is_new() { "new today" } else { "known" };
     let missing = destination.missing.words();
     let missing = if missing.is_empty() { String::new() } else { format!(", {missing}") };
-    let from = match finding.members {
-        0 | 1 => String::new(),
-        members => format!(" from {members} addresses of one network"),
-    };
+    let from = finding
+        .network
+        .map_or(String::new(), |network| format!(" from changing addresses of {network}"));
     let text = format!(
         "{} left today without an explanation{from}, {to} of it to this receiver ({new}{missing}). \
          Unusual; not shown to be exfiltration",

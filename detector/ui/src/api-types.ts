@@ -11,7 +11,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Alerts by any of their fields */
+        /** List alerts by any of their fields */
         get: operations["get_api_alerts"];
         put?: never;
         post?: never;
@@ -31,7 +31,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Somebody looks after these alerts
+         * Acknowledge alerts
          * @description Needs the scope respond.
          */
         post: operations["post_api_alerts_acknowledge"];
@@ -51,7 +51,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * These alerts are dealt with
+         * Close alerts
          * @description Needs the scope respond.
          */
         post: operations["post_api_alerts_close"];
@@ -68,7 +68,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Alerts in one file */
+        /** Export alerts to one file */
         get: operations["get_api_alerts_export"];
         put?: never;
         post?: never;
@@ -88,7 +88,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * These alerts are not dealt with after all
+         * Reopen alerts
          * @description Needs the scope respond.
          */
         post: operations["post_api_alerts_reopen"];
@@ -105,7 +105,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One alert whole */
+        /** Show one alert */
         get: operations["get_api_alerts_id"];
         put?: never;
         post?: never;
@@ -125,7 +125,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * It was no theft: leave it alone for a while, and learn from it
+         * Mark an alert as benign: close it, add an exception, and keep its vector for training
          * @description Needs the scope respond.
          */
         post: operations["post_api_alerts_id_benign"];
@@ -145,10 +145,30 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Block what an alert flags
+         * Block the traffic of an alert
          * @description Needs the scope respond.
          */
         post: operations["post_api_alerts_id_block"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/alerts/{id}/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm that an alert is exfiltration: close it and keep its vector for training
+         * @description Needs the scope respond.
+         */
+        post: operations["post_api_alerts_id_confirm"];
         delete?: never;
         options?: never;
         head?: never;
@@ -162,7 +182,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All that speaks for an alert, in one file */
+        /** Export the evidence of an alert to one file */
         get: operations["get_api_alerts_id_evidence"];
         put?: never;
         post?: never;
@@ -202,7 +222,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Release every block that concerns an alert's two hosts because of it
+         * Remove every block that was placed because of an alert
          * @description Needs the scope respond.
          */
         post: operations["post_api_alerts_id_release"];
@@ -236,12 +256,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Every exception, where it comes from and how often it was hit */
+        /** List every exception with its origin and its hits */
         get: operations["get_api_allow"];
         put?: never;
         /**
-         * Allow something, at once
-         * @description Active blocks of it end, and its open alerts are not repeated.
+         * Allow expected traffic, at once
+         * @description Matching blocks end, and open alerts are not repeated.
          *
          *     Needs the scope respond.
          */
@@ -279,7 +299,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who changed what, when and why */
+        /** List changes of policy with author, time and reason */
         get: operations["get_api_audit"];
         put?: never;
         post?: never;
@@ -296,12 +316,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Every block, what it has stopped and when it ends */
+        /** List every block with its drops and its end */
         get: operations["get_api_blocks"];
         put?: never;
         /**
-         * Block a target for a while
-         * @description What must never be cut off is refused.
+         * Block a target for a time
+         * @description The agent refuses targets that are never blocked, such as gateways and resolvers.
          *
          *     Needs the scope respond.
          */
@@ -344,7 +364,7 @@ export interface paths {
         post?: never;
         /**
          * Remove a block
-         * @description For a while the agent does not block the same again on its own.
+         * @description The agent does not block the target again by itself for `block.released_secs`.
          *
          *     Needs the scope respond.
          */
@@ -364,8 +384,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Whether a block holds, and how that is known
-         * @description From its counters within three seconds, or else by a probe; it changes nothing.
+         * Verify that a block works, and show the evidence
+         * @description It reads the block's counters for three seconds, and sends a probe if they do not move. It
+         *     changes nothing.
          *
          *     Needs the scope respond.
          */
@@ -383,7 +404,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What hosts may still send, what they were charged and what is held back */
+        /** List the byte budgets of hosts with limit, use and held payload */
         get: operations["get_api_budgets"];
         put?: never;
         post?: never;
@@ -403,7 +424,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Let a host send more to a destination
+         * Raise the budget of a host to a destination
          * @description Needs the scope respond.
          */
         post: operations["post_api_budgets_raise"];
@@ -441,12 +462,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One capture with its analyses */
+        /** Show one capture with its analyses */
         get: operations["get_api_captures_id"];
         put?: never;
         post?: never;
         /**
-         * Forget a capture with its alerts
+         * Delete a capture with its alerts
          * @description Needs the scope respond.
          */
         delete: operations["delete_api_captures_id"];
@@ -485,7 +506,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Stop uploading or analysing a capture
+         * Cancel the upload or analysis of a capture
          * @description Needs the scope respond.
          */
         post: operations["post_api_captures_id_cancel"];
@@ -502,7 +523,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A capture's vectors */
+        /** Export the feature vectors of a capture */
         get: operations["get_api_captures_id_features"];
         put?: never;
         post?: never;
@@ -519,7 +540,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The configured channels */
+        /** List the configured channels */
         get: operations["get_api_channels"];
         put?: never;
         post?: never;
@@ -536,7 +557,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The configuration that is in force, without secrets */
+        /** Show the active configuration, without secrets */
         get: operations["get_api_config"];
         put?: never;
         post?: never;
@@ -553,7 +574,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The changes that are undone unless they are confirmed */
+        /** List the changes that wait for confirmation */
         get: operations["get_api_confirmations"];
         put?: never;
         post?: never;
@@ -573,7 +594,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Keep a change
+         * Confirm a change
          * @description Needs the scope respond.
          */
         post: operations["post_api_confirmations_id"];
@@ -590,7 +611,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Everybody who is known */
+        /** List all contacts */
         get: operations["get_api_contacts"];
         put?: never;
         /**
@@ -611,7 +632,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One contact */
+        /** Show one contact */
         get: operations["get_api_contacts_id"];
         /**
          * Change a contact
@@ -620,7 +641,7 @@ export interface paths {
         put: operations["put_api_contacts_id"];
         post?: never;
         /**
-         * Remove a contact, from all groups too
+         * Remove a contact, also from all groups
          * @description Needs the scope admin.
          */
         delete: operations["delete_api_contacts_id"];
@@ -636,7 +657,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What became of messages, newest first */
+        /** List messages with their delivery state, newest first */
         get: operations["get_api_deliveries"];
         put?: never;
         post?: never;
@@ -654,8 +675,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Whether this machine can run the detector, and how it would attach
-         * @description As `detector doctor` tells it; at most ten seconds old.
+         * Check whether this machine can run the detector, and how it would attach
+         * @description The checks of `detector doctor`, at most ten seconds old.
          */
         get: operations["get_api_doctor"];
         put?: never;
@@ -675,8 +696,8 @@ export interface paths {
         };
         /**
          * Events as they happen
-         * @description Server-sent events. The schema has the name and the data of each event. A client that is too slow
-         *     misses events and gets a `change` for every topic.
+         * @description Server-sent events. The schema has the name and the data of each event. A client that is too
+         *     slow misses events and gets a `change` for every topic.
          */
         get: operations["get_api_events"];
         put?: never;
@@ -694,7 +715,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Whether an address is blocked, why or why not, and by which entry */
+        /** Explain whether an address is blocked, and by which entry */
         get: operations["get_api_explain_address"];
         put?: never;
         post?: never;
@@ -711,7 +732,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What sessions carried, minute by minute */
+        /** List the traffic of sessions, minute by minute */
         get: operations["get_api_flows"];
         put?: never;
         post?: never;
@@ -728,7 +749,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All groups */
+        /** List all groups */
         get: operations["get_api_groups"];
         put?: never;
         /**
@@ -749,7 +770,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One group */
+        /** Show one group */
         get: operations["get_api_groups_id"];
         /**
          * Change a group
@@ -758,7 +779,7 @@ export interface paths {
         put: operations["put_api_groups_id"];
         post?: never;
         /**
-         * Remove a group, and its rules; its members stay contacts
+         * Remove a group and its rules; its members stay
          * @description Needs the scope admin.
          */
         delete: operations["delete_api_groups_id"];
@@ -774,7 +795,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The hosts at home */
+        /** The internal hosts */
         get: operations["get_api_hosts"];
         put?: never;
         post?: never;
@@ -791,7 +812,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One host: its traffic, whom it speaks to, its alerts */
+        /** Show one host with its traffic, peers and alerts */
         get: operations["get_api_hosts_address"];
         put?: never;
         post?: never;
@@ -808,7 +829,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The interfaces of this network namespace */
+        /** List the interfaces of this network namespace */
         get: operations["get_api_interfaces"];
         put?: never;
         post?: never;
@@ -848,7 +869,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Watch an interface no longer: what it carries is neither seen nor blocked
+         * Stop watching an interface: its traffic is neither seen nor blocked
          * @description Needs the scope admin.
          */
         post: operations["post_api_interfaces_name_detach"];
@@ -868,12 +889,12 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Score a log's records, and keep what comes of it
+         * Score the records of a log, and store the alerts
          * @description Records of a firewall or proxy as JSON, NDJSON or CSV with the fields of `/predict`, Zeek's
          *     conn.log, or Suricata's EVE, of which the flows are read. It may be compressed with gzip, zstd,
-         *     bzip2, xz or LZ4. A line that is not understood is told,
-         *     and the next one read. Every record enters the history of probabilities at its own time; one that
-         *     looks like a theft becomes an alert of the origin `record`. Read twice, a log gives the same
+         *     bzip2, xz or LZ4. The answer reports each line that cannot be read,
+         *     and the next one is read. Every record enters the history of probabilities at its own time; one that
+         *     looks like exfiltration becomes an alert of the origin `record`. Read twice, a log gives the same
          *     alerts.
          *
          *     Needs the scope respond.
@@ -892,10 +913,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How far the agent goes by itself */
+        /** Show the agent's mode */
         get: operations["get_api_mode"];
         /**
-         * Set how far the agent goes by itself
+         * Set the agent's mode: observe, simulate or block
          * @description Needs the scope admin.
          */
         put: operations["put_api_mode"];
@@ -913,12 +934,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Every model */
+        /** List all models */
         get: operations["get_api_models"];
         put?: never;
         /**
-         * Add a model that `detector train` has made
-         * @description The body is the file. It is used once it is activated.
+         * Add a model that `detector train` wrote
+         * @description The body is the model's file. The model is used once it is activated.
          *
          *     Needs the scope admin.
          */
@@ -936,7 +957,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A model, what its columns are worth and how it was validated */
+        /** Show a model with the importance of its columns and its validation */
         get: operations["get_api_models_hash"];
         put?: never;
         post?: never;
@@ -956,7 +977,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Use a model from now on
+         * Activate a model
          * @description Needs the scope admin.
          */
         post: operations["post_api_models_hash_activate"];
@@ -977,8 +998,8 @@ export interface paths {
         put?: never;
         /**
          * Measure a model on labelled rows
-         * @description The body is a file of comma-separated values with a column `label`: vectors as
-         *     `GET /api/captures/{id}/features` gives them, or records. Without a body: the samples that were
+         * @description The body is a CSV file with a column `label`. It has vectors of `GET
+         *     /api/captures/{id}/features`, or records. An empty body measures on the samples that were
          *     labelled here.
          */
         post: operations["post_api_models_hash_evaluate"];
@@ -999,8 +1020,8 @@ export interface paths {
         put?: never;
         /**
          * Send a test message
-         * @description It goes into the outbox as any other: the answer is what became of it so far, and
-         *     `/api/deliveries` tells the rest.
+         * @description The message goes through the outbox. The answer has its state so far, and `/api/deliveries` has
+         *     it later.
          *
          *     Needs the scope admin.
          */
@@ -1018,7 +1039,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** This document */
+        /** Show this document */
         get: operations["get_api_openapi_json"];
         put?: never;
         post?: never;
@@ -1035,7 +1056,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All rules */
+        /** List all rules */
         get: operations["get_api_rules"];
         put?: never;
         /**
@@ -1056,7 +1077,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One rule */
+        /** Show one rule */
         get: operations["get_api_rules_id"];
         /**
          * Change a rule
@@ -1065,7 +1086,7 @@ export interface paths {
         put: operations["put_api_rules_id"];
         post?: never;
         /**
-         * Remove a rule, and what it had not told yet
+         * Remove a rule and its waiting messages
          * @description Needs the scope admin.
          */
         delete: operations["delete_api_rules_id"];
@@ -1103,7 +1124,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The sessions that are alive */
+        /** List the active sessions */
         get: operations["get_api_sessions"];
         put?: never;
         post?: never;
@@ -1120,7 +1141,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** How everything is doing */
+        /** Show the state of the agent, its interfaces, the database and the outputs */
         get: operations["get_api_status"];
         put?: never;
         post?: never;
@@ -1137,7 +1158,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who sends where */
+        /** List traffic by sender and receiver */
         get: operations["get_api_talks"];
         put?: never;
         post?: never;
@@ -1155,13 +1176,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Every token
+         * List all tokens
          * @description Needs the scope admin.
          */
         get: operations["get_api_tokens"];
         put?: never;
         /**
-         * Make a token, and a link that logs a browser in with it
+         * Create a token, and a link that logs a browser in
          * @description Needs the scope admin.
          */
         post: operations["post_api_tokens"];
@@ -1183,7 +1204,7 @@ export interface paths {
         post?: never;
         /**
          * Revoke a token
-         * @description Browsers that were logged in with it are logged out.
+         * @description Browsers that used it are logged out.
          *
          *     Needs the scope admin.
          */
@@ -1200,7 +1221,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who sent the most, or was sent the most */
+        /** List the largest senders or receivers */
         get: operations["get_api_top"];
         put?: never;
         post?: never;
@@ -1217,7 +1238,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Outbound, inbound and the probability of theft, over time */
+        /** Show outbound and inbound traffic and the probability of exfiltration over time */
         get: operations["get_api_traffic"];
         put?: never;
         post?: never;
@@ -1235,8 +1256,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Whether it answers
-         * @description Asks nobody else: neither the database nor the agent.
+         * Check that the service answers
+         * @description It asks neither the database nor the agent.
          */
         get: operations["get_healthz"];
         put?: never;
@@ -1254,7 +1275,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Figures for Prometheus */
+        /** Metrics for Prometheus */
         get: operations["get_metrics"];
         put?: never;
         post?: never;
@@ -1275,9 +1296,8 @@ export interface paths {
         put?: never;
         /**
          * Score records of a firewall's or proxy's log
-         * @description One object, an array of up to 10,000, or one object a line (NDJSON); all nine fields are needed.
-         *     The answer has the same form. It is scored by a model for records alone, which sees nothing but
-         *     the record itself.
+         * @description The body is one object, an array of up to 10,000, or one object a line (NDJSON). All nine fields
+         *     are needed. The answer has the same form. The record model sees nothing but the record itself.
          */
         post: operations["post_predict"];
         delete?: never;
@@ -1291,31 +1311,38 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
-         * @description What the firewall did, in letters of either case
+         * @description The firewall's action, in upper or lower case
          * @enum {string}
          */
         ActionName: "allow" | "deny" | "drop";
         /**
-         * @description What was done about an alert: a closed list.
+         * @description The action on an alert: a closed list.
          * @enum {string}
          */
         ActionTaken: "none" | "simulated" | "blocked" | "policed" | "marked" | "refused" | "failed";
-        /** @description A model that was chosen */
+        /** @description The model that was activated */
         Activated: {
             model: components["schemas"]["Model"];
-            /** @description What it scores from now on, in words */
+            /** @description What the model scores from now on */
             text: string;
         };
         /** @description An IPv4 or IPv6 address, shown in its own family. */
         Address: string;
         /**
-         * @description Everything that is told about one session and sender at one moment: what sinks write, the store
-         *     keeps and the API answers. The JSON names are a contract; a change of meaning needs a new name.
+         * @description What an alert says about one session and sender at one moment: outputs write it, the store
+         *     keeps it and the API sends it. The JSON names are a contract; a change of meaning needs a new name.
          */
         Alert: {
             action: components["schemas"]["ActionTaken"];
-            /** @description More about the action, where there is more to say: what forbids it, what else would do. */
+            /** @description The reason or remedy of the action, if there is one. */
             action_note: string | null;
+            block_ended: null | components["schemas"]["Timestamp"];
+            blocked_at: null | components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description IP bytes that `src` tried to send so far: what left and what was stopped.
+             */
+            bytes_attempted?: number;
             /** Format: int64 */
             bytes_in: number;
             /**
@@ -1325,18 +1352,24 @@ export interface components {
             bytes_leaked: number;
             /**
              * Format: int64
-             * @description IP bytes that had left when the block was active; null when nothing was blocked.
+             * @description IP bytes that had left when the first block of this traffic was active; null when nothing was
+             *     blocked.
              */
             bytes_leaked_before_block: number | null;
             /**
              * Format: int64
-             * @description IP bytes and packets of the session so far, from `src` and to it.
+             * @description IP bytes and packets of the session so far, from `src` and to it. What was dropped is not in them.
              */
             bytes_out: number;
+            /**
+             * Format: int64
+             * @description IP bytes from `src` that a block, a rate or a budget has dropped so far.
+             */
+            bytes_stopped?: number;
             community_id: string;
-            /** @description The registered domain that data leaves through. */
+            /** @description The registered domain of a DNS tunnel. */
             domain: string | null;
-            /** @description The host that receives. */
+            /** @description The receiver. */
             dst: components["schemas"]["Address"];
             dst_name: string | null;
             /** Format: int32 */
@@ -1344,12 +1377,17 @@ export interface components {
             first_seen: components["schemas"]["Timestamp"];
             /** @description 16 hexadecimal digits; after a dash the analysis of a capture. */
             id: string;
-            /** @description Which end opened the session. */
+            /** @description The end that opened the session. */
             initiator: components["schemas"]["End"];
-            /** @description The fingerprint of the client's TLS hello, where it was seen whole. */
+            /** @description The JA4 fingerprint of the client's TLS hello, if it was read whole. */
             ja4: string | null;
             /** @description The model's schema and hash. */
             model: string;
+            /**
+             * @description What happened to the monitor, in one sentence: the alert is then about no traffic, and its addresses
+             *     and bytes are empty. Null where it is about a session.
+             */
+            monitor_event: string | null;
             /** Format: int64 */
             packets_in: number;
             /** Format: int64 */
@@ -1357,10 +1395,10 @@ export interface components {
             protocol: string;
             /**
              * Format: double
-             * @description The forest's output: the sum of its reasons' contributions.
+             * @description The forest's output: the model's bias and the sum of its reasons' contributions.
              */
             raw_score: number;
-            /** @description They add up to `raw_score`, rules apart. Lists leave them out. */
+            /** @description The rules that decided first, then what moved `raw_score`. Lists leave them out. */
             reasons?: components["schemas"]["Reason"][];
             /**
              * Format: int32
@@ -1369,28 +1407,29 @@ export interface components {
             revision: number;
             /**
              * Format: double
-             * @description What the threshold is compared with, 0 to 1.
+             * @description The score, 0 to 1; an alert has at least the threshold.
              */
             score: number;
             /**
              * Format: double
-             * @description Of packet time, from the session's first packet to the alert; 0 where a log does not say.
+             * @description Of packet time, from the session's first packet to the alert's first revision; 0 where a log does
+             *     not say.
              */
             seconds_to_detect: number;
             /** @description The agent that saw it; null for captures and logs, which say the same on every machine. */
             sensor: string | null;
             severity: components["schemas"]["Severity"];
-            /** @description The host that leaks. */
+            /** @description The suspected sender. */
             src: components["schemas"]["Address"];
             /**
              * Format: int32
-             * @description None where the protocol has no ports.
+             * @description Null when the protocol has no ports.
              */
             src_port: number | null;
             technique: components["schemas"]["Technique"];
             /** Format: double */
             threshold: number;
-            /** @description Of the packets: when it opened, or grew last. */
+            /** @description Packet time at which the alert opened, or last grew. */
             time: components["schemas"]["Timestamp"];
             /**
              * Format: int64
@@ -1401,7 +1440,7 @@ export interface components {
         AlertCounts: {
             /** Format: int64 */
             acknowledged: number;
-            /** @description Of those that are open */
+            /** @description Open alerts */
             by_severity: components["schemas"]["BySeverity"];
             /** @description A count reached 100,000, where counting ends: there are at least so many */
             capped: boolean;
@@ -1410,66 +1449,66 @@ export interface components {
             /** Format: int64 */
             open: number;
         };
-        /** @description An alert with all that belongs to it */
+        /** @description An alert with its blocks and messages */
         AlertDetail: components["schemas"]["Detail"] & {
-            /** @description Those that stand because of it */
+            /** @description Active blocks that were placed because of it */
             blocks: components["schemas"]["BlockLine"][];
-            /** @description Who was told of it */
+            /** @description Messages about it */
             deliveries: components["schemas"]["Delivery"][];
         };
-        /** @description A page of alerts, the newest first */
+        /** @description A page of alerts, newest first */
         AlertPage: {
             items: components["schemas"]["StoredAlert"][];
-            /** @description For the next page; null at the end */
+            /** @description Cursor of the next page; null at the end */
             next: string | null;
             /**
              * Format: int64
-             * @description How many there are in all
+             * @description Number of matching alerts
              */
             total: number;
-            /** @description False: there are more than `total` */
+            /** @description False when more than `total` match */
             total_exact: boolean;
         };
         /**
-         * @description How far people are with an alert.
+         * @description The state of an alert.
          * @enum {string}
          */
         AlertStatus: "open" | "acknowledged" | "closed";
         /** @enum {string} */
         AllowEffect: "never blocked" | "no alerts";
         /**
-         * @description Where an exception comes from.
+         * @description The origin of an exception.
          * @enum {string}
          */
         AllowKind: "own" | "gateway" | "resolver" | "administrator" | "messages" | "configured" | "operator";
-        /** @description What is never blocked, or raises no alert. */
+        /** @description An exception: traffic that is never blocked, or raises no alert. */
         AllowLine: {
             destination: string | null;
             effect: components["schemas"]["AllowEffect"];
             expires: string | null;
             /**
              * Format: int64
-             * @description Decisions in the kernel that it changed.
+             * @description Number of the kernel's decisions that it changed.
              */
             hits: number;
             id: string;
             kind: components["schemas"]["AllowKind"];
             name: string | null;
-            /** @description For what is never blocked by its address. */
+            /** @description For exceptions by address. */
             network: string | null;
             /** Format: int32 */
             port: number | null;
             reason: string;
             /**
              * Format: int64
-             * @description Sessions that raised no alert because of it.
+             * @description Number of sessions that it exempted.
              */
             sessions: number;
             source: string | null;
         };
         AllowList: {
             items: components["schemas"]["AllowLine"][];
-            /** @description Always null: all are here */
+            /** @description Always null: the list is complete */
             next: string | null;
         };
         /** @description A new exception */
@@ -1478,7 +1517,7 @@ export interface components {
             pending: null | components["schemas"]["Pending"];
             /**
              * Format: int64
-             * @description Active blocks that it ended
+             * @description Number of active blocks that it ended
              */
             released: number;
         };
@@ -1501,7 +1540,7 @@ export interface components {
             packets: number | null;
             /**
              * Format: double
-             * @description Null while it goes on.
+             * @description Null during the analysis.
              */
             seconds: number | null;
             /** @description Frames that were left out, by reason. */
@@ -1513,14 +1552,14 @@ export interface components {
         AuditList: {
             /**
              * Format: int64
-             * @description Lines of the log that are no records
+             * @description Number of damaged lines in the log
              */
             damaged: number;
             items: components["schemas"]["AuditRecord"][];
-            /** @description Where the next page begins; null at the end */
+            /** @description Cursor of the next page; null at the end */
             next: string | null;
         };
-        /** @description A change of policy; what does not apply is left out */
+        /** @description A change of policy; fields that do not apply are left out */
         AuditRecord: {
             action: string;
             alert?: string;
@@ -1530,7 +1569,7 @@ export interface components {
             mode?: string;
             /**
              * Format: int32
-             * @description Of the block
+             * @description The block's number
              */
             number?: number;
             /** Format: int64 */
@@ -1544,32 +1583,32 @@ export interface components {
             who: string;
             why?: string;
         };
-        /** @description What is learned of a host */
+        /** @description A host's baseline */
         Baseline: {
             /** Format: int32 */
             days_left: number | null;
             /**
              * Format: int32
-             * @description Days on which it was seen
+             * @description Days on which the host was seen
              */
             days_seen: number;
             /**
              * Format: int64
-             * @description Receivers that are known of it
+             * @description Known receivers
              */
             receivers: number;
             state: components["schemas"]["BaselineState"];
         };
         /**
-         * @description How far a host's baseline is
+         * @description State of a host's baseline
          * @enum {string}
          */
         BaselineState: "learning" | "ready" | "none";
-        /** @description Hosts whose baseline is known */
+        /** @description Hosts with a baseline */
         Baselines: {
             /**
              * Format: int32
-             * @description Until the next is ready
+             * @description Days until the next baseline is ready
              */
             days_left: number | null;
             /** Format: int64 */
@@ -1577,41 +1616,41 @@ export interface components {
             /** Format: int64 */
             ready: number;
         };
-        /** @description What was benign, and for how long that holds */
+        /** @description The reach and duration of the exception */
         Benign: {
             note?: string | null;
             scope?: components["schemas"]["BenignScope"];
             /**
              * Format: int64
-             * @description Left out: 30 days
+             * @description Default: 30 days
              */
             ttl_secs?: number | null;
         };
-        /** @description What came of it */
+        /** @description The result */
         BenignDone: {
             allow: null | components["schemas"]["AllowLine"];
             /**
              * Format: int64
-             * @description Resolution vectors that were kept, to train on
+             * @description Labelled vectors that were kept for training
              */
             samples: number;
             text: string;
         };
         /**
-         * @description What else is benign with it
+         * @description How far the exception reaches
          * @enum {string}
          */
         BenignScope: "pair" | "service" | "destination" | "name";
-        /** @description What is blocked, and for how long */
+        /** @description The target and duration of the block */
         BlockAlert: {
             /**
              * Format: int64
-             * @description It is undone unless it is confirmed within so long
+             * @description The agent undoes the block unless it is confirmed within this time
              */
             confirm_within_secs?: number | null;
             /**
              * Format: int64
-             * @description Left out: as configured
+             * @description Default: the configured time
              */
             ttl_secs?: number | null;
             what?: components["schemas"]["BlockedWhat"];
@@ -1621,11 +1660,11 @@ export interface components {
             block: components["schemas"]["BlockLine"];
             pending: null | components["schemas"]["Pending"];
         };
-        /** @description A block and what it has done. */
+        /** @description A block with its counters. */
         BlockLine: {
             /** @description The alert's id. */
             alert: string | null;
-            /** @description `agent`, or who asked: `uid 0 (root)`. */
+            /** @description The author: `agent`, `uid 0 (root)`. */
             by: string;
             /** Format: int64 */
             bytes: number;
@@ -1638,15 +1677,15 @@ export interface components {
             packets: number;
             /**
              * Format: int64
-             * @description The id to confirm it by.
+             * @description The id to confirm the change with.
              */
             pending: number | null;
-            /** @description RFC 3339, as all times here. */
+            /** @description RFC 3339, like every time here. */
             placed: string;
             reason: string;
             /** Format: int64 */
             remaining_secs: number;
-            /** @description It counts and does nothing. */
+            /** @description The block only counts. */
             simulated: boolean;
             /** @description `in force`, `counts only`, `suspended until …`, `waits for confirmation until …`. */
             state: string;
@@ -1654,21 +1693,21 @@ export interface components {
             target: string;
             /**
              * Format: int32
-             * @description How many times the same has been blocked, this one included.
+             * @description How often the target was blocked, this time included.
              */
             times: number;
         };
         BlockList: {
             items: components["schemas"]["BlockLine"][];
-            /** @description Always null: all are here */
+            /** @description Always null: the list is complete */
             next: string | null;
         };
         /**
-         * @description What is blocked
+         * @description The target of the block
          * @enum {string}
          */
         BlockedWhat: "pair" | "service" | "destination" | "host";
-        /** @description What a host may send to a destination, and has sent. */
+        /** @description The budget of a host to a destination. */
         BudgetLine: {
             /** Format: int64 */
             charged: number;
@@ -1679,34 +1718,34 @@ export interface components {
             held_packets: number;
             /**
              * Format: double
-             * @description For how long packets have been held; none: they are not.
+             * @description Seconds since packets are held; null: none are held.
              */
             held_secs: number | null;
             home: string;
             /**
              * Format: int64
-             * @description Payload bytes; none: no bound.
+             * @description Payload bytes; null: unlimited.
              */
             limit: number | null;
-            /** @description `open`, `held`, `free`, … */
+            /** @description `open`, `held`, `unlimited`, … */
             state: string;
         };
         BudgetList: {
             items: components["schemas"]["BudgetLine"][];
             /**
              * Format: int64
-             * @description Budgets that the answer had no room for
+             * @description Number of budgets beyond the limit of the list
              */
             more: number;
             /** @description Always null */
             next: string | null;
         };
-        /** @description What can be handed on about an alert */
+        /** @description The evidence of an alert */
         Bundle: {
             alert: components["schemas"]["Detail"];
-            /** @description What its two hosts carried about the time */
+            /** @description Traffic between its two hosts about that time */
             flows: components["schemas"]["SessionRow"][];
-            /** @description Of the program that wrote it */
+            /** @description Version of the program that wrote it */
             version: string;
         };
         BySeverity: {
@@ -1733,7 +1772,7 @@ export interface components {
             name: string;
             /**
              * Format: double
-             * @description Of what is going on: 0 to 1.
+             * @description Progress of the upload or analysis: 0 to 1.
              */
             progress: number;
             sha256: string | null;
@@ -1746,14 +1785,14 @@ export interface components {
             next: string | null;
         };
         /**
-         * @description How far a capture is: a closed list.
+         * @description State of a capture: a closed list.
          * @enum {string}
          */
         CaptureState: "uploading" | "queued" | "analysing" | "done" | "failed" | "cancelled";
         /** @description A column of the vector. */
         Cell: {
             column: string;
-            /** @description What the column means. */
+            /** @description The column's meaning. */
             meaning: string;
             /** Format: float */
             value: number;
@@ -1767,11 +1806,11 @@ export interface components {
         Changed: {
             /**
              * Format: int64
-             * @description Alerts that are marked otherwise than before
+             * @description Number of alerts whose state changed
              */
             changed: number;
         };
-        /** @description A way to people, and how it does. */
+        /** @description A notification channel with its state. */
         Channel: {
             /** Format: int64 */
             failed: number;
@@ -1784,7 +1823,7 @@ export interface components {
             /** Format: int64 */
             sent: number;
             state: components["schemas"]["ChannelHealth"];
-            /** @description Where it leads, without secrets. */
+            /** @description Its destination, without secrets. */
             target: string;
         };
         /**
@@ -1795,10 +1834,10 @@ export interface components {
         ChannelList: {
             items: components["schemas"]["Channel"][];
         };
-        /** @description What was looked at */
+        /** @description The subject of the check */
         Check: {
             name: string;
-            /** @description What to do about it */
+            /** @description The remedy */
             remedy: string | null;
             state: components["schemas"]["CheckState"];
             text: string;
@@ -1807,6 +1846,18 @@ export interface components {
         CheckState: "ok" | "warning" | "failed";
         Checks: {
             checks: components["schemas"]["Check"][];
+        };
+        /** @description What was found */
+        Confirmation: {
+            note?: string | null;
+        };
+        /** @description The result */
+        ConfirmationDone: {
+            /**
+             * Format: int64
+             * @description Labelled vectors that were kept for training
+             */
+            samples: number;
         };
         /** @description Counts of right and wrong verdicts. */
         Confusion: {
@@ -1843,12 +1894,12 @@ export interface components {
             phone: string | null;
             surname: string;
         };
-        /** @description A person as they are entered. */
+        /** @description A person to add or change. */
         ContactBody: {
             email?: string | null;
             /** @description 1 to 100 letters of any script. */
             forename: string;
-            /** @description The ids of the groups; without it they stay as they are. */
+            /** @description The ids of the groups; without this field they do not change. */
             groups?: number[] | null;
             phone?: string | null;
             surname: string;
@@ -1857,13 +1908,13 @@ export interface components {
             items: components["schemas"]["Contact"][];
             next: string | null;
         };
-        /** @description The bytes that interfaces carried, and those accounted to a flow or a reason to skip */
+        /** @description Bytes on the interfaces, and bytes accounted to a flow or a reason to skip */
         Coverage: {
             /** Format: int64 */
             accounted_bytes: number;
             /**
              * Format: double
-             * @description None where nothing was seen
+             * @description Null when nothing was seen
              */
             ratio: number | null;
             /** Format: int64 */
@@ -1871,32 +1922,32 @@ export interface components {
             /** Format: int64 */
             unaccounted_bytes: number;
         };
-        /** @description A token, told this once */
+        /** @description A token with its secret, which is shown only once */
         CreatedToken: components["schemas"]["Token"] & {
-            /** @description Logs a browser in, once, within ten minutes */
+            /** @description A link that logs a browser in, once, within ten minutes */
             login_link: string;
             token: string;
         };
-        /** @description What lets a browser in: exactly one of the two */
+        /** @description Credentials of a browser: exactly one of the two */
         Credentials: {
-            /** @description From a login link; it works once */
+            /** @description The code of a login link; it works once */
             code?: string | null;
             token?: string | null;
         };
-        /** @description A curve */
+        /** @description A time series */
         Curve: {
-            /** @description Those of which anything is known */
+            /** @description Points with data */
             points: components["schemas"]["TrafficPoint"][];
             /** Format: int64 */
             step_secs: number;
         };
-        /** @description A message to one recipient, and what became of it. */
+        /** @description A message to one recipient with its delivery state. */
         Delivery: {
-            /** @description The first alert that it tells of. */
+            /** @description The first alert in the message. */
             alert: string | null;
             /**
              * Format: int64
-             * @description How many alerts it tells of.
+             * @description Number of alerts in the message.
              */
             alerts: number;
             /** Format: int32 */
@@ -1916,11 +1967,11 @@ export interface components {
             next: string | null;
         };
         /**
-         * @description Where a message stands.
+         * @description The delivery state of a message.
          * @enum {string}
          */
         DeliveryState: "queued" | "sent" | "failed" | "dropped";
-        /** @description An alert with all that belongs to it. */
+        /** @description An alert with its timeline, notes, evidence and related alerts. */
         Detail: components["schemas"]["StoredAlert"] & {
             config_hash: string;
             model_hash: string;
@@ -1931,20 +1982,20 @@ export interface components {
             timeline: components["schemas"]["Point"][];
             vector: components["schemas"]["Cell"][];
         };
-        /** @description An exception that is gone, or will be once it is confirmed */
+        /** @description An exception that was removed, or will be once the change is confirmed */
         Disallowed: {
             entry: components["schemas"]["AllowLine"];
             pending: null | components["schemas"]["Pending"];
         };
-        /** @description What a block is to do. */
+        /** @description The effect of a block. */
         EffectWanted: "drop" | {
-            /** @description Outbound packets beyond so many IP bytes a second are dropped. */
+            /** @description The kernel drops outbound packets beyond this many IP bytes a second. */
             police: {
                 /** Format: int64 */
                 bytes_per_second: number;
             };
         } | {
-            /** @description Outbound packets get this codepoint, 0 to 63. */
+            /** @description The kernel sets this DSCP codepoint, 0 to 63, on outbound packets. */
             mark: {
                 /** Format: int32 */
                 dscp: number;
@@ -1955,7 +2006,7 @@ export interface components {
          * @enum {string}
          */
         End: "src" | "dst";
-        /** @description How good a model is on labelled rows; senders are scored by their highest score */
+        /** @description Quality of a model on labelled rows; each sender counts with its highest score */
         Evaluation: components["schemas"]["Report"] & {
             importances: components["schemas"]["Importance"][];
             /**
@@ -1974,7 +2025,7 @@ export interface components {
             blocks: components["schemas"]["BlockLine"][];
             budgets: components["schemas"]["BudgetLine"][];
             home: boolean;
-            /** @description First the answer, then what it follows from. */
+            /** @description The answer first, then the evidence. */
             sentences: string[];
         };
         /** @description A page of sessions */
@@ -1982,9 +2033,9 @@ export interface components {
             items: components["schemas"]["SessionRow"][];
             next: string | null;
         };
-        /** @description People who are told together. */
+        /** @description People who are notified together. */
         Group: {
-            /** @description Without it none of its rules tells anybody. */
+            /** @description False: its rules notify nobody. */
             alertable: boolean;
             /** @description The members' ids. */
             contacts: number[];
@@ -1992,10 +2043,10 @@ export interface components {
             id: number;
             name: string;
         };
-        /** @description A group as it is entered. */
+        /** @description A group to add or change. */
         GroupBody: {
             alertable: boolean;
-            /** @description The members' ids; without it they stay as they are. */
+            /** @description The members' ids; without this field they do not change. */
             contacts?: number[] | null;
             name: string;
         };
@@ -2003,7 +2054,7 @@ export interface components {
             items: components["schemas"]["Group"][];
             next: string | null;
         };
-        /** @description That it answers */
+        /** @description The service answers */
         Health: {
             /** @description Always `ok` */
             status: string;
@@ -2013,7 +2064,7 @@ export interface components {
             address: string;
             /**
              * Format: int64
-             * @description Of the newest 10,000 that are open
+             * @description Open alerts, among the newest 10,000
              */
             alerts_open: number;
             baseline: components["schemas"]["Baseline"];
@@ -2021,7 +2072,7 @@ export interface components {
             bytes_in: number;
             /**
              * Format: int64
-             * @description IP bytes in all
+             * @description IP bytes in total
              */
             bytes_out: number;
             first_seen: string | null;
@@ -2031,7 +2082,7 @@ export interface components {
         /** @description A host with its history */
         HostDetail: components["schemas"]["Host"] & {
             alerts: components["schemas"]["StoredAlert"][];
-            /** @description Those it exchanged the most with */
+            /** @description The peers with the most traffic */
             peers: components["schemas"]["Talk"][];
             points: components["schemas"]["HostPoint"][];
             /** Format: int64 */
@@ -2039,10 +2090,10 @@ export interface components {
         };
         HostList: {
             items: components["schemas"]["Host"][];
-            /** @description Always null: those that sent the most are here */
+            /** @description Always null: the list has the largest senders */
             next: string | null;
         };
-        /** @description What a host sent and received in one step. */
+        /** @description Traffic of a host in one step. */
         HostPoint: {
             /** Format: int64 */
             bytes_in: number;
@@ -2050,18 +2101,18 @@ export interface components {
             bytes_out: number;
             time: string;
         };
-        /** @description What a column is worth */
+        /** @description The importance of a column */
         Importance: {
             column: string;
             /**
              * Format: double
-             * @description Share of the impurity that it removed in training
+             * @description Share of the impurity that the column removed in training
              */
             impurity: number;
             /**
              * Format: double
-             * @description How much the area under the receiver operating characteristic drops when its values are
-             *     dealt out anew, on labelled samples; none without such of both kinds
+             * @description Drop of the area under the receiver operating characteristic when the column's values are
+             *     shuffled, on labelled samples; null without samples of both labels
              */
             permutation: number | null;
         };
@@ -2080,19 +2131,19 @@ export interface components {
             frames_in: number;
             /** Format: int64 */
             frames_out: number;
-            /** @description How received and sent packets are seen; none where they are not. */
+            /** @description The hooks for received and sent packets; null without one. */
             ingress: string | null;
             name: string;
-            /** @description Why it is seen the way it is. */
+            /** @description The reason for these hooks. */
             notes: string[];
             /**
              * Format: int64
-             * @description Bytes of frames that are no IP packet: a part of the above.
+             * @description Bytes of frames without an IP packet: a part of the above.
              */
             skipped_bytes: number;
             /**
              * Format: int64
-             * @description Bytes that no counter explains.
+             * @description Bytes that no counter accounts for.
              */
             unaccounted_bytes: number;
         };
@@ -2120,13 +2171,22 @@ export interface components {
             /** @enum {string} */
             event: "change";
         };
-        /** @description What is wrong in a line */
+        /** @description Why a log was not read to its end */
+        LogEnd: {
+            detail: string;
+            /**
+             * @description `decompression_beyond_max_bytes`, `decompression_beyond_max_ratio`,
+             *     `decompression_window_too_large`, `compressed_data_cut_off` or `compressed_data_damaged`
+             */
+            reason: string;
+        };
+        /** @description An error in a line */
         LogError: {
             detail: string;
             field: string | null;
             /**
              * Format: int64
-             * @description From 1
+             * @description Line number, from 1
              */
             line: number;
         };
@@ -2169,7 +2229,7 @@ export interface components {
              */
             timestamp: string;
         };
-        /** @description What was read */
+        /** @description The result */
         LogReport: {
             /**
              * Format: int64
@@ -2178,15 +2238,17 @@ export interface components {
             accepted: number;
             /**
              * Format: int64
-             * @description Accepted records that look like a theft
+             * @description Accepted records that look like exfiltration
              */
             alerts: number;
-            /** @description The first 100 of those that were rejected */
+            /** @description Why a compressed log was not read to its end; what came before counts */
+            ended_early?: components["schemas"]["LogEnd"];
+            /** @description The first 100 rejected records */
             errors: components["schemas"]["LogError"][];
             /**
              * @description Why lines were skipped and what was corrected in those that were accepted, with the number of
-             *     lines: `other_event`, `other_log`, `other_protocol`, `flow_read_before`, `half_of_a_flow`,
-             *     `bytes_not_seen`
+             *     lines: `other_event`, `other_log`, `other_protocol`, `flow_read_before`, `flow_forgotten`,
+             *     `half_of_a_flow`, `bytes_not_seen`
              */
             notes: {
                 [key: string]: number;
@@ -2195,7 +2257,7 @@ export interface components {
             rejected: number;
             /**
              * Format: int64
-             * @description Events of another kind, connections of another protocol
+             * @description Events of other kinds and connections of other protocols
              */
             skipped: number;
         };
@@ -2206,55 +2268,60 @@ export interface components {
             name: string;
             text: string;
         };
-        /** @description Alerts that are meant, and why */
+        /** @description Alerts to mark, and the reason */
         Marked: {
             ids: string[];
             note?: string | null;
         };
         /**
-         * @description How far the agent goes by itself: the words of [`Mode`], for the description of the API.
+         * @description The agent's mode: the words of [`Mode`], for the description of the API.
          * @enum {string}
          */
         ModeName: "observe" | "simulate" | "block";
-        /** @description How far the agent's own blocks go. */
+        /** @description The agent's mode. */
         ModeState: {
             mode: components["schemas"]["ModeName"];
             pending: null | components["schemas"]["Reversion"];
             since: string;
         };
-        /** @description A model in short */
+        /** @description A model */
         Model: {
-            /** @description Whether it serves its schema */
+            /** @description Whether it is the active model of its schema */
             active: boolean;
             columns: number;
             created_by: string;
-            /** @description Names it: 16 hexadecimal digits */
+            /** @description The model's hash: 16 hexadecimal digits */
             hash: string;
-            /** @description Where it comes from */
+            /** @description Its origin */
             name: string;
-            /** @description What its vectors are: `session` or `record` */
+            /** @description Its schema: `session` or `record` */
             schema: string;
-            /** @description Whether it is inside the program */
+            /** @description Whether it is built in */
             shipped: boolean;
             /**
              * Format: double
-             * @description The probability from which on something is a theft
+             * @description Probabilities of at least this count as exfiltration
              */
             threshold: number;
             training: components["schemas"]["Training"];
             trees: number;
         };
-        /** @description A model and what its columns are worth */
+        /** @description A model with the importance of its columns */
         ModelDetail: components["schemas"]["Model"] & {
-            /** @description What the trees were grown with */
+            /** @description The training parameters */
             config: components["schemas"]["TrainConfig"];
-            /** @description The most worth by impurity first */
+            /**
+             * @description The number of folds of these figures. 0: the model was trained without folds. Older models leave
+             *     it out
+             */
+            folds?: number;
+            /** @description Columns, most important first by impurity */
             importances: components["schemas"]["Importance"][];
             validation: null | components["schemas"]["Report"];
         };
         ModelList: {
             items: components["schemas"]["Model"][];
-            /** @description Always null: all are here */
+            /** @description Always null: the list is complete */
             next: string | null;
         };
         NamedBytes: {
@@ -2262,19 +2329,19 @@ export interface components {
             bytes: number;
             name: string;
         };
-        /** @description What fits everything that is named is allowed */
+        /** @description A new exception: traffic that matches every given field is allowed */
         NewAllow: {
             /**
              * Format: int64
-             * @description Undo it unless it is confirmed within this time
+             * @description Undo the change unless it is confirmed within this time
              */
             confirm_within_secs?: number | null;
             /**
-             * @description To whom
+             * @description Receiver: an address or a prefix
              * @example 192.0.2.0/24
              */
             destination?: string | null;
-            /** @description The receiver's name, and all names in it */
+            /** @description The receiver's DNS name, with all names below it */
             name?: string | null;
             /**
              * Format: int32
@@ -2282,61 +2349,61 @@ export interface components {
              */
             port?: number | null;
             reason: string;
-            /** @description From whom: an address or a prefix */
+            /** @description Sender: an address or a prefix */
             source?: string | null;
             /**
              * Format: int64
-             * @description None: for good
+             * @description Default: no end
              */
             ttl_secs?: number | null;
         };
-        /** @description By which model */
+        /** @description The model to use */
         NewAnalysis: {
-            /** @description A hash. Left out: the one in use */
+            /** @description A model's hash; default: the active model */
             model?: string | null;
         };
-        /** @description What to block, and for how long */
+        /** @description A new block */
         NewBlock: {
             /**
              * Format: int64
-             * @description Undo it unless it is confirmed within this time
+             * @description Undo the change unless it is confirmed within this time
              */
             confirm_within_secs?: number | null;
             /** @description `drop`, `{"police": {"bytes_per_second"}}` or `{"mark": {"dscp"}}` */
             effect?: components["schemas"]["EffectWanted"];
             reason: string;
-            /** @description Count what it would do and do nothing */
+            /** @description Drop nothing, and count the packets that the block would drop */
             simulate?: boolean;
             /**
-             * @description `pair HOME DESTINATION`, `destination ADDRESS[/LENGTH]`, `service ADDRESS:PORT`,
+             * @description `pair HOST DESTINATION`, `destination ADDRESS[/LENGTH]`, `service ADDRESS:PORT`,
              *     `host ADDRESS` or `flow PROTOCOL ADDRESS:PORT ADDRESS:PORT`
              * @example pair 10.0.0.7 192.0.2.1
              */
             target: string;
             /**
              * Format: int64
-             * @description None: the configured time
+             * @description Default: the configured time
              */
             ttl_secs?: number | null;
         };
-        /** @description A mode to be */
+        /** @description A new mode */
         NewMode: {
             /**
              * Format: int64
-             * @description Go back unless it is confirmed within this time
+             * @description Return to the old mode unless the change is confirmed within this time
              */
             confirm_within_secs?: number | null;
             mode: components["schemas"]["ModeName"];
         };
-        /** @description What a person has to say */
+        /** @description A note */
         NewNote: {
             text: string;
         };
-        /** @description A token to be */
+        /** @description A new token */
         NewToken: {
             /**
              * Format: int64
-             * @description None: it does not end by itself
+             * @description Default: it does not expire
              */
             expires_in_secs?: number | null;
             name: string;
@@ -2347,7 +2414,7 @@ export interface components {
             count: number;
             name: string;
         };
-        /** @description What a person wrote. */
+        /** @description A person's note. */
         Note: {
             text: string;
             time: components["schemas"]["Timestamp"];
@@ -2357,7 +2424,7 @@ export interface components {
         OriginFields: {
             /**
              * Format: int64
-             * @description The capture that it was found in.
+             * @description The number of the alert's capture.
              */
             capture: number | null;
             origin: components["schemas"]["OriginName"];
@@ -2393,19 +2460,19 @@ export interface components {
             direction: components["schemas"]["Way"];
             hex: string;
         };
-        /** @description A change that is undone unless somebody confirms it. */
+        /** @description A change that waits for confirmation. */
         Pending: {
             /** Format: int64 */
             id: number;
             /** Format: int64 */
             in_secs: number;
-            /** @description In words: `mode block`. */
+            /** @description The change in words: `mode block`. */
             what: string;
         };
-        /** @description Changes that are undone unless they are confirmed */
+        /** @description Changes that wait for confirmation */
         PendingList: {
             items: components["schemas"]["Pending"][];
-            /** @description Always null: all are here */
+            /** @description Always null: the list is complete */
             next: string | null;
         };
         /** @description A block that was placed */
@@ -2423,14 +2490,14 @@ export interface components {
             score: number;
             severity: components["schemas"]["Severity"];
             time: components["schemas"]["Timestamp"];
-            /** @description `opened`, `grew`, `worsened`, or what was done: `blocked`, `released`, … */
+            /** @description `opened`, `grew`, `worsened`, or what was done: `blocked`, `block_ended`, `released`, … */
             what: string;
         };
         /** @description The verdict on a record */
         Prediction: {
             /**
              * Format: int32
-             * @description 1: a theft
+             * @description 1: exfiltration
              */
             prediction: number;
             /** Format: double */
@@ -2438,12 +2505,12 @@ export interface components {
             reasons?: components["schemas"]["RecordReason"][];
             /**
              * Format: double
-             * @description What the contributions add up to: the forest's output, before it is made a probability
+             * @description The sum of the contributions: the forest's output before its calibration
              */
             score?: number;
             /**
              * Format: double
-             * @description The probability from which on it is a theft
+             * @description Probabilities of at least this count as exfiltration
              */
             threshold?: number;
         };
@@ -2451,9 +2518,9 @@ export interface components {
         Predictions: components["schemas"]["Prediction"] | components["schemas"]["Prediction"][];
         /** @description The answer to a request that is not carried out. */
         Problem: {
-            /** @description What is wrong with this request, and what would do. */
+            /** @description The error and its remedy. */
             detail: string;
-            /** @description The field or parameter that is meant. */
+            /** @description The field or parameter of the error. */
             field?: string;
             /**
              * Format: int32
@@ -2469,19 +2536,19 @@ export interface components {
             status: number;
             /** @description The status in words. */
             title: string;
-            /** @description Always `about:blank`: the status says what kind it is. */
+            /** @description Always `about:blank`: the status gives the kind. */
             type: string;
         };
         /**
-         * @description What was spoken, in letters of either case
+         * @description The protocol, in upper or lower case
          * @enum {string}
          */
         ProtocolName: "TCP" | "UDP" | "HTTP" | "HTTPS" | "ICMP";
-        /** @description What a host may send to a destination from now on */
+        /** @description A new limit for a budget */
         Raise: {
             /**
              * Format: int64
-             * @description Payload bytes in all, from the beginning; none: no bound
+             * @description Payload bytes in total; default: unlimited
              */
             bytes?: number | null;
             destination: string;
@@ -2515,45 +2582,51 @@ export interface components {
              */
             value: number;
         };
-        /** @description In a second, over the last second */
+        /** @description Rates over the last second */
         Rates: {
             /** Format: double */
             bytes: number;
             /** Format: double */
             bytes_in: number;
-            /** Format: double */
+            /**
+             * Format: double
+             * @description What left: what was dropped is not in it
+             */
             bytes_out: number;
+            /**
+             * Format: double
+             * @description What internal hosts tried to send and was dropped
+             */
+            bytes_stopped: number;
             /** Format: double */
             packets: number;
         };
-        /** @description One part of what speaks for an alert. */
+        /** @description One reason of an alert. */
         Reason: {
             /**
              * Format: double
-             * @description A part of the sum that is `raw_score`, the forest's output; 0 for a rule.
+             * @description A part of the sum that is `raw_score`, the forest's output; 0 for a rule. The model's bias, which
+             *     is the same for all, is what the parts leave of it.
              */
             contribution: number;
-            /**
-             * @description A column of the schema, `others` for all that are not listed, `bias` for the forest's mean,
-             *     or a rule's name after `rule:`.
-             */
+            /** @description A column of the schema, `others` for all that are not listed, or a rule's name after `rule:`. */
             feature: string;
-            /** @description In words. */
+            /** @description The reason in words. */
             text: string;
             /**
              * Format: float
-             * @description The column's value; a rule's certainty; none for `others` and `bias`.
+             * @description The column's value; a rule's certainty; none for `others`.
              */
             value: number | null;
         };
-        /** @description What moved the score */
+        /** @description A contribution to the score */
         RecordReason: {
             /**
              * Format: double
-             * @description Added to the score; all of them and the bias add up to it
+             * @description Added to the score; all of them and the model's bias add up to it
              */
             contribution: number;
-            /** @description A column of the schema `record`; `bias` is where every record starts */
+            /** @description A column of the schema `record` */
             feature: string;
             text: string;
             /** Format: float */
@@ -2561,18 +2634,18 @@ export interface components {
         };
         /** @description One record or many */
         Records: components["schemas"]["LogRecord"] | components["schemas"]["LogRecord"][];
-        /** @description Blocks that are gone */
+        /** @description Blocks that were removed */
         Released: {
             blocks: components["schemas"]["BlockLine"][];
         };
-        /** @description Blocks that are gone, or will be once it is confirmed, with their last counters */
+        /** @description Removed blocks, or those to remove once the change is confirmed, with their last counters */
         Removed: {
             blocks: components["schemas"]["BlockLine"][];
             pending: null | components["schemas"]["Pending"];
         };
-        /** @description What computing it again came to */
+        /** @description The result of computing the score again */
         Replayed: {
-            /** @description To the last bit */
+            /** @description Identical to the last bit */
             identical: boolean;
             /**
              * Format: double
@@ -2612,11 +2685,11 @@ export interface components {
             threshold: number;
         };
         /**
-         * @description What a person found an alert to be.
+         * @description The label of an alert.
          * @enum {string}
          */
         Resolution: "benign" | "confirmed";
-        /** @description A mode that ends without a confirmation. */
+        /** @description A mode that waits for confirmation. */
         Reversion: {
             /** Format: int64 */
             id: number;
@@ -2624,21 +2697,21 @@ export interface components {
             in_secs: number;
             returns_to: components["schemas"]["ModeName"];
         };
-        /** @description Who is told of which alerts, over which channel. */
+        /** @description A rule: which alerts go to which group, over which channel. */
         Rule: {
             channel: string;
             /**
              * Format: int32
-             * @description What comes within it goes into one message; 0: each alert has its own.
+             * @description Collect alerts for this long into one message; 0: a message for each alert.
              */
             digest_secs: number;
             enabled: boolean;
             /**
              * Format: int64
-             * @description None: the channel's own recipients.
+             * @description Null: the channel's own recipients.
              */
             group: number | null;
-            /** @description Why it tells nobody as the configuration is now. */
+            /** @description Why the rule notifies nobody, with the current configuration. */
             held: string | null;
             /** @description Only alerts from or to this address or network. */
             host: string | null;
@@ -2648,13 +2721,13 @@ export interface components {
             name: string;
             /**
              * Format: int32
-             * @description The same is told again after so long; 0: only once.
+             * @description Notify about the same alert again after this long; 0: only once.
              */
             repeat_secs: number;
-            /** @description Empty: all. */
+            /** @description Empty: all techniques. */
             techniques: string[];
         };
-        /** @description A rule as it is entered. */
+        /** @description A rule to add or change. */
         RuleBody: {
             channel: string;
             /** Format: int32 */
@@ -2665,15 +2738,14 @@ export interface components {
             group?: number | null;
             /** @description An address or a network, such as `10.0.0.0/24`. */
             host?: string | null;
-            /** @description `low`, `medium`, `high` or `critical`; `low` without it. */
+            /** @description `low`, `medium`, `high` or `critical`; default: `low`. */
             min_severity?: string | null;
             name: string;
             /**
              * Format: int32
-             * @description An hour without it.
-             * @default 3600
+             * @description Without it an hour, and 0 where the channel is a webhook or syslog.
              */
-            repeat_secs: number;
+            repeat_secs?: number | null;
             techniques?: string[];
         };
         RulePage: {
@@ -2681,31 +2753,36 @@ export interface components {
             next: string | null;
         };
         /**
-         * @description What one may do; each includes those before
+         * @description Rights; each scope includes the ones before it
          * @enum {string}
          */
         ScopeName: "read" | "respond" | "admin";
-        /** @description Who asks, and what they may do */
+        /** @description The caller and its rights */
         Session: {
-            /** @description Whether a token was shown, or a login */
+            /** @description Whether the caller has a token or a login */
             authenticated: boolean;
-            /** @description What changes must carry in the header X-CSRF-Token; none without a cookie */
+            /** @description The value that changes need in the header X-CSRF-Token; null without a cookie */
             csrf: string | null;
-            /** @description Whether looking needs no token here */
+            /** @description Whether reading needs no token */
             loopback: boolean;
             /** @description The token's name */
             name: string | null;
             scopes: components["schemas"]["ScopeName"][];
         };
-        /** @description A session that is alive. */
+        /** @description An active session. */
         SessionLine: {
             /** Format: int64 */
             bytes_in: number;
             /**
              * Format: int64
-             * @description IP bytes from `src`, and to it.
+             * @description IP bytes that left from `src`, and that came to it.
              */
             bytes_out: number;
+            /**
+             * Format: int64
+             * @description IP bytes from `src` that were dropped; the sum of both is what it tried to send.
+             */
+            bytes_stopped?: number;
             dst: string;
             /**
              * Format: int32
@@ -2723,17 +2800,17 @@ export interface components {
             protocol: string;
             /**
              * Format: double
-             * @description IP bytes a second from `src` since the last look, else since it began.
+             * @description IP bytes a second from `src` since the last update, else since the session began.
              */
             rate: number;
-            /** @description The end at home; where neither or both are, the one that opened the session. */
+            /** @description The internal end; if neither or both are internal, the one that opened the session. */
             src: string;
             started: string;
         };
         SessionList: {
             items: components["schemas"]["SessionLine"][];
         };
-        /** @description What a session carried in a span. */
+        /** @description The traffic of a session in a span. */
         SessionRow: {
             /** Format: int64 */
             bytes_in: number;
@@ -2753,10 +2830,10 @@ export interface components {
             protocol: string;
             /**
              * Format: double
-             * @description The highest.
+             * @description The highest score.
              */
             score: number;
-            /** @description The end at home; where neither or both are, the one that opened the session. */
+            /** @description The internal end; if neither or both are internal, the one that opened the session. */
             src: string;
             start: string;
         };
@@ -2767,23 +2844,23 @@ export interface components {
         Severity: "low" | "medium" | "high" | "critical";
         /** @enum {string} */
         SinkHealth: "ok" | "losing" | "failing";
-        /** @description An output: what it was given, and what became of that, since the start */
+        /** @description An output with its counters since the start */
         SinkState: {
             /**
              * Format: int64
-             * @description The queue had no room for
+             * @description Dropped because the queue was full
              */
             dropped: number;
-            /** @description The latest failure, also where it works again */
+            /** @description The latest error, also after a success */
             error: string | null;
             /**
              * Format: int64
-             * @description Given up
+             * @description Failed and given up
              */
             failed: number;
-            /** @description `standard output`, `store`, `live pages`, or a channel as `notify mail` */
+            /** @description `standard output`, `store`, `live pages`, or a channel such as `notify mail` */
             name: string;
-            /** @description A promise that it cannot keep at present */
+            /** @description A guarantee that it cannot give at present */
             note: string | null;
             /**
              * Format: int64
@@ -2792,14 +2869,14 @@ export interface components {
             queued: number;
             /**
              * Format: int64
-             * @description Attempts that failed and are made again
+             * @description Failed attempts that are retried
              */
             retried: number;
             /** Format: int64 */
             sent: number;
             state: components["schemas"]["SinkHealth"];
         };
-        /** @description How everything is doing */
+        /** @description State of the agent, its interfaces, the database and the outputs */
         Status: {
             alerts: components["schemas"]["AlertCounts"];
             baselines: components["schemas"]["Baselines"];
@@ -2834,18 +2911,18 @@ export interface components {
             /** Format: int64 */
             bytes: number;
             error: string | null;
-            /** @description What could not be stored, and is given up */
+            /** @description Records that the agent failed to store */
             not_stored: components["schemas"]["NotStored"][];
             path: string | null;
             state: components["schemas"]["StoreStateName"];
         };
         /** @enum {string} */
         StoreStateName: "ok" | "failing" | "off";
-        /** @description An alert with what is known of it beyond the verdict. */
+        /** @description An alert with its state and label. */
         StoredAlert: components["schemas"]["Alert"] & components["schemas"]["OriginFields"] & {
             /** @description MITRE ATT&CK. */
             attack_id: string;
-            /** @description What happened, in one sentence. */
+            /** @description The alert in one sentence. */
             headline: string;
             resolution: null | components["schemas"]["Resolution"];
             status: components["schemas"]["AlertStatus"];
@@ -2866,7 +2943,7 @@ export interface components {
             used: number;
             when_full: string;
         };
-        /** @description Who sent how much to whom. */
+        /** @description Traffic between a sender and a receiver. */
         Talk: {
             /** Format: int64 */
             bytes_in: number;
@@ -2879,7 +2956,7 @@ export interface components {
             protocol: string;
             /**
              * Format: int64
-             * @description Minutes or hours in which there was any.
+             * @description Minutes or hours with traffic.
              */
             sessions: number;
             src: string;
@@ -2891,11 +2968,11 @@ export interface components {
          * @description A closed list.
          * @enum {string}
          */
-        Technique: "dns_tunnel" | "icmp_tunnel" | "clear_upload" | "beacon_upload" | "slow_drip" | "bulk_upload" | "tunnel" | "unexplained_upload" | "unknown_exfiltration";
-        /** @description Where a test message goes. */
+        Technique: "dns_tunnel" | "icmp_tunnel" | "clear_upload" | "beacon_upload" | "slow_drip" | "bulk_upload" | "tunnel" | "unexplained_upload" | "monitor_bypass" | "unknown_exfiltration";
+        /** @description The destination of a test message. */
         TestBody: {
             channel: string;
-            /** @description To whom; without it the channel's own first recipient. */
+            /** @description The recipient; default: the channel's own first recipient. */
             to?: string | null;
         };
         /**
@@ -2903,21 +2980,21 @@ export interface components {
          * @description Nanoseconds since the Unix epoch. Shown, and written to JSON, as RFC 3339 in UTC.
          */
         Timestamp: string;
-        /** @description A token, without what it is */
+        /** @description A token without its secret */
         Token: {
             created: string;
-            /** @description None: never */
+            /** @description Null: never */
             expires: string | null;
             /** Format: int64 */
             id: number;
-            /** @description To the minute */
+            /** @description Precise to the minute */
             last_used: string | null;
             name: string;
             scope: components["schemas"]["ScopeName"];
         };
         TokenList: {
             items: components["schemas"]["Token"][];
-            /** @description Always null: all are here */
+            /** @description Always null: the list is complete */
             next: string | null;
         };
         /** @description A sum over a period. */
@@ -2941,14 +3018,24 @@ export interface components {
         Topic: "alerts" | "blocks" | "allow" | "mode" | "captures" | "deliveries" | "models" | "contacts";
         /** @description Since the agent started */
         Totals: {
+            /**
+             * Format: int64
+             * @description What internal hosts tried to send: what left and what was dropped
+             */
+            bytes_attempted: number;
             /** Format: int64 */
             bytes_in: number;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description What left: what was dropped is not in it
+             */
             bytes_out: number;
+            /** Format: int64 */
+            bytes_stopped: number;
             /** Format: int64 */
             packets: number;
         };
-        /** @description What the interfaces carried in one step, and how it scored. */
+        /** @description Traffic and scores in one step. */
         TrafficPoint: {
             /** Format: int64 */
             alerts: number;
@@ -2960,7 +3047,7 @@ export interface components {
             packets: number;
             /**
              * Format: double
-             * @description Null where nothing was scored.
+             * @description Null when nothing was scored.
              */
             probability_max: number | null;
             /** Format: double */
@@ -2983,7 +3070,7 @@ export interface components {
             features_per_split: number | null;
             /** @description Fewest training rows under a leaf. */
             min_leaf: number;
-            /** @description Rows that each part of the forest is fitted to, drawn anew for each; none: all of them. */
+            /** @description Rows that each part of the forest is fitted to, drawn again for each; none: all of them. */
             rows_per_part?: number;
             /**
              * Format: int64
@@ -2993,7 +3080,7 @@ export interface components {
             /** @description Number of trees. */
             trees: number;
         };
-        /** @description What the trees were grown on */
+        /** @description The training data */
         Training: {
             groups: number;
             positive_groups: number;
@@ -3017,11 +3104,11 @@ export interface components {
         };
         /** @enum {string} */
         VerifiedHow: "drop counters" | "probe" | "no traffic";
-        /** @description Whether a block holds, and how that is known. */
+        /** @description Whether a block works, with the evidence. */
         VerifyLine: {
             /** Format: int64 */
             dropped_packets: number;
-            /** @description None where nothing passed by that would tell. */
+            /** @description Null when no matching traffic passed. */
             holds: boolean | null;
             how: components["schemas"]["VerifiedHow"];
             /** Format: int32 */
@@ -3032,7 +3119,7 @@ export interface components {
             target: string;
             text: string;
         };
-        /** @description Whether blocks hold, and how that is known */
+        /** @description Whether blocks work, with the evidence */
         VerifyList: {
             items: components["schemas"]["VerifyLine"][];
         };
@@ -3043,7 +3130,7 @@ export interface components {
         Way: "out" | "in";
     };
     responses: {
-        /** @description The request cannot be read */
+        /** @description The request is malformed */
         Problem400: {
             headers: {
                 [name: string]: unknown;
@@ -3070,7 +3157,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description There is no such thing */
+        /** @description The resource does not exist */
         Problem404: {
             headers: {
                 [name: string]: unknown;
@@ -3079,7 +3166,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description It cannot be done as things are, such as without a running agent */
+        /** @description The current state does not allow it, such as without a running agent */
         Problem409: {
             headers: {
                 [name: string]: unknown;
@@ -3097,7 +3184,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The body is of a type that is not taken here */
+        /** @description The body's media type is not supported */
         Problem415: {
             headers: {
                 [name: string]: unknown;
@@ -3106,7 +3193,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description A value makes no sense: the field is named */
+        /** @description A value is invalid: the answer names the field */
         Problem422: {
             headers: {
                 [name: string]: unknown;
@@ -3124,7 +3211,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The database, the kernel or the agent cannot do it now */
+        /** @description The database, the kernel or the agent is unavailable */
         Problem503: {
             headers: {
                 [name: string]: unknown;
@@ -3183,6 +3270,8 @@ export type ChannelList = components['schemas']['ChannelList'];
 export type Check = components['schemas']['Check'];
 export type CheckState = components['schemas']['CheckState'];
 export type Checks = components['schemas']['Checks'];
+export type Confirmation = components['schemas']['Confirmation'];
+export type ConfirmationDone = components['schemas']['ConfirmationDone'];
 export type Confusion = components['schemas']['Confusion'];
 export type Contact = components['schemas']['Contact'];
 export type ContactBody = components['schemas']['ContactBody'];
@@ -3213,6 +3302,7 @@ export type Importance = components['schemas']['Importance'];
 export type InterfaceLine = components['schemas']['InterfaceLine'];
 export type InterfaceList = components['schemas']['InterfaceList'];
 export type LiveEvent = components['schemas']['LiveEvent'];
+export type LogEnd = components['schemas']['LogEnd'];
 export type LogError = components['schemas']['LogError'];
 export type LogRecord = components['schemas']['LogRecord'];
 export type LogReport = components['schemas']['LogReport'];
@@ -3308,9 +3398,9 @@ export interface operations {
             query?: {
                 /** @description Either end: an address or a network such as 10.0.0.0/8 */
                 address?: string;
-                /** @description The host that leaks: an address or a network */
+                /** @description The suspected sender: an address or a network */
                 src?: string;
-                /** @description The host that receives: an address or a network */
+                /** @description The receiver: an address or a network */
                 dst?: string;
                 /** @description Either end's port */
                 port?: number;
@@ -3318,21 +3408,21 @@ export interface operations {
                 dst_port?: number;
                 /** @description Lower-case names: tcp,udp */
                 protocol?: string;
-                /** @description A list: bulk_upload,dns_tunnel */
+                /** @description A list such as bulk_upload,dns_tunnel */
                 technique?: string;
-                /** @description A list: low,medium,high,critical */
+                /** @description A list of low, medium, high and critical */
                 severity?: string;
-                /** @description A list: open,acknowledged,closed */
+                /** @description A list of open, acknowledged and closed */
                 status?: string;
-                /** @description A list: none,simulated,blocked,policed,marked,refused,failed */
+                /** @description A list of none, simulated, blocked, policed, marked, refused and failed */
                 action?: string;
-                /** @description A list: live,capture,record */
+                /** @description A list of live, capture and record */
                 origin?: string;
-                /** @description The capture that it was found in */
+                /** @description The number of the alert's capture */
                 capture?: number;
-                /** @description A DNS name, or whole labels of one */
+                /** @description A DNS name, or consecutive labels of one */
                 name?: string;
-                /** @description Words, all of which are there; a star at the end stands for any ending */
+                /** @description Words that the alert must contain; a star at the end matches any ending */
                 q?: string;
                 /** @description When it opened, RFC 3339: at this time or later */
                 from?: string;
@@ -3340,7 +3430,7 @@ export interface operations {
                 to?: string;
                 /** @description 1 to 500 */
                 limit?: number;
-                /** @description What `next` of the page before said */
+                /** @description `next` of the previous page */
                 cursor?: string;
             };
             header?: never;
@@ -3349,7 +3439,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The newest first */
+            /** @description Alerts, newest first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3383,7 +3473,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description How many changed */
+            /** @description Number of alerts that changed */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3417,7 +3507,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description How many changed */
+            /** @description Number of alerts that changed */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3443,9 +3533,9 @@ export interface operations {
             query?: {
                 /** @description Either end: an address or a network such as 10.0.0.0/8 */
                 address?: string;
-                /** @description The host that leaks: an address or a network */
+                /** @description The suspected sender: an address or a network */
                 src?: string;
-                /** @description The host that receives: an address or a network */
+                /** @description The receiver: an address or a network */
                 dst?: string;
                 /** @description Either end's port */
                 port?: number;
@@ -3453,21 +3543,21 @@ export interface operations {
                 dst_port?: number;
                 /** @description Lower-case names: tcp,udp */
                 protocol?: string;
-                /** @description A list: bulk_upload,dns_tunnel */
+                /** @description A list such as bulk_upload,dns_tunnel */
                 technique?: string;
-                /** @description A list: low,medium,high,critical */
+                /** @description A list of low, medium, high and critical */
                 severity?: string;
-                /** @description A list: open,acknowledged,closed */
+                /** @description A list of open, acknowledged and closed */
                 status?: string;
-                /** @description A list: none,simulated,blocked,policed,marked,refused,failed */
+                /** @description A list of none, simulated, blocked, policed, marked, refused and failed */
                 action?: string;
-                /** @description A list: live,capture,record */
+                /** @description A list of live, capture and record */
                 origin?: string;
-                /** @description The capture that it was found in */
+                /** @description The number of the alert's capture */
                 capture?: number;
-                /** @description A DNS name, or whole labels of one */
+                /** @description A DNS name, or consecutive labels of one */
                 name?: string;
-                /** @description Words, all of which are there; a star at the end stands for any ending */
+                /** @description Words that the alert must contain; a star at the end matches any ending */
                 q?: string;
                 /** @description When it opened, RFC 3339: at this time or later */
                 from?: string;
@@ -3475,7 +3565,7 @@ export interface operations {
                 to?: string;
                 /** @description 1 to 500 */
                 limit?: number;
-                /** @description What `next` of the page before said */
+                /** @description `next` of the previous page */
                 cursor?: string;
                 /** @description `json`: one object a line. `csv`: a header and rows */
                 format?: "json" | "csv";
@@ -3521,7 +3611,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description How many changed */
+            /** @description Number of alerts that changed */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3553,7 +3643,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All that is known of it */
+            /** @description The alert with the notes evidence, blocks and messages */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3646,6 +3736,42 @@ export interface operations {
             503: components["responses"]["Problem503"];
         };
     };
+    post_api_alerts_id_confirm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Confirmation"];
+            };
+        };
+        responses: {
+            /** @description The alert is closed */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConfirmationDone"];
+                };
+            };
+            400: components["responses"]["Problem400"];
+            401: components["responses"]["Problem401"];
+            403: components["responses"]["Problem403"];
+            404: components["responses"]["Problem404"];
+            409: components["responses"]["Problem409"];
+            413: components["responses"]["Problem413"];
+            415: components["responses"]["Problem415"];
+            422: components["responses"]["Problem422"];
+            429: components["responses"]["Problem429"];
+            503: components["responses"]["Problem503"];
+        };
+    };
     get_api_alerts_id_evidence: {
         parameters: {
             query?: never;
@@ -3693,7 +3819,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The alert with it */
+            /** @description The alert with the note */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -3725,7 +3851,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The blocks with their last counters */
+            /** @description The removed blocks with their last counters */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3757,7 +3883,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Both scores */
+            /** @description The stored score and the computed score */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3787,7 +3913,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All of them */
+            /** @description Every exception */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3821,7 +3947,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is allowed */
+            /** @description The exception is active */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -3853,7 +3979,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is gone */
+            /** @description The exception is removed */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3883,7 +4009,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The latest first */
+            /** @description Changes, newest first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3913,7 +4039,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All of them */
+            /** @description Every block */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3947,7 +4073,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is in force */
+            /** @description The block is active */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -3977,7 +4103,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description They are gone */
+            /** @description The blocks are removed */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4009,7 +4135,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is gone */
+            /** @description The block is removed */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4041,7 +4167,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What was found */
+            /** @description The result with its evidence */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4071,7 +4197,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Up to 10,000 of them */
+            /** @description Up to 10,000 budgets */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4105,7 +4231,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description As it is now */
+            /** @description The budget after the change */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4131,7 +4257,7 @@ export interface operations {
             query?: {
                 /** @description 1 to 500 */
                 limit?: number;
-                /** @description What `next` of the page before said */
+                /** @description `next` of the previous page */
                 cursor?: string;
             };
             header?: never;
@@ -4140,7 +4266,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The latest first */
+            /** @description Captures, newest first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4177,7 +4303,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It waits to be analysed */
+            /** @description The capture waits for its analysis */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -4209,7 +4335,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description How far it is */
+            /** @description The capture with its progress */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4241,7 +4367,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It is gone */
+            /** @description The capture is deleted */
             204: {
                 headers: {
                     [name: string]: unknown;
@@ -4275,7 +4401,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It waits */
+            /** @description The capture waits for its analysis */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -4307,7 +4433,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It will stop */
+            /** @description The upload or analysis stops */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4339,7 +4465,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A table with a header */
+            /** @description CSV with a header */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4398,7 +4524,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Every key, as the file has them */
+            /** @description Every key, in the form of the file */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4428,7 +4554,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All of them */
+            /** @description Every waiting change */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4460,7 +4586,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What is kept */
+            /** @description The confirmed change */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4486,9 +4612,9 @@ export interface operations {
             query?: {
                 /** @description Part of a name, an address or a number. */
                 q?: string;
-                /** @description 1 to 500; 50 without it. */
+                /** @description 1 to 500; default: 50. */
                 limit?: number;
-                /** @description `next` of the page before. */
+                /** @description `next` of the previous page. */
                 cursor?: string;
             };
             header?: never;
@@ -4656,9 +4782,9 @@ export interface operations {
                 /** @description `queued`, `sent`, `failed` or `dropped`. */
                 state?: string;
                 channel?: string;
-                /** @description 1 to 500; 50 without it. */
+                /** @description 1 to 500; default: 50. */
                 limit?: number;
-                /** @description `next` of the page before. */
+                /** @description `next` of the previous page. */
                 cursor?: string;
             };
             header?: never;
@@ -4696,7 +4822,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description In the order in which it was looked at */
+            /** @description The checks in their order */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4726,7 +4852,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Events without end */
+            /** @description An endless stream of events */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4759,7 +4885,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description First the answer, then what it follows from */
+            /** @description The answer first, then the evidence */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4783,9 +4909,9 @@ export interface operations {
     get_api_flows: {
         parameters: {
             query?: {
-                /** @description RFC 3339. Left out: a day before `to` */
+                /** @description RFC 3339; default: a day before `to` */
                 from?: string;
-                /** @description Left out: now */
+                /** @description RFC 3339; default: now */
                 to?: string;
                 /** @description Either end: an address or a network */
                 address?: string;
@@ -4793,13 +4919,13 @@ export interface operations {
                 dst?: string;
                 /** @description The server's */
                 port?: number;
-                /** @description A lower-case name */
+                /** @description A protocol's name in lower case */
                 protocol?: string;
                 /** @description A DNS name, or the end of one */
                 name?: string;
                 /** @description 1 to 500 */
                 limit?: number;
-                /** @description What `next` of the page before said */
+                /** @description `next` of the previous page */
                 cursor?: string;
             };
             header?: never;
@@ -4808,7 +4934,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The newest first */
+            /** @description Sessions, newest first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -4834,9 +4960,9 @@ export interface operations {
             query?: {
                 /** @description Part of a name, an address or a number. */
                 q?: string;
-                /** @description 1 to 500; 50 without it. */
+                /** @description 1 to 500; default: 50. */
                 limit?: number;
-                /** @description `next` of the page before. */
+                /** @description `next` of the previous page. */
                 cursor?: string;
             };
             header?: never;
@@ -5008,7 +5134,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Those that sent the most first */
+            /** @description Hosts, largest sender first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5032,9 +5158,9 @@ export interface operations {
     get_api_hosts_address: {
         parameters: {
             query?: {
-                /** @description RFC 3339. Left out: a day before `to` */
+                /** @description RFC 3339; default: a day before `to` */
                 from?: string;
-                /** @description Left out: now */
+                /** @description RFC 3339; default: now */
                 to?: string;
                 /** @description Seconds between two points: whole minutes */
                 step?: number;
@@ -5047,7 +5173,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Empty where nothing is known */
+            /** @description The host; lists are empty for an unknown host */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5077,7 +5203,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description By name */
+            /** @description The interfaces, by name */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5109,7 +5235,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All interfaces */
+            /** @description The interfaces after the change */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5141,7 +5267,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All interfaces */
+            /** @description The interfaces after the change */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5165,7 +5291,7 @@ export interface operations {
     post_api_logs: {
         parameters: {
             query?: {
-                /** @description `auto`, `json`, `ndjson`, `csv`, `zeek` or `eve`; without it, what it looks like */
+                /** @description `auto`, `json`, `ndjson`, `csv`, `zeek` or `eve`; default: `auto` */
                 format?: "auto" | "json" | "ndjson" | "csv" | "zeek" | "eve";
             };
             header?: never;
@@ -5179,7 +5305,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What was read of it */
+            /** @description The number of accepted, rejected and skipped records */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5209,7 +5335,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As it is now */
+            /** @description The current mode */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5243,7 +5369,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description As it is from now on */
+            /** @description The new mode */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5273,7 +5399,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Those inside the program first */
+            /** @description Models, built-in ones first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5307,7 +5433,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It can be activated */
+            /** @description The model is added and not active yet */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -5339,7 +5465,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description All of it but the trees */
+            /** @description The model without its trees */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5371,7 +5497,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It serves its schema */
+            /** @description The model is active */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5407,7 +5533,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What came of it */
+            /** @description The result */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5659,7 +5785,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As far as it is known */
+            /** @description The caller */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5755,7 +5881,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description In the order that was asked for */
+            /** @description Sessions in the requested order */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5785,7 +5911,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description As it was less than two seconds ago */
+            /** @description The status, less than two seconds old */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5809,11 +5935,11 @@ export interface operations {
     get_api_talks: {
         parameters: {
             query?: {
-                /** @description RFC 3339. Left out: a day before `to` */
+                /** @description RFC 3339; default: a day before `to` */
                 from?: string;
-                /** @description Left out: now */
+                /** @description RFC 3339; default: now */
                 to?: string;
-                /** @description One of the two ends */
+                /** @description Only traffic of this address */
                 host?: string;
                 /** @description 1 to 500 */
                 limit?: number;
@@ -5824,7 +5950,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The largest first */
+            /** @description Sums, largest first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5854,7 +5980,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The oldest first */
+            /** @description Tokens, oldest first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5942,9 +6068,9 @@ export interface operations {
     get_api_top: {
         parameters: {
             query?: {
-                /** @description RFC 3339. Left out: a day before `to` */
+                /** @description RFC 3339; default: a day before `to` */
                 from?: string;
-                /** @description Left out: now */
+                /** @description RFC 3339; default: now */
                 to?: string;
                 by?: "sources" | "destinations" | "ports" | "protocols";
                 /** @description 1 to 500 */
@@ -5956,7 +6082,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The largest first */
+            /** @description Sums, largest first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -5980,9 +6106,9 @@ export interface operations {
     get_api_traffic: {
         parameters: {
             query?: {
-                /** @description RFC 3339. Left out: a day before `to` */
+                /** @description RFC 3339; default: a day before `to` */
                 from?: string;
-                /** @description Left out: now */
+                /** @description RFC 3339; default: now */
                 to?: string;
                 /** @description Seconds between two points: whole minutes */
                 step?: number;
@@ -5993,7 +6119,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The oldest first */
+            /** @description Points, oldest first */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6023,7 +6149,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description It does */
+            /** @description The service answers */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -6053,7 +6179,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Text, version 0.0.4 */
+            /** @description Metrics in Prometheus's text format, version 0.0.4 */
             200: {
                 headers: {
                     [name: string]: unknown;

@@ -1,5 +1,5 @@
-//! What the agent itself costs while a host sends packets of none, of 10,000 and of a million flows as
-//! fast as it can.
+//! What the agent itself costs while a host sends packets of none, of 10,000 and of a million flows
+//! as fast as it can.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::load::Load;
 
 /// Room for a million flows and a tenth.
 const MAX_FLOWS: u32 = 1_100_000;
-/// Windows that the cost is told of, and how long each is.
+/// Windows in which the cost is measured, and how long each is.
 const WINDOWS: usize = 3;
 const WINDOW: Duration = Duration::from_secs(10);
 
@@ -55,7 +55,7 @@ fn observe(load: &Load, case: &Case, figures: &mut Figures) -> Result<()> {
         }
     }
     let live = load.count("flows")?;
-    ensure!(live >= u64::from(case.flows), "{live} flows of {} are live", case.flows);
+    ensure!(live >= u64::from(case.flows), "{live} of {} flows are active", case.flows);
     figures.sample("events_lost", load.count("events_lost")? as f64);
     Ok(())
 }

@@ -43,7 +43,7 @@ pub(super) fn write(path: &Path) -> Result<()> {
 fn read(path: &Path) -> Result<f64> {
     let started = Instant::now();
     let packets = read_only(File::open(path)?)?;
-    ensure!(packets == PACKETS, "{packets} packets were read where {PACKETS} were written");
+    ensure!(packets == PACKETS, "read {packets} packets of {PACKETS} written ones");
     Ok(packets as f64 / started.elapsed().as_secs_f64())
 }
 
@@ -72,7 +72,7 @@ pub(super) fn analyze(path: &Path) -> Result<(f64, f64)> {
 
 /// The most kilobytes that a process has had in memory; none once it has ended.
 ///
-/// Not what `wait4` tells: a child inherits that figure from the process that started it.
+/// Not what `wait4` shows: a child inherits that figure from the process that started it.
 fn resident(child: &Child) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

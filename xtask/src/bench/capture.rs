@@ -29,10 +29,6 @@ const FIN_ACK: u8 = 0x11;
 
 /// Writes a pcap of `packets` packets in `flows` flows: exactly, where there is room for seven
 /// packets in a flow.
-///
-/// # Errors
-///
-/// Where `output` fails.
 pub(crate) fn generate(
     packets: u64,
     flows: u64,

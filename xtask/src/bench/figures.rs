@@ -1,6 +1,6 @@
 //! The figures: samples of all rounds, their medians, and what they have to reach.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the bench tells its figures")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the benchmark prints its figures")]
 
 use std::fs;
 use std::path::Path;
@@ -93,7 +93,7 @@ const FURTHER: [Target; 21] = [
 ];
 
 impl Figures {
-    /// Tells what is being measured now.
+    /// Reports what is being measured now.
     pub(super) fn begin(&self, group: Group) {
         eprintln!("measuring: {}", format!("{group:?}").to_lowercase());
     }

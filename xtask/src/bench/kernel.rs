@@ -54,7 +54,7 @@ impl Bed {
         Ok(bed)
     }
 
-    /// Tells the programs about an Ethernet interface.
+    /// Registers an Ethernet interface with the programs.
     pub(super) fn register(&mut self, index: u32, slot: u16) -> Result<()> {
         let interface =
             Interface { slot: slot + 1, link: LinkType::Ethernet as u8, ..Interface::default() };
@@ -215,7 +215,7 @@ fn nanoseconds(mut run: impl FnMut(u32) -> Result<TestRunResult>) -> Result<f64>
     Ok(sum / f64::from(RUNS))
 }
 
-/// The kernel tells whole nanoseconds per packet, rounded down, without the time in which another
+/// The kernel reports whole nanoseconds per packet, rounded down, without the time in which another
 /// process had the processor.
 fn per_packet(duration: Duration) -> f64 {
     duration.as_nanos() as f64 + 0.5

@@ -1,5 +1,5 @@
-//! What leaves before a theft is stopped: 100 MB at full veth speed from a client through a watched
-//! gateway, to a destination of its own in each run. The receiver counts, not the detector.
+//! What leaves before an upload is blocked: 100 MB at full veth speed from a client through a
+//! watched gateway, to a destination of its own in each run. The receiver counts, not the detector.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -79,7 +79,7 @@ fn start(network: &Topology, folder: &Scratch, budget: u64) -> Result<Background
 }
 
 /// Bytes that came, and the seconds from the first of them until the detector said that the block
-/// stands, which it says after it has placed it.
+/// is active, which it says after it has placed it.
 fn steal(network: &Topology, detector: &Background, receiver: Ipv4Addr) -> Result<(usize, f64)> {
     let said = format!("placed pair 10.66.1.10 {receiver} ");
     let listener =
@@ -136,6 +136,6 @@ fn receive(mut stream: TcpStream) -> Result<(usize, Instant)> {
             Err(error) => return Err(error).context("failed to receive"),
         }
     }
-    ensure!(bytes < STOLEN, "all of it came: nothing was blocked");
-    Ok((bytes, first.context("nothing came")?))
+    ensure!(bytes < STOLEN, "the receiver got everything: nothing was blocked");
+    Ok((bytes, first.context("the receiver got nothing")?))
 }

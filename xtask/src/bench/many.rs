@@ -1,14 +1,14 @@
 //! Packets of many flows, drawn by Zipf's law (exponent 1), through the accounting.
 //!
 //! A bench program writes each packet's source into the one frame before it is accounted; what that
-//! costs is measured with parsing alone, told, and taken off.
+//! costs is measured with parsing alone, reported, and taken off.
 
 use anyhow::Result;
 
 use super::figures::{Figures, ROUNDS};
 use super::kernel::{ACK, Bed, POSITIONS, tcp, ticks_per_second};
 
-/// The object is loaded anew so many times.
+/// The object is loaded again so many times.
 const LOADS: usize = 3;
 
 struct Case {

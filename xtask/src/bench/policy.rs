@@ -9,7 +9,7 @@ use anyhow::Result;
 use super::figures::{Figures, ROUNDS};
 use super::kernel::{ACK, Bed, tcp, ticks_per_second};
 
-/// The object is loaded anew so many times.
+/// The object is loaded again so many times.
 const LOADS: usize = 3;
 /// Flows that packets go to in turn: more than the processor's caches hold.
 const FLOWS: u32 = 65_536;

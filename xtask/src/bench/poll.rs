@@ -37,7 +37,7 @@ fn batch(reader: &mut BatchReader<FlowKey, FlowCounters>) -> Result<f64> {
     let seconds = started.elapsed().as_secs_f64();
     ensure!(
         entries == FLOWS as usize && packets == u64::from(FLOWS),
-        "{entries} flows with {packets} packets were read where {FLOWS} of one packet were opened"
+        "read {entries} flows with {packets} packets of {FLOWS} flows with one packet each"
     );
     Ok(entries as f64 / seconds)
 }
@@ -50,6 +50,6 @@ fn single(bed: &Bed) -> Result<f64> {
         packets += flows.get(&key?, 0)?.halves[0].packets;
     }
     let seconds = started.elapsed().as_secs_f64();
-    ensure!(packets == SINGLE as u64, "{packets} packets were read one by one");
+    ensure!(packets == SINGLE as u64, "read {packets} packets one by one");
     Ok(SINGLE as f64 / seconds)
 }

@@ -1,5 +1,5 @@
-//! `detector serve` under load: records scored over connections that are kept, each body another, beside
-//! the least that the server can be asked for.
+//! `detector serve` under load: records scored over connections that are kept, each body another,
+//! beside the least that the server can be asked for.
 //!
 //! Those who ask run on the same machine and take their share of it; both figures have the same.
 
@@ -115,18 +115,18 @@ fn load(address: &str, write: Write) -> Result<(f64, Duration)> {
         stop.store(true, Ordering::Relaxed);
         let mut all = Vec::new();
         for one in asking {
-            all.extend(one.join().map_err(|_| anyhow!("who asked panicked"))??);
+            all.extend(one.join().map_err(|_| anyhow!("a client thread panicked"))??);
         }
         Ok::<_, anyhow::Error>(all)
     })?;
     let rate = times.len() as f64 / started.elapsed().as_secs_f64();
     let mut times = times;
     times.sort_unstable();
-    let p99 = times.get(times.len() * 99 / 100).copied().context("nothing was answered")?;
+    let p99 = times.get(times.len() * 99 / 100).copied().context("no request was answered")?;
     Ok((rate, p99))
 }
 
-/// Asks one request after the other until it is told to stop: how long each took.
+/// Asks one request after the other until it is asked to stop: how long each took.
 fn ask(address: &str, write: Write, first: u64, stop: &AtomicBool) -> Result<Vec<Duration>> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
@@ -157,10 +157,12 @@ fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<()> {
         if whole == usize::MAX
             && let Some(end) = buffer[..filled].windows(4).position(|four| four == b"\r\n\r\n")
         {
-            let head = std::str::from_utf8(&buffer[..end]).context("the head is no text")?;
+            let head =
+                std::str::from_utf8(&buffer[..end]).context("the response header is not text")?;
             ensure!(head.starts_with("HTTP/1.1 200 "), "{head}");
             let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-            whole = end + 4 + length.context("no content-length")?.parse::<usize>()?;
+            whole =
+                end + 4 + length.context("the response has no Content-Length")?.parse::<usize>()?;
         }
     }
     Ok(())

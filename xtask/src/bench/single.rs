@@ -1,7 +1,7 @@
 //! One packet again and again through each program, and the first packets of flows.
 //!
 //! Where a flow lies in the hash map moves a figure by several nanoseconds: the object is loaded
-//! anew for every round. A packet counted by one observation point is a duplicate at another,
+//! again for every round. A packet counted by one observation point is a duplicate at another,
 //! so each program gets a flow of its own.
 
 use anyhow::Result;

@@ -33,7 +33,7 @@ pub(super) fn measure(figures: &mut Figures) -> Result<()> {
             let started = Instant::now();
             let page = store.read(|connection| search(connection, filter, None, PAGE))?;
             let milliseconds = started.elapsed().as_secs_f64() * 1e3;
-            ensure!(page.rows.is_empty() != *found, "{name}: {} were found", page.total);
+            ensure!(page.rows.is_empty() != *found, "{name}: found {}", page.total);
             figures.sample("alert_search_ms", milliseconds);
             if milliseconds > 100.0 {
                 slow(name, milliseconds);
@@ -44,7 +44,7 @@ pub(super) fn measure(figures: &mut Figures) -> Result<()> {
     Ok(())
 }
 
-#[expect(clippy::print_stderr, reason = "the bench says which search is too slow")]
+#[expect(clippy::print_stderr, reason = "the benchmark prints which search is too slow")]
 fn slow(name: &str, milliseconds: f64) {
     eprintln!("search for {name}: {milliseconds:.0} ms");
 }
@@ -68,7 +68,7 @@ fn fill(store: &Store, figures: &mut Figures) -> Result<()> {
     }
     let id = alert(7).id;
     let known = store.read(|connection| alerts::detail(connection, id))?;
-    known.context("an alert that was put in is not there").map(drop)
+    known.context("a stored alert was not found").map(drop)
 }
 
 /// One of many: hosts, receivers and names repeat, everything else is nearly the same, as it is in
@@ -117,7 +117,7 @@ fn alert(number: u64) -> Alert {
         reasons: vec![
             reason("producer_consumer_ratio", "sent 48 MB, received 300 kB: 160 to 1"),
             reason("sent_rate", "sent 1.0 MB a second (ordinary: 10 B to 40 kB)"),
-            reason("receiver_named", "no name is known of the receiver"),
+            reason("receiver_named", "the receiver has no known name"),
         ],
         model: "session-1".into(),
         basis: Basis { vector: vec![0.5; 79], rules: 1.0, baseline: false },

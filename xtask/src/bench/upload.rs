@@ -86,7 +86,10 @@ impl Served {
             if let Some((_, rest)) = text.split_once("listening on http://") {
                 break rest.split_whitespace().next().unwrap_or_default().to_owned();
             }
-            ensure!(started.elapsed() < Duration::from_secs(20), "it does not start: {text}");
+            ensure!(
+                started.elapsed() < Duration::from_secs(20),
+                "the service does not start: {text}"
+            );
             std::thread::sleep(LOOK);
         };
         let mut command = Command::new(&program);
@@ -121,7 +124,7 @@ impl Served {
         Self::answer(stream)
     }
 
-    /// Packets a second of the analysis, and how long each page took while it went on.
+    /// Packets a second of the analysis, and how long each page took while it continued.
     fn upload(&self, capture: &Path) -> Result<(f64, Vec<f64>)> {
         let mut file = File::open(capture)?;
         let mut stream = TcpStream::connect(&self.address)?;
@@ -140,7 +143,7 @@ impl Served {
                 let seconds = found["analyses"][0]["seconds"].as_f64().context("no time")?;
                 return Ok((PACKETS as f64 / seconds, waits));
             }
-            ensure!(started.elapsed() < PATIENCE, "it does not end: {found}");
+            ensure!(started.elapsed() < PATIENCE, "the analysis does not end: {found}");
             ensure!(found["state"] != "failed", "{found}");
             std::thread::sleep(LOOK);
         }

@@ -65,7 +65,8 @@ impl Scene {
         Ok(Self { _servers: servers, network, folder })
     }
 
-    /// A configuration with folders of its own and the defaults, so that this machine's does not count.
+    /// A configuration with folders of its own and the defaults, so that this machine's does not
+    /// count.
     pub(super) fn configuration(&self) -> PathBuf {
         self.folder.join("detector.toml")
     }
@@ -88,11 +89,11 @@ impl Scene {
         }
         let sizes = self.network.client.run("curl", arguments)?;
         let sizes: Vec<u64> = sizes.lines().filter_map(|line| line.parse().ok()).collect();
-        ensure!(sizes.len() == urls.len(), "{} of {} downloads came", sizes.len(), urls.len());
+        ensure!(sizes.len() == urls.len(), "{} of {} downloads arrived", sizes.len(), urls.len());
         Ok(sizes.iter().sum())
     }
 
-    /// Starts to send the stolen file to a host that the client never spoke to.
+    /// Starts to send the stolen file to a host that the client never contacted.
     pub(super) fn steal(&self, host: &str, name: &str) -> Result<Background> {
         let url = format!("http://{host}:{DROP_PORT}/{name}");
         let file = self.folder.join("stolen").display().to_string();

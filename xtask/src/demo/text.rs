@@ -1,6 +1,6 @@
 //! What the demo says, plainly; bold only on a terminal.
 
-#![expect(clippy::print_stdout, reason = "the demo is there to be read")]
+#![expect(clippy::print_stdout, reason = "the demo prints for people")]
 
 use std::io::{IsTerminal as _, stdout};
 

@@ -39,7 +39,10 @@ impl Watch {
         // Said last of what it says at start.
         detector.wait_for_line("stop with Ctrl-C", START)?;
         let mut watch = Self { detector, shown: 0 };
-        ensure!(watch.lines().iter().any(|line| line.contains("watching")), "nothing is watched");
+        ensure!(
+            watch.lines().iter().any(|line| line.contains("watching")),
+            "the detector watches no interface"
+        );
         watch.show();
         Ok(watch)
     }
@@ -67,17 +70,17 @@ impl Watch {
         self.detector.wait_for_line(pattern, limit)
     }
 
-    /// As the first alert tells it.
+    /// As the first alert shows it.
     pub(super) fn leaked_before_alert(&self) -> Result<String> {
         self.between("leaked ", " before the alert")
     }
 
-    /// As the first blocked alert tells it.
+    /// As the first blocked alert shows it.
     pub(super) fn leaked_before_block(&self) -> Result<String> {
         self.between(" before the alert, ", " before the block")
     }
 
-    /// What stands between two texts in the first line that has both.
+    /// What is between two texts in the first line that has both.
     fn between(&self, start: &str, end: &str) -> Result<String> {
         let find = |line: &String| {
             let (_, rest) = line.split_once(start)?;
@@ -86,7 +89,7 @@ impl Watch {
         self.lines()
             .iter()
             .find_map(find)
-            .with_context(|| format!("the detector never said \"{start}…{end}\""))
+            .with_context(|| format!("the detector did not print \"{start}…{end}\""))
     }
 
     /// Stops it as Ctrl-C would, shows the rest, and sees that every byte was accounted for.
@@ -96,10 +99,10 @@ impl Watch {
         self.show();
         ensure!(status.success(), "the detector ended with {status}");
         let said = |text: &str| self.lines().into_iter().find(|line| line.contains(text));
-        ensure!(said(" flows over ").is_some(), "the detector gave no summary");
+        ensure!(said(" flows over ").is_some(), "the detector printed no summary");
         // Said only where there are any.
         let unaccounted = said("unaccounted for").unwrap_or_default();
-        ensure!(unaccounted.is_empty(), "not every byte is accounted for: {unaccounted}");
+        ensure!(unaccounted.is_empty(), "{unaccounted} bytes are not accounted for");
         text::say("Every byte is accounted for: 0 unaccounted.");
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Debian packages, by the command that is missed. A command that is already on the machine, from
 //! wherever, is left alone. Never upgrades and never starts a daemon.
 
-#![expect(clippy::print_stdout, reason = "setup says what it does")]
+#![expect(clippy::print_stdout, reason = "setup prints its steps")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -33,6 +33,7 @@ const UI: &[Need] = &[("node", "nodejs"), ("npm", "npm")];
 const TEST: &[Need] = &[
     ("ss", "iproute2"),
     ("tcpdump", "tcpdump"),
+    ("tshark", "tshark"),
     ("ethtool", "ethtool"),
     ("iperf3", "iperf3"),
     ("ncat", "ncat"),
@@ -147,22 +148,24 @@ fn require_apt(missing: &[Need], packages: &[&str]) -> Result<()> {
     if find("apt-get").is_none() {
         let commands: Vec<&str> = missing.iter().map(|(command, _)| *command).collect();
         bail!(
-            "this is not a Debian machine; install these commands with its own package manager and run again: {} (in Debian they come from: {})",
+            "this is not a Debian machine; install these commands with its package manager and \
+             run again: {} (Debian's packages are: {})",
             commands.join(" "),
             packages.join(" ")
         );
     }
     if detector_tests::require_root().is_err() {
         bail!(
-            "installing packages needs root; run this and then `cargo xtask setup` again: sudo apt-get update && sudo apt-get install --yes --no-install-recommends {}",
+            "installing packages needs root; run this, then `cargo xtask setup` again: sudo \
+             apt-get update && sudo apt-get install --yes --no-install-recommends {}",
             packages.join(" ")
         );
     }
     Ok(())
 }
 
-/// Tries with the package lists as they are, then once more with fresh ones: a new machine has none,
-/// and old lists name files that mirrors no longer hold.
+/// Tries with the package lists as they are, then once more with fresh ones: a new machine has
+/// none, and old lists name files that mirrors no longer hold.
 pub(super) fn install(packages: &[&str]) -> Result<()> {
     let _no_daemons = NoDaemons::hold()?;
     let arguments = [&["install", "--yes", "--no-install-recommends"], packages].concat();

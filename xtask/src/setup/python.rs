@@ -1,7 +1,7 @@
 //! Python packages that the lab's own scripts and the tests use, in virtual environments inside the
 //! project's folder. Never touches the machine's own packages.
 
-#![expect(clippy::print_stdout, reason = "setup says what it does")]
+#![expect(clippy::print_stdout, reason = "setup prints its steps")]
 
 use std::fs;
 use std::path::PathBuf;
@@ -78,8 +78,9 @@ impl Environment {
         }
         run_checked(Command::new(PYTHON).args(["-m", "venv", "--clear"]).arg(self.path()))?;
         let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-        run_checked(Command::new(self.interpreter()).args(pip).args(self.packages))
-            .with_context(|| format!("failed to install {what}; is a package index in reach?"))?;
+        run_checked(Command::new(self.interpreter()).args(pip).args(self.packages)).with_context(
+            || format!("failed to install {what}: check that pip reaches its package index"),
+        )?;
         fs::write(&record, list)
             .with_context(|| format!("failed to write {}", record.display()))?;
         Ok(Step::Done(format!("installed {what}")))

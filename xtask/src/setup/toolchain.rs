@@ -1,7 +1,7 @@
-//! What the BPF object needs beyond the plain toolchain: the sources of `core` and a linker that writes
-//! BPF. Programs go into the project's own folder, never into the user's.
+//! What the BPF object needs beyond the plain toolchain: the sources of `core` and a linker that
+//! writes BPF. Programs go into the project's own folder, never into the user's.
 
-#![expect(clippy::print_stdout, reason = "setup says what it does")]
+#![expect(clippy::print_stdout, reason = "setup prints its steps")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,14 +28,15 @@ pub(super) fn add_rust_source() -> Result<Step> {
         .args(["component", "add", "rust-src", "--toolchain", TOOLCHAIN])
         .output()
         .with_context(|| {
-            format!("failed to start rustup; install rustup, or put {what} in place yourself")
+            format!("failed to start rustup: install rustup, or add {what} by hand")
         })?;
     if !output.status.success() {
         bail!("`{remedy}` failed: {}", String::from_utf8_lossy(&output.stderr).trim_end());
     }
     if !rust_source_is_there() {
         bail!(
-            "`{remedy}` succeeded, yet the sources are not in the compiler's folder; does `rustc` come from rustup?"
+            "`{remedy}` succeeded, but the sources are not in the compiler's folder: check that \
+             `rustc` comes from rustup"
         );
     }
     Ok(Step::Done(format!("added {what}")))
@@ -67,19 +68,22 @@ impl Tool {
         if self.installed().as_deref() == Some(version) {
             return Ok(Step::AlreadyThere(what));
         }
-        println!("building {what} from source with cargo; this takes a few minutes, once");
+        println!("building {what} from source with cargo, once; this takes a few minutes");
         let build = tools().join("build");
         let status = self.cargo_install(&build).status().context(
-            "failed to start cargo; install rustup and the toolchain that rust-toolchain.toml names",
+            "failed to start cargo; install rustup and the toolchain that rust-toolchain.toml \
+             names",
         )?;
         if !status.success() {
             bail!(
-                "cargo install {name} ended with {status}, its own message is above; run `cargo xtask setup` again, it continues where it stopped"
+                "cargo install {name} ended with {status}, its own message is above; run `cargo \
+                 xtask setup` again, it continues where it stopped"
             );
         }
         if self.installed().as_deref() != Some(version) {
             bail!(
-                "{} does not answer with version {version}; remove .tools and run `cargo xtask setup` again",
+                "{} does not have version {version}: remove .tools and run `cargo xtask setup` \
+                 again",
                 self.path().display()
             );
         }
@@ -94,7 +98,8 @@ impl Tool {
         command.args(["install", "--quiet", self.name, "--version", self.version]);
         command.args(["--locked", "--force", "--root"]);
         command.arg(tools()).arg("--target-dir").arg(build);
-        // The work is done by the compiler's own LLVM: what is ours to build need not be fast, but soon there.
+        // The work is done by the compiler's own LLVM: what is ours to build need not be fast, but
+        // soon there.
         command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0");
         command.env("CARGO_PROFILE_RELEASE_LTO", "off");
         command.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");

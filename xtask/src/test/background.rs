@@ -1,6 +1,6 @@
 //! A part that runs beside the others, on what they leave of the processors.
 
-#![expect(clippy::print_stdout, reason = "what ran and what came of it is for people")]
+#![expect(clippy::print_stdout, reason = "the results are for people")]
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -18,8 +18,8 @@ pub(super) struct Background {
 }
 
 impl Background {
-    /// Starts it where the scheduler runs it only when nobody else wants a processor, so that tests that
-    /// measure times do not notice it.
+    /// Starts it where the scheduler runs it only when nobody else wants a processor, so that tests
+    /// that measure times do not notice it.
     pub(super) fn start(name: &'static str, program: PathBuf, arguments: &[&str]) -> Result<Self> {
         let mut command = Command::new("chrt");
         command.args(["--idle", "0"]).arg(program).args(arguments);

@@ -24,10 +24,10 @@ pub(crate) fn build(options: &[&str]) -> Result<Vec<Binary>> {
             .stderr(Stdio::inherit())
             .output()
             .context("failed to start cargo")?;
-    ensure!(output.status.success(), "failed to build the tests: see above");
+    ensure!(output.status.success(), "failed to build the tests: see the compiler's output above");
     let binaries: Vec<Binary> =
         String::from_utf8_lossy(&output.stdout).lines().filter_map(binary).collect();
-    ensure!(!binaries.is_empty(), "cargo does not say where the tests are");
+    ensure!(!binaries.is_empty(), "cargo's output does not name the tests");
     Ok(binaries)
 }
 

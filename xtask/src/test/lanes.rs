@@ -1,8 +1,8 @@
-//! The tests that need root: two programs at a time, each with network namespaces, pins and folders of
-//! its own, and one test at a time in each. Those that flood their wire or hold clocks to a second run
-//! alone.
+//! The tests that need root: two programs at a time, each with network namespaces, pins and folders
+//! of its own, and one test at a time in each. Those that flood their wire or hold clocks to a
+//! second run alone.
 
-#![expect(clippy::print_stdout, reason = "what ran and what came of it is for people")]
+#![expect(clippy::print_stdout, reason = "the results are for people")]
 
 use std::collections::VecDeque;
 use std::path::Path;

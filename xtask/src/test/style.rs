@@ -1,7 +1,8 @@
 //! What needs no test: the format, lints of all features and of the BPF programs, the format of the
-//! dashboard's sources, and what dependencies may be. A check whose program is missing is said in a line.
+//! dashboard's sources, and what dependencies may be. A check whose program is missing is said in a
+//! line.
 
-#![expect(clippy::print_stdout, reason = "what is left out is said")]
+#![expect(clippy::print_stdout, reason = "skipped parts are printed")]
 
 use std::process::Command;
 
@@ -43,10 +44,11 @@ fn clippy() -> Command {
 fn clippy_bpf() -> Result<Command> {
     let mut command = project_cargo(&["clippy", "--quiet", "--package", "detector-ebpf"]);
     command.args(BPF_TARGET).arg("--all-features");
-    // Build scripts of common crates look at the variable below: in one folder with the others they, and
-    // all that is made of them, would be built again each time.
+    // Build scripts of common crates look at the variable below: in one folder with the others
+    // they, and all that is made of them, would be built again each time.
     command.arg("--target-dir").arg(release::target()?.join("bpf-lints")).args(DENY_WARNINGS);
-    // It is for nightly compilers unless this says otherwise, and aya asks which processor is traced.
+    // It is for nightly compilers unless this says otherwise, and aya asks which processor is
+    // traced.
     command.env("RUSTC_BOOTSTRAP", "1");
     command.env("RUSTFLAGS", format!("--cfg=bpf_target_arch=\"{}\"", std::env::consts::ARCH));
     Ok(command)
@@ -60,7 +62,7 @@ fn prettier(tally: &mut Tally, packages: Packages) -> Result<()> {
     }
     let program = folder.join("node_modules/.bin/prettier");
     if !program.exists() {
-        println!("left out: {NAME}: its packages are not installed (`cargo xtask ui` does it)");
+        println!("left out: {NAME}: its packages are not installed, run `cargo xtask ui`");
         return Ok(());
     }
     let mut command = Command::new(program);

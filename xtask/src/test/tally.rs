@@ -1,6 +1,6 @@
 //! What ran, and what of it went wrong. A check without tests counts as one.
 
-#![expect(clippy::print_stdout, reason = "what ran and what came of it is for people")]
+#![expect(clippy::print_stdout, reason = "the results are for people")]
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -105,7 +105,8 @@ mod tests {
         let mut tally = Tally::default();
         for line in [
             "running 3 tests",
-            "test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+            "test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished \
+             in 0.00s",
             "test result: FAILED. 10 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out",
         ] {
             tally.add_line(line);

@@ -1,8 +1,8 @@
 //! Package archives, read by apt with a root of its own: signatures and sums are checked as for the
 //! machine's packages, and the machine's own lists, keys and packages stay as they are.
 //!
-//! No address is written down here. The Debian mirror is the one that this machine uses, Ubuntu's the
-//! one that debootstrap, a Debian package, would take.
+//! No address is written down here. The Debian mirror is the one that this machine uses, Ubuntu's
+//! the one that debootstrap, a Debian package, would take.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,11 +16,11 @@ use super::version;
 
 const DEBIAN_KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// Lists are asked for anew when they are older.
+/// Lists are asked for again when they are older.
 const FRESH: Duration = Duration::from_secs(12 * 3_600);
 
-/// Twice what the lists of both archives and a package while it is unpacked took (223 MB). Without room,
-/// apt does not fail: it waits for ever.
+/// Twice what the lists of both archives and a package while it is unpacked took (223 MB). Without
+/// room, apt does not fail: it waits for ever.
 const ROOM_MB: u64 = 512;
 
 /// Where kernels are kept from one run to the next.
@@ -29,13 +29,13 @@ pub(super) fn store() -> PathBuf {
 }
 
 fn ensure_room(folder: &Path) -> Result<()> {
-    let told = run_checked(Command::new("df").args(["--output=avail", "-BMB"]).arg(folder))?;
-    let free = told.lines().last().and_then(|line| line.trim().strip_suffix("MB")?.parse().ok());
+    let output = run_checked(Command::new("df").args(["--output=avail", "-BMB"]).arg(folder))?;
+    let free = output.lines().last().and_then(|line| line.trim().strip_suffix("MB")?.parse().ok());
     let free: u64 =
-        free.with_context(|| format!("failed to read the free space from df: {told}"))?;
+        free.with_context(|| format!("failed to read the free space from df: {output}"))?;
     ensure!(
         free >= ROOM_MB,
-        "{} has {free} MB free, and a kernel is fetched where there are {ROOM_MB} MB: make room there",
+        "{} has {free} MB free, and a kernel needs {ROOM_MB} MB: make room there",
         folder.display()
     );
     Ok(())
@@ -153,8 +153,8 @@ impl Archive {
         let arguments = ["download", &format!("{name}={version}")];
         let mut command = self.command("apt-get", &arguments);
         run_checked(command.current_dir(&fetched)).map_err(brief)?;
-        for file in fs::read_dir(&fetched).context("failed to list what was fetched")? {
-            let file = file.context("failed to list what was fetched")?.path();
+        for file in fs::read_dir(&fetched).context("failed to list the downloads")? {
+            let file = file.context("failed to list the downloads")?.path();
             run_checked(Command::new("dpkg-deb").arg("-x").arg(&file).arg(folder))
                 .map_err(brief)?;
         }
@@ -206,13 +206,13 @@ fn source(mirror: &str, suite: &str, keys: &Path) -> String {
 fn debian_mirrors() -> Result<(String, String)> {
     let mut command = Command::new("apt-get");
     command.args(["indextargets", "--format", "$(REPO_URI)"]);
-    let targets = run_checked(&mut command).context("failed to ask apt for its sources")?;
+    let targets = run_checked(&mut command).context("failed to read apt's sources")?;
     let ending = |wanted: &str| {
         let found = targets.lines().map(|line| line.trim_end_matches('/'));
         found.into_iter().find(|line| line.ends_with(wanted)).map(str::to_owned).with_context(
             || {
                 format!(
-                    "apt on this machine has no source that ends in {wanted}: add Debian's to it"
+                    "apt on this machine has no source that ends in {wanted}: add Debian's archive"
                 )
             },
         )
@@ -220,8 +220,9 @@ fn debian_mirrors() -> Result<(String, String)> {
     Ok((ending("/debian")?, ending("/debian-security")?))
 }
 
-/// What a script of debootstrap takes where it is told no mirror. Without a PATH it finds no program to
-/// ask, and so nobody on the network, whether the release is still supported, and takes it to be.
+/// What a script of debootstrap takes where it is given no mirror. Without a PATH it finds no
+/// program to ask, and so nobody on the network, whether the release is still supported, and takes
+/// it to be.
 fn default_mirror(script: &Path) -> Result<String> {
     const ASK: &str = "default_mirror() { mirror=$1; }
         for word in mirror_style download_style finddebs_style variants keyring doing_variant; do
@@ -234,11 +235,11 @@ fn default_mirror(script: &Path) -> Result<String> {
     let mut command = Command::new("/bin/sh");
     command.env("PATH", "").args(["-c", ASK, "sh"]).arg(script).arg(suite);
     let mirror = run_checked(&mut command)?.trim().to_owned();
-    ensure!(!mirror.is_empty(), "{} names no mirror", script.display());
+    ensure!(!mirror.is_empty(), "{} has no mirror", script.display());
     Ok(mirror)
 }
 
-/// The packages that `apt-cache show` tells of.
+/// The packages that `apt-cache show` lists.
 fn stanzas(told: &str) -> Vec<Package> {
     let field = |stanza: &str, name: &str| {
         stanza.lines().find_map(|line| Some(line.strip_prefix(name)?.trim().to_owned()))

@@ -1,5 +1,5 @@
-//! Starts a kernel without hardware help, on every machine alike, and reads what it says on its serial
-//! line. Nothing of this machine is within its reach: it has no disk and no network.
+//! Starts a kernel without hardware help, on every machine alike, and reads what it says on its
+//! serial line. Nothing of this machine is within its reach: it has no disk and no network.
 
 use std::fs;
 use std::path::Path;
@@ -16,11 +16,11 @@ use super::kernel::Kernel;
 /// The kernel's guards against its processor's faults take most of the time where there is none.
 const WORDS: &str = "console=ttyS0 panic=-1 quiet loglevel=3 mitigations=off";
 const MEMORY_MB: &str = "1024";
-/// A kernel that has not come to its end by then is taken to hang: several times what it takes where
-/// the processors do nothing else.
+/// A kernel that has not come to its end by then is taken to hang: several times what it takes
+/// where the processors do nothing else.
 const LIMIT: Duration = Duration::from_secs(1_200);
 
-/// Runs a kernel to its end; returns what it wrote, which stands in `log` as it goes on.
+/// Runs a kernel to its end; returns what it wrote, which is in `log` as it continues.
 pub(super) fn run(kernel: &Kernel, archive: &Path, log: &Path) -> Result<String> {
     write(log, "")?;
     let mut command = Command::new("qemu-system-x86_64");
@@ -48,5 +48,5 @@ pub(super) fn run(kernel: &Kernel, archive: &Path, log: &Path) -> Result<String>
     }
     let why = if late { format!("within {LIMIT:?}") } else { machine.output() };
     let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("nothing");
-    bail!("it did not come to its end {why}, see {}: the last it said: {last}", log.display())
+    bail!("the machine did not finish {why}, see {}; its last line: {last}", log.display())
 }

@@ -29,7 +29,7 @@ const NULL: (u32, u32) = (1, 3);
 /// The last line of a run that came to its end.
 pub(super) const END: &str = "@end";
 
-/// Where init looks for programs; busybox comes last, so that it stands in for nothing.
+/// Where init looks for programs; busybox comes last, so that it replaces nothing.
 const INIT: &str = include_str!("init.sh");
 
 /// The same for every kernel, but for the modules.

@@ -33,7 +33,8 @@ impl Kernel {
                 Err(error) => refusals.push(format!("{}: {error:#}", package.name)),
             }
         }
-        Err(anyhow!("{}", refusals.join("; ")).context(format!("no package of {line} can be had")))
+        Err(anyhow!("{}", refusals.join("; "))
+            .context(format!("no package of {line} can be downloaded")))
     }
 
     fn of(package: &Package, archive: &Archive) -> Result<Self> {
@@ -65,9 +66,9 @@ impl Kernel {
         let image = files(unpacked)?.into_iter().find(|file| {
             file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz"))
         });
-        let Some(image) = image else { bail!("there is no kernel in it") };
-        let copied = fs::copy(&image, self.image()).context("failed to keep the kernel")?;
-        ensure!(copied != 0, "the kernel in it is empty");
+        let Some(image) = image else { bail!("the package has no kernel") };
+        let copied = fs::copy(&image, self.image()).context("failed to store the kernel")?;
+        ensure!(copied != 0, "the package's kernel is empty");
         let folder = self.folder.join(MODULES);
         create(&folder)?;
         Modules::find(unpacked)?.keep(&folder)

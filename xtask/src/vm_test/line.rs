@@ -70,7 +70,7 @@ pub(super) fn chosen(names: &[String]) -> Result<Vec<&'static Line>> {
     for name in names {
         let Some(line) = LINES.iter().find(|line| line.name == name) else {
             let known: Vec<&str> = LINES.iter().map(|line| line.name).collect();
-            bail!("there is no kernel line {name}: there are {}", known.join(", "));
+            bail!("there is no kernel line {name}: use {}", known.join(", "));
         };
         if !lines.contains(&line) {
             lines.push(line);
@@ -113,6 +113,6 @@ mod tests {
         assert_eq!(chosen(&[]).unwrap().len(), LINES.len());
         assert_eq!(chosen(&names(&["7", "5.10", "7"])).unwrap().len(), 2);
         let error = chosen(&names(&["4.19"])).unwrap_err().to_string();
-        assert_eq!(error, "there is no kernel line 4.19: there are 5.10, 5.15, 6.1, 6.12, 6.18, 7");
+        assert_eq!(error, "there is no kernel line 4.19: use 5.10, 5.15, 6.1, 6.12, 6.18, 7");
     }
 }

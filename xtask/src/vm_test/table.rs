@@ -35,7 +35,10 @@ pub(super) fn complaints(columns: &[Column]) -> Vec<String> {
                 );
                 let large = results.verified.iter().filter(|(_, count)| *count >= VERIFIER_LIMIT);
                 complaints.extend(large.map(|(program, count)| {
-                    format!("{line}: {program}: {count} instructions verified, {VERIFIER_LIMIT} are the limit")
+                    format!(
+                        "{line}: {program}: {count} instructions verified, {VERIFIER_LIMIT} are \
+                        the limit"
+                    )
                 }));
             }
         }
@@ -43,7 +46,7 @@ pub(super) fn complaints(columns: &[Column]) -> Vec<String> {
     complaints
 }
 
-/// Capabilities in the order in which the kernels told them.
+/// Capabilities in the order in which the kernels reported them.
 fn capabilities(columns: &[Column]) -> Vec<&str> {
     let mut names = Vec::new();
     for cell in columns.iter().filter_map(Column::results).flat_map(|results| &results.cells) {
@@ -64,7 +67,7 @@ fn programs(columns: &[Column]) -> Vec<&str> {
     names
 }
 
-/// Texts below a table, each told once, with the number that stands in the table.
+/// Texts below a table, each reported once, with the number that is in the table.
 #[derive(Debug, Default)]
 struct Notes(Vec<String>);
 
@@ -148,11 +151,11 @@ pub(super) fn page(columns: &[Column]) -> String {
     let mut notes = Notes::default();
     let rows = rows(columns, &mut notes);
     let mut page = "# Kernels\n\n\
-        Which Linux does what. Written by `cargo xtask vm-test`, which starts each of these kernels in a \
-        virtual machine, loads the one BPF object there is and runs the scenarios of `tests/vm.rs`: real \
-        interfaces, real traffic, the released agent. Do not edit it.\n\n\
-        `no` is no failure: the agent asks the kernel at its start what it can do, never for its version, \
-        and does without. The notes say how.\n\n"
+        The features of each kernel. `cargo xtask vm-test` generates this page. It starts each \
+        kernel in a virtual machine, loads the BPF object and runs the scenarios of \
+        `tests/vm.rs`: real interfaces, real traffic, the released agent. Do not edit it.\n\n\
+        `no` is not a failure. At its start the agent asks the kernel for each feature, never for \
+        its version, and works without a missing one. The notes explain how.\n\n"
         .to_owned();
     page.push_str(&markdown(&rows));
     if !notes.0.is_empty() {
@@ -164,8 +167,9 @@ pub(super) fn page(columns: &[Column]) -> String {
     writeln!(
         page,
         "\n## Instructions verified\n\n\
-         What the kernel's verifier walked through for each program with every tunnel opened, which is \
-         the most there is. It gives up at 1,000,000; ours is the limit of {VERIFIER_LIMIT}.\n"
+         The number of instructions that the kernel's verifier checked for each program, with \
+         every tunnel opened, which is the maximum. The verifier gives up at 1,000,000. The \
+         project's own limit is {VERIFIER_LIMIT}.\n"
     )
     .ok();
     page.push_str(&markdown(&instruction_rows(columns)));

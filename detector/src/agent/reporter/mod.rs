@@ -3,7 +3,7 @@
 //! It decides nothing and waits for nobody; it holds no part of the data plane and is shown what it
 //! reports on ([`Observed`]).
 
-mod outbound;
+pub(super) mod outbound;
 mod status;
 mod traffic;
 
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use detector_common::parse::Skip;
 
+use super::bypasses::BypassCounts;
 use crate::clock;
 use crate::config::Config;
 use crate::flow::session::totals::SessionTotals;
@@ -34,6 +35,16 @@ pub(super) struct Observed<'a> {
     pub(super) counts: TrackerCounts,
     pub(super) pipeline: &'a Pipeline<Scoring>,
     pub(super) now: Timestamp,
+    /// Alerts to which a later block is not added.
+    pub(super) alerts_forgotten: u64,
+    pub(super) bypasses: BypassCounts,
+}
+
+impl Observed<'_> {
+    /// Alerts opened so far: about sessions, and about the monitor.
+    fn alerts(&self) -> u64 {
+        self.pipeline.mode().alerts() + self.bypasses.alerts
+    }
 }
 
 /// Gives events to the outputs.
@@ -55,6 +66,7 @@ struct Previous {
     bytes: u64,
     bytes_out: u64,
     bytes_in: u64,
+    bytes_stopped: u64,
 }
 
 impl Reporter {
@@ -82,8 +94,8 @@ impl Reporter {
         self.store.as_ref()
     }
 
-    pub(super) fn alert(&self, alert: Box<Alert>) {
-        self.outputs.give(&Event::Alert(Arc::from(alert)));
+    pub(super) fn alert(&self, alert: Arc<Alert>) {
+        self.outputs.give(&Event::Alert(alert));
     }
 
     pub(super) fn flow(&self, record: Box<FlowRecord>) {

@@ -1,13 +1,13 @@
 //! What the status says of the ledger: sums, and the senders with the most unexplained bytes.
 
+use crate::control::{NamedBytes, Outbound, UnexplainedSender};
 use crate::ledger::{Class, Ledger, Sender};
-use crate::status::{NamedBytes, Outbound, UnexplainedSender};
 
 /// Senders that are listed of each class.
 const LISTED: usize = 10;
 
 /// The ledger as it is now.
-pub(super) fn outbound(ledger: &Ledger, now_ns: u64) -> Outbound {
+pub(in crate::agent) fn outbound(ledger: &Ledger, now_ns: u64) -> Outbound {
     let sums = ledger.sums();
     let named = |(name, bytes): (&'static str, u64)| NamedBytes { name: name.to_owned(), bytes };
     Outbound {

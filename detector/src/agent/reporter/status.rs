@@ -8,7 +8,7 @@ use crate::clock;
 use crate::control::StatusReply;
 use crate::output::Event;
 use crate::status::{Baselines, Coverage, Loss, Rates, Status, StatusBody, StatusLine, Totals};
-use crate::units::rfc3339;
+use crate::units::{counted, rfc3339};
 
 /// What the status says of the policy.
 pub(in crate::agent) struct PolicyStatus {
@@ -38,6 +38,7 @@ impl Reporter {
             bytes: frames.bytes,
             bytes_out: observed.counts.bytes_out,
             bytes_in: observed.counts.bytes_in,
+            bytes_stopped: observed.counts.bytes_stopped,
         };
         let before = std::mem::replace(&mut self.previous, now);
         let seconds = self.interval.as_secs_f64();
@@ -47,6 +48,7 @@ impl Reporter {
             bytes: rate(now.bytes, before.bytes),
             bytes_out: rate(now.bytes_out, before.bytes_out),
             bytes_in: rate(now.bytes_in, before.bytes_in),
+            bytes_stopped: rate(now.bytes_stopped, before.bytes_stopped),
         }
     }
 
@@ -58,7 +60,7 @@ impl Reporter {
             packets_per_second: rates.packets,
             bytes_per_second: rates.bytes,
             flows: u64::from(accounting.live_flows),
-            alerts: observed.pipeline.mode().alerts(),
+            alerts: observed.alerts(),
             baselines_ready: baselines.hosts_ready,
             baselines_learning: baselines.hosts_learning,
             days_left: baselines.days_left,
@@ -97,6 +99,8 @@ impl Reporter {
                 packets: observed.accounting.totals.frames.packets,
                 bytes_out: observed.counts.bytes_out,
                 bytes_in: observed.counts.bytes_in,
+                bytes_attempted: observed.counts.bytes_out + observed.counts.bytes_stopped,
+                bytes_stopped: observed.counts.bytes_stopped,
             },
             flows: line.flows,
             interfaces: line.interfaces,
@@ -111,7 +115,8 @@ impl Reporter {
             blocks,
             pending: reply.pending,
             tables: reply.tables,
-            learning: left.map(|days| format!("learning, ready in {days} days")),
+            learning: left
+                .map(|days| format!("learning, ready in {}", counted(days.into(), "day"))),
             ..StatusBody::default()
         }
     }
@@ -135,30 +140,65 @@ fn losses(observed: &Observed<'_>, line: &StatusLine, audit_records_lost: u64) -
         (
             "events_lost",
             line.events_lost,
-            "events that the ring buffer had no room for: a verdict comes at the next poll",
+            "events lost because the ring buffer was full: the verdict came at the next poll",
         ),
         (
             "payload_samples_skipped",
             line.first_payloads_refused,
-            "payload samples skipped: more than payload_samples.per_second came",
+            "payload samples skipped because of payload_samples.per_second",
         ),
         (
             "overflow_bytes",
             line.overflow_bytes,
-            "bytes counted by host and not by flow: the flow table was full",
+            "bytes counted by host and not by flow because the flow table was full",
         ),
         (
             "output_lines_dropped",
             line.output_lines_dropped,
-            "output lines dropped: standard output was too slow for them",
+            "output lines dropped because standard output was too slow",
         ),
-        ("audit_records_lost", audit_records_lost, "records that the audit log could not take"),
+        (
+            "audit_records_lost",
+            audit_records_lost,
+            "records that the agent failed to write to the audit log",
+        ),
+        (
+            "unaccounted_bytes",
+            observed.accounting.unaccounted_bytes.unsigned_abs(),
+            "bytes that are in no flow and no counter: please report this",
+        ),
+        (
+            "alerts_not_followed",
+            observed.alerts_forgotten,
+            "alerts to which a later block is not added: more than 4,096 came within a day",
+        ),
+    ];
+    let [sockets, not_reported, out_of_place] = observed.bypasses.counters();
+    let past = [
+        (
+            sockets.0,
+            sockets.1,
+            "sockets of processes that send past the programs: see the alerts of technique \
+             monitor_bypass",
+        ),
+        (
+            not_reported.0,
+            not_reported.1,
+            "sockets that send past the programs and were not reported: too many at a time",
+        ),
+        (
+            out_of_place.0,
+            out_of_place.1,
+            "times a program was not where it was attached: see the alerts of technique \
+             monitor_bypass",
+        ),
     ];
     let left_out = observed.counts.left_out().map(|(name, count)| {
-        (name, count, "left out or forgotten to stay within the configured bounds")
+        (name, count, "skipped or evicted to stay within the configured limits")
     });
     known
         .into_iter()
+        .chain(past)
         .chain(left_out)
         .filter(|(_, count, _)| *count != 0)
         .map(|(name, count, text)| Loss { name: name.to_owned(), count, text: text.to_owned() })

@@ -8,15 +8,19 @@ use super::{Observed, Reporter};
 use crate::clock;
 use crate::config::Config;
 use crate::network::Address;
-use crate::output::{Event, TrafficBacklog};
+use crate::output::{Event, LedgerTexts, TrafficBacklog};
 use crate::pipeline::{Pipeline, Scoring};
+use crate::store::Store;
+use crate::store::kept::{self, Kept};
 use crate::store::traffic::Carried;
 use crate::store::traffic::log::TrafficLog;
 use crate::store::upkeep::Retention;
-use crate::store::{Store, baselines};
+use crate::units::counted;
 
 /// How often what was carried is given away.
 const BATCH: Duration = Duration::from_secs(10);
+/// How often accounts of the ledger are.
+const ACCOUNTS: Duration = Duration::from_secs(60);
 /// How often baselines are, and how many at once: each takes up to 0.2 ms.
 const BASELINES: Duration = Duration::from_secs(600);
 const BASELINES_AT_ONCE: usize = 16;
@@ -30,6 +34,8 @@ pub(super) struct TrafficReport {
     batch: Instant,
     pub(super) log: TrafficLog,
     carried: Carried,
+    accounts: Instant,
+    accounts_ns: u64,
     baselines: Instant,
     baselines_ns: u64,
     /// Hosts whose baselines are due.
@@ -46,6 +52,8 @@ impl Default for TrafficReport {
             batch: now,
             log: TrafficLog::default(),
             carried: Carried::default(),
+            accounts: now,
+            accounts_ns: 0,
             baselines: now,
             baselines_ns: 0,
             due: VecDeque::new(),
@@ -65,26 +73,73 @@ pub(super) fn retention(config: &Config) -> Retention {
     }
 }
 
-/// Takes over what earlier runs have learned about hosts.
+/// Continues what earlier runs have learned about hosts, and what they know of today's senders.
 pub(in crate::agent) fn recall(store: &Store, pipeline: &mut Pipeline<Scoring>) {
-    let kept = store.read(baselines::all).unwrap_or_else(|error| {
-        tracing::error!("the baselines of earlier runs cannot be read: {error:#}");
-        Vec::new()
+    let (continued, failed) = recall_each(store, Kept::Baselines, |address, learned| {
+        pipeline.history_mut().recall(address, learned).map(|()| true)
     });
-    let known = kept.len();
-    let mut failed = 0;
-    for (address, learned) in kept {
-        if let Err(error) = pipeline.history_mut().recall(address, &learned) {
-            tracing::debug!("{error:#}");
-            failed += 1;
-        }
-    }
-    if known != 0 {
-        tracing::info!("the baselines of {} hosts continue from an earlier run", known - failed);
+    if continued != 0 {
+        tracing::info!(
+            "loaded the baselines of {} from an earlier run",
+            counted(continued, "host")
+        );
     }
     if failed != 0 {
-        tracing::warn!("the baselines of {failed} hosts are learned again");
+        tracing::warn!(
+            "failed to load the stored baselines of {}: the agent learns them again",
+            counted(failed, "host")
+        );
     }
+    let now_ns = clock::now_ns();
+    let (continued, failed) = recall_each(store, Kept::Accounts, |address, account| {
+        pipeline.mode_mut().recall_account(address, account, now_ns)
+    });
+    if continued != 0 {
+        tracing::info!(
+            "loaded today's outbound bytes of {} from an earlier run",
+            counted(continued, "sender")
+        );
+    }
+    if failed != 0 {
+        tracing::warn!(
+            "failed to load today's outbound bytes of {}: the agent counts them from 0",
+            counted(failed, "sender")
+        );
+    }
+    let (continued, failed) = recall_each(store, Kept::Services, |address, learned| {
+        pipeline.mode_mut().recall_services(address, learned)
+    });
+    if continued != 0 {
+        let hosts = counted(continued, "internal server");
+        tracing::info!("loaded the usual answers of {hosts} from an earlier run");
+    }
+    if failed != 0 {
+        let hosts = counted(failed, "internal server");
+        tracing::warn!("failed to load the usual answers of {hosts}: the agent learns them again");
+    }
+}
+
+/// Hands on all that was kept of a kind. Returns how many continue and how many failed.
+fn recall_each(
+    store: &Store,
+    kind: Kept,
+    mut continues: impl FnMut(Address, &str) -> anyhow::Result<bool>,
+) -> (u64, u64) {
+    let all = store.read(|connection| kept::all(connection, kind)).unwrap_or_else(|error| {
+        tracing::error!("failed to read the {} of earlier runs: {error:#}", kind.name());
+        Vec::new()
+    });
+    let (mut continued, mut failed) = (0, 0);
+    for (address, text) in all {
+        match continues(address, &text) {
+            Ok(does) => continued += u64::from(does),
+            Err(error) => {
+                tracing::debug!("{error:#}");
+                failed += 1;
+            }
+        }
+    }
+    (continued, failed)
 }
 
 impl TrafficReport {
@@ -113,7 +168,7 @@ impl TrafficReport {
             packets: frames.packets,
             seen_bytes: frames.bytes,
             unaccounted_bytes: observed.accounting.unaccounted_bytes.unsigned_abs(),
-            alerts: observed.pipeline.mode().alerts(),
+            alerts: observed.alerts(),
         };
         let before = std::mem::replace(&mut self.carried, now);
         Carried {
@@ -124,6 +179,18 @@ impl TrafficReport {
             unaccounted_bytes: now.unaccounted_bytes.saturating_sub(before.unaccounted_bytes),
             alerts: now.alerts.saturating_sub(before.alerts),
         }
+    }
+
+    /// The ledger's accounts that changed since they were given away last.
+    fn accounts(&mut self, observed: &Observed<'_>) -> Event {
+        self.accounts = Instant::now();
+        let since_ns = std::mem::replace(&mut self.accounts_ns, observed.now.ns());
+        // What was sent before that may have been booked after it.
+        let since_ns = since_ns.saturating_sub(BATCH.as_secs() * SECOND_NS);
+        let ledger = observed.pipeline.mode().ledger();
+        let accounts = ledger.changed_since(since_ns).collect();
+        let services = ledger.services_changed_since(since_ns).collect();
+        Event::Accounts(Arc::new(LedgerTexts { accounts, services }))
     }
 
     /// Notes which hosts were seen since their baselines were given away last.
@@ -152,6 +219,9 @@ impl Reporter {
         if self.traffic.batch.elapsed() >= BATCH {
             self.outputs.give(&self.traffic.batch(observed));
         }
+        if self.traffic.accounts.elapsed() >= ACCOUNTS {
+            self.outputs.give(&self.traffic.accounts(observed));
+        }
         if self.traffic.baselines.elapsed() >= BASELINES {
             self.traffic.list_baselines(observed.pipeline);
         }
@@ -166,6 +236,7 @@ impl Reporter {
             return;
         }
         self.outputs.give(&self.traffic.batch(observed));
+        self.outputs.give(&self.traffic.accounts(observed));
         self.traffic.list_baselines(observed.pipeline);
         if let Some(event) = self.traffic.baselines(observed.pipeline, usize::MAX) {
             self.outputs.give(&event);

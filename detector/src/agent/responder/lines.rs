@@ -172,7 +172,7 @@ impl Responder {
         let state = match (held, budget.limit, budget.timed_out) {
             (Some(_), ..) => "held",
             (None, Budget::FREE, 0) => "free",
-            (None, Budget::FREE, _) => "free: no verdict came in time",
+            (None, Budget::FREE, _) => "unlimited: no verdict in time",
             (None, ..) => "open",
         };
         BudgetLine {

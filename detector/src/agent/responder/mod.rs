@@ -1,8 +1,8 @@
 //! The responder: what follows from a verdict, and what people ask for: blocks, exceptions,
 //! budgets, each with its record in the audit log.
 //!
-//! It owns the policy state, what is known of protected peers, the audit log and the state file. The
-//! enforcer is handed to it with every call, so that it works without a kernel just as well.
+//! It owns the policy state, what is known of protected peers, the audit log and the state file.
+//! The enforcer is handed to it with every call, so that it works without a kernel just as well.
 
 mod lines;
 mod peers;
@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use detector_common::policy::BudgetKey;
 
+use super::reported::{Cause, Stop};
 use crate::audit::{Action, AuditLog, Record};
 use crate::clock;
 use crate::config::Config;
@@ -22,13 +23,13 @@ use crate::control::Request;
 use crate::flow::TimeBase;
 use crate::network::{Address, Network};
 use crate::refusal::Refusal;
-use crate::response::policy_state::{AGENT, BudgetVerdict};
+use crate::response::policy_state::{AGENT, BudgetVerdict, FlaggedFlow};
 use crate::response::{BlockRequest, Change, ChangeKind, Enforcer, Mode, Outcome, PolicyState};
 use crate::state::{Kept, KeptAllow, KeptRelease, State};
 use crate::timestamp::Timestamp;
 use crate::units::rfc3339;
 use crate::verdict::allow::{Allowed, Entry};
-use crate::verdict::{ActionTaken, Alert, AllowList, Technique};
+use crate::verdict::{ActionTaken, Alert, AlertId, AllowList, Technique};
 use peers::{Lookups, PeerScanner};
 pub(super) use requests::{Caller, effect};
 use writer::{Batch, Disk, Files, Writer};
@@ -44,14 +45,11 @@ pub(super) struct Responder {
     base: TimeBase,
     /// Budgets there can be; none where there are none at all.
     max_budgets: Option<usize>,
-    /// What changed and nobody else was told yet.
+    /// Changes that nobody else knows yet.
     noted: Vec<Change>,
 }
 
 impl Responder {
-    /// # Errors
-    ///
-    /// An entry of the configuration's allowlist that makes no sense.
     pub(super) fn new(config: &Config, base: TimeBase, now: Timestamp) -> anyhow::Result<Self> {
         let (log, state) = (AuditLog::open(&config.state_dir), State::new(&config.state_dir));
         Self::with(config, PeerScanner::new(config, Lookups::HOST), Files { log, state }, base, now)
@@ -121,7 +119,10 @@ impl Responder {
     /// Says that it watches.
     pub(super) fn begin(&mut self, config: &Config) {
         if config.has_budgets() && config.mode == Mode::Observe {
-            tracing::warn!("budgets hold nothing in mode observe: use block, or simulate to count");
+            tracing::warn!(
+                "budgets hold no payload in mode observe: use mode block, or mode simulate to \
+                count it"
+            );
         }
         self.record(Change { mode: Some(config.mode), ..Change::new(ChangeKind::Started, AGENT) });
         self.write();
@@ -129,9 +130,9 @@ impl Responder {
 
     /// Says that it watches no longer.
     pub(super) fn end(&mut self, keeps_enforcing: bool) {
-        let blocks = self.blocks();
-        let became = if keeps_enforcing { "are left to run out" } else { "ended" };
-        let detail = Some(format!("{blocks} blocks {became}"));
+        let blocks = crate::units::counted(self.blocks() as u64, "block");
+        let became = if keeps_enforcing { "stay active until they expire" } else { "ended" };
+        let detail = Some(format!("{blocks} {became}"));
         self.record(Change { detail, ..Change::new(ChangeKind::Stopped, AGENT) });
         self.write();
     }
@@ -149,7 +150,10 @@ impl Responder {
                 (release.source.parse(), release.destination.parse())
             else {
                 let KeptRelease { source, destination, .. } = release;
-                tracing::error!("{source} to {destination} is no longer left alone: no addresses");
+                tracing::error!(
+                    "failed to restore an unblocked pair: `{source}` and `{destination}` are not \
+                    both addresses"
+                );
                 continue;
             };
             self.policy.keep_released((source, destination), Timestamp::from_ns(release.until_ns));
@@ -205,10 +209,6 @@ impl Responder {
     }
 
     /// Goes by another configuration, but for the mode.
-    ///
-    /// # Errors
-    ///
-    /// What must not be cut off finds no room.
     pub(super) fn reconfigure(
         &mut self,
         config: &Config,
@@ -234,7 +234,7 @@ impl Responder {
             if self.policy.mode() != Mode::Observe {
                 let note = match alert.technique {
                     Technique::UnexplainedUpload => {
-                        "no technique is recognised: unexplained bytes alone never lead to a block"
+                        "unexplained bytes of this kind raise an alert only: see unexplained.police"
                     }
                     _ => {
                         "only the host's baseline supports this alert: such alerts never lead to a block"
@@ -282,6 +282,34 @@ impl Responder {
         self.write();
     }
 
+    /// What drops an alert's traffic now: a block, whoever placed it, or its budget.
+    pub(super) fn stop_of(
+        &self,
+        alert: AlertId,
+        flagged: &FlaggedFlow,
+        now: Timestamp,
+        enforcer: &mut dyn Enforcer,
+    ) -> anyhow::Result<Option<Stop>> {
+        if let Some((number, block)) = self.policy.dropping(flagged, now) {
+            let target = block.order.target;
+            let note = match block.alert {
+                Some(own) if own.number == alert.number => target.to_string(),
+                Some(other) => format!("{target}, for alert {other}"),
+                None => format!("{target}, by {}", block.by),
+            };
+            return Ok(Some(Stop { cause: Cause::Block(number), note }));
+        }
+        if self.max_budgets.is_none() {
+            return Ok(None);
+        }
+        let key = BudgetKey { home: flagged.src.octets(), destination: flagged.dst.octets() };
+        let stop = || {
+            let note = "its byte budget is spent: the kernel holds further payload".to_owned();
+            Stop { cause: Cause::Budget, note }
+        };
+        Ok(self.policy.holds(&key, enforcer)?.then(stop))
+    }
+
     /// A budget is spent: a verdict decides whether it is raised.
     pub(super) fn budget_spent(&mut self, key: BudgetKey) {
         self.policy.budget_spent(key);
@@ -299,6 +327,12 @@ impl Responder {
             self.record(change.clone());
             self.noted.push(change);
         }
+    }
+
+    /// Notes what happened to the monitor for the audit log.
+    pub(super) fn note(&mut self, change: Change) {
+        self.record(change);
+        self.write();
     }
 
     pub(super) fn note_refusal(&mut self, request: &Request, who: &str, refusal: &Refusal) {
@@ -354,7 +388,7 @@ impl Responder {
 /// What people said in earlier runs. It watches without it, too, and says so.
 pub(super) fn said_before(config: &Config) -> Kept {
     State::new(&config.state_dir).load().unwrap_or_else(|error| {
-        tracing::error!("what was said in an earlier run is not known: {error:#}");
+        tracing::error!("failed to restore exceptions of an earlier run: {error:#}");
         Kept::default()
     })
 }
@@ -379,7 +413,11 @@ fn kept(allowed: &Allowed) -> KeptAllow {
 fn log_change(change: &Change) {
     let target = change.target.map_or_else(String::new, |target| format!(" {target}"));
     let hits = change.hits.map_or_else(String::new, |hits| {
-        format!(": it dropped {} packets, {}", hits.packets, crate::units::bytes(hits.bytes))
+        format!(
+            ": it dropped {}, {}",
+            crate::units::counted(hits.packets, "packet"),
+            crate::units::bytes(hits.bytes)
+        )
     });
     tracing::info!("{}{target} by {}{hits}", Action::from(change.kind).name(), change.who);
 }

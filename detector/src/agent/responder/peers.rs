@@ -167,7 +167,7 @@ impl PeerScanner {
     /// Says what keeps something from being spared, once.
     pub(super) fn complain(&mut self, complaint: String) {
         if !self.told.contains(&complaint) {
-            tracing::warn!("{complaint}: it may be blocked");
+            tracing::warn!("{complaint}: the agent may block it");
             self.told.push(complaint);
         }
     }

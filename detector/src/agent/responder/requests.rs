@@ -91,10 +91,6 @@ impl Responder {
     }
 
     /// The blocks that are meant, all where none is named.
-    ///
-    /// # Errors
-    ///
-    /// None of that number or target, or too many.
     pub(in crate::agent) fn to_verify(
         &self,
         number: Option<EntryNumber>,
@@ -112,7 +108,8 @@ impl Responder {
             .collect();
         if meant.len() > MAX_VERIFIED {
             return Err(Refusal::conflict(format!(
-                "{} blocks are active, and at most {MAX_VERIFIED} can be verified at once: name one by its number",
+                "{} blocks are active, and at most {MAX_VERIFIED} can be verified at once: name \
+                 one block by its number",
                 meant.len()
             )));
         }
@@ -246,7 +243,7 @@ impl Responder {
             })
             .collect();
         for line in allow.iter().filter(|line| line.effect == AllowEffect::NoAlerts) {
-            sentences.push(format!("entry {} raises no alerts about it: {}", line.id, line.reason));
+            sentences.push(format!("entry {} exempts it from alerts: {}", line.id, line.reason));
         }
         let lines = self.block_lines(now, enforcer)?.into_iter();
         let blocks: Vec<BlockLine> = lines.filter(|line| line.target.concerns(address)).collect();
@@ -254,7 +251,7 @@ impl Responder {
         let budgets = self.budget_lines(meant, now, enforcer)?;
         for line in budgets.iter().filter(|line| line.held_secs.is_some()) {
             sentences.push(format!(
-                "payload from {} to {} is held: its budget is spent",
+                "the kernel holds payload from {} to {}: the budget is used up",
                 line.home, line.destination
             ));
         }

@@ -332,8 +332,8 @@ fn what_must_not_be_cut_off_is_not() {
     assert!(refusal.text.contains("a gateway of this host"), "{refusal}");
 }
 
-/// The disk hangs: blocks are placed, the loop goes on, and the operator's answer comes when the disk
-/// is back, or says that there is no record.
+/// The disk hangs: blocks are placed, the loop continues, and the operator's answer comes when the
+/// disk is back, or says that there is no record.
 #[test]
 fn a_disk_that_hangs_holds_nobody_up() {
     let (mut desk, open) = Desk::with_gate();
@@ -350,10 +350,10 @@ fn a_disk_that_hangs_holds_nobody_up() {
     assert!(desk.written.actions().is_empty());
     assert!(first_answered.try_recv().is_err() && second_answered.try_recv().is_err());
 
-    // Too late for the first: it is told, once.
+    // Too late for the first: the answer says so, once.
     first.give_up();
     let unwritten = first_answered.recv_timeout(LONG).unwrap().unwrap();
-    assert!(unwritten.contains("not on record yet"), "{unwritten}");
+    assert!(unwritten.contains("not in the audit log yet"), "{unwritten}");
 
     // The disk is back: the second is answered with everything on it.
     drop(open);
@@ -372,6 +372,9 @@ fn a_broken_disk_is_said_with_the_answer() {
     desk.add("host 10.0.0.9", None).unwrap();
     let (_, answered) = desk.answer();
     let unwritten = answered.recv_timeout(LONG).unwrap().unwrap();
-    assert!(unwritten.starts_with("it is done, but not on record: "), "{unwritten}");
+    assert!(
+        unwritten.starts_with("the change is active, but not in the audit log: "),
+        "{unwritten}"
+    );
     assert_eq!((desk.responder.records_lost(), desk.in_force().len()), (1, 1));
 }

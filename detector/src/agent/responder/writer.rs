@@ -71,7 +71,7 @@ impl Waiting {
     pub(in crate::agent) fn give_up(&self) {
         let seconds = WRITTEN_WITHIN.as_secs();
         self.give(Some(format!(
-            "it is done, but not on record yet: the disk did not take it within {seconds} s"
+            "the change is active, but not in the audit log yet: the disk was busy for {seconds} s"
         )));
     }
 }
@@ -106,9 +106,6 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// # Errors
-    ///
-    /// A machine without room for another thread.
     pub(super) fn start(disk: impl Disk + 'static) -> anyhow::Result<Self> {
         let (jobs, waiting) = sync_channel(WAITING);
         let (ends, ended) = sync_channel::<()>(0);
@@ -124,8 +121,8 @@ impl Writer {
         Ok(Self { jobs: Some(jobs), state, lost, ended })
     }
 
-    /// Has everything in `batch` written, and then the answer given. What finds no room in the queue
-    /// is counted as lost, and the answer says so at once.
+    /// Has everything in `batch` written, and then the answer given. What finds no room in the
+    /// queue is counted as lost, and the answer says so at once.
     pub(super) fn write(&self, batch: &mut Batch, answer: Option<Answer>) -> Option<Waiting> {
         if batch.is_empty() && answer.is_none() {
             return None;
@@ -141,7 +138,8 @@ impl Writer {
             self.lost.fetch_add(count, Ordering::Relaxed);
             if let Some(waiting) = &waiting {
                 waiting.give(Some(format!(
-                    "it is done, but not on record: {WAITING} changes wait for the disk"
+                    "the change is active, but not in the audit log: {WAITING} changes wait for \
+                     the disk"
                 )));
             }
         }
@@ -159,7 +157,7 @@ impl Drop for Writer {
         self.jobs = None;
         if self.ended.recv_timeout(END_WITHIN) == Err(RecvTimeoutError::Timeout) {
             tracing::error!(
-                "the last changes of policy are not on record: the disk did not take them within {} s",
+                "the audit log lacks the last changes of policy: the disk was busy for {} s",
                 END_WITHIN.as_secs()
             );
         }
@@ -179,11 +177,12 @@ impl<D: Disk> Thread<D> {
         let mut unwritten = self
             .save()
             .err()
-            .map(|error| format!("it is done, but a restart may forget it: {error:#}"));
+            .map(|error| format!("the change is active, but a restart may lose it: {error:#}"));
         for record in &records {
             if let Err(error) = self.disk.append(record) {
                 self.lost.fetch_add(1, Ordering::Relaxed);
-                unwritten = Some(format!("it is done, but not on record: {error}"));
+                unwritten =
+                    Some(format!("the change is active, but not in the audit log: {error}"));
             }
         }
         if let Some(waiting) = waiting {
@@ -196,7 +195,7 @@ impl<D: Disk> Thread<D> {
         let Some(state) = state else { return Ok(()) };
         let saved = self.disk.save(&state);
         if let Err(error) = &saved {
-            tracing::error!("what was said at run time may be forgotten by a restart: {error:#}");
+            tracing::error!("a restart may lose exceptions and unblocked pairs: {error:#}");
         }
         saved
     }

@@ -40,7 +40,7 @@ impl Sensor {
         let mut looks = Looks { at_ns: now_ns, sent: HashMap::default() };
         let mut ranked = Vec::new();
         for session in self.pipeline.tracker().sessions() {
-            let sent = session.sent(home_first(session).1).ip_bytes;
+            let sent = session.sent(home_first(session).1).ip_bytes();
             looks.sent.insert(session.id, sent);
             let rate = match before.sent.get(&session.id) {
                 Some(earlier) if (1..SAME_LOOK_NS).contains(&since_ns) => {
@@ -111,10 +111,11 @@ fn session_line(session: &Session, rate: f64) -> SessionLine {
         dst_port: ends.dst_port,
         protocol: protocol_name(ends.protocol),
         name: name.as_deref().map(str::to_owned),
-        bytes_out: sent.ip_bytes,
-        bytes_in: received.ip_bytes,
-        packets_out: sent.packets,
-        packets_in: received.packets,
+        bytes_out: sent.ip_bytes(),
+        bytes_in: received.ip_bytes(),
+        bytes_stopped: sent.dropped_bytes,
+        packets_out: sent.packets(),
+        packets_in: received.packets(),
         flows: session.flows,
         rate,
         started: rfc3339(session.first_seen_ns),

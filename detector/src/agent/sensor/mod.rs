@@ -2,7 +2,7 @@
 //!
 //! It owns the data plane and the pipeline. What it finds is handed to whoever acts on it before
 //! it looks any further, so that a block follows the event that asks for it without a queue
-//! between them. It decides about no block and tells nobody anything. Nothing here runs per packet.
+//! between them. It decides about no block and sends no message. Nothing here runs per packet.
 
 mod lines;
 
@@ -13,15 +13,15 @@ use detector_common::flow::{Checkpoint, Direction, FlowCounters, FlowKey};
 use detector_common::policy::BudgetKey;
 
 use crate::config::Config;
-use crate::flow::{Cause, Observation, TimeBase};
+use crate::flow::{CarriedNow, Cause, Observation, Piece, TimeBase, Volume};
 use crate::instance::host_name;
 use crate::model::Model;
 use crate::pipeline::{Output, Pipeline, Scoring, ScoringConfig};
 use crate::response::{Mode, Target};
 use crate::source::kernel::interfaces::Selection;
-use crate::source::kernel::{Change, KernelEvent, KernelSource, Start};
+use crate::source::kernel::{Change, KernelEvent, KernelSource, Sight, Start};
 use crate::timestamp::Timestamp;
-use crate::verdict::{Alert, AllowList};
+use crate::verdict::{Alert, AllowList, Technique};
 use lines::Looks;
 
 /// What there is to act on.
@@ -39,14 +39,12 @@ pub(super) struct Sensor {
     pub(super) kernel: KernelSource,
     pub(super) pipeline: Pipeline<Scoring>,
     base: TimeBase,
-    /// The flow whose counters were last given to the tracker: what an alert that follows is about.
-    latest: Option<(FlowKey, FlowCounters)>,
     changed: Vec<(FlowKey, FlowCounters)>,
     looks: Looks,
 }
 
 /// What the agent is called in its alerts.
-fn name(config: &Config) -> Option<Arc<str>> {
+pub(super) fn name(config: &Config) -> Option<Arc<str>> {
     let given = Some(config.sensor.clone()).filter(|name| !name.is_empty());
     given.or_else(host_name).map(Arc::from)
 }
@@ -61,10 +59,6 @@ pub(super) struct Wanted {
 
 impl Sensor {
     /// Loads the data plane; attaches nothing yet, see [`Sensor::attach`].
-    ///
-    /// # Errors
-    ///
-    /// Those of the kernel, see [`KernelSource::load`], and a model of another schema.
     pub(super) fn load(
         config: &Config,
         model: Arc<Model>,
@@ -94,21 +88,17 @@ impl Sensor {
             kernel.check_pinned()?;
         }
         kernel.check_selection()?;
+        log_sight(kernel.sight());
         Ok(Self {
             base: kernel.time_base(),
             kernel,
             pipeline: Pipeline::new(&config.tracker(), config.history(), scoring),
-            latest: None,
             changed: Vec::new(),
             looks: Looks::default(),
         })
     }
 
     /// Attaches the programs to every interface that is meant.
-    ///
-    /// # Errors
-    ///
-    /// Whatever keeps even one of them from being watched.
     pub(super) fn attach(&mut self, config: &Config) -> anyhow::Result<()> {
         for change in self.kernel.rescan()? {
             match change {
@@ -140,8 +130,8 @@ impl Sensor {
         Ok(self.base.time(self.kernel.now()?))
     }
 
-    /// Goes by this mode and this allowlist from the next verdict on. The pipeline tells of sessions
-    /// that go on only where somebody acts on it.
+    /// Goes by this mode and this allowlist from the next verdict on. The pipeline reports
+    /// sessions that continue only where somebody acts on it.
     pub(super) fn go_by(&mut self, mode: Mode, allow: &Arc<AllowList>) {
         let scoring = self.pipeline.mode_mut();
         scoring.set_respond(mode != Mode::Observe);
@@ -173,14 +163,16 @@ impl Sensor {
                     } else {
                         Direction::FromHigh
                     };
-                    let head = Observation::FirstPayload {
+                    let piece = Piece {
                         key: &event.key,
                         direction,
                         payload_bytes: event.payload_bytes,
+                        offset: u32::from(event.part) * FIRST_PAYLOAD_BYTES as u32,
+                        sequence: event.sequence,
                         bytes: &event.bytes[..length],
                         now: event.now,
                     };
-                    self.observe(head, act)?;
+                    self.observe(Observation::FirstPayload(piece), act)?;
                 }
                 KernelEvent::Overflow(event) => {
                     let (key, counters, now) = (&event.key, &event.counters, event.now);
@@ -199,7 +191,7 @@ impl Sensor {
         Ok(())
     }
 
-    /// Reads what changed, tells the tracker that time has passed, deletes what is over.
+    /// Reads what changed, shows the tracker that time has passed, deletes what is over.
     pub(super) fn poll(&mut self, act: &mut Act<'_>) -> anyhow::Result<()> {
         for (key, counters) in self.kernel.take_closed()? {
             self.observe_flow(&key, &counters, Cause::Closed, act)?;
@@ -234,7 +226,7 @@ impl Sensor {
         self.hand_over(outputs, act)?;
         let unknown = self.kernel.records_unknown();
         if unknown != 0 {
-            tracing::error!("{unknown} events were of no known kind");
+            tracing::error!("{} of an unknown kind", crate::units::counted(unknown, "event"));
         }
         Ok(())
     }
@@ -247,23 +239,60 @@ impl Sensor {
         Ok(())
     }
 
-    /// What left before the block took effect: what the session's other flows had sent when it was
-    /// scored, and what this one has passed. None where that flow is not known any more.
-    pub(super) fn bytes_leaked(
+    /// What an alert's sender has sent and received by now. None where that is what the alert says: its
+    /// flow is over, or it is about a domain, whose messages were all read.
+    pub(super) fn carried_now(
         &mut self,
         alert: &Alert,
-        key: &FlowKey,
-    ) -> anyhow::Result<Option<u64>> {
-        let Some((latest, scored)) = self.latest.filter(|(latest, _)| latest == key) else {
+        flow: &FlowKey,
+    ) -> anyhow::Result<Option<(Volume, Volume)>> {
+        if alert.domain.is_some() {
             return Ok(None);
-        };
-        let Some(now) = self.kernel.lookup(&latest)? else { return Ok(None) };
-        let half = usize::from(key.low != alert.src.octets());
-        let (scored, now) = (&scored.halves[half], &now.halves[half]);
-        let passed = now.ip_bytes.saturating_sub(now.dropped_bytes);
-        // A block that is active already has dropped some of what the alert counts.
-        let elsewhere = alert.bytes_out.saturating_sub(scored.ip_bytes);
-        Ok(Some(elsewhere + passed))
+        }
+        let Self { kernel, pipeline, .. } = self;
+        let now = pipeline.tracker().carried_now(flow, |key| kernel.lookup(key))?;
+        let now = now.map(
+            |CarriedNow { client, up, down }| {
+                if client == alert.src { (up, down) } else { (down, up) }
+            },
+        );
+        if alert.technique == Technique::UnexplainedUpload {
+            return Ok(self.carried_today(alert, now));
+        }
+        Ok(now)
+    }
+
+    /// The same of an alert about unexplained bytes, which counts what went between the two hosts today: the
+    /// session of its flow where that is all of it, else what the ledger has, as of the last second.
+    fn carried_today(
+        &self,
+        alert: &Alert,
+        session: Option<(Volume, Volume)>,
+    ) -> Option<(Volume, Volume)> {
+        let today = self.pipeline.mode().ledger().destination(alert.src, alert.dst)?;
+        // Of the next day.
+        if today.sent_bytes < alert.bytes_out {
+            return None;
+        }
+        let dropped = session.map_or(Volume::default(), |(sent, _)| sent);
+        match session {
+            Some((sent, _)) if sent.ip_bytes() >= today.sent_bytes => session,
+            _ => {
+                let sent = Volume {
+                    seen_packets: today.sent_packets + dropped.dropped_packets,
+                    seen_bytes: today.sent_bytes + dropped.dropped_bytes,
+                    dropped_packets: dropped.dropped_packets,
+                    dropped_bytes: dropped.dropped_bytes,
+                    ..Volume::default()
+                };
+                let received = Volume {
+                    seen_packets: today.received_packets,
+                    seen_bytes: today.received_bytes,
+                    ..Volume::default()
+                };
+                Some((sent, received))
+            }
+        }
     }
 
     /// Packets that have passed in the flows of each target.
@@ -286,7 +315,6 @@ impl Sensor {
         cause: Cause,
         act: &mut Act<'_>,
     ) -> anyhow::Result<()> {
-        self.latest = Some((*key, *counters));
         self.observe(Observation::Flow { key, counters, cause }, act)
     }
 
@@ -304,6 +332,17 @@ fn passed_packets(counters: &FlowCounters) -> u64 {
     counters.halves.iter().map(|half| half.packets.saturating_sub(half.dropped_packets)).sum()
 }
 
+/// Says what is not seen of sockets that go past the programs.
+fn log_sight(sight: Result<Sight, &str>) {
+    match sight {
+        Ok(sight) => {
+            let gap = sight.gap();
+            gap.into_iter().for_each(|gap| tracing::info!("sockets past the programs: {gap}"));
+        }
+        Err(error) => tracing::warn!("sockets past the programs are not seen: {error}"),
+    }
+}
+
 /// Says what became of an interface.
 pub(super) fn log_interface(change: &Change) {
     match change {
@@ -313,7 +352,7 @@ pub(super) fn log_interface(change: &Change) {
                 tracing::info!("{name}: {reason}");
             }
         }
-        Change::Gone { name } => tracing::warn!("{name} went away"),
+        Change::Gone { name } => tracing::warn!("interface {name} is gone"),
         Change::Failed { name, error } => tracing::error!("failed to watch {name}: {error:#}"),
     }
 }

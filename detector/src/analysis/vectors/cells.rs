@@ -20,9 +20,6 @@ pub(super) struct Cells<'a> {
 }
 
 impl Cells<'_> {
-    /// # Errors
-    ///
-    /// A cell that is missing, one too many, or one that is not understood.
     pub(super) fn vector(&self, line: u64) -> Result<Vector> {
         self.check_width()?;
         let label = self.label()?;
@@ -37,9 +34,9 @@ impl Cells<'_> {
         if found < width {
             let missing = self.header.places.iter().find(|(_, place)| **place == found);
             let name = missing.map_or("", |(name, _)| name);
-            bail!("column {name} is missing: there are {found} cells for {width} columns");
+            bail!("column {name} is missing: the row has {found} cells for {width} columns");
         }
-        ensure!(found == width, "there are {found} cells for {width} columns");
+        ensure!(found == width, "the row has {found} cells for {width} columns");
         Ok(())
     }
 
@@ -88,7 +85,7 @@ impl Cells<'_> {
             text.and_then(|text| text.parse::<f32>().ok()).filter(|value| value.is_finite());
         value.with_context(|| {
             format!(
-                "column {name}: `{}` is no finite number",
+                "column {name}: `{}` is not a finite number",
                 text.unwrap_or_default().escape_debug()
             )
         })

@@ -1,4 +1,4 @@
-//! The header of a file of vectors or records: its schema, and where each column stands.
+//! The header of a file of vectors or records: its schema, and where each column is.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::LABEL;
 use crate::analysis::features::{PACKET_FIELDS, SESSION_FIELDS};
 use crate::features::{ColumnSet, Kind, RECORD_FIELDS, Selection};
 
-/// Where each column stands.
+/// Where each column is.
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) kind: Kind,
@@ -28,7 +28,11 @@ impl Header {
         for (place, name) in row.iter().enumerate() {
             let name = String::from_utf8_lossy(name).trim().to_owned();
             if let Some(first) = places.insert(name.clone(), place) {
-                bail!("column {name:?} appears twice, as number {} and {}", first + 1, place + 1);
+                bail!(
+                    "column {name:?} appears twice, at positions {} and {}",
+                    first + 1,
+                    place + 1
+                );
             }
         }
         let kind = nearest(&places)?;
@@ -42,7 +46,7 @@ impl Header {
         let mut names: Vec<&String> = places.keys().filter(|name| !known(name)).collect();
         names.sort_by_key(|name| places[*name]);
         if let Some(extra) = names.first() {
-            bail!("column {extra:?} is not one of schema {}", kind.schema_name());
+            bail!("schema {} has no column {extra:?}", kind.schema_name());
         }
         let (values, columns) = match kind {
             Kind::Session => session_columns(&places),
@@ -51,7 +55,7 @@ impl Header {
         Ok(Self { kind, places, values, columns, width: row.len() })
     }
 
-    /// Where the `wanted` columns stand in a row's vector.
+    /// Where the `wanted` columns are in a row's vector.
     pub(super) fn select(&self, wanted: &ColumnSet) -> Result<Selection> {
         self.columns.select(wanted).map_err(|mismatch| match mismatch.found {
             None => missing_column(&mismatch.wanted.name, self.kind),
@@ -60,7 +64,8 @@ impl Header {
     }
 }
 
-/// The schema's columns that are here, and where. A name stands for the column as it is defined now.
+/// The schema's columns that are here, and where. A name represents the column as it is defined
+/// now.
 fn session_columns(places: &HashMap<String, usize>) -> (Vec<(&'static str, usize)>, ColumnSet) {
     let (columns, set) = (Kind::Session.columns(), Kind::Session.column_set());
     let here = |name: &str| places.get(name).copied();
@@ -98,7 +103,7 @@ fn nearest(places: &HashMap<String, usize>) -> Result<Kind> {
     };
     let best = Kind::ALL.into_iter().max_by_key(|kind| known(*kind));
     best.filter(|kind| known(*kind) > 0).with_context(|| {
-        let names = Kind::ALL.map(Kind::schema_name).join(" nor ");
-        format!("this is neither in schema {names}: no column has a name that we know")
+        let names = Kind::ALL.map(Kind::schema_name).join(" or ");
+        format!("the file has no column of schema {names}")
     })
 }

@@ -12,59 +12,41 @@ use super::super::extract::{Json, Path};
 use super::super::problem::Problem;
 use super::{check_note, find, find_key, is_because_of, read_id};
 use crate::alerts::Resolution;
+use crate::alerts::expected::{Scope, exception, lasts_secs};
 use crate::audit::{Action, Record};
 use crate::clock;
 use crate::control::{AllowLine, Answer, BlockLine, EffectWanted, Pending, Request};
-use crate::network::Network;
 use crate::response::{ChangeKind, Target};
 use crate::status::bus::{PageEvent, Topic};
 use crate::store::alerts::{self, TimelinePoint};
 use crate::verdict::alert::protocol_name;
+use crate::verdict::allow::Entry;
 use crate::verdict::{ActionTaken, Alert, AlertId};
 
-/// How long what was found benign raises no alerts: 30 days.
-const BENIGN_SECS: u64 = 30 * 86_400;
-
-/// What else is benign with it
-#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = BenignScope)]
-enum Scope {
-    /// All that this host sends to that one
-    #[default]
-    Pair,
-    /// All that is sent to that host and port
-    Service,
-    /// All that is sent to that host
-    Destination,
-    /// All that is sent to hosts of that name
-    Name,
-}
-
-/// What was benign, and for how long that holds
+/// The reach and duration of the exception
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Benign {
     #[serde(default)]
     scope: Scope,
-    /// Left out: 30 days
-    #[schema(minimum = 1)]
+    /// Default: 30 days
+    #[schema(minimum = 1, maximum = 31_622_400)]
     ttl_secs: Option<u64>,
-    #[schema(max_length = 400)]
+    #[schema(max_length = 4000)]
     note: Option<String>,
 }
 
-/// What came of it
+/// The result
 #[derive(Serialize, ToSchema)]
 pub(super) struct BenignDone {
-    /// The exception; null where no agent runs that could heed it
+    /// The exception; null when no agent runs
     allow: Option<AllowLine>,
-    /// Resolution vectors that were kept, to train on
+    /// Labelled vectors that were kept for training
     samples: u64,
     text: String,
 }
 
-/// It was no theft: leave it alone for a while, and learn from it
+/// Mark an alert as benign: close it, add an exception, and keep its vector for training
 #[utoipa::path(
     post, path = "/api/alerts/{id}/benign", tag = "Alerts", params(("id" = String, Path)),
     request_body = Benign,
@@ -80,10 +62,7 @@ pub(super) async fn benign(
     if let Some(note) = &benign.note {
         check_note("note", note)?;
     }
-    let ttl_secs = benign.ttl_secs.unwrap_or(BENIGN_SECS);
-    if ttl_secs == 0 {
-        return Err(Problem::field("ttl_secs", "ttl_secs: use at least 1"));
-    }
+    let ttl_secs = lasts_secs(benign.ttl_secs)?;
     let detail = app.with_store(move |store| store.read(|connection| find(connection, id))).await?;
     let allow = match app.agent {
         Some(_) => Some(allow(&app, &caller, &detail.stored.alert, benign.scope, ttl_secs).await?),
@@ -93,11 +72,12 @@ pub(super) async fn benign(
     app.bus.emit(PageEvent::change(Topic::Allow, None));
     let text = match &allow {
         Some(allow) => {
-            format!("the alert is closed, and entry {} raises no more: {}", allow.id, allow.reason)
+            format!(
+                "the alert is closed, and entry {} allows its traffic: {}",
+                allow.id, allow.reason
+            )
         }
-        None => {
-            "the alert is closed; no agent runs here that could leave its like alone".to_owned()
-        }
+        None => "the alert is closed; without a running agent there is no exception".to_owned(),
     };
     Ok(Json(BenignDone { allow, samples: 1, text }))
 }
@@ -109,30 +89,57 @@ async fn allow(
     scope: Scope,
     ttl_secs: u64,
 ) -> Result<AllowLine, Problem> {
-    let (source, destination) = (Network::of(alert.src), Network::of(alert.dst));
-    let name = alert.domain.as_deref().or(alert.dst_name.as_deref()).map(str::to_owned);
-    let (source, destination, name, port) = match scope {
-        Scope::Pair => (Some(source), Some(destination), None, None),
-        Scope::Service => (None, Some(destination), None, alert.dst_port),
-        Scope::Destination => (None, Some(destination), None, None),
-        Scope::Name if name.is_none() => {
-            return Err(Problem::field("scope", "scope: no name is known of the receiver"));
-        }
-        Scope::Name => (None, None, name, None),
-    };
+    let Entry { source, destination, name, port, reason, .. } = exception(alert, scope)?;
     let request = Request::AllowAdd {
         source,
         destination,
         name,
         port,
-        reason: format!("alert {} was benign", alert.id),
+        reason,
         ttl_secs: Some(ttl_secs),
         confirm_within_secs: None,
     };
     match app.ask(request, caller.peer()).await? {
         Answer::Allowed { entry, .. } => Ok(entry),
-        _ => Err(Problem::conflict("the agent answered something else")),
+        _ => Err(Problem::conflict(
+            "the agent's answer is of an unknown kind: restart the agent after an upgrade",
+        )),
     }
+}
+
+/// What was found
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Confirmation {
+    #[schema(max_length = 4000)]
+    note: Option<String>,
+}
+
+/// The result
+#[derive(Serialize, ToSchema)]
+pub(super) struct ConfirmationDone {
+    /// Labelled vectors that were kept for training
+    samples: u64,
+}
+
+/// Confirm that an alert is exfiltration: close it and keep its vector for training
+#[utoipa::path(
+    post, path = "/api/alerts/{id}/confirm", tag = "Alerts", params(("id" = String, Path)),
+    request_body = Confirmation,
+    responses((status = OK, description = "The alert is closed", body = ConfirmationDone))
+)]
+pub(super) async fn confirm(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(Confirmation { note }): Json<Confirmation>,
+) -> Result<Json<ConfirmationDone>, Problem> {
+    let id = read_id(&id)?;
+    if let Some(note) = &note {
+        check_note("note", note)?;
+    }
+    label(&app, &caller, id, Resolution::Confirmed, note).await?;
+    Ok(Json(ConfirmationDone { samples: 1 }))
 }
 
 async fn label(
@@ -160,32 +167,32 @@ async fn label(
     Ok(())
 }
 
-/// What is blocked
+/// The target of the block
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = BlockedWhat)]
 enum What {
-    /// The two hosts, each with the other
+    /// All traffic between sender and receiver
     #[default]
     Pair,
-    /// The receiver's port, for everybody
+    /// The receiver's port, for every internal host
     Service,
-    /// The receiver, for everybody
+    /// The receiver, for every internal host
     Destination,
-    /// The host that leaks, with everybody
+    /// The sender, with every receiver
     Host,
 }
 
-/// What is blocked, and for how long
+/// The target and duration of the block
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BlockAlert {
     #[serde(default)]
     what: What,
-    /// Left out: as configured
+    /// Default: the configured time
     #[schema(minimum = 1)]
     ttl_secs: Option<u64>,
-    /// It is undone unless it is confirmed within so long
+    /// The agent undoes the block unless it is confirmed within this time
     #[schema(minimum = 1, maximum = 86400)]
     confirm_within_secs: Option<u64>,
 }
@@ -197,7 +204,7 @@ pub(super) struct BlockDone {
     pending: Option<Pending>,
 }
 
-/// Block what an alert flags
+/// Block the traffic of an alert
 #[utoipa::path(
     post, path = "/api/alerts/{id}/block", tag = "Alerts", params(("id" = String, Path)),
     request_body = BlockAlert,
@@ -221,15 +228,21 @@ pub(super) async fn block(
     };
     let answer = app.ask(request, caller.peer()).await?;
     let Answer::Placed { block, pending } = answer else {
-        return Err(Problem::conflict("the agent answered something else"));
+        return Err(Problem::conflict(
+            "the agent's answer is of an unknown kind: restart the agent after an upgrade",
+        ));
     };
     note(&app, id, TimelinePoint::Acted(ActionTaken::Blocked)).await?;
     app.bus.emit(PageEvent::change(Topic::Blocks, None));
     Ok((StatusCode::CREATED, Json(BlockDone { block, pending })))
 }
 
-/// What a block of this kind is placed on.
+/// The target of a block of this kind.
 fn target(alert: &Alert, what: What) -> Result<Target, Problem> {
+    if alert.monitor_event.is_some() {
+        let detail = "the alert is about the monitor itself, so there is no traffic to block";
+        return Err(Problem::conflict(detail));
+    }
     let port = || {
         let missing = "what: the alert's protocol has no ports, so there is no service to block";
         alert.dst_port.ok_or_else(|| Problem::field("what", missing))
@@ -246,16 +259,17 @@ fn target(alert: &Alert, what: What) -> Result<Target, Problem> {
     text.parse().map_err(|error: anyhow::Error| Problem::field("what", &format!("{error:#}")))
 }
 
-/// Blocks that are gone
+/// Blocks that were removed
 #[derive(Serialize, ToSchema)]
 pub(super) struct Released {
     blocks: Vec<BlockLine>,
 }
 
-/// Release every block that concerns an alert's two hosts because of it
+/// Remove every block that was placed because of an alert
 #[utoipa::path(
     post, path = "/api/alerts/{id}/release", tag = "Alerts", params(("id" = String, Path)),
-    responses((status = OK, description = "The blocks with their last counters", body = Released))
+    responses((status = OK, description = "The removed blocks with their last counters",
+        body = Released))
 )]
 pub(super) async fn release(
     State(app): State<App>,
@@ -265,7 +279,9 @@ pub(super) async fn release(
     let id = read_id(&id)?;
     let detail = app.with_store(move |store| store.read(|connection| find(connection, id))).await?;
     let Answer::Blocks { blocks } = app.ask(Request::BlocksList {}, caller.peer()).await? else {
-        return Err(Problem::conflict("the agent answered something else"));
+        return Err(Problem::conflict(
+            "the agent's answer is of an unknown kind: restart the agent after an upgrade",
+        ));
     };
     let mut released = Vec::new();
     for block in blocks.into_iter().filter(|block| is_because_of(block, id)) {

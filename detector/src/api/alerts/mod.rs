@@ -46,31 +46,32 @@ pub(super) fn routes() -> Routes {
         .respond(routes!(reopen))
         .respond(routes!(add_note))
         .respond(routes!(action::benign))
+        .respond(routes!(action::confirm))
         .respond(routes!(action::block))
         .respond(routes!(action::release))
 }
 
-/// Alerts that are marked at once.
+/// Most alerts that one request marks.
 const MAX_MARKED: usize = 1_000;
 /// The longest note, in bytes.
 const MAX_NOTE_BYTES: usize = 4_000;
 
-/// A page of alerts, the newest first
+/// A page of alerts, newest first
 #[derive(Serialize, ToSchema)]
 pub(super) struct AlertPage {
     items: Vec<StoredAlert>,
-    /// For the next page; null at the end
+    /// Cursor of the next page; null at the end
     next: Option<String>,
-    /// How many there are in all
+    /// Number of matching alerts
     total: u64,
-    /// False: there are more than `total`
+    /// False when more than `total` match
     total_exact: bool,
 }
 
-/// Alerts by any of their fields
+/// List alerts by any of their fields
 #[utoipa::path(
     get, path = "/api/alerts", tag = "Alerts", params(AlertQuery),
-    responses((status = OK, description = "The newest first", body = AlertPage))
+    responses((status = OK, description = "Alerts, newest first", body = AlertPage))
 )]
 async fn list(
     State(app): State<App>,
@@ -92,7 +93,7 @@ async fn list(
     }))
 }
 
-/// What an alert is written as
+/// Format of an export
 #[derive(Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum ExportFormat {
@@ -113,7 +114,7 @@ struct ExportQuery {
 /// What is sent at once of an export.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// Alerts in one file
+/// Export alerts to one file
 #[utoipa::path(
     get, path = "/api/alerts/export", tag = "Alerts", params(AlertQuery, ExportQuery),
     responses((status = OK, description = "All of them, the newest first", content(
@@ -150,7 +151,7 @@ async fn export_file(
     Ok((headers, body).into_response())
 }
 
-/// A file to be saved under this name, which is of plain letters.
+/// A file to be saved under this ASCII name.
 pub(super) fn attachment(name: &str) -> HeaderValue {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '_');
     let name: String =
@@ -159,21 +160,22 @@ pub(super) fn attachment(name: &str) -> HeaderValue {
         .unwrap_or(HeaderValue::from_static("attachment"))
 }
 
-/// An alert with all that belongs to it
+/// An alert with its blocks and messages
 #[derive(Serialize, ToSchema)]
 struct AlertDetail {
     #[serde(flatten)]
     detail: Detail,
-    /// Those that stand because of it
+    /// Active blocks that were placed because of it
     blocks: Vec<BlockLine>,
-    /// Who was told of it
+    /// Messages about it
     deliveries: Vec<Delivery>,
 }
 
-/// One alert whole
+/// Show one alert
 #[utoipa::path(
     get, path = "/api/alerts/{id}", tag = "Alerts", params(("id" = String, Path)),
-    responses((status = OK, description = "All that is known of it", body = AlertDetail))
+    responses((status = OK, description = "The alert with the notes evidence, blocks and \
+        messages", body = AlertDetail))
 )]
 async fn show(
     State(app): State<App>,
@@ -197,7 +199,7 @@ fn deliveries_of(connection: &Connection, id: AlertId) -> anyhow::Result<Vec<Del
     Ok(found.into_iter().map(Delivery::from).collect())
 }
 
-/// The blocks that stand because of an alert; none where no agent runs.
+/// The active blocks that were placed because of an alert; none when no agent runs.
 async fn blocks_of(app: &App, caller: &Caller, id: AlertId) -> Vec<BlockLine> {
     if id.analysis != 0 {
         return Vec::new();
@@ -210,7 +212,7 @@ async fn blocks_of(app: &App, caller: &Caller, id: AlertId) -> Vec<BlockLine> {
     }
 }
 
-/// Whether a block was placed because of an alert: by the agent, or by a person who looked at it.
+/// Whether the agent or an operator placed a block because of an alert.
 fn is_because_of(block: &BlockLine, id: AlertId) -> bool {
     block.alert.as_ref() == Some(&id.to_string()) || block.reason == format!("alert {id}")
 }
@@ -229,7 +231,7 @@ fn find_key(connection: &Connection, id: AlertId) -> anyhow::Result<i64> {
     Ok(key.ok_or_else(|| alerts::unknown(&id.to_string()))?)
 }
 
-/// All that speaks for an alert, in one file
+/// Export the evidence of an alert to one file
 #[utoipa::path(
     get, path = "/api/alerts/{id}/evidence", tag = "Alerts", params(("id" = String, Path)),
     responses((status = OK, description = "A file to be saved", body = Bundle))
@@ -243,17 +245,17 @@ async fn evidence(State(app): State<App>, Path(id): Path<String>) -> Result<Resp
     Ok((headers, Json(bundle)).into_response())
 }
 
-/// What can be handed on about an alert
+/// The evidence of an alert
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Bundle {
-    /// Of the program that wrote it
+    /// Version of the program that wrote it
     version: &'static str,
     alert: Detail,
-    /// What its two hosts carried about the time
+    /// Traffic between its two hosts about that time
     flows: Vec<crate::store::traffic::SessionRow>,
 }
 
-/// Puts together what can be handed on about an alert.
+/// Collects the evidence of an alert.
 ///
 /// # Errors
 ///
@@ -264,7 +266,7 @@ pub(crate) fn bundle(connection: &Connection, id: AlertId) -> anyhow::Result<Bun
     Ok(Bundle { version: env!("CARGO_PKG_VERSION"), alert, flows })
 }
 
-/// Alerts that are meant, and why
+/// Alerts to mark, and the reason
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Marked {
@@ -276,14 +278,14 @@ struct Marked {
 
 #[derive(Serialize, ToSchema)]
 struct Changed {
-    /// Alerts that are marked otherwise than before
+    /// Number of alerts whose state changed
     changed: u64,
 }
 
-/// Somebody looks after these alerts
+/// Acknowledge alerts
 #[utoipa::path(
     post, path = "/api/alerts/acknowledge", tag = "Alerts", request_body = Marked,
-    responses((status = OK, description = "How many changed", body = Changed))
+    responses((status = OK, description = "Number of alerts that changed", body = Changed))
 )]
 async fn acknowledge(
     State(app): State<App>,
@@ -293,10 +295,10 @@ async fn acknowledge(
     mark(app, caller, marked, Status::Acknowledged).await
 }
 
-/// These alerts are dealt with
+/// Close alerts
 #[utoipa::path(
     post, path = "/api/alerts/close", tag = "Alerts", request_body = Marked,
-    responses((status = OK, description = "How many changed", body = Changed))
+    responses((status = OK, description = "Number of alerts that changed", body = Changed))
 )]
 async fn close(
     State(app): State<App>,
@@ -306,10 +308,10 @@ async fn close(
     mark(app, caller, marked, Status::Closed).await
 }
 
-/// These alerts are not dealt with after all
+/// Reopen alerts
 #[utoipa::path(
     post, path = "/api/alerts/reopen", tag = "Alerts", request_body = Marked,
-    responses((status = OK, description = "How many changed", body = Changed))
+    responses((status = OK, description = "Number of alerts that changed", body = Changed))
 )]
 async fn reopen(
     State(app): State<App>,
@@ -350,7 +352,7 @@ async fn mark(
     Ok(Json(Changed { changed: changed.len() as u64 }))
 }
 
-/// What a person has to say
+/// A note
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewNote {
@@ -370,7 +372,7 @@ fn check_note(field: &str, text: &str) -> Result<(), Problem> {
 #[utoipa::path(
     post, path = "/api/alerts/{id}/notes", tag = "Alerts", params(("id" = String, Path)),
     request_body = NewNote,
-    responses((status = CREATED, description = "The alert with it", body = Detail))
+    responses((status = CREATED, description = "The alert with the note", body = Detail))
 )]
 async fn add_note(
     State(app): State<App>,

@@ -12,7 +12,8 @@ use crate::builtin_models::replay_alert;
 /// Compute an alert's score again
 #[utoipa::path(
     post, path = "/api/alerts/{id}/replay", tag = "Alerts", params(("id" = String, Path)),
-    responses((status = OK, description = "Both scores", body = Replayed))
+    responses((status = OK, description = "The stored score and the computed score",
+        body = Replayed))
 )]
 pub(super) async fn replay(
     State(app): State<App>,

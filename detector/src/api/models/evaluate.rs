@@ -24,7 +24,7 @@ use crate::verdict::score;
 /// What errors call the body.
 const BODY: &str = "the body";
 
-/// How good a model is on labelled rows; senders are scored by their highest score
+/// Quality of a model on labelled rows; each sender counts with its highest score
 #[derive(Serialize, ToSchema)]
 pub(super) struct Evaluation {
     rows: usize,
@@ -48,13 +48,13 @@ struct Rows {
 
 /// Measure a model on labelled rows
 ///
-/// The body is a file of comma-separated values with a column `label`: vectors as
-/// `GET /api/captures/{id}/features` gives them, or records. Without a body: the samples that were
+/// The body is a CSV file with a column `label`. It has vectors of `GET
+/// /api/captures/{id}/features`, or records. An empty body measures on the samples that were
 /// labelled here.
 #[utoipa::path(
     post, path = "/api/models/{hash}/evaluate", tag = "Models", params(("hash" = String, Path)),
     request_body(content = Option<String>, content_type = "text/csv"),
-    responses((status = OK, description = "What came of it", body = Evaluation))
+    responses((status = OK, description = "The result", body = Evaluation))
 )]
 pub(super) async fn evaluate(
     State(app): State<App>,
@@ -63,7 +63,9 @@ pub(super) async fn evaluate(
 ) -> Result<Json<Evaluation>, Problem> {
     let Known { model, kind, .. } = find(&app, &hash).await?;
     let kind = kind.ok_or_else(|| {
-        Problem::conflict("the model is for other columns than this program computes")
+        Problem::conflict(
+            "the model reads columns that this program does not compute: train it again",
+        )
     })?;
     let body = Bytes::from_request(request, &()).await?;
     let scored = Arc::clone(&model);
@@ -76,7 +78,7 @@ pub(super) async fn evaluate(
     } else {
         let work = move || Rows::of_file(&scored, kind, body);
         let done = tokio::task::spawn_blocking(work).await;
-        done.context("the work on the rows was broken off")??
+        done.context("the evaluation was interrupted: try again")??
     };
     if rows.labels.is_empty() {
         return Err(Problem::conflict(
@@ -108,7 +110,8 @@ impl Rows {
         let mut file = VectorFile::read(FilePath::new(BODY), Cursor::new(body)).map_err(wrong)?;
         if file.kind() != kind {
             let (found, wanted) = (file.kind().schema_name(), kind.schema_name());
-            let detail = format!("the rows are of schema {found}, the model is for {wanted}");
+            let detail =
+                format!("the rows have schema {found}, and the model reads schema {wanted}");
             return Err(Problem::field("body", &detail));
         }
         file.select(&model.meta.schema.columns).map_err(wrong)?;

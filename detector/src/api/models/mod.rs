@@ -1,4 +1,4 @@
-//! The models: those inside the program, those that were added, which one is used, and how good
+//! The models: those built in, those that were added, which one is used, and how good
 //! they are.
 
 mod evaluate;
@@ -31,7 +31,7 @@ use crate::units::rfc3339;
 
 /// The longest model, and the longest file to measure one on.
 const MOST_BYTES: usize = 64 << 20;
-/// Labelled samples that a column's worth is measured on.
+/// Labelled samples on which a column's importance is measured.
 pub(super) const MOST_SAMPLES: usize = 1_000;
 
 pub(super) fn routes() -> Routes {
@@ -43,29 +43,29 @@ pub(super) fn routes() -> Routes {
         .admin(routes!(activate))
 }
 
-/// A model in short
+/// A model
 #[derive(Clone, Serialize, ToSchema)]
 #[schema(as = Model)]
 struct ModelLine {
-    /// Names it: 16 hexadecimal digits
+    /// The model's hash: 16 hexadecimal digits
     hash: String,
-    /// What its vectors are: `session` or `record`
+    /// Its schema: `session` or `record`
     schema: String,
-    /// Where it comes from
+    /// Its origin
     name: String,
-    /// Whether it serves its schema
+    /// Whether it is the active model of its schema
     active: bool,
-    /// Whether it is inside the program
+    /// Whether it is built in
     shipped: bool,
     columns: usize,
     trees: usize,
-    /// The probability from which on something is a theft
+    /// Probabilities of at least this count as exfiltration
     threshold: f64,
     created_by: String,
     training: Training,
 }
 
-/// What the trees were grown on
+/// The training data
 #[derive(Clone, Serialize, ToSchema)]
 struct Training {
     rows: usize,
@@ -93,63 +93,68 @@ impl From<&TrainingSummary> for Training {
 #[derive(Serialize, ToSchema)]
 struct ModelList {
     items: Vec<ModelLine>,
-    /// Always null: all are here
+    /// Always null: the list is complete
     next: Option<String>,
 }
 
-/// A model and what its columns are worth
+/// A model with the importance of its columns
 #[derive(Serialize, ToSchema)]
 struct ModelDetail {
     #[serde(flatten)]
     model: ModelLine,
-    /// The most worth by impurity first
+    /// Columns, most important first by impurity
     importances: Vec<Importance>,
-    /// Out-of-fold figures at the threshold, where there was a validation
+    /// Out-of-fold figures at the threshold, if the model was validated
     validation: Option<Report>,
-    /// What the trees were grown with
+    /// The number of folds of these figures. 0: the model was trained without folds. Older models leave
+    /// it out
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    folds: Option<usize>,
+    /// The training parameters
     config: TrainConfig,
 }
 
-/// What a column is worth
+/// The importance of a column
 #[derive(Clone, Serialize, ToSchema)]
 pub(super) struct Importance {
     column: String,
-    /// Share of the impurity that it removed in training
+    /// Share of the impurity that the column removed in training
     impurity: f64,
-    /// How much the area under the receiver operating characteristic drops when its values are
-    /// dealt out anew, on labelled samples; none without such of both kinds
+    /// Drop of the area under the receiver operating characteristic when the column's values are
+    /// shuffled, on labelled samples; null without samples of both labels
     permutation: Option<f64>,
 }
 
-/// A model that was chosen
+/// The model that was activated
 #[derive(Serialize, ToSchema)]
 struct Activated {
     model: ModelLine,
-    /// What it scores from now on, in words
+    /// What the model scores from now on
     text: String,
 }
 
-/// A model with all that is known of it.
+/// A model with its details.
 pub(super) struct Known {
     pub(super) model: Arc<Model>,
     pub(super) kind: Option<Kind>,
     line: ModelLine,
 }
 
-/// Every model
+/// List all models
 #[utoipa::path(
     get, path = "/api/models", tag = "Models",
-    responses((status = OK, description = "Those inside the program first", body = ModelList))
+    responses((status = OK, description = "Models, built-in ones first", body = ModelList))
 )]
 async fn list(State(app): State<App>) -> Result<Json<ModelList>, Problem> {
     let known = known(&app).await?;
     Ok(Json(ModelList { items: known.into_iter().map(|one| one.line).collect(), next: None }))
 }
 
-/// A model, what its columns are worth and how it was validated
+/// Show a model with the importance of its columns and its validation
 #[utoipa::path(
     get, path = "/api/models/{hash}", tag = "Models", params(("hash" = String, Path)),
-    responses((status = OK, description = "All of it but the trees", body = ModelDetail))
+    responses((status = OK, description = "The model without its trees", body = ModelDetail))
 )]
 async fn show(
     State(app): State<App>,
@@ -165,16 +170,18 @@ async fn show(
     };
     let importances = importances(Arc::clone(&model), samples.0, samples.1).await?;
     let (validation, config) = (model.meta.validation.clone(), model.meta.config.clone());
-    Ok(Json(ModelDetail { model: line, importances, validation, config }))
+    let folds = model.meta.folds;
+    Ok(Json(ModelDetail { model: line, importances, validation, folds, config }))
 }
 
-/// Add a model that `detector train` has made
+/// Add a model that `detector train` wrote
 ///
-/// The body is the file. It is used once it is activated.
+/// The body is the model's file. The model is used once it is activated.
 #[utoipa::path(
     post, path = "/api/models", tag = "Models",
     request_body(content = String, content_type = "application/octet-stream"),
-    responses((status = CREATED, description = "It can be activated", body = ModelLine))
+    responses((status = CREATED, description = "The model is added and not active yet",
+        body = ModelLine))
 )]
 async fn add(
     State(app): State<App>,
@@ -183,15 +190,18 @@ async fn add(
 ) -> Result<(StatusCode, Json<ModelLine>), Problem> {
     let bytes = Bytes::from_request(request, &()).await?;
     let model = Model::from_bytes(&bytes)
-        .map_err(|error| Problem::field("body", &format!("the body is no model: {error:#}")))?;
+        .map_err(|error| Problem::field("body", &format!("the body is not a model: {error:#}")))?;
     let kind = kind_of(&model).ok_or_else(|| {
-        Problem::field("body", "the model is for other columns than this program computes")
+        Problem::field(
+            "body",
+            "the model reads columns that this program does not compute: train it again",
+        )
     })?;
     builtin_models::check(kind, &model)
         .map_err(|error| Problem::field("body", &format!("the model cannot be used: {error:#}")))?;
     let hash = model.hash()?;
     if known(&app).await?.iter().any(|one| one.line.hash == hash) {
-        return Err(Problem::conflict(&format!("the model {hash} is there already")));
+        return Err(Problem::conflict(&format!("the model {hash} exists already")));
     }
     let (now, of) = (now_ns(), hash.clone());
     app.with_store(move |store| {
@@ -206,10 +216,10 @@ async fn add(
     Ok((StatusCode::CREATED, Json(find(&app, &hash).await?.line)))
 }
 
-/// Use a model from now on
+/// Activate a model
 #[utoipa::path(
     post, path = "/api/models/{hash}/activate", tag = "Models", params(("hash" = String, Path)),
-    responses((status = OK, description = "It serves its schema", body = Activated))
+    responses((status = OK, description = "The model is active", body = Activated))
 )]
 async fn activate(
     State(app): State<App>,
@@ -218,7 +228,9 @@ async fn activate(
 ) -> Result<Json<Activated>, Problem> {
     let Known { model, kind, .. } = find(&app, &hash).await?;
     let kind = kind.ok_or_else(|| {
-        Problem::conflict("the model is for other columns than this program computes")
+        Problem::conflict(
+            "the model reads columns that this program does not compute: train it again",
+        )
     })?;
     builtin_models::check(kind, &model)
         .map_err(|error| Problem::conflict(&format!("{error:#}")))?;
@@ -274,19 +286,19 @@ pub(super) async fn find(app: &App, hash: &str) -> Result<Known, Problem> {
     found.ok_or_else(|| Problem::not_found(&format!("there is no model `{}`", hash.escape_debug())))
 }
 
-/// Every model, those inside the program first.
+/// Every model, those built in first.
 async fn known(app: &App) -> Result<Vec<Known>, Problem> {
     let (store, config) = (app.store.clone(), app.current.get());
     let work = move || collect(store.as_ref(), &config);
     let done = tokio::task::spawn_blocking(work).await;
-    Ok(done.context("the work on the models was broken off")??)
+    Ok(done.context("the models' work was interrupted: try again")??)
 }
 
 fn collect(store: Option<&Store>, config: &Config) -> anyhow::Result<Vec<Known>> {
     let mut found: Vec<(Arc<Model>, String, bool)> = Vec::new();
     for kind in Kind::ALL {
         let model = Model::from_bytes(builtin_models::bytes_of(kind))?;
-        found.push((Arc::new(model), "inside the program".to_owned(), true));
+        found.push((Arc::new(model), "built in".to_owned(), true));
     }
     if let Some(path) = &config.model.path {
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
@@ -356,7 +368,7 @@ fn labelled(store: &Store, kind: Kind, model: &Model) -> anyhow::Result<(Vec<f32
     Ok((rows.concat(), labels))
 }
 
-/// The columns with what they are worth, the most by impurity first.
+/// The columns with their importance, most important first by impurity.
 pub(super) async fn importances(
     model: Arc<Model>,
     rows: Vec<f32>,
@@ -376,5 +388,5 @@ pub(super) async fn importances(
         all
     };
     let done = tokio::task::spawn_blocking(work).await;
-    Ok(done.context("the work on the model was broken off")?)
+    Ok(done.context("the model's work was interrupted: try again")?)
 }

@@ -1,7 +1,7 @@
 //! Records as the older service took them: nine fields, texts as texts and numbers as numbers.
 //!
 //! A number in quotes is refused, and so is one with a fraction: what is meant by it is not ours to
-//! guess. What else stands in a record is let pass.
+//! guess. What else is in a record is let pass.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -45,7 +45,7 @@ pub(super) struct RecordBody {
     action: String,
 }
 
-/// What was spoken, in letters of either case
+/// The protocol, in upper or lower case
 #[derive(ToSchema)]
 #[schema(rename_all = "UPPERCASE")]
 #[expect(dead_code, reason = "only the API document uses it")]
@@ -57,7 +57,7 @@ pub(super) enum ProtocolName {
     Icmp,
 }
 
-/// What the firewall did, in letters of either case
+/// The firewall's action, in upper or lower case
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 #[expect(dead_code, reason = "only the API document uses it")]
@@ -74,7 +74,7 @@ pub(super) struct Wrong {
     pub(super) detail: String,
 }
 
-/// A record's nine values as they stand in the JSON, whatever they are.
+/// A record's nine values as they are in the JSON, of any type.
 #[derive(Debug, Default)]
 pub(super) struct Fields<'a>([Option<Cell<'a>>; RECORD_FIELDS.len()]);
 
@@ -89,9 +89,6 @@ enum Cell<'a> {
 }
 
 impl Fields<'_> {
-    /// # Errors
-    ///
-    /// A field that is missing, of another type or not understood.
     pub(super) fn record(&self) -> Result<Record, Wrong> {
         Ok(Record {
             timestamp: self.text::<Timestamp>(0)?,
@@ -108,13 +105,13 @@ impl Fields<'_> {
 
     fn cell(&self, at: usize) -> Result<&Cell<'_>, Wrong> {
         let cell = self.0.get(at).and_then(Option::as_ref);
-        cell.ok_or_else(|| wrong(at, "it is missing: all nine fields are needed"))
+        cell.ok_or_else(|| wrong(at, "missing: send all nine fields"))
     }
 
     fn text<T: FromStr<Err: Display>>(&self, at: usize) -> Result<T, Wrong> {
         match self.cell(at)? {
             Cell::Text(text) => text.parse().map_err(|error: T::Err| wrong(at, error)),
-            other => Err(wrong(at, format!("expected a text, found {}", other.kind()))),
+            other => Err(wrong(at, format!("expected a string, found {}", other.kind()))),
         }
     }
 
@@ -122,7 +119,7 @@ impl Fields<'_> {
         match self.cell(at)? {
             Cell::Text(text) => match text.parse::<Address>() {
                 Ok(Address(address)) => Ok(address),
-                Err(_) => Err(wrong(at, format!("`{}` is no IP address", excerpt(text)))),
+                Err(_) => Err(wrong(at, format!("`{}` is not an IP address", excerpt(text)))),
             },
             other => Err(wrong(at, format!("expected an IP address, found {}", other.kind()))),
         }
@@ -147,7 +144,7 @@ impl Fields<'_> {
     fn port(&self, at: usize) -> Result<u16, Wrong> {
         let number = self.whole(at)?;
         u16::try_from(number)
-            .map_err(|_| wrong(at, format!("{number} is no port: a port is 0 to 65535")))
+            .map_err(|_| wrong(at, format!("{number} is not a port: use 0 to 65535")))
     }
 }
 
@@ -159,7 +156,7 @@ fn wrong(at: usize, detail: impl Display) -> Wrong {
 impl Cell<'_> {
     fn kind(&self) -> &'static str {
         match self {
-            Self::Text(_) => "a text",
+            Self::Text(_) => "a string",
             Self::Whole(_) | Self::Number(_) => "a number",
             Self::Other(kind) => kind,
         }
@@ -200,7 +197,7 @@ impl<'de> Deserialize<'de> for Name<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match deserializer.deserialize_str(CellVisitor)? {
             Cell::Text(text) => Ok(Self(text)),
-            other => Err(serde::de::Error::custom(format!("{} is no name", other.kind()))),
+            other => Err(serde::de::Error::custom(format!("{} is not a known name", other.kind()))),
         }
     }
 }
@@ -293,16 +290,16 @@ mod tests {
             check(&format!("\"{field}\""), "\"x\"", field, "missing");
             check(&format!("\"{field}\":"), &format!("\"{field}\":null,\"x\":"), field, "null");
         }
-        check("12345", "\"12345\"", "source_port", "expected a number, found a text");
-        check("12345", "65536", "source_port", "65536 is no port");
+        check("12345", "\"12345\"", "source_port", "expected a number, found a string");
+        check("12345", "65536", "source_port", "65536 is not a port");
         check("12345", "-1", "source_port", "from 0");
         check("1500", "1500.5", "bytes_sent", "1500.5");
         check("1500", "1e300", "bytes_sent", "whole number");
         check("1500", "[1500]", "bytes_sent", "a list");
-        check("\"2024-01-01T12:00:00Z\"", "1704110400", "timestamp", "expected a text");
-        check("2024-01-01T12:00:00Z", "yesterday", "timestamp", "is no time");
-        check("192.168.1.100", "192.168.1.300", "source_ip", "no IP address");
+        check("\"2024-01-01T12:00:00Z\"", "1704110400", "timestamp", "expected a string");
+        check("2024-01-01T12:00:00Z", "yesterday", "timestamp", "is not a time");
+        check("192.168.1.100", "192.168.1.300", "source_ip", "not an IP address");
         check("\"TCP\"", "\"SCTP\"", "protocol", "expected TCP");
-        check("\"allow\"", "true", "action", "expected a text");
+        check("\"allow\"", "true", "action", "expected a string");
     }
 }

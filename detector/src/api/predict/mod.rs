@@ -50,17 +50,10 @@ pub(super) struct Scorer {
 
 impl Scorer {
     /// With the model that was chosen, else the one inside the program.
-    ///
-    /// # Errors
-    ///
-    /// A model that does not read what this program computes.
     pub(super) fn new(store: Option<&Store>, config: &Config) -> anyhow::Result<Self> {
         Self::of(in_use(Kind::Record, store, config)?, config)
     }
 
-    /// # Errors
-    ///
-    /// As for [`Scorer::new`].
     pub(super) fn of(model: Arc<Model>, config: &Config) -> anyhow::Result<Self> {
         let threshold = threshold_of(Kind::Record, &model, config);
         Ok(Self { model: ServedModel::new(model, Kind::Record)?, threshold })
@@ -83,16 +76,16 @@ impl Scorer {
 /// The verdict on a record
 #[derive(Clone, Debug, Serialize, ToSchema)]
 struct Prediction {
-    /// 1: a theft
+    /// 1: exfiltration
     #[schema(minimum = 0, maximum = 1)]
     prediction: u8,
     #[schema(minimum = 0, maximum = 1)]
     probability: f64,
-    /// The probability from which on it is a theft
+    /// Probabilities of at least this count as exfiltration
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     threshold: Option<f64>,
-    /// What the contributions add up to: the forest's output, before it is made a probability
+    /// The sum of the contributions: the forest's output before its calibration
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     score: Option<f64>,
@@ -123,15 +116,14 @@ enum Predictions {
 #[into_params(parameter_in = Query)]
 #[serde(default)]
 struct Wanted {
-    /// Tell what moved the score, in words and numbers
+    /// Explain the score, in words and numbers
     reasons: bool,
 }
 
 /// Score records of a firewall's or proxy's log
 ///
-/// One object, an array of up to 10,000, or one object a line (NDJSON); all nine fields are needed.
-/// The answer has the same form. It is scored by a model for records alone, which sees nothing but
-/// the record itself.
+/// The body is one object, an array of up to 10,000, or one object a line (NDJSON). All nine fields
+/// are needed. The answer has the same form. The record model sees nothing but the record itself.
 #[utoipa::path(
     post, path = "/predict", tag = "Records",
     request_body(content((Records = "application/json"), (String = "application/x-ndjson"))),
@@ -152,7 +144,7 @@ async fn predict(
     }
     let work = move || answer(&scorer, &bytes, form, wanted.reasons);
     let done = tokio::task::spawn_blocking(work).await;
-    done.context("the work on the records was broken off")?
+    done.context("the scoring was interrupted: try again")?
 }
 
 /// Names of the fields and little else.
@@ -230,14 +222,14 @@ fn lines(scorer: &Scorer, bytes: &[u8], reasons: bool) -> Result<Response, Probl
         output.push(b'\n');
     }
     if count == 0 {
-        return Err(Problem::malformed("there is no record in the body"));
+        return Err(Problem::malformed("the body has no record"));
     }
     Ok(written(NDJSON, output))
 }
 
 fn check_count(count: usize) -> Result<(), Problem> {
     if count > MOST_RECORDS {
-        let detail = format!("at most {MOST_RECORDS} records in one request");
+        let detail = format!("the body has too many records: send at most {MOST_RECORDS}");
         return Err(Problem::too_large(&detail));
     }
     Ok(())
@@ -255,9 +247,12 @@ fn unread(error: &serde_json::Error, line: Option<u32>) -> Problem {
         let expected = "expected a record: an object with nine fields";
         (StatusCode::UNPROCESSABLE_ENTITY, format!("{expected}, at {place}"))
     } else if error.is_eof() {
-        (StatusCode::BAD_REQUEST, format!("the body is no JSON: it ends too early, at {place}"))
+        (
+            StatusCode::BAD_REQUEST,
+            format!("the body is not valid JSON: it ends too early, at {place}"),
+        )
     } else {
-        (StatusCode::BAD_REQUEST, format!("the body is no JSON from {place} on"))
+        (StatusCode::BAD_REQUEST, format!("the body is not valid JSON from {place} on"))
     };
     match line {
         Some(number) => {
@@ -330,11 +325,17 @@ mod tests {
 
     #[test]
     fn contributions_add_up() {
+        // What they leave of the score is the model's bias, the same for every record.
+        let bias = |text: &str| {
+            let answer: serde_json::Value = serde_json::from_str(text).unwrap();
+            let reasons = answer["reasons"].as_array().unwrap();
+            let sum: f64 = reasons.iter().map(|one| one["contribution"].as_f64().unwrap()).sum();
+            answer["score"].as_f64().unwrap() - sum
+        };
+        let (_, small) = ask(SAMPLE, Form::Json, true);
         let (_, text) = ask(&SAMPLE.replace("1500", "500000"), Form::Json, true);
+        assert!((bias(&small) - bias(&text)).abs() < 1e-9, "{text}");
         let answer: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let reasons = answer["reasons"].as_array().unwrap();
-        let sum: f64 = reasons.iter().map(|one| one["contribution"].as_f64().unwrap()).sum();
-        assert!((sum - answer["score"].as_f64().unwrap()).abs() < 1e-9, "{text}");
         assert!(answer["probability"].as_f64() >= answer["threshold"].as_f64(), "{text}");
     }
 
@@ -354,15 +355,15 @@ mod tests {
             r#""field":"source_port","index":1"#,
         );
         check(&format!("{SAMPLE}\n{broken}"), Form::Json, 422, r#""field":"source_port","line":2"#);
-        check(&format!("{SAMPLE}\n{{"), Form::Lines, 400, "line 2: the body is no JSON");
-        check("", Form::Json, 400, "no JSON");
+        check(&format!("{SAMPLE}\n{{"), Form::Lines, 400, "line 2: the body is not valid JSON");
+        check("", Form::Json, 400, "not valid JSON");
         check("\n\n", Form::Lines, 400, "no record");
         check("4", Form::Json, 422, "expected a record");
         check("[4]", Form::Json, 422, "expected a record");
         check(&"[".repeat(10_000), Form::Json, 422, "expected a record");
         check(&format!("[{}{{}}]", "{},".repeat(MOST_RECORDS)), Form::Json, 413, "at most");
         let deep = SAMPLE.replace("12345", &"[".repeat(10_000));
-        check(&deep, Form::Json, 400, "no JSON");
+        check(&deep, Form::Json, 400, "not valid JSON");
     }
 
     /// 10,000 bodies with bytes changed, cut out and put in, by a fixed draw.

@@ -1,4 +1,4 @@
-//! Why a record got its score, as the API tells it.
+//! Why a record got its score, as the API shows it.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -7,19 +7,19 @@ use crate::features::Record;
 use crate::model::ServedModel;
 use crate::verdict::record::reasons;
 
-/// What moved the score
+/// A contribution to the score
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = RecordReason)]
 pub(super) struct RecordReason {
-    /// A column of the schema `record`; `bias` is where every record starts
+    /// A column of the schema `record`
     feature: String,
     value: Option<f32>,
-    /// Added to the score; all of them and the bias add up to it
+    /// Added to the score; all of them and the model's bias add up to it
     contribution: f64,
     text: String,
 }
 
-/// The columns that moved the score, the strongest first, and the bias.
+/// The columns that moved the score, the strongest first.
 pub(super) fn of(model: &ServedModel, record: &Record, row: &[f32]) -> Vec<RecordReason> {
     let told = reasons(model, record, row).into_iter().map(|reason| RecordReason {
         feature: reason.feature.into_owned(),

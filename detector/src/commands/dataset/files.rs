@@ -15,16 +15,13 @@ use crate::store::{Store, is_database};
 use crate::verdict::alert::protocol_number;
 
 /// What files call the two kinds of row: they know of no technique.
-const THEFT: &str = "theft";
-const ORDINARY: &str = "ordinary";
+const EXFILTRATION: &str = "exfiltration";
+const BENIGN: &str = "benign";
 
 /// Senders of one file, by capture, session and address.
 type Senders = HashMap<(String, u64, Address), u64>;
 
 impl Dataset {
-    /// # Errors
-    ///
-    /// A file that cannot be read, a row that is not understood or has no label.
     pub(super) fn add_file(&mut self, kind: Kind, path: &Path) -> anyhow::Result<()> {
         if is_database(path) {
             return self.add_database(kind, path);
@@ -38,7 +35,8 @@ impl Dataset {
         Ok(())
     }
 
-    /// The vectors of one schema that people have called a theft or benign, and that have every column.
+    /// The vectors of one schema that people have called an exfiltration or benign, and that have
+    /// every column.
     fn add_database(&mut self, kind: Kind, path: &Path) -> anyhow::Result<()> {
         let store = Store::open_existing(path)?;
         let columns = kind.column_set();
@@ -67,7 +65,7 @@ impl Dataset {
             Some((capture, _)) => number(&mut self.group_names, capture),
             None => number(&mut self.group_names, &subject.src.to_string()),
         };
-        let kind = if label { THEFT } else { ORDINARY };
+        let kind = if label { EXFILTRATION } else { BENIGN };
         let stratum = number(&mut self.strata_names, &format!("{} {kind}", Origin::File.name()));
         let session = match &subject.session {
             Some((capture, session)) => *senders
@@ -89,7 +87,7 @@ impl Dataset {
         self.units.push(Unit {
             file: format!("{} line {line}", path.display()),
             origin: Origin::File,
-            technique: ORDINARY.to_owned(),
+            technique: BENIGN.to_owned(),
             theft: false,
             src: subject.src,
             dst: subject.dst,
@@ -102,15 +100,15 @@ impl Dataset {
         self.units.len() as u64 - 1
     }
 
-    /// A sender with one row that is a theft is a thief.
+    /// A sender with one malicious row is malicious.
     fn mark(&mut self, unit: u64, label: bool) {
         let Some(unit) = self.units.get_mut(unit as usize).filter(|unit| label && !unit.theft)
         else {
             return;
         };
         unit.theft = true;
-        unit.technique = THEFT.to_owned();
-        self.thefts.push((Origin::File, THEFT.to_owned()));
+        unit.technique = EXFILTRATION.to_owned();
+        self.thefts.push((Origin::File, EXFILTRATION.to_owned()));
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn parts(
     parts
 }
 
-/// The thefts that never had enough to be scored: not found, and not forgotten.
+/// The exfiltrations that never had enough to be scored: not found, and not forgotten.
 fn unscored(dataset: &Dataset, origin: Origin) -> impl Iterator<Item = Scored> {
     let known = dataset.thefts.iter().filter(|(of, _)| *of == origin).count() as u64;
     let scored = dataset.units.iter().filter(|unit| unit.theft && unit.origin == origin).count();
@@ -46,7 +46,7 @@ fn unscored(dataset: &Dataset, origin: Origin) -> impl Iterator<Item = Scored> {
     })
 }
 
-/// Real thefts by size: A has at least 20 kB in 40 packets, B less.
+/// Real exfiltrations by size: A has at least 20 kB in 40 packets, B less.
 pub(super) fn tiers(dataset: &Dataset, alerted: &[bool]) -> BTreeMap<&'static str, Share> {
     let mut tiers = BTreeMap::new();
     for (unit, alerted) in dataset.units.iter().zip(alerted) {
@@ -82,8 +82,8 @@ pub(super) fn calibration(forest: &[Scored]) -> Option<Calibrated> {
     })
 }
 
-/// Thefts by technique, or ordinary senders by kind. A theft that never had enough to be scored was
-/// not found.
+/// Exfiltrations by technique, or ordinary senders by kind. An exfiltration that never had enough
+/// to be scored was not found.
 pub(super) fn kinds(
     dataset: &Dataset,
     scored: &[Scored],
@@ -131,7 +131,7 @@ pub(super) fn domains(dataset: &Dataset, scored: &[Scored], threshold: f64) -> O
     (!rows.is_empty()).then(|| report(&rows, threshold))
 }
 
-/// Medians, over the thefts that were found, of what had left and how long it took.
+/// Medians, over the exfiltrations that were found, of what had left and how long it took.
 pub(super) fn leaked(
     dataset: &Dataset,
     scored: &[Scored],

@@ -1,7 +1,7 @@
 //! The table of columns of schema `record`.
 //!
 //! Fourteen inputs in the order of the service that this one replaces, then two that relate them.
-//! Unlike schema `session` it has port numbers: a record says little else about what was spoken.
+//! Unlike schema `session` it has port numbers: a record says little else about the protocol.
 
 use super::{Action, Protocol, Record};
 use crate::features::columns::column_hash;
@@ -44,8 +44,8 @@ macro_rules! columns {
 columns! {
     "source_port", 1, "number", "the sender's port", |r| f32::from(r.source_port);
     "destination_port", 1, "number", "the receiver's port", |r| f32::from(r.destination_port);
-    "bytes_sent", 1, "bytes", "what the source sent", |r| r.bytes_sent as f32;
-    "bytes_received", 1, "bytes", "what the source received", |r| r.bytes_received as f32;
+    "bytes_sent", 1, "bytes", "bytes that the source sent", |r| r.bytes_sent as f32;
+    "bytes_received", 1, "bytes", "bytes that the source received", |r| r.bytes_received as f32;
     "hour", 1, "0 to 23", "hour of the day in the timestamp's own zone",
         |r| f32::from(r.timestamp.hour());
     "day_of_week", 1, "0 Monday to 6 Sunday", "weekday in the timestamp's own zone",
@@ -55,12 +55,12 @@ columns! {
     "protocol_http", 1, "0 or 1", "the protocol is HTTP", |r| flag(r.protocol == Protocol::Http);
     "protocol_https", 1, "0 or 1", "the protocol is HTTPS", |r| flag(r.protocol == Protocol::Https);
     "protocol_icmp", 1, "0 or 1", "the protocol is ICMP", |r| flag(r.protocol == Protocol::Icmp);
-    "action_allow", 1, "0 or 1", "the firewall let it pass", |r| flag(r.action == Action::Allow);
-    "action_deny", 1, "0 or 1", "the firewall refused it", |r| flag(r.action == Action::Deny);
+    "action_allow", 1, "0 or 1", "the firewall allowed it", |r| flag(r.action == Action::Allow);
+    "action_deny", 1, "0 or 1", "the firewall denied it", |r| flag(r.action == Action::Deny);
     "action_drop", 1, "0 or 1", "the firewall dropped it", |r| flag(r.action == Action::Drop);
     "volume_ratio", 1, "log2", "(1 + bytes sent) / (1 + bytes received)",
         |r| (log2(r.bytes_sent) - log2(r.bytes_received)) as f32;
-    "log_volume", 1, "log2(1 + bytes)", "what the source sent and received",
+    "log_volume", 1, "log2(1 + bytes)", "bytes that the source sent and received",
         |r| log2(r.bytes_sent.saturating_add(r.bytes_received)) as f32;
 }
 
@@ -82,10 +82,11 @@ pub fn record_vector(record: &Record, out: &mut Vec<f32>) {
 pub(in crate::features) fn markdown() -> String {
     let mut text = format!(
         "\n## Records\n\nThe columns of schema `{RECORD_SCHEMA_NAME}`, in order. Generated from \
-         `detector/src/features/record/columns.rs`.\n\nA vector describes one line of a firewall's or \
-         proxy's log and nothing before or after it. It is for logs that carry nothing else; where \
-         packets are seen, schema `session` is used. Here port numbers are columns, since a record \
-         has little else. No column holds an address or a date.\n\n| # | column | meaning | unit | hash |\n|---|---|---|---|---|\n"
+         `detector/src/features/record/columns.rs`.\n\nA vector describes one line of a \
+         firewall's or proxy's log, without the lines around it. It is for logs without packets; \
+         packets use the schema `session`. Here port numbers are columns, since a record has \
+         little else. No column holds an address or a date.\n\n| # | column | meaning | unit | \
+         hash |\n|---|---|---|---|---|\n"
     );
     for (number, column) in RECORD_COLUMNS.iter().enumerate() {
         let RecordColumn { name, meaning, unit, .. } = column;

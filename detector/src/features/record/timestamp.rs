@@ -67,7 +67,7 @@ impl FromStr for Timestamp {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = || format!("`{}` is no time such as 2024-01-31T12:00:00Z", excerpt(text));
+        let wrong = || format!("`{}` is not a time such as 2024-01-31T12:00:00Z", excerpt(text));
         if let Some(unix_secs) = unix_secs(text) {
             let time = jiff::Timestamp::from_second(unix_secs).with_context(wrong)?;
             return Ok(Self { time, offset: Offset::UTC });
@@ -111,7 +111,7 @@ fn written(text: &str) -> Result<Timestamp> {
     };
     let plain = second + &zone(after_fraction(rest)?)?;
     let pieces = Pieces::parse(&plain)?;
-    let time = pieces.time().context("there is no time of day")?;
+    let time = pieces.time().context("it has no time of day")?;
     let offset = pieces.to_numeric_offset().unwrap_or(Offset::UTC);
     // RFC 3339, section 5.6: a leap second is second 60, which jiff reads as 59.
     let leap = i64::from(plain.get(17..19) == Some("60"));
@@ -166,8 +166,11 @@ fn zone(text: &str) -> Result<String> {
     match text.as_bytes() {
         [] | [b'Z' | b'z'] => Ok(text.to_owned()),
         b"UTC" | b"GMT" => Ok("Z".to_owned()),
-        [b'+' | b'-', hours @ .., _, _] if hours.len() == 2 && !text.contains(':') => {
-            Ok(format!("{}:{}", &text[..3], &text[3..]))
+        [b'+' | b'-', digits @ ..]
+            if digits.len() == 4 && digits.iter().all(u8::is_ascii_digit) =>
+        {
+            let (hours, minutes) = text.split_at(3);
+            Ok(format!("{hours}:{minutes}"))
         }
         [b'+' | b'-', ..] => Ok(text.to_owned()),
         _ => bail!("it has no zone as a number"),
@@ -249,12 +252,15 @@ mod tests {
             "99999999999999999999",
             "2024-01-01T12:00:00 CET",
             "2024-01-01T12:00:00+02000",
+            "2024-01-01T12:00:00+0é0",
             "01/Jun/24:12:00:00 +0000",
             "32/Jan/2024:12:00:00 +0000",
             "01/01/2024 12:00:00",
         ] {
             let error = text.parse::<Timestamp>().unwrap_err().to_string();
-            assert!(error.contains(&format!("`{text}` is no time")), "{error}");
+            assert!(error.contains(&format!("`{text}` is not a time")), "{error}");
         }
+        // An offset of four bytes that are not four digits.
+        assert!("2024-01-01T12:00:00+\u{feff}0".parse::<Timestamp>().is_err());
     }
 }

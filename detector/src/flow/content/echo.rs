@@ -205,8 +205,8 @@ impl Carried {
     }
 }
 
-/// Bytes that a filling stands for: where it goes on to the end of a payload sample that was cut, those
-/// beyond the cut, too.
+/// Bytes that a filling represents: where it continues to the end of a payload sample that was cut,
+/// those beyond the cut, too.
 fn own_size(payload: &FirstPayload<'_>, own: &[u8]) -> u64 {
     let beyond = (payload.payload_bytes as usize).saturating_sub(payload.bytes.len());
     let to_the_end = own.len() + ping::STAMP_BYTES >= payload.bytes.len();

@@ -23,7 +23,7 @@ impl FileName {
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
-            Self::Loot => "a file named like stolen credentials",
+            Self::Loot => "a file with a name of stolen credentials",
             Self::Archive => "an archive",
             Self::Document => "a document",
             Self::Image => "an image",
@@ -87,14 +87,14 @@ pub enum Body {
     Other,
 }
 
-/// Bytes from which on randomness can be told from text and base64, and the entropy that neither
-/// reaches: base64 has at most 6 bits a byte.
+/// Bytes from which on randomness can be distinguished from text and base64, and the entropy that
+/// neither reaches: base64 has at most 6 bits a byte.
 const RANDOM_MIN_BYTES: usize = 128;
 const RANDOM_MIN_BITS: f64 = 6.2;
 
 impl Body {
-    /// Of the first bytes of a body; of a multipart one (RFC 2046 section 5.1), of its most telling
-    /// part.
+    /// Of the first bytes of a body; of a multipart one (RFC 2046 section 5.1), of its most
+    /// conclusive part.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         if bytes.starts_with(b"--") {

@@ -11,9 +11,18 @@ pub(crate) struct FirstPayload<'a> {
     pub(crate) bytes: &'a [u8],
     /// Payload bytes of the packet.
     pub(crate) payload_bytes: u32,
+    /// Where `bytes` begin in the packet's payload: beyond 0, a piece that the stream alone needs.
+    pub(crate) offset: u32,
+    /// The TCP sequence number of the payload's first byte.
+    pub(crate) sequence: u32,
     pub(crate) from_client: bool,
+    /// From an internal address.
+    pub(crate) from_home: bool,
     /// Among the first of its flow and direction, [`detector_common::abi::FIRST_PAYLOADS`].
     pub(crate) is_first: bool,
+    /// The start of a packet that is handed up whatever the stream needs, see
+    /// [`detector_common::FlowKey::first_payloads`].
+    pub(crate) is_sample: bool,
     /// IANA protocol number.
     pub(crate) protocol: u8,
     pub(crate) server_port: u16,
@@ -48,7 +57,7 @@ impl Echo {
 }
 
 impl FirstPayload<'_> {
-    /// Whether this should be DNS: the port it is spoken on, that of mDNS or of LLMNR.
+    /// Whether this should be DNS: the port it is used on, that of mDNS or of LLMNR.
     pub(crate) fn is_dns(&self) -> bool {
         match self.protocol {
             protocol::UDP => matches!(self.server_port, DNS_PORT | 5353 | 5355),

@@ -8,7 +8,7 @@ const LINE_BYTES: usize = 96;
 /// Where one end waits for the data connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// None where it is the end that speaks.
+    /// None where it is the end that sends.
     pub address: Option<IpAddr>,
     pub port: u16,
 }

@@ -1,4 +1,4 @@
-//! The head of an HTTP/1 request (RFC 9112), cut wherever the head was.
+//! The header of an HTTP/1 request (RFC 9112), as far as the stream was read.
 
 /// What the request line and the headers that were there say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -6,11 +6,13 @@ pub struct Request<'a> {
     pub method: &'static str,
     /// The path and query, as far as they were there.
     pub target: &'a str,
-    /// HTTP/1.0, which no browser has spoken since the nineties.
+    /// HTTP/1.0, which no browser has used since the nineties.
     pub old_version: bool,
     /// As it was sent, without the port.
     pub host: Option<&'a str>,
     pub content_length: Option<u64>,
+    /// The body comes in chunks (RFC 9112 section 7.1).
+    pub chunked: bool,
     pub agent: Agent,
     pub content: Content,
     /// `Content-Encoding: binary`, which no standard knows.
@@ -66,6 +68,12 @@ pub fn method(bytes: &[u8]) -> Option<&'static str> {
     })
 }
 
+/// Whether more bytes may make this a method.
+#[must_use]
+pub fn may_become_method(bytes: &[u8]) -> bool {
+    METHODS.into_iter().any(|method| method.as_bytes().starts_with(bytes))
+}
+
 /// Whether requests with this method carry a body to the server.
 #[must_use]
 pub fn is_upload(method: &str) -> bool {
@@ -92,6 +100,19 @@ impl<'a> Request<'a> {
         Some(request)
     }
 
+    /// A request whose fields come one by one, as those of HTTP/2 do.
+    #[must_use]
+    pub(crate) fn of_fields(fields: &'a [(String, String)]) -> Option<Self> {
+        let value = |name| fields.iter().find(|field| field.0 == name).map(|field| &*field.1);
+        let method = value(":method")?;
+        let mut request = Self::of_method(METHODS.into_iter().find(|known| *known == method)?);
+        request.target = value(":path").unwrap_or_default();
+        for (name, value) in fields {
+            request.read_header(if name == ":authority" { "host" } else { name }, value);
+        }
+        Some(request)
+    }
+
     fn of_method(method: &'static str) -> Self {
         Self {
             method,
@@ -99,6 +120,7 @@ impl<'a> Request<'a> {
             old_version: false,
             host: None,
             content_length: None,
+            chunked: false,
             agent: Agent::None,
             content: Content::None,
             binary_encoding: false,
@@ -118,6 +140,7 @@ impl<'a> Request<'a> {
         match name.to_ascii_lowercase().as_str() {
             "host" => self.host = Some(without_port(value)).filter(|host| !host.is_empty()),
             "content-length" => self.content_length = value.parse().ok(),
+            "transfer-encoding" => self.chunked = is_chunked(value),
             "user-agent" => self.agent = Agent::of(value),
             "content-type" => self.content = Content::of(value),
             "content-encoding" => self.binary_encoding = value.eq_ignore_ascii_case("binary"),
@@ -134,6 +157,11 @@ impl<'a> Request<'a> {
         let path = self.target.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
         [".php", ".asp", ".aspx", ".jsp", ".cgi", ".pl"].iter().any(|end| path.ends_with(end))
     }
+}
+
+/// The last coding of a transfer decides (RFC 9112 section 6.1).
+fn is_chunked(value: &str) -> bool {
+    value.rsplit(',').next().is_some_and(|coding| coding.trim().eq_ignore_ascii_case("chunked"))
 }
 
 /// The next line without its end; `None` where it was cut.

@@ -17,10 +17,16 @@ const SUPPORTED_VERSIONS: u16 = 0x002b;
 /// Characters of each hash.
 const HASH_DIGITS: usize = 12;
 
-/// The fingerprint of a hello over TCP; `None` where the payload sample does not hold all it is
-/// made of.
+/// What a hello comes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    Tcp,
+    Quic,
+}
+
+/// The fingerprint of a hello; `None` where what was read of it does not hold all it is made of.
 #[must_use]
-pub fn fingerprint(hello: &ClientHello<'_>) -> Option<String> {
+pub fn fingerprint(hello: &ClientHello<'_>, transport: Transport) -> Option<String> {
     if !hello.names_all_extensions() {
         return None;
     }
@@ -32,7 +38,11 @@ pub fn fingerprint(hello: &ClientHello<'_>) -> Option<String> {
     let protocol = application(content(&extensions, ALPN)?);
     let signatures = content(&extensions, SIGNATURE_ALGORITHMS)?;
     Some(format!(
-        "t{version}{}{:02}{:02}{protocol}_{}_{}",
+        "{}{version}{}{:02}{:02}{protocol}_{}_{}",
+        match transport {
+            Transport::Tcp => 't',
+            Transport::Quic => 'q',
+        },
         if name { 'd' } else { 'i' },
         suites.len().min(99),
         extensions.len().min(99),
@@ -159,7 +169,7 @@ mod tests {
 
     fn check(hello: &[u8], expected: Option<&str>) {
         let hello = ClientHello::decode(hello).expect("a hello");
-        assert_eq!(fingerprint(&hello).as_deref(), expected);
+        assert_eq!(fingerprint(&hello, Transport::Tcp).as_deref(), expected);
     }
 
     #[test]
@@ -186,7 +196,8 @@ mod tests {
     fn any_cut_of_a_hello_is_read() {
         let hello = client_hello(&SUITES, &browser());
         for end in 0..hello.len() {
-            let _any = ClientHello::decode(&hello[..end]).and_then(|cut| fingerprint(&cut));
+            let _any = ClientHello::decode(&hello[..end])
+                .and_then(|cut| fingerprint(&cut, Transport::Tcp));
         }
     }
 }

@@ -26,7 +26,7 @@ pub struct Mail {
     pub report_words: u32,
     /// A subject was that of a stealer's report.
     pub report_subject: bool,
-    /// What an attached file is by its name; of several, the most telling.
+    /// What an attached file is by its name; of several, the most conclusive.
     pub attachment: Option<FileName>,
     stage: Stage,
     account: Option<u64>,

@@ -3,6 +3,10 @@
 //!
 //! The lowest room of `flow`: it knows none of the others. DNS has a room of its own above it.
 
+pub(crate) mod body;
+pub mod conversation;
+pub(crate) mod conversations;
+pub mod counted;
 pub mod cursor;
 pub mod distinct;
 pub mod echo;
@@ -10,13 +14,18 @@ pub mod entropy;
 pub mod file;
 mod first_payload;
 pub mod ftp;
+pub(crate) mod h2;
+pub(crate) mod hpack;
 pub mod http;
 pub mod ja4;
 pub mod mail;
 mod mean;
 pub mod ping;
 pub mod protocol;
+pub mod quic;
+pub(crate) mod quic_client;
 pub mod smtp;
+pub mod stream;
 pub mod tls;
 pub mod web;
 pub mod words;

@@ -81,8 +81,8 @@ fn one_period(bytes: &[u8]) -> &[u8] {
     if period * 2 <= bytes.len() { &bytes[..period] } else { bytes }
 }
 
-/// Whether two payload patterns differ in a counter or a clock only: in at most eight bytes and a quarter of
-/// them, or in nothing but digits, which are at most half of them.
+/// Whether two payload patterns differ in a counter or a clock only: in at most eight bytes and a
+/// quarter of them, or in nothing but digits, which are at most half of them.
 #[must_use]
 pub fn is_variation(earlier: &[u8], later: &[u8]) -> bool {
     let changed = earlier.iter().zip(later).filter(|(a, b)| a != b).count();
@@ -110,7 +110,7 @@ pub fn is_prose(bytes: &[u8]) -> bool {
         && counted * 4 < bytes.len()
 }
 
-/// Whether an IP packet stands in `payload`, at its start or after a tunnel's own header. An IPv4
+/// Whether an IP packet is in `payload`, at its start or after a tunnel's own header. An IPv4
 /// header must have its checksum right, an IPv6 header its length.
 #[must_use]
 pub fn has_inner_packet(payload: &[u8]) -> bool {

@@ -66,7 +66,7 @@ fn strip<'a>(line: &'a [u8], start: &[u8]) -> Option<&'a [u8]> {
     head.eq_ignore_ascii_case(start).then_some(rest)
 }
 
-/// What stands between the first brackets, without its source route and parameters.
+/// What is between the first brackets, without its source route and parameters.
 fn address(path: &[u8]) -> &[u8] {
     let inner = path.split(|byte| *byte == b'<').nth(1).unwrap_or(path);
     inner.split(|byte| *byte == b'>').next().unwrap_or(inner).trim_ascii()

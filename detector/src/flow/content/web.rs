@@ -25,6 +25,8 @@ pub struct Http {
     pub content_length_max: u64,
     /// The kinds of uploads, in the order of their first.
     pub shapes: Vec<Shape>,
+    /// Requests whose headers were cut: the stream was read no further, or a part of it is missing.
+    pub requests_cut: u64,
     /// Uploads whose kind had no room among them.
     pub shapes_refused: u64,
     /// The shape whose body has not been seen yet.
@@ -87,6 +89,7 @@ fn is_bare(request: &Request<'_>) -> bool {
 impl Http {
     pub(crate) fn learn(&mut self, request: &Request<'_>) {
         self.requests += 1;
+        self.requests_cut += u64::from(!request.whole);
         self.awaiting = None;
         if self.method.is_empty() {
             request.method.clone_into(&mut self.method);
@@ -122,8 +125,8 @@ impl Http {
         self.awaiting = shape.body.is_none().then_some(place);
     }
 
-    /// Takes in what a client sent that starts no request: where headers ended a packet before, the
-    /// start of the body. True where it was.
+    /// Takes in the start of the latest request's body, where that did not come with its headers. True
+    /// where it was awaited.
     pub(crate) fn learn_body(&mut self, bytes: &[u8]) -> bool {
         let waiting = self.awaiting.and_then(|place| self.shapes.get_mut(place));
         let Some(shape) = waiting.filter(|shape| shape.whole) else {

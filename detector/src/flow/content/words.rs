@@ -2,8 +2,8 @@
 //!
 //! What password stealers write about the host they run on, by public analyses: Agent Tesla (User
 //! Name, Computer Name, OSFullName, CPU, RAM, Password), Snake and VIP Keylogger (Pc Name, Country,
-//! Recovered), HawkEye (Keystrokes, Clipboard), RedLine and Vidar (HWID, Cookies, Autofill, Wallet);
-//! MITRE ATT&CK S0331, S0447, S1240. A login form has two of them, a report many.
+//! Recovered), HawkEye (Keystrokes, Clipboard), RedLine and Vidar (HWID, Cookies, Autofill,
+//! Wallet); MITRE ATT&CK S0331, S0447, S1240. A login form has two of them, a report many.
 
 /// In lower case, each once in whatever spelling.
 const WORDS: [&[u8]; 32] = [
@@ -68,7 +68,7 @@ impl Words {
     }
 }
 
-/// Whether `needle` stands somewhere in `bytes`.
+/// Whether `needle` is somewhere in `bytes`.
 #[must_use]
 pub fn contains(bytes: &[u8], needle: &[u8]) -> bool {
     bytes.windows(needle.len().max(1)).any(|window| window == needle)

@@ -1,15 +1,16 @@
 //! How much distinct labels can carry, in constant memory.
 //!
-//! A label's weight is its length times the Shannon entropy of its own bytes, in bytes: no more than
-//! its alphabet allows, and 0 for `www`. A label counts once however often it comes back, so that
-//! host names, which are made of few words, weigh little, and addresses written backwards have 256
-//! labels at most. Case does not count: resolvers may randomise it (DNS 0x20), which would make one
-//! name many. Base64 loses at most a sixth of its six bits a letter by that.
+//! A label's weight is its length times the Shannon entropy of its own bytes, in bytes: no more
+//! than its alphabet allows, and 0 for `www`. A label counts once however often it comes back, so
+//! that host names, which are made of few words, weigh little, and addresses written backwards have
+//! 256 labels at most. Case does not count: resolvers may randomise it (DNS 0x20), which would make
+//! one name many. Base64 loses at most a sixth of its six bits a letter by that.
 //!
-//! The first 64 labels are exact. Beyond, it is a weighted bottom-k sample (Cohen and Kaplan, 2007):
-//! each label has an exponential rank of its weight's rate, drawn from its hash; the smallest ranks
-//! stay, and stand for the others by the chance that they had to. The standard error is 1 / √62 of
-//! the sum. EntropySketch per domain by weighted distinct counting is from ibHH (NDSS 2024).
+//! The first 64 labels are exact. Beyond, it is a weighted bottom-k sample (Cohen and Kaplan,
+//! 2007): each label has an exponential rank of its weight's rate, drawn from its hash; the
+//! smallest ranks stay, and represent the others by the chance that they had to. The standard error
+//! is 1 / √62 of the sum. EntropySketch per domain by weighted distinct counting is from ibHH (NDSS
+//! 2024).
 
 use crate::flow::content::distinct;
 use crate::flow::content::entropy::entropy;
@@ -17,8 +18,8 @@ use crate::flow::content::entropy::entropy;
 /// Labels that are kept; the one after them says how likely these were to stay.
 const KEPT: usize = 64;
 
-/// What a label of a host name holds: 20 bytes at 3.2 bits each, a third more than the longest name of
-/// a computer (NetBIOS, RFC 1001: 15). What a label carries beyond that is called *coded*.
+/// What a label of a host name holds: 20 bytes at 3.2 bits each, a third more than the longest name
+/// of a computer (NetBIOS, RFC 1001: 15). What a label carries beyond that is called *coded*.
 pub const HOST_LABEL_BYTES: f64 = 8.0;
 
 /// Below it Active Directory names each of its controllers by a GUID (MS-ADTS section 6.3.2.3). A

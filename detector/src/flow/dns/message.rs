@@ -16,8 +16,10 @@ const HEADER_BYTES: usize = 12;
 const MAX_ANSWERS: usize = 48;
 /// Labels of one name; 127 one-byte labels fill 254 octets.
 const MAX_LABELS: u8 = 127;
+/// Questions read of one message. One is what servers answer (RFC 9619).
+const MAX_QUESTIONS: usize = 8;
 
-/// Record types the code tells apart (IANA DNS parameters).
+/// Record types the code distinguishes (IANA DNS parameters).
 pub mod record_type {
     pub const A: u16 = 1;
     pub const NS: u16 = 2;
@@ -86,7 +88,7 @@ impl Name {
 /// What an answer says.
 #[expect(
     clippy::large_enum_variant,
-    reason = "a handful for as long as a message is looked at; boxes would cost an allocation each"
+    reason = "a few at a time, only while a message is read; boxes would cost an allocation each"
 )]
 #[derive(Clone, Copy, Debug)]
 pub enum Answer {
@@ -116,10 +118,40 @@ pub struct Message {
     pub message_bytes: u32,
     /// The message ends before its answers do.
     pub truncated: bool,
+    /// Bytes from the message's start to the end of its questions.
+    pub question_bytes: u32,
+    /// A message of several questions is one for each; this one is not the first.
+    pub further: bool,
 }
 
 impl Message {
-    /// Decodes a message; `None` where header or question are not those of DNS.
+    /// Decodes a message, once for each of its questions; none where header or question are not those
+    /// of DNS.
+    #[must_use]
+    pub fn decode_all(message: &[u8]) -> Vec<Self> {
+        let Some(first) = Self::decode(message) else { return Vec::new() };
+        let questions = message.get(4..6).and_then(|count| count.try_into().ok());
+        let questions = usize::from(u16::from_be_bytes(questions.unwrap_or_default()));
+        let mut position = first.question_bytes as usize;
+        let mut decoded = vec![first];
+        for _ in 1..questions.min(MAX_QUESTIONS) {
+            let Some((name, record_type)) = question(message, &mut position) else { break };
+            let further = Self {
+                name,
+                record_type,
+                further: true,
+                answers: Vec::new(),
+                ..decoded[0].clone()
+            };
+            decoded.push(further);
+        }
+        let end = u32::try_from(position).unwrap_or(u32::MAX);
+        decoded.iter_mut().for_each(|message| message.question_bytes = end);
+        decoded
+    }
+
+    /// Decodes a message with the first of its questions; `None` where header or question are not
+    /// those of DNS.
     #[must_use]
     pub fn decode(message: &[u8]) -> Option<Self> {
         let mut cursor = Cursor::new(message);
@@ -128,20 +160,14 @@ impl Message {
         let questions = cursor.u16()?;
         let answer_count = cursor.u16()?;
         let others = (cursor.u16()?, cursor.u16()?);
-        let opcode = flags >> 11 & 0x0f;
-        // Opcodes in use end at 6 (DSO); real messages count few questions and records.
-        if opcode > 6 || questions != 1 || answer_count > 512 || others.0 > 512 || others.1 > 512 {
+        // Any opcode: a server of the client's own understands what it likes. Real messages count few
+        // questions and records.
+        let questions_are_few = (1..=MAX_QUESTIONS).contains(&usize::from(questions));
+        if !questions_are_few || answer_count > 512 || others.0 > 512 || others.1 > 512 {
             return None;
         }
         let mut position = HEADER_BYTES;
-        let name = name_at(message, &mut position)?;
-        let mut cursor = Cursor::new(message.get(position..)?);
-        let record_type = cursor.u16()?;
-        let class = cursor.u16()?;
-        // IN, CH, HS, NONE, ANY; the upper bit is mDNS's wish for a unicast response (RFC 6762).
-        if !matches!(class & 0x7fff, 1 | 3 | 4 | 254 | 255) {
-            return None;
-        }
+        let (name, record_type) = question(message, &mut position)?;
         let mut decoded = Self {
             response: flags & 0x8000 != 0,
             rcode: (flags & 0x0f) as u8,
@@ -152,9 +178,17 @@ impl Message {
             answers: Vec::new(),
             message_bytes: u32::try_from(message.len()).unwrap_or(u32::MAX),
             truncated: false,
+            question_bytes: u32::try_from(position).unwrap_or(u32::MAX),
+            further: false,
         };
         if decoded.response {
-            decoded.read_answers(message, position + 4);
+            for _ in 1..questions {
+                if question(message, &mut position).is_none() {
+                    decoded.truncated = true;
+                    return Some(decoded);
+                }
+            }
+            decoded.read_answers(message, position);
         }
         Some(decoded)
     }
@@ -178,7 +212,8 @@ impl Message {
         let content = cursor.take(length);
         let mut target = *position + 10;
         *position = target + length;
-        // The length says what the record weighs, whether or not the payload sample holds all of it.
+        // The length says what the record weighs, whether or not the payload sample holds all of
+        // it.
         self.answer_bytes += u32::try_from(length).unwrap_or(0);
         let content = content?;
         match record_type {
@@ -201,6 +236,17 @@ impl Message {
         }
         Some(())
     }
+}
+
+/// Reads a question at `position` and moves it behind the question: name and type.
+fn question(message: &[u8], position: &mut usize) -> Option<(Name, u16)> {
+    let name = name_at(message, position)?;
+    let mut cursor = Cursor::new(message.get(*position..)?);
+    let record_type = cursor.u16()?;
+    let class = cursor.u16()?;
+    *position += 4;
+    // IN, CH, HS, NONE, ANY; the upper bit is mDNS's wish for a unicast response (RFC 6762).
+    matches!(class & 0x7fff, 1 | 3 | 4 | 254 | 255).then_some((name, record_type))
 }
 
 /// Reads a name at `position` and moves it behind the name.
@@ -279,7 +325,7 @@ mod tests {
         let mut message = header(FLAGS_RESPONSE, 2);
         message.extend(name("www.site.example"));
         message.extend([0, 1, 0, 1]);
-        // The name asked for stands at 12, its parent at 16.
+        // The name asked for is at 12, its parent at 16.
         message.extend(record(&[0xc0, 12], record_type::CNAME, &[0xc0, 16]));
         message.extend(record(&[0xc0, 16], record_type::A, &[192, 0, 2, 7]));
         message
@@ -350,5 +396,39 @@ mod tests {
         let message = Message::decode(&message).expect("DNS");
         assert!(message.response);
         assert_eq!(message.rcode, RCODE_NXDOMAIN);
+    }
+
+    /// Messages that resolvers refuse, and a server of the sender's own reads.
+    #[test]
+    fn unusual_messages_are_read() {
+        let check = |flags: u16, names: &[&str], behind: usize| {
+            let count = u16::try_from(names.len()).expect("few");
+            let mut message: Vec<u8> = [7, flags, count, 0, 0, 0]
+                .iter()
+                .flat_map(|word: &u16| word.to_be_bytes())
+                .collect();
+            for text in names {
+                message.extend(name(text));
+                message.extend([0, 16, 0, 1]);
+            }
+            let questions = message.len();
+            message.resize(questions + behind, 0xee);
+            let decoded = Message::decode_all(&message);
+            let read: Vec<_> = decoded.iter().map(|message| message.name.to_lowercase()).collect();
+            assert_eq!(read, names, "{flags:#x}");
+            for (place, one) in decoded.iter().enumerate() {
+                assert_eq!(one.question_bytes as usize, questions);
+                assert_eq!(one.further, place != 0);
+            }
+            for end in 0..message.len() {
+                let _cut = Message::decode_all(&message[..end]);
+            }
+        };
+        check(0x0100, &["a.example"], 0);
+        check(0x0100, &["a.example"], 300);
+        check(0x0100, &["a.example", "b.example"], 0);
+        check(0x0100, &["a.example"; 8], 0);
+        check(0x7900, &["opcode.example"], 0);
+        assert!(Message::decode_all(&[0; 40]).is_empty());
     }
 }

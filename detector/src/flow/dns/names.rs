@@ -63,20 +63,11 @@ impl Names {
     /// Learns what the answers of a response say: each address gets the name that was asked for,
     /// whatever the aliases between them.
     pub fn learn(&mut self, message: &Message, now_ns: u64) {
-        if !message.response || message.rcode != 0 || message.answers.is_empty() {
-            return;
-        }
         let mut name: Option<Arc<str>> = None;
-        for answer in &message.answers {
-            let Answer::Address { owner, address, ttl_secs } = answer else {
-                continue;
-            };
-            if !leads_to(message, owner) {
-                continue;
-            }
+        for (address, ttl_secs) in given_addresses(message) {
             let name = name.get_or_insert_with(|| message.name.to_lowercase().into());
-            let life_secs = u64::from(*ttl_secs).clamp(LIFE_MIN_SECS, LIFE_MAX_SECS);
-            self.insert(*address, Arc::clone(name), now_ns + life_secs * SECOND_NS);
+            let life_secs = u64::from(ttl_secs).clamp(LIFE_MIN_SECS, LIFE_MAX_SECS);
+            self.insert(address, Arc::clone(name), now_ns + life_secs * SECOND_NS);
         }
     }
 
@@ -106,6 +97,18 @@ impl Names {
             self.evictions += 1;
         }
     }
+}
+
+/// The addresses that a response gives the name asked for, whatever the aliases between them, each with
+/// its time to live in seconds.
+pub(crate) fn given_addresses(message: &Message) -> impl Iterator<Item = (Address, u32)> {
+    let answers = if message.response && message.rcode == 0 { &message.answers[..] } else { &[] };
+    answers.iter().filter_map(|answer| match answer {
+        Answer::Address { owner, address, ttl_secs } if leads_to(message, owner) => {
+            Some((*address, *ttl_secs))
+        }
+        _ => None,
+    })
 }
 
 /// Whether the aliases of a response lead from the name asked for to `owner`.

@@ -14,11 +14,28 @@ pub struct Dns {
     pub responses: u64,
     /// Payloads on a DNS port that are no message and no part of one.
     pub undecoded: u64,
+    /// Those of the client.
+    pub undecoded_queries: u64,
+    /// Bytes that the client sent to a DNS server and that are no part of a question: behind it, in
+    /// options, and in what is no message.
+    pub hidden_bytes: u64,
     /// Payload bytes of query and of response messages, and of what is no message.
     pub query_bytes: u64,
     pub response_bytes: u64,
     /// What the names say; only of a domain.
     pub names: Option<Box<DnsNames>>,
+}
+
+/// Bytes beside the questions from which on they are content: the ticket of one dynamic update has some
+/// kilobytes.
+const HIDDEN_BYTES: u64 = 16 << 10;
+
+impl Dns {
+    /// Whether most of what the client sent stands beside its questions.
+    #[must_use]
+    pub fn hides(&self) -> bool {
+        self.hidden_bytes >= HIDDEN_BYTES && self.hidden_bytes >= self.query_bytes / 2
+    }
 }
 
 /// What a client asked below one registered domain, and what came back. Lengths and characters are

@@ -35,6 +35,33 @@ pub(crate) fn domain_start(name: &[u8]) -> usize {
     if is_content(name.get(start..).unwrap_or_default()) { name.len() } else { start }
 }
 
+/// The registered domain of `name`, which is in lower case; empty where it has none.
+#[must_use]
+pub(crate) fn domain(name: &[u8]) -> &[u8] {
+    name.get(domain_start(name)..).unwrap_or_default()
+}
+
+/// Who has a name, by the public-suffix list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// Nobody alone: it is a suffix below which anybody may register.
+    Anybody,
+    /// A customer of whoever gives out names below a suffix of their own.
+    Customer,
+    /// Whoever registered its domain.
+    Registrant,
+}
+
+/// Who has `name`, which is in lower case and without its last dot.
+#[must_use]
+pub(crate) fn holder(name: &[u8]) -> Holder {
+    match psl::suffix(name).and_then(|suffix| suffix.typ()) {
+        _ if psl::domain(name).is_none() => Holder::Anybody,
+        Some(psl::Type::Private) => Holder::Customer,
+        _ => Holder::Registrant,
+    }
+}
+
 /// Whether the label before the suffix is content itself.
 fn is_content(domain: &[u8]) -> bool {
     let label = domain.split(|byte| *byte == b'.').next().unwrap_or_default();
@@ -57,7 +84,7 @@ fn last_two(name: &[u8]) -> usize {
     dots.nth(1).map_or(0, |dot| dot + 1)
 }
 
-/// What stands before the domain that begins at `start`, without the dot between them.
+/// What is before the domain that begins at `start`, without the dot between them.
 #[must_use]
 pub(crate) fn subdomain(name: &[u8], start: usize) -> &[u8] {
     let end = if start < name.len() { start.saturating_sub(1) } else { start };

@@ -1,6 +1,6 @@
 //! Which resolver each client asks most.
 //!
-//! Nobody tells us what a client was configured with; it is what it uses. A client is remembered for
+//! A client does not announce its configuration; it is what it uses. A client is remembered for
 //! as long as one of its domains is, so that their bound is the bound of this.
 
 use std::hash::BuildHasher as _;

@@ -32,7 +32,7 @@ impl Found {
 
     /// The message in a datagram.
     pub(crate) fn datagram(bytes: &[u8]) -> Self {
-        Self { messages: Message::decode(bytes).into_iter().collect(), part: false }
+        Self { messages: Message::decode_all(bytes), part: false }
     }
 }
 
@@ -78,10 +78,10 @@ impl DnsStream {
             let start = stream.rest();
             let length = stream.u16().map(usize::from);
             let available = stream.rest().len();
-            let message = length.and_then(|length| Message::decode(stream.take_available(length)));
-            match (message, length) {
-                (Some(message), Some(length)) => {
-                    found.messages.push(message);
+            let messages = length.map(|length| Message::decode_all(stream.take_available(length)));
+            match (messages.filter(|messages| !messages.is_empty()), length) {
+                (Some(messages), Some(length)) => {
+                    found.messages.extend(messages);
                     self.skip = length.saturating_sub(available + unseen);
                 }
                 // A whole message that is none, or one cut where the rest will never be seen.
@@ -100,8 +100,8 @@ impl DnsStream {
             return true;
         };
         let long_enough = length != [0, 0];
-        // A header counts one question (RFC 9619), and there is room for it in one segment.
-        let question = header.get(4..6).is_none_or(|count| count == [0, 1]);
+        // A header counts few questions, and there is room for them in one segment.
+        let question = header.get(4..6).is_none_or(|count| matches!(count, [0, 1..=8]));
         long_enough && question && self.pending.len() < MAX_PENDING_BYTES
     }
 }

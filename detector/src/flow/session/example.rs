@@ -6,6 +6,8 @@ use detector_common::parse::protocol;
 use super::live_session::{LiveSession, Opening};
 use super::{Session, SessionKey};
 use crate::flow::Side;
+use crate::flow::content::conversation::{Conversation, Saying};
+use crate::flow::content::ja4::Transport;
 use crate::flow::content::{Echo, FirstPayload};
 use crate::flow::dns::stream::Found;
 use crate::flow::table::record::FlowView;
@@ -38,18 +40,42 @@ pub(crate) fn learn(session: &mut Session, side: Side, bytes: &[u8], payload_byt
     let payload = FirstPayload {
         bytes: bytes.get(..512).unwrap_or(bytes),
         payload_bytes,
+        offset: 0,
+        sequence: 0,
         from_client,
+        from_home: from_client,
         is_first: true,
+        is_sample: true,
         protocol: session.key.protocol,
         server_port: session.key.server_port,
         echo: icmp.then_some(echo),
     };
     session.first_payloads.learn(&payload, &Found::default());
+    if from_client && session.key.protocol == protocol::TCP && !payload.is_dns() {
+        hear(session, payload.bytes);
+    }
     let volume = if from_client { &mut session.up } else { &mut session.down };
-    volume.packets += 1;
+    volume.seen_packets += 1;
     volume.payload_packets += 1;
-    volume.payload_bytes += u64::from(payload_bytes);
-    volume.ip_bytes += u64::from(payload_bytes) + 40;
+    volume.seen_payload_bytes += u64::from(payload_bytes);
+    volume.seen_bytes += u64::from(payload_bytes) + 40;
+}
+
+/// What the client's stream says, if it begins and ends with these bytes; what starts no message is the
+/// body of the one before.
+fn hear(session: &mut Session, bytes: &[u8]) {
+    let first_payloads = &mut session.first_payloads;
+    let mut began = false;
+    let mut tell = |saying: &Saying<'_>| {
+        began = true;
+        first_payloads.hear(saying, Transport::Tcp);
+    };
+    let mut conversation = Conversation::default();
+    conversation.read(0, bytes, &mut tell);
+    conversation.finish(&mut tell);
+    if !began {
+        first_payloads.hear(&Saying::Body(bytes), Transport::Tcp);
+    }
 }
 
 /// The same where the payload sample has all of it.

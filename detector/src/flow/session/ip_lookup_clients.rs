@@ -12,8 +12,8 @@ const MAX_HOSTS: usize = 4_096;
 /// For how long having asked says something about what is sent next.
 const MEMORY_NS: u64 = 600 * SECOND_NS;
 
-/// Services that answer with the asker's address or place, as stealers use them (MITRE ATT&CK T1016,
-/// T1614): the name itself or what ends in a dot and it.
+/// Services that answer with the asker's address or place, as stealers use them (MITRE ATT&CK
+/// T1016, T1614): the name itself or what ends in a dot and it.
 const SERVICES: [&str; 30] = [
     "checkip.dyndns.org",
     "checkip.dyndns.com",
@@ -47,7 +47,7 @@ const SERVICES: [&str; 30] = [
     "bot.whatismyipaddress.com",
 ];
 
-/// Whether a name, in any case, is one of a service that tells its client's address.
+/// Whether a name, in any case, is one of a service that shows its client's address.
 #[must_use]
 pub(super) fn tells_own_address(name: &[u8]) -> bool {
     let name = name.strip_suffix(b".").unwrap_or(name);
@@ -74,7 +74,7 @@ pub(crate) struct IpLookupClients {
 }
 
 impl IpLookupClients {
-    /// `host` asked for or spoke to such a service.
+    /// `host` asked for or contacted such a service.
     pub(crate) fn note(&mut self, host: Address, now_ns: u64) {
         if self.asked_ns.insert(host, now_ns).is_none() {
             self.order.push_back(host);

@@ -1,6 +1,6 @@
-//! One client's unit of one registered domain: a session that is filled from decoded messages alone,
-//! whichever resolver and transport they take. Its server is the resolver asked last, its volumes are
-//! those of the messages.
+//! One client's unit of one registered domain: a session that is filled from decoded messages
+//! alone, whichever resolver and transport they take. Its server is the resolver asked last, its
+//! volumes are those of the messages.
 
 use std::hash::Hasher as _;
 
@@ -43,7 +43,7 @@ impl Key for DomainKey {
     }
 }
 
-/// A domain's bytes as they are told: what is not ASCII is replaced.
+/// A domain's bytes as they are reported: what is not ASCII is replaced.
 fn shown(domain: &[u8]) -> impl Iterator<Item = u8> {
     domain.iter().map(|byte| if byte.is_ascii() { *byte } else { b'?' })
 }
@@ -96,6 +96,10 @@ impl LiveDomain {
         unit.key = session.key;
         unit.name.clone_from(&session.name);
         unit.named_by_dns = session.named_by_dns;
+        let answers = |session: &Session| {
+            session.first_payloads.dns.as_deref().map_or(0, |dns| dns.responses)
+        };
+        unit.other_answers = answers(session).saturating_sub(answers(unit));
         self.live.flow = *flow;
         self.live.learn_home(session.client_home, session.server_home);
     }
@@ -114,11 +118,11 @@ impl LiveDomain {
         let dns = session.first_payloads.dns.get_or_insert_default();
         let (up, down) = if message.response {
             dns.responses += 1;
-            dns.response_bytes += volume.payload_bytes;
+            dns.response_bytes += volume.payload_bytes();
             (Volume::default(), volume)
         } else {
             dns.queries += 1;
-            dns.query_bytes += volume.payload_bytes;
+            dns.query_bytes += volume.payload_bytes();
             (volume, Volume::default())
         };
         session.flows_answered = dns.responses.min(session.flows);
@@ -130,6 +134,10 @@ impl LiveDomain {
 
     /// A message as a packet: its payload behind headers without options.
     fn volume(&mut self, payload: &FirstPayload<'_>, message: &Message, now_ns: u64) -> Volume {
+        if message.further {
+            // The message's first question has its bytes.
+            return Volume::default();
+        }
         let (payload_bytes, transport) = match payload.protocol {
             protocol::TCP => (u64::from(message.message_bytes) + 2, 20),
             _ => (u64::from(payload.payload_bytes), 8),
@@ -141,9 +149,9 @@ impl LiveDomain {
         let gap = last_ns.map_or(0, |last| now_ns.saturating_sub(last) / GAP_STEP_NS);
         *last_ns = Some(now_ns);
         Volume {
-            packets: 1,
-            ip_bytes,
-            payload_bytes,
+            seen_packets: 1,
+            seen_bytes: ip_bytes,
+            seen_payload_bytes: payload_bytes,
             payload_packets: 1,
             size_square_sum: u64::from(size) * u64::from(size),
             gap_square_sum: gap.saturating_mul(gap),
@@ -162,7 +170,8 @@ mod tests {
     use crate::flow::dns::{Dns, DnsNames};
     use crate::flow::session::inter_arrival::InterArrival;
 
-    /// What packaging/detector.toml promises: with 128 labels of the sample, and a name of 253 bytes.
+    /// What packaging/detector.toml promises: with 128 labels of the sample, and a name of 253
+    /// bytes.
     #[test]
     fn a_domain_takes_no_more_than_it_is_said_to() {
         let boxed = size_of::<Dns>() + size_of::<DnsNames>() + size_of::<InterArrival>();

@@ -7,7 +7,8 @@ use detector_common::flow::CHECKPOINT_PACKETS;
 
 use super::ip_lookup_clients::IpLookupClients;
 use super::{
-    Checkpoints, FirstPayloads, OverflowPeer, Portion, Session, SessionCheckpoint, SessionKey,
+    Booking, Checkpoints, FirstPayloads, OverflowPeer, Portion, Session, SessionCheckpoint,
+    SessionKey,
 };
 use crate::flow::dns::names::Names;
 use crate::flow::observation::SECOND_NS;
@@ -25,8 +26,8 @@ pub(super) struct LiveSession {
     pub(super) flow: FlowView,
     /// The second at which its timer is looked at.
     pub(super) due_secs: u64,
-    /// It carried packets since it was booked last.
-    pub(super) unbooked: bool,
+    /// The table has it on the list of those that are booked next.
+    pub(super) is_listed: bool,
     /// What was booked, up and down.
     booked: [Portion; 2],
 }
@@ -59,6 +60,8 @@ impl LiveSession {
             named_by_dns: false,
             client_name: None,
             asked_own_address: false,
+            other_answers: 0,
+            to_group: opening.overflow.is_none(),
             first_payloads: FirstPayloads::default(),
             inter_arrival: None,
             checkpoints: Checkpoints {
@@ -78,7 +81,7 @@ impl LiveSession {
             session,
             flow: opening.flow,
             due_secs: 0,
-            unbooked: false,
+            is_listed: false,
             booked: Default::default(),
         };
         entry.set_byte_checkpoints();
@@ -88,7 +91,7 @@ impl LiveSession {
     fn set_byte_checkpoints(&mut self) {
         let next = |session: &Session, side| {
             if session.sends_out(side) {
-                next_checkpoint(CHECKPOINT_FIRST_BYTES, session.sent(side).ip_bytes)
+                next_checkpoint(CHECKPOINT_FIRST_BYTES, session.sent(side).ip_bytes())
             } else {
                 u64::MAX
             }
@@ -142,9 +145,10 @@ impl LiveSession {
         self.session.up.add(up);
         self.session.down.add(down);
         self.session.last_seen_ns = self.session.last_seen_ns.max(self.flow.last_seen_ns);
+        let up_bytes = self.session.up.ip_bytes();
+        let down_bytes = self.session.down.ip_bytes();
+        let packets = self.session.packets();
         let checkpoints = &mut self.session.checkpoints;
-        let up_bytes = self.session.up.ip_bytes;
-        let down_bytes = self.session.down.ip_bytes;
         let up_crossed = up_bytes >= checkpoints.up_next_bytes;
         let down_crossed = down_bytes >= checkpoints.down_next_bytes;
         if up_crossed {
@@ -153,13 +157,10 @@ impl LiveSession {
         if down_crossed {
             checkpoints.down_next_bytes = next_checkpoint(checkpoints.down_next_bytes, down_bytes);
         }
-        let seventh = !checkpoints.packets_done
-            && self.session.up.packets + self.session.down.packets >= CHECKPOINT_PACKETS;
+        let seventh = !checkpoints.packets_done && packets >= CHECKPOINT_PACKETS;
         checkpoints.packets_done |= seventh;
         if up_crossed || down_crossed {
-            self.unbooked = true;
             self.book(now_ns, visitor);
-            self.unbooked = true;
         }
         if up_crossed {
             let sender = Side::Client;
@@ -174,15 +175,21 @@ impl LiveSession {
         }
     }
 
-    /// Hands on what it carried since it was booked last.
+    /// Hands on what each end sent since it was booked last. What a domain carried is a part of its
+    /// resolver's session.
     pub(super) fn book(&mut self, now_ns: u64, visitor: &mut impl Visitor) {
-        if !std::mem::take(&mut self.unbooked) {
+        if self.session.domain.is_some() {
             return;
         }
         let left = [Portion::left(&self.session.up), Portion::left(&self.session.down)];
         let [up, down] = [0, 1].map(|way| left[way].since(&self.booked[way]));
         self.booked = left;
-        visitor.booked(&self.session, &self.flow, &up, &down, now_ns);
+        let (session, flow) = (&self.session, &self.flow);
+        for (sender, sent, received) in [(Side::Client, up, down), (Side::Server, down, up)] {
+            if sent.packets + received.packets != 0 {
+                visitor.booked(&Booking { session, flow, sender, sent, received, now_ns });
+            }
+        }
     }
 
     /// Scores the session at the latest age it has passed, if there is news of it.
@@ -206,7 +213,7 @@ impl LiveSession {
         visitor: &mut impl Visitor,
     ) {
         self.session.checkpoints.scored += 1;
-        self.session.checkpoints.scored_packets = self.session.packets();
+        self.session.checkpoints.scored_packets = self.session.seen_packets();
         self.session.checkpoints.scored_first_payloads = self.session.first_payloads.count;
         visitor.score(&self.session, &self.flow, cause, now_ns);
     }
@@ -216,7 +223,7 @@ impl LiveSession {
     /// news.
     fn has_news(&self) -> bool {
         let Session { first_payloads, checkpoints, .. } = &self.session;
-        self.session.packets() > checkpoints.scored_packets
+        self.session.seen_packets() > checkpoints.scored_packets
             || first_payloads.count > checkpoints.scored_first_payloads
     }
 

@@ -30,7 +30,7 @@ pub(crate) use domains::DomainTable;
 pub use domains::is_domain;
 pub use first_payloads::FirstPayloads;
 use inter_arrival::InterArrival;
-pub use portion::Portion;
+pub use portion::{Booking, Portion};
 pub(crate) use sessions::SessionTable;
 
 /// What makes flows one session.
@@ -89,7 +89,7 @@ pub struct Checkpoints {
     pub next_seconds: u32,
     /// Number of decoded payload samples of the next payload sample checkpoint: a power of two.
     pub next_first_payloads: u64,
-    /// Packets, both directions, when it was last scored.
+    /// Packets seen, both directions, when it was last scored.
     pub scored_packets: u64,
     /// Payload samples when it was last scored.
     pub scored_first_payloads: u64,
@@ -140,6 +140,10 @@ pub struct Session {
     /// One of its ends at home asked what its own public address is, by name, within ten minutes of
     /// the session.
     pub asked_own_address: bool,
+    /// Of a domain's unit: answers that the same server gave the client about other domains.
+    pub other_answers: u64,
+    /// The first frame of each of its flows went to a group of its link.
+    pub to_group: bool,
     pub first_payloads: FirstPayloads,
     /// When its flows began; none before the second.
     pub inter_arrival: Option<Box<InterArrival>>,
@@ -192,10 +196,16 @@ impl Session {
         }
     }
 
-    /// Packets of both directions.
+    /// Packets of both directions that were not dropped.
     #[must_use]
     pub fn packets(&self) -> u64 {
-        self.up.packets + self.down.packets
+        self.up.packets() + self.down.packets()
+    }
+
+    /// Packets of both directions, whatever became of them.
+    #[must_use]
+    pub fn seen_packets(&self) -> u64 {
+        self.up.seen_packets + self.down.seen_packets
     }
 
     /// Nanoseconds from the first to the last packet.

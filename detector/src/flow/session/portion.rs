@@ -1,6 +1,22 @@
 //! What one end of a session sent between two bookings, and left.
 
+use super::Session;
+use crate::flow::Side;
 use crate::flow::table::Volume;
+use crate::flow::table::record::FlowView;
+
+/// What one end of a session sent, and received, since the session was booked last.
+#[derive(Clone, Copy, Debug)]
+pub struct Booking<'a> {
+    pub session: &'a Session,
+    /// The flow that carried packets last.
+    pub flow: &'a FlowView,
+    pub sender: Side,
+    pub sent: Portion,
+    pub received: Portion,
+    /// Nanoseconds since the Unix epoch.
+    pub now_ns: u64,
+}
 
 /// Sums of packets that left: what a block dropped is not among them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,23 +31,22 @@ pub struct Portion {
 }
 
 impl Portion {
-    /// What of a volume left. Of the payload of dropped packets only their IP bytes are known: the
-    /// payload is taken in proportion.
+    /// What of a volume left. Dropped packets are not counted by whether they had payload: of those with
+    /// payload a part left that is that of all packets.
     pub(super) fn left(volume: &Volume) -> Self {
-        let ip_bytes = volume.ip_bytes.saturating_sub(volume.dropped_bytes);
-        let in_part = |amount: u64| {
-            if volume.dropped_bytes == 0 {
-                return amount;
-            }
-            let part =
-                u128::from(amount) * u128::from(ip_bytes) / u128::from(volume.ip_bytes.max(1));
-            u64::try_from(part).unwrap_or(amount)
+        let packets = volume.packets();
+        let payload_packets = if volume.dropped_packets == 0 {
+            volume.payload_packets
+        } else {
+            let part = u128::from(volume.payload_packets) * u128::from(packets)
+                / u128::from(volume.seen_packets.max(1));
+            u64::try_from(part).unwrap_or(volume.payload_packets)
         };
         Self {
-            packets: volume.packets.saturating_sub(volume.dropped_packets),
-            payload_packets: in_part(volume.payload_packets),
-            ip_bytes,
-            payload_bytes: in_part(volume.payload_bytes),
+            packets,
+            payload_packets,
+            ip_bytes: volume.ip_bytes(),
+            payload_bytes: volume.payload_bytes(),
         }
     }
 

@@ -13,6 +13,8 @@ use super::transfer::{Transfer, Transfers};
 use super::{OverflowPeer, Session, SessionKey};
 use crate::flow::Visitor;
 use crate::flow::content::FirstPayload;
+use crate::flow::content::conversations::{Beginning, Conversations};
+use crate::flow::content::ja4::Transport;
 use crate::flow::dns::message::Message;
 use crate::flow::dns::names::Names;
 use crate::flow::dns::stream::Found;
@@ -45,6 +47,12 @@ pub(crate) struct SessionTable {
     pub(crate) upload_kinds_refused: u64,
     /// TLS hellos that were cut before their fingerprint was known.
     pub(crate) hellos_cut: u64,
+    /// HTTP requests whose headers were cut.
+    pub(crate) requests_cut: u64,
+    /// Connections that contradicted themselves.
+    pub(crate) contradictions: u64,
+    /// Protocols that a few bytes named and what followed refuted, in sessions that are over.
+    pub(crate) refuted: u64,
 }
 
 impl SessionTable {
@@ -63,6 +71,9 @@ impl SessionTable {
             evicted: 0,
             upload_kinds_refused: 0,
             hellos_cut: 0,
+            requests_cut: 0,
+            contradictions: 0,
+            refuted: 0,
         }
     }
 
@@ -82,8 +93,8 @@ impl SessionTable {
     pub(crate) fn warm(&self, handle: Handle) -> u64 {
         self.sessions.get(handle).map_or(0, |entry| {
             let LiveSession { session, flow, .. } = entry;
-            let sent = session.up.packets ^ session.up.dropped_bytes;
-            let received = session.down.packets ^ session.down.dropped_bytes;
+            let sent = session.up.seen_packets ^ session.up.dropped_bytes;
+            let received = session.down.seen_packets ^ session.down.dropped_bytes;
             sent ^ received ^ session.checkpoints.up_next_bytes ^ flow.last_seen_ns
         })
     }
@@ -216,17 +227,18 @@ impl SessionTable {
             return;
         };
         let was_answered = flow.carried == [true; 2];
-        flow.carried[0] |= delta.forward.packets != 0;
-        flow.carried[1] |= delta.reverse.packets != 0;
+        flow.carried[0] |= delta.forward.seen_packets != 0;
+        flow.carried[1] |= delta.reverse.seen_packets != 0;
         entry.session.flows_answered += u64::from(!was_answered && flow.carried == [true; 2]);
         if !delta.resumed {
             let first_seen_ns = &mut entry.session.first_seen_ns;
             *first_seen_ns = (*first_seen_ns).min(flow.view.first_seen_ns);
             entry.learn_home(flow.initiator_home(), flow.responder_home());
         }
+        entry.session.to_group &= flow.to_group;
         entry.flow = flow.view;
         entry.carry(&delta.forward, &delta.reverse, now_ns, visitor);
-        if !std::mem::replace(&mut entry.unbooked, true) {
+        if !std::mem::replace(&mut entry.is_listed, true) {
             self.unbooked.push(handle);
         }
     }
@@ -241,13 +253,13 @@ impl SessionTable {
         visitor: &mut impl Visitor,
     ) {
         if let Some(entry) = self.sessions.get_mut(handle) {
-            if up.packets != 0 {
+            if up.seen_packets != 0 {
                 entry.flow = flow;
             } else {
                 entry.flow.last_seen_ns = entry.flow.last_seen_ns.max(flow.last_seen_ns);
             }
             entry.carry(up, down, flow.last_seen_ns, visitor);
-            if !std::mem::replace(&mut entry.unbooked, true) {
+            if !std::mem::replace(&mut entry.is_listed, true) {
                 self.unbooked.push(handle);
             }
         }
@@ -260,14 +272,19 @@ impl SessionTable {
         flow: &FlowView,
         (payload, found): (&FirstPayload<'_>, &Found),
         now_ns: u64,
-        names: &mut Names,
+        (names, conversations): (&mut Names, &mut Conversations),
         visitor: &mut impl Visitor,
     ) {
         let Some(entry) = self.sessions.get_mut(handle) else {
             return;
         };
         entry.flow = *flow;
-        let told = entry.session.first_payloads.learn(payload, found);
+        let first_payloads = &mut entry.session.first_payloads;
+        let mut told = first_payloads.learn(payload, found);
+        let transport = transport(payload.protocol);
+        conversations.read(&flow.key, payload, now_ns / SECOND_NS, &mut |saying| {
+            told |= first_payloads.hear(saying, transport);
+        });
         if let Some(name) = entry.session.first_payloads.name() {
             entry.session.name = Some(Arc::clone(name));
         }
@@ -280,7 +297,30 @@ impl SessionTable {
             if !payload.from_client {
                 names.learn(message, now_ns);
             }
-            visitor.dns_message(&entry.session, flow, message, now_ns);
+            visitor.dns_message(&entry.session, message, payload.from_client, now_ns);
+        }
+        if told {
+            entry.count_first_payload(now_ns, visitor);
+        }
+    }
+
+    /// Takes in what waited at the start of one of the session's flows: no more of it will come.
+    pub(crate) fn finish_beginning(
+        &mut self,
+        handle: Handle,
+        mut beginning: Beginning,
+        now_ns: u64,
+        visitor: &mut impl Visitor,
+    ) {
+        let Some(entry) = self.sessions.get_mut(handle).filter(|_| beginning.is_pending()) else {
+            return;
+        };
+        let mut told = false;
+        let transport = transport(entry.session.key.protocol);
+        let first_payloads = &mut entry.session.first_payloads;
+        beginning.finish(&mut |saying| told |= first_payloads.hear(saying, transport));
+        if let Some(name) = first_payloads.name() {
+            entry.session.name = Some(Arc::clone(name));
         }
         if told {
             entry.count_first_payload(now_ns, visitor);
@@ -320,6 +360,7 @@ impl SessionTable {
         self.next_booking_ns = now_ns - now_ns % BOOKING_NS + BOOKING_NS;
         for handle in self.unbooked.drain(..) {
             if let Some(entry) = self.sessions.get_mut(handle) {
+                entry.is_listed = false;
                 entry.book(now_ns, visitor);
             }
         }
@@ -346,13 +387,16 @@ impl SessionTable {
         self.index.remove(hash, handle.slot);
         let http = entry.session.first_payloads.http.as_deref();
         self.upload_kinds_refused += http.map_or(0, |http| http.shapes_refused);
+        self.requests_cut += http.map_or(0, |http| http.requests_cut);
         self.hellos_cut += u64::from(entry.session.first_payloads.hellos_cut);
+        self.contradictions += u64::from(entry.session.first_payloads.contradictions);
+        self.refuted += u64::from(entry.session.first_payloads.refuted);
         entry.end(now_ns, self.window_ns, visitor);
     }
 }
 
-/// Whether a client has just named a service that tells it its own address: in a DNS query, or as
-/// the server it speaks to.
+/// Whether a client has just named a service that shows it its own public address: in a DNS query,
+/// or as the server it contacts.
 fn asks_own_address(entry: &LiveSession, messages: &[Message]) -> bool {
     let spoken = entry.session.first_payloads.name();
     spoken.is_some_and(|name| tells_own_address(name.as_bytes()))
@@ -374,6 +418,11 @@ fn link_transfer(entry: &mut LiveSession, transfers: &mut Transfers, now_ns: u64
             None => {}
         }
     }
+}
+
+/// What a hello of this protocol comes over.
+fn transport(number: u8) -> Transport {
+    if number == protocol::UDP { Transport::Quic } else { Transport::Tcp }
 }
 
 /// The session that a flow belongs to.

@@ -17,7 +17,7 @@ pub struct Ends {
     pub dst_port: u16,
 }
 
-/// IP bytes and packets.
+/// IP bytes and packets that were not dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Carried {
     pub bytes: u64,
@@ -26,7 +26,7 @@ pub struct Carried {
 
 impl Carried {
     fn of(volume: &Volume) -> Self {
-        Self { bytes: volume.ip_bytes, packets: volume.packets }
+        Self { bytes: volume.ip_bytes(), packets: volume.packets() }
     }
 
     /// What was added since `earlier`.
@@ -83,7 +83,7 @@ impl SessionTotals {
     }
 }
 
-/// A session's ends in the order in which they are told, and which of them comes first.
+/// A session's ends in the order in which they are reported, and which of them comes first.
 #[must_use]
 pub fn home_first(session: &Session) -> (Ends, Side) {
     let key = &session.key;

@@ -1,4 +1,4 @@
-//! Which end of a flow began it (RFC 5103 section 4), from what its counters tell.
+//! Which end of a flow began it (RFC 5103 section 4), from what its counters show.
 
 use detector_common::flow::{Direction, FlowCounters, FlowKey};
 use detector_common::parse::{protocol, tcp};
@@ -7,7 +7,7 @@ use detector_common::parse::{protocol, tcp};
 const REGISTERED_PORT_MAX: u16 = 32_767;
 const WELL_KNOWN_PORT_MAX: u16 = 1_023;
 
-/// Ports at or above 1,024 on which servers listen, where the other port does not tell
+/// Ports at or above 1,024 on which servers listen, where the other port does not say
 /// (IANA service names registry).
 const SERVICES: [u16; 28] = [
     1194, 1433, 1521, 1812, 1883, 2049, 2375, 3128, 3268, 3306, 3389, 4500, 5060, 5061, 5222, 5353,

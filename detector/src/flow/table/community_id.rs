@@ -11,7 +11,7 @@ use sha1::{Digest as _, Sha1};
 const SEED: [u8; 2] = [0, 0];
 const IPV4_MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
-/// One endpoint as it is hashed: address and what stands in for a port.
+/// One endpoint as it is hashed: address and what replaces a port.
 #[derive(Clone, Copy)]
 struct Endpoint {
     address: [u8; 16],

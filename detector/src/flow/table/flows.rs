@@ -68,6 +68,10 @@ impl FlowTable {
         self.flows.get(handle)
     }
 
+    pub(crate) fn all(&self) -> impl Iterator<Item = &LiveFlow> {
+        self.flows.iter()
+    }
+
     pub(crate) fn handles(&self) -> Vec<Handle> {
         self.flows.handles()
     }
@@ -164,7 +168,7 @@ impl FlowTable {
             }
             if flow.active_deadline_ns(&self.timeouts) <= now_ns {
                 let record = flow.slice(now_ns, FlowEndReason::ActiveTimeout);
-                if record.forward.packets + record.reverse.packets != 0 {
+                if record.forward.seen_packets + record.reverse.seen_packets != 0 {
                     slices(record);
                 }
                 flow.begin_slice(now_ns);
@@ -192,6 +196,6 @@ impl FlowTable {
             FlowEndReason::ForcedEnd
         };
         let record = flow.slice(flow.view.last_seen_ns, end_reason);
-        (record.forward.packets + record.reverse.packets != 0).then_some(record)
+        (record.forward.seen_packets + record.reverse.seen_packets != 0).then_some(record)
     }
 }

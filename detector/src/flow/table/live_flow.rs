@@ -1,5 +1,5 @@
 //! One live flow: what it has carried since it began, since it was last read and since it was last
-//! told.
+//! reported.
 
 use detector_common::abi::FIRST_PAYLOADS;
 use detector_common::flow::{Direction, FlowCounters, FlowKey};
@@ -19,6 +19,8 @@ pub(crate) struct LiveFlow {
     pub(crate) view: FlowView,
     /// The bits of [`FlowCounters::home`].
     pub(crate) home: u8,
+    /// Its first frame went to a group of its link.
+    pub(crate) to_group: bool,
     /// Type and code of the first ICMP packet of each direction.
     pub(crate) icmp: [u16; 2],
     /// Both directions as streams of DNS messages, from its first payload sample on a DNS port over
@@ -35,8 +37,8 @@ pub(crate) struct LiveFlow {
     slice_start_ns: u64,
     /// Offered for deletion.
     pub(super) expiring: bool,
-    /// Payload samples taken in, of the initiator and of the responder; it stops counting at 255.
-    first_payloads: [u8; 2],
+    /// Payload samples taken in, of the initiator and of the responder; it stops counting at 65,535.
+    first_payloads: [u16; 2],
     /// The second at which its timer is looked at.
     pub(super) due_secs: u64,
 }
@@ -51,8 +53,9 @@ pub(crate) struct Delta {
 }
 
 impl Delta {
+    /// Packets seen.
     pub(crate) fn packets(&self) -> u64 {
-        self.forward.packets + self.reverse.packets
+        self.forward.seen_packets + self.reverse.seen_packets
     }
 
     /// Leaves out the gaps, which reach back before the reading.
@@ -67,12 +70,14 @@ impl Delta {
 }
 
 impl LiveFlow {
-    /// Counts a payload sample. True while it is among the first of its direction, which every flow
-    /// hands up.
-    pub(crate) fn takes_first_payload(&mut self, from_client: bool) -> bool {
+    /// Counts a payload sample. Whether it is among the first of its direction, which every flow hands
+    /// up, and among those that this flow hands up whatever the stream needs.
+    pub(crate) fn count_first_payload(&mut self, from_client: bool) -> (bool, bool) {
+        let key = &self.view.key;
         let first_payloads = &mut self.first_payloads[usize::from(!from_client)];
         *first_payloads = first_payloads.saturating_add(1);
-        u64::from(*first_payloads) <= FIRST_PAYLOADS
+        let count = u64::from(*first_payloads);
+        (count <= FIRST_PAYLOADS, count <= key.first_payloads() || key.is_dns())
     }
 
     pub(super) fn open(key: &FlowKey, initiator: Direction, home: u8, now_ns: u64) -> Self {
@@ -85,6 +90,7 @@ impl LiveFlow {
                 last_seen_ns: now_ns,
             },
             home,
+            to_group: false,
             icmp: [0; 2],
             dns: None,
             session: Handle::NONE,
@@ -100,20 +106,20 @@ impl LiveFlow {
 
     /// Whether no reading was taken yet.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.latest.iter().all(|volume| volume.packets == 0)
+        self.latest.iter().all(|volume| volume.seen_packets == 0)
     }
 
     /// What an ICMP payload in `direction` belongs to.
     ///
-    /// A direction of which no counters came yet is told by the key: only echo messages have ports,
-    /// and the two directions carry requests and replies. An identifier of 0 looks like no ports,
-    /// so that a reply to it is left out until its counters come.
+    /// A direction of which no counters came yet is recognised by the key: only echo messages have
+    /// ports, and the two directions carry requests and replies. An identifier of 0 looks like no
+    /// ports, so that a reply to it is left out until its counters come.
     pub(crate) fn echo(&self, direction: Direction) -> Option<Echo> {
         let of = |direction| {
             let [icmp_type, _code] = self.icmp[direction as usize].to_be_bytes();
             Echo::of(self.view.key.protocol, icmp_type)
         };
-        let known = |direction| self.latest[direction as usize].packets != 0;
+        let known = |direction| self.latest[direction as usize].seen_packets != 0;
         if known(direction) {
             return of(direction);
         }
@@ -126,7 +132,7 @@ impl LiveFlow {
 
     /// The DNS messages in a payload sample of this flow.
     pub(crate) fn dns_messages(&mut self, payload: &FirstPayload<'_>) -> Found {
-        if !payload.is_dns() {
+        if !payload.is_dns() || payload.offset != 0 {
             return Found::default();
         }
         if payload.protocol == protocol::UDP {
@@ -140,9 +146,9 @@ impl LiveFlow {
     /// Reads each of its cache lines, see [`crate::flow::Tracker::warm`].
     pub(crate) fn warm(&self) -> u64 {
         let [low, high] = &self.latest;
-        low.packets
+        low.seen_packets
             ^ low.dropped_bytes
-            ^ high.packets
+            ^ high.seen_packets
             ^ high.dropped_bytes
             ^ self.view.first_seen_ns
     }
@@ -160,15 +166,16 @@ impl LiveFlow {
         let fresh = self.is_fresh();
         let mut deltas = [Volume::default(); 2];
         let mut first_tick = u64::MAX;
-        for (index, half) in counters.halves.iter().enumerate() {
+        for direction in [Direction::FromLow, Direction::FromHigh] {
+            let (index, half) = (direction as usize, counters.half(direction));
             if half.packets == 0 {
                 continue;
             }
             first_tick = first_tick.min(half.first_seen);
             self.icmp[index] = half.icmp;
-            let reading = Volume::of(half);
+            let reading = Volume::of(counters, direction);
             // An event may be older than the poll before it.
-            if reading.packets < self.latest[index].packets {
+            if reading.seen_packets < self.latest[index].seen_packets {
                 continue;
             }
             self.view.last_seen_ns = self.view.last_seen_ns.max(base.ns(half.last_seen));
@@ -177,6 +184,7 @@ impl LiveFlow {
         }
         if fresh && first_tick != u64::MAX {
             self.home = counters.home;
+            self.to_group = counters.to_group != 0;
             self.view.first_seen_ns = base.ns(first_tick);
             self.slice_start_ns = self.view.first_seen_ns;
             self.view.icmp = self.icmp[self.view.initiator as usize];
@@ -186,6 +194,14 @@ impl LiveFlow {
             reverse: deltas[self.view.initiator.reverse() as usize],
             resumed: !fresh,
         }
+    }
+
+    /// What newer counters say beyond the last reading.
+    pub(crate) fn unread(&self, counters: &FlowCounters) -> Delta {
+        let of =
+            |direction| Volume::of(counters, direction).since(&self.latest[direction as usize]);
+        let initiator = self.view.initiator;
+        Delta { forward: of(initiator), reverse: of(initiator.reverse()), resumed: true }
     }
 
     pub(super) fn is_tcp_closed(&self) -> bool {

@@ -1,4 +1,4 @@
-//! A flow as it is told to sinks: both directions of one five-tuple in one record (RFC 5103).
+//! A flow as it is reported to sinks: both directions of one five-tuple in one record (RFC 5103).
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::network::Address;
 #[repr(u8)]
 pub enum FlowEndReason {
     IdleTimeout = 1,
-    /// A slice of a flow that goes on.
+    /// A slice of a flow that continues.
     ActiveTimeout = 2,
     /// FIN or RST.
     EndOfFlow = 3,
@@ -24,7 +24,7 @@ pub enum FlowEndReason {
 }
 
 impl FlowEndReason {
-    /// As it stands in JSON.
+    /// As it is in JSON.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -1,7 +1,8 @@
-//! Records on which no column alone tells a theft: each kind of use has its services, hours,
-//! volumes and share of answers, and every one of these is shared by thefts and ordinary use.
+//! Records on which no column alone shows an exfiltration: each kind of use has its services,
+//! hours, volumes and share of answers, and every one of these is shared by exfiltrations and
+//! ordinary use.
 //!
-//! The volumes are invented, in the orders of magnitude of what the names stand for.
+//! The volumes are invented, in the orders of magnitude of what the names represent.
 
 use std::net::IpAddr;
 
@@ -96,7 +97,7 @@ const ORDINARY: [Use; 9] = [
         hours: DAY,
         actions: ALLOWED,
     },
-    // Programs that report on themselves: drips without a thief.
+    // Programs that report on themselves: drips without a malicious sender.
     Use {
         weight: 7,
         services: [(443, Protocol::Https), (8_080, Protocol::Http), (80, Protocol::Http)],

@@ -8,7 +8,7 @@ use crate::alerts::StoredAlert;
 pub(super) fn html(notice: Notice<'_>, base_url: &str) -> String {
     let inner = match notice {
         Notice::Test => format!(
-            "<p>This is a test: messages of the detector reach you over this channel.</p>{}",
+            "<p>This is a test message of the detector: this channel works.</p>{}",
             anchor(base_url, base_url)
         ),
         Notice::Alerts([alert]) => one(alert, base_url),
@@ -29,7 +29,7 @@ fn one(stored: &StoredAlert, base_url: &str) -> String {
         })
         .collect();
     let reasons: String =
-        reasons(stored).map(|reason| format!("<li>{}</li>", escaped(reason))).collect();
+        reasons(stored).map(|reason| format!("<li>{}</li>", escaped(&reason))).collect();
     let url = alert_link(stored, base_url);
     format!(
         "<h2 style=\"font-size:18px\">{}</h2><table>{rows}</table><p>Why:</p><ul>{reasons}</ul>{}",
@@ -89,7 +89,7 @@ pub(super) fn slack(notice: Notice<'_>, base_url: &str) -> String {
         Notice::Alerts([stored]) => {
             let mut text = linked(stored);
             for reason in reasons(stored) {
-                text.push_str(&format!("\n• {}", slack_text(reason)));
+                text.push_str(&format!("\n• {}", slack_text(&reason)));
             }
             text
         }

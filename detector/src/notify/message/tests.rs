@@ -3,6 +3,7 @@
 use super::super::example::alert;
 use super::*;
 use crate::config::notify::Notify;
+use crate::verdict::AlertId;
 
 const BASE: &str = "https://detector.example/";
 
@@ -94,7 +95,7 @@ fn syslog_has_its_fields_escaped() {
     let message = message(SYSLOG, Notice::Alerts(&alerts));
     let Body::Syslog { severity, id, elements, text } = message.body else { panic!() };
     assert_eq!((severity, &*id), (2, "alert"));
-    assert!(elements.starts_with("[alert@32473 id=\"00000000000000ab\" severity=\"critical\""));
+    assert!(elements.starts_with("[alert@0 id=\"00000000000000ab\" severity=\"critical\""));
     assert!(elements.contains(r#" dst_name="a\"\]\\b" "#), "{elements}");
     assert!(text.ends_with("/alerts/00000000000000ab"), "{text}");
 }
@@ -107,15 +108,29 @@ fn several_alerts_are_one_message() {
     let Body::Email { text, html } = mail.body else { panic!() };
     assert!(text.contains("and 10 more") && html.contains("and 10 more"));
     assert_eq!(text.matches("[high]").count(), 50);
-    let Body::Webhook { json } = message(WEBHOOK, Notice::Alerts(&alerts)).body else { panic!() };
-    let value: Value = serde_json::from_str(&json).unwrap();
-    assert_eq!((&value["type"], &value["count"]), (&json!("digest"), &json!(60)));
-    let Body::Syslog { elements, .. } = message(SYSLOG, Notice::Alerts(&alerts)).body else {
-        panic!()
-    };
-    assert_eq!(elements, "[digest@32473 count=\"60\"]");
     let Body::Sms { text } = message(SMS, Notice::Alerts(&alerts)).body else { panic!() };
     assert!(text.ends_with("https://detector.example/alerts"), "{text}");
+}
+
+/// A program gets an event for each alert, also where people get one message about all of them.
+#[test]
+fn programs_get_an_event_for_each_alert() {
+    let own = format!("{SYSLOG}, enterprise_number = 424242");
+    for (keys, expected) in [
+        (WEBHOOK, "\"id\":\"000000000000003b\""),
+        (SYSLOG, "[alert@0 id=\"000000000000003b\""),
+        (&own, "[alert@424242 id=\"000000000000003b\""),
+    ] {
+        let number = |number| with(|stored| stored.alert.id = AlertId::live(number));
+        let alerts: Vec<StoredAlert> = (0..60).map(number).collect();
+        let text = format!("channels = [{{ name = \"a\", {keys} }}]");
+        let notify: Notify = toml::from_str(&text).unwrap();
+        let messages = compose(&notify.channels[0], Notice::Alerts(&alerts), BASE);
+        let bodies: Vec<String> = messages.iter().map(|message| message.body.text()).collect();
+        assert_eq!(bodies.len(), 60, "{keys}");
+        let last = bodies[59].replace('\\', "");
+        assert!(last.contains(expected), "{last}");
+    }
 }
 
 #[test]

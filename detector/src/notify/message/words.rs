@@ -7,8 +7,6 @@ use crate::verdict::alert::protocol_name;
 
 /// RFC 5424's name for what is no error.
 const SYSLOG_NOTICE: u8 = 5;
-/// The number that RFC 5612 keeps for examples and documentation: we have none of our own.
-const ENTERPRISE: &str = "32473";
 
 /// Text on one line: no control characters, and none that turn the reading direction.
 pub(super) fn plain(text: &str) -> String {
@@ -21,9 +19,9 @@ pub(super) fn plain(text: &str) -> String {
 
 pub(super) fn text(notice: Notice<'_>, base_url: &str) -> String {
     match notice {
-        Notice::Test => format!(
-            "This is a test: messages of the detector reach you over this channel.\n\n{base_url}\n"
-        ),
+        Notice::Test => {
+            format!("This is a test message of the detector: this channel works.\n\n{base_url}\n")
+        }
         Notice::Alerts([alert]) => one(alert, base_url),
         Notice::Alerts(alerts) => several(alerts, notice, base_url),
     }
@@ -36,7 +34,7 @@ fn one(stored: &StoredAlert, base_url: &str) -> String {
     }
     text.push_str("\nWhy:\n");
     for reason in reasons(stored) {
-        text.push_str(&format!("- {}\n", plain(reason)));
+        text.push_str(&format!("- {}\n", plain(&reason)));
     }
     text.push_str(&format!("\n{}\n", alert_link(stored, base_url)));
     text
@@ -55,7 +53,8 @@ fn several(alerts: &[StoredAlert], notice: Notice<'_>, base_url: &str) -> String
     text
 }
 
-pub(super) fn syslog(notice: Notice<'_>, base_url: &str) -> Body {
+/// One alert as an event; `enterprise` is the number behind the name of its structured data.
+pub(super) fn syslog(notice: Notice<'_>, base_url: &str, enterprise: u32) -> Body {
     let text = format!("{} {}", subject(notice), link(notice, base_url));
     match notice {
         Notice::Test => {
@@ -63,8 +62,8 @@ pub(super) fn syslog(notice: Notice<'_>, base_url: &str) -> Body {
         }
         Notice::Alerts(alerts) => Body::Syslog {
             severity: syslog_severity(worst(alerts)),
-            id: if alerts.len() == 1 { "alert" } else { "digest" }.into(),
-            elements: elements(alerts),
+            id: "alert".into(),
+            elements: alerts.first().map_or("-".into(), |alert| elements(alert, enterprise)),
             text,
         },
     }
@@ -75,11 +74,8 @@ fn syslog_severity(severity: Severity) -> u8 {
     SYSLOG_NOTICE - severity.rank()
 }
 
-/// Structured data (RFC 5424, section 6.3): the alert's fields, or how many there are.
-fn elements(alerts: &[StoredAlert]) -> String {
-    let [stored] = alerts else {
-        return format!("[digest@{ENTERPRISE} count=\"{}\"]", alerts.len());
-    };
+/// Structured data (RFC 5424, section 6.3): the alert's fields.
+fn elements(stored: &StoredAlert, enterprise: u32) -> String {
     let alert = &stored.alert;
     let dst_name = alert.domain.as_deref().or(alert.dst_name.as_deref());
     let fields = [
@@ -93,14 +89,17 @@ fn elements(alerts: &[StoredAlert]) -> String {
         ("dst_name", dst_name.map(str::to_owned)),
         ("protocol", Some(protocol_name(alert.protocol))),
         ("score", Some(format!("{:.4}", alert.score))),
+        ("revision", Some(alert.revision.to_string())),
         ("bytes_out", Some(alert.bytes_out.to_string())),
+        ("bytes_stopped", Some(alert.bytes_stopped.to_string())),
+        ("bytes_leaked_before_block", alert.bytes_leaked_before_block.map(|it| it.to_string())),
         ("action", Some(alert.action.name().to_owned())),
         ("origin", Some(stored.origin.name().to_owned())),
     ];
     let fields = fields.into_iter().filter_map(|(name, value)| Some((name, value?)));
     let fields: String =
         fields.map(|(name, value)| format!(" {name}=\"{}\"", escaped(&plain(&value)))).collect();
-    format!("[alert@{ENTERPRISE}{fields}]")
+    format!("[alert@{enterprise}{fields}]")
 }
 
 /// Section 6.3.3.

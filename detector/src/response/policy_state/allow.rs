@@ -1,8 +1,8 @@
 //! The allowlist: entries of the configuration, and those that people add at run time.
 //!
 //! This is the one place that changes it. Whoever scores by it gets the list as it is now, see
-//! [`PolicyState::allowlist`]; the enforcer gets an exception for each entry that names a network and
-//! nothing else.
+//! [`PolicyState::allowlist`]; the enforcer gets an exception for each entry that names a network
+//! and nothing else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,8 +36,8 @@ impl PolicyState {
         &self.allowlist
     }
 
-    /// Puts the configuration's entries in the place of those that it had. The networks of the former
-    /// ones stay spared until the next call of [`PolicyState::set_protected_peers`].
+    /// Puts the configuration's entries in the place of those that it had. The networks of the
+    /// former ones stay spared until the next call of [`PolicyState::set_protected_peers`].
     ///
     /// # Errors
     ///
@@ -51,11 +51,6 @@ impl PolicyState {
 
     /// Adds an entry for a person: spares its network where it names nothing else, and releases the
     /// blocks that it covers.
-    ///
-    /// # Errors
-    ///
-    /// An entry that makes no sense or covers a home network as a whole, a full table, a confirmation
-    /// too many.
     pub fn allow(
         &mut self,
         entry: Entry,
@@ -77,11 +72,7 @@ impl PolicyState {
         Ok(NowAllowed { id, released: before.saturating_sub(self.blocks.len()), pending })
     }
 
-    /// Takes over an entry that was added in an earlier run, unless its time is over.
-    ///
-    /// # Errors
-    ///
-    /// An entry that makes no sense, a full table.
+    /// Takes over an entry that was added in an earlier run, unless it has expired.
     pub fn allow_again(
         &mut self,
         allowed: Allowed,
@@ -164,8 +155,8 @@ impl PolicyState {
         if whole {
             let default = Target::Destination(network);
             return Err(Refusal::conflict(format!(
-                "{default} is refused: it would spare the default route or a home network as a \
-                 whole, and nothing could be blocked any more"
+                "{default} is refused: it covers the default route or a whole home network, so \
+                 nothing could be blocked"
             ))
             .at("destination"));
         }
@@ -173,10 +164,6 @@ impl PolicyState {
     }
 
     /// An entry that a person may take out again.
-    ///
-    /// # Errors
-    ///
-    /// When there is none of this id, or it is the configuration's.
     pub fn removable(&self, id: &str) -> Result<&Allowed, Refusal> {
         match self.allowlist.entry(id) {
             Some(allowed) if allowed.at_run_time => Ok(allowed),
@@ -185,17 +172,13 @@ impl PolicyState {
             ))),
             None => Err(Refusal::not_found(format!(
                 "there is no entry {id} that was added at run time: `detector allow list` shows \
-                 those there are"
+                 the entries"
             ))),
         }
     }
 
-    /// Takes an entry out, and spares its network no longer because of it; with a confirmation, until
-    /// it returns.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`PolicyState::removable`] and of the enforcer.
+    /// Takes an entry out, and spares its network no longer because of it; with a confirmation,
+    /// until it returns.
     pub fn disallow(
         &mut self,
         id: &str,
@@ -232,7 +215,7 @@ impl PolicyState {
         }
         self.changes.push(Change {
             target: network.map(Target::Destination),
-            why: "asked for".to_owned(),
+            why: "by request".to_owned(),
             detail: Some(format!("entry {id}")),
             ..Change::new(ChangeKind::Disallowed, who)
         });

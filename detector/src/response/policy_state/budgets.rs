@@ -1,4 +1,4 @@
-//! Byte budgets: who may go on, who may not, and which are forgotten.
+//! Byte budgets: who may continue, who may not, and which are forgotten.
 //!
 //! The kernel opens, charges and holds them by itself; a verdict raises or ends them.
 
@@ -12,6 +12,7 @@ use crate::network::Address;
 use crate::refusal::Refusal;
 use crate::response::change::{Change, ChangeKind};
 use crate::response::enforcer::Enforcer;
+use crate::response::mode::Mode;
 use crate::response::target::Target;
 use crate::timestamp::Timestamp;
 
@@ -27,24 +28,31 @@ pub enum BudgetVerdict {
     Flagged,
     /// Allowed, or a baseline of its host.
     Known,
-    /// Neither: the score decides.
+    /// No explanation fits at least half of what was sent. That nothing speaks against it is none.
+    Unexplained,
+    /// Most of it is explained: the score decides.
     Scored(f64),
 }
 
 impl PolicyState {
-    /// The kernel holds what goes between these two. It says so after everything else that it had to
-    /// say about what passed: verdicts that come now rest on all of that.
+    /// The kernel holds what goes between these two. It says so after everything else that it had
+    /// to say about what passed: verdicts that come now rest on all of that.
     pub fn budget_spent(&mut self, key: BudgetKey) {
         self.spent.insert(key);
     }
 
-    /// Raises the budget of a pair whose session looks ordinary, once it is spent and the verdict
+    /// Whether the kernel holds what goes between these two until its budget is raised.
+    pub fn holds(&self, key: &BudgetKey, enforcer: &mut dyn Enforcer) -> anyhow::Result<bool> {
+        if self.mode != Mode::Block {
+            return Ok(false);
+        }
+        let budget = enforcer.budget(key)?;
+        Ok(budget.is_some_and(|budget| budget.limit != Budget::FREE && budget.held_since != 0))
+    }
+
+    /// Raises the budget of a pair whose bytes are explained and whose session looks ordinary, once it is spent and the verdict
     /// rests on at least half of what it allowed. An earlier one knows only the beginning of what the
     /// kernel has let pass by then.
-    ///
-    /// # Errors
-    ///
-    /// Those of the enforcer.
     pub fn scored(
         &mut self,
         (home, destination): (Address, Address),
@@ -56,7 +64,7 @@ impl PolicyState {
         let Some(budget) = enforcer.budget(&key)? else { return Ok(()) };
         let limit = match budget_verdict {
             _ if budget.limit == Budget::FREE => return Ok(()),
-            BudgetVerdict::Flagged => return Ok(()),
+            BudgetVerdict::Flagged | BudgetVerdict::Unexplained => return Ok(()),
             BudgetVerdict::Known => Budget::FREE,
             BudgetVerdict::Scored(score)
                 if score < self.policy.raise_below
@@ -70,19 +78,15 @@ impl PolicyState {
         enforcer.set_budget(&key, limit)?;
         self.spent.remove(&key);
         let why = match budget_verdict {
-            BudgetVerdict::Known => "allowed or known".to_owned(),
+            BudgetVerdict::Known => "allowed or known receiver".to_owned(),
             BudgetVerdict::Scored(score) => format!("score {score:.2}"),
-            BudgetVerdict::Flagged => String::new(),
+            BudgetVerdict::Flagged | BudgetVerdict::Unexplained => String::new(),
         };
         self.note_budget(&key, &budget, limit, AGENT, why);
         Ok(())
     }
 
     /// Gives a budget another limit because a person says so.
-    ///
-    /// # Errors
-    ///
-    /// No such budget.
     pub fn raise_budget(
         &mut self,
         key: &BudgetKey,
@@ -92,20 +96,20 @@ impl PolicyState {
     ) -> Result<(), Refusal> {
         let Some(budget) = enforcer.budget(key)? else {
             return Err(Refusal::not_found(format!(
-                "{} has no budget to {}: `detector budgets list` shows those there are",
+                "{} has no budget to {}: `detector budgets list` shows the budgets",
                 Address::from(key.home),
                 Address::from(key.destination)
             )));
         };
         let limit = bytes.map_or(Budget::FREE, |more| budget.charged.saturating_add(more));
         enforcer.set_budget(key, limit)?;
-        self.note_budget(key, &budget, limit, who, "asked for".to_owned());
+        self.note_budget(key, &budget, limit, who, "by request".to_owned());
         Ok(())
     }
 
     fn note_budget(&mut self, key: &BudgetKey, old: &Budget, limit: u64, who: &str, why: String) {
         let until = match limit {
-            Budget::FREE => "no bound".to_owned(),
+            Budget::FREE => "unlimited".to_owned(),
             bytes => crate::units::bytes(bytes),
         };
         self.changes.push(Change {
@@ -115,7 +119,7 @@ impl PolicyState {
             }),
             why,
             detail: Some(format!(
-                "{} passed, {} were held; now {until}",
+                "{} passed, {} were held; the limit is now {until}",
                 crate::units::bytes(old.charged),
                 crate::units::bytes(old.held_bytes)
             )),
@@ -125,10 +129,6 @@ impl PolicyState {
 
     /// Forgets budgets that nobody used for long; where `capacity` is nearly reached, those idle
     /// longest go early. `time_of` turns the kernel's ticks into time.
-    ///
-    /// # Errors
-    ///
-    /// Those of the enforcer.
     pub fn forget_budgets(
         &mut self,
         now: Timestamp,

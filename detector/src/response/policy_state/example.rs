@@ -28,7 +28,10 @@ pub(crate) fn block_request(dst: Address) -> BlockRequest {
         server_port: 443,
         dst_name: None,
         domain: None,
+        resolves: false,
         overflow: false,
+        all_of_sender: false,
+        answered: true,
         flow,
     }
 }

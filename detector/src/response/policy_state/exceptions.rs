@@ -12,7 +12,7 @@ use crate::response::enforcer::{Enforcer, EntryNumber, Exception, Span};
 use crate::response::target::Target;
 use crate::timestamp::Timestamp;
 
-/// Where an exception comes from.
+/// The origin of an exception.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ExceptionKind {
     /// An address of this host, kept within reach; what leaks from it may be blocked.
@@ -21,7 +21,7 @@ pub enum ExceptionKind {
     Resolver,
     /// The other end of an administrative connection.
     Administrator,
-    /// A server that messages go to.
+    /// A server of the notification channels.
     Messages,
     /// `block.never_block`.
     Configured,
@@ -50,8 +50,8 @@ impl ExceptionKind {
             Self::Own => "an address of this host",
             Self::Gateway => "a gateway of this host",
             Self::Resolver => "a resolver of this host",
-            Self::Administrator => "the other end of an administrative connection to this host",
-            Self::Messages => "a server that this host's messages go to",
+            Self::Administrator => "the peer of an administrative connection to this host",
+            Self::Messages => "a server of this host's notifications",
             Self::Configured => "in never_block",
             Self::Allowed(_) => "allowed",
         }
@@ -144,7 +144,8 @@ impl PolicyState {
         })
     }
 
-    /// Takes over the exceptions that an earlier agent left: they go unless they are asked for anew.
+    /// Takes over the exceptions that an earlier agent left: they go unless they are requested
+    /// again.
     pub fn adopt_exceptions(
         &mut self,
         exceptions: impl IntoIterator<Item = (EntryNumber, Exception)>,
@@ -155,12 +156,12 @@ impl PolicyState {
         }
     }
 
-    /// Replaces all sources of the kinds that follow from configuration and surroundings. Those
+    /// Replaces all sources of the kinds that follow from configuration and protected peers. Those
     /// allowed stay.
     ///
     /// # Errors
     ///
-    /// A full table: the networks that found no room are named; the others stand.
+    /// A full table: the networks that found no room are named; the others are placed.
     pub fn set_protected_peers(
         &mut self,
         surroundings: &[(Network, ExceptionKind, String)],
@@ -196,9 +197,9 @@ impl PolicyState {
         Ok(())
     }
 
-    /// Takes these entries of the allowlist out of the sources. Networks that no other source names go
-    /// with the next call of [`PolicyState::set_protected_peers`], which may name them anew: so none is without
-    /// its exception in between.
+    /// Takes these entries of the allowlist out of the sources. Networks that no other source names
+    /// go with the next call of [`PolicyState::set_protected_peers`], which may name them again: so
+    /// none is without its exception in between.
     pub(super) fn forget_allowed(&mut self, meant: impl Fn(&str) -> bool) {
         for placed in self.exceptions.placed.values_mut() {
             placed
@@ -267,7 +268,7 @@ impl PolicyState {
             for source in over {
                 self.changes.push(Change {
                     target: Some(Target::Destination(*network)),
-                    why: "its time is over".to_owned(),
+                    why: "expired".to_owned(),
                     detail: Some(source.why),
                     ..Change::new(ChangeKind::Disallowed, AGENT)
                 });
@@ -276,7 +277,7 @@ impl PolicyState {
         if stale.is_empty() { Ok(()) } else { enforcer.commit() }
     }
 
-    /// Ends standing blocks that an exception now forbids.
+    /// Ends active blocks that an exception now forbids.
     pub(super) fn release_spared(
         &mut self,
         now: Timestamp,
@@ -300,10 +301,10 @@ impl PolicyState {
         if let Target::Destination(network) = target {
             let length = network.prefix().length;
             if length == 0 || (network.prefix().address[..12] == MAPPED && length == 96) {
-                return Some(format!("{network} is the default route: name what is to be blocked"));
+                return Some(format!("{network} is the default route: give a smaller network"));
             }
             if let Some(home) = self.policy.home.iter().find(|home| network.covers(home)) {
-                return Some(format!("{network} covers the home network {home} as a whole"));
+                return Some(format!("{network} covers the whole home network {home}"));
             }
         }
         let destination = target.destination();
@@ -333,13 +334,20 @@ impl PolicyState {
 
     /// Whether names are looked up at this address.
     pub(super) fn is_resolver(&self, address: Address, now: Timestamp) -> bool {
-        let configured = self.exceptions().any(|(network, _, source)| {
-            source.kind == ExceptionKind::Resolver
-                && source.span.holds(now)
-                && network.contains(address)
-        });
-        let address = address.ip();
-        configured || PUBLIC_RESOLVERS.iter().any(|known| known.parse() == Ok(address))
+        let known = |known: &str| known.parse() == Ok(address.ip());
+        self.is_exempt(&ExceptionKind::Resolver, address, now)
+            || PUBLIC_RESOLVERS.into_iter().any(known)
+    }
+
+    /// Whether this host has this address.
+    pub(super) fn is_own(&self, address: Address, now: Timestamp) -> bool {
+        self.is_exempt(&ExceptionKind::Own, address, now)
+    }
+
+    fn is_exempt(&self, kind: &ExceptionKind, address: Address, now: Timestamp) -> bool {
+        self.exceptions().any(|(network, _, source)| {
+            source.kind == *kind && source.span.holds(now) && network.contains(address)
+        })
     }
 }
 

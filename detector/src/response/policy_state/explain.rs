@@ -21,7 +21,7 @@ impl PolicyState {
                 "only counts"
             } else {
                 blocked = true;
-                "is in force"
+                "is active"
             };
             sentences.push(format!("block {number} ({}) {state}: by {by}, {why}", order.target));
         }
@@ -29,7 +29,7 @@ impl PolicyState {
             if network.contains(address) && source.span.holds(now) {
                 let what = source.kind.name();
                 sentences.push(format!(
-                    "exception {number} ({}) spares it: {what}, {}",
+                    "exception {number} ({}) exempts it: {what}, {}",
                     network.short(),
                     if source.why.is_empty() { "by construction" } else { &source.why }
                 ));
@@ -39,16 +39,15 @@ impl PolicyState {
             if [*src, *dst].contains(&address) && until > now {
                 let minutes = now.seconds_until(until).div_ceil(60);
                 sentences.push(format!(
-                    "{} to {} was released by a person: the agent leaves it alone for {minutes} min",
-                    src,
-                    dst
+                    "an operator unblocked {} to {}: the agent does not block it for {minutes} min",
+                    src, dst
                 ));
             }
         }
         let answer = if blocked {
             format!("{name} is blocked, in part or whole")
         } else {
-            format!("{name} is not blocked: no block in force covers it")
+            format!("{name} is not blocked: no active block covers it")
         };
         sentences.insert(0, answer);
         sentences

@@ -30,7 +30,8 @@ pub struct Placed {
 }
 
 impl PolicyState {
-    /// Places a block for a person. One that stands on the same target is changed to what is asked.
+    /// Places a block for a person. One that is active on the same target is changed to what is
+    /// asked.
     ///
     /// # Errors
     ///
@@ -92,29 +93,26 @@ impl PolicyState {
         let ttl = ttl.unwrap_or(self.policy.ttl);
         let max_secs = self.policy.max_ttl.as_secs();
         if ttl.is_zero() {
-            let text = format!("a block needs an end: its ttl is 0, use 1 s to {max_secs} s");
+            let text = format!("the ttl is 0 s: use 1 s to {max_secs} s");
             return Err(Refusal::invalid("ttl_secs", text));
         }
         if ttl > self.policy.max_ttl {
             let secs = ttl.as_secs();
-            let text =
-                format!("the ttl is {secs} s: at most {max_secs} s, which is block.max_ttl_secs");
+            let text = format!(
+                "the ttl is {secs} s: use at most block.max_ttl_secs, which is {max_secs} s"
+            );
             return Err(Refusal::invalid("ttl_secs", text));
         }
         Ok(ttl)
     }
 
     /// Finds a block by its number or its target.
-    ///
-    /// # Errors
-    ///
-    /// When there is none.
     pub fn find(
         &self,
         number: Option<EntryNumber>,
         target: Option<&Target>,
     ) -> Result<EntryNumber, Refusal> {
-        const LIST: &str = "`detector blocks list` shows those there are";
+        const LIST: &str = "`detector blocks list` shows the active ones";
         match (number, target) {
             (Some(number), _) if self.blocks.contains_key(&number) => Ok(number),
             (Some(number), _) => {
@@ -125,18 +123,12 @@ impl PolicyState {
                     Refusal::not_found(format!("there is no block of {target}: {LIST}"))
                 })
             }
-            (None, None) => {
-                Err(Refusal::invalid("number", "name a block by its number or its target"))
-            }
+            (None, None) => Err(Refusal::invalid("number", "give the block's number or target")),
         }
     }
 
     /// Releases blocks, and leaves whom they were about alone for a while. With a confirmation
     /// they come back unless it comes in time.
-    ///
-    /// # Errors
-    ///
-    /// Those of the enforcer.
     pub fn release(
         &mut self,
         numbers: &[EntryNumber],
@@ -164,8 +156,8 @@ impl PolicyState {
             }
         }
         let what = match suspended.as_slice() {
-            [number] => format!("release block {number}"),
-            numbers => format!("release {} blocks", numbers.len()),
+            [number] => format!("remove block {number}"),
+            numbers => format!("remove {}", crate::units::counted(numbers.len() as u64, "block")),
         };
         let id = self.wait(what, who, until, Undo::Suspended(suspended.clone()));
         for number in &suspended {
@@ -234,10 +226,6 @@ impl PolicyState {
     }
 
     /// Changes how far the agent goes.
-    ///
-    /// # Errors
-    ///
-    /// Those of the enforcer.
     pub fn set_mode(
         &mut self,
         mode: Mode,
@@ -275,7 +263,7 @@ impl PolicyState {
 pub(super) fn detail(simulated: bool, confirm: Option<Duration>) -> Option<String> {
     match (simulated, confirm) {
         (true, _) => Some("counts only".to_owned()),
-        (false, Some(within)) => Some(format!("to be confirmed within {} s", within.as_secs())),
+        (false, Some(within)) => Some(format!("must be confirmed within {} s", within.as_secs())),
         (false, None) => None,
     }
 }

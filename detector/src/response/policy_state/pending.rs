@@ -1,7 +1,7 @@
 //! Changes that return to what was unless somebody confirms them.
 //!
-//! Each is put to the enforcer with the time at which the old state returns by itself, so that it returns
-//! when the agent is gone, too. Here the policy state follows.
+//! Each is put to the enforcer with the time at which the old state returns by itself, so that it
+//! returns when the agent is gone, too. Here the policy state follows.
 
 use std::time::Duration;
 
@@ -75,17 +75,18 @@ impl PolicyState {
         let Some(within) = confirm else { return Ok(()) };
         let (secs, max) = (within.as_secs(), self.policy.max_ttl);
         if within.is_zero() {
-            let text = "the time to confirm within is 0: use at least 1 s";
+            let text = "the time to confirm is 0 s: use at least 1 s";
             return Err(Refusal::invalid(FIELD, text));
         }
         if within > max {
             let max_secs = max.as_secs();
-            let text = format!("the time to confirm within is {secs} s: at most {max_secs} s");
+            let text = format!("the time to confirm is {secs} s: use at most {max_secs} s");
             return Err(Refusal::invalid(FIELD, text));
         }
         if self.pending.len() >= MAX_PENDING {
             return Err(Refusal::conflict(format!(
-                "{MAX_PENDING} changes wait for confirmation: confirm some with `detector confirm`"
+                "{MAX_PENDING} changes wait for confirmation already: confirm them with `detector \
+                 confirm`"
             )));
         }
         Ok(())
@@ -121,10 +122,6 @@ impl PolicyState {
     }
 
     /// Confirms one change, or all. Returns which.
-    ///
-    /// # Errors
-    ///
-    /// Nothing waits under that number.
     pub fn confirm(
         &mut self,
         id: Option<u64>,
@@ -136,8 +133,7 @@ impl PolicyState {
             Some(id) => {
                 if !self.pending.contains_key(&id) {
                     return Err(Refusal::not_found(format!(
-                        "no change {id} waits for confirmation: it was confirmed or has returned \
-                         already"
+                        "no change {id} waits for confirmation: it was already confirmed or undone"
                     )));
                 }
                 vec![id]

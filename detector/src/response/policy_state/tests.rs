@@ -239,7 +239,7 @@ fn nothing_of_this_is_ever_blocked() {
     check(&mut desk, "destination 10.0.0.254", "a gateway of this host");
     check(&mut desk, "host 10.0.0.1", "an address of this host");
     check(&mut desk, "pair 10.0.0.7 10.0.0.1", "an address of this host");
-    check(&mut desk, "destination 10.0.0.0/8", "the home network 10.0.0.0/8 as a whole");
+    check(&mut desk, "destination 10.0.0.0/8", "the whole home network 10.0.0.0/8");
     check(&mut desk, "destination 0.0.0.0/0", "the default route");
     check(&mut desk, "destination ::/0", "the default route");
     // What leaks from this host itself is another matter.
@@ -256,8 +256,8 @@ fn a_ttl_has_bounds() {
         let refused = desk.add("host 10.0.0.7", ttl, None).unwrap_err();
         assert!(refused.contains(expected), "{refused}");
     };
-    check(&mut desk, 0, "its ttl is 0");
-    check(&mut desk, 14_401, "at most 14400 s");
+    check(&mut desk, 0, "the ttl is 0");
+    check(&mut desk, 14_401, "which is 14400 s");
     desk.enforcer.capacity = 0;
     check(&mut desk, 60, "full");
     assert_eq!(desk.state.blocks().count(), 0);
@@ -302,6 +302,38 @@ fn a_tunnel_through_a_resolver_is_for_the_resolver() {
     let own =
         BlockRequest { domain: Some("tunnel.example".into()), ..block_request("203.0.113.5") };
     assert_eq!(desk.respond(&own).action, ActionTaken::Blocked);
+    // One that answers about other domains, too, is slowed down: names must still be looked up.
+    let resolver = BlockRequest { resolves: true, ..block_request("203.0.113.6") };
+    let resolver = BlockRequest { domain: Some("tunnel.example".into()), ..resolver };
+    assert_eq!(desk.respond(&resolver).action, ActionTaken::Policed);
+}
+
+/// An address that nobody answered may be anybody's; one of this host's own is not.
+#[test]
+fn what_nobody_answers_is_not_acted_upon() {
+    let mut desk = Desk::blocking();
+    let request = BlockRequest { answered: false, ..block_request("192.0.2.1") };
+    let outcome = desk.respond(&request);
+    assert_eq!(outcome.action, ActionTaken::Refused);
+    assert!(outcome.note.unwrap().contains("nobody answered 10.0.0.7"));
+    desk.spare(&[("10.0.0.7", ExceptionKind::Own)]);
+    assert_eq!(desk.respond(&request).action, ActionTaken::Blocked);
+}
+
+#[test]
+fn unexplained_bytes_are_slowed_down() {
+    let technique = Technique::UnexplainedUpload;
+    let request = |dst| BlockRequest { technique, ..block_request(dst) };
+    let mut desk = Desk::blocking();
+    assert_eq!(desk.respond(&request("9.9.9.9")).action, ActionTaken::Refused, "a resolver");
+    assert_eq!(desk.respond(&request("192.0.2.1")).action, ActionTaken::Policed);
+    assert_eq!(desk.in_force(), ["pair 10.0.0.7 192.0.2.1"]);
+    // Also where it names the destination to which the sender is slowed down already.
+    let many = BlockRequest { all_of_sender: true, ..request("192.0.2.1") };
+    assert_eq!(desk.respond(&many).action, ActionTaken::Policed);
+    assert_eq!(desk.in_force(), ["pair 10.0.0.7 192.0.2.1", "host 10.0.0.7"]);
+    assert_eq!(desk.respond(&many).action, ActionTaken::Policed);
+    assert_eq!(desk.in_force().len(), 2);
 }
 
 #[test]
@@ -327,7 +359,7 @@ fn what_a_person_released_is_left_alone() {
     assert_eq!(desk.request_block("192.0.2.1").action, ActionTaken::Blocked);
 }
 
-/// Each change with a confirmation, and what is in force in the end.
+/// Each change with a confirmation, and what is active in the end.
 #[test]
 fn what_is_not_confirmed_returns() {
     for confirmed in [true, false] {
@@ -498,13 +530,10 @@ fn an_address_is_explained() {
     desk.request_block("192.0.2.1");
     let explained = desk.state.explain(address("192.0.2.1"), desk.now);
     assert_eq!(explained[0], "192.0.2.1 is blocked, in part or whole");
-    assert!(
-        explained[1].contains("pair 10.0.0.7 192.0.2.1) is in force: by agent"),
-        "{explained:?}"
-    );
+    assert!(explained[1].contains("pair 10.0.0.7 192.0.2.1) is active: by agent"), "{explained:?}");
     let explained = desk.state.explain(address("10.0.0.1"), desk.now);
-    assert_eq!(explained[0], "10.0.0.1 is not blocked: no block in force covers it");
-    assert!(explained[1].contains("(10.0.0.1) spares it: own"), "{explained:?}");
+    assert_eq!(explained[0], "10.0.0.1 is not blocked: no active block covers it");
+    assert!(explained[1].contains("(10.0.0.1) exempts it: own"), "{explained:?}");
 }
 
 #[test]

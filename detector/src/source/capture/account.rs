@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use detector_common::abi::{
-    Count, FIRST_PAYLOAD_BYTES, MAX_UNOPENED, OverflowCounters, OverflowKey, Totals,
-};
+use detector_common::abi::{Count, MAX_UNOPENED, OverflowCounters, OverflowKey, Totals};
 use detector_common::flow::{Checkpoint, Clock, Plain, Recorded};
 use detector_common::frame::{Captured, LinkType};
-use detector_common::parse::{Decapsulation, Fragment, Packet, parse, skipped_frames, tcp};
+use detector_common::parse::{
+    Decapsulation, Fragment, Packet, goes_to_group, parse, skipped_frames, tcp,
+};
 use detector_common::policy::{Cached, Prefix};
 
 use super::fragments::Fragments;
@@ -48,7 +48,7 @@ pub(super) enum CaptureEvent {
     Flow {
         slot: u32,
         checkpoint: Option<Checkpoint>,
-        /// Where the payload stands in the frame, if its start is to be told.
+        /// Where the payload is in the frame, if its start is to be reported.
         first_payload: Option<Payload>,
     },
     Overflow(OverflowKey),
@@ -63,14 +63,17 @@ pub(super) struct Payload {
     pub(super) direction: detector_common::flow::Direction,
     pub(super) offset: u32,
     pub(super) bytes: u32,
+    /// As many of its bytes are told.
+    pub(super) sample_bytes: u32,
+    /// The TCP sequence number of its first byte.
+    pub(super) sequence: u32,
 }
 
 impl Payload {
-    /// The captured start of the payload.
+    /// As much of the payload's start as is told and was captured.
     pub(super) fn first_bytes<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
         let captured = frame.get(self.offset as usize..).unwrap_or(&[]);
-        let length = (self.bytes as usize).min(FIRST_PAYLOAD_BYTES).min(captured.len());
-        captured.get(..length).unwrap_or(&[])
+        captured.get(..self.sample_bytes as usize).unwrap_or(captured)
     }
 }
 
@@ -100,7 +103,7 @@ impl Accounts {
                 self.sliced += u64::from(self.packet.frame_bytes > frame.wire_len);
                 match self.ended() {
                     Some(slot) => CaptureEvent::Ended(slot),
-                    None => self.packet(now),
+                    None => self.packet(frame, link, now),
                 }
             }
             Err(skip) => {
@@ -140,7 +143,12 @@ impl Accounts {
 
     /// Counts the packet that was parsed last.
     #[inline]
-    pub(super) fn packet(&mut self, now: u64) -> CaptureEvent {
+    pub(super) fn packet(
+        &mut self,
+        frame: &Captured<'_>,
+        link: LinkType,
+        now: u64,
+    ) -> CaptureEvent {
         let packet = &mut self.packet;
         self.totals.frames += counted(packet.segments, packet.frame_bytes);
         self.totals.link_bytes += u64::from(packet.frame_bytes - packet.ip_bytes);
@@ -149,7 +157,8 @@ impl Accounts {
         if packet.fragment != Fragment::None && !self.fragments.resolve(packet, now) {
             self.totals.fragments_unknown += ip;
         }
-        let Some(slot) = self.store.find(&self.packet.key).or_else(|| self.open()) else {
+        let Some(slot) = self.store.find(&self.packet.key).or_else(|| self.open(frame, link))
+        else {
             return self.overflow(&clock);
         };
         let packet = &self.packet;
@@ -167,10 +176,14 @@ impl Accounts {
             entry.changed = true;
             self.changed.push(slot);
         }
-        let first_payload = counted.first_payload.then_some(Payload {
+        // SYN takes a sequence number of its own (RFC 9293 section 3.4).
+        let syn = u32::from(packet.tcp_flags & tcp::SYN != 0);
+        let first_payload = (counted.sample_bytes != 0).then_some(Payload {
             direction: packet.direction,
             offset: packet.payload_offset,
             bytes: packet.payload_bytes,
+            sample_bytes: counted.sample_bytes,
+            sequence: packet.sequence.wrapping_add(syn),
         });
         if first_payload.is_none() && counted.checkpoint.is_none() {
             return CaptureEvent::None;
@@ -179,12 +192,13 @@ impl Accounts {
     }
 
     #[cold]
-    fn open(&mut self) -> Option<u32> {
+    fn open(&mut self, frame: &Captured<'_>, link: LinkType) -> Option<u32> {
         let slot = self.store.open(&self.packet.key)?;
         let home = home(&self.prefixes, &self.packet.key);
         self.without_home += u64::from(home == 0);
         let entry = self.store.get_mut(slot)?;
         entry.counters.open(home, Cached::pass(0), 0, self.packet.direction as u8);
+        entry.counters.to_group = u8::from(goes_to_group(frame, link));
         Some(slot)
     }
 

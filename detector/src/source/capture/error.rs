@@ -41,7 +41,7 @@ impl fmt::Display for CaptureError {
                 write!(formatter, "failed to read the capture at byte {offset}: {error}")
             }
             CaptureErrorKind::Empty => {
-                write!(formatter, "the capture is empty: not even a file header was written")
+                write!(formatter, "the capture is empty: it has no file header")
             }
             CaptureErrorKind::Unrecognised => write!(
                 formatter,
@@ -49,17 +49,18 @@ impl fmt::Display for CaptureError {
             ),
             CaptureErrorKind::Compressed(program) => write!(
                 formatter,
-                "the capture is compressed: pipe it in with '{program} -dc FILE | detector analyze -'"
+                "the capture is compressed: pipe it in with '{program} -dc FILE | detector \
+                 analyze -'"
             ),
             CaptureErrorKind::CutShort => write!(
                 formatter,
-                "the capture ends inside the record at byte {offset}: what came before is \
+                "the capture ends inside the record at byte {offset}: the records before it are \
                  accounted; let the capturing program finish, or cut the file there"
             ),
             CaptureErrorKind::RecordTooLong(length) => write!(
                 formatter,
-                "the record at byte {offset} says it has {length} bytes, more than any packet: \
-                 the file is damaged from there on, cut it there"
+                "the record at byte {offset} claims {length} bytes, more than any packet: the \
+                 file is damaged from there, cut it there"
             ),
             CaptureErrorKind::BadBlock(what) => write!(
                 formatter,
@@ -67,8 +68,8 @@ impl fmt::Display for CaptureError {
             ),
             CaptureErrorKind::UnknownInterface(number) => write!(
                 formatter,
-                "the packet at byte {offset} names interface {number}, which the file does not \
-                 describe: the file is damaged, cut it there"
+                "the packet at byte {offset} refers to interface {number}, which the file does \
+                 not describe: the file is damaged, cut it there"
             ),
             CaptureErrorKind::UnknownLink(number) => write!(
                 formatter,

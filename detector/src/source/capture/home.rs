@@ -4,7 +4,7 @@ use detector_common::flow::{FlowCounters, FlowKey};
 use detector_common::policy::Prefix;
 
 /// Home where nothing is configured: RFC 1918, unique local (RFC 4193), link-local (RFC 3927,
-/// RFC 4291). In a capture no interface tells.
+/// RFC 4291). A capture has no interface that shows it.
 #[must_use]
 pub fn default_prefixes() -> Vec<Prefix> {
     let v4 = |address: [u8; 4], length: u32| {

@@ -20,7 +20,7 @@ mod window;
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use detector_common::abi::Count;
+use detector_common::abi::{Count, FIRST_PAYLOAD_BYTES};
 use detector_common::flow::{Checkpoint, FlowKey};
 use detector_common::frame::{Captured, LinkType};
 use detector_common::parse::Decapsulation;
@@ -36,7 +36,7 @@ use reader::{Held, Record, Records};
 use timeline::{Step, Timeline};
 
 use crate::flow::observation::SECOND_NS;
-use crate::flow::{Cause, Follower, Observation, TimeBase};
+use crate::flow::{Cause, Follower, Observation, Piece, TimeBase};
 
 /// Packet time is kept in hundredths of a second since the Unix epoch.
 const TICKS_PER_SECOND: u64 = TimeBase::PACKET_TIME.ticks_per_second;
@@ -91,10 +91,6 @@ impl CaptureSource {
 
 /// Reads a capture's packets and does nothing with them: what accounting is measured against.
 /// Returns how many there were.
-///
-/// # Errors
-///
-/// Where the capture is damaged.
 pub fn read_only(reader: impl Read) -> Result<u64, CaptureError> {
     let mut records = Records::open(reader)?;
     let mut packets = 0;
@@ -104,12 +100,8 @@ pub fn read_only(reader: impl Read) -> Result<u64, CaptureError> {
     Ok(packets)
 }
 
-/// Hands each packet of a capture to `take`, as it lies there, and does nothing else with it. Packets
-/// of links that are not supported are left out.
-///
-/// # Errors
-///
-/// Where the capture is damaged.
+/// Hands each packet of a capture to `take`, as it lies there, and does nothing else with it.
+/// Packets of links that are not supported are left out.
 pub fn each_frame(
     reader: impl Read,
     mut take: impl FnMut(LinkType, &Captured<'_>),
@@ -225,17 +217,17 @@ impl<'a, F: Follower> Run<'a, F> {
                 self.flow_news(slot, checkpoint, first_payload, record.bytes);
             }
             CaptureEvent::Overflow(key) => self.overflow_news(&key),
-            CaptureEvent::Ended(slot) => self.begin_again(slot, record.bytes),
+            CaptureEvent::Ended(slot) => self.begin_again(slot, &frame, link),
         }
     }
 
     /// Another connection of the same five-tuple: the one before is over.
     #[cold]
-    fn begin_again(&mut self, slot: u32, frame: &[u8]) {
+    fn begin_again(&mut self, slot: u32, frame: &Captured<'_>, link: LinkType) {
         self.close(slot);
-        let event = self.accounts.packet(self.timeline.now);
+        let event = self.accounts.packet(frame, link, self.timeline.now);
         if let CaptureEvent::Flow { slot, checkpoint, first_payload } = event {
-            self.flow_news(slot, checkpoint, first_payload, frame);
+            self.flow_news(slot, checkpoint, first_payload, frame.bytes);
         }
     }
 
@@ -268,17 +260,21 @@ impl<'a, F: Follower> Run<'a, F> {
         }
         if let Some(payload) = first_payload {
             let bytes = payload.first_bytes(frame);
-            if bytes.is_empty() {
-                return;
+            // As the kernel hands it up.
+            for (offset, bytes) in
+                (0..).step_by(FIRST_PAYLOAD_BYTES).zip(bytes.chunks(FIRST_PAYLOAD_BYTES))
+            {
+                let piece = Piece {
+                    key: &entry.key,
+                    direction: payload.direction,
+                    payload_bytes: payload.bytes,
+                    offset,
+                    sequence: payload.sequence,
+                    bytes,
+                    now: self.timeline.now,
+                };
+                self.follower.observe(&Observation::FirstPayload(piece), &TimeBase::PACKET_TIME);
             }
-            let observation = Observation::FirstPayload {
-                key: &entry.key,
-                direction: payload.direction,
-                payload_bytes: payload.bytes,
-                bytes,
-                now: self.timeline.now,
-            };
-            self.follower.observe(&observation, &TimeBase::PACKET_TIME);
         }
     }
 
@@ -290,7 +286,7 @@ impl<'a, F: Follower> Run<'a, F> {
         }
     }
 
-    /// Tells what changed up to the second that ended, and lets the seconds since then begin one
+    /// Reports what changed up to the second that ended, and lets the seconds since then begin one
     /// by one, for as long as anything is followed.
     #[cold]
     fn seconds(&mut self) {
@@ -319,8 +315,8 @@ impl<'a, F: Follower> Run<'a, F> {
         }
     }
 
-    /// Has the flows of `slots` in the cache before they are told one by one: their loads overlap
-    /// here, and would wait for each other there.
+    /// Has the flows of `slots` in the cache before they are reported one by one: their loads
+    /// overlap here, and would wait for each other there.
     fn warm(&self, slots: &[u32]) {
         let mut warmth = 0;
         for &slot in slots {

@@ -1,7 +1,7 @@
 //! Packets out of pcap and pcapng streams.
 //!
 //! pcap-parser reads headers, records and blocks; the buffer is ours, because its own moves the
-//! whole of what is left on every refill and cannot say at which byte of the stream it stands.
+//! whole of what is left on every refill and cannot say at which byte of the stream it is.
 
 use std::io::{self, Read};
 

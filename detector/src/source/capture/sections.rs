@@ -131,7 +131,7 @@ impl Sections {
             return Err(CaptureErrorKind::BadBlock("interface description"));
         };
         if self.interfaces.len() >= MAX_INTERFACES {
-            return Err(CaptureErrorKind::BadBlock("more interfaces than a section may have"));
+            return Err(CaptureErrorKind::BadBlock("too many interfaces in one section"));
         }
         let number = description.linktype.0.cast_unsigned() & 0xffff;
         let link = LinkType::from_pcap(number).ok_or(number);

@@ -13,7 +13,7 @@ use crate::flow::table::index::Index;
 pub(super) struct Entry {
     /// On the list of flows that changed since the last second.
     pub(super) changed: bool,
-    /// The tracker was told of it.
+    /// The tracker knows it.
     pub(super) known: bool,
     live: bool,
     /// Where the tracker keeps it.

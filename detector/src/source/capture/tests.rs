@@ -166,7 +166,7 @@ fn pcap_in_every_layout() {
         let start_ns = u64::from(START_SECS) * 1_000_000_000;
         assert_eq!(summary.first_ns, Some(start_ns + 250_000_000));
         assert_eq!(summary.last_ns, Some(start_ns + 1_250_000_000));
-        assert_eq!(notes.records[0].forward.ip_bytes, 80);
+        assert_eq!(notes.records[0].forward.ip_bytes(), 80);
         assert_eq!(notes.sessions[0].first_payloads.count, 2);
         assert_eq!(read_only(&capture[..]), Ok(2));
     }
@@ -185,7 +185,7 @@ fn pcapng_with_interfaces_of_their_own_link_and_clock() {
         let nanos = secs * 1_000_000_000 + 500_000_000;
         capture.extend(enhanced(order, 0, nanos, &ethernet(&packet)));
         capture.extend(enhanced(order, 1, (secs + 1) * 1_024 + 512, &packet));
-        // A simple packet has no time: the clock stands still.
+        // A simple packet has no time: the clock does not move.
         let mut simple = order.u32(54).to_vec();
         simple.extend(ethernet(&packet));
         capture.extend(block(order, 3, &simple));
@@ -194,7 +194,7 @@ fn pcapng_with_interfaces_of_their_own_link_and_clock() {
         assert_eq!((summary.packets, summary.flows), (3, 1));
         assert_eq!(summary.first_ns, Some(secs * 1_000_000_000 + 500_000_000));
         assert_eq!(summary.last_ns, Some((secs + 1) * 1_000_000_000 + 500_000_000));
-        assert_eq!(notes.records[0].forward.packets, 3);
+        assert_eq!(notes.records[0].forward.packets(), 3);
     }
 }
 
@@ -316,7 +316,7 @@ fn a_full_table_accounts_to_the_home_host() {
     let overflow: Vec<_> =
         notes.sessions.iter().filter(|session| session.overflow.is_some()).collect();
     assert_eq!(overflow.len(), 1);
-    assert_eq!(overflow[0].up.packets, 8);
+    assert_eq!(overflow[0].up.packets(), 8);
 }
 
 #[test]
@@ -335,7 +335,7 @@ fn skips_and_short_captures_are_counted() {
     let skipped: Vec<_> = summary.skipped().collect();
     let [(reason, count)] = skipped[..] else { panic!("one reason: {skipped:?}") };
     assert_eq!((reason, count.packets), (Skip::NAMES[Skip::Arp as usize], 1));
-    assert_eq!(notes.records[0].forward.ip_bytes, 40 + 128);
+    assert_eq!(notes.records[0].forward.ip_bytes(), 40 + 128);
 }
 
 #[test]
@@ -353,7 +353,7 @@ fn later_fragments_join_their_first() {
     let (summary, notes) = run(&capture);
     assert_eq!(summary.flows, 2);
     assert_eq!(summary.totals.fragments_unknown.packets, 1);
-    assert_eq!(notes.records[0].forward.packets, 2);
+    assert_eq!(notes.records[0].forward.packets(), 2);
     assert_eq!(notes.records[1].source_port, 0);
 }
 
@@ -437,7 +437,7 @@ fn who_began_is_told_by_the_flags_in_any_order() {
     for first in [[syn.clone(), answer.clone()], [answer, syn]] {
         let (_, notes) = run(&capture_of(&[&first[..], &rest].concat()));
         let [record] = &notes.records[..] else { panic!("one flow") };
-        assert_eq!((record.source_port, record.forward.payload_bytes), (40_000, 700));
+        assert_eq!((record.source_port, record.forward.payload_bytes()), (40_000, 700));
     }
 }
 
@@ -445,7 +445,8 @@ fn who_began_is_told_by_the_flags_in_any_order() {
 #[track_caller]
 fn check_flows(packets: &[Vec<u8>], expected: &[u64]) {
     let (summary, notes) = run(&capture_of(packets));
-    let flows = notes.records.iter().map(|record| record.forward.packets + record.reverse.packets);
+    let flows =
+        notes.records.iter().map(|record| record.forward.packets() + record.reverse.packets());
     assert_eq!(flows.collect::<Vec<_>>(), expected);
     assert_eq!(summary.flows, expected.len() as u64);
 }
@@ -486,7 +487,7 @@ fn no_record_is_without_a_packet() {
     let (_, notes) = run(&capture);
     assert!(notes.records.len() > 2);
     for record in &notes.records {
-        assert_ne!(record.forward.packets + record.reverse.packets, 0, "{record:?}");
+        assert_ne!(record.forward.packets() + record.reverse.packets(), 0, "{record:?}");
     }
 }
 
@@ -499,7 +500,7 @@ fn what_was_cut_without_saying_so_is_counted_by_its_header() {
     }
     let (summary, notes) = run(&capture);
     assert_eq!((summary.flows, summary.sliced_packets), (1, 4));
-    assert_eq!(notes.records[0].forward.ip_bytes, 5 * 1_040);
+    assert_eq!(notes.records[0].forward.ip_bytes(), 5 * 1_040);
     assert_eq!(summary.bytes, 5 * 1_054);
 }
 

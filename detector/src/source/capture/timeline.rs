@@ -1,14 +1,14 @@
 //! Packet time as a clock: it never goes back, and where a capture does, it says so.
 //!
 //! Captures glued together jump by years either way. A small step back is a packet out of order:
-//! the clock stands still. A large one is another capture: everything that was followed ends, and
+//! the clock does not move. A large one is another capture: everything that was followed ends, and
 //! the clock starts again.
 
 use super::TICKS_PER_SECOND;
 
 /// A step back by more than this is another capture, not a packet out of order.
 const RESTART_SECS: u64 = 60;
-/// A silence longer than this is a gap worth telling.
+/// A silence longer than this is a gap worth reporting.
 const GAP_SECS: u64 = 300;
 
 /// The clock, and what was odd about it.
@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(timeline.step(1_000), Step::Same);
         assert_eq!(timeline.step(1_099), Step::Same);
         assert_eq!(timeline.step(1_100), Step::Second);
-        // Out of order: stands still.
+        // Out of order: does not move.
         assert_eq!(timeline.step(1_050), Step::Same);
         assert_eq!((timeline.now, timeline.backwards), (1_100, 1));
         assert_eq!(timeline.step(1_000_000), Step::Second);

@@ -33,10 +33,6 @@ impl<R: Read> Window<R> {
     }
 
     /// Reads until `length` bytes are there. False where the stream ends before.
-    ///
-    /// # Errors
-    ///
-    /// Where reading fails.
     #[inline]
     pub(super) fn fill(&mut self, length: usize) -> io::Result<bool> {
         if self.end - self.start >= length {
@@ -82,10 +78,6 @@ impl<R: Read> Window<R> {
     }
 
     /// Moves on by `length` bytes, however many are there. False where the stream ends before.
-    ///
-    /// # Errors
-    ///
-    /// Where reading fails.
     pub(super) fn skip(&mut self, mut length: u64) -> io::Result<bool> {
         while length != 0 {
             if !self.fill(1)? {

@@ -31,16 +31,14 @@ const TIMEOUT_SECS: i64 = 2;
 const ESTABLISHED: u8 = 1;
 
 /// The far ends of established TCP connections to a local port of `ports`.
-///
-/// # Errors
-///
-/// When the kernel tells them in neither way.
 pub fn admin_peers(ports: &[u16]) -> anyhow::Result<BTreeSet<Address>> {
     let mut peers = BTreeSet::new();
     for port in ports {
         for family in [AddressFamily::Inet, AddressFamily::Inet6] {
             if let Err(error) = ask(family, *port, &mut peers) {
-                tracing::debug!("asking for connections failed, reading the list: {error:#}");
+                tracing::debug!(
+                    "failed to query connections over netlink, reading the list instead: {error:#}"
+                );
                 return listed(ports);
             }
         }
@@ -60,7 +58,7 @@ fn ask(family: AddressFamily, port: u16, peers: &mut BTreeSet<Address>) -> anyho
     setsockopt(&socket, ReceiveTimeout, &TimeVal::new(TIMEOUT_SECS, 0))?;
     let request = request(family as u8, port);
     sendto(socket.as_raw_fd(), &request, &NetlinkAddr::new(0, 0), MsgFlags::empty())
-        .context("failed to ask for connections")?;
+        .context("failed to query connections")?;
     let mut buffer = vec![0; 32 << 10];
     for _ in 0..MAX_MESSAGES {
         let length = match recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
@@ -108,7 +106,7 @@ fn read_messages(
         let kind = u16::from_ne_bytes([header[4], header[5]]);
         ensure!(
             (HEADER_BYTES..=bytes.len()).contains(&length),
-            "a message of {length} bytes where there are {}",
+            "a message claims {length} bytes, and {} are left",
             bytes.len()
         );
         let body = &bytes[HEADER_BYTES..length];
@@ -254,7 +252,7 @@ mod tests {
         let sound = connection(libc::AF_INET, 1, 22, &[192, 0, 2, 9]);
         for length in 0..sound.len() {
             let mut peers = BTreeSet::new();
-            // Cut anywhere: told, or too short to be a message.
+            // Cut anywhere: an error, or too short to be a message.
             assert_eq!(read_messages(&sound[..length], 22, &mut peers).is_err(), length >= 16);
             assert!(peers.is_empty());
             // A message that is whole and too short for a connection is none.

@@ -1,8 +1,9 @@
 //! What this host must never be cut off from: its own addresses, its gateways, its resolvers, and
 //! whoever administers it right now.
 //!
-//! All of it is read anew at each call, for the network namespace of the calling thread, and returned
-//! in the form that flows hold addresses in. What is read is bounded and taken for hostile.
+//! All of it is read again at each call, for the network namespace of the calling thread, and
+//! returned in the form that flows hold addresses in. What is read is bounded and taken for
+//! hostile.
 
 mod admin;
 mod resolver;
@@ -21,10 +22,6 @@ pub use resolver::resolvers;
 pub use routes::gateways;
 
 /// The addresses of all interfaces, loopback ones included.
-///
-/// # Errors
-///
-/// When the kernel does not tell.
 pub fn own_addresses() -> anyhow::Result<BTreeSet<Address>> {
     let addresses = getifaddrs().context("failed to list the addresses of interfaces")?;
     Ok(addresses

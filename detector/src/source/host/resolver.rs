@@ -18,10 +18,6 @@ const BEHIND: [&str; 2] =
 
 /// The name servers in the file at `path`, and those behind a service of this host that it names;
 /// none where there is no file.
-///
-/// # Errors
-///
-/// A file that is there and cannot be read.
 pub fn resolvers(path: &Path) -> anyhow::Result<BTreeSet<Address>> {
     let mut found = read(path)?;
     if found.iter().any(|address| address.is_loopback()) {

@@ -1,13 +1,14 @@
 //! Putting the programs on an interface, and saying how and why so.
 //!
 //! A link goes with this process, or is held by a pin and taken over by the next: its program is
-//! then replaced in one step, so that no packet passes unseen. Clsact filters of kernels without tcx
-//! are neither: they stay when this process is killed, and the next replaces them in one step, too, or
-//! takes them off; they are known by their place among the filters.
+//! then replaced in one step, so that no packet passes unseen. Clsact filters of kernels without
+//! tcx are neither: they stay when this process is killed, and the next replaces them in one step,
+//! too, or takes them off; they are known by their place among the filters.
 
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
@@ -21,7 +22,8 @@ use aya::programs::{
 
 use super::interfaces::{self, Interface, Selection};
 use super::object::{Object, Programs, classifier, xdp};
-use super::pins::{Hook, Pins};
+use super::pins::{Hook, Pins, take_off};
+use super::sys;
 use crate::config::Xdp;
 
 /// How a hook of an interface is watched.
@@ -53,7 +55,8 @@ pub struct Attached {
     pub egress: Attachment,
     /// Why ingress is watched in a lesser way than native XDP with fragments.
     pub reasons: Vec<String>,
-    links: Vec<Link>,
+    /// Of received and of sent packets.
+    pub(super) places: [Place; 2],
     /// Held while we watch: a second instance finds the name taken.
     _claim: UnixListener,
 }
@@ -61,15 +64,15 @@ pub struct Attached {
 impl Attached {
     /// Leaves on the interface what no pin holds.
     pub(super) fn leave(self) {
-        for link in self.links {
-            std::mem::forget(link);
+        for place in self.places {
+            std::mem::forget(place.held);
         }
     }
 }
 
 /// A program on a hook, held by this process.
 #[derive(Debug)]
-enum Link {
+pub(super) enum Link {
     Xdp(XdpLink),
     Tc(SchedClassifierLink),
 }
@@ -78,22 +81,119 @@ enum Link {
 #[derive(Debug)]
 struct Placed {
     attachment: Attachment,
+    /// The name of the program.
+    program: &'static str,
     /// None for clsact filters, which have no name.
     hook: Option<Hook>,
     /// None where a pin holds it.
     link: Option<Link>,
 }
 
+/// A program at its place on an interface.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) attachment: Attachment,
+    /// The name of the program.
+    pub(super) program: &'static str,
+    /// What it is pinned as; none for clsact filters.
+    pub(super) hook: Option<Hook>,
+    /// None while it is taken off.
+    pub(super) held: Option<Held>,
+    /// Programs and filters of others that run before it.
+    pub(super) before: usize,
+    /// It was found elsewhere, and is not back yet.
+    pub(super) displaced: bool,
+}
+
+/// By what a program stays where it is.
+#[derive(Debug)]
+pub(super) enum Held {
+    Own(#[expect(dead_code, reason = "it is taken off when it is dropped")] Link),
+    /// The pin holds it, too: without the pin it stays until this process ends.
+    Pinned(OwnedFd),
+}
+
+impl Place {
+    fn of(placed: Placed, interface: &Interface, pins: &Pins) -> anyhow::Result<Self> {
+        let Placed { attachment, program, hook, .. } = placed;
+        let held = match pin(placed, interface, pins)? {
+            Some(link) => Held::Own(link),
+            None => {
+                let path = hook.and_then(|hook| pins.link(interface.index, hook));
+                let path = path.context("a link that was pinned has no pin")?;
+                Held::Pinned(sys::open_pin(&path).context("failed to open a link's pin")?)
+            }
+        };
+        Ok(Self { attachment, program, hook, held: Some(held), before: 0, displaced: false })
+    }
+
+    /// Attaches it again where it was.
+    ///
+    /// # Errors
+    ///
+    /// It is not attached; or it is, and cannot be pinned.
+    pub(super) fn attach_again(
+        &mut self,
+        object: &mut Object,
+        interface: &Interface,
+        side: TcAttachType,
+        pins: &Pins,
+    ) -> anyhow::Result<()> {
+        // What holds the former link takes off whatever is at its place: it goes first.
+        self.held = None;
+        if let Some(path) = self.hook.and_then(|hook| pins.link(interface.index, hook)) {
+            take_off(&path)?;
+        }
+        let placed = self.attach(object, interface, side, pins)?;
+        let pinned = Self::of(placed, interface, pins);
+        self.held = match pinned {
+            Ok(place) => place.held,
+            Err(error) => {
+                // Its link went with the failure.
+                self.held = self.attach(object, interface, side, pins)?.link.map(Held::Own);
+                return Err(error.context("it is attached, but not pinned"));
+            }
+        };
+        Ok(())
+    }
+
+    fn attach(
+        &self,
+        object: &mut Object,
+        interface: &Interface,
+        side: TcAttachType,
+        pins: &Pins,
+    ) -> anyhow::Result<Placed> {
+        let Self { attachment, program, hook, .. } = *self;
+        let mode = match attachment {
+            Attachment::XdpNativeFragments | Attachment::XdpNative => XdpMode::Driver,
+            Attachment::XdpGeneric => XdpMode::Skb,
+            Attachment::Tcx | Attachment::Clsact => {
+                return attach_tc(object, interface, side, pins);
+            }
+        };
+        let link = attach_xdp(object, program, interface, mode, pins)
+            .map_err(|error| explain(error, interface))?;
+        Ok(Placed { attachment, program, hook, link })
+    }
+
+    /// Pins it again under its name.
+    pub(super) fn pin_again(&self, interface: &Interface, pins: &Pins) -> anyhow::Result<()> {
+        match (&self.held, self.hook) {
+            (Some(Held::Pinned(link)), Some(hook)) => {
+                pins.pin_again(link.as_fd(), interface.index, hook)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Our place among clsact filters: by it the next start knows them. A name would not do, as others
 /// name their programs alike.
-const CLSACT_PRIORITY: u16 = 61_000;
+pub(super) const CLSACT_PRIORITY: u16 = 61_000;
 const CLSACT_HANDLE: TcHandle = TcHandle::new(0, 1);
 
 /// Attaches both directions of an interface.
-///
-/// # Errors
-///
-/// A second instance, another tool's XDP program, an interface that went away.
 pub(super) fn attach(
     object: &mut Object,
     interface: &Interface,
@@ -117,15 +217,12 @@ pub(super) fn attach(
     let kept: Vec<Hook> = [&ingress, &egress].iter().filter_map(|placed| placed.hook).collect();
     pins.take_off(interface.index, &kept)?;
     let (ingress_attachment, egress_attachment) = (ingress.attachment, egress.attachment);
-    let mut links = Vec::new();
-    for placed in [ingress, egress] {
-        links.extend(pin(placed, interface, pins)?);
-    }
+    let places = [Place::of(ingress, interface, pins)?, Place::of(egress, interface, pins)?];
     Ok(Attached {
         ingress: ingress_attachment,
         egress: egress_attachment,
         reasons,
-        links,
+        places,
         _claim: claim,
     })
 }
@@ -150,10 +247,6 @@ fn pin(placed: Placed, interface: &Interface, pins: &Pins) -> anyhow::Result<Opt
 }
 
 /// Sees that no other agent watches an interface that is meant.
-///
-/// # Errors
-///
-/// With the first that is watched.
 pub(super) fn check_claims(selection: &Selection) -> anyhow::Result<()> {
     for interface in interfaces::list()?.values().filter(|each| selection.contains(each)) {
         drop(claim(interface)?);
@@ -168,7 +261,7 @@ fn claim(interface: &Interface) -> anyhow::Result<UnixListener> {
     let address = SocketAddr::from_abstract_name(name).context("failed to claim an interface")?;
     UnixListener::bind_addr(&address).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => anyhow!(
-            "another detector watches {}: stop it first, or watch another interface",
+            "another agent watches {}: stop it first, or watch another interface",
             interface.name
         ),
         _ => anyhow!(error).context(format!("failed to claim {}", interface.name)),
@@ -191,13 +284,13 @@ fn ingress(
         Xdp::Generic => {
             let (name, refused) = object.load_xdp()?;
             reasons.extend(refused);
-            reasons.push("generic XDP was asked for: it sees frames after they are merged".into());
+            reasons.push("generic XDP by configuration: it sees merged frames".into());
             let link = attach_xdp(object, name, interface, XdpMode::Skb, pins)
                 .map_err(|error| explain(error, interface))?;
             let attachment = Attachment::XdpGeneric;
-            return Ok(Placed { attachment, hook: Some(Hook::Generic), link });
+            return Ok(Placed { attachment, program: name, hook: Some(Hook::Generic), link });
         }
-        Xdp::Tc => reasons.push("tc ingress was asked for".into()),
+        Xdp::Tc => reasons.push("tc ingress by configuration".into()),
     }
     // Else its program would count the same packets.
     pins.take_off(interface.index, &[Hook::Ingress, Hook::Egress])?;
@@ -226,17 +319,18 @@ fn native(
             Attachment::XdpNativeFragments
         };
         match attach_xdp(object, name, interface, XdpMode::Driver, pins) {
-            Ok(link) => return Ok(Some(Placed { attachment, hook: Some(Hook::Native), link })),
+            Ok(link) => {
+                let hook = Some(Hook::Native);
+                return Ok(Some(Placed { attachment, program: name, hook, link }));
+            }
             Err(error) if is(&error, libc::EBUSY) || is(&error, libc::EEXIST) => {
                 return Err(explain(error, interface));
             }
             Err(error) if is(&error, libc::ENODEV) => return Err(explain(error, interface)),
-            Err(error) => {
-                reasons.push(format!("{name} was refused by the driver: {}", cause(&error)))
-            }
+            Err(error) => reasons.push(format!("the driver refused {name}: {}", cause(&error))),
         }
     }
-    reasons.push("received packets are seen at tc, after the stack has merged them".into());
+    reasons.push("using tc for received packets, which sees merged frames".into());
     Ok(None)
 }
 
@@ -311,9 +405,11 @@ fn attach_tc(
     let program = classifier(&mut object.ebpf, name)?;
     if !tcx {
         let link = attach_clsact(program, interface, side)?;
-        return Ok(Placed { attachment: Attachment::Clsact, hook: None, link: Some(link) });
+        let attachment = Attachment::Clsact;
+        return Ok(Placed { attachment, program: name, hook: None, link: Some(link) });
     }
-    let placed = |link| Placed { attachment: Attachment::Tcx, hook: Some(hook), link };
+    let placed =
+        |link| Placed { attachment: Attachment::Tcx, program: name, hook: Some(hook), link };
     if replace(pins, interface, hook, |link| update_tc(program, link))?.is_some() {
         return Ok(placed(None));
     }
@@ -334,7 +430,7 @@ fn attach_clsact(
     let replaced = program.attach_to_link(filter(interface, side)?);
     let id = match replaced {
         Ok(id) => {
-            tracing::info!("{}: replaced a tc filter left by an earlier run", interface.name);
+            tracing::info!("{}: replaced a tc filter of an earlier run", interface.name);
             id
         }
         Err(error) => {
@@ -355,7 +451,7 @@ fn attach_clsact(
 /// Our place among the filters of one side of an interface, whether one is there or not.
 fn filter(interface: &Interface, side: TcAttachType) -> anyhow::Result<SchedClassifierLink> {
     SchedClassifierLink::attached(&interface.name, side, CLSACT_PRIORITY, CLSACT_HANDLE, None)
-        .with_context(|| format!("{} went away", interface.name))
+        .with_context(|| format!("interface {} is gone", interface.name))
 }
 
 fn add_clsact(interface: &Interface) -> anyhow::Result<()> {
@@ -380,7 +476,7 @@ pub fn remove_leftovers(interface: &Interface) -> u64 {
 fn remove_leftover(interface: &Interface, side: TcAttachType) -> bool {
     let removed = filter(interface, side).is_ok_and(|link| link.detach().is_ok());
     if removed {
-        tracing::info!("{}: removed a tc filter left by an earlier run", interface.name);
+        tracing::info!("{}: removed a tc filter of an earlier run", interface.name);
     }
     removed
 }
@@ -411,12 +507,14 @@ fn explain(error: anyhow::Error, interface: &Interface) -> anyhow::Error {
     let name = &interface.name;
     if is(&error, libc::EBUSY) || is(&error, libc::EEXIST) {
         error.context(format!(
-            "{name} has another XDP program: it is left alone, use --config with kernel.xdp = \"tc\""
+            "{name} has an XDP program of another tool, which stays: use --config with kernel.xdp = \"tc\""
         ))
     } else if is(&error, libc::ENODEV) {
-        error.context(format!("{name} went away while it was being attached"))
+        error.context(format!("interface {name} disappeared during the attachment"))
     } else if is(&error, libc::EPERM) {
-        error.context(format!("not allowed to attach to {name}: CAP_NET_ADMIN is needed"))
+        error.context(format!(
+            "no permission to attach to {name}: run as root or with CAP_NET_ADMIN"
+        ))
     } else {
         error.context(format!("failed to attach to {name}"))
     }

@@ -45,10 +45,6 @@ pub struct BatchReader<K, V> {
 
 impl<K: Pod + Default, V: Pod + Default> BatchReader<K, V> {
     /// Starts a walk. The map's key and value must be a `K` and a `V`.
-    ///
-    /// # Errors
-    ///
-    /// A map whose entries have other sizes.
     pub fn new(map: &MapData) -> anyhow::Result<Self> {
         let info = map.info()?;
         anyhow::ensure!(
@@ -74,10 +70,6 @@ impl<K: Pod + Default, V: Pod + Default> BatchReader<K, V> {
     }
 
     /// The next entries; none at the end of the walk.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system call.
     pub fn next_entries(&mut self) -> io::Result<Option<(&[K], &[V])>> {
         if self.finished {
             return Ok(None);

@@ -19,7 +19,8 @@ pub struct KernelClock {
     pub base: TimeBase,
 }
 
-/// The tick rates a kernel can be built with (kernel/Kconfig.hz, and the rates of Alpha and others).
+/// The tick rates a kernel can be built with (kernel/Kconfig.hz, and the rates of Alpha and
+/// others).
 const RATES: [u64; 8] = [100, 250, 300, 1000, 1024, 1200, 128, 64];
 
 /// Runs `read_clocks` and works out the rest.
@@ -46,7 +47,7 @@ pub(super) fn read_clocks(ebpf: &mut Ebpf) -> anyhow::Result<Clocks> {
 
 /// The tick rate that explains one reading best. Jiffies start five minutes before a wrap of their
 /// lower 32 bits (INITIAL_JIFFIES in include/linux/jiffies.h), so that even a reading taken right
-/// after boot tells the rates apart.
+/// after boot distinguishes the rates.
 fn rate(clocks: Clocks) -> u64 {
     let error = |rate: u64| {
         let start = (1_u64 << 32) - 300 * rate;

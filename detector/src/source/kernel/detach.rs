@@ -6,10 +6,6 @@ use super::pins::{self, Detached};
 use super::{attach, interfaces};
 
 /// Removes everything that an agent which no longer runs left in this network namespace.
-///
-/// # Errors
-///
-/// An agent that still runs; what cannot be removed.
 pub fn detach_all(runtime_dir: &Path) -> anyhow::Result<Detached> {
     // Until the end: an agent that starts meanwhile would lose its filters.
     let (mut detached, _lock) = pins::remove_all(runtime_dir)?;

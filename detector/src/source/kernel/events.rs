@@ -1,7 +1,7 @@
 //! The records that the programs send up the ring buffer, checked and taken apart.
 
 use detector_common::abi::{
-    BudgetEvent, CheckpointEvent, EventKind, FirstPayloadEvent, OverflowEvent,
+    BudgetEvent, BypassEvent, CheckpointEvent, EventKind, FirstPayloadEvent, OverflowEvent,
 };
 
 /// What the ring buffer brought.
@@ -32,6 +32,12 @@ pub(super) fn news(record: &[u8]) -> Option<KernelEvent> {
     } else {
         None
     }
+}
+
+/// Reads a record about a socket that goes past the programs; none where it is too short.
+pub(super) fn bypass(record: &[u8]) -> Option<Box<BypassEvent>> {
+    // SAFETY: as above.
+    unsafe { read(record) }
 }
 
 /// Copies a `T` off the start of a record that is long enough.

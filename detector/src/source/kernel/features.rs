@@ -1,5 +1,5 @@
-//! What this kernel can do, asked of it. Versions say less: distributions carry features back, leave
-//! others out, and name their releases as they like.
+//! What this kernel can do, asked of it. Versions say less: distributions carry features back,
+//! leave others out, and name their releases as they like.
 
 use std::fmt;
 use std::io;
@@ -30,10 +30,6 @@ pub struct Features {
 
 impl Features {
     /// Asks the kernel, and raises RLIMIT_MEMLOCK where maps count against it.
-    ///
-    /// # Errors
-    ///
-    /// A kernel that does not let itself be asked.
     pub fn ask() -> anyhow::Result<Self> {
         let coarse_clock = probe::coarse_clock();
         // Asking takes locked memory, too: where there is none, that is the answer.
@@ -43,7 +39,7 @@ impl Features {
         let coarse_clock =
             coarse_clock.or_else(|_| probe::coarse_clock()).context("failed to load a program")?;
         let ask = |question: fn() -> io::Result<bool>, what: &str| {
-            question().with_context(|| format!("failed to ask the kernel for {what}"))
+            question().with_context(|| format!("failed to check the kernel for {what}"))
         };
         Ok(Self {
             fragments: ask(probe::fragments, "XDP on fragments")?,
@@ -103,8 +99,9 @@ mod tests {
         let old = Features { batches: true, ..Features::default() };
         assert_eq!(
             old.to_string(),
-            "this kernel has batch reads; it has no XDP fragments, tcx, returning additions, coarse \
-             clock, map memory by control group, live frames"
+            "this kernel has batch reads; it has no XDP fragments, tcx, returning additions, \
+             coarse clock, \
+             map memory by control group, live frames"
         );
         let all = Features {
             fragments: true,

@@ -35,17 +35,13 @@ pub struct Interface {
 const ARPHRD_ETHERNET: [u16; 2] = [1, 772];
 
 /// All interfaces of this network namespace, by name.
-///
-/// # Errors
-///
-/// When the kernel does not list them.
 pub fn list() -> anyhow::Result<BTreeMap<String, Interface>> {
     let mut interfaces: BTreeMap<String, Interface> = BTreeMap::new();
     let addresses = getifaddrs().context("failed to list the interfaces")?;
     for entry in addresses {
         let Some(address) = entry.address else {
-            // A device without a hardware address (WireGuard, tun) is told without any, and before
-            // its networks; its packets begin with their IP header.
+            // A device without a hardware address (WireGuard, tun) is reported without any, and
+            // before its networks; its packets begin with their IP header.
             let name = entry.interface_name;
             if let Ok(index) = if_nametoindex(name.as_str()) {
                 interfaces.entry(name.clone()).or_insert(Interface {
@@ -108,13 +104,11 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// # Errors
-    ///
-    /// No name at all.
     pub fn new(names: &[String]) -> anyhow::Result<Self> {
         if names.is_empty() {
             bail!(
-                "no interface is named: use --interface NAME, a pattern such as \"eth*\", or all"
+                "no interface is configured: use --interface with a name, a pattern such as \
+                 \"eth*\", or all"
             );
         }
         Ok(Self {
@@ -144,16 +138,12 @@ impl Selection {
     }
 
     /// Sees that every name means something now.
-    ///
-    /// # Errors
-    ///
-    /// A name without an interface, with those there are.
     pub fn check(&self, interfaces: &BTreeMap<String, Interface>) -> anyhow::Result<()> {
         for (name, pattern) in self.names.iter().zip(&self.patterns) {
             let meant = name == "all" || interfaces.keys().any(|known| pattern.matches(known));
             if !meant {
                 let known: Vec<&str> = interfaces.keys().map(String::as_str).collect();
-                bail!("there is no interface {name}: there are {}", known.join(", "));
+                bail!("there is no interface {name}: use one of {}", known.join(", "));
             }
         }
         Ok(())
@@ -170,9 +160,6 @@ pub struct Watcher {
 const GROUPS: u32 = 0x1 | 0x10 | 0x100;
 
 impl Watcher {
-    /// # Errors
-    ///
-    /// When the kernel gives no netlink socket.
     pub fn new() -> anyhow::Result<Self> {
         let socket = socket(
             AddressFamily::Netlink,
@@ -187,10 +174,6 @@ impl Watcher {
     }
 
     /// Takes all news there is; true where there was any. An overrun is news, too.
-    ///
-    /// # Errors
-    ///
-    /// Those of the socket.
     pub fn drain(&self) -> io::Result<bool> {
         let mut any = false;
         let mut buffer = [0; 8_192];
@@ -251,7 +234,7 @@ mod tests {
         let there = BTreeMap::from([("eth0".to_owned(), interface("eth0"))]);
         let selection = Selection::new(&["eth0".to_owned(), "eth7".to_owned()]).unwrap();
         let error = selection.check(&there).unwrap_err().to_string();
-        assert_eq!(error, "there is no interface eth7: there are eth0");
+        assert_eq!(error, "there is no interface eth7: use one of eth0");
     }
 
     #[test]

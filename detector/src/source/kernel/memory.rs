@@ -7,10 +7,6 @@ use super::object::Object;
 impl Object {
     /// Kernel memory of all maps, entries preallocated, in bytes: what the kernel itself reports
     /// where it does, else sizes times entries.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system calls.
     pub fn map_memory_bytes(&self) -> anyhow::Result<u64> {
         let processors = u64::from(processors());
         let mut sum = 0;
@@ -38,7 +34,7 @@ fn map_bytes(map: &aya::maps::Map, processors: u64) -> anyhow::Result<u64> {
         Map::Array(data) => (data, 0, 1),
         _ => return Ok(0),
     };
-    let info = data.info().context("failed to ask the kernel about a map")?;
+    let info = data.info().context("failed to read a map's memory")?;
     let entry = header
         + u64::from(info.key_size()).next_multiple_of(8)
         + u64::from(info.value_size()).next_multiple_of(8) * copies;

@@ -4,6 +4,7 @@
 //! It hands out what there is and scores nothing; the agent decides when to ask.
 
 pub mod attach;
+mod balance;
 pub mod batch;
 pub mod clock;
 mod detach;
@@ -11,12 +12,16 @@ mod events;
 pub mod features;
 pub mod interfaces;
 mod memory;
+mod netlink;
 pub mod object;
 mod pins;
+mod places;
 mod policy;
 mod probe;
 mod reconfigure;
 mod refusal;
+mod restore;
+pub mod sockets;
 mod sys;
 mod trace;
 mod walk;
@@ -34,6 +39,7 @@ use crate::config::{Config, Xdp};
 use crate::flow::TimeBase;
 use crate::network::Network;
 use crate::response::Enforcer as _;
+use balance::Balance;
 use batch::BatchReader;
 pub use detach::detach_all;
 pub use events::KernelEvent;
@@ -41,8 +47,12 @@ use interfaces::Selection;
 use object::{Object, ObjectConfig};
 pub use pins::{Detached, Start};
 use pins::{MAPS, Pins};
+pub use places::Displaced;
 pub use policy::PolicyTable;
 use policy::{Classes, KernelEntryIndex};
+pub use restore::{Misplaced, Restored};
+use sockets::Sockets;
+pub use sockets::{PastPrograms, Process, Sight};
 use trace::KernelTrace;
 use walk::{Closing, Poll};
 use watch::Slots;
@@ -53,12 +63,14 @@ pub struct KernelSource {
     object: Object,
     pins: Pins,
     events: RingBuf<MapData>,
+    /// Sees sockets that go past the programs; else why not.
+    sockets: Result<Sockets, String>,
     flows: BatchReader<FlowKey, FlowCounters>,
     overflow: BatchReader<OverflowKey, OverflowCounters>,
     budgets: BatchReader<BudgetKey, Budget>,
-    /// What stands in the maps of entries.
+    /// What is in the maps of entries.
     entries_index: KernelEntryIndex,
-    /// The home networks that budgets tell apart.
+    /// The home networks that budgets distinguish.
     classes: Classes,
     selection: Selection,
     xdp: Xdp,
@@ -68,8 +80,11 @@ pub struct KernelSource {
     slots: Slots,
     closing: Vec<Closing>,
     poll: Poll,
+    balance: Balance,
     max_flows: u32,
     records_unknown: u64,
+    /// The last look at the programs' places failed, which was said.
+    look_failed: bool,
     /// None where no lines are asked for.
     trace: Option<KernelTrace>,
 }
@@ -80,6 +95,7 @@ pub struct Accounting {
     pub totals: Totals,
     /// Packets and IP bytes of the flows in the map and of those deleted.
     pub flows: Count,
+    /// What stands in no flow and no counter for certain, see [`KernelSource::accounting`].
     pub unaccounted_packets: i64,
     pub unaccounted_bytes: i64,
     pub live_flows: u32,
@@ -87,11 +103,6 @@ pub struct Accounting {
 
 impl KernelSource {
     /// Loads the object and its maps; attaches nothing yet, see [`KernelSource::rescan`].
-    ///
-    /// # Errors
-    ///
-    /// No privilege, a kernel that is too old, memory that cannot be had, another agent; something
-    /// left that is to be taken over and cannot be.
     pub fn load(config: &Config, selection: Selection, start: Start) -> anyhow::Result<Self> {
         // Before anything of the machine is touched.
         object::built_in()?;
@@ -113,6 +124,7 @@ impl KernelSource {
         let trace = if config.kernel.trace { Some(KernelTrace::new(&mut object)?) } else { None };
         let events = object.ebpf.take_map(map::EVENTS).context("the BPF object has no events")?;
         let events = RingBuf::try_from(events)?;
+        let sockets = Sockets::attach(&mut object).map_err(|error| format!("{error:#}"));
         let flows = BatchReader::new(object.map_data(map::FLOWS)?)?;
         let overflow = BatchReader::new(object.map_data(map::OVERFLOW)?)?;
         let budgets = BatchReader::new(object.map_data(map::BUDGETS)?)?;
@@ -121,6 +133,7 @@ impl KernelSource {
             object,
             pins,
             events,
+            sockets,
             flows,
             overflow,
             budgets,
@@ -133,21 +146,23 @@ impl KernelSource {
             slots,
             closing: Vec::new(),
             poll: Poll::default(),
+            balance: Balance::default(),
             max_flows: sizes.max_flows,
             records_unknown: 0,
+            look_failed: false,
             trace,
         };
         source.set_budget_rules(config)?;
         if source.pins.adopted {
             source.read_entries(&sizes)?;
         }
-        // Before any program is attached: what stands holds from its first packet on.
+        // Before any program is attached: what is active holds from its first packet on.
         source.set_mode(config.mode, None)?;
         source.commit()?;
         Ok(source)
     }
 
-    /// Whether it goes on from what an earlier agent left.
+    /// Whether it continues from what an earlier agent left.
     #[must_use]
     pub fn adopted(&self) -> bool {
         self.pins.adopted
@@ -160,19 +175,11 @@ impl KernelSource {
     }
 
     /// The tick it is now.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system call.
     pub fn now(&mut self) -> anyhow::Result<u64> {
         Ok(clock::read_clocks(&mut self.object.ebpf)?.jiffies)
     }
 
     /// Kernel memory of all maps, in bytes.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system calls.
     pub fn map_memory_bytes(&self) -> anyhow::Result<u64> {
         self.object.map_memory_bytes()
     }
@@ -189,12 +196,33 @@ impl KernelSource {
     }
 
     /// A descriptor that is readable when there is news.
+    pub fn events_fd(&self) -> anyhow::Result<OwnedFd> {
+        self.events.as_fd().try_clone_to_owned().context("failed to wait for events")
+    }
+
+    /// What is seen of sockets that go past the programs.
     ///
     /// # Errors
     ///
-    /// When no more descriptors can be had.
-    pub fn events_fd(&self) -> anyhow::Result<OwnedFd> {
-        self.events.as_fd().try_clone_to_owned().context("failed to wait for events")
+    /// Nothing, with the reason.
+    pub fn sight(&self) -> Result<Sight, &str> {
+        self.sockets.as_ref().map(|sockets| sockets.sight).map_err(String::as_str)
+    }
+
+    /// The next socket that goes past the programs, if there is one.
+    pub fn next_past_programs(&mut self) -> Option<PastPrograms> {
+        self.sockets.as_mut().ok()?.next()
+    }
+
+    /// Sockets that went past the programs and were not reported: their ring buffer was full.
+    pub fn past_programs_lost(&self) -> anyhow::Result<u64> {
+        self.sockets.as_ref().map_or(Ok(0), Sockets::lost)
+    }
+
+    /// A descriptor that is readable when a socket has gone past the programs; none where that is not
+    /// seen.
+    pub fn past_programs_fd(&self) -> anyhow::Result<Option<OwnedFd>> {
+        self.sockets.as_ref().ok().map(Sockets::fd).transpose()
     }
 
     /// Records that this agent could not read.
@@ -204,10 +232,6 @@ impl KernelSource {
     }
 
     /// A flow's counters as they are now.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system call.
     pub fn lookup(&mut self, key: &FlowKey) -> anyhow::Result<Option<FlowCounters>> {
         let flows: HashMap<_, FlowKey, FlowCounters> =
             HashMap::try_from(self.object.map_mut(map::FLOWS)?)?;
@@ -219,10 +243,6 @@ impl KernelSource {
     }
 
     /// Shows every flow as it is now. Not to be called during a poll's walk.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system call.
     pub fn each_flow(
         &mut self,
         mut see: impl FnMut(&FlowKey, &FlowCounters),
@@ -237,10 +257,6 @@ impl KernelSource {
     }
 
     /// All home hosts' overflow entries.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system call.
     pub fn overflow(&mut self) -> anyhow::Result<Vec<(OverflowKey, OverflowCounters)>> {
         let mut entries = Vec::new();
         self.overflow.restart();
@@ -252,33 +268,25 @@ impl KernelSource {
         Ok(entries)
     }
 
-    /// What was seen and where it went. Exact once nothing is attached any more and a walk through
-    /// the flow map is complete; while traffic flows, the counters are read one after the other.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system calls.
+    /// What was seen and where it went. While traffic flows, what is unaccounted is what the last two
+    /// walks through the flow map found missing for certain; once nothing is attached any more, what the
+    /// last walk did, which is exact.
     pub fn accounting(&mut self) -> anyhow::Result<Accounting> {
         let totals = self.slots.totals(&mut self.object)?;
         let mut flows = self.removed()?;
         flows += self.poll.last_sum;
-        let (mut packets, mut bytes) = totals.unaccounted();
-        packets += totals.flows.packets as i64 - flows.packets as i64;
-        bytes += totals.flows.bytes as i64 - flows.bytes as i64;
+        let shortfall =
+            if self.slots.is_empty() { self.balance.latest() } else { self.balance.shown() };
         Ok(Accounting {
             totals,
             flows,
-            unaccounted_packets: packets,
-            unaccounted_bytes: bytes,
+            unaccounted_packets: shortfall.packets,
+            unaccounted_bytes: shortfall.bytes,
             live_flows: self.poll.last_entries,
         })
     }
 
     /// Frames that are no IP by what they are: numbers of [`detector_common::parse::number`].
-    ///
-    /// # Errors
-    ///
-    /// Those of the system calls.
     pub fn unopened(&mut self) -> anyhow::Result<Vec<(u32, Count)>> {
         let unopened: HashMap<_, u32, Count> =
             HashMap::try_from(self.object.map_mut(map::UNOPENED)?)?;
@@ -289,15 +297,11 @@ impl KernelSource {
     /// Packets and IP bytes of the flows deleted so far, by earlier agents too.
     fn removed(&mut self) -> anyhow::Result<Count> {
         let removed: Array<_, Count> = Array::try_from(self.object.map_mut(map::REMOVED)?)?;
-        removed.get(&0, 0).context("failed to read what deleted flows had carried")
+        removed.get(&0, 0).context("failed to read the totals of deleted flows")
     }
 
     /// Sees that there is something to watch; from then on what was taken over is this agent's, and
     /// goes with it.
-    ///
-    /// # Errors
-    ///
-    /// When no interface is attached.
     pub fn check_attached(&mut self) -> anyhow::Result<()> {
         if self.slots.is_empty() {
             bail!("no interface is attached");

@@ -13,10 +13,12 @@ use aya::{Ebpf, EbpfLoader, VerifierLogLevel, include_bytes_aligned};
 use detector_common::abi::{Control, Interface, MAX_INTERFACES, PointTotals, map, program};
 use detector_common::parse::Decapsulation;
 use nix::time::{ClockId, clock_gettime};
+use nix::unistd::{SysconfVar, sysconf};
 
 use super::clock::{KernelClock, read_clock};
 use super::features::Features;
 use super::refusal::{explain_load, first_line};
+use super::sys::namespace_cookie;
 use crate::config::Config;
 
 /// The object, as the build made it: empty where it had no bpf-linker.
@@ -34,8 +36,8 @@ pub fn built_in() -> anyhow::Result<&'static [u8]> {
 fn not_empty(object: &[u8]) -> anyhow::Result<&[u8]> {
     ensure!(
         !object.is_empty(),
-        "this detector was built without its kernel programs, because there was no bpf-linker: \
-         run `cargo xtask setup`, then build again"
+        "this detector was built without kernel programs because bpf-linker was missing: run \
+         `cargo xtask setup`, then build again"
     );
     Ok(object)
 }
@@ -84,7 +86,7 @@ impl ObjectConfig {
         }
     }
 
-    /// The highest number of an entry: number 0 stands for none.
+    /// The highest number of an entry: number 0 means none.
     #[must_use]
     pub fn max_entries(&self) -> u32 {
         self.max_blocks.saturating_add(self.max_prefixes).saturating_add(self.max_exceptions)
@@ -177,10 +179,6 @@ impl Object {
 
     /// The same with the maps of these names taken from a directory of pins, where they are, or
     /// pinned there.
-    ///
-    /// # Errors
-    ///
-    /// As above, and a directory that is on no BPF file system.
     pub fn load_pinned(
         config: &ObjectConfig,
         pins: Option<&Path>,
@@ -190,16 +188,21 @@ impl Object {
         let features = Features::ask().map_err(explain_load)?;
         ensure!(
             features.batches,
-            "this kernel does not read maps in batches: Linux 5.10 or later is needed"
+            "this kernel cannot read maps in batches: use Linux 5.10 or later"
         );
         let bits = config.decapsulation.bits();
         let trace = u32::from(config.trace);
+        let page = page_size()?;
+        // 0 where the kernel has no name for it: every namespace is meant.
+        let cookie = namespace_cookie().unwrap_or(0);
         let mut loader = EbpfLoader::new();
         loader
             // Logs are asked for again, in full, when a program is refused.
             .verifier_log_level(VerifierLogLevel::DISABLE | VerifierLogLevel::STATS)
             .override_global("DECAPSULATION", &bits, true)
-            .override_global("TRACE_KERNEL", &trace, true);
+            .override_global("TRACE_KERNEL", &trace, true)
+            .override_global("PAGE_SIZE", &page, true)
+            .override_global("NETNS_COOKIE", &cookie, true);
         for (name, entries) in config.map_sizes() {
             loader.map_max_entries(name, entries);
         }
@@ -229,10 +232,6 @@ impl Object {
 
     /// Loads the XDP program that takes frames of several buffers; where this kernel has none, the
     /// plain one. Returns which, and the reason for the lesser choice.
-    ///
-    /// # Errors
-    ///
-    /// A kernel that takes neither.
     pub fn load_xdp(&mut self) -> anyhow::Result<(&'static str, Option<String>)> {
         let refused = if self.features.fragments {
             let name = self.programs.xdp_frags;
@@ -241,18 +240,14 @@ impl Object {
                 Err(error) => first_line(&error),
             }
         } else {
-            "it came with Linux 5.18".to_owned()
+            "it needs Linux 5.18".to_owned()
         };
         self.load_plain_xdp()?;
-        let refused = format!("this kernel takes no XDP on fragments: {refused}");
+        let refused = format!("this kernel has no XDP on fragments: {refused}");
         Ok((self.programs.xdp, Some(refused)))
     }
 
     /// Loads the XDP program for frames of one buffer, for drivers that refuse the other.
-    ///
-    /// # Errors
-    ///
-    /// A kernel that does not take it.
     pub fn load_plain_xdp(&mut self) -> anyhow::Result<()> {
         match xdp(&mut self.ebpf, self.programs.xdp)?.load() {
             Ok(()) | Err(ProgramError::AlreadyLoaded) => Ok(()),
@@ -261,30 +256,18 @@ impl Object {
     }
 
     /// The control word as the programs see it.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system call.
     pub fn control(&mut self) -> anyhow::Result<Control> {
         let control: Array<_, Control> = Array::try_from(self.map_mut(CONTROL)?)?;
         control.get(&0, 0).context("failed to read the control word")
     }
 
     /// Replaces the control word.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system call.
     pub fn set_control(&mut self, value: Control) -> anyhow::Result<()> {
         let mut control: Array<_, Control> = Array::try_from(self.map_mut(CONTROL)?)?;
         control.set(0, value, 0).context("failed to write the control word")
     }
 
     /// Makes flows look at the policy maps again. Called once after a batch of changes.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system calls.
     pub fn raise_generation(&mut self) -> anyhow::Result<u64> {
         let mut control = self.control()?;
         control.generation += 1;
@@ -292,11 +275,7 @@ impl Object {
         Ok(control.generation)
     }
 
-    /// Tells the programs about an interface; a zeroed entry makes them forget it.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system call.
+    /// Registers an interface with the programs; a zeroed entry makes them forget it.
     pub fn set_interface(&mut self, index: u32, interface: Interface) -> anyhow::Result<()> {
         let mut interfaces: Array<_, Interface> = Array::try_from(self.map_mut(map::INTERFACES)?)?;
         let slots = interfaces.len();
@@ -306,10 +285,6 @@ impl Object {
     }
 
     /// What the entry for an interface index holds.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system call.
     pub fn interface(&mut self, index: u32) -> anyhow::Result<Interface> {
         let interfaces: Array<_, Interface> = Array::try_from(self.map_mut(map::INTERFACES)?)?;
         let slots = interfaces.len();
@@ -317,10 +292,6 @@ impl Object {
     }
 
     /// The slots of the interfaces that have an entry, by the low bits of their index.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system call.
     pub(super) fn interfaces(&mut self) -> anyhow::Result<BTreeMap<u32, u16>> {
         let interfaces: Array<_, Interface> = Array::try_from(self.map_mut(map::INTERFACES)?)?;
         let mut slots = BTreeMap::new();
@@ -334,10 +305,6 @@ impl Object {
     }
 
     /// The totals of one observation point, all processors added up.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system call.
     pub fn totals(&mut self, point: u16) -> anyhow::Result<detector_common::abi::Totals> {
         let totals: aya::maps::PerCpuArray<_, PointTotals> =
             aya::maps::PerCpuArray::try_from(self.map_mut(map::TOTALS)?)?;
@@ -363,10 +330,6 @@ impl Object {
     }
 
     /// Runs a tc program of the object on a frame made up by the agent.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system call.
     pub(super) fn run_classifier(
         &mut self,
         name: &str,
@@ -390,8 +353,8 @@ fn load_tc(ebpf: &mut Ebpf, features: Features) -> anyhow::Result<Programs> {
         Programs::FETCH
     } else {
         tracing::info!(
-            "this kernel has no atomic addition that returns (Linux 5.12): budgets are exact to one \
-             packet for each processor"
+            "atomic additions return nothing before Linux 5.12: budgets are exact to one packet \
+             for each processor"
         );
         Programs::PLAIN
     };
@@ -408,6 +371,11 @@ fn boot_microseconds() -> anyhow::Result<u64> {
     u64::try_from(microseconds).context("the time since boot is out of range")
 }
 
+fn page_size() -> anyhow::Result<u32> {
+    let page = sysconf(SysconfVar::PAGE_SIZE).context("failed to read the size of a page")?;
+    page.and_then(|bytes| u32::try_from(bytes).ok()).context("the size of a page is out of range")
+}
+
 /// The array map behind the programs' one writable global.
 const CONTROL: &str = ".bss";
 
@@ -420,7 +388,8 @@ pub(super) fn run_classifier(
     frame: &[u8],
     repeat: u32,
 ) -> anyhow::Result<()> {
-    // The kernel reads an Ethernet header into it and wants the IP header whole that it may announce.
+    // The kernel reads an Ethernet header into it and wants the IP header whole that it may
+    // announce.
     let mut padded = frame.to_vec();
     padded.resize(frame.len().max(SHORTEST_FRAME), 0);
     let options = TestRunOptions { data_in: Some(&padded), repeat, ..TestRunOptions::new() };
@@ -431,10 +400,6 @@ pub(super) fn run_classifier(
 }
 
 /// A tc program of the object.
-///
-/// # Errors
-///
-/// An object without it.
 pub fn classifier<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut SchedClassifier> {
     let program = ebpf.program_mut(name);
     program
@@ -444,10 +409,6 @@ pub fn classifier<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut 
 }
 
 /// An XDP program of the object.
-///
-/// # Errors
-///
-/// An object without it.
 pub fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut Xdp> {
     let program = ebpf.program_mut(name);
     program

@@ -9,11 +9,6 @@ impl KernelSource {
     /// Goes by another configuration from now on: home networks, budgets, payload samples. Sizes,
     /// interfaces and what the programs were loaded with stay. Flows that are alive keep what they
     /// know of home.
-    ///
-    /// # Errors
-    ///
-    /// More home networks than the map holds, and those of the system calls; some of it may be in
-    /// force then.
     pub fn reconfigure(&mut self, config: &Config) -> anyhow::Result<Vec<Change>> {
         self.configured_home.clone_from(&config.home_networks);
         self.set_budget_rules(config)?;

@@ -11,18 +11,20 @@ pub(super) fn explain_load(error: anyhow::Error) -> anyhow::Error {
     let cause = refusal(&error).unwrap_or_else(|| last_line(&error.root_cause().to_string()));
     let remedy = match number {
         Some(libc::EPERM) if !nix::unistd::geteuid().is_root() => {
-            "not allowed to load BPF programs: run as root, or with CAP_BPF, CAP_NET_ADMIN and \
+            "no permission to load BPF programs: run as root, or with CAP_BPF, CAP_NET_ADMIN and \
              CAP_PERFMON"
         }
         Some(libc::EPERM) => {
-            "the kernel does not allow BPF programs here: CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are \
-             needed, CAP_SYS_ADMIN before Linux 5.8"
+            "the kernel refuses BPF programs: run with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, or \
+             with CAP_SYS_ADMIN before Linux 5.8"
         }
         Some(libc::EACCES) => {
-            "the kernel's verifier refused a program: without CAP_PERFMON it refuses all of them, \
-             else please report this line and the kernel's release"
+            "the kernel's verifier refused a program: run with CAP_PERFMON, or report this line \
+             with the kernel's release"
         }
-        Some(libc::ENOMEM | libc::E2BIG) => "no memory for the BPF maps: lower kernel.max_flows",
+        Some(libc::ENOMEM | libc::E2BIG) => {
+            "not enough memory for the BPF maps: lower kernel.max_flows"
+        }
         _ => "failed to load the BPF object: Linux 5.10 or later is needed",
     };
     anyhow!("{remedy}: {cause}")

@@ -1,6 +1,7 @@
-//! What the programs' cold paths say with `--trace-kernel`: lines of aya-log, how many were left out, and
-//! how many found no room in the ring buffer.
+//! What the programs' cold paths say with `--trace-kernel`: lines of aya-log, how many were left
+//! out, and how many found no room in the ring buffer.
 
+use crate::units::counted;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -40,9 +41,6 @@ impl Log for Counting {
 }
 
 impl KernelTrace {
-    /// # Errors
-    ///
-    /// An object without the maps.
     pub(super) fn new(object: &mut Object) -> anyhow::Result<Self> {
         let read = Arc::new(AtomicU64::new(0));
         let logger = EbpfLogger::init_with_logger(&mut object.ebpf, Counting(Arc::clone(&read)))
@@ -66,14 +64,14 @@ impl KernelTrace {
         let (suppressed_before, lost_before) = self.reported;
         if suppressed > suppressed_before {
             tracing::warn!(
-                "{} kernel trace lines were left out: each processor writes a bounded number a second",
-                suppressed - suppressed_before
+                "dropped {}: each processor writes a limited number a second",
+                counted(suppressed - suppressed_before, "kernel trace line")
             );
         }
         if lost > lost_before {
             tracing::warn!(
-                "{} kernel trace lines were lost: their ring buffer was full",
-                lost - lost_before
+                "lost {} because their ring buffer was full",
+                counted(lost - lost_before, "kernel trace line")
             );
         }
         self.reported = (suppressed, lost.max(lost_before));

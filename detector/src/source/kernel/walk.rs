@@ -2,11 +2,12 @@
 //! packet.
 
 use anyhow::Context as _;
-use detector_common::abi::{CLOSE_BATCH, Count, program};
+use detector_common::abi::{CLOSE_BATCH, Count, Totals, program};
 use detector_common::flow::{FlowCounters, FlowKey};
 use detector_common::policy::Cached;
 
 use super::KernelSource;
+use super::balance::settled;
 
 /// The walk through the flow map that is under way, and what the last one found.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,6 +19,8 @@ pub(super) struct Poll {
     sum: Count,
     pub(super) last_entries: u32,
     pub(super) last_sum: Count,
+    /// The totals before the walk.
+    totals: Totals,
 }
 
 /// A flow marked for deletion, and when.
@@ -31,18 +34,19 @@ pub(super) struct Closing {
 /// lowest tick rate two are 20 ms, and a program runs for microseconds.
 const GRACE_TICKS: u64 = 2;
 
+/// How often a busy map is read again, and up to which size: some milliseconds each time.
+const READINGS: usize = 4;
+const READ_AGAIN_FLOWS: u32 = 524_288;
+
 impl KernelSource {
     /// Starts a walk through the flow map.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system call.
     pub fn begin_poll(&mut self) -> anyhow::Result<()> {
         let began = self.now()?;
         self.poll.since = self.poll.began;
         self.poll.began = began;
         self.poll.entries = 0;
         self.poll.sum = Count::default();
+        self.poll.totals = self.settled_totals()?;
         self.flows.restart();
         if let Some(trace) = &mut self.trace {
             trace.flush();
@@ -52,10 +56,6 @@ impl KernelSource {
 
     /// Puts the flows of the next part of the walk that changed since the last one into `changed`.
     /// False at its end.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system call.
     pub fn next_changed(
         &mut self,
         changed: &mut Vec<(FlowKey, FlowCounters)>,
@@ -66,6 +66,8 @@ impl KernelSource {
         else {
             self.poll.last_entries = self.poll.entries;
             self.poll.last_sum = self.poll.sum;
+            self.weigh(self.poll.totals, self.poll.sum)?;
+            self.close_in()?;
             return Ok(false);
         };
         for (key, counters) in keys.iter().zip(values) {
@@ -87,11 +89,37 @@ impl KernelSource {
         Ok(true)
     }
 
+    /// Compares what the flows hold with the totals before they were read and now.
+    fn weigh(&mut self, before: Totals, sum: Count) -> anyhow::Result<()> {
+        let after = self.settled_totals()?;
+        let mut held = self.removed()?;
+        held += sum;
+        self.balance.note(&before, &after, held);
+        Ok(())
+    }
+
+    /// Where packets came during the walk, reads the flows again a few times: what is missing lies in the
+    /// range that each time leaves. A large map takes too long for that.
+    fn close_in(&mut self) -> anyhow::Result<()> {
+        for _ in 0..READINGS {
+            if !self.balance.is_open() || self.max_flows > READ_AGAIN_FLOWS {
+                break;
+            }
+            let before = self.settled_totals()?;
+            let mut sum = Count::default();
+            self.each_flow(|_, counters| sum += carried(counters))?;
+            self.weigh(before, sum)?;
+        }
+        self.balance.settle();
+        Ok(())
+    }
+
+    fn settled_totals(&mut self) -> anyhow::Result<Totals> {
+        let Self { slots, object, .. } = self;
+        settled(|| slots.totals(object))
+    }
+
     /// The first of two steps of deletion: packets for these flows are counted as late from now on.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system call.
     pub fn close(&mut self, keys: &[FlowKey]) -> anyhow::Result<()> {
         let marked = self.now()?;
         for keys in keys.chunks(CLOSE_BATCH) {
@@ -120,10 +148,6 @@ impl KernelSource {
 
     /// The second step: deletes the flows whose grace is over and returns what they had counted. A
     /// mark that a packet in flight overwrote is set again.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system calls.
     pub fn take_closed(&mut self) -> anyhow::Result<Vec<(FlowKey, FlowCounters)>> {
         let now = self.now()?;
         let mut closed = Vec::new();
@@ -154,10 +178,6 @@ impl KernelSource {
 
     /// Flows to give up early because the map is nearly full: those opened from outside that nobody
     /// answered, oldest first. Empty while there is room.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system call.
     pub fn under_pressure(&mut self) -> anyhow::Result<Vec<FlowKey>> {
         let limit = self.max_flows / 10 * 9;
         let taken =

@@ -9,8 +9,10 @@ use detector_common::abi::{
 
 use super::KernelSource;
 use super::attach::{Attached, attach};
+use super::balance::settled;
 use super::interfaces::{self, Interface};
 use super::object::Object;
+use super::places;
 use crate::network::Network;
 use crate::refusal::Refusal;
 use crate::source::capture::default_prefixes;
@@ -51,7 +53,7 @@ pub struct SeenPoint {
     pub bytes: u64,
     /// Bytes of frames that are no IP packet: a part of `bytes`.
     pub skipped_bytes: u64,
-    /// Bytes that no counter explains.
+    /// Bytes that no counter accounts for.
     pub unaccounted_bytes: i64,
 }
 
@@ -100,7 +102,7 @@ impl Slots {
         self.watched.is_empty()
     }
 
-    /// The slots that an earlier agent gave out, so that its totals go on.
+    /// The slots that an earlier agent gave out, so that its totals continue.
     pub(super) fn adopt(object: &mut Object) -> anyhow::Result<Self> {
         let earlier = object.interfaces()?;
         let slots = u16::try_from(MAX_INTERFACES).unwrap_or(u16::MAX);
@@ -116,6 +118,10 @@ impl Slots {
         }
         let free = (0..used).filter(|slot| !earlier.values().any(|taken| taken == slot)).collect();
         Ok(Self { watched: BTreeMap::new(), used, free, earlier })
+    }
+
+    pub(super) fn watched_mut(&mut self) -> impl Iterator<Item = &mut Watched> {
+        self.watched.values_mut()
     }
 
     fn take(&mut self) -> Option<u16> {
@@ -148,20 +154,11 @@ impl KernelSource {
     }
 
     /// Sees that every interface that was asked for is there.
-    ///
-    /// # Errors
-    ///
-    /// A name that no interface has, with those there are.
     pub fn check_selection(&self) -> anyhow::Result<()> {
         self.selection.check(&interfaces::list()?)
     }
 
     /// Attaches to interfaces that are new and lets go of those that went away.
-    ///
-    /// # Errors
-    ///
-    /// When the interfaces cannot be listed, or the home networks not be set. An interface that
-    /// cannot be attached is a [`Change`], not an error.
     pub fn rescan(&mut self) -> anyhow::Result<Vec<Change>> {
         let there = interfaces::list()?;
         let mut changes = self.let_go(&there)?;
@@ -174,7 +171,7 @@ impl KernelSource {
             if let Some(watched) = self.slots.watched.get_mut(&interface.index) {
                 let (known, now) = (&watched.interface.name, &interface.name);
                 if known != now {
-                    tracing::info!("{known} is called {now} now");
+                    tracing::info!("interface {known} was renamed to {now}");
                 }
                 watched.interface = interface;
                 continue;
@@ -235,7 +232,8 @@ impl KernelSource {
         self.object.set_interface(index, entry)?;
         let before = [self.point(slot, Hook::Ingress)?, self.point(slot, Hook::Egress)?];
         match attach(&mut self.object, &interface, self.xdp, &self.pins) {
-            Ok(attached) => {
+            Ok(mut attached) => {
+                places::note_others(&mut attached.places, &mut self.object, &interface);
                 let how = format!("ingress {}, egress {}", attached.ingress, attached.egress);
                 let reasons = attached.reasons.clone();
                 self.slots.watched.insert(index, Watched { interface, attached, slot, before });
@@ -250,21 +248,18 @@ impl KernelSource {
     }
 
     fn point(&mut self, slot: u16, hook: Hook) -> anyhow::Result<SeenPoint> {
-        Ok(SeenPoint::of(&self.object.totals(observation_point(slot, hook))?))
+        let totals = settled(|| self.object.totals(observation_point(slot, hook)))?;
+        Ok(SeenPoint::of(&totals))
     }
 
     /// Watches an interface, or no longer, whatever the configuration says. It holds until the end
     /// of the run.
-    ///
-    /// # Errors
-    ///
-    /// A name that no interface has; an interface that cannot be attached.
     pub fn say(&mut self, name: &str, watch: bool) -> anyhow::Result<Vec<Change>> {
         let there = interfaces::list()?;
         if !there.contains_key(name) {
             let known: Vec<&str> = there.keys().map(String::as_str).collect();
             let known = known.join(", ");
-            let text = format!("there is no interface {name}: there are {known}");
+            let text = format!("there is no interface {name}: use one of {known}");
             bail!(Refusal::not_found(text));
         }
         self.selection.say(name, watch);
@@ -280,10 +275,6 @@ impl KernelSource {
     }
 
     /// All interfaces, and what was seen of those that are watched.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system calls.
     pub fn seen(&mut self) -> anyhow::Result<Vec<Seen>> {
         let mut seen = Vec::new();
         for interface in interfaces::list()?.into_values() {
@@ -312,12 +303,10 @@ impl KernelSource {
             return Ok(slot);
         }
         if self.object.interface(index)?.slot != 0 {
-            bail!("its index {index} has the same low 16 bits as an attached interface's");
+            bail!("its index {index} has the same low 16 bits as that of an attached interface");
         }
         self.slots.take().with_context(|| {
-            format!(
-                "{MAX_INTERFACES} interfaces are attached already, which is the most there can be"
-            )
+            format!("{MAX_INTERFACES} interfaces are attached already, which is the limit")
         })
     }
 
@@ -368,10 +357,6 @@ impl KernelSource {
     }
 
     /// Sees that this agent's work can outlive it.
-    ///
-    /// # Errors
-    ///
-    /// When nothing is pinned, with the reason.
     pub fn check_pinned(&self) -> anyhow::Result<()> {
         self.pins.check()
     }

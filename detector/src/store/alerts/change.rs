@@ -9,10 +9,6 @@ use crate::alerts::{Resolution, Status};
 use crate::verdict::AlertId;
 
 /// Marks an alert. False where it was marked so before.
-///
-/// # Errors
-///
-/// A database that cannot be written to.
 pub fn mark(
     connection: &Connection,
     key: i64,
@@ -29,10 +25,6 @@ pub fn mark(
 }
 
 /// Marks alerts, each with the note where there is one. Returns those that were marked otherwise before.
-///
-/// # Errors
-///
-/// An alert that is not there, and then none is marked; a database that cannot be written to.
 pub fn mark_all(
     connection: &Connection,
     ids: &[AlertId],
@@ -54,11 +46,7 @@ pub fn mark_all(
     Ok(changed)
 }
 
-/// Says what an alert was, closes it, and keeps its vector as a sample to train on.
-///
-/// # Errors
-///
-/// A database that cannot be written to.
+/// Says what an alert was, closes it, and keeps its vector, where it has one, as a sample to train on.
 pub fn resolve(
     connection: &Connection,
     key: i64,
@@ -74,17 +62,13 @@ pub fn resolve(
     connection.execute(
         "INSERT OR REPLACE INTO samples (time_ns, label, alert, column_set, vector, who)
          SELECT ?, ?, key, column_set, vector, ? FROM alert_evidence
-         WHERE key = ? AND column_set IS NOT NULL",
+         WHERE key = ? AND column_set IS NOT NULL AND length(vector) != 0",
         params![time_ns as i64, resolution == Resolution::Confirmed, who, key],
     )?;
     Ok(())
 }
 
 /// Adds a note to an alert.
-///
-/// # Errors
-///
-/// A database that cannot be written to.
 pub fn add_note(
     connection: &Connection,
     key: i64,

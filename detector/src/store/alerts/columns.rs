@@ -1,4 +1,4 @@
-//! Which fields of an alert stand in which columns of its table, both ways: one row a field.
+//! Which fields of an alert are in which columns of its table, both ways: one row a field.
 
 use std::sync::LazyLock;
 
@@ -30,7 +30,7 @@ enum Grown {
 
 use Grown::{Replaced, Sql, Stays};
 
-const COLUMNS: [Column; 28] = [
+const COLUMNS: [Column; 33] = [
     Column {
         name: "revision",
         grown: Sql("max(revision, excluded.revision)"),
@@ -169,6 +169,30 @@ const COLUMNS: [Column; 28] = [
         read: |alert, row, at| row.get(at).map(|it| alert.bytes_leaked_before_block = it),
     },
     Column {
+        name: "bytes_stopped",
+        grown: Replaced,
+        value: |alert| number(alert.bytes_stopped),
+        read: |alert, row, at| row.get(at).map(|it| alert.bytes_stopped = it),
+    },
+    Column {
+        name: "seconds_to_detect",
+        grown: Stays,
+        value: |alert| alert.seconds_to_detect.into(),
+        read: |alert, row, at| row.get(at).map(|it| alert.seconds_to_detect = it),
+    },
+    Column {
+        name: "blocked_at_ns",
+        grown: Sql("coalesce(blocked_at_ns, excluded.blocked_at_ns)"),
+        value: |alert| alert.blocked_at.map_or(Value::Null, time),
+        read: |alert, row, at| read_optional_time(row, at).map(|it| alert.blocked_at = it),
+    },
+    Column {
+        name: "block_ended_ns",
+        grown: Replaced,
+        value: |alert| alert.block_ended.map_or(Value::Null, time),
+        read: |alert, row, at| read_optional_time(row, at).map(|it| alert.block_ended = it),
+    },
+    Column {
         name: "dst_name",
         grown: Replaced,
         value: |alert| alert.dst_name.as_deref().map(str::to_owned).into(),
@@ -197,6 +221,12 @@ const COLUMNS: [Column; 28] = [
         grown: Stays,
         value: |alert| alert.sensor.as_deref().map(str::to_owned).into(),
         read: |alert, row, at| row.get(at).map(|it| alert.sensor = it),
+    },
+    Column {
+        name: "monitor_event",
+        grown: Replaced,
+        value: |alert| alert.monitor_event.as_deref().map(str::to_owned).into(),
+        read: |alert, row, at| row.get(at).map(|it| alert.monitor_event = it),
     },
     Column {
         name: "action",
@@ -228,6 +258,11 @@ fn read_time(row: &Row<'_>, at: usize) -> rusqlite::Result<Timestamp> {
     row.get::<_, i64>(at).map(|ns| Timestamp::from_ns(ns.unsigned_abs()))
 }
 
+fn read_optional_time(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Timestamp>> {
+    let ns: Option<i64> = row.get(at)?;
+    Ok(ns.map(|ns| Timestamp::from_ns(ns.unsigned_abs())))
+}
+
 /// The names of the columns, each after `prefix`, for a list in SQL.
 pub(super) fn names(prefix: &str) -> String {
     COLUMNS.map(|column| format!("{prefix}{}", column.name)).join(", ")
@@ -243,7 +278,7 @@ pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Alert> {
     for (column, at) in COLUMNS.iter().zip(first..) {
         (column.read)(&mut alert, row, at)?;
     }
-    alert.seconds_to_detect = alert.time.seconds_since(alert.first_seen);
+    alert.bytes_attempted = alert.bytes_out.saturating_add(alert.bytes_stopped);
     Ok(alert)
 }
 

@@ -25,7 +25,7 @@ const RELATED_NS: u64 = 86_400_000_000_000;
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Point {
     pub time: Timestamp,
-    /// `opened`, `grew`, `worsened`, or what was done: `blocked`, `released`, …
+    /// `opened`, `grew`, `worsened`, or what was done: `blocked`, `block_ended`, `released`, …
     pub what: String,
     pub bytes_out: u64,
     pub bytes_in: u64,
@@ -33,7 +33,7 @@ pub struct Point {
     pub severity: Severity,
 }
 
-/// What a person wrote.
+/// A person's note.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Note {
     pub time: Timestamp,
@@ -46,11 +46,11 @@ pub struct Note {
 pub struct Cell {
     pub column: String,
     pub value: f32,
-    /// What the column means.
+    /// The column's meaning.
     pub meaning: String,
 }
 
-/// An alert with all that belongs to it.
+/// An alert with its timeline, notes, evidence and related alerts.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Detail {
     #[serde(flatten)]
@@ -66,10 +66,6 @@ pub struct Detail {
 }
 
 /// An alert whole; none where there is no such alert.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub fn detail(connection: &Connection, id: AlertId) -> anyhow::Result<Option<Detail>> {
     let Some(stored) = find(connection, id)? else { return Ok(None) };
     let Some(evidence) = evidence(connection, stored.key)? else { return Ok(None) };
@@ -86,10 +82,6 @@ pub fn detail(connection: &Connection, id: AlertId) -> anyhow::Result<Option<Det
 }
 
 /// What an alert was scored on; none where there is no such alert.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub fn evidence(connection: &Connection, key: i64) -> anyhow::Result<Option<Evidence>> {
     let read = |row: &rusqlite::Row<'_>| {
         let vector: Vec<u8> = row.get(0)?;
@@ -121,10 +113,6 @@ pub fn evidence(connection: &Connection, key: i64) -> anyhow::Result<Option<Evid
 }
 
 /// What the alert's two hosts carried from an hour before it to an hour after.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub fn flows_of(connection: &Connection, key: i64) -> anyhow::Result<Vec<SessionRow>> {
     const AROUND_SECS: u64 = 3_600;
     const MOST: usize = 500;
@@ -213,7 +201,7 @@ fn cells(origin: Origin, evidence: &Evidence) -> Vec<Cell> {
     let meanings = origin.kind().meanings();
     let meaning = |name: &str| {
         let known = meanings.iter().find(|(column, _)| *column == name);
-        known.map_or("not computed by this version", |(_, meaning)| *meaning).to_owned()
+        known.map_or("this version does not compute it", |(_, meaning)| *meaning).to_owned()
     };
     let cell = |(name, value): (&str, &f32)| Cell {
         column: name.to_owned(),

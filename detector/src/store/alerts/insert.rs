@@ -8,6 +8,7 @@ use super::{columns, span};
 use crate::alerts::{Origin, Status};
 use crate::store::column_sets;
 use crate::store::rules::{self, Candidate};
+use crate::timestamp::Timestamp;
 use crate::verdict::{ActionTaken, Alert, AlertId, Severity};
 
 /// An alert with what only its finder knows.
@@ -21,41 +22,48 @@ pub struct NewAlert<'a> {
 
 /// Puts an alert in, or brings the one with its id up to date. What people said of it stays.
 /// Returns its key and whether it is new.
-///
-/// # Errors
-///
-/// A database that cannot be written to.
 pub fn insert(connection: &Connection, new: &NewAlert<'_>) -> anyhow::Result<(i64, bool)> {
     let NewAlert { alert, origin, .. } = *new;
     let id = AlertId { analysis: origin.analysis(), ..alert.id };
     let known = match span::key_near(connection, id, alert.first_seen.ns())? {
-        Some(key) => Some((key, severity_of(connection, key)?)),
+        Some(key) => Some((key, latest(connection, key)?)),
         None => None,
     };
-    let severity = known.map_or(0, |(_, severity)| severity).max(alert.severity.rank());
+    let severity = known.map_or(0, |(_, (severity, _))| severity).max(alert.severity.rank());
     let (key, point) = match known {
-        Some((key, severity)) => {
+        Some((key, (severity, time_ns))) => {
             grow(connection, key, new)?;
             forget_words(connection, key)?;
             let worse = severity < alert.severity.rank();
-            (key, if worse { TimelinePoint::Worsened } else { TimelinePoint::Grew })
+            // A block that began or ended later is no growth: it was not scored again.
+            let scored = time_ns != alert.time.ns();
+            let grew = scored.then_some(TimelinePoint::Grew);
+            (key, if worse { Some(TimelinePoint::Worsened) } else { grew })
         }
-        None => (put(connection, new)?, TimelinePoint::Opened),
+        None => (put(connection, new)?, Some(TimelinePoint::Opened)),
     };
     put_words(connection, key, alert)?;
     put_evidence(connection, key, new)?;
-    put_point(connection, key, alert, point)?;
+    if let Some(point) = point {
+        put_point(connection, key, alert, alert.time, point)?;
+    }
     if alert.action != ActionTaken::None {
-        put_point(connection, key, alert, TimelinePoint::Acted(alert.action))?;
+        let at = alert.blocked_at.unwrap_or(alert.time);
+        put_point(connection, key, alert, at, TimelinePoint::Acted(alert.action))?;
+    }
+    if let Some(ended) = alert.block_ended {
+        put_point(connection, key, alert, ended, TimelinePoint::BlockEnded)?;
     }
     let (technique, src, dst) = (alert.technique.name(), alert.src, alert.dst);
     rules::enqueue(connection, &Candidate { key, severity, technique, src, dst })?;
     Ok((key, known.is_none()))
 }
 
-fn severity_of(connection: &Connection, key: i64) -> anyhow::Result<u8> {
-    let mut statement = connection.prepare_cached("SELECT severity FROM alerts WHERE key = ?")?;
-    Ok(statement.query_row([key], |row| row.get(0))?)
+/// Severity and time of an alert's latest revision.
+fn latest(connection: &Connection, key: i64) -> anyhow::Result<(u8, u64)> {
+    let mut statement =
+        connection.prepare_cached("SELECT severity, time_ns FROM alerts WHERE key = ?")?;
+    Ok(statement.query_row([key], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?)
 }
 
 fn put(connection: &Connection, new: &NewAlert<'_>) -> anyhow::Result<i64> {
@@ -141,13 +149,14 @@ fn put_point(
     connection: &Connection,
     key: i64,
     alert: &Alert,
+    at: Timestamp,
     point: TimelinePoint,
 ) -> anyhow::Result<()> {
     connection
         .prepare_cached("INSERT OR REPLACE INTO alert_points VALUES (?, ?, ?, ?, ?, ?, ?)")?
         .execute(params![
             key,
-            alert.time.ns().cast_signed(),
+            at.ns().cast_signed(),
             point.name(),
             alert.bytes_out,
             alert.bytes_in,

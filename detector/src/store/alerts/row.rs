@@ -49,10 +49,6 @@ fn origin(row: &Row<'_>) -> rusqlite::Result<Origin> {
 }
 
 /// The alert of this key with its reasons; none where it is gone.
-///
-/// # Errors
-///
-/// A database that cannot be read, reasons that make no sense.
 pub fn load(connection: &Connection, key: i64) -> anyhow::Result<Option<StoredAlert>> {
     let sql = format!("{}, e.reasons FROM alerts a {EVIDENCE} WHERE a.key = ?", *SELECT);
     let reasons = FIELDS + columns::COUNT + 1;
@@ -61,15 +57,13 @@ pub fn load(connection: &Connection, key: i64) -> anyhow::Result<Option<StoredAl
     let Some((mut stored, reasons)) = found else { return Ok(None) };
     if let Some(reasons) = reasons {
         stored.alert.reasons = serde_json::from_str(&reasons)?;
+        // Alerts of earlier versions list it.
+        stored.alert.reasons.retain(|reason| reason.feature != "bias");
     }
     Ok(Some(stored))
 }
 
 /// The alert of this id with its reasons; none where there is no such.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub fn find(connection: &Connection, id: AlertId) -> anyhow::Result<Option<StoredAlert>> {
     match key_of(connection, id)? {
         Some(key) => load(connection, key),

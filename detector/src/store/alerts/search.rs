@@ -1,9 +1,9 @@
 //! Searching alerts: any fields together, newest first, a page at a time.
 //!
 //! The order is that of the key, which every index ends in, so a page of a field that many share is
-//! the end of its index. Where a field has few, those few are looked at, whatever else is asked for.
-//! Fields with about as many values as there are alerts are found span by span (migrations/2.sql). What
-//! is searched for is always a literal.
+//! the end of its index. Where a field has few, those few are looked at, whatever else is asked
+//! for. Fields with about as many values as there are alerts are found span by span
+//! (migrations/2.sql). What is searched for is always a literal.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
@@ -31,7 +31,7 @@ pub struct Found {
     /// Where the next page begins.
     pub next: Option<i64>,
     pub total: usize,
-    /// False: there are more than `total`.
+    /// False when more than `total` match.
     pub total_exact: bool,
 }
 
@@ -198,10 +198,6 @@ fn count(
 }
 
 /// The alerts that meet all of `filter`, newest first, `limit` of those before `cursor`.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub fn search(
     connection: &Connection,
     filter: &Filter,
@@ -248,10 +244,6 @@ const AT_ONCE: usize = 500;
 
 /// Hands all alerts that meet `filter` to `take`, newest first, a page at a time; without one, an empty
 /// page. What is written meanwhile is not among them.
-///
-/// # Errors
-///
-/// A database that cannot be read, and those of `take`.
 pub fn search_all(
     store: &Store,
     filter: &Filter,
@@ -353,7 +345,8 @@ impl Plan {
             }
             (Self::Few(_, keys), _) => {
                 let sql = format!(
-                    "SELECT a.key FROM json_each(?) f CROSS JOIN alerts a ON a.key = f.value WHERE {}",
+                    "SELECT a.key FROM json_each(?) f CROSS JOIN alerts a ON a.key = f.value \
+                     WHERE {}",
                     rest.sql
                 );
                 let list: Vec<String> = keys.iter().map(i64::to_string).collect();
@@ -448,7 +441,7 @@ fn phrase(text: &str) -> String {
     format!("\"{}\"", text.replace('"', "\"\""))
 }
 
-/// Each word as it stands; a star at its end stands for any ending.
+/// Each word as it is; a star at its end matches any ending.
 fn every_word(text: &str) -> String {
     let word = |word: &str| match word.strip_suffix('*').filter(|start| !start.is_empty()) {
         Some(start) => format!("{}*", phrase(start)),

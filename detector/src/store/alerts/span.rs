@@ -22,10 +22,6 @@ pub(super) fn of(column: &str) -> String {
 }
 
 /// The spans in which alerts opened, the latest first.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub(super) fn all(connection: &Connection) -> anyhow::Result<Vec<i64>> {
     let newest = |bound: &str| {
         format!("(SELECT key FROM alerts {bound} ORDER BY key DESC LIMIT 1) >> {BITS}")
@@ -52,10 +48,6 @@ fn read_all(connection: &Connection, first: &str, next: &str) -> anyhow::Result<
 }
 
 /// The key of an alert.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub fn key_of(connection: &Connection, id: AlertId) -> anyhow::Result<Option<i64>> {
     for span in all_first_seen(connection)? {
         if let Some(key) = key_in(connection, id, span)? {
@@ -67,10 +59,6 @@ pub fn key_of(connection: &Connection, id: AlertId) -> anyhow::Result<Option<i64
 
 /// The key of an alert about what was first seen then. That moves a little when a flow of it turns
 /// out to be older.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub(super) fn key_near(
     connection: &Connection,
     id: AlertId,

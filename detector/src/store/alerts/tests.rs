@@ -7,7 +7,7 @@ use crate::store::Store;
 use crate::store::tests::Folder;
 use crate::timestamp::Timestamp;
 use crate::verdict::alert::example::alert;
-use crate::verdict::{Alert, AlertId, Basis, Severity, Technique};
+use crate::verdict::{ActionTaken, Alert, AlertId, Basis, Severity, Technique};
 
 fn put(store: &Store, alert: &Alert, origin: Origin) -> (i64, bool) {
     let alert = alert.clone();
@@ -42,10 +42,7 @@ fn an_alert_comes_back_as_it_went_in() {
     assert!(new && key == alert().time.ns() as i64);
     let id: AlertId = "00000000000000ab".parse().unwrap();
     let told = store.read(|connection| detail(connection, id)).unwrap().unwrap();
-    assert_eq!(
-        told.stored.headline,
-        "10.0.0.7 sent 48 MB in 40 s to drop.example, as fast as it goes"
-    );
+    assert_eq!(told.stored.headline, "10.0.0.7 sent 48 MB in 40 s to drop.example");
     let expected = Alert { basis: Basis::default(), ..alert() };
     assert_eq!(told.stored.alert, expected);
     assert_eq!(told.timeline.iter().map(|point| &*point.what).collect::<Vec<_>>(), ["opened"]);
@@ -73,6 +70,35 @@ fn an_alert_that_grew_keeps_its_place_and_what_was_said_of_it() {
     let origin = Origin::Capture { capture: 3, analysis: 4 };
     assert!(put(&store, &numbered(5), origin).1);
     assert!("0000000000000005-4".parse::<AlertId>().is_ok());
+}
+
+#[test]
+fn a_later_block_is_no_growth() {
+    let folder = Folder::new("blocked");
+    let store = Store::open(&folder.database()).unwrap();
+    let opened = numbered(5);
+    put(&store, &opened, Origin::Live);
+    let blocked = Alert {
+        revision: 2,
+        action: ActionTaken::Blocked,
+        bytes_stopped: 7,
+        blocked_at: Some(Timestamp::from_ns(6_000_000)),
+        ..opened
+    };
+    put(&store, &blocked, Origin::Live);
+    let ended = Alert {
+        revision: 3,
+        bytes_stopped: 9,
+        block_ended: Some(Timestamp::from_ns(8_000_000)),
+        ..blocked
+    };
+    put(&store, &ended, Origin::Live);
+    let id = AlertId::live(5);
+    let told = store.read(|connection| detail(connection, id)).unwrap().unwrap();
+    let whats: Vec<&str> = told.timeline.iter().map(|point| &*point.what).collect();
+    assert_eq!(whats, ["opened", "blocked", "block_ended"]);
+    let Alert { bytes_out, bytes_stopped, bytes_attempted, .. } = told.stored.alert;
+    assert_eq!((bytes_stopped, bytes_attempted), (9, bytes_out + 9));
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub enum TimelinePoint {
     Worsened,
     /// What the agent did about it, or a person on the agent's behalf.
     Acted(ActionTaken),
+    /// The block of its traffic ended, and no other is active.
+    BlockEnded,
     /// A change of policy because of it.
     Changed(ChangeKind),
     /// How far people are with it.
@@ -29,6 +31,7 @@ impl TimelinePoint {
             Self::Grew => "grew",
             Self::Worsened => "worsened",
             Self::Acted(action) => action.name(),
+            Self::BlockEnded => "block_ended",
             Self::Changed(kind) => kind.name(),
             Self::Marked(status) => status.name(),
         }
@@ -36,10 +39,6 @@ impl TimelinePoint {
 }
 
 /// Notes in an alert's timeline what was done about it later.
-///
-/// # Errors
-///
-/// A database that cannot be written to.
 pub fn note_action(
     connection: &Connection,
     key: i64,

@@ -9,7 +9,7 @@ use crate::store::alerts::key_of;
 use crate::store::contacts::unknown;
 use crate::verdict::AlertId;
 
-/// Where a message stands.
+/// The delivery state of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = DeliveryState)]
@@ -43,7 +43,7 @@ impl State {
     }
 }
 
-/// A message and what became of it.
+/// A message with its delivery state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
     pub id: i64,
@@ -88,10 +88,6 @@ const COLUMNS: &str = "d.id, d.time_ns, d.channel, d.recipient, a.id, a.analysis
 const TABLES: &str = "deliveries AS d LEFT JOIN alerts AS a ON a.key = d.alert";
 
 /// The latest messages that fit.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub fn deliveries(connection: &Connection, filter: &Filter) -> anyhow::Result<Vec<Delivery>> {
     let query = format!(
         "SELECT {COLUMNS} FROM {TABLES}
@@ -114,10 +110,6 @@ pub fn deliveries(connection: &Connection, filter: &Filter) -> anyhow::Result<Ve
 }
 
 /// One message.
-///
-/// # Errors
-///
-/// No such message; a database that cannot be read.
 pub fn delivery(connection: &Connection, id: i64) -> anyhow::Result<Delivery> {
     let query = format!("SELECT {COLUMNS} FROM {TABLES} WHERE d.id = ?");
     let found = connection.query_row(&query, [id], of).optional()?;
@@ -146,10 +138,6 @@ fn of(row: &Row<'_>) -> rusqlite::Result<Delivery> {
 }
 
 /// Every channel that messages went to, or were to go to.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub fn tallies(connection: &Connection) -> anyhow::Result<Vec<Tally>> {
     let mut counts = connection
         .prepare_cached("SELECT channel, state, count(*) FROM deliveries GROUP BY 1, 2")?;

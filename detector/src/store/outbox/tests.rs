@@ -19,7 +19,9 @@ fn alert(connection: &Connection, key: i64) -> anyhow::Result<()> {
     )?;
     connection.execute(
         "INSERT INTO alert_evidence VALUES (?, x'', 1.0, 0, '', '', '',
-             '[{\"feature\":\"bias\",\"value\":null,\"contribution\":0.5,\"text\":\"a start\"}]', '[]', NULL)",
+             '[{\"feature\":\"bias\",\"value\":null,\"contribution\":0.5,\"text\":\"a start\"},
+               {\"feature\":\"sent_payload\",\"value\":9,\"contribution\":0.25,\"text\":\"it sent\"}]',
+             '[]', NULL)",
         [key],
     )?;
     let stored = Candidate {
@@ -79,7 +81,8 @@ fn an_alert_becomes_a_message_once() {
     assert_eq!(pending.iter().map(|pending| pending.alert).collect::<Vec<_>>(), [1, 2]);
     let text = store.read(|connection| load(connection, 1)).unwrap().unwrap();
     assert_eq!((text.alert.id, text.alert.severity), (AlertId::live(1), Severity::High));
-    assert_eq!(text.alert.reasons[0].text, "a start");
+    // Earlier versions listed the model's bias.
+    assert_eq!(text.alert.reasons.iter().map(|it| &*it.text).collect::<Vec<_>>(), ["it sent"]);
     assert!(store.read(|connection| load(connection, 9)).unwrap().is_none());
 
     let told = pending.clone();

@@ -10,7 +10,7 @@ use crate::network::Address;
 /// Whom the newest open alerts flag: counting ends there.
 const OPEN: &str = "SELECT src FROM alerts WHERE status = 'open' ORDER BY key DESC LIMIT 10000";
 
-/// A host and what it carried in all.
+/// A host with its total traffic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostRow {
     pub address: Address,
@@ -23,10 +23,6 @@ pub struct HostRow {
 }
 
 /// One host, at home or outside; none where nothing is known of it.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub fn host(connection: &Connection, address: Address) -> anyhow::Result<Option<HostRow>> {
     match hosts(connection, Some(address), 1)?.pop() {
         Some(row) => Ok(Some(row)),
@@ -58,10 +54,6 @@ fn outside(connection: &Connection, address: Address) -> anyhow::Result<Option<H
 }
 
 /// Hosts at home, those that sent the most first; or the one that is named.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub fn hosts(
     connection: &Connection,
     one: Option<Address>,
@@ -88,7 +80,7 @@ pub fn hosts(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// What a host sent and received in one step.
+/// Traffic of a host in one step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct HostPoint {
     pub time: String,
@@ -97,10 +89,6 @@ pub struct HostPoint {
 }
 
 /// A host's traffic in steps.
-///
-/// # Errors
-///
-/// A database that cannot be read.
 pub fn host_points(
     connection: &Connection,
     host: Address,

@@ -13,7 +13,7 @@ use crate::flow::Side;
 pub use crate::flow::session::totals::Ends;
 use crate::flow::session::totals::{Carried, SessionTotals};
 
-/// Sessions told apart between two takings.
+/// Sessions distinguished between two takings.
 pub const MAX_LINES: usize = 65_536;
 
 /// What a session carried since the last taking.
@@ -29,7 +29,7 @@ pub struct SessionUsage {
     pub packets_in: u64,
     /// Flows of the session so far.
     pub flows: u64,
-    /// The highest.
+    /// The highest score.
     pub score: f64,
 }
 
@@ -52,7 +52,8 @@ pub struct TrafficBatch {
 }
 
 impl TrafficBatch {
-    /// Adds all sessions up in the line without addresses, where there is no room to tell them apart.
+    /// Adds all sessions up in the line without addresses, where there is no room to tell them
+    /// apart.
     pub fn join(&mut self) {
         let Self { lines, joined, .. } = self;
         let mut all = SessionUsage::default();
@@ -72,12 +73,13 @@ impl TrafficBatch {
 /// What was carried when it was last looked at, up and down.
 type Mark = (Carried, Carried);
 
-/// What the sessions carry, page by page. Its memory is bounded by the sessions that are alive and by
-/// [`MAX_LINES`].
+/// What the sessions carry, page by page. Its memory is bounded by the sessions that are alive and
+/// by [`MAX_LINES`].
 #[derive(Debug, Default)]
 pub struct TrafficLog {
     marks: HashMap<u64, Mark, RandomState>,
-    /// Stays as large as it had to be: a page that grew anew each minute would leave holes in the heap.
+    /// Stays as large as it had to be: a page that grew from nothing each minute would leave holes
+    /// in the heap.
     lines: HashMap<Ends, SessionUsage, RandomState>,
     scores: Scores,
     joined: u64,
@@ -157,8 +159,8 @@ mod tests {
     }
 
     fn carry(session: &mut Session, up: u64, down: u64) {
-        session.up = Volume { packets: 1, ip_bytes: up, ..Volume::default() };
-        session.down = Volume { packets: 1, ip_bytes: down, ..Volume::default() };
+        session.up = Volume { seen_packets: 1, seen_bytes: up, ..Volume::default() };
+        session.down = Volume { seen_packets: 1, seen_bytes: down, ..Volume::default() };
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What is out of a host's own baseline: anomalies of the baseline. They speak once the baseline is
+//! What is out of a host's own baseline: anomalies of the baseline. They apply once the baseline is
 //! ready, and alone they never block.
 
 use crate::features::{Context, Learning, Sample};
@@ -11,24 +11,29 @@ use super::{Found, Rule};
 pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "new_receiver",
-        meaning: "the host uploads to a new receiver, which is no well-known service, far more than at any first contact before",
-        source: "eight times what four of five of the host's own first sessions sent, so that large ones among them do no harm",
+        meaning: "the host uploads to a new receiver far more than at earlier first contacts, and \
+            the receiver is not a well-known service",
+        source: "eight times the 80th percentile of the host's own first sessions, so that a few \
+            large ones do not raise it",
         may_block: false,
         excused_by_baseline: false,
         find: new_receiver,
     },
     Rule {
         name: "odd_hour",
-        meaning: "an upload to a known receiver at an hour at which there never was one",
-        source: "the hours of the receiver's past sessions, one hour to either side, three days at least; the hour's upload six robust deviations above its median",
+        meaning: "an upload to a known receiver at a new hour of the day",
+        source: "the hours of the receiver's past sessions, one hour to either side, three days \
+            at least; the hour's upload six robust deviations above its median",
         may_block: false,
         excused_by_baseline: false,
         find: odd_hour,
     },
     Rule {
         name: "beyond_baseline",
-        meaning: "a session with a known receiver sends more than four times the largest of a week or more",
-        source: "two doublings: archives grow by less from one day to the next (baselines of the lab)",
+        meaning: "a session with a known receiver sends more than four times the largest of at \
+            least seven earlier sessions",
+        source: "two doublings: archives grow by less from one day to the next (baselines of the \
+            lab)",
         may_block: false,
         excused_by_baseline: false,
         find: beyond_baseline,
@@ -54,10 +59,7 @@ fn new_receiver(sample: &Sample<'_>) -> Option<Found> {
     if sample.session.name.as_deref().and_then(services::of).is_some() {
         return None;
     }
-    found(
-        sample,
-        "to a receiver that this host never sent to before, far more than at first contacts",
-    )
+    found(sample, "to a new receiver, far more than this host sends at first contacts")
 }
 
 fn odd_hour(sample: &Sample<'_>) -> Option<Found> {
@@ -65,7 +67,7 @@ fn odd_hour(sample: &Sample<'_>) -> Option<Found> {
     if hour_known != Some(false) || hour_deviation? < DEVIATIONS {
         return None;
     }
-    found(sample, "at an hour at which this host never sent to this receiver")
+    found(sample, "to this receiver at a new hour of the day for this host")
 }
 
 fn beyond_baseline(sample: &Sample<'_>) -> Option<Found> {
@@ -73,18 +75,21 @@ fn beyond_baseline(sample: &Sample<'_>) -> Option<Found> {
     if context.sent_over_habit? < DOUBLINGS || context.receiver_sessions < SESSIONS {
         return None;
     }
-    found(sample, "more than four times the most that this host ever sent to this receiver")
+    found(
+        sample,
+        "to this receiver, more than four times the host's largest earlier session with it",
+    )
 }
 
 /// The context of an upload by a host whose baseline is ready.
 fn ready_upload<'a>(sample: &'a Sample<'_>) -> Option<&'a Context> {
-    let (sent, received) = (sample.sent.payload_bytes, sample.received.payload_bytes);
+    let (sent, received) = (sample.sent.payload_bytes(), sample.received.payload_bytes());
     let upload = sent >= BYTES && sent >= received.saturating_mul(UPLOAD);
     (upload && sample.context.learning == Learning::Ready).then_some(&sample.context)
 }
 
 fn found(sample: &Sample<'_>, what: &str) -> Option<Found> {
-    let text = format!("sent {} {what}", units::bytes(sample.sent.payload_bytes));
+    let text = format!("sent {} {what}", units::bytes(sample.sent.payload_bytes()));
     Some(Found { certainty: CERTAINTY, technique: Technique::BulkUpload, text })
 }
 
@@ -110,7 +115,7 @@ mod tests {
         let check = |context: Context, sent, name: Option<&str>, expected: &[&str]| {
             let mut session = example::session(SessionKey::default());
             session.name = name.map(Into::into);
-            session.up = Volume { payload_bytes: sent, ..Volume::default() };
+            session.up = Volume { seen_payload_bytes: sent, ..Volume::default() };
             let sample = Sample::new(&session, Side::Client, 0).with_context(context);
             let found: Vec<&str> = RULES
                 .iter()

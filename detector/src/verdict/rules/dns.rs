@@ -18,16 +18,16 @@ use super::{Found, Rule};
 pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "dns_name_information",
-        meaning: "the distinct labels asked for below one domain carry much more than host names do",
-        source: "ibHH (NDSS 2024): information of distinct subdomains; what host names carry was \
-                 measured on the benign labelled captures, 14 bytes at most below any domain",
+        meaning: "the distinct labels queried below one domain carry much more than host names do",
+        source: "ibHH (NDSS 2024): information of distinct subdomains; on the benign labelled \
+            captures, host names carry at most 14 bytes below any domain",
         may_block: true,
         excused_by_baseline: false,
         find: name_information,
     },
     Rule {
         name: "dns_single_query",
-        meaning: "one query name is full of encoded content",
+        meaning: "one query name carries encoded content",
         source: "arithmetic: 100 bytes are 160 letters of base32, three labels that carry 66 bytes \
                  beyond those of host names; the hash of a file is one label of 23",
         may_block: true,
@@ -36,18 +36,30 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         name: "dns_tunnel",
-        meaning: "queries that never repeat, for record types that carry content, are answered",
-        source: "the record types are those of RFC 1035, RFC 2782 and of private use (RFC 6895) that \
-                 iodine, dnscat2 and dns2tcp offer; tunnels in the labelled captures repeat no name",
+        meaning: "non-repeating queries for record types that carry content are answered",
+        source: "the record types are those of RFC 1035, RFC 2782 and of private use (RFC 6895) \
+            that \
+                 iodine, dnscat2 and dns2tcp offer; tunnels in the labelled captures repeat no \
+                 name",
         may_block: true,
         excused_by_baseline: false,
         find: tunnel,
     },
     Rule {
+        name: "dns_hidden_bytes",
+        meaning: "what a client sends to a DNS server is mostly no question: bytes behind messages, options, or no message at all",
+        source: "RFC 6891: an EDNS record without options has 11 bytes, RFC 7873: a cookie 28; the \
+                 tickets of a dynamic update (RFC 3645) stay below 16 KiB",
+        may_block: true,
+        excused_by_baseline: false,
+        find: hidden,
+    },
+    Rule {
         name: "doh_polling",
-        meaning: "hundreds of requests to a DNS resolver over HTTPS that nearly all are what was asked \
-                  before: a caching client does not, a tunnel's polling does",
-        source: "HPACK (RFC 7541) shortens what is repeated; measured on the labelled captures: tunnels \
+        meaning: "hundreds of requests to a DNS resolver over HTTPS, nearly all repeated: a \
+            caching client does not repeat them, a tunnel's polling does",
+        source: "HPACK (RFC 7541) shortens repeated requests; measured on the labelled captures: \
+            tunnels \
                  50 to 54 bytes in 900 packets and more, browsers 68 to 90",
         may_block: true,
         excused_by_baseline: false,
@@ -55,45 +67,47 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         name: "encrypted_dns_large_requests",
-        meaning: "requests to an encrypted DNS resolver that are too large for names of hosts",
-        source: "RFC 8467 pads queries to 128 bytes: 215 with headers and TLS, 240 where they are sent \
-                 as base64 in a path; a query that needs 256 bytes asks for a name of 117 and more",
+        meaning: "requests to an encrypted DNS resolver that are too large for host names",
+        source: "RFC 8467 pads queries to 128 bytes: 215 with headers and TLS, 240 as base64 in a \
+            path; a query that needs 256 bytes asks for a name of 117 and more",
         may_block: true,
         excused_by_baseline: false,
         find: large_requests,
     },
 ];
 
-/// Coded bytes that are a theft: nine times what was seen below any domain of ordinary hosts, and
-/// ten look-ups of a measurement that makes a name of 32 hexadecimal digits for each visit.
+/// Coded bytes that are an exfiltration: nine times what was seen below any domain of ordinary
+/// hosts, and ten look-ups of a measurement that makes a name of 32 hexadecimal digits for each
+/// visit.
 const CODED_BYTES: f64 = 128.0;
 /// The same where names have bytes that no host name has.
 const CODED_FOREIGN_BYTES: f64 = 64.0;
 /// Coded bytes beyond which there is little doubt.
 const CODED_SURE_BYTES: f64 = 512.0;
-/// Share of what the labels carry that is coded: seven times that of 15,304 labels of public domains
-/// (netrack/learn), as they are asked for below a search domain, and a seventh of that of tunnels.
+/// Share of what the labels carry that is coded: seven times that of 15,304 labels of public
+/// domains (netrack/learn), as they are asked for below a search domain, and a seventh of that of
+/// tunnels.
 const CODED_SHARE: f64 = 0.1;
-/// Many labels that are short: 8 KiB in labels of 5 bytes and more, twelve random characters. Labels
-/// of public domains carry 3.6 on average.
+/// Many labels that are short: 8 KiB in labels of 5 bytes and more, twelve random characters.
+/// Labels of public domains carry 3.6 on average.
 const SHORT_LABELS_BYTES: f64 = 8_192.0;
 const SHORT_LABEL_BYTES: f64 = 5.0;
-/// Bytes a second below which a sum is that of a long time: a seventh of the slowest theft that ibHH
-/// finds (0.7 B/s).
+/// Bytes a second below which a sum is that of a long time: a seventh of the slowest exfiltration
+/// that ibHH finds (0.7 B/s).
 const SLOWEST_BYTES_PER_SECOND: f64 = 0.1;
 
 /// Coded bytes of one name, and where it has bytes that no host name has.
 const SINGLE_BYTES: f64 = 40.0;
 const SINGLE_FOREIGN_BYTES: f64 = 16.0;
 
-/// Queries from which their ways can be told.
+/// Queries from which their ways can be determined.
 const TUNNEL_QUERIES: u64 = 30;
 const TUNNEL_DISTINCT_SHARE: f64 = 0.9;
 const TUNNEL_CARRIER_SHARE: f64 = 0.5;
 /// What each query adds to the labels known: letters of a counter at least.
 const TUNNEL_BYTES_PER_QUERY: f64 = 2.0;
 
-/// Request packets from which their mean can be told: the handshake is a hundredth of them.
+/// Request packets from which their mean can be determined: the handshake is a hundredth of them.
 const POLLING_PACKETS: u64 = 500;
 /// A request for a name not asked before takes some 80 bytes over HTTP/2: 24 of TLS, 18 of frames,
 /// an index for each header and the message.
@@ -113,6 +127,20 @@ fn asked<'a>(sample: &Sample<'a>) -> Option<(&'a Dns, &'a DnsNames, &'a str)> {
     asks.then_some((dns, names, domain))
 }
 
+fn hidden(sample: &Sample<'_>) -> Option<Found> {
+    let dns = sample.session.first_payloads.dns.as_deref()?;
+    let asks = sample.session.domain.is_none() && sample.sender == Side::Client;
+    (asks && dns.hides()).then(|| Found {
+        certainty: 0.85,
+        technique: Technique::DnsTunnel,
+        text: format!(
+            "sent {} to a DNS server beside the questions of {} queries",
+            crate::units::bytes(dns.hidden_bytes),
+            dns.queries
+        ),
+    })
+}
+
 fn name_information(sample: &Sample<'_>) -> Option<Found> {
     let (dns, names, domain) = asked(sample)?;
     let carried = names.information.sum();
@@ -123,7 +151,8 @@ fn name_information(sample: &Sample<'_>) -> Option<Found> {
     let is_foreign = names.foreign >= dns.queries;
     let certainty = information_certainty(&carried, is_foreign)?;
     let text = format!(
-        "{} queries below {domain} in {}: names that carry {:.0} bytes, {:.0} of them more than host \
+        "{} queries below {domain} in {}: names that carry {:.0} bytes, {:.0} of them more than \
+         host \
          names do",
         dns.queries,
         crate::units::seconds(seconds),
@@ -170,7 +199,7 @@ fn tunnel(sample: &Sample<'_>) -> Option<Found> {
         certainty: 0.95,
         technique: Technique::DnsTunnel,
         text: format!(
-            "{} queries below {domain}, hardly two the same, were answered with {} of content",
+            "{} queries below {domain}, hardly any repeated, were answered with {} of content",
             dns.queries,
             crate::units::bytes(names.answer_bytes)
         ),
@@ -181,7 +210,7 @@ fn tunnel(sample: &Sample<'_>) -> Option<Found> {
 fn request_bytes(sample: &Sample<'_>, packets: u64) -> Option<f64> {
     let sent = sample.sent;
     let enough = sample.sender == Side::Client && sent.payload_packets >= packets;
-    enough.then(|| sent.payload_bytes as f64 / sent.payload_packets as f64)
+    enough.then(|| sent.seen_payload_bytes as f64 / sent.payload_packets as f64)
 }
 
 fn is_https_resolver(sample: &Sample<'_>) -> bool {
@@ -197,8 +226,8 @@ fn polling(sample: &Sample<'_>) -> Option<Found> {
         certainty: 0.95,
         technique: Technique::DnsTunnel,
         text: format!(
-            "{} packets to a DNS resolver over HTTPS, of {mean:.0} bytes on average: nearly all ask \
-             what was asked before",
+            "{} packets to a DNS resolver over HTTPS, of {mean:.0} bytes on average: nearly all \
+             repeat an earlier one",
             sample.sent.payload_packets
         ),
     })

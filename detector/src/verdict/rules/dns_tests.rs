@@ -9,7 +9,7 @@ use detector_common::parse::protocol;
 use crate::features::Sample;
 use crate::flow::dns::message::record_type::{A, AAAA, CNAME, DS, MX, NULL, SRV, TXT};
 use crate::flow::{
-    FlowRecord, FlowView, Observation, Session, SessionCheckpoint, Side, TimeBase, Tracker,
+    FlowRecord, FlowView, Observation, Piece, Session, SessionCheckpoint, Side, TimeBase, Tracker,
     TrackerConfig, Visitor,
 };
 use crate::verdict::evidence;
@@ -97,13 +97,16 @@ fn ask(queries: &[Query], number: u8, every_ms: u64) -> Findings {
             }
             let payload_bytes = u32::try_from(bytes.len()).expect("short");
             bytes.truncate(512);
-            let observation = Observation::FirstPayload {
+            let piece = Piece {
                 key: &key,
                 direction,
                 payload_bytes,
+                offset: 0,
+                sequence: 0,
                 bytes: &bytes,
                 now,
             };
+            let observation = Observation::FirstPayload(piece);
             tracker.observe(&observation, &TimeBase::PACKET_TIME, &mut findings);
         }
         let tick = Observation::Tick { now_ns: now * 10_000_000 };

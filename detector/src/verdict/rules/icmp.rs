@@ -18,35 +18,38 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         name: "icmp_content",
-        meaning: "echo payloads that no ordinary ping sends, each another than the last",
-        source: "iputils, BSD, Windows, busybox, fping, hping and Cisco send one filling each",
+        meaning: "echo payloads that differ from every ordinary ping, and from each other",
+        source: "iputils, BSD, Windows, busybox, fping, hping and Cisco send one payload pattern \
+            each",
         may_block: true,
         excused_by_baseline: false,
         find: content,
     },
     Rule {
         name: "icmp_message",
-        meaning: "one echo payload of 64 bytes and more of words",
-        source: "MITRE ATT&CK T1095; pads of pings and monitors repeat or count",
+        meaning: "one echo payload of 64 bytes or more consists of words",
+        source: "MITRE ATT&CK T1095; paddings of pings and monitors repeat or count",
         may_block: true,
         excused_by_baseline: false,
         find: message,
     },
     Rule {
         name: "icmp_sizes",
-        meaning: "echo sizes that go up and down as letters do",
-        source: "a search for the path's MTU (RFC 8899) turns eleven times at most, a sweep never",
+        meaning: "echo sizes that go up and down, one letter of a message each",
+        source: "a path MTU search (RFC 8899) changes direction at most eleven times, a sweep \
+            never",
         may_block: true,
         excused_by_baseline: false,
         find: sizes,
     },
 ];
 
-/// Distinct payload patterns from which on they are no accident, and from which on they are a stream.
+/// Distinct payload patterns from which on they are no accident, and from which on they are a
+/// stream.
 const FILLINGS_FEW: u64 = 3;
 const FILLINGS_MANY: u64 = 5;
-/// Bytes in these payload patterns below which nothing worth a tunnel was carried: an account and its
-/// password.
+/// Bytes in these payload patterns below which nothing worth a tunnel was carried: an account and
+/// its password.
 const CARRIED_FEW_BYTES: u64 = 24;
 const CARRIED_MANY_BYTES: u64 = 64;
 
@@ -82,9 +85,7 @@ fn content(sample: &Sample<'_>) -> Option<Found> {
     let kind = if carried.printable.mean().unwrap_or(0.0) > 0.9 { " of text" } else { "" };
     found(
         certainty,
-        format!(
-            "{payload_patterns} different echo payloads that no ping sends, {bytes} bytes{kind}"
-        ),
+        format!("{payload_patterns} different echo payloads unlike any ping, {bytes} bytes{kind}"),
     )
 }
 
@@ -95,7 +96,7 @@ fn message(sample: &Sample<'_>) -> Option<Found> {
     if bytes == 0 || carried.repeats() {
         return None;
     }
-    found(0.85, format!("an echo payload is a message of {bytes} bytes in words"))
+    found(0.85, format!("an echo payload is a text message of {bytes} bytes"))
 }
 
 fn sizes(sample: &Sample<'_>) -> Option<Found> {
@@ -105,7 +106,7 @@ fn sizes(sample: &Sample<'_>) -> Option<Found> {
     if turns < MIN_SIZE_TURNS || turns * 3 < messages {
         return None;
     }
-    found(0.8, format!("the size of {messages} echo messages went up and down {turns} times"))
+    found(0.8, format!("the size of {messages} echo messages changed direction {turns} times"))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! Rules: what the physics of a technique tells without a forest.
+//! Rules: what the physics of a technique shows without a forest.
 //!
 //! A rule looks at one sender of a session and finds something or nothing. It is as sure as its
-//! [`Found::certainty`] says, and is joined with the forest in [`super::score`]. Every constant names
-//! the publication, the standard or the measurement it comes from. No rule reads an address.
+//! [`Found::certainty`] says, and is joined with the forest in [`super::score`]. Every constant
+//! names the publication, the standard or the measurement it comes from. No rule reads an address.
 
 mod baseline;
 mod clear;
@@ -61,11 +61,14 @@ pub fn find<'a>(sample: &'a Sample<'_>) -> impl Iterator<Item = (&'static Rule, 
 #[must_use]
 pub fn markdown() -> String {
     let mut text = String::from(
-        "# Rules\n\nThe rules that find exfiltration beside the forest, with the source of their constants. Generated \
-         from `detector/src/verdict/rules`: change it there. [detection.md](detection.md) explains how a \
-         rule's certainty becomes part of a score.\n\n*Blocks*: a finding of this rule alone may lead to a \
+        "# Rules\n\nThe rules that detect exfiltration beside the forest, with the source of \
+         their constants. Generated \
+         from `detector/src/verdict/rules`: change it there. [detection.md](detection.md) \
+         explains how a \
+         rule's certainty becomes part of a score.\n\n*Blocks*: a finding of this rule alone may \
+         lead to a \
          block. *Baseline*: the rule ignores traffic that fits the host's baseline.\n\n\
-         | rule | finds | rests on | blocks | baseline |\n|---|---|---|---|---|\n",
+         | rule | detects | source | blocks | baseline |\n|---|---|---|---|---|\n",
     );
     let word = |yes| if yes { "yes" } else { "no" };
     for rule in rules() {

@@ -1,8 +1,8 @@
 //! Evidence of several kinds that adds up to one finding.
 //!
-//! Each piece has a weight, and from a sum of `needed` on there is a finding, the surer the more there
-//! is. No one piece is enough by itself: each of them is seen in ordinary traffic, their company is
-//! not.
+//! Each piece has a weight, and from a sum of `needed` on there is a finding, the surer the more
+//! there is. No one piece is enough by itself: each of them is seen in ordinary traffic, their
+//! company is not.
 
 use super::{Found, Technique};
 
@@ -20,7 +20,7 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    /// Adds a piece where it holds; a negative weight speaks against.
+    /// Adds a piece where it holds; a negative weight counts against.
     pub(super) fn add(&mut self, holds: bool, weight: f64, words: &'static str) {
         if holds {
             self.weight += weight;

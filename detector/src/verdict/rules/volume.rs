@@ -31,32 +31,38 @@ pub(super) const RULES: &[Rule] = &[
     },
     Rule {
         name: "nameless_upload",
-        meaning: "an upload over TLS whose hello was read whole and names no server, to an address that no DNS answer named, or to a port not assigned to TLS",
-        source: "RFC 6066: clients name the server they look for; what looks for an address was given one. On the labelled captures no ordinary session of 32 kB is of this kind",
+        meaning: "an upload over TLS whose complete hello has no server name, to an address \
+            without a DNS answer, or to a port not assigned to TLS",
+        source: "RFC 6066: a client names its server; without a name it was given an address. No \
+            benign session of 32 kB in the labelled captures does this",
         may_block: true,
         excused_by_baseline: true,
         find: nameless_upload,
     },
     Rule {
         name: "large_upload",
-        meaning: "the sender uploads megabytes and at least twenty times what it receives, and has no baseline yet",
-        source: "the share of such sessions among ordinary ones of the labelled captures is 0 of 1,608; a first backup looks the same, so that it is no more than a hint",
+        meaning: "the sender uploads megabytes and at least twenty times what it receives, and \
+            has no baseline yet",
+        source: "0 of 1,608 benign sessions of the labelled captures; a first backup looks the \
+            same, so this is only a hint",
         may_block: true,
         excused_by_baseline: true,
         find: large_upload,
     },
     Rule {
         name: "overflow_upload",
-        meaning: "while the flow table is full a host sends far more than it receives, in whatever flows",
-        source: "of what has no flow only its bytes are known, so that neither the forest nor a rule about shapes can speak; a full table is itself no ordinary state, and what fills it may be there to hide an upload",
+        meaning: "while the flow table is full, a host sends far more than it receives",
+        source: "without a flow only bytes are known, so neither the forest nor a rule about \
+            shapes applies; a full table is unusual, and an attacker may fill it to hide an upload",
         may_block: true,
         excused_by_baseline: false,
         find: overflow_upload,
     },
     Rule {
         name: "beacon_upload",
-        meaning: "connections begin as regularly as a clock, and each time more goes out than comes back",
-        source: "the interval measures of RITA v5 (deviation and Bowley's skew); polling carries nothing out and receives more than it sends",
+        meaning: "connections begin at regular intervals, and each sends more than it receives",
+        source: "the interval measures of RITA v5 (deviation and Bowley's skew); polling receives \
+            more than it sends",
         may_block: true,
         excused_by_baseline: true,
         find: beacon_upload,
@@ -94,7 +100,7 @@ fn unknown_protocol_upload(sample: &Sample<'_>) -> Option<Found> {
     if key.protocol != protocol::TCP || transfer || !opened(sample) || !is_one_way(sample) {
         return None;
     }
-    let sent = sample.sent.payload_bytes;
+    let sent = sample.sent.payload_bytes();
     let recognisable = Protocol::is_recognised_on(key.protocol, key.server_port);
     let certainty = match content(sample)? {
         Content::Unknown if takes_uploads(sample) => {
@@ -140,7 +146,8 @@ fn content(sample: &Sample<'_>) -> Option<Content> {
     match payloads.protocol {
         None => (payloads.count != 0).then_some(Content::Unknown),
         Some(found) => {
-            let usual = found.is_usual_on(sample.session.key.server_port);
+            let opening = payloads.opened_as().unwrap_or(found);
+            let usual = opening.is_usual_on(sample.session.key.server_port);
             (!usual && !sample.session.server_home).then_some(Content::Elsewhere(found))
         }
     }
@@ -151,8 +158,8 @@ fn one_way_datagrams(sample: &Sample<'_>) -> Option<Found> {
     if key.protocol != protocol::UDP || sample.sender != Side::Client || !is_one_way(sample) {
         return None;
     }
-    let full = sent.payload_bytes >= DATAGRAM_FULL.saturating_mul(sent.payload_packets);
-    if sent.payload_bytes < DATAGRAM_BYTES || !full || takes_uploads(sample) {
+    let full = sent.seen_payload_bytes >= DATAGRAM_FULL.saturating_mul(sent.payload_packets);
+    if sent.payload_bytes() < DATAGRAM_BYTES || !full || takes_uploads(sample) {
         return None;
     }
     let content = content(sample)?;
@@ -167,7 +174,7 @@ fn nameless_upload(sample: &Sample<'_>) -> Option<Found> {
     if session.key.protocol != protocol::TCP || !payloads.tls || !opened(sample) {
         return None;
     }
-    if sample.sent.payload_bytes < NAMELESS_BYTES || !is_one_way(sample) {
+    if sample.sent.payload_bytes() < NAMELESS_BYTES || !is_one_way(sample) {
         return None;
     }
     let port = session.key.server_port;
@@ -176,16 +183,16 @@ fn nameless_upload(sample: &Sample<'_>) -> Option<Found> {
     let odd_port = !speaks_tls(port) && !takes_uploads(sample);
     let nameless = payloads.ja4.is_some() && session.name.is_none() && (web || odd_port);
     let (certainty, what) = match (nameless, odd_port) {
-        (true, true) => (0.9, "to a server without a name, on a port that TLS is not for"),
+        (true, true) => (0.9, "to a server without a name, on a port not assigned to TLS"),
         (true, false) => (0.8, "to a server without a name"),
-        (false, true) => (0.45, "on a port that TLS is not for"),
+        (false, true) => (0.45, "on a port not assigned to TLS"),
         (false, false) => return None,
     };
     let text = format!("{} over TLS {what}", volumes(sample));
     Some(Found { certainty, technique: Technique::BulkUpload, text })
 }
 
-/// Whether the port is assigned to TLS, or to something that is often spoken inside it (IANA).
+/// Whether the port is assigned to TLS, or to something that is often used inside it (IANA).
 fn speaks_tls(port: u16) -> bool {
     matches!(
         port,
@@ -225,7 +232,7 @@ fn speaks_tls(port: u16) -> bool {
 
 fn large_upload(sample: &Sample<'_>) -> Option<Found> {
     let stream = matches!(sample.session.key.protocol, protocol::TCP | protocol::UDP);
-    let sent = sample.sent.payload_bytes;
+    let sent = sample.sent.payload_bytes();
     let watched = sample.context.receiver_known_days.is_some();
     if !stream || watched || !opened(sample) || sent < LARGE_BYTES || !is_one_way(sample) {
         return None;
@@ -244,7 +251,7 @@ fn large_upload(sample: &Sample<'_>) -> Option<Found> {
 }
 
 fn overflow_upload(sample: &Sample<'_>) -> Option<Found> {
-    let (sent, received) = (sample.sent.payload_bytes, sample.received.payload_bytes);
+    let (sent, received) = (sample.sent.payload_bytes(), sample.received.payload_bytes());
     let overflow = sample.session.overflow.is_some() && sample.sender == Side::Client;
     if !overflow || sent < OVERFLOW_BYTES || sent < received.saturating_mul(OVERFLOW_RATIO) {
         return None;
@@ -255,7 +262,7 @@ fn overflow_upload(sample: &Sample<'_>) -> Option<Found> {
 
 fn beacon_upload(sample: &Sample<'_>) -> Option<Found> {
     let session = sample.session;
-    let (sent, received) = (sample.sent.payload_bytes, sample.received.payload_bytes);
+    let (sent, received) = (sample.sent.payload_bytes(), sample.received.payload_bytes());
     if session.domain.is_some() || sample.sender != Side::Client || session.key.server_port == 53 {
         return None;
     }
@@ -287,7 +294,7 @@ fn opened(sample: &Sample<'_>) -> bool {
 }
 
 fn is_one_way(sample: &Sample<'_>) -> bool {
-    sample.sent.payload_bytes >= sample.received.payload_bytes.saturating_mul(ONE_WAY)
+    sample.sent.payload_bytes() >= sample.received.payload_bytes().saturating_mul(ONE_WAY)
 }
 
 /// Whether the port is assigned (IANA) to a service whose clients hand over far more than they get:
@@ -303,7 +310,7 @@ fn takes_uploads(sample: &Sample<'_>) -> bool {
 }
 
 fn volumes(sample: &Sample<'_>) -> String {
-    let (sent, received) = (sample.sent.payload_bytes, sample.received.payload_bytes);
+    let (sent, received) = (sample.sent.payload_bytes(), sample.received.payload_bytes());
     format!("sent {} and received {}", units::bytes(sent), units::bytes(received))
 }
 
@@ -322,12 +329,12 @@ mod tests {
             ..SessionKey::default()
         });
         session.up = Volume {
-            payload_bytes: sent,
+            seen_payload_bytes: sent,
             payload_packets: sent / 1_000 + 1,
             tcp_flags: u16::from(tcp::SYN),
             ..Volume::default()
         };
-        session.down = Volume { payload_bytes: received, ..Volume::default() };
+        session.down = Volume { seen_payload_bytes: received, ..Volume::default() };
         session.first_payloads.count = 1;
         session
     }

@@ -6,14 +6,21 @@ import type {
   BlockAlert,
   BlockDone,
   Changed,
+  Confirmation,
+  ConfirmationDone,
   Detail,
   Marked,
   NewNote,
   Released,
   Replayed,
+  StoredAlert,
   operations,
 } from "../api-types";
 import { post, query } from "./request";
+
+/** Whether it is about the monitor itself, and so about no traffic. */
+export const aboutMonitor = (alert: StoredAlert): boolean =>
+  typeof alert.monitor_event === "string";
 
 type AlertQuery = NonNullable<operations["get_api_alerts"]["parameters"]["query"]>;
 
@@ -70,6 +77,9 @@ export const BENIGN_SCOPES = [
 
 export const markBenign = (id: string, wish: Benign) =>
   post<BenignDone>(`${alertPath(id)}/benign`, wish);
+
+export const confirmAlert = (id: string) =>
+  post<ConfirmationDone>(`${alertPath(id)}/confirm`, {} satisfies Confirmation);
 
 export const blockAlert = (id: string, wish: BlockAlert) =>
   post<BlockDone>(`${alertPath(id)}/block`, wish);

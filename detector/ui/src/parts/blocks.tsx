@@ -1,7 +1,7 @@
 // Blocks: what is cut off, for how long still, what it has stopped, and the way out.
 import type { JSX } from "preact";
 import type { BlockLine, EffectWanted } from "../api-types";
-import { changed as tell, status } from "../api/events";
+import { changed as invalidate, status } from "../api/events";
 import { again, addBlock, removeBlock } from "../api/response";
 import { bytes, count, duration, plural, rate } from "../words/amounts";
 import { now } from "../words/times";
@@ -87,7 +87,7 @@ function Why({ block }: { block: BlockLine }): JSX.Element {
 
 function Buttons({ block, changed }: { block: BlockLine; changed?: () => void }): JSX.Element {
   const refresh = () => {
-    tell("blocks");
+    invalidate("blocks");
     changed?.();
   };
   const unblock = async () => {

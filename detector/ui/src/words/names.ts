@@ -18,13 +18,24 @@ export const TECHNIQUES: Record<Technique, string> = {
   slow_drip: "Slow drip",
   bulk_upload: "Bulk upload",
   tunnel: "Tunnel",
-  unexplained_upload: "unexplained upload",
+  unexplained_upload: "Unexplained upload",
+  monitor_bypass: "Monitor bypass",
   unknown_exfiltration: "Unknown exfiltration",
 };
 
 /** Also of a name that this version does not know. */
 export const techniqueText = (name: string): string =>
   (TECHNIQUES as Record<string, string>)[name] ?? name;
+
+const CLASSES: Record<string, string> = {
+  evidence: "evidence is missing",
+  new: "a new receiver",
+  internal: "an internal receiver",
+  alerted: "an alert is open",
+};
+
+/** Why bytes are unexplained. */
+export const classText = (name: string): string => CLASSES[name] ?? name;
 
 export const STATUSES = [
   "open",

@@ -49,15 +49,20 @@ fn tls(start: Start<'_>) -> bool {
     let begins = match start.bytes {
         // A message that is no longer than 64 kB, of a kind that begins a handshake or follows one.
         [0x16, 3, 0..=4, _, _, kind, high, ..] => {
-            *high == 0 && matches!(kind, 0..=2 | 4 | 8 | 11..=16 | 20 | 22)
-                || is_sealed(start.bytes)
+            *high == 0 && is_message(*kind) || is_sealed(start.bytes)
         }
         [0x15, 3, 0..=4, 0, 2, level, ..] => matches!(level, 1 | 2),
         [0x14, 3, 0..=4, 0, 1, 1, ..] => true,
-        [0x15 | 0x17, 3, 0..=4, ..] | [0x16, 3, 0..=4, _, _] => true,
+        [0x15 | 0x17, 3, 0..=4, ..] | [0x14 | 0x16, 3, 0..=4, _, _] => true,
+        [0x16, 3, 0..=4, _, _, kind] => is_message(*kind),
         _ => false,
     };
     begins && is_tls(start.bytes)
+}
+
+/// Of a handshake.
+fn is_message(kind: u8) -> bool {
+    matches!(kind, 0..=2 | 4 | 8 | 11..=16 | 20 | 22)
 }
 
 /// A handshake's record within a session whose start was not seen: sealed, with a nonce.

@@ -99,7 +99,7 @@ pub(super) fn check(folder: &Path, version: u32, sizes: &ObjectConfig) -> anyhow
             .with_context(|| format!("its map {name} is missing"))?;
         if let Some((wanted, key)) = capacity(name, sizes) {
             let there = info.max_entries();
-            ensure!(there == wanted, "its map {name} holds {there}, and {key} is {wanted}");
+            ensure!(there == wanted, "its map {name} holds {there} entries, and {key} is {wanted}");
         }
         let there = (info.key_size() as usize, info.value_size() as usize);
         let wanted = layout(name);

@@ -14,10 +14,11 @@ use crate::flow::TimeBase;
 /// A directory, for a BPF file system has no files; the number is in its name.
 const NAME: &str = "tick-zero-";
 
-/// A wall clock that was moved by more than this is believed anew.
+/// A wall clock that was moved by more than this is believed again.
 const MOVED_NS: u64 = 1_000_000_000;
 
-/// The time base of the pins in `folder`: the one that is noted there, else `found`, which is noted.
+/// The time base of the pins in `folder`: the one that is noted there, else `found`, which is
+/// noted.
 pub(super) fn keep(folder: &Path, found: TimeBase) -> anyhow::Result<TimeBase> {
     let mut noted = super::entries(folder)?.into_iter().filter_map(|path| {
         let number: i64 = path.file_name()?.to_str()?.strip_prefix(NAME)?.parse().ok()?;

@@ -26,10 +26,6 @@ pub(super) enum Taken {
 
 impl Lock {
     /// Takes the lock in an instance's directory, which is made where it is missing.
-    ///
-    /// # Errors
-    ///
-    /// When the directory or the file cannot be written.
     pub(super) fn take(folder: &Path) -> anyhow::Result<Taken> {
         fs::create_dir_all(folder)
             .with_context(|| format!("failed to create {}", folder.display()))?;
@@ -80,7 +76,7 @@ fn holder(file: &mut File) -> String {
 }
 
 fn is_at(file: &File, path: &Path) -> anyhow::Result<bool> {
-    let own = file.metadata().context("failed to look at the lock")?;
+    let own = file.metadata().context("failed to read the lock")?;
     Ok(fs::metadata(path)
         .is_ok_and(|there| (there.st_dev(), there.st_ino()) == (own.st_dev(), own.st_ino())))
 }

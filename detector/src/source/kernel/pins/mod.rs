@@ -1,5 +1,5 @@
 //! What outlives the agent: maps and links by name in a BPF file system, so that blocks hold and
-//! counters go on without it, and the next agent can take them over.
+//! counters continue without it, and the next agent can take them over.
 //!
 //! A directory of pins belongs to one network namespace and to whoever holds its lock. A directory
 //! named after the ABI version is made last and marks it as complete.
@@ -11,7 +11,7 @@ mod place;
 
 use std::fs;
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
@@ -24,6 +24,7 @@ use super::sys;
 use crate::config::Config;
 use crate::flow::TimeBase;
 use crate::instance;
+use crate::units::counted;
 pub(super) use abi::MAPS;
 pub(super) use lock::Lock;
 use lock::Taken;
@@ -34,7 +35,7 @@ pub enum Start {
     /// It is removed.
     #[default]
     Fresh,
-    /// It goes on: counters, blocks and flows; where there is nothing, as afresh.
+    /// It continues: counters, blocks and flows; where there is nothing, as afresh.
     Adopt,
 }
 
@@ -85,11 +86,6 @@ const LINK: &str = "link-";
 
 impl Pins {
     /// Takes this namespace's lock and removes or checks what an earlier agent left.
-    ///
-    /// # Errors
-    ///
-    /// Another agent; pins of another ABI version or size that are to be taken over; nowhere to pin
-    /// where something is to be taken over.
     pub(super) fn open(
         config: &Config,
         sizes: &ObjectConfig,
@@ -99,8 +95,7 @@ impl Pins {
         let lock = match Lock::take(&instance::instance_dir(runtime)) {
             Ok(Taken::Ours(lock)) => lock,
             Ok(Taken::Held(pid)) => bail!(
-                "another detector (pid {pid}) runs here: stop it first, or give this one a \
-                 runtime_dir of its own"
+                "another agent (pid {pid}) runs here: stop it first, or set another runtime_dir"
             ),
             // Who may not write there may not load programs either, which is said next.
             Err(error) if start == Start::Fresh && place::is_refusal(&error) => {
@@ -118,7 +113,7 @@ impl Pins {
             Err(error) if start == Start::Fresh => {
                 return Ok(Self::none(format!("{error:#}"), Some(lock)));
             }
-            Err(error) => return Err(error.context("there is nowhere to take over from")),
+            Err(error) => return Err(error.context("there are no pins to continue with")),
         };
         sweep(&base, runtime);
         let folder = base.join(instance::name());
@@ -127,17 +122,19 @@ impl Pins {
             let removed = remove(&folder)?;
             if removed != Detached::default() {
                 tracing::info!(
-                    "removed what an earlier run left: {} links, {} blocks",
-                    removed.links,
-                    removed.blocks
+                    "removed {} and {} of an earlier run",
+                    counted(removed.links, "link"),
+                    counted(removed.blocks, "block")
                 );
             }
             if start == Start::Adopt {
-                tracing::info!("there is nothing to take over: starting afresh");
+                tracing::info!(
+                    "an earlier run left nothing: starting without its counters, blocks and flows"
+                );
             }
         }
         if !config.kernel.pin {
-            ensure!(start == Start::Fresh, "nothing can be taken over: kernel.pin is false");
+            ensure!(start == Start::Fresh, "--adopt needs kernel.pin = true");
             return Ok(Self::none("kernel.pin is false".to_owned(), Some(lock)));
         }
         fs::create_dir_all(&folder)
@@ -154,13 +151,10 @@ impl Pins {
         self.folder.as_deref().ok()
     }
 
-    /// # Errors
-    ///
-    /// When nothing is pinned, with the reason.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         match &self.folder {
             Ok(_) => Ok(()),
-            Err(why) => bail!("nothing can outlive this agent, for it pins nothing: {why}"),
+            Err(why) => bail!("this agent pins nothing, so blocks end with it: {why}"),
         }
     }
 
@@ -191,10 +185,29 @@ impl Pins {
 
     /// Pins a link, which is then held by its pin alone.
     pub(super) fn pin(&self, link: FdLink, interface: u32, hook: Hook) -> anyhow::Result<()> {
-        let path = self.link_path(interface, hook).context("there is nowhere to pin a link")?;
+        let path = self.new_link(interface, hook)?;
         link.pin(&path)
             .map(drop)
             .with_context(|| format!("failed to pin a link as {}", path.display()))
+    }
+
+    /// Pins a link again, whose pin was removed.
+    pub(super) fn pin_again(
+        &self,
+        link: BorrowedFd<'_>,
+        interface: u32,
+        hook: Hook,
+    ) -> anyhow::Result<()> {
+        let path = self.new_link(interface, hook)?;
+        sys::pin(link, &path).with_context(|| format!("failed to pin a link as {}", path.display()))
+    }
+
+    /// Where a link will be pinned. The folder may have been removed.
+    fn new_link(&self, interface: u32, hook: Hook) -> anyhow::Result<PathBuf> {
+        let folder = self.folder().context("there is no folder to pin a link in")?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("failed to create {}", folder.display()))?;
+        self.link_path(interface, hook).context("there is no folder to pin a link in")
     }
 
     /// Takes the programs off an interface that are pinned, but for those at `kept`.
@@ -252,33 +265,25 @@ impl Drop for Pins {
 }
 
 /// Whether there is a complete set of pins that this agent understands; false where there is none.
-///
-/// # Errors
-///
-/// Another ABI version, other sizes.
 fn may_adopt(folder: &Path, sizes: &ObjectConfig) -> anyhow::Result<bool> {
     let Some(version) = abi::version(folder)? else { return Ok(false) };
     abi::check(folder, version, sizes).with_context(|| {
-        let blocks = blocks(folder);
+        let blocks = counted(blocks(folder), "block");
         format!(
-            "what an earlier agent left cannot be taken over: start without --adopt, or run \
-             `detector detach`, which ends {blocks} blocks"
+            "failed to adopt the programs of an earlier agent: start without --adopt, or run \
+             `detector detach`, which ends {blocks}"
         )
     })?;
     Ok(true)
 }
 
-/// Removes the pins that an agent which no longer runs left in this network namespace. No other starts
-/// while the lock is held.
-///
-/// # Errors
-///
-/// An agent that still runs; what cannot be removed.
+/// Removes the pins that an agent which no longer runs left in this network namespace. No other
+/// starts while the lock is held.
 pub(super) fn remove_all(runtime_dir: &Path) -> anyhow::Result<(Detached, Lock)> {
     let lock = match Lock::take(&instance::instance_dir(runtime_dir))? {
         Taken::Ours(lock) => lock,
         Taken::Held(pid) => {
-            bail!("a detector (pid {pid}) runs here: stop it first, and it takes everything off")
+            bail!("an agent (pid {pid}) runs here: stop it, and it removes everything itself")
         }
     };
     let mut detached = Detached::default();
@@ -320,10 +325,10 @@ fn sweep(base: &Path, runtime_dir: &Path) {
         let Ok(Taken::Ours(_lock)) = Lock::take(&runtime_dir.join(name)) else { continue };
         match remove(&folder) {
             Ok(removed) => tracing::info!(
-                "removed what an agent in {} left, which is gone: {} links, {} blocks",
-                name.to_string_lossy(),
-                removed.links,
-                removed.blocks
+                "removed {} and {} of a dead agent in {}",
+                counted(removed.links, "link"),
+                counted(removed.blocks, "block"),
+                name.to_string_lossy()
             ),
             Err(error) => tracing::debug!("{error:#}"),
         }
@@ -341,7 +346,7 @@ fn is_defunct(folder: &Path) -> bool {
     !links.is_empty() && links.iter().all(gone)
 }
 
-fn take_off(path: &Path) -> anyhow::Result<()> {
+pub(super) fn take_off(path: &Path) -> anyhow::Result<()> {
     let detached = sys::open_pin(path).and_then(|link| sys::detach_link(link.as_fd()));
     if let Err(error) = detached {
         // Its interface may be gone; without its pin it goes, too, if a little later.
@@ -350,7 +355,7 @@ fn take_off(path: &Path) -> anyhow::Result<()> {
     fs::remove_file(path).with_context(|| format!("failed to remove {}", path.display()))
 }
 
-/// Orders that stand in pinned maps of whatever layout.
+/// Blocks in pinned maps of whatever layout.
 fn blocks(folder: &Path) -> u64 {
     let count = |name: &str| -> Option<u64> {
         let path = folder.join(name);

@@ -36,10 +36,6 @@ pub(super) fn find(runtime_dir: &Path) -> Option<PathBuf> {
 }
 
 /// A file system for pins, mounted if there is none.
-///
-/// # Errors
-///
-/// With what each place said, where none can be had.
 pub(super) fn make(runtime_dir: &Path) -> anyhow::Result<PathBuf> {
     if let Some(found) = find(runtime_dir) {
         return Ok(found);
@@ -49,7 +45,7 @@ pub(super) fn make(runtime_dir: &Path) -> anyhow::Result<PathBuf> {
         Some(process) => {
             let outside = seen_from(process, &own);
             mount_outside(process, &own).map(|()| held(outside)).or_else(|error| {
-                tracing::warn!("{error:#}: what is pinned goes with this mount namespace");
+                tracing::warn!("{error:#}: the pins end with this mount namespace");
                 mount_here(&own).map(|()| held(own))
             })
         }

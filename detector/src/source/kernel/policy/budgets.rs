@@ -48,14 +48,10 @@ impl KernelSource {
     }
 
     pub(super) fn remove_budget(&mut self, key: &BudgetKey) -> anyhow::Result<()> {
-        super::gone(self.object.budgets()?.remove(key)).context("failed to forget a budget")
+        super::gone(self.object.budgets()?.remove(key)).context("failed to remove a budget")
     }
 
     /// Sets what new flows are given, by what they come from and where they go.
-    ///
-    /// # Errors
-    ///
-    /// More home networks than there are classes; those of the system calls.
     pub(in super::super) fn set_budget_rules(
         &mut self,
         config: &config::Config,

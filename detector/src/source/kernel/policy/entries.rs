@@ -37,7 +37,7 @@ fn span(base: &TimeBase, entry: &Entry) -> Span {
     Span { from: time(base, entry.not_before), until: time(base, entry.deadline) }
 }
 
-/// The entry that stands for an order.
+/// The entry that represents an order.
 pub(super) fn of_order(base: &TimeBase, order: &BlockSpec) -> Entry {
     let mut entry = Entry {
         not_before: tick_until(base, order.span.from),
@@ -68,7 +68,7 @@ pub(super) fn of_order(base: &TimeBase, order: &BlockSpec) -> Entry {
     entry
 }
 
-/// The entry that stands for an exception.
+/// The entry that represents an exception.
 pub(super) fn of_exception(base: &TimeBase, exception: &Exception) -> Entry {
     Entry {
         not_before: tick_until(base, exception.span.from),
@@ -80,7 +80,7 @@ pub(super) fn of_exception(base: &TimeBase, exception: &Exception) -> Entry {
     }
 }
 
-/// The order that an entry stands for; none for one that is no order.
+/// The order that an entry represents; none for one that is no order.
 pub(super) fn order(base: &TimeBase, target: Target, entry: &Entry) -> Option<BlockSpec> {
     let effect = match entry.action {
         Entry::DROP => Effect::Drop,
@@ -101,7 +101,7 @@ pub(super) fn order(base: &TimeBase, target: Target, entry: &Entry) -> Option<Bl
     })
 }
 
-/// The exception that an entry stands for; none for one that is no exception.
+/// The exception that an entry represents; none for one that is no exception.
 pub(super) fn exception(base: &TimeBase, network: Network, entry: &Entry) -> Option<Exception> {
     (entry.action == Entry::NEVER && entry.deadline != 0).then(|| Exception {
         network,

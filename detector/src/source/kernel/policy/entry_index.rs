@@ -1,4 +1,4 @@
-//! What stands in the kernel's maps: remembered by the agent that placed it, read by one that takes
+//! What is in the kernel's maps: remembered by the agent that placed it, read by one that takes
 //! over.
 
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use super::{entries, gone, key, network};
 use crate::network::Network;
 use crate::response::{BlockSpec, EntryNumber, Exception, Target};
 
-/// What stands in the kernel's maps of entries.
+/// What is in the kernel's maps of entries.
 #[derive(Debug)]
 pub(in super::super) struct KernelEntryIndex {
     pub(super) numbers: Numbers,
@@ -100,7 +100,7 @@ impl KernelSource {
         Ok(exceptions)
     }
 
-    /// Learns what stands in maps that another agent has filled. A key whose entry was not written
+    /// Learns what is in maps that another agent has filled. A key whose entry was not written
     /// whole, or is of no kind that this agent knows, is taken out.
     pub(in super::super) fn read_entries(&mut self, config: &ObjectConfig) -> anyhow::Result<()> {
         let mut entries_index = KernelEntryIndex::new(config);
@@ -118,14 +118,16 @@ impl KernelSource {
         }
         for (key, number) in self.block_keys()? {
             if !used.contains(&number) {
-                gone(self.object.blocks()?.remove(&key)).context("failed to remove a stray key")?;
+                gone(self.object.blocks()?.remove(&key))
+                    .context("failed to remove an unknown key")?;
             }
         }
         for name in [map::PREFIXES, map::NEVER_BLOCK] {
             for (network, number) in self.prefixes(name)? {
                 if !used.contains(&number) {
-                    gone(self.object.trie(name)?.remove(&key(&network)))
-                        .with_context(|| format!("failed to remove stray prefix {network}"))?;
+                    gone(self.object.trie(name)?.remove(&key(&network))).with_context(|| {
+                        format!("failed to remove the unknown prefix {network}")
+                    })?;
                 }
             }
         }

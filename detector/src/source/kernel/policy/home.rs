@@ -1,4 +1,4 @@
-//! Home networks, and the classes that budgets tell them apart by.
+//! Home networks, and the classes that budgets distinguish them by.
 
 use anyhow::{Context as _, ensure};
 use detector_common::abi::map;
@@ -15,9 +15,6 @@ use crate::network::Network;
 pub(in super::super) struct Classes(Vec<Network>);
 
 impl Classes {
-    /// # Errors
-    ///
-    /// More networks than the kernel can tell apart.
     pub(super) fn of(rules: &[BudgetRule]) -> anyhow::Result<Self> {
         let mut networks = Vec::new();
         for network in rules.iter().filter_map(|rule| rule.home) {
@@ -28,8 +25,8 @@ impl Classes {
         let most = HOME_CLASSES as usize - 1;
         ensure!(
             networks.len() <= most,
-            "budget.rules name {} home networks, and the kernel can distinguish at most {most}: \
-             combine some of them in one rule",
+            "budget.rules has {} home networks, and the kernel can distinguish {most}: combine \
+             some in one rule",
             networks.len()
         );
         Ok(Self(networks))
@@ -49,7 +46,7 @@ impl Classes {
     }
 
     /// Home networks and, where a class is a part of one, that part, each with its class: the
-    /// longest prefix around an address then tells the address's class.
+    /// longest prefix around an address then shows the address's class.
     fn divide(&self, home: &[Network]) -> Vec<(Network, u32)> {
         let parts = self
             .0
@@ -61,10 +58,6 @@ impl Classes {
 
 impl KernelSource {
     /// Adds to the home networks what is not there yet, and takes out what is no longer.
-    ///
-    /// # Errors
-    ///
-    /// More prefixes than the map holds.
     pub(in super::super) fn set_home(&mut self, networks: &[Network]) -> anyhow::Result<()> {
         let wanted = self.classes.divide(networks);
         let mut trie = self.object.trie(map::HOME)?;
@@ -75,8 +68,9 @@ impl KernelSource {
         }
         for (network, _) in self.prefixes(map::HOME)? {
             if !wanted.iter().any(|(wanted, _)| *wanted == network) {
-                super::gone(self.object.trie(map::HOME)?.remove(&key(&network)))
-                    .with_context(|| format!("failed to forget {network}"))?;
+                super::gone(self.object.trie(map::HOME)?.remove(&key(&network))).with_context(
+                    || format!("failed to remove {network} from the home networks"),
+                )?;
             }
         }
         Ok(())

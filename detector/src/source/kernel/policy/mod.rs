@@ -116,7 +116,7 @@ impl Object {
 impl KernelSource {
     fn take_number(&mut self, entry: Entry) -> anyhow::Result<EntryNumber> {
         let number = self.entries_index.numbers.take().context(
-            "no number is left for another entry: those removed are free with the next change",
+            "all entry numbers are in use: try again, removed ones are free with the next change",
         )?;
         self.object
             .entry_stats()?
@@ -136,7 +136,7 @@ impl KernelSource {
         let (entries_index, size) = (&self.entries_index, self.entries_index.sizes.prefixes);
         let full = || full("prefixes", size, "block.max_prefixes");
         if entries_index.prefixes.get(network).is_some() {
-            bail!("there is an order on {} already", Target::Destination(*network));
+            bail!("there is already a block of {}", Target::Destination(*network));
         }
         if entries_index.prefixes.len() >= size as usize {
             return Err(full());
@@ -173,9 +173,9 @@ impl KernelSource {
                 return Err(full());
             }
             if exists(&error) {
-                bail!("there is an order on {target} already");
+                bail!("there is already a block of {target}");
             }
-            return Err(error).with_context(|| format!("failed to place an order on {target}"));
+            return Err(error).with_context(|| format!("failed to block {target}"));
         }
         Ok(number)
     }
@@ -210,7 +210,7 @@ impl Enforcer for KernelSource {
             Some(key) => self.object.blocks()?.remove(&key),
             None => self.object.trie(map::PREFIXES)?.remove(&key(&target.destination())),
         };
-        gone(removed).with_context(|| format!("failed to remove the order on {target}"))?;
+        gone(removed).with_context(|| format!("failed to unblock {target}"))?;
         if let Target::Destination(network) = target {
             self.entries_index.prefixes.remove(network);
         }
@@ -224,7 +224,7 @@ impl Enforcer for KernelSource {
         let (entries_index, size) = (&self.entries_index, self.entries_index.sizes.exceptions);
         let full = || full("exceptions", size, "block.max_exceptions");
         if entries_index.exceptions.get(network).is_some() {
-            bail!("there is an exception for {} already", network.short());
+            bail!("there is already an exception for {}", network.short());
         }
         if entries_index.exceptions.len() >= size as usize {
             return Err(full());
@@ -236,7 +236,8 @@ impl Enforcer for KernelSource {
             if is_full(&error) {
                 return Err(full());
             }
-            return Err(error).with_context(|| format!("failed to spare {}", network.short()));
+            return Err(error)
+                .with_context(|| format!("failed to add an exception for {}", network.short()));
         }
         self.entries_index.exceptions.insert(network, number);
         Ok(number)

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use crate::response::EntryNumber;
 
 /// Numbers from 1. One that is given back is the last to be given out again, and not before the
-/// kernel has been told: a flow may remember it until then.
+/// kernel knows: a flow may remember it until then.
 #[derive(Debug)]
 pub(super) struct Numbers {
     free: VecDeque<EntryNumber>,
@@ -38,7 +38,7 @@ impl Numbers {
         self.resting.push(number);
     }
 
-    /// The kernel has been told of what was given back.
+    /// The kernel knows of what was given back.
     pub(super) fn settle(&mut self) {
         self.free.extend(self.resting.drain(..));
     }

@@ -1,7 +1,7 @@
 //! The prefixes in one longest-prefix map, and how deep they lie in each other.
 //!
-//! The kernel passes by at most [`MAX_NESTED`] prefixes that are not in force, so no address may lie
-//! in more.
+//! The kernel passes by at most [`MAX_NESTED`] prefixes that are not in force, so no address may
+//! lie in more.
 
 use std::collections::BTreeMap;
 
@@ -42,10 +42,6 @@ impl PrefixDepth {
     }
 
     /// Sees that no address would lie in too many prefixes with `new` among them.
-    ///
-    /// # Errors
-    ///
-    /// With the prefixes that lie in each other already.
     pub(super) fn check(&self, new: &Network) -> anyhow::Result<()> {
         let mut chain = self.around(new);
         chain.extend(self.deepest_inside(new));
@@ -54,8 +50,8 @@ impl PrefixDepth {
         }
         let names: Vec<String> = chain.iter().map(Network::short).collect();
         bail!(
-            "{} would be the {}th of prefixes that lie in each other, and at most {MAX_NESTED} can \
-             be: {}; remove one of them first",
+            "{} would be number {} of nested prefixes, and at most {MAX_NESTED} may be nested: \
+             {}; remove one of them first",
             new.short(),
             chain.len() + 1,
             names.join(", ")

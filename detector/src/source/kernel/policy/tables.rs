@@ -21,10 +21,6 @@ const TRIE_NODE_BYTES: u64 = 40 + 20 + 4;
 
 impl KernelSource {
     /// The tables of the policy, and how full they are.
-    ///
-    /// # Errors
-    ///
-    /// Those of the system calls.
     pub fn policy_tables(&mut self) -> anyhow::Result<Vec<PolicyTable>> {
         let budgets = u32::try_from(self.read_budgets()?.len()).unwrap_or(u32::MAX);
         let (entries_index, sizes) = (&self.entries_index, self.entries_index.sizes);

@@ -1,4 +1,4 @@
-//! Mail in clear that carries loot: told by to whom it goes and by what it says.
+//! Mail in clear that carries loot: recognised by to whom it goes and by what it says.
 
 use crate::features::Sample;
 use crate::flow::Side;
@@ -10,7 +10,7 @@ use super::super::super::Technique;
 use super::super::Found;
 use super::super::pieces::Pieces;
 
-/// Weights at which a mail is told. A person's mail program that logs in without encryption and
+/// Weights at which a mail is reported. A person's mail program that logs in without encryption and
 /// attaches an archive stays below, a relay has neither login nor a computer's name.
 const NEEDED: f64 = 0.5;
 /// Recipients of one message beyond which it is a mailing.
@@ -25,34 +25,38 @@ fn mail<'a>(sample: &Sample<'a>) -> Option<&'a Mail> {
 fn circumstances(sample: &Sample<'_>, mail: &Mail) -> Pieces {
     let mut pieces = Pieces::default();
     pieces.add(mail.clear_logins != 0, 0.1, "a login without encryption");
-    pieces.add(mail.short_hellos != 0, 0.1, "from a computer rather than a mail server");
+    pieces.add(mail.short_hellos != 0, 0.1, "from a computer that is not a mail server");
     pieces.add(mail.attachment == Some(FileName::Loot), 0.3, FileName::Loot.words());
     pieces.add(mail.attachment == Some(FileName::Archive), 0.2, FileName::Archive.words());
     pieces.add(mail.attachment == Some(FileName::Image), 0.1, FileName::Image.words());
-    pieces.add(sample.session.asked_own_address, 0.3, "from who asked for its own address");
+    pieces.add(
+        sample.session.asked_own_address,
+        0.3,
+        "from a host that queried its own public address",
+    );
     let mailing = mail.recipients > mail.messages.saturating_mul(MAILING_RECIPIENTS);
-    pieces.add(mailing, -0.3, "to many");
+    pieces.add(mailing, -0.3, "to many recipients");
     pieces
 }
 
 pub(super) fn self_addressed(sample: &Sample<'_>) -> Option<Found> {
     let mail = mail(sample).filter(|mail| mail.to_self != 0)?;
     let mut pieces = circumstances(sample, mail);
-    pieces.add(true, 0.35, "to nobody but its sender");
-    pieces.found(NEEDED, Technique::ClearUpload, "a mail in clear")
+    pieces.add(true, 0.35, "to its own sender only");
+    pieces.found(NEEDED, Technique::ClearUpload, "an unencrypted mail")
 }
 
 pub(super) fn credentials(sample: &Sample<'_>) -> Option<Found> {
     let mail = mail(sample)?;
     let mut pieces = circumstances(sample, mail);
     let report = mail.report_words >= REPORT_WORDS;
-    pieces.add(mail.report_subject, 0.5, "the subject of a stealer's report");
-    pieces.add(report, 0.45, "words of a credential report");
+    pieces.add(mail.report_subject, 0.5, "with the subject of a stealer's report");
+    pieces.add(report, 0.45, "with words of a credential report");
     let loot = mail.attachment == Some(FileName::Loot);
     if !(mail.report_subject || report || loot) {
         return None;
     }
-    pieces.found(NEEDED, Technique::ClearUpload, "a mail in clear")
+    pieces.found(NEEDED, Technique::ClearUpload, "an unencrypted mail")
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Uploads over HTTP in clear that look like those of a stealer or a script: told by their company of
-//! circumstances, kind of upload by kind of upload.
+//! Uploads over HTTP in clear that look like those of a stealer or a script: recognised by their
+//! company of circumstances, kind of upload by kind of upload.
 
 use crate::features::Sample;
 use crate::flow::Side;
@@ -11,8 +11,8 @@ use super::super::super::Technique;
 use super::super::Found;
 use super::super::pieces::Pieces;
 
-/// Sum of weights at which an upload is told. Measured on the labelled captures, ordinary uploads
-/// of applications reach 0.45.
+/// Sum of weights at which an upload is reported. Measured on the labelled captures, ordinary
+/// uploads of applications reach 0.45.
 const NEEDED: f64 = 0.6;
 /// Content-Length beyond which a body is more than a form's fields, and more than any form's.
 const FORM_BYTES: u64 = 2_000;
@@ -27,7 +27,7 @@ pub(super) fn http_drop(sample: &Sample<'_>) -> Option<Found> {
     let told = http.shapes.iter().filter(|shape| is_telling(shape));
     let pieces = told.map(|shape| pieces(sample, shape));
     let most = pieces.max_by(|a, b| a.weight().total_cmp(&b.weight()))?;
-    most.found(NEEDED, Technique::ClearUpload, "an upload over HTTP in clear")
+    most.found(NEEDED, Technique::ClearUpload, "an upload over unencrypted HTTP")
 }
 
 /// What applications' own uploads to their makers do not have. Without one of these all else is
@@ -45,21 +45,25 @@ fn pieces(sample: &Sample<'_>, shape: &Shape) -> Pieces {
     add_sender(&mut pieces, shape);
     add_content(&mut pieces, shape);
     pieces.add(shape.script, 0.15, "to a script");
-    pieces.add(shape.put, 0.1, "as a file to be put there");
-    pieces.add(shape.length_max >= FORM_BYTES, 0.1, "more than a form holds");
+    pieces.add(shape.put, 0.1, "with the method PUT");
+    pieces.add(shape.length_max >= FORM_BYTES, 0.1, "more than a form has");
     pieces.add(shape.length_max >= LARGE_BYTES, 0.1, "of many kilobytes");
-    let (sent, received) = (sample.sent.payload_bytes, sample.received.payload_bytes);
+    let (sent, received) = (sample.sent.payload_bytes(), sample.received.payload_bytes());
     let uploads = sent >= UPLOAD_MIN_BYTES && sent >= received.saturating_mul(UPLOAD_RATIO);
-    pieces.add(uploads, 0.1, "sends far more than it gets");
-    pieces.add(sample.session.asked_own_address, 0.3, "from who asked for its own address");
+    pieces.add(uploads, 0.1, "sends far more than it receives");
+    pieces.add(
+        sample.session.asked_own_address,
+        0.3,
+        "from a host that queried its own public address",
+    );
     pieces
 }
 
 /// Who sends it. Of headers that were cut nothing is said.
 fn add_sender(pieces: &mut Pieces, shape: &Shape) {
     let (weight, words) = match shape.agent {
-        Agent::None => (0.2, "by a program without a name"),
-        Agent::AncientBrowser => (0.2, "by what calls itself a browser of long ago"),
+        Agent::None => (0.2, "by a program without a User-Agent"),
+        Agent::AncientBrowser => (0.2, "by a program that claims to be a very old browser"),
         Agent::Program => (0.15, "by a program"),
         Agent::Browser => (0.0, "by a browser"),
     };
@@ -74,18 +78,18 @@ fn add_sender(pieces: &mut Pieces, shape: &Shape) {
 fn add_content(pieces: &mut Pieces, shape: &Shape) {
     let small = shape.length_max < LARGE_BYTES;
     match shape.content {
-        Content::Binary => pieces.add(true, 0.15, "of bytes"),
+        Content::Binary => pieces.add(true, 0.15, "of binary data"),
         Content::Multipart => pieces.add(true, 0.1, "of files"),
         Content::Form if shape.body.is_none_or(|body| body == Body::Fields) => {
-            pieces.add(small, -0.1, "of a form's size and kind");
+            pieces.add(small, -0.1, "of a form's size and type");
         }
-        // What curl says of any file it is told to post.
-        Content::Form => pieces.add(true, 0.15, "of a form that holds no fields"),
+        // What curl says of any file it is asked to post.
+        Content::Form => pieces.add(true, 0.15, "of a form without fields"),
         Content::Text => pieces.add(true, -0.2, "of plain text"),
         Content::Structured => pieces.add(true, -0.3, "in a protocol's own format"),
         Content::None | Content::Other => {}
     }
-    pieces.add(shape.binary_encoding, 0.3, "in an encoding that no standard knows");
+    pieces.add(shape.binary_encoding, 0.3, "in a non-standard encoding");
     match shape.body {
         Some(Body::Archive) => pieces.add(true, 0.3, "with an archive"),
         Some(Body::Report) => pieces.add(true, 0.45, "with words of a credential report"),
@@ -166,7 +170,8 @@ mod tests {
         let vidar = [
             "POST / HTTP/1.1",
             "Content-Type: multipart/form-data; boundary=b",
-            "User-Agent: Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/107.0 Safari/537.36",
+            "User-Agent: Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/107.0 \
+             Safari/537.36",
             "Host: 198.51.100.9",
         ];
         check("Vidar, Arkei", &posted(&vidar, 120_000, ZIP, 200), true);

@@ -2,8 +2,15 @@
 // done can be taken back.
 import type { JSX } from "preact";
 import type { AlertDetail } from "../../api-types";
-import { alertPath, changeAlerts, unblockAlert, replay } from "../../api/alerts";
-import { changed as tell, status } from "../../api/events";
+import {
+  aboutMonitor,
+  alertPath,
+  changeAlerts,
+  confirmAlert,
+  replay,
+  unblockAlert,
+} from "../../api/alerts";
+import { changed as invalidate, status } from "../../api/events";
 import { ActionButton, Lacking } from "../../parts/action";
 import { showDialog } from "../../parts/dialogs";
 import { notify } from "../../parts/toasts";
@@ -26,33 +33,44 @@ export function Actions({ alert, blocked, changed }: Props & { blocked: boolean 
       <Lacking scope="respond" />
       <div class="buttons">
         <FirstButton alert={alert} changed={changed} />
-        <ActionButton
-          scope="respond"
-          look="danger"
-          unless={noAgent}
-          run={() => showDialog(<BlockDialog alert={alert} changed={changed} />)}
-        >
-          Block …
-        </ActionButton>
+        {!aboutMonitor(alert) && (
+          <ActionButton
+            scope="respond"
+            look="danger"
+            unless={noAgent}
+            run={() => showDialog(<BlockDialog alert={alert} changed={changed} />)}
+          >
+            Block …
+          </ActionButton>
+        )}
         {blocked && (
           <ActionButton scope="respond" unless={noAgent} run={() => unblock(alert, changed)}>
             Unblock
           </ActionButton>
         )}
-        <ActionButton
-          scope="respond"
-          run={() => showDialog(<BenignDialog alert={alert} changed={changed} />)}
-        >
-          Expected …
-        </ActionButton>
+        {!aboutMonitor(alert) && (
+          <ActionButton
+            scope="respond"
+            run={() => showDialog(<BenignDialog alert={alert} changed={changed} />)}
+          >
+            Expected …
+          </ActionButton>
+        )}
+        {!aboutMonitor(alert) && alert.resolution !== "confirmed" && (
+          <ActionButton scope="respond" run={() => confirm(alert, changed)}>
+            Confirm exfiltration
+          </ActionButton>
+        )}
         {alert.status !== "closed" && (
           <ActionButton scope="respond" run={mark(alert, "close", "closed", changed)}>
             Close
           </ActionButton>
         )}
-        <ActionButton scope="read" run={() => recompute(alert)}>
-          Replay
-        </ActionButton>
+        {!aboutMonitor(alert) && (
+          <ActionButton scope="read" run={() => recompute(alert)}>
+            Replay
+          </ActionButton>
+        )}
         <a
           class="button"
           href={`${alertPath(alert.id)}/evidence`}
@@ -102,9 +120,18 @@ const mark =
     changed();
   };
 
+async function confirm(alert: AlertDetail, changed: () => void): Promise<void> {
+  await confirmAlert(alert.id);
+  notify({
+    text: "The alert is closed as exfiltration; its vector is kept for training",
+    undo: () => restore([alert]).then(changed),
+  });
+  changed();
+}
+
 async function unblock(alert: AlertDetail, changed: () => void): Promise<void> {
   await unblockAlert(alert.id);
-  tell("blocks");
+  invalidate("blocks");
   notify({ text: "Unblocked: all blocks of this alert" });
   changed();
 }

@@ -3,7 +3,7 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { AlertDetail, BenignScope } from "../../api-types";
 import { BENIGN_SCOPES, markBenign } from "../../api/alerts";
-import { changed as tell } from "../../api/events";
+import { changed as invalidate } from "../../api/events";
 import { disallow } from "../../api/response";
 import { endpoint } from "../../parts/address";
 import { DialogForm } from "../../parts/dialogs";
@@ -38,7 +38,7 @@ export function BenignDialog({
       ttl_secs: Number(secs),
       note: note.trim() === "" ? undefined : note.trim(),
     });
-    tell("allow", "alerts");
+    invalidate("allow", "alerts");
     notify({
       text: answer.text,
       undo: () => takeBack(alert, answer.allow?.id ?? null).then(changed),
@@ -81,5 +81,5 @@ export function BenignDialog({
 async function takeBack(alert: AlertDetail, entry: string | null): Promise<void> {
   if (entry !== null) await disallow(entry);
   await restore([alert]);
-  tell("allow", "alerts");
+  invalidate("allow", "alerts");
 }

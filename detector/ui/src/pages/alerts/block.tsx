@@ -3,7 +3,7 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { AlertDetail, BlockedWhat } from "../../api-types";
 import { blockAlert } from "../../api/alerts";
-import { changed as tell } from "../../api/events";
+import { changed as invalidate } from "../../api/events";
 import { removeBlock } from "../../api/response";
 import { endpoint } from "../../parts/address";
 import { DialogForm } from "../../parts/dialogs";
@@ -36,7 +36,7 @@ export function BlockDialog({
       ttl_secs: Number(secs),
       confirm_within_secs: careful ? CONFIRM_SECS : undefined,
     });
-    tell("blocks");
+    invalidate("blocks");
     notify({
       text: `Blocked for ${time}: ${block.target}`,
       undo: () => removeBlock(block.number).then(changed),

@@ -1,7 +1,7 @@
 // One alert: a sentence, its evidence, and the actions.
 import type { ComponentChildren, JSX } from "preact";
 import type { AlertDetail, BlockLine, BlockList, DeliveryPage } from "../../api-types";
-import { alertPath } from "../../api/alerts";
+import { aboutMonitor, alertPath } from "../../api/alerts";
 import { status } from "../../api/events";
 import { query } from "../../api/request";
 import { useResource } from "../../api/resource";
@@ -73,18 +73,24 @@ function Sentence({ alert }: { alert: AlertDetail }): JSX.Element {
         </span>
         <Time at={alert.time} />
       </p>
-      <p>
-        <b>{ACTION_TEXT[alert.action]}.</b>{" "}
-        {alert.action_note !== null && <bdi>{alert.action_note}. </bdi>}
-        {leaked(alert)}
-      </p>
+      {!aboutMonitor(alert) && (
+        <p>
+          <b>{ACTION_TEXT[alert.action]}.</b>{" "}
+          {alert.action_note !== null && <bdi>{alert.action_note}. </bdi>}
+          {leaked(alert)}
+        </p>
+      )}
     </header>
   );
 }
 
 function leaked(alert: AlertDetail): string {
   const before = alert.bytes_leaked_before_block;
-  if (before !== null) return `${bytes(before)} left before the block.`;
+  if (before !== null) {
+    const stopped = `${bytes(alert.bytes_stopped ?? 0)} stopped.`;
+    const ended = (alert.block_ended ?? null) === null ? "" : " The block has ended.";
+    return `${bytes(before)} left before the block, ${stopped}${ended}`;
+  }
   return `${bytes(alert.bytes_out)} left, ${bytes(alert.bytes_leaked)} of it before the alert.`;
 }
 
@@ -145,6 +151,40 @@ function Messages({ alert }: { alert: string }): JSX.Element | null {
 function Facts({ alert }: { alert: AlertDetail }): JSX.Element {
   return (
     <dl class="facts panel-body">
+      {!aboutMonitor(alert) && <TrafficFacts alert={alert} />}
+      <Fact name="First seen">
+        <Time at={alert.first_seen} exact />
+      </Fact>
+      <Fact name="Origin">
+        {alert.capture === null ? (
+          alert.origin
+        ) : (
+          <a href={`/alerts?capture=${alert.capture}`}>capture {alert.capture}</a>
+        )}
+      </Fact>
+      {alert.sensor !== null && (
+        <Fact name="Sensor">
+          <bdi>{alert.sensor}</bdi>
+        </Fact>
+      )}
+      {!aboutMonitor(alert) && (
+        <Fact name="Model">
+          {alert.model} <span class="mono muted">{alert.model_hash}</span>
+        </Fact>
+      )}
+      <Fact name="Configuration">
+        <span class="mono">{alert.config_hash}</span>
+      </Fact>
+      <Fact name="Alert">
+        <span class="mono">{alert.id}</span>, revision {alert.revision}
+      </Fact>
+    </dl>
+  );
+}
+
+function TrafficFacts({ alert }: { alert: AlertDetail }): JSX.Element {
+  return (
+    <>
       <Fact name="Source">
         <Address address={alert.src} port={alert.src_port} />
       </Fact>
@@ -169,17 +209,12 @@ function Facts({ alert }: { alert: AlertDetail }): JSX.Element {
       <Fact name="Received">
         {bytes(alert.bytes_in)} in {plural(alert.packets_in, "packet")}
       </Fact>
-      <Fact name="First seen">
-        <Time at={alert.first_seen} exact />
-      </Fact>
       <Fact name="Detected after">{brief(alert.seconds_to_detect)}</Fact>
-      <Fact name="Origin">
-        {alert.capture === null ? (
-          alert.origin
-        ) : (
-          <a href={`/alerts?capture=${alert.capture}`}>capture {alert.capture}</a>
-        )}
-      </Fact>
+      {typeof alert.blocked_at === "string" && (
+        <Fact name="Blocked after">
+          {brief((Date.parse(alert.blocked_at) - Date.parse(alert.first_seen)) / 1_000)}
+        </Fact>
+      )}
       <Fact name="Community ID">
         <span class="mono">{alert.community_id}</span>
       </Fact>
@@ -188,21 +223,7 @@ function Facts({ alert }: { alert: AlertDetail }): JSX.Element {
           <span class="mono">{alert.ja4}</span>
         </Fact>
       )}
-      {alert.sensor !== null && (
-        <Fact name="Sensor">
-          <bdi>{alert.sensor}</bdi>
-        </Fact>
-      )}
-      <Fact name="Model">
-        {alert.model} <span class="mono muted">{alert.model_hash}</span>
-      </Fact>
-      <Fact name="Configuration">
-        <span class="mono">{alert.config_hash}</span>
-      </Fact>
-      <Fact name="Alert">
-        <span class="mono">{alert.id}</span>, revision {alert.revision}
-      </Fact>
-    </dl>
+    </>
   );
 }
 

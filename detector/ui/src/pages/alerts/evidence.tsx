@@ -63,7 +63,7 @@ export function Timeline({ moments }: { moments: Point[] }): JSX.Element {
       {moments.map((moment) => (
         <li key={`${moment.time} ${moment.what}`} class="moment">
           <Time at={moment.time} exact />
-          <b>{moment.what}</b>
+          <b>{moment.what.replaceAll("_", " ")}</b>
           <span class="moment-facts">
             {bytes(moment.bytes_out)} out, {bytes(moment.bytes_in)} in, score {score(moment.score)}
           </span>

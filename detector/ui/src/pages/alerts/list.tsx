@@ -2,7 +2,7 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { StoredAlert } from "../../api-types";
-import { changeAlerts } from "../../api/alerts";
+import { aboutMonitor, changeAlerts } from "../../api/alerts";
 import { place } from "../../navigation";
 import { ActionButton } from "../../parts/action";
 import { Address, Name } from "../../parts/address";
@@ -99,14 +99,16 @@ function Row({
           <SeverityBadge severity={alert.severity} />
           <StatusBadge status={alert.status} resolution={alert.resolution} />
           <span>{alert.technique_name}</span>
-          <span class="nowrap">{bytes(alert.bytes_out)} out</span>
+          {!aboutMonitor(alert) && <span class="nowrap">{bytes(alert.bytes_out)} out</span>}
           <span class="nowrap" title="Score; an alert from its threshold on">
             {score(alert.score)}
           </span>
-          <span class="ends">
-            <Address address={alert.src} />
-            <span aria-label="to">→</span> <Address address={alert.dst} />
-          </span>
+          {!aboutMonitor(alert) && (
+            <span class="ends">
+              <Address address={alert.src} />
+              <span aria-label="to">→</span> <Address address={alert.dst} />
+            </span>
+          )}
           {alert.action !== "none" && <span>{ACTION_TEXT[alert.action]}</span>}
           {alert.origin !== "live" && <span class="badge plain">{alert.origin}</span>}
           {alert.dst_name !== null && <Name text={alert.dst_name} />}

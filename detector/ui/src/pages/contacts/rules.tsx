@@ -126,7 +126,7 @@ function Form({ rule, groups, channels }: FormProps): JSX.Element {
     severity: rule?.min_severity ?? "high",
     host: rule?.host ?? "",
     digest: String(rule?.digest_secs ?? 0),
-    repeat: String(rule?.repeat_secs ?? 3_600),
+    repeat: String(rule?.repeat_secs ?? ""),
   });
   const [enabled, setEnabled] = useState(rule?.enabled ?? true);
   const [techniques, setTechniques] = useState<string[]>(rule?.techniques ?? []);
@@ -145,7 +145,7 @@ function Form({ rule, groups, channels }: FormProps): JSX.Element {
         techniques,
         host: values.host.trim() === "" ? null : values.host.trim(),
         digest_secs: Number(values.digest),
-        repeat_secs: Number(values.repeat),
+        repeat_secs: values.repeat === "" ? null : Number(values.repeat),
       },
       rule?.id ?? null,
     );
@@ -213,7 +213,7 @@ function Form({ rule, groups, channels }: FormProps): JSX.Element {
           value={values.repeat}
           onValue={set("repeat")}
           problem={problem}
-          hint="0: once"
+          hint="0: once; empty: an hour, and once for webhooks and syslog"
         />
       </div>
       <fieldset class="choices">

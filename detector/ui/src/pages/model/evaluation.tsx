@@ -19,7 +19,11 @@ export function Evaluation({ model }: { model: ModelDetail }): JSX.Element {
   return (
     <div class="panel-body stack">
       {model.validation === null ? (
-        <p class="muted">The model file has no validation.</p>
+        <p class="muted">
+          {model.folds === 0
+            ? 'The model was trained without folds: it has no validation.'
+            : 'The model file has no validation.'}
+        </p>
       ) : (
         <>
           <h3>Validation at training</h3>

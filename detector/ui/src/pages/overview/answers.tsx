@@ -8,6 +8,7 @@ import { Icon, type IconName } from "../../parts/icons";
 import { Failure } from "../../parts/panels";
 import { bytes, count, percent, plural, rate } from "../../words/amounts";
 import { MODE_TEXT, SEVERITIES } from "../../words/names";
+import { external, sum } from "./outbound";
 
 export function Answers({ state, problem }: { state: Status | null; problem: Problem | null }) {
   if (problem !== null) return <Failure problem={problem} />;
@@ -19,6 +20,9 @@ export function Answers({ state, problem }: { state: Status | null; problem: Pro
     </div>
   );
 }
+
+/** Unexplained bytes to external hosts in a day that the first answer does not call good. */
+const NOTABLE_BYTES = 1_000_000;
 
 const SHAPES: Record<Tone, IconName> = {
   good: "good",
@@ -67,14 +71,16 @@ function Leaving({ state }: { state: Status | null }): JSX.Element {
   const { open, acknowledged, last_24h, capped, by_severity } = state.alerts;
   const least = capped ? "at least " : "";
   const grave = by_severity.critical + by_severity.high;
-  const calm: Tone = state.capturing ? "good" : "idle";
+  const unexplained = sum(external(state.outbound));
+  // Silence is no innocence: what nothing explains is shown before there is an alert about it.
+  const quiet: Tone = unexplained >= NOTABLE_BYTES ? "warning" : "good";
+  const calm: Tone = state.capturing ? quiet : "idle";
   const tone: Tone = open === 0 ? calm : grave > 0 ? "bad" : "warning";
-  const blind = state.capturing ? "No open alerts" : "No open alerts";
   return (
     <Answer
       question={question}
       tone={tone}
-      answer={open === 0 ? blind : `${least}${plural(open, "open alert")}`}
+      answer={open === 0 ? "No open alerts" : `${least}${plural(open, "open alert")}`}
       href={to("/alerts", { status: "open" })}
     >
       <p>
@@ -86,6 +92,11 @@ function Leaving({ state }: { state: Status | null }): JSX.Element {
       </p>
       <p>
         Outbound now: <b>{state.capturing ? rate(state.rates.bytes_out) : "not watched"}</b>
+        {state.capturing && (
+          <>
+            , unexplained today: <b>{bytes(unexplained)}</b>
+          </>
+        )}
       </p>
     </Answer>
   );
@@ -128,9 +139,7 @@ function Seeing({ state }: { state: Status | null }): JSX.Element {
   const lost = loss.filter((one) => one.count > 0);
   // Before the first frame nothing has been missed.
   const ratio = coverage.ratio ?? 1;
-  // What passes while the counters are read is in one of them and not yet in the other.
-  const whole = coverage.unaccounted_bytes <= state.rates.bytes;
-  const tone: Tone = whole && lost.length === 0 ? "good" : ratio < 0.99 ? "bad" : "warning";
+  const tone: Tone = lost.length === 0 ? "good" : ratio < 0.99 ? "bad" : "warning";
   return (
     <Answer question={question} tone={tone} answer={`${percent(ratio)} seen`} href="/live">
       <p>

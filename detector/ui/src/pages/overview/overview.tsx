@@ -13,6 +13,7 @@ import { plural } from "../../words/amounts";
 import { rfc3339 } from "../../words/times";
 import { Answers } from "./answers";
 import { ProbabilityChart, RateChart } from "./charts";
+import { Unexplained } from "./outbound";
 import { OpenAlerts, Talks, Top } from "./ranks";
 
 export function Overview(): JSX.Element {
@@ -36,6 +37,7 @@ export function Overview(): JSX.Element {
       </div>
       <div class="grid two">
         <OpenAlerts />
+        <Unexplained state={state} />
         <Talks path={`/api/talks${query({ from, limit: 8 })}`} />
         <Top
           title="Top talkers"
