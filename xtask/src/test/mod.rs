@@ -138,15 +138,15 @@ fn privileged(parts: &[Part], tally: &mut Tally) -> Result<()> {
     if asked(Part::Root) {
         programs.run_together(tally, &agent)?;
     }
+    // Beside the fuzzers: they have clocks of their own.
+    if asked(Part::Vm) {
+        kernels(tally, &agent, &binaries)?;
+    }
     if let Some(fuzz) = fuzz {
         tally.add(fuzz.finish()?);
     }
     if asked(Part::Root) {
         programs.run_alone(tally, &agent)?;
-    }
-    // Last: they take all processors and have clocks of their own.
-    if asked(Part::Vm) {
-        kernels(tally, &agent, &binaries)?;
     }
     Ok(())
 }
