@@ -46,8 +46,8 @@ fn at(scratch: &Scratch, name: &str) -> String {
     scratch.join(name).to_str().unwrap().to_owned()
 }
 
-fn write(scratch: &Scratch, name: &str, text: &str) -> String {
-    scratch.write(name, text).unwrap().to_str().unwrap().to_owned()
+fn write(scratch: &Scratch, name: &str, content: impl AsRef<[u8]>) -> String {
+    scratch.write(name, content).unwrap().to_str().unwrap().to_owned()
 }
 
 fn synth(scratch: &Scratch, profile: &str, rows: u32, seed: u32) -> String {
@@ -237,8 +237,14 @@ fn session_header() -> String {
 
 /// Several senders: uploads of different sizes, in both directions.
 fn capture() -> Vec<Vec<u8>> {
-    let mut capture = Vec::new();
+    sessions().concat()
+}
+
+/// Each session by itself: those to one receiver share an alert.
+fn sessions() -> Vec<Vec<Vec<u8>>> {
+    let mut sessions = Vec::new();
     for number in 0..12_u16 {
+        let mut capture = Vec::new();
         let ports = (40_000 + number, 9_000 + number * 7);
         let back = |data: &[u8]| {
             let segment = frames::tcp((ports.1, ports.0), 1, 0x18, 5, data);
@@ -250,8 +256,9 @@ fn capture() -> Vec<Vec<u8>> {
             capture.push(frames::tcp_frame(ports, 1 + segment * data.len() as u32, 0x18, &data));
             capture.push(back(&vec![b'x'; usize::from(number % 4) * 300]));
         }
+        sessions.push(capture);
     }
-    capture
+    sessions
 }
 
 /// The cells of one column.
@@ -263,23 +270,22 @@ fn column<'a>(csv: &'a str, name: &str) -> Vec<&'a str> {
 #[test]
 fn vectors_get_the_scores_and_verdicts_of_the_analysis() {
     let scratch = Scratch::new("predict").unwrap();
-    let file = scratch.write("a.pcap", pcap(ETHERNET, &capture())).unwrap();
-    let file = file.to_str().unwrap();
+    let files: Vec<String> = sessions()
+        .iter()
+        .enumerate()
+        .map(|(number, session)| {
+            write(&scratch, &format!("{number}.pcap"), pcap(ETHERNET, session))
+        })
+        .collect();
     let features = at(&scratch, "features.csv");
     let mut told_apart = false;
     for threshold in ["0.01", "0.1", "0.3", "0.5", "0.7", "0.9"] {
         let config = format!("[model]\nthreshold = {threshold}\n");
         let config = write(&scratch, "threshold.toml", &config);
-        let told = succeeds(&[
-            "analyze",
-            file,
-            "--features",
-            &features,
-            "--format",
-            "json",
-            "--config",
-            &config,
-        ]);
+        let mut arguments = vec!["analyze", "--features", &features, "--format", "json"];
+        arguments.extend(["--config", &config]);
+        arguments.extend(files.iter().map(String::as_str));
+        let told = succeeds(&arguments);
         let vectors = std::fs::read_to_string(&features).unwrap();
         assert!(vectors.starts_with(&session_header()), "{vectors}");
         let predicted = succeeds(&["predict", &features, "--format", "csv", "--config", &config]);

@@ -123,11 +123,15 @@ fn technique(alert: &Alert) -> String {
 
 /// `192.0.2.1:443 (drop.example)`.
 fn receiver(alert: &Alert) -> String {
-    let end = alert.dst.with_port(alert.dst_port);
-    match &alert.dst_name {
-        Some(name) => format!("{end} ({name})"),
-        None => end,
+    let mut end = alert.dst.with_port(alert.dst_port);
+    if let Some(name) = &alert.dst_name {
+        end.push_str(&format!(" ({name})"));
     }
+    if alert.receivers > 1 {
+        let others = units::counted(u64::from(alert.receivers) - 1, "other");
+        end.push_str(&format!(" and {others}"));
+    }
+    end
 }
 
 fn opened_by(alert: &Alert) -> &'static str {

@@ -123,7 +123,7 @@ mod tests {
         drop(sink);
         let text = String::from_utf8(bytes).unwrap();
         let widths: Vec<usize> = text.lines().map(|line| line.split(',').count()).collect();
-        assert_eq!(widths, [26, 26], "{text}");
+        assert_eq!(widths, [27, 27], "{text}");
         assert!(
             text.contains(",10.0.0.7,40000,2001:db8::1,443,tcp,src,bulk_upload,high,0.875,"),
             "{text}"

@@ -209,7 +209,7 @@ mod tests {
             r#""initiator":"src","technique":"bulk_upload","severity":"high","score":0.875,"threshold":0.5,"#,
             r#""bytes_out":48000000,"bytes_in":300000,"packets_out":32000,"packets_in":6000,"#,
             r#""bytes_attempted":48000000,"bytes_stopped":0,"bytes_leaked":16400,"bytes_leaked_before_block":null,"unexplained_bytes":0,"revision":2,"raw_score":0.875,"#,
-            r#""first_seen":"2023-09-08T15:11:12.610000Z","seconds_to_detect":40.0,"#,
+            r#""first_seen":"2023-09-08T15:11:12.610000Z","seconds_to_detect":40.0,"receivers":1,"#,
             r#""dst_name":"drop.example","domain":null,"community_id":"1:abc=","ja4":null,"#,
             r#""reasons":[{"feature":"producer_consumer_ratio","value":0.75,"contribution":0.75,"#,
             r#""text":"sent 48 MB, received 300 kB: 160 to 1"},"#,

@@ -16,7 +16,7 @@ use crate::ledger::Sums;
 use crate::text::clean;
 use crate::units;
 use crate::verdict::alert::protocol_name;
-use crate::verdict::{Alert, Severity};
+use crate::verdict::{Alert, Reason, Severity};
 
 /// How the table may look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,9 +103,8 @@ impl<W: Write> Form for TableForm<W> {
             .map(|(name, text)| format!("{} {}", name.to_lowercase(), clean(&text)))
             .collect();
         writeln!(self.output, "{INDENT}{}", facts.join("; "))?;
-        for reason in
-            alert.reasons.iter().filter(|reason| reason.value.is_some()).take(REASONS_SHOWN)
-        {
+        let is_shown = |reason: &&Reason| reason.value.is_some() || reason.is_rule();
+        for reason in alert.reasons.iter().filter(is_shown).take(REASONS_SHOWN) {
             writeln!(self.output, "{INDENT}{:>5}  {}", reason.weight(), clean(&reason.text))?;
         }
         Ok(())

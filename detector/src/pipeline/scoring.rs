@@ -17,8 +17,11 @@ use crate::model::Model;
 use crate::network::Address;
 use crate::response::BlockRequest;
 use crate::response::policy_state::BudgetVerdict;
+use crate::timestamp::Timestamp;
 use crate::verdict::allow::Allowed;
-use crate::verdict::{Alert, AlertId, AllowList, Scorer, SessionVerdict, Technique, unexplained};
+use crate::verdict::{
+    Alert, AlertId, AllowList, Episodes, Joined, Scorer, SessionVerdict, Technique, unexplained,
+};
 
 /// What comes of scores.
 #[derive(Clone, Debug)]
@@ -109,6 +112,7 @@ pub struct Scoring {
     config: ScoringConfig,
     payloads: KeptPayloads,
     ledger: Ledger,
+    episodes: Episodes,
     alerts: u64,
 }
 
@@ -120,6 +124,7 @@ impl Scoring {
             ledger: Ledger::new(config.ledger.clone()),
             config,
             payloads: KeptPayloads::default(),
+            episodes: Episodes::default(),
             alerts: 0,
         })
     }
@@ -222,17 +227,27 @@ impl Scoring {
     }
 
     /// What of a verdict is reported and may be acted upon.
-    fn alert(&mut self, look: &Look<'_>, verdict: SessionVerdict, outputs: &mut Vec<Output>) {
-        let Some(id) = verdict.open else { return };
+    fn alert(&mut self, look: &Look<'_>, mut verdict: SessionVerdict, outputs: &mut Vec<Output>) {
+        let Some(own) = verdict.open else { return };
+        let (session, sender) = (look.session.id, look.sender);
+        let joined = verdict.alert.as_mut().map(|alert| {
+            if alert.revision == 1 {
+                self.ledger.recognised(look.session, sender);
+            }
+            self.episodes.join(session, sender, alert)
+        });
+        match joined {
+            Some(Joined::Opened) => self.alerts += 1,
+            Some(Joined::Grew) | None => {}
+            Some(Joined::Unchanged) => verdict.alert = None,
+        }
+        self.episodes.goes_on(session, sender, Timestamp::from_ns(look.now_ns));
+        let id = self.episodes.alert_of(session, sender, own);
         let wanted = self.config.respond || verdict.alert.is_some();
         let block_request =
             (verdict.may_block && wanted).then(|| Box::new(block_request(id, look, &verdict)));
         match (verdict.alert, block_request) {
             (Some(mut alert), block_request) => {
-                if alert.revision == 1 {
-                    self.alerts += 1;
-                    self.ledger.recognised(look.session, look.sender);
-                }
                 alert.sensor.clone_from(&self.config.sensor);
                 if self.config.first_payloads {
                     alert.samples = self.payloads.of(&look.flow.key, outbound(look));
@@ -295,11 +310,15 @@ impl Mode for Scoring {
 
     fn session_ended(&mut self, session: &Session, outputs: &mut Vec<Output>) {
         for sender in [Side::Client, Side::Server] {
-            if let Some(alert) = self.scorer.open_alert(session, sender) {
+            if let Some(own) = self.scorer.open_alert(session, sender)
+                && self.episodes.is_alone(session.id, sender)
+            {
+                let alert = self.episodes.alert_of(session.id, sender, own);
                 let sent = Box::new(*session.sent(sender));
                 let received = Box::new(*session.received(sender));
                 outputs.push(Output::AlertEnded { alert, sent, received });
             }
+            self.episodes.leave(session.id, sender);
         }
         if self.config.traffic
             && let Some(totals) = SessionTotals::of(session)
@@ -354,6 +373,7 @@ impl Pipeline<Scoring> {
             ("baselines_refused", refused),
             ("baseline_receivers_evicted", receivers_evicted),
             ("sessions_excluded_from_baseline", withheld),
+            ("alerts_not_joined", self.mode().episodes.not_joined()),
             ("alerts_allowed", self.mode().allow().entries().map(Allowed::hits).sum()),
         ]
         .into_iter()
@@ -682,7 +702,7 @@ mod tests {
         assert!(score(&mut pipeline, &session, 1).is_empty());
         assert_eq!(pipeline.mode().allow().entries().next().unwrap().hits(), 1);
         pipeline.mode_mut().set_allow(Arc::default());
-        assert_eq!(score(&mut pipeline, &session, 1), ["alert 1 bulk_upload"]);
+        assert_eq!(score(&mut pipeline, &session, 1), ["alert 2 bulk_upload"]);
     }
 
     #[test]

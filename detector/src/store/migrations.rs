@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 /// The steps from one version to the next, the first from an empty database. A step of a line or two
 /// stands here.
-const STEPS: [&str; 10] = [
+const STEPS: [&str; 11] = [
     include_str!("migrations/1.sql"),
     include_str!("migrations/2.sql"),
     include_str!("migrations/3.sql"),
@@ -20,6 +20,7 @@ const STEPS: [&str; 10] = [
     "CREATE TABLE ledger_services (address BLOB PRIMARY KEY, time INTEGER NOT NULL, learned TEXT NOT NULL) \
      WITHOUT ROWID",
     "ALTER TABLE alerts ADD COLUMN monitor_event TEXT",
+    "ALTER TABLE alerts ADD COLUMN receivers INTEGER NOT NULL DEFAULT 1",
 ];
 
 /// The version that this program reads and writes.

@@ -51,6 +51,13 @@ impl AlertId {
         Self::live(fnv1a(sender.octets().into_iter().chain(day(now_ns).to_be_bytes())))
     }
 
+    /// Of what a sender does with a technique from this time on, to many receivers.
+    #[must_use]
+    pub(super) fn of_episode(sender: Address, technique: Technique, start: Timestamp) -> Self {
+        let bytes = sender.octets().into_iter().chain(technique.name().bytes());
+        Self::live(fnv1a(bytes.chain(start.ns().to_be_bytes())))
+    }
+
     /// Of what happened to the monitor on one day (UTC).
     #[must_use]
     pub(super) fn of_subject(subject: &str, now_ns: u64) -> Self {
@@ -65,7 +72,7 @@ impl AlertId {
 }
 
 /// The day since the Unix epoch.
-fn day(now_ns: u64) -> u64 {
+pub(super) fn day(now_ns: u64) -> u64 {
     now_ns / (24 * 3_600_000_000_000)
 }
 
@@ -310,6 +317,10 @@ pub struct Alert {
     /// Of packet time, from the session's first packet to the alert's first revision; 0 where a log does
     /// not say.
     pub seconds_to_detect: f64,
+    /// Whom the alert is about: where there are more than one, `dst` is the first, the bytes are of all, and
+    /// the first reason lists them. Counted to 256; 0 where the alert is about no traffic.
+    #[serde(default)]
+    pub receivers: u32,
     #[schema(value_type = Option<String>)]
     pub dst_name: Option<Arc<str>>,
     /// The registered domain of a DNS tunnel.
@@ -379,6 +390,7 @@ impl Alert {
         "bytes_stopped",
         "bytes_leaked_before_block",
         "monitor_event",
+        "receivers",
     ];
 
     /// One sentence about the alert.
@@ -392,6 +404,10 @@ impl Alert {
             (Some(domain), _) => format!("through the domain {domain}"),
             (None, Some(name)) => format!("to {name}"),
             (None, None) => format!("to {}", self.dst),
+        };
+        let to = match self.receivers {
+            0 | 1 => to,
+            receivers => format!("{to} and {}", units::counted(u64::from(receivers) - 1, "other")),
         };
         let sent = units::bytes(self.bytes_out);
         // A record of a log does not say for how long.
@@ -484,6 +500,7 @@ pub(crate) mod example {
             raw_score: 0.875,
             first_seen: Timestamp::from_ns(1_694_185_872_610_000_000),
             seconds_to_detect: 40.0,
+            receivers: 1,
             dst_name: Some("drop.example".into()),
             domain: None,
             community_id: "1:abc=".to_owned(),

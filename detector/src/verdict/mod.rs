@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod allow;
+mod episodes;
 pub mod evidence;
 pub mod monitor;
 pub mod reason;
@@ -20,6 +21,7 @@ pub mod unexplained;
 
 pub use alert::{ActionTaken, Alert, AlertId, Basis, End, PayloadSample, Way};
 pub use allow::AllowList;
+pub use episodes::{Episodes, Joined};
 pub use reason::Reason;
 pub use scorer::{Scorer, SessionVerdict};
 pub use severity::Severity;

@@ -24,11 +24,12 @@ pub struct Reason {
 }
 
 impl Reason {
-    /// How much it weighs, in words: a rule's certainty, a column's part in the forest's score.
+    /// How much it weighs, in words: a rule's certainty where it has one, a column's part in the forest's score.
     #[must_use]
     pub fn weight(&self) -> String {
         match self.value {
             Some(certainty) if self.is_rule() => format!("{:.0} %", certainty * 100.0),
+            None if self.is_rule() => String::new(),
             _ => format!("{:+.2}", self.contribution),
         }
     }

@@ -83,6 +83,7 @@ impl RecordScorer {
             raw_score,
             // A record does not say for how long.
             first_seen: time,
+            receivers: 1,
             reasons: reasons(&self.model, record, &row),
             model: Arc::clone(self.model.name()),
             basis: Basis { vector: row, rules: 1.0, baseline: false },

@@ -266,6 +266,7 @@ impl Scorer {
             raw_score,
             first_seen,
             seconds_to_detect: Timestamp::from_ns(open.opened_ns).seconds_since(first_seen),
+            receivers: 1,
             dst_name: match sample.sender {
                 Side::Client => session.name.clone(),
                 Side::Server => session.client_name.clone(),

@@ -59,6 +59,7 @@ pub fn alert(finding: &Finding, revision: u32, threshold: f64, model: Arc<str>) 
         revision,
         first_seen,
         seconds_to_detect: Timestamp::from_ns(opened.at_ns).seconds_since(first_seen),
+        receivers: 1,
         dst_name: destination.name.clone(),
         community_id: destination.flow.community_id(),
         reasons: vec![reason(finding)],

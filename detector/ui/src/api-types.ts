@@ -1402,6 +1402,12 @@ export interface components {
             reasons?: components["schemas"]["Reason"][];
             /**
              * Format: int32
+             * @description Whom the alert is about: where there are more than one, `dst` is the first, the bytes are of all, and
+             *     the first reason lists them. Counted to 256; 0 where the alert is about no traffic.
+             */
+            receivers?: number;
+            /**
+             * Format: int32
              * @description 1 at first, higher when it grew.
              */
             revision: number;

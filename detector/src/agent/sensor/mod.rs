@@ -259,7 +259,8 @@ impl Sensor {
         if alert.technique == Technique::UnexplainedUpload {
             return Ok(self.carried_today(alert, now));
         }
-        Ok(now)
+        // Of an alert about several sessions it may be a part.
+        Ok(now.filter(|(sent, _)| sent.ip_bytes() >= alert.bytes_out))
     }
 
     /// The same of an alert about unexplained bytes, which counts what went between the two hosts today: the

@@ -30,7 +30,7 @@ enum Grown {
 
 use Grown::{Replaced, Sql, Stays};
 
-const COLUMNS: [Column; 33] = [
+const COLUMNS: [Column; 34] = [
     Column {
         name: "revision",
         grown: Sql("max(revision, excluded.revision)"),
@@ -221,6 +221,12 @@ const COLUMNS: [Column; 33] = [
         grown: Stays,
         value: |alert| alert.sensor.as_deref().map(str::to_owned).into(),
         read: |alert, row, at| row.get(at).map(|it| alert.sensor = it),
+    },
+    Column {
+        name: "receivers",
+        grown: Replaced,
+        value: |alert| alert.receivers.into(),
+        read: |alert, row, at| row.get(at).map(|it| alert.receivers = it),
     },
     Column {
         name: "monitor_event",
