@@ -27,12 +27,12 @@ mod trace;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use bed::{Kernel, PROGRAMS, SHORTEST, count, home, point, small, takes};
+use bed::{Kernel, PROGRAMS, SHORTEST, SKB_BYTES, count, home, seen, small, takes};
 use detector::source::kernel::object::ObjectConfig;
 use detector_common::abi::{
     Count, FRAGMENT_SECONDS, FragmentKey, FragmentPorts, MAX_FRAGMENTS, Totals, map, program,
 };
-use detector_common::flow::{Clock, FlowCounters, FlowKey, Plain, Recorded};
+use detector_common::flow::{Clock, FlowCounters, FlowKey, Plain, Recorded, Seen};
 use detector_common::frame::{Captured, Frame, LinkType, Segmentation, Word};
 use detector_common::parse::{
     Decapsulation, Fragment, Packet, goes_to_group, parse, skipped_frames,
@@ -62,7 +62,7 @@ impl Frame for Handed<'_> {
 
 /// The host's side of the comparison: the same parser and counters, in a hash map.
 struct Host {
-    point: u16,
+    seen: Seen,
     generation: u64,
     decapsulation: Decapsulation,
     ticks_per_second: u64,
@@ -76,7 +76,7 @@ impl Host {
     fn new(program: &str, kernel: &mut Kernel, decapsulation: Decapsulation) -> Self {
         let control = kernel.object.control().unwrap();
         Self {
-            point: point(program),
+            seen: seen(program),
             generation: control.generation,
             decapsulation,
             ticks_per_second: control.ticks_per_second,
@@ -118,7 +118,7 @@ impl Host {
             flow.to_group = u8::from(goes_to_group(frame, link));
             flow
         });
-        let recorded = flow.record::<Plain>(&packet, self.point, &clock);
+        let recorded = flow.record::<Plain>(&packet, self.seen, &clock);
         assert!(matches!(recorded, Recorded::Counted(_)));
         Some(packet.key)
     }
@@ -259,10 +259,9 @@ fn the_samples_cover_every_reason_and_protocol() {
 
 /// A `struct __sk_buff` in which only the segmentation is set.
 fn context(segmentation: Segmentation) -> Vec<u8> {
-    const LENGTH: usize = 192;
     const GSO_SEGS: usize = 164;
     const GSO_SIZE: usize = 176;
-    let mut bytes = vec![0; LENGTH];
+    let mut bytes = vec![0; SKB_BYTES];
     bytes[GSO_SEGS..GSO_SEGS + 4].copy_from_slice(&segmentation.count.to_ne_bytes());
     bytes[GSO_SIZE..GSO_SIZE + 4].copy_from_slice(&segmentation.size.to_ne_bytes());
     bytes

@@ -2,6 +2,8 @@
 //! stopped, nothing left behind, and one clear line where it cannot work.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "netns/paths.rs"]
+mod paths;
 #[path = "netns/programs.rs"]
 mod programs;
 #[path = "netns/replay.rs"]

@@ -79,7 +79,14 @@ const SCENARIOS: [Scenario; 20] = [
     scenario(&["adoption after a restart"], Anywhere, policy::adoption),
     scenario(&["netem: loss, delay, reordering"], VirtualMachine, links::netem),
     scenario(
-        &["WireGuard device", "bridge device", "VXLAN device", "GRE device"],
+        &[
+            "WireGuard device",
+            "bridge device",
+            "VXLAN device",
+            "GRE device",
+            "VLAN device",
+            "bond device",
+        ],
         VirtualMachine,
         devices::all,
     ),

@@ -120,16 +120,27 @@ pub fn observation_point(slot: u16, hook: Hook) -> u16 {
     slot * 2 + hook as u16
 }
 
-/// An entry of INTERFACES: what the programs know of an attached interface. All zero: not
-/// attached.
+/// An entry of INTERFACES: what the programs know of an interface. All zero: nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Interface {
-    /// Slot plus one; 0 is no interface.
+    /// The whole index: the entry's place has its low bits alone.
+    pub index: u32,
+    /// Slot plus one; 0: the programs are not attached to it.
     pub slot: u16,
     /// A [`crate::frame::LinkType`].
     pub link: u8,
-    pub reserved: u8,
+    /// [`Self::COUNTS`], [`Self::COVERS`], [`Self::SEEN_BY_PEER`].
+    pub role: u8,
+}
+
+impl Interface {
+    /// It counts what passes it: no device below it does.
+    pub const COUNTS: u8 = 1;
+    /// What is received by it was counted when it was received, by itself or by the devices below it.
+    pub const COVERS: u8 = 2;
+    /// What it sends is counted where it arrives: at its peer, or at itself (the loopback).
+    pub const SEEN_BY_PEER: u8 = 4;
 }
 
 /// Frames and bytes with one fate.
@@ -161,7 +172,6 @@ pub struct Totals {
     pub flows: Count,
     /// Link, padding and encapsulation bytes of everything that is not skipped.
     pub link_bytes: u64,
-    pub owner_moves: u64,
     /// Events that the ring buffer had no room for.
     pub events_lost: u64,
     /// Payloads not handed up because the processor's budget was spent.
@@ -172,7 +182,7 @@ pub struct Totals {
     pub overflow_rest: Count,
     /// Packets and IP bytes for a flow that was being deleted.
     pub late: Count,
-    /// Packets and IP bytes that another observation point counts.
+    /// Packets and IP bytes that another observation point counts, see [`crate::flow::Seen`].
     pub duplicates: Count,
     /// Packets and IP bytes dropped, whatever asked for it: a part of the above.
     pub dropped: Count,
@@ -200,7 +210,6 @@ impl core::ops::AddAssign for Totals {
         self.frames += other.frames;
         self.flows += other.flows;
         self.link_bytes += other.link_bytes;
-        self.owner_moves += other.owner_moves;
         self.events_lost += other.events_lost;
         self.first_payloads_refused += other.first_payloads_refused;
         self.overflow += other.overflow;

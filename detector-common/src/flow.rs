@@ -295,8 +295,8 @@ pub struct Half {
     pub gap_square_sum: u64,
     /// The next outbound byte checkpoint; `u64::MAX` where this direction is not outbound.
     pub next_checkpoint: u64,
-    /// The observation point that counts this half, plus one; 0 before the first packet.
-    pub owner: u16,
+    /// [`Self::OPENED`] and [`Self::RECEIVED`]; 0 before the first packet.
+    pub counted: u16,
     /// All TCP flags seen.
     pub tcp_flags: u16,
     /// Smallest and largest IP size of a segment, at most 65,535.
@@ -362,10 +362,23 @@ const _: () = assert!(
     (48 + size_of::<FlowKey>() + core::mem::offset_of!(FlowCounters, halves)).is_multiple_of(64)
 );
 
+/// Where a packet is seen on its way through the machine. It is counted once a way, and twice if it comes
+/// in twice: who sends one of a flow's packets elsewhere hides none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Received by a device that counts.
+    Received,
+    /// Sent, and not received before by a device that counts.
+    Sent,
+    /// Sent on after a device that counts received it. It is counted there, unless under another
+    /// five-tuple (NAT): then no packet of this direction was received.
+    Forwarded,
+}
+
 /// What became of a packet that was offered to its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recorded {
-    /// Another observation point counts this half.
+    /// Another observation point counts it.
     Duplicate,
     Counted(Counted),
 }
@@ -375,8 +388,6 @@ pub enum Recorded {
 pub struct Counted {
     /// A checkpoint was crossed: by bytes, or by the flow's seventh packet.
     pub checkpoint: Option<Checkpoint>,
-    /// The half changed its observation point.
-    pub owner_moved: bool,
     /// Bytes of the packet's payload that are handed up: 0 for none, else all of it or as many as the
     /// start of its direction still lacks.
     pub sample_bytes: u32,
@@ -441,9 +452,9 @@ impl FlowCounters {
         is_closed && (half.packets == 0 || u64::from(behind) > sent)
     }
 
-    /// Counts `packet` as seen at observation point `point`, unless another point does.
+    /// Counts `packet`, unless another observation point does.
     #[inline(always)]
-    pub fn record<A: Add>(&mut self, packet: &Packet, point: u16, clock: &Clock) -> Recorded {
+    pub fn record<A: Add>(&mut self, packet: &Packet, seen: Seen, clock: &Clock) -> Recorded {
         // The other half's cache line belongs to another processor: only a young flow looks at it.
         let packets = self.half(packet.direction).packets;
         let other_packets = if packets < CHECKPOINT_PACKETS {
@@ -454,19 +465,21 @@ impl FlowCounters {
         let (spoke, speaks) = (self.spoke, packet.direction as u8 + 1);
         let half = self.half_mut(packet.direction);
         let mut counted = Counted::default();
-        if half.owner != point + 1 {
-            if half.owner == 0 {
+        let mark = match seen {
+            Seen::Received => Half::OPENED | Half::RECEIVED,
+            Seen::Sent => Half::OPENED,
+            Seen::Forwarded if half.counted & Half::RECEIVED == 0 => Half::OPENED,
+            Seen::Forwarded => return Recorded::Duplicate,
+        };
+        if half.counted & mark != mark {
+            if half.counted == 0 {
                 half.first_seen = clock.now;
                 half.last_seen = clock.now;
                 half.icmp = packet.icmp;
                 half.first_tcp_flags = packet.tcp_flags;
                 half.size_min = u16::MAX;
-            } else if clock.now.saturating_sub(half.last_seen) < clock.ticks_per_second {
-                return Recorded::Duplicate;
-            } else {
-                counted.owner_moved = true;
             }
-            half.owner = point + 1;
+            half.counted |= mark;
         }
         // All processors read the line of `spoke`: it is written a few times in a flow's life.
         let turned = packet.payload_bytes != 0 && spoke != speaks && half.turns < MAX_TURNS;
@@ -482,6 +495,11 @@ impl FlowCounters {
 }
 
 impl Half {
+    /// It has counted a packet.
+    pub const OPENED: u16 = 1;
+    /// It has counted one that was received, and not only packets that were sent.
+    pub const RECEIVED: u16 = 2;
+
     #[inline(always)]
     fn count<A: Add>(
         &mut self,
@@ -640,6 +658,7 @@ impl Half {
 mod tests {
     use super::{
         Address, Checkpoint, Clock, Counted, Direction, FlowCounters, FlowKey, Plain, Recorded,
+        Seen,
     };
     use crate::parse::{Packet, protocol, tcp};
     use crate::policy::Cached;
@@ -672,7 +691,7 @@ mod tests {
     }
 
     fn count(flow: &mut FlowCounters, packet: &Packet, now: u64) -> Counted {
-        match flow.record::<Plain>(packet, 0, &clock(now)) {
+        match flow.record::<Plain>(packet, Seen::Received, &clock(now)) {
             Recorded::Counted(counted) => counted,
             Recorded::Duplicate => panic!("a duplicate"),
         }
@@ -694,18 +713,30 @@ mod tests {
     }
 
     #[test]
-    fn one_observation_point_counts_until_it_falls_silent() {
-        let mut flow = opened();
-        let packet = packet(1, 10);
-        let mut record = |point, now| flow.record::<Plain>(&packet, point, &clock(now));
-        assert!(matches!(record(4, 1_000), Recorded::Counted(_)));
-        assert_eq!(record(5, 1_000 + SECOND - 1), Recorded::Duplicate);
-        let Recorded::Counted(counted) = record(5, 1_000 + SECOND) else {
-            panic!("not taken over")
-        };
-        assert!(counted.owner_moved);
-        assert_eq!(record(4, 1_000 + SECOND), Recorded::Duplicate);
-        assert_eq!(flow.halves[0].packets, 2);
+    fn a_packet_is_counted_once_a_way() {
+        use Seen::{Forwarded, Received, Sent};
+        // Where each packet of one direction is seen, and whether it counts.
+        for way in [
+            // Routed or bridged.
+            &[(Received, true), (Forwarded, false), (Received, true), (Forwarded, false)][..],
+            // Behind NAT the five-tuple that leaves was never received.
+            &[(Forwarded, true), (Forwarded, true)],
+            // Nobody watches where it came in.
+            &[(Sent, true), (Sent, true)],
+            // By two interfaces in turn: both count, whichever came first.
+            &[(Received, true), (Received, true), (Sent, true), (Received, true)],
+            // From elsewhere first, then received: what is sent on is known from then on.
+            &[(Forwarded, true), (Received, true), (Forwarded, false), (Sent, true)],
+        ] {
+            let mut flow = opened();
+            for (number, (seen, counts)) in way.iter().enumerate() {
+                let recorded = flow.record::<Plain>(&packet(1, 10), *seen, &clock(1_000));
+                let counted = matches!(recorded, Recorded::Counted(_));
+                assert_eq!(counted, *counts, "packet {number} of {way:?}");
+            }
+            let expected = way.iter().filter(|(_, counts)| *counts).count();
+            assert_eq!(flow.halves[0].packets, expected as u64, "{way:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use detector_common::abi::{
     CLOSE_BATCH, Control, Count, FRAGMENT_SECONDS, FragmentKey, FragmentPorts, Hook, MAX_FRAGMENTS,
     MAX_UNOPENED, OverflowCounters, OverflowKey, Totals,
 };
-use detector_common::flow::{Add as _, Clock, Direction, FlowCounters, FlowKey, Recorded};
+use detector_common::flow::{Add as _, Clock, Direction, FlowCounters, FlowKey, Recorded, Seen};
 use detector_common::frame::{Frame, LinkType};
 use detector_common::parse::{
     Decapsulation, Fragment, Packet, goes_to_group, parse, skipped_frames,
@@ -67,15 +67,16 @@ pub(crate) fn account<V: Variant, C: Context>(context: &C, hook: Hook) -> Decisi
     let Some(interface) = stats::interface(context.interface_index()) else {
         return Decision::Pass;
     };
+    let seen = stats::seen(context, interface, hook);
     let Some(point) = stats::point(interface, hook) else { return Decision::Pass };
-    let Point { number, totals, packet, word } = point;
+    let Point { totals, packet, word } = point;
     let frame = context.frame(word);
     // SAFETY: a constant of the loaded program, read where the compiler must not fold it.
     let bits = unsafe { core::ptr::read_volatile(&raw const DECAPSULATION) };
     let link = LinkType::from_u8(interface.link);
     match parse(&frame, link, Decapsulation::from_bits(bits), packet) {
         Ok(()) => {
-            let decision = packet_seen::<V, _>(&frame, link, packet, totals, number);
+            let decision = packet_seen::<V, _>(&frame, link, packet, totals, seen);
             if let Decision::Mark(codepoint) = decision {
                 mark(&frame, packet, codepoint);
             }
@@ -126,11 +127,16 @@ fn packet_seen<V: Variant, F: Payload>(
     link: LinkType,
     packet: &mut Packet,
     totals: &mut Totals,
-    point: u16,
+    seen: Option<Seen>,
 ) -> Decision {
     let control = stats::control();
     count(&mut totals.frames, packet.segments, packet.frame_bytes);
     totals.link_bytes += u64::from(packet.frame_bytes - packet.ip_bytes);
+    let Some(seen) = seen else {
+        // What counts it decides about it, too.
+        count(&mut totals.duplicates, packet.segments, packet.ip_bytes);
+        return Decision::Pass;
+    };
     let clock = stats::clock(control);
     if packet.fragment != Fragment::None {
         fragment(packet, &clock, totals);
@@ -140,13 +146,9 @@ fn packet_seen<V: Variant, F: Payload>(
     let Some((flow, passes)) = found else {
         return enforce_without_flow::<V>(packet, generation, &clock, totals).decision();
     };
-    let counted = match flow.record::<Xadd>(packet, point, &clock) {
+    let counted = match flow.record::<Xadd>(packet, seen, &clock) {
         Recorded::Counted(counted) => {
             count(&mut totals.flows, packet.segments, packet.ip_bytes);
-            if counted.owner_moved {
-                totals.owner_moves += 1;
-                trace::owner_moved(&packet.key, u32::from(point), &clock);
-            }
             if let Some(checkpoint) = counted.checkpoint {
                 events::checkpoint(packet, checkpoint, flow, &clock, totals);
             }

@@ -28,6 +28,9 @@ pub(crate) trait Context {
 
     fn interface_index(&self) -> u32;
 
+    /// The index of the device that received the packet; 0 for the host's own.
+    fn received_by(&self) -> u32;
+
     /// The frame. `word` is memory that the verifier does not follow, valid as long as the program
     /// runs and used by nothing else.
     fn frame(&self, word: *mut u32) -> Self::Frame;
@@ -132,6 +135,11 @@ impl Context for Linear<'_> {
     }
 
     #[inline(always)]
+    fn received_by(&self) -> u32 {
+        self.interface_index()
+    }
+
+    #[inline(always)]
     fn frame(&self, word: *mut u32) -> XdpFrame {
         XdpFrame { start: self.0.data(), end: self.0.data_end(), word }
     }
@@ -219,6 +227,11 @@ impl Context for Fragments<'_> {
     }
 
     #[inline(always)]
+    fn received_by(&self) -> u32 {
+        self.interface_index()
+    }
+
+    #[inline(always)]
     fn frame(&self, word: *mut u32) -> XdpFragmentsFrame {
         let context = self.0.as_ptr();
         // SAFETY: the helper takes the context this program was called with.
@@ -287,6 +300,12 @@ impl Context for Skb<'_> {
     fn interface_index(&self) -> u32 {
         // SAFETY: the context of a running program is valid, the field readable at tc.
         unsafe { (*self.0.skb.skb).ifindex }
+    }
+
+    #[inline(always)]
+    fn received_by(&self) -> u32 {
+        // SAFETY: as above.
+        unsafe { (*self.0.skb.skb).ingress_ifindex }
     }
 
     #[inline(always)]

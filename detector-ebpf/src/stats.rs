@@ -7,15 +7,17 @@ use detector_common::abi::{
     Clocks, Control, Count, Hook, INTERFACE_INDEX_SLOTS, Interface, MAX_INTERFACES, PointTotals,
     SCRATCH_WORDS, Totals, observation_point,
 };
-use detector_common::flow::Add;
+use detector_common::flow::{Add, Seen};
 use detector_common::{Clock, Packet};
+
+use crate::frame::Context;
 
 /// Key: observation point. Value: [`PointTotals`]. Per processor, because every frame writes it and it
 /// must cost nothing; the agent adds the processors up.
 #[map]
 static TOTALS: PerCpuArray<PointTotals> = PerCpuArray::with_max_entries(MAX_INTERFACES * 2, 0);
 
-/// Key: the low 16 bits of an interface index. Value: its slot and link type. An array, because a
+/// Key: the low 16 bits of an interface index. Value: its slot, link type and role. An array, because a
 /// hash lookup per packet would cost a fifth of the whole program.
 #[map]
 static INTERFACES: Array<Interface> = Array::with_max_entries(INTERFACE_INDEX_SLOTS, 0);
@@ -111,12 +113,36 @@ pub(crate) fn count(counter: &mut Count, packets: u32, bytes: u32) {
 #[inline(always)]
 pub(crate) fn interface(index: u32) -> Option<Interface> {
     let interface = *INTERFACES.get(index & (INTERFACE_INDEX_SLOTS - 1))?;
-    if interface.slot == 0 { None } else { Some(interface) }
+    if interface.slot == 0 || interface.index != index { None } else { Some(interface) }
+}
+
+/// Where a packet is seen on its way, at a hook of an attached interface; none where another device counts
+/// all that passes the hook.
+#[inline(always)]
+pub(crate) fn seen<C: Context>(context: &C, interface: Interface, hook: Hook) -> Option<Seen> {
+    if interface.role & Interface::COUNTS == 0 {
+        return None;
+    }
+    if hook == Hook::Ingress {
+        return Some(Seen::Received);
+    }
+    if interface.role & Interface::SEEN_BY_PEER != 0 {
+        return None;
+    }
+    let from = context.received_by();
+    if from == 0 {
+        return Some(Seen::Sent);
+    }
+    match INTERFACES.get(from & (INTERFACE_INDEX_SLOTS - 1)) {
+        Some(known) if known.index == from && known.role & Interface::COVERS != 0 => {
+            Some(Seen::Forwarded)
+        }
+        _ => Some(Seen::Sent),
+    }
 }
 
 /// What this processor keeps for one observation point while it accounts a packet.
 pub(crate) struct Point {
-    pub(crate) number: u16,
     pub(crate) totals: &'static mut Totals,
     /// Where the packet is put. In a map for its size, and because the verifier does not follow
     /// what is in a map: all ways through the parser are one afterwards.
@@ -140,7 +166,6 @@ pub(crate) fn numbered(number: u16) -> Option<Point> {
     unsafe {
         let scratch = &raw mut (*value).scratch;
         Some(Point {
-            number,
             totals: &mut (*value).totals,
             packet: &mut *scratch.cast::<Packet>(),
             word: scratch.cast::<u64>().add(SCRATCH_WORDS - 1).cast::<u32>(),

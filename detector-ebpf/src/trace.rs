@@ -63,14 +63,6 @@ pub(crate) fn overflow_full(key: &FlowKey, clock: &Clock) {
     }
 }
 
-/// Another observation point counts this flow's half from now on.
-#[inline(never)]
-pub(crate) fn owner_moved(key: &FlowKey, point: u32, clock: &Clock) {
-    if may_write(clock) {
-        info!(&(), "{:i} - {:i} is counted at observation point {} now", key.low, key.high, point);
-    }
-}
-
 /// The table of budgets has no room for this flow's pair. Not called where it is found: the
 /// functions that have called each other there leave no stack, and Linux 5.15 counts what it removes ("combined
 /// stack size of 6 calls is 544. Too large").

@@ -3,7 +3,7 @@
 //! the frame. Never reads anything but its input.
 #![no_main]
 
-use detector_common::flow::{Clock, FlowCounters, Plain, Recorded};
+use detector_common::flow::{Clock, FlowCounters, Plain, Recorded, Seen};
 use detector_common::frame::{Frame, LinkType, Segmentation, Word};
 use detector_common::parse::{Decapsulation, Packet, parse, skipped_frames};
 use libfuzzer_sys::fuzz_target;
@@ -135,9 +135,9 @@ fn check_packet(frame: &Shaped<'_>, packet: &Packet) {
 fn check_counters(packet: &Packet) {
     let clock = Clock { now: 1_000, ticks_per_second: 100 };
     let mut flow = FlowCounters::default();
-    let first = flow.record::<Plain>(packet, 0, &clock);
+    let first = flow.record::<Plain>(packet, Seen::Received, &clock);
     assert!(matches!(first, Recorded::Counted(_)));
-    assert_eq!(flow.record::<Plain>(packet, 1, &clock), Recorded::Duplicate);
+    assert_eq!(flow.record::<Plain>(packet, Seen::Forwarded, &clock), Recorded::Duplicate);
     let half = flow.half(packet.direction);
     assert_eq!(half.packets, u64::from(packet.segments));
     assert_eq!(half.ip_bytes, u64::from(packet.ip_bytes));

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use detector::source::kernel::object::ObjectConfig;
-use detector_common::abi::{Count, EventKind, map, program};
+use detector_common::abi::{Count, EventKind, INTERFACE_INDEX_SLOTS, Interface, map, program};
+use detector_common::frame::LinkType;
 use detector_common::parse::Packet;
 use detector_common::policy::{Cached, Entry, TargetKey};
 use detector_tests::frames;
 
-use crate::bed::{Kernel, Place, entry, parsed, point, small, upload};
+use crate::bed::{INTERFACE, Kernel, Place, SLOT, entry, parsed, skb_received_by, small, upload};
 
 #[test]
 #[ignore = "needs root: run cargo xtask test"]
@@ -95,36 +96,46 @@ fn a_full_map_overflows_by_home_host() {
 
 #[test]
 #[ignore = "needs root: run cargo xtask test"]
-fn two_points_count_once_until_one_is_silent() {
+fn a_packet_is_counted_once_a_way() {
+    const WATCHED: u32 = 70_000;
+    const ABOVE: u32 = 5;
+    const UNKNOWN: u32 = 6;
+    // The same low bits as another that counts.
+    const ALIKE: u32 = WATCHED + INTERFACE_INDEX_SLOTS;
     let frame = upload(100);
     let Packet { key, direction, .. } = parsed(&frame);
-    let mut kernel = Kernel::load(&small());
-    // Loading one may take longer than the silence that makes the other take over.
-    kernel.ready(program::XDP_INGRESS);
-    kernel.ready(program::TC_EGRESS);
-    for _ in 0..5 {
-        kernel.run(program::TC_EGRESS, &frame);
-        kernel.run(program::XDP_INGRESS, &frame);
+    let counts = Interface::COUNTS | Interface::COVERS;
+    // The role of the interface, then packets: by which program and, at egress, who received it; and
+    // how many count in the end.
+    let (received, sent) = (program::XDP_INGRESS, program::TC_EGRESS);
+    for (name, role, packets, expected) in [
+        ("the host's own", counts, &[(sent, 0), (sent, 0)][..], 2),
+        ("routed", counts, &[(received, 0), (sent, WATCHED), (received, 0), (sent, WATCHED)], 2),
+        ("bridged", counts, &[(received, 0), (sent, ABOVE)], 1),
+        ("from where nobody counts", counts, &[(sent, UNKNOWN), (sent, ALIKE)], 2),
+        ("behind NAT", counts, &[(sent, WATCHED), (sent, WATCHED)], 2),
+        // One packet by another interface hides none: it comes in twice.
+        ("a decoy first", counts, &[(received, 0), (sent, 0), (sent, UNKNOWN), (received, 0)], 4),
+        ("above what counts", Interface::COVERS, &[(received, 0), (sent, 0)], 0),
+        ("a wire's other end", counts | Interface::SEEN_BY_PEER, &[(received, 0), (sent, 0)], 1),
+    ] {
+        let mut kernel = Kernel::load(&small());
+        kernel.set_role(INTERFACE, SLOT + 1, LinkType::Ethernet, role);
+        kernel.set_role(WATCHED, SLOT + 2, LinkType::Ethernet, counts);
+        kernel.set_role(ABOVE, 0, LinkType::Ethernet, Interface::COVERS);
+        for (program, from) in packets {
+            let context = (*program == sent).then(|| skb_received_by(*from));
+            kernel.run_as(program, &frame, context.as_deref(), 1);
+        }
+        let flow = kernel.flow(&key);
+        let counted = flow.map_or(0, |flow| flow.half(direction).packets);
+        assert_eq!(counted, expected, "{name}");
+        let points = [received, sent].map(|program| kernel.totals(program));
+        let [flows, duplicates] = [
+            points.iter().map(|totals| totals.flows.packets).sum::<u64>(),
+            points.iter().map(|totals| totals.duplicates.packets).sum(),
+        ];
+        assert_eq!((flows, duplicates), (expected, packets.len() as u64 - expected), "{name}");
+        assert!(points.iter().all(|totals| totals.unaccounted() == (0, 0)), "{name}");
     }
-    let owner = |kernel: &mut Kernel| kernel.flow(&key).unwrap().half(direction).owner;
-    assert_eq!(owner(&mut kernel), point(program::TC_EGRESS) + 1);
-    assert_eq!(kernel.totals(program::XDP_INGRESS).duplicates.packets, 5);
-    assert_eq!(kernel.totals(program::XDP_INGRESS).unaccounted(), (0, 0));
-    // Another point's packets in the answer's direction are its own.
-    let answer = frames::V4::new(17).back().packet(&frames::udp((443, 51_000), b"answer"));
-    kernel.run(program::XDP_INGRESS, &frames::ethernet(&[], frames::IPV4, &answer));
-    assert_eq!(kernel.totals(program::XDP_INGRESS).flows.packets, 1);
-    // The owner is silent for a second, by the kernel's own clock.
-    let second = kernel.object.clock.ticks_per_second;
-    let quiet = kernel.flow(&key).unwrap().half(direction).last_seen + second;
-    detector_tests::poll_until(std::time::Duration::from_secs(5), || {
-        (kernel.now() >= quiet).then_some(())
-    })
-    .unwrap();
-    kernel.run(program::XDP_INGRESS, &frame);
-    assert_eq!(owner(&mut kernel), point(program::XDP_INGRESS) + 1);
-    assert_eq!(kernel.totals(program::XDP_INGRESS).owner_moves, 1);
-    kernel.run(program::TC_EGRESS, &frame);
-    assert_eq!(kernel.totals(program::TC_EGRESS).duplicates.packets, 1);
-    assert_eq!(kernel.flow(&key).unwrap().half(direction).packets, 6);
 }

@@ -9,7 +9,7 @@ use detector::source::kernel::object::{Object, ObjectConfig, classifier, xdp};
 use detector_common::abi::{
     Clocks, Control, Count, Interface, OverflowCounters, OverflowKey, Totals, map, program,
 };
-use detector_common::flow::{FlowCounters, FlowKey};
+use detector_common::flow::{FlowCounters, FlowKey, Seen};
 use detector_common::frame::{Captured, LinkType};
 use detector_common::parse::{Decapsulation, Packet, parse};
 use detector_common::policy::{Entry, EntryCounters, Prefix, TargetKey};
@@ -49,6 +49,22 @@ pub(crate) fn takes(program: &str, frame: &[u8]) -> bool {
         _ => 1,
     };
     frame.len() >= SHORTEST + header
+}
+
+/// Where a program sees a packet that came by no other interface.
+pub(crate) fn seen(program: &str) -> Seen {
+    if program.starts_with(program::TC_EGRESS) { Seen::Sent } else { Seen::Received }
+}
+
+/// The size of `__sk_buff` (include/uapi/linux/bpf.h), which a run at tc may be given.
+pub(crate) const SKB_BYTES: usize = 192;
+
+/// The `__sk_buff` of a packet that this device received.
+pub(crate) fn skb_received_by(index: u32) -> Vec<u8> {
+    const INGRESS_IFINDEX: usize = 36;
+    let mut bytes = vec![0; SKB_BYTES];
+    bytes[INGRESS_IFINDEX..INGRESS_IFINDEX + 4].copy_from_slice(&index.to_ne_bytes());
+    bytes
 }
 
 /// The observation point of a program on [`INTERFACE`].
@@ -134,8 +150,13 @@ impl Kernel {
     }
 
     pub(crate) fn set_link(&mut self, link: LinkType) {
-        let interface = Interface { slot: SLOT + 1, link: link as u8, reserved: 0 };
-        self.object.set_interface(INTERFACE, interface).unwrap();
+        let role = Interface::COUNTS | Interface::COVERS;
+        self.set_role(INTERFACE, SLOT + 1, link, role);
+    }
+
+    pub(crate) fn set_role(&mut self, index: u32, slot: u16, link: LinkType, role: u8) {
+        let interface = Interface { index, slot, link: link as u8, role };
+        self.object.set_interface(index, interface).unwrap();
     }
 
     fn add_prefixes(&mut self, name: &str, prefixes: &[Prefix]) {

@@ -9,7 +9,7 @@ use detector_common::flow::{Checkpoint, Clock, Direction, FlowCounters, Plain, R
 use detector_common::policy::Cached;
 use detector_tests::frames;
 
-use crate::bed::{Kernel, PROGRAMS, home, parsed, point, small, upload};
+use crate::bed::{Kernel, PROGRAMS, home, parsed, seen, small, upload};
 
 /// An event in the ring, with the parts that tests look at.
 #[derive(Debug, PartialEq, Eq)]
@@ -157,7 +157,7 @@ fn the_kernel_hands_up_what_the_host_takes() {
         for (place, frame) in frames.iter().enumerate() {
             kernel.run(program, frame);
             let packet = parsed(frame);
-            let Recorded::Counted(counted) = flow.record::<Plain>(&packet, point(program), &clock)
+            let Recorded::Counted(counted) = flow.record::<Plain>(&packet, seen(program), &clock)
             else {
                 panic!("a duplicate");
             };

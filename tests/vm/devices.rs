@@ -72,6 +72,34 @@ impl Wire {
         Ok(())
     }
 
+    /// A VLAN at each end, over a wire of its own that is watched, too.
+    fn vlan(&self, device: &str) -> Result<(), String> {
+        let wire = self.wire(device, "w");
+        self.add(device, [&*format!("link {wire} type vlan id 5"); 2])
+    }
+
+    /// A bond of two wires that are watched, too, at each end.
+    fn bond(&self, device: &str) -> Result<(), String> {
+        self.add(device, ["type bond mode active-backup miimon 100"; 2])?;
+        for name in ["a", "b"] {
+            let wire = self.wire(device, name);
+            for end in [&self.near, &self.far] {
+                end.ip(&format!("link set {wire} down")).unwrap();
+                end.ip(&format!("link set {wire} master {device}")).unwrap();
+                end.ip(&format!("link set {wire} up")).unwrap();
+            }
+        }
+        Ok(())
+    }
+
+    /// A wire below a device, of the same name with a letter.
+    fn wire(&self, device: &str, letter: &str) -> String {
+        let name = format!("{device}{letter}");
+        let (near, far) = (VethEnd::new(&self.near, &name), VethEnd::new(&self.far, &name));
+        Veth::new(near, far).create().unwrap();
+        name
+    }
+
     fn vxlan(&self, device: &str) -> Result<(), String> {
         let to = |other| format!("type vxlan id 7 remote {other} dstport 4789 dev wire0");
         self.add(device, [&to("192.0.2.2"), &to("192.0.2.1")])
@@ -94,6 +122,8 @@ pub(crate) fn all(told: &mut Told) {
         ("bridge device", "over2", wire.bridge("over2")),
         ("VXLAN device", "over3", wire.vxlan("over3")),
         ("GRE device", "over4", wire.gre("over4")),
+        ("VLAN device", "over5", wire.vlan("over5")),
+        ("bond device", "over6", wire.bond("over6")),
     ];
     let _sink = sink(&wire.far);
     for (number, (_, device, _)) in (1..).zip(&made).filter(|(_, (.., made))| made.is_ok()) {

@@ -259,7 +259,6 @@ impl Agent {
             ("audit_records_lost", self.responder.records_lost()),
             ("alerts_not_followed", self.reported.forgotten()),
             ("packets_seen_on_other_interfaces", totals.duplicates.packets),
-            ("flows_moved_between_interfaces", totals.owner_moves),
             ("late_packets", totals.late.packets),
             ("fragments_without_first", totals.fragments_unknown.packets),
             ("packets_beyond_host_table", totals.overflow_rest.packets),

@@ -11,13 +11,14 @@ use anyhow::{Context as _, Result, ensure};
 use super::kernel::files;
 
 /// What the scenarios name. Some are built in, here or there.
-const WANTED: [&str; 14] = [
+const WANTED: [&str; 15] = [
     "veth",
     "dummy",
     "sch_ingress",
     "cls_bpf",
     "sch_netem",
     "8021q",
+    "bonding",
     "bridge",
     "vxlan",
     "ip_gre",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use detector_common::abi::{Count, MAX_UNOPENED, OverflowCounters, OverflowKey, Totals};
-use detector_common::flow::{Checkpoint, Clock, Plain, Recorded};
+use detector_common::flow::{Checkpoint, Clock, Plain, Recorded, Seen};
 use detector_common::frame::{Captured, LinkType};
 use detector_common::parse::{
     Decapsulation, Fragment, Packet, goes_to_group, parse, skipped_frames, tcp,
@@ -17,8 +17,6 @@ use super::{CaptureConfig, TICKS_PER_SECOND};
 
 /// Overflow entries, as in the kernel.
 const MAX_OVERFLOWS: usize = 4_096;
-/// A capture has one observation point.
-const POINT: u16 = 0;
 
 /// Flows and totals of a capture.
 #[derive(Debug)]
@@ -165,9 +163,10 @@ impl Accounts {
         let Some(entry) = self.store.get_mut(slot) else {
             return CaptureEvent::None;
         };
-        let Recorded::Counted(counted) = entry.counters.record::<Plain>(packet, POINT, &clock)
+        let Recorded::Counted(counted) =
+            entry.counters.record::<Plain>(packet, Seen::Received, &clock)
         else {
-            // One observation point: it owns every half.
+            // There is one observation point: it counts all.
             self.totals.duplicates += ip;
             return CaptureEvent::None;
         };

@@ -22,6 +22,7 @@ mod reconfigure;
 mod refusal;
 mod restore;
 pub mod sockets;
+mod stack;
 mod sys;
 mod trace;
 mod walk;

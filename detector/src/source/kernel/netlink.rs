@@ -1,5 +1,5 @@
-//! What netlink says of the programs at an interface's hooks: which XDP programs there are, and which tc
-//! filters, in the order in which they run.
+//! What netlink says of interfaces: which lie above which, and of the programs at their hooks, which XDP
+//! programs there are and which tc filters, in the order in which they run.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -20,6 +20,12 @@ const HEADER: usize = 16;
 const LINK_HEADER: usize = 16;
 const FILTER_HEADER: usize = 20;
 
+const IFLA_LINK: u16 = 5;
+const IFLA_MASTER: u16 = 10;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_INFO_KIND: u16 = 1;
+const IFLA_LINK_NETNSID: u16 = 37;
+const IFF_LOOPBACK: u32 = 8;
 const IFLA_XDP: u16 = 43;
 /// The program of an interface's one mode, and those of each mode where there are several.
 const IFLA_XDP_PROGRAM_IDS: [u16; 4] = [4, 5, 6, 7];
@@ -30,6 +36,48 @@ const TYPE: u16 = 0x3fff;
 
 /// The most that the kernel puts into one answer is 32 kB.
 const ANSWER_BYTES: usize = 64 << 10;
+
+/// An interface, and what it is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) index: u32,
+    /// The driver's word, such as `vlan`; empty for what has none.
+    pub(super) kind: String,
+    /// The device that it is a part of.
+    pub(super) master: Option<u32>,
+    /// The device below it or the other end of its wire, where that is in this network namespace.
+    pub(super) lower: Option<u32>,
+    pub(super) loopback: bool,
+}
+
+/// All interfaces of this network namespace.
+pub(super) fn links() -> io::Result<Vec<Link>> {
+    let mut links = Vec::new();
+    ask(RTM_GETLINK, NLM_F_DUMP, &[0; LINK_HEADER], |message| links.extend(link(message)))?;
+    Ok(links)
+}
+
+fn link(message: &[u8]) -> Option<Link> {
+    let index = number(message.get(4..8)?)?;
+    let flags = number(message.get(8..12)?)?;
+    let mut link = Link { index, loopback: flags & IFF_LOOPBACK != 0, ..Link::default() };
+    let mut is_elsewhere = false;
+    for (kind, value) in attributes(message.get(LINK_HEADER..)?) {
+        match kind {
+            IFLA_MASTER => link.master = number(value),
+            IFLA_LINK => link.lower = number(value),
+            IFLA_LINK_NETNSID => is_elsewhere = true,
+            IFLA_LINKINFO => {
+                let name = attributes(value).find(|(kind, _)| *kind == IFLA_INFO_KIND);
+                let name = name.map_or(&[][..], |(_, name)| name).strip_suffix(b"\0");
+                link.kind = String::from_utf8_lossy(name.unwrap_or_default()).into_owned();
+            }
+            _ => {}
+        }
+    }
+    link.lower = link.lower.filter(|_| !is_elsewhere);
+    Some(link)
+}
 
 /// A tc filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,6 +225,33 @@ mod tests {
         for length in 0..message(1, 5, &[]).len() {
             assert_eq!(filter(&message(1, 5, &bytes)[..length]), None);
         }
+    }
+
+    #[test]
+    fn a_link_says_what_it_is_made_of() {
+        let header = |flags: u32| {
+            let mut bytes = vec![0; 4];
+            bytes.extend(7_u32.to_ne_bytes());
+            bytes.extend(flags.to_ne_bytes());
+            bytes.extend([0; 4]);
+            bytes
+        };
+        let number = |kind, value: u32| attribute(kind, &value.to_ne_bytes());
+        let info = attribute(IFLA_LINKINFO | 0x8000, &attribute(IFLA_INFO_KIND, b"vlan\0"));
+        let bytes = [header(0), number(IFLA_MASTER, 4), number(IFLA_LINK, 2), info].concat();
+        let expected = Link {
+            index: 7,
+            kind: "vlan".to_owned(),
+            master: Some(4),
+            lower: Some(2),
+            loopback: false,
+        };
+        assert_eq!(link(&bytes), Some(expected.clone()));
+        let elsewhere = [bytes.clone(), number(IFLA_LINK_NETNSID, 0)].concat();
+        assert_eq!(link(&elsewhere), Some(Link { lower: None, ..expected }));
+        assert_eq!(link(&bytes[..LINK_HEADER - 1]), None);
+        let lo = links().unwrap().into_iter().find(|link| link.loopback).unwrap();
+        assert_eq!(lo, Link { index: 1, loopback: true, ..Link::default() });
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Which interfaces are attached, and keeping up with those that come and go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, bail};
 use detector_common::abi::{
@@ -11,8 +11,10 @@ use super::KernelSource;
 use super::attach::{Attached, attach};
 use super::balance::settled;
 use super::interfaces::{self, Interface};
+use super::netlink;
 use super::object::Object;
 use super::places;
+use super::stack::roles;
 use crate::network::Network;
 use crate::refusal::Refusal;
 use crate::source::capture::default_prefixes;
@@ -95,6 +97,8 @@ pub(super) struct Slots {
     /// Slots of an earlier agent's interfaces that are not watched again yet, by the low bits of
     /// their index.
     earlier: BTreeMap<u32, u16>,
+    /// What the programs know of which devices count.
+    roles: BTreeMap<u32, u8>,
 }
 
 impl Slots {
@@ -117,7 +121,7 @@ impl Slots {
             }
         }
         let free = (0..used).filter(|slot| !earlier.values().any(|taken| taken == slot)).collect();
-        Ok(Self { watched: BTreeMap::new(), used, free, earlier })
+        Ok(Self { used, free, earlier, ..Self::default() })
     }
 
     pub(super) fn watched_mut(&mut self) -> impl Iterator<Item = &mut Watched> {
@@ -183,7 +187,37 @@ impl KernelSource {
             });
         }
         self.forget_earlier()?;
+        self.set_roles()?;
         Ok(changes)
+    }
+
+    /// Says to the programs which devices count.
+    fn set_roles(&mut self) -> anyhow::Result<()> {
+        let links = netlink::links().unwrap_or_else(|error| {
+            tracing::warn!("failed to read which devices lie above which, so all count: {error}");
+            Vec::new()
+        });
+        let watched: BTreeSet<u32> = self.slots.watched.keys().copied().collect();
+        let roles = roles(&links, &watched);
+        let before = std::mem::take(&mut self.slots.roles);
+        for index in before.keys().filter(|index| !roles.contains_key(index)) {
+            let known = self.object.interface(*index)?;
+            if known.index == *index && known.slot == 0 {
+                self.object.set_interface(*index, abi::Interface::default())?;
+            }
+        }
+        for (index, role) in roles.iter().filter(|(index, role)| before.get(index) != Some(role)) {
+            let (index, role) = (*index, *role);
+            let known = self.object.interface(index)?;
+            // Of two with the same low bits the one that is watched has the place.
+            if known.slot == 0 || known.index == index {
+                let slot = if known.index == index { known.slot } else { 0 };
+                let link = if known.index == index { known.link } else { 0 };
+                self.object.set_interface(index, abi::Interface { index, slot, link, role })?;
+            }
+        }
+        self.slots.roles = roles;
+        Ok(())
     }
 
     /// Lets go of an earlier agent's interfaces that are not watched again.
@@ -227,7 +261,9 @@ impl KernelSource {
     fn watch(&mut self, interface: Interface) -> anyhow::Result<(String, Vec<String>)> {
         let index = interface.index;
         let slot = self.take_slot(index)?;
-        let entry = abi::Interface { slot: slot + 1, link: interface.link as u8, reserved: 0 };
+        // Until it is known what lies below it, it counts.
+        let role = abi::Interface::COUNTS | abi::Interface::COVERS;
+        let entry = abi::Interface { index, slot: slot + 1, link: interface.link as u8, role };
         // Before the programs are attached: a frame of an unknown interface is not counted.
         self.object.set_interface(index, entry)?;
         let before = [self.point(slot, Hook::Ingress)?, self.point(slot, Hook::Egress)?];
