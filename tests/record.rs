@@ -220,7 +220,7 @@ fn data_that_nothing_can_be_learned_from_is_named() {
     check(&format!("{HEADER},label\n{ROW},1\n{ROW},1\n"), &["no negative label"]);
 
     let records = synth(&scratch, "hard", 10, 1);
-    let vectors = write(&scratch, "vectors.csv", &session_header());
+    let vectors = write(&scratch, "vectors.csv", session_header());
     let both = ["schema record", "schema session", "hard-10-1.csv", "vectors.csv"];
     fails(&["train", "--data", &records, &vectors, "--out", &out], &both);
     fails(&["evaluate", "--data", &vectors, &records], &both);
@@ -343,7 +343,7 @@ fn labelled_vectors_train_and_measure_a_session_model() {
     let broken = text_with(&data, "sent_payload", "nan");
     let broken = write(&scratch, "broken.csv", &broken);
     fails(&["predict", &broken], &["line 2", "column sent_payload", "not a finite number"]);
-    let broken = write(&scratch, "broken.csv", &text_with(&data, "rules", "1.5"));
+    let broken = write(&scratch, "broken.csv", text_with(&data, "rules", "1.5"));
     fails(&["predict", &broken], &["line 2", "column rules", "`1.5`"]);
 }
 
