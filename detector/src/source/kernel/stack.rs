@@ -91,7 +91,7 @@ mod tests {
         let bond =
             [link(2, "", 4, 0), link(3, "", 4, 0), link(4, "bond", 0, 0), link(5, "vlan", 0, 4)];
         let pair = [link(2, "veth", 0, 3), link(3, "veth", 0, 2)];
-        let ring = [link(2, "vlan", 0, 3), link(3, "vlan", 0, 2)];
+        let circle = [link(2, "vlan", 0, 3), link(3, "vlan", 0, 2)];
         for (name, links, watched, expected) in [
             ("routed", &routed[..], &[2, 3][..], &[(2, COUNTS), (3, COUNTS)][..]),
             ("half of them", &routed, &[2], &[(2, COUNTS)]),
@@ -122,7 +122,7 @@ mod tests {
                 &[(2, COUNTS | Interface::SEEN_BY_PEER), (3, COUNTS | Interface::SEEN_BY_PEER)],
             ),
             ("one end", &pair, &[2], &[(2, COUNTS), (3, Interface::SEEN_BY_PEER)]),
-            ("nonsense", &ring, &[], &[]),
+            ("nonsense", &circle, &[], &[]),
             ("just come", &routed, &[7], &[(7, COUNTS)]),
         ] {
             let roles = roles(links, &watched.iter().copied().collect());
