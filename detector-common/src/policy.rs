@@ -68,6 +68,13 @@ impl Cached {
         self.0 & what as u64 == what as u64
     }
 
+    /// The same answer without some of what is to be done.
+    #[inline(always)]
+    #[must_use]
+    pub fn without(self, what: u8) -> Self {
+        Self(self.0 & !(what as u64))
+    }
+
     /// The entry is about to be deleted: packets for it are counted as late.
     #[inline(always)]
     #[must_use]

@@ -67,7 +67,6 @@ pub(crate) fn account<V: Variant, C: Context>(context: &C, hook: Hook) -> Decisi
     let Some(interface) = stats::interface(context.interface_index()) else {
         return Decision::Pass;
     };
-    let seen = stats::seen(context, interface, hook);
     let Some(point) = stats::point(interface, hook) else { return Decision::Pass };
     let Point { totals, packet, word } = point;
     let frame = context.frame(word);
@@ -76,6 +75,8 @@ pub(crate) fn account<V: Variant, C: Context>(context: &C, hook: Hook) -> Decisi
     let link = LinkType::from_u8(interface.link);
     match parse(&frame, link, Decapsulation::from_bits(bits), packet) {
         Ok(()) => {
+            // Not before: the verifier would walk through the parser once for each answer.
+            let seen = stats::seen(context, interface, hook);
             let decision = packet_seen::<V, _>(&frame, link, packet, totals, seen);
             if let Decision::Mark(codepoint) = decision {
                 mark(&frame, packet, codepoint);

@@ -48,40 +48,54 @@ fn fresh(limit: u64, now: u64) -> Budget {
     Budget { limit, opened: now, ..Budget::default() }
 }
 
-/// Opens the budget of a flow of which one end, `home`, is home. False where there is none for it.
+/// What the host that sends in `outbound` may send to a destination before it has sent anything; 0 where
+/// there is no budget for it.
+#[inline(always)]
+fn limit_of(key: &FlowKey, budget: &BudgetKey, outbound: Direction) -> u64 {
+    let (_, port) = key.destination(outbound);
+    let ports = PortClass::of(key.protocol, port);
+    let rule = budget_rule(home_class(budget), ports, is_private(&budget.destination));
+    BUDGET_RULES.get(rule).copied().unwrap_or(0)
+}
+
+/// Whether there is a budget for a flow of which one end, `home`, is home. It is opened by the first payload
+/// that this end sends: packets from outside, whoever sends them, take no room.
 #[inline(never)]
-pub(crate) fn open(key: &FlowKey, home: u8, clock: &Clock, totals: &mut Totals) -> bool {
+pub(crate) fn is_meant(key: &FlowKey, home: u8) -> bool {
     let outbound =
         if home == FlowCounters::HOME_LOW { Direction::FromLow } else { Direction::FromHigh };
-    let budget = budget_of(key, outbound);
-    let (_, port) = key.destination(outbound);
-    let class = home_class(&budget);
-    let ports = PortClass::of(key.protocol, port);
-    let rule = budget_rule(class, ports, is_private(&budget.destination));
-    let limit = match BUDGET_RULES.get(rule) {
-        Some(limit) if *limit != 0 => *limit,
-        _ => return false,
+    limit_of(key, &budget_of(key, outbound), outbound) != 0
+}
+
+/// Opens the budget that a packet draws on. False where there is no room.
+#[inline(never)]
+fn open(packet: &Packet, key: &BudgetKey, now: u64) -> bool {
+    let limit = match limit_of(&packet.key, key, packet.direction) {
+        0 => Budget::FREE,
+        limit => limit,
     };
-    if BUDGETS.get_ptr(&budget).is_some() {
-        return true;
-    }
-    match BUDGETS.insert(&budget, fresh(limit, clock.now), u64::from(BPF_NOEXIST)) {
-        Ok(()) | Err(EEXIST) => true,
-        Err(_) => {
-            totals.budgets_refused += 1;
-            false
-        }
-    }
+    matches!(BUDGETS.insert(key, fresh(limit, now), u64::from(BPF_NOEXIST)), Ok(()) | Err(EEXIST))
 }
 
 /// Another processor was first.
 const EEXIST: i32 = -17;
 
-/// Charges an outbound packet with payload to its budget. False where it is held.
+/// What became of a packet that was charged to its budget.
+pub(crate) const WITHIN: u32 = 0;
+pub(crate) const HELD: u32 = 1;
+/// There is no room for its budget.
+pub(crate) const REFUSED: u32 = 2;
+
+/// Charges an outbound packet with payload to its budget.
 #[inline(never)]
-pub(crate) fn charge<V: Variant>(packet: &Packet, now: u64, totals: &mut Totals) -> bool {
+pub(crate) fn charge<V: Variant>(packet: &Packet, now: u64, totals: &mut Totals) -> u32 {
     let key = budget_of(&packet.key, packet.direction);
-    let Some(budget) = BUDGETS.get_ptr_mut(&key) else { return true };
+    let known = match BUDGETS.get_ptr_mut(&key) {
+        Some(budget) => Some(budget),
+        None if open(packet, &key, now) => BUDGETS.get_ptr_mut(&key),
+        None => None,
+    };
+    let Some(budget) = known else { return REFUSED };
     // SAFETY: a value of a preallocated map stays in place; what has several writers is added to
     // atomically.
     let budget = unsafe { &mut *budget };
@@ -89,7 +103,7 @@ pub(crate) fn charge<V: Variant>(packet: &Packet, now: u64, totals: &mut Totals)
     let payload = u64::from(packet.payload_bytes);
     budget.last_seen = now;
     if take::<V>(budget, payload) {
-        return true;
+        return WITHIN;
     }
     if budget.held_since == 0 {
         budget.held_since = now;
@@ -100,17 +114,17 @@ pub(crate) fn charge<V: Variant>(packet: &Packet, now: u64, totals: &mut Totals)
         budget.timed_out = 1;
         totals.budgets_timed_out += 1;
         Xadd::add(&mut budget.charged, payload);
-        return true;
+        return WITHIN;
     }
     if control.mode_at(now) != Mode::BLOCK {
         Xadd::add(&mut budget.charged, payload);
         stats::count(&mut totals.simulated, packet.segments, packet.ip_bytes);
-        return true;
+        return WITHIN;
     }
     Xadd::add(&mut budget.held_packets, u64::from(packet.segments));
     Xadd::add(&mut budget.held_bytes, payload);
     stats::count(&mut totals.held, packet.segments, packet.ip_bytes);
-    false
+    HELD
 }
 
 /// Charges what fits. Exact between processors where additions return the old value; else each

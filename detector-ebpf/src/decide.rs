@@ -71,8 +71,6 @@ pub(crate) struct PolicyLookup {
     mode_until: u64,
     /// The earliest tick at which the answer could be another; 0 where it never is.
     pub(crate) recheck: u64,
-    /// Budgets that had been refused before this decision.
-    pub(crate) budgets_refused: u64,
     /// 0 where another observation point counts the packet.
     pub(crate) counted: u32,
     /// Stands where its address is aligned, which is then copied in words of eight bytes.
@@ -182,7 +180,7 @@ pub(crate) fn home(key: &FlowKey) -> u8 {
 /// Exceptions come before any block in effect and after them in time: they cost a lookup or more
 /// for each end, and most flows have nothing to be spared from.
 #[inline(never)]
-pub(crate) fn decide(question: &mut PolicyLookup, key: &FlowKey, home: u8, totals: &mut Totals) {
+pub(crate) fn decide(question: &mut PolicyLookup, key: &FlowKey, home: u8) {
     let control = stats::control();
     let now = question.clock.now;
     question.mode = control.mode_at(now);
@@ -207,7 +205,7 @@ pub(crate) fn decide(question: &mut PolicyLookup, key: &FlowKey, home: u8, total
         if !spared {
             win(question);
             if budgeted {
-                limit(question, key, home, totals);
+                limit(question, key, home);
             }
         }
     }
@@ -404,12 +402,12 @@ fn pretended(number: u32) -> u8 {
 
 /// Gives a flow with one home end its budget, unless it is dropped anyway.
 #[inline(always)]
-fn limit(question: &mut PolicyLookup, key: &FlowKey, home: u8, totals: &mut Totals) {
+fn limit(question: &mut PolicyLookup, key: &FlowKey, home: u8) {
     question.recheck_at(question.mode_until);
     if question.mode == Mode::OBSERVE || question.todo & u32::from(Cached::DROP) != 0 {
         return;
     }
-    if budget::open(key, home, &question.clock, totals) {
+    if budget::is_meant(key, home) {
         question.todo |= u32::from(Cached::BUDGET);
     }
 }

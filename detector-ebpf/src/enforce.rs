@@ -46,7 +46,7 @@ pub(crate) fn enforce<V: Variant>(
     // SAFETY: one load of an aligned word that the agent's marking program may write meanwhile.
     let mut cached = Cached(unsafe { core::ptr::read_volatile(&raw const flow.policy) });
     if !cached.is_current(question.generation) || question.clock.now >= flow.deadline {
-        cached = remember(packet, flow, question, totals);
+        cached = remember(packet, flow, question);
     }
     let clock = question.clock;
     let counted = question.counted != 0;
@@ -82,7 +82,7 @@ pub(crate) fn enforce<V: Variant>(
 #[inline(always)]
 fn within<V: Variant>(
     packet: &Packet,
-    flow: &FlowCounters,
+    flow: &mut FlowCounters,
     clock: &Clock,
     totals: &mut Totals,
     cached: Cached,
@@ -95,9 +95,27 @@ fn within<V: Variant>(
         count(&mut totals.policed, packet.segments, packet.ip_bytes);
         return false;
     }
-    !cached.asks(Cached::BUDGET)
-        || packet.payload_bytes == 0
-        || budget::charge::<V>(packet, clock.now, totals)
+    if !cached.asks(Cached::BUDGET) || packet.payload_bytes == 0 {
+        return true;
+    }
+    match budget::charge::<V>(packet, clock.now, totals) {
+        budget::HELD => return false,
+        budget::REFUSED => {
+            // Once for each decision: a refused insert costs more than a packet.
+            totals.budgets_refused += 1;
+            remember_no_budget(flow, cached);
+            trace::budget_refused(&packet.key, clock);
+        }
+        _ => {}
+    }
+    true
+}
+
+/// Until the next decision the flow has no budget.
+#[inline(always)]
+fn remember_no_budget(flow: &mut FlowCounters, cached: Cached) {
+    // SAFETY: one store of an aligned word.
+    unsafe { core::ptr::write_volatile(&raw mut flow.policy, cached.without(Cached::BUDGET).0) };
 }
 
 /// TCP without payload: a rate on what a host sends must not slow what it receives.
@@ -108,17 +126,8 @@ fn is_pure_acknowledgement(packet: &Packet) -> bool {
 
 /// Makes a flow's decision and caches it.
 #[inline(always)]
-fn remember(
-    packet: &Packet,
-    flow: &mut FlowCounters,
-    question: &mut PolicyLookup,
-    totals: &mut Totals,
-) -> Cached {
-    question.budgets_refused = totals.budgets_refused;
-    decide(question, &packet.key, flow.home, totals);
-    if totals.budgets_refused != question.budgets_refused {
-        trace::budget_refused(&packet.key, &question.clock);
-    }
+fn remember(packet: &Packet, flow: &mut FlowCounters, question: &mut PolicyLookup) -> Cached {
+    decide(question, &packet.key, flow.home);
     let cached = Cached::new(question.todo as u8, question.generation);
     flow.entry = question.entry;
     flow.deadline = question.recheck;

@@ -365,7 +365,7 @@ impl Kernel {
     }
 }
 
-fn is_drop(program: &str, code: u32) -> bool {
+pub(crate) fn is_drop(program: &str, code: u32) -> bool {
     const XDP_DROP: u32 = 1;
     const XDP_PASS: u32 = 2;
     const TC_ACT_SHOT: u32 = 2;
