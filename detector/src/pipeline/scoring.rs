@@ -373,7 +373,6 @@ impl Pipeline<Scoring> {
             ("baselines_refused", refused),
             ("baseline_receivers_evicted", receivers_evicted),
             ("sessions_excluded_from_baseline", withheld),
-            ("alerts_not_joined", self.mode().episodes.not_joined()),
             ("alerts_allowed", self.mode().allow().entries().map(Allowed::hits).sum()),
         ]
         .into_iter()

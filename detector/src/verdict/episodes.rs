@@ -4,7 +4,8 @@
 //! Sessions to a receiver that has an alert in the episode join that alert. The first few receivers have
 //! alerts of their own; all further ones share one, which counts and lists them. A sender has at most
 //! [`ALERTS_A_DAY`] alerts of a technique a day (UTC), however many sessions it opens: what comes after
-//! that joins the latest shared alert.
+//! that joins the latest shared alert. So do senders beyond [`CROWD`] within an hour, of whom most are
+//! forged, or a person could not look at them one by one: they share one alert of the technique.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +26,10 @@ const PAUSE: Duration = Duration::from_secs(3_600);
 const SINGLE_ALERTS: usize = 5;
 /// Alerts of one sender and technique in a day.
 const ALERTS_A_DAY: u32 = 20;
-/// Episodes that are remembered, some 6 kB each, and 20 kB more where an alert has many receivers.
+/// Senders that begin an episode of one technique within an hour, beyond which they share one.
+const CROWD: u32 = 200;
+/// Episodes that are remembered, some 6 kB each, and 20 kB more where an alert has many receivers. It is
+/// more than all crowds of an hour.
 const MAX_EPISODES: usize = 4_096;
 /// Receivers of one alert that are counted one by one.
 const MAX_RECEIVERS: usize = 256;
@@ -50,7 +54,8 @@ pub struct Episodes {
     episodes: HashMap<(Address, Technique), Episode>,
     stories: HashMap<AlertId, Story>,
     members: HashMap<(u64, Side), Member>,
-    not_joined: u64,
+    /// Of each technique, the start of an hour and the senders that began an episode in it.
+    begun: HashMap<Technique, (Timestamp, u32)>,
 }
 
 /// What one sender does with one technique.
@@ -89,6 +94,8 @@ struct Story {
     opened: Alert,
     /// All that were in it.
     sessions: u64,
+    /// They have one sender.
+    is_own: bool,
     sums: Carried,
     /// IP bytes that each receiver was sent.
     receivers: HashMap<Box<str>, u64>,
@@ -145,12 +152,6 @@ impl Carried {
 }
 
 impl Episodes {
-    /// Sessions that could join no alert, because too many senders had alerts.
-    #[must_use]
-    pub fn not_joined(&self) -> u64 {
-        self.not_joined
-    }
-
     /// The alert that speaks for a session, which may be that of an earlier session.
     #[must_use]
     pub fn alert_of(&self, session: u64, side: Side, own: AlertId) -> AlertId {
@@ -177,18 +178,13 @@ impl Episodes {
         if alert.revision > 1 {
             return Joined::Grew;
         }
-        let sender = (alert.src, alert.technique);
-        if !self.episodes.contains_key(&sender) && !self.has_room(alert.time) {
-            self.not_joined += 1;
-            return Joined::Opened;
-        }
-        let episode = self.episodes.entry(sender).or_default();
+        let (sender, technique) = (self.sender_for(alert), alert.technique);
+        let episode = self.episodes.entry((sender, technique)).or_default();
         let past = episode.advance(alert.time);
-        let (story, opens) = episode.story_for(alert);
+        let (story, opens) = episode.story_for(alert, sender == alert.src);
         for id in past {
             self.end_story(id);
         }
-        let (sender, technique) = sender;
         self.members.insert(key, Member { story, sender, technique, carried: Carried::of(alert) });
         if !opens {
             if let Some(story) = self.stories.get_mut(&story) {
@@ -198,7 +194,7 @@ impl Episodes {
             return self.add(key, story, Carried::default(), alert);
         }
         alert.id = story;
-        self.stories.insert(story, Story::open(alert));
+        self.stories.insert(story, Story::open(alert, sender == alert.src));
         Joined::Opened
     }
 
@@ -247,14 +243,27 @@ impl Episodes {
         }
     }
 
-    /// Makes room where it can, by forgetting the episodes of other days.
+    /// The sender whose episode an alert belongs to: its own, or that of a crowd, which has no address.
+    fn sender_for(&mut self, alert: &Alert) -> Address {
+        if self.episodes.contains_key(&(alert.src, alert.technique)) {
+            return alert.src;
+        }
+        let (start, senders) = self.begun.entry(alert.technique).or_insert((alert.time, 0));
+        if alert.time.since(*start) > PAUSE {
+            (*start, *senders) = (alert.time, 0);
+        }
+        *senders = senders.saturating_add(1);
+        if *senders > CROWD || !self.has_room(alert.time) { Address::default() } else { alert.src }
+    }
+
+    /// Makes room where it can, by forgetting the episodes that are over.
     fn has_room(&mut self, now: Timestamp) -> bool {
         if self.episodes.len() < MAX_EPISODES {
             return true;
         }
         let mut past = Vec::new();
         self.episodes.retain(|_, episode| {
-            let keep = episode.day == day(now.ns()) || now.since(episode.latest) <= PAUSE;
+            let keep = now.since(episode.latest) <= PAUSE;
             if !keep {
                 past.extend(episode.stories.drain(..).map(|(_, id)| id));
             }
@@ -281,15 +290,16 @@ impl Episode {
         self.stories.drain(..).map(|(_, id)| id).collect()
     }
 
-    /// The story of a session's first alert, and whether the session opens it.
-    fn story_for(&mut self, alert: &Alert) -> (AlertId, bool) {
+    /// The story of a session's first alert, and whether the session opens it. `is_own`: the episode is its
+    /// sender's, and no crowd's.
+    fn story_for(&mut self, alert: &Alert, is_own: bool) -> (AlertId, bool) {
         let receiver = Receiver::of(alert);
         let story_of = |wanted: &Receiver| self.stories.iter().find(|(known, _)| known == wanted);
         if let Some((_, id)) = story_of(&receiver).or_else(|| story_of(&Receiver::Any)) {
             return (*id, false);
         }
         let alone = self.stories.len() < SINGLE_ALERTS && self.opened + 1 < ALERTS_A_DAY;
-        let (receiver, id) = match alone {
+        let (receiver, id) = match alone && is_own {
             true => (receiver, alert.id),
             false => (Receiver::Any, AlertId::of_episode(alert.src, alert.technique, alert.time)),
         };
@@ -300,14 +310,15 @@ impl Episode {
 }
 
 impl Story {
-    fn open(alert: &mut Alert) -> Self {
+    fn open(alert: &mut Alert, is_own: bool) -> Self {
         let sums = Carried::of(alert);
         let opened = Alert { basis: Basis::default(), reasons: Vec::new(), ..alert.clone() };
         Self {
             opened,
             sessions: 1,
             sums,
-            receivers: HashMap::from([(receiver_text(alert), sums.bytes_out)]),
+            receivers: HashMap::from([(receiver_text(alert, is_own), sums.bytes_out)]),
+            is_own,
             further_bytes: 0,
             reported_bytes: sums.bytes_out,
             reported_receivers: 1,
@@ -322,7 +333,7 @@ impl Story {
     /// becomes the alert of the whole.
     fn add(&mut self, more: Carried, alert: &mut Alert) -> Joined {
         self.sums = self.sums.with(more, u64::saturating_add);
-        let receiver = receiver_text(alert);
+        let receiver = receiver_text(alert, self.is_own);
         if self.receivers.len() < MAX_RECEIVERS || self.receivers.contains_key(&receiver) {
             *self.receivers.entry(receiver).or_default() += more.bytes_out;
         } else {
@@ -394,22 +405,24 @@ impl Story {
             let others = units::counted(others.len() as u64, "other");
             parts.push(format!("{more}{others} {}", units::bytes(other_bytes)));
         }
+        let sessions = if self.is_own { "sessions" } else { "sessions of many senders" };
         Reason {
             feature: format!("{RULE_PREFIX}several_sessions").into(),
             value: None,
             contribution: 0.0,
-            text: format!("{} sessions in one alert: {}", self.sessions, parts.join(", ")),
+            text: format!("{} {sessions} in one alert: {}", self.sessions, parts.join(", ")),
         }
     }
 }
 
-/// `drop.example:443`.
-fn receiver_text(alert: &Alert) -> Box<str> {
+/// `drop.example:443`; of a crowd, with the sender in front.
+fn receiver_text(alert: &Alert, is_own: bool) -> Box<str> {
     let port = alert.dst_port.map_or(String::new(), |port| format!(":{port}"));
-    match alert.domain.as_ref().or(alert.dst_name.as_ref()) {
-        Some(name) => format!("{name}{port}").into(),
-        None => alert.dst.with_port(alert.dst_port).into(),
-    }
+    let receiver = match alert.domain.as_ref().or(alert.dst_name.as_ref()) {
+        Some(name) => format!("{name}{port}"),
+        None => alert.dst.with_port(alert.dst_port),
+    };
+    if is_own { receiver.into() } else { format!("{} to {receiver}", alert.src).into() }
 }
 
 #[cfg(test)]
@@ -532,11 +545,19 @@ mod tests {
         assert_eq!(grown.receivers as usize, MAX_RECEIVERS);
         assert_eq!(grown.bytes_out, 1_000_000 + 994 * 100);
         assert!(grown.reasons[0].text.ends_with("more than 248 others 1.1 MB"), "{grown:?}");
-        for number in 0..MAX_EPISODES as u32 + 10 {
+        let (mut opened, mut last) = (0, Alert::default());
+        for number in 0..1_000_u32 {
             let src = Address::from(((0xfd00_u128 << 112) + u128::from(number)).to_be_bytes());
-            let mut alert = Alert { src, ..alert(2_000 + u64::from(number), 1, 1_000, 0) };
-            assert_eq!(episodes.join(2_000 + u64::from(number), Side::Client, &mut alert), Opened);
+            let session = 2_000 + u64::from(number);
+            last = Alert { src, ..alert(session, 1, 1_000, 0) };
+            let joined = episodes.join(session, Side::Client, &mut last);
+            opened += u32::from(joined == Opened);
         }
-        assert_eq!((episodes.episodes.len(), episodes.not_joined()), (MAX_EPISODES, 11));
+        let mut grown = Alert { revision: 2, bytes_out: 10_000_000, ..last };
+        assert_eq!(episodes.join(2_999, Side::Client, &mut grown), Grew);
+        let text = &grown.reasons[0].text;
+        assert!(text.starts_with("801 sessions of many senders in one alert: fd00::"), "{text}");
+        assert_eq!(opened, CROWD, "200 less the one that had begun, and one for all others");
+        assert_eq!(episodes.episodes.len(), CROWD as usize + 1);
     }
 }
