@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use detector_common::frame::LinkType;
 
@@ -13,6 +13,7 @@ use super::check::{Check, Report};
 use crate::config::{Config, Xdp};
 use crate::network::Network;
 use crate::source::capture::default_prefixes;
+use crate::source::kernel::claims;
 use crate::source::kernel::interfaces::{Interface, Selection, list};
 
 const SYSFS: &str = "/sys/class/net";
@@ -29,9 +30,8 @@ pub(super) fn examine(config: &Config, report: &mut Report) {
         }
     };
     let meant = meant(config, &interfaces, report);
-    let sockets = fs::read_to_string("/proc/net/unix").unwrap_or_default();
     for interface in &meant {
-        report.push(examine_interface(interface, config.kernel.xdp, &sockets));
+        report.push(examine_interface(interface, config));
     }
     report.push(home(config, &meant));
     if forwards() {
@@ -107,16 +107,16 @@ fn device_type(uevent: &str) -> Option<&str> {
     uevent.lines().find_map(|line| line.strip_prefix("DEVTYPE="))
 }
 
-fn examine_interface(interface: &Interface, wanted: Xdp, sockets: &str) -> Check {
+fn examine_interface(interface: &Interface, config: &Config) -> Check {
     let traits = Traits::read(&interface.name);
-    let finding = describe(interface, &traits, wanted);
-    if let Some(inode) = claim(sockets, interface.index) {
-        if is_own(inode) {
+    let finding = describe(interface, &traits, config.kernel.xdp);
+    if let Some(holder) = claims::holder(interface.index, &config.runtime_dir) {
+        if holder == std::process::id().to_string() {
             return Check::ok(interface.name.clone(), format!("{finding}; this agent watches it"));
         }
         Check::problem(
             interface.name.clone(),
-            format!("{finding}; another agent watches it"),
+            format!("{finding}; another agent (pid {holder}) watches it"),
             "stop that agent first, or watch another interface",
         )
     } else if traits.down {
@@ -156,26 +156,6 @@ fn plan(link: LinkType, mtu: Option<u32>, wanted: Xdp) -> &'static str {
     }
 }
 
-/// The inode of the abstract socket that a running agent has the interface's name with; the last
-/// columns of /proc/net/unix are inode and path.
-fn claim(sockets: &str, index: u32) -> Option<u64> {
-    let name = format!("@detector/{index}");
-    sockets.lines().find_map(|line| {
-        let mut columns = line.split_whitespace().rev();
-        columns.next().filter(|path| *path == name)?;
-        columns.next()?.parse().ok()
-    })
-}
-
-/// Whether this very process has the socket of that inode: it is the agent.
-fn is_own(inode: u64) -> bool {
-    let socket = format!("socket:[{inode}]");
-    let is_it =
-        |path: PathBuf| fs::read_link(path).is_ok_and(|target| target == Path::new(&socket));
-    let descriptors = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
-    descriptors.map(|entry| entry.path()).any(is_it)
-}
-
 fn home(config: &Config, meant: &[&Interface]) -> Check {
     let networks = home_networks(&config.home_networks, meant);
     let names: Vec<String> = networks.iter().map(Network::to_string).collect();
@@ -209,7 +189,6 @@ fn forwards() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::check::Outcome;
     use super::*;
 
     fn interface(link: LinkType, networks: &[&str]) -> Interface {
@@ -244,29 +223,6 @@ mod tests {
         );
         assert_eq!(device_type("DEVTYPE=bridge\nINTERFACE=br0\n"), Some("bridge"));
         assert_eq!(device_type("INTERFACE=eth0\n"), None);
-    }
-
-    #[test]
-    fn another_agent_is_found_by_its_socket() {
-        let sockets = "Num RefCount Protocol Flags Type St Inode Path\n\
-                       0000: 00000002 00000000 00010000 0001 01 10 @detector/7\n";
-        assert_eq!((claim(sockets, 7), claim(sockets, 70)), (Some(10), None));
-        let check = examine_interface(&interface(LinkType::Ethernet, &[]), Xdp::Native, sockets);
-        assert_eq!(check.outcome, Outcome::Problem);
-    }
-
-    #[test]
-    fn an_agent_that_looks_at_its_own_interface_is_no_other() {
-        use std::os::linux::net::SocketAddrExt as _;
-        use std::os::unix::net::{SocketAddr, UnixListener};
-
-        let own = Interface { index: std::process::id(), ..interface(LinkType::Ethernet, &[]) };
-        let name = SocketAddr::from_abstract_name(format!("detector/{}", own.index)).unwrap();
-        let _claim = UnixListener::bind_addr(&name).unwrap();
-        let sockets = fs::read_to_string("/proc/net/unix").unwrap();
-        let check = examine_interface(&own, Xdp::Native, &sockets);
-        assert!(check.finding.ends_with("this agent watches it"), "{}", check.finding);
-        assert_eq!(check.outcome, Outcome::Ok);
     }
 
     #[test]

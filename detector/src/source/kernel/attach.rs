@@ -9,8 +9,6 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{SocketAddr, UnixListener};
 
 use anyhow::{Context as _, anyhow};
 use aya::programs::links::{FdLink, Link as _, LinkOrder, PinnedLink};
@@ -20,9 +18,9 @@ use aya::programs::{
     SchedClassifier, TcAttachType, Xdp as XdpProgram, XdpMode, tc::TcAttachOptions,
 };
 
-use super::interfaces::{self, Interface, Selection};
+use super::interfaces::Interface;
 use super::object::{Object, Programs, classifier, xdp};
-use super::pins::{Hook, Pins, take_off};
+use super::pins::{Hook, Lock, Pins, take_off};
 use super::sys;
 use crate::config::Xdp;
 
@@ -57,8 +55,8 @@ pub struct Attached {
     pub reasons: Vec<String>,
     /// Of received and of sent packets.
     pub(super) places: [Place; 2],
-    /// Held while we watch: a second instance finds the name taken.
-    _claim: UnixListener,
+    /// Held while we watch: a second instance finds it taken.
+    _claim: Option<Lock>,
 }
 
 impl Attached {
@@ -199,8 +197,8 @@ pub(super) fn attach(
     interface: &Interface,
     wanted: Xdp,
     pins: &Pins,
+    claim: Option<Lock>,
 ) -> anyhow::Result<Attached> {
-    let claim = claim(interface)?;
     // The two modes of XDP exclude each other.
     match wanted {
         Xdp::Native => pins.take_off(interface.index, &without(Hook::Generic))?,
@@ -244,28 +242,6 @@ fn pin(placed: Placed, interface: &Interface, pins: &Pins) -> anyhow::Result<Opt
     };
     pins.pin(link, interface.index, hook)?;
     Ok(None)
-}
-
-/// Sees that no other agent watches an interface that is meant.
-pub(super) fn check_claims(selection: &Selection) -> anyhow::Result<()> {
-    for interface in interfaces::list()?.values().filter(|each| selection.contains(each)) {
-        drop(claim(interface)?);
-    }
-    Ok(())
-}
-
-/// Takes the interface's name among the abstract sockets of this network namespace: it goes with
-/// the process, however that ends.
-fn claim(interface: &Interface) -> anyhow::Result<UnixListener> {
-    let name = format!("detector/{}", interface.index);
-    let address = SocketAddr::from_abstract_name(name).context("failed to claim an interface")?;
-    UnixListener::bind_addr(&address).map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => anyhow!(
-            "another agent watches {}: stop it first, or watch another interface",
-            interface.name
-        ),
-        _ => anyhow!(error).context(format!("failed to claim {}", interface.name)),
-    })
 }
 
 fn ingress(

@@ -6,6 +6,7 @@
 pub mod attach;
 mod balance;
 pub mod batch;
+pub mod claims;
 pub mod clock;
 mod detach;
 mod events;
@@ -29,6 +30,7 @@ mod walk;
 mod watch;
 
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use aya::maps::{Array, HashMap, MapData, RingBuf};
@@ -75,6 +77,8 @@ pub struct KernelSource {
     classes: Classes,
     selection: Selection,
     xdp: Xdp,
+    /// Where locks are kept that may not be in the common place.
+    runtime_dir: PathBuf,
     /// What the configuration calls home; none for the defaults and the interfaces' own networks.
     configured_home: Vec<Network>,
     home: Vec<Network>,
@@ -110,7 +114,7 @@ impl KernelSource {
         let sizes = ObjectConfig::of(config);
         let pins = Pins::open(config, &sizes, start).or_else(|error| {
             // An interface that is watched already is what people can do something about.
-            attach::check_claims(&selection)?;
+            claims::check(&selection, &config.runtime_dir)?;
             Err(error)
         })?;
         let mut object = Object::load_pinned(&sizes, pins.folder(), &MAPS)?;
@@ -142,6 +146,7 @@ impl KernelSource {
             classes: Classes::default(),
             selection,
             xdp: config.kernel.xdp,
+            runtime_dir: config.runtime_dir.clone(),
             configured_home: config.home_networks.clone(),
             home: Vec::new(),
             slots,

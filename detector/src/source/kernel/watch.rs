@@ -10,6 +10,7 @@ use detector_common::abi::{
 use super::KernelSource;
 use super::attach::{Attached, attach};
 use super::balance::settled;
+use super::claims;
 use super::interfaces::{self, Interface};
 use super::netlink;
 use super::object::Object;
@@ -260,6 +261,7 @@ impl KernelSource {
 
     fn watch(&mut self, interface: Interface) -> anyhow::Result<(String, Vec<String>)> {
         let index = interface.index;
+        let claim = claims::claim(&interface, &self.runtime_dir)?;
         let slot = self.take_slot(index)?;
         // Until it is known what lies below it, it counts.
         let role = abi::Interface::COUNTS | abi::Interface::COVERS;
@@ -267,7 +269,7 @@ impl KernelSource {
         // Before the programs are attached: a frame of an unknown interface is not counted.
         self.object.set_interface(index, entry)?;
         let before = [self.point(slot, Hook::Ingress)?, self.point(slot, Hook::Egress)?];
-        match attach(&mut self.object, &interface, self.xdp, &self.pins) {
+        match attach(&mut self.object, &interface, self.xdp, &self.pins, claim) {
             Ok(mut attached) => {
                 places::note_others(&mut attached.places, &mut self.object, &interface);
                 let how = format!("ingress {}, egress {}", attached.ingress, attached.egress);

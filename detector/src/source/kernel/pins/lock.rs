@@ -18,7 +18,7 @@ pub(in crate::source::kernel) struct Lock {
 
 /// What became of an attempt to lock.
 #[derive(Debug)]
-pub(super) enum Taken {
+pub(in crate::source::kernel) enum Taken {
     Ours(Lock),
     /// The process that holds it, where it says so.
     Held(String),
@@ -26,7 +26,7 @@ pub(super) enum Taken {
 
 impl Lock {
     /// Takes the lock in an instance's directory, which is made where it is missing.
-    pub(super) fn take(folder: &Path) -> anyhow::Result<Taken> {
+    pub(in crate::source::kernel) fn take(folder: &Path) -> anyhow::Result<Taken> {
         fs::create_dir_all(folder)
             .with_context(|| format!("failed to create {}", folder.display()))?;
         let path = folder.join(NAME);

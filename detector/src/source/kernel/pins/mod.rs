@@ -26,8 +26,8 @@ use crate::flow::TimeBase;
 use crate::instance;
 use crate::units::counted;
 pub(super) use abi::MAPS;
-pub(super) use lock::Lock;
-use lock::Taken;
+pub(super) use lock::{Lock, Taken};
+pub(super) use place::is_refusal;
 
 /// Whether what an earlier agent left is taken over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl Pins {
                 "another agent (pid {pid}) runs here: stop it first, or set another runtime_dir"
             ),
             // Who may not write there may not load programs either, which is said next.
-            Err(error) if start == Start::Fresh && place::is_refusal(&error) => {
+            Err(error) if start == Start::Fresh && is_refusal(&error) => {
                 return Ok(Self::none(format!("{error:#}"), None));
             }
             Err(error) => return Err(error),

@@ -126,7 +126,7 @@ fn mount_outside(process: u32, path: &Path) -> anyhow::Result<()> {
 }
 
 /// Whether an error is that of somebody who may not.
-pub(super) fn is_refusal(error: &anyhow::Error) -> bool {
+pub(in crate::source::kernel) fn is_refusal(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         let io = cause.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
         let number = cause.downcast_ref::<nix::Error>().map(|number| *number as i32);
