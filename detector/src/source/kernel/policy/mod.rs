@@ -34,6 +34,12 @@ fn full(table: &str, size: u32, key: &str) -> anyhow::Error {
     Refusal::conflict(format!("the table of {table} is full: it holds {size}, see {key}")).into()
 }
 
+/// How many entries of a table an order may find there: the agent's own leave an eighth to people, so that no
+/// flood of alerts has their blocks refused.
+fn room(size: u32, order: &BlockSpec) -> u32 {
+    if order.by_agent { size - size / 8 } else { size }
+}
+
 fn key(network: &Network) -> Key<[u8; 16]> {
     let prefix = network.prefix();
     Key::new(prefix.length, prefix.address)
@@ -154,13 +160,9 @@ impl KernelSource {
         Ok(number)
     }
 
-    fn place_key(
-        &mut self,
-        target: &Target,
-        key: &TargetKey,
-        entry: Entry,
-    ) -> anyhow::Result<EntryNumber> {
-        let size = self.entries_index.sizes.blocks;
+    fn place_key(&mut self, order: &BlockSpec, key: &TargetKey) -> anyhow::Result<EntryNumber> {
+        let (target, entry) = (&order.target, entries::of_order(&self.time_base(), order));
+        let size = room(self.entries_index.sizes.blocks, order);
         let full = || full("blocks", size, "block.max_blocks");
         // The kernel's own limit lets some more in, one for each processor.
         if self.entries_index.blocks() >= size {
@@ -191,10 +193,12 @@ impl Enforcer for KernelSource {
     }
 
     fn place(&mut self, order: &BlockSpec) -> anyhow::Result<EntryNumber> {
-        let entry = entries::of_order(&self.time_base(), order);
-        let number = match (order.target.key(), &order.target) {
-            (Some(key), target) => self.place_key(target, &key, entry)?,
-            (None, target) => self.place_prefix(&target.destination(), entry)?,
+        let number = match order.target.key() {
+            Some(key) => self.place_key(order, &key)?,
+            None => {
+                let entry = entries::of_order(&self.time_base(), order);
+                self.place_prefix(&order.target.destination(), entry)?
+            }
         };
         *self.entries_index.kind(&order.target) += 1;
         Ok(number)
@@ -296,5 +300,29 @@ impl Enforcer for KernelSource {
         self.object.change_control(|control| control.targets = targets)?;
         self.entries_index.numbers.settle();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::room;
+    use crate::response::{BlockSpec, Effect, Span};
+    use crate::timestamp::Timestamp;
+
+    #[test]
+    fn an_eighth_of_the_blocks_is_for_people() {
+        for (size, by_agent, expected) in
+            [(65_536, true, 57_344), (65_536, false, 65_536), (16, true, 14), (7, true, 7)]
+        {
+            let order = BlockSpec {
+                target: "host 10.0.0.7".parse().unwrap(),
+                effect: Effect::Drop,
+                span: Span::until(Timestamp::MAX),
+                by_agent,
+                simulated: false,
+                reason: 0,
+            };
+            assert_eq!(room(size, &order), expected, "{size} {by_agent}");
+        }
     }
 }
