@@ -325,6 +325,26 @@ fn a_closed_pipe_is_success() {
 }
 
 #[test]
+fn an_alert_has_an_exit_code_where_it_is_asked_for() {
+    let scratch = Scratch::new("exit").unwrap();
+    let low = scratch.write("low.toml", "[model]\nthreshold = 0.0\n").unwrap();
+    let config = ["--format", "json", "--config", low.to_str().unwrap()];
+    let (upload, nothing) = (pcap(ETHERNET, &upload()), pcap(ETHERNET, &[]));
+    for (capture, asked, code) in [
+        (&upload, true, 3),
+        (&upload, false, 0),
+        (&nothing, true, 0),
+        (&upload[..1].to_vec(), true, 1),
+    ] {
+        let fail_on: &[&str] = if asked { &["--fail-on", "alert"] } else { &[] };
+        let output = analyze(&[&config[..], fail_on, &["-"]].concat(), capture);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{asked}: {text}");
+        assert_eq!(text.contains("detector: 1 alert\n"), code == 3, "{text}");
+    }
+}
+
+#[test]
 fn what_is_allowed_is_left_alone_and_counted() {
     let scratch = Scratch::new("allowed").unwrap();
     let capture = pcap(ETHERNET, &upload());

@@ -1,7 +1,7 @@
 //! `detector`: reads the command line, runs what it names, and turns the outcome into an exit code.
 //!
-//! 0 is success, alerts or not; 1 is a failure; 2 is a command line that makes no sense. A reader
-//! that closes the pipe has seen enough: success.
+//! 0 is success, alerts or not; 1 is a failure; 2 is a command line that makes no sense; 3 is an alert
+//! where `--fail-on alert` asks for it. A reader that closes the pipe has seen enough: success.
 
 use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
@@ -9,9 +9,10 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use detector::api;
 use detector::cli::Cli;
-use detector::commands;
+use detector::commands::{self, AlertsFound};
 
 const FAILURE: u8 = 1;
+const ALERTS_FOUND: u8 = 3;
 
 fn main() -> ExitCode {
     // Exits with 2 on a command line that makes no sense, with 0 on --help.
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Where that cannot be written, the exit code says it.
             drop(writeln!(io::stderr(), "detector: {error:#}"));
-            ExitCode::from(FAILURE)
+            ExitCode::from(if error.is::<AlertsFound>() { ALERTS_FOUND } else { FAILURE })
         }
     }
 }

@@ -114,9 +114,18 @@ pub struct Analyze {
     /// Model to score with [default: the configuration's, else the built-in one]
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
+    /// Exit with code 3 when there is one, for scripts
+    #[arg(long, value_name = "WHAT")]
+    pub fail_on: Option<FailOn>,
     /// Configuration file [default: /etc/detector/detector.toml where it exists]
     #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// What makes `analyze` exit with a code of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    Alert,
 }
 
 /// Fit a model to labelled captures or records

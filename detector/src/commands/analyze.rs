@@ -3,6 +3,7 @@
 //! Results go to standard output as they come, progress and problems to standard error.
 #![expect(clippy::print_stderr, reason = "errors of one capture are reported while others follow")]
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::Path;
@@ -12,7 +13,7 @@ use anyhow::{Context as _, bail};
 
 use crate::analysis::features::FeatureFile;
 use crate::analysis::recordings::{Recordings, open, summary};
-use crate::cli::{Analyze, Format};
+use crate::cli::{Analyze, FailOn, Format};
 use crate::config::Config;
 use crate::model::Model;
 use crate::output::{CsvForm, Form, JsonForm, Style, Summary, TableForm};
@@ -48,8 +49,24 @@ pub fn run(args: &Analyze, config: &Config) -> anyhow::Result<()> {
     if let Some(features) = &mut features {
         features.flush().context("failed to write features")?;
     }
-    report(failures, args.files.len())
+    report(failures, args.files.len())?;
+    if args.fail_on == Some(FailOn::Alert) && total.alerts != 0 {
+        bail!(AlertsFound(total.alerts));
+    }
+    Ok(())
 }
+
+/// The captures were read, there are alerts, and that was to be an error.
+#[derive(Debug)]
+pub struct AlertsFound(u64);
+
+impl fmt::Display for AlertsFound {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&units::counted(self.0, "alert"))
+    }
+}
+
+impl std::error::Error for AlertsFound {}
 
 fn scoring(args: &Analyze, config: &Config, model: &Arc<Model>) -> anyhow::Result<Scoring> {
     let settings = ScoringConfig {

@@ -45,6 +45,7 @@ use std::io;
 
 use tracing_subscriber::EnvFilter;
 
+pub use self::analyze::AlertsFound;
 use crate::builtin_models::threshold_of;
 pub use crate::builtin_models::{load_model, model_of};
 use crate::cli::Command;
