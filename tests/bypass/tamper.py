@@ -13,9 +13,7 @@ import struct
 import sys
 
 BPF = 321
-PROG_LOAD, OBJ_GET_INFO_BY_FD, LINK_CREATE, LINK_DETACH = 5, 15, 28, 34
-LINK_GET_FD_BY_ID, LINK_GET_NEXT_ID = 30, 31
-XDP_LINK, TCX_LINK = 6, 11
+PROG_LOAD, LINK_CREATE, LINK_GET_FD_BY_ID, LINK_DETACH = 5, 28, 30, 34
 SCHED_CLS = 3
 TCX = {"ingress": 46, "egress": 47}
 BEFORE = 1 << 3
@@ -32,37 +30,43 @@ def bpf(command, attributes):
     return result
 
 
-def detach(device):
-    """Every link to the device, whoever holds it."""
-    index, link_id = socket.if_nametoindex(device), 0
-    while True:
-        attributes = ctypes.create_string_buffer(struct.pack("II", link_id, 0), 128)
-        if libc.syscall(BPF, LINK_GET_NEXT_ID, attributes, 128) < 0:
-            return
-        link_id = struct.unpack_from("I", attributes, 4)[0]
-        link = bpf(LINK_GET_FD_BY_ID, struct.pack("I", link_id))
-        information = ctypes.create_string_buffer(256)
-        address = ctypes.addressof(information)
-        bpf(OBJ_GET_INFO_BY_FD, struct.pack("IIQ", link, len(information), address))
-        kind, _, _, _, interface = struct.unpack_from("IIIII", information)
-        if kind in (XDP_LINK, TCX_LINK) and interface == index:
-            bpf(LINK_DETACH, struct.pack("I", link))
-            print(f"detached {link_id}", flush=True)
-        os.close(link)
-
-
-def blind(pid):
-    """The links to control groups that a process holds."""
+def links(pid):
+    """What the kernel says of the links that a process has open."""
     for name in os.listdir(f"/proc/{pid}/fdinfo"):
         try:
             text = open(f"/proc/{pid}/fdinfo/{name}").read()
         except OSError:
             continue
         fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-        if fields.get("link_type", "").strip() == "cgroup":
-            link = bpf(LINK_GET_FD_BY_ID, struct.pack("I", int(fields["link_id"])))
-            bpf(LINK_DETACH, struct.pack("I", link))
-            print(f"detached {fields['link_id'].strip()}", flush=True)
+        if "link_type" in fields:
+            yield {key: value.strip() for key, value in fields.items()}
+
+
+def take(link):
+    descriptor = bpf(LINK_GET_FD_BY_ID, struct.pack("I", int(link["link_id"])))
+    bpf(LINK_DETACH, struct.pack("I", descriptor))
+    print(f"detached {link['link_id']}", flush=True)
+
+
+def detach(device):
+    """Every link to the device that a process of this network namespace holds: others have devices of the
+    same number."""
+    here, index = os.stat("/proc/self/ns/net").st_ino, str(socket.if_nametoindex(device))
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            held = list(links(pid)) if os.stat(f"/proc/{pid}/ns/net").st_ino == here else []
+        except OSError:
+            continue
+        for link in held:
+            if link["link_type"] in ("xdp", "tcx") and link.get("ifindex") == index:
+                take(link)
+
+
+def blind(pid):
+    """The links to control groups that a process holds."""
+    for link in links(pid):
+        if link["link_type"] == "cgroup":
+            take(link)
 
 
 def first(device, side):

@@ -11,6 +11,10 @@ use super::{Class, DAY_NS, ExchangeConfig, Usage};
 /// Destinations of one sender. A new one takes the place of the one with the fewest unexplained bytes
 /// (Space-Saving, Metwally et al. 2005), and takes over its bytes as an error.
 const MAX: usize = 32;
+/// What a destination that made room had spent of its day's exchange is remembered from here on, of so many
+/// destinations: it does not begin anew when it comes back.
+const SPENT_BYTES: u64 = 64 << 10;
+const MAX_SPENT: usize = 64;
 
 /// One destination of one sender.
 #[derive(Clone, Debug)]
@@ -152,6 +156,8 @@ pub struct Destinations {
     rows: Vec<Destination>,
     /// Destinations that had to make room.
     pub evicted: u64,
+    /// What some of them had spent of today's exchange.
+    spent: Vec<(Address, u64)>,
 }
 
 impl Destinations {
@@ -167,6 +173,12 @@ impl Destinations {
         let row = &mut self.rows[place];
         row.turn(now_ns);
         row
+    }
+
+    /// Another day begins, for those to which nothing is sent, too.
+    pub(super) fn turn(&mut self, now_ns: u64) {
+        self.rows.iter_mut().for_each(|row| row.turn(now_ns));
+        self.spent.clear();
     }
 
     pub(super) fn rows(&self) -> impl Iterator<Item = &Destination> {
@@ -189,17 +201,34 @@ impl Destinations {
     }
 
     fn insert(&mut self, mut row: Destination) -> usize {
+        if let Some(known) = self.spent.iter().position(|(address, _)| *address == row.address) {
+            row.exchange_bytes = self.spent.swap_remove(known).1;
+        }
         if self.rows.len() < MAX {
             self.rows.push(row);
             return self.rows.len() - 1;
         }
         self.evicted += 1;
-        let weights = self.rows.iter().map(Destination::weight).enumerate();
-        let (place, weight) = weights.min_by_key(|(_, weight)| *weight).unwrap_or_default();
+        let weights = self.rows.iter().map(|row| (row.weight(), row.exchange_bytes)).enumerate();
+        let (place, (weight, exchange_bytes)) =
+            weights.min_by_key(|(_, weight)| *weight).unwrap_or_default();
         row.unexplained = self.rows[place].unexplained;
         row.error_bytes = weight;
-        self.rows[place] = row;
+        let evicted = std::mem::replace(&mut self.rows[place], row);
+        if exchange_bytes >= SPENT_BYTES {
+            self.remember(evicted.address, exchange_bytes);
+        }
         place
+    }
+
+    /// Of too many, the one that spent least is forgotten.
+    fn remember(&mut self, address: Address, exchange_bytes: u64) {
+        self.spent.push((address, exchange_bytes));
+        if self.spent.len() > MAX_SPENT {
+            let amounts = self.spent.iter().map(|(_, bytes)| *bytes).enumerate();
+            let least = amounts.min_by_key(|(_, bytes)| *bytes).map_or(0, |(place, _)| place);
+            self.spent.swap_remove(least);
+        }
     }
 
     /// The one with the most unexplained bytes of a class today.

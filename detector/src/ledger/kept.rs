@@ -17,7 +17,8 @@ use super::{Class, LedgerConfig};
 use crate::flow::FlowView;
 use crate::network::Address;
 
-/// Destinations that are kept of one sender, those with the most bytes.
+/// Destinations that are kept of one sender, those with the most unexplained bytes and those that spent the
+/// most of the day's exchange.
 const MAX_DESTINATIONS: usize = 8;
 
 /// One sender's day.
@@ -53,7 +54,7 @@ struct KeptDestination {
 /// A sender's day as text.
 pub(super) fn text(sender: &Sender) -> String {
     let mut rows: Vec<&Destination> = sender.destinations.rows().collect();
-    rows.sort_by_key(|row| std::cmp::Reverse(row.weight()));
+    rows.sort_by_key(|row| std::cmp::Reverse(row.weight().max(row.exchange_bytes)));
     let destinations = rows.into_iter().take(MAX_DESTINATIONS).map(|row| KeptDestination {
         address: row.address,
         name: row.name.clone(),

@@ -594,6 +594,7 @@ impl Basis<'_> {
 fn note(row: &mut Sender, usage: &Usage<'_>, basis: &mut Basis<'_>) -> Option<(Pending, Missing)> {
     let (config, watched) = (basis.config, basis.watched);
     let Booking { session, sender: side, sent, received, now_ns, .. } = usage.booking;
+    row.turn(now_ns);
     if received.packets != 0 {
         let shares = &config.exchange;
         let quic = evidence::is_quic(session);

@@ -268,8 +268,11 @@ impl Sender {
         self.waiting[class as usize] -= bytes;
         self.sums.leave(class, bytes);
         self.add(class, bytes, at_ns);
-        if let Some(row) = self.destinations.find(destination) {
-            row.leave(class, bytes);
+        let is_todays = at_ns / DAY_NS == self.day;
+        match self.destinations.find(destination) {
+            Some(row) if is_todays => row.leave(class, bytes),
+            Some(row) => row.explain(class, bytes),
+            None => {}
         }
     }
 
@@ -296,11 +299,13 @@ impl Sender {
         }
     }
 
-    fn turn(&mut self, now_ns: u64) {
+    /// Another day may have begun.
+    pub(super) fn turn(&mut self, now_ns: u64) {
         let day = now_ns / DAY_NS;
         if day > self.day {
             self.day = day;
             self.unexplained = [0; Class::ALL.len()];
+            self.destinations.turn(now_ns);
         }
     }
 
@@ -336,6 +341,7 @@ impl Sender {
         if left.class != Class::Evidence {
             return;
         }
+        self.turn(left.at_ns);
         self.destination(usage, left.destination, missing);
         self.add(left.class, left.bytes, left.at_ns);
         if let Some(row) = self.destinations.find(left.destination) {

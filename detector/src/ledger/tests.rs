@@ -208,6 +208,48 @@ fn an_alert_is_repeated_when_it_grew_fourfold_and_on_another_day() {
     assert_eq!(bed.findings.last().unwrap().revision, Some(1));
 }
 
+/// A session with another destination, of a protocol that nothing names.
+fn unknown_to(host: u8) -> Session {
+    let mut session = session();
+    session.key.server = v4([203, 0, 113, host]);
+    session.first_payloads.protocol = None;
+    session
+}
+
+#[test]
+fn yesterday_s_largest_destination_is_not_today_s() {
+    let mut bed = Bed::new(LedgerConfig::default());
+    bed.carry(&unknown_to(1), Side::Client, 3_000_000, 0, 700);
+    bed.settle(800);
+    bed.carry(&unknown_to(2), Side::Client, 1_200_000, 0, 90_000);
+    bed.settle(90_100);
+    let found: Vec<_> = bed
+        .findings
+        .iter()
+        .map(|found| (found.destination.address, found.bytes / 100_000))
+        .collect();
+    assert_eq!(found, [(v4([203, 0, 113, 1]), 30), (v4([203, 0, 113, 2]), 12)]);
+}
+
+/// Others push it out of the table before it has spent its day's exchange, again and again.
+#[test]
+fn a_destination_that_made_room_does_not_begin_anew() {
+    let mut bed = Bed::new(LedgerConfig::default());
+    for second in 601..900 {
+        bed.carry(&session(), Side::Client, 40_000, 10_000_000, second);
+        if second % 10 == 0 {
+            for host in 10..50 {
+                bed.carry(&unknown_to(host), Side::Client, 3_000, 0, second);
+            }
+        }
+        bed.settle(second);
+    }
+    bed.settle(1_000);
+    let sent = portion(40_000).ip_bytes * 299;
+    let explained = sent - bed.unexplained(Class::New);
+    assert!(explained < 1_100_000, "{explained}");
+}
+
 /// First the destination with most of the bytes, then all of the sender.
 #[test]
 fn many_destinations_are_a_matter_of_the_sender() {
