@@ -195,10 +195,12 @@ const CLSACT_HANDLE: TcHandle = TcHandle::new(0, 1);
 pub(super) fn attach(
     object: &mut Object,
     interface: &Interface,
-    wanted: Xdp,
+    configured: Xdp,
+    at_tc: bool,
     pins: &Pins,
     claim: Option<Lock>,
 ) -> anyhow::Result<Attached> {
+    let wanted = if at_tc { Xdp::Tc } else { configured };
     // The two modes of XDP exclude each other.
     match wanted {
         Xdp::Native => pins.take_off(interface.index, &without(Hook::Generic))?,
@@ -206,6 +208,12 @@ pub(super) fn attach(
         Xdp::Tc => {}
     }
     let mut reasons = Vec::new();
+    if wanted == Xdp::Tc {
+        reasons.push(match configured {
+            Xdp::Tc => "tc ingress by configuration".to_owned(),
+            _ => "tc ingress, as the devices below it have XDP programs of their own".to_owned(),
+        });
+    }
     let ingress = ingress(object, interface, wanted, pins, &mut reasons)?;
     if ingress.attachment != Attachment::Clsact && !object.features.tcx {
         // It would count the same packets.
@@ -266,7 +274,7 @@ fn ingress(
             let attachment = Attachment::XdpGeneric;
             return Ok(Placed { attachment, program: name, hook: Some(Hook::Generic), link });
         }
-        Xdp::Tc => reasons.push("tc ingress by configuration".into()),
+        Xdp::Tc => {}
     }
     // Else its program would count the same packets.
     pins.take_off(interface.index, &[Hook::Ingress, Hook::Egress])?;

@@ -24,6 +24,14 @@ pub(super) fn roles(links: &[Link], watched: &BTreeSet<u32>) -> BTreeMap<u32, u8
     indices.map(|index| (index, stack.role(index))).filter(|(_, role)| *role != 0).collect()
 }
 
+/// Whether a device would put an XDP program of its own on devices that are watched themselves: a bond does,
+/// and each has room for one.
+pub(super) fn hands_xdp_down(links: &[Link], index: u32, watched: &BTreeSet<u32>) -> bool {
+    let is_bond = |link: &&Link| link.index == index && matches!(&*link.kind, "bond" | "team");
+    links.iter().any(|link| is_bond(&link))
+        && links.iter().any(|link| link.master == Some(index) && watched.contains(&link.index))
+}
+
 struct Stack<'a> {
     links: &'a [Link],
     watched: &'a BTreeSet<u32>,
@@ -81,6 +89,19 @@ mod tests {
         let some = |number| Some(number).filter(|number| *number != 0);
         let (master, lower) = (some(master), some(lower));
         Link { index, kind: kind.to_owned(), master, lower, loopback: false }
+    }
+
+    #[test]
+    fn a_bond_leaves_xdp_to_its_watched_links() {
+        let links = [link(2, "", 4, 0), link(3, "", 4, 0), link(4, "bond", 0, 0)];
+        for (index, watched, expected) in
+            [(4, &[2, 4][..], true), (4, &[4], false), (2, &[2, 4], false), (5, &[2], false)]
+        {
+            let watched = watched.iter().copied().collect();
+            assert_eq!(hands_xdp_down(&links, index, &watched), expected, "{index} {watched:?}");
+        }
+        let bridge = [link(2, "", 4, 0), link(4, "bridge", 0, 0)];
+        assert!(!hands_xdp_down(&bridge, 4, &[2, 4].into()));
     }
 
     #[test]

@@ -12,10 +12,10 @@ use super::attach::{Attached, attach};
 use super::balance::settled;
 use super::claims;
 use super::interfaces::{self, Interface};
-use super::netlink;
+use super::netlink::{self, Link};
 use super::object::Object;
 use super::places;
-use super::stack::roles;
+use super::stack::{hands_xdp_down, roles};
 use crate::network::Network;
 use crate::refusal::Refusal;
 use crate::source::capture::default_prefixes;
@@ -172,6 +172,8 @@ impl KernelSource {
         let home = self.home_networks(&wanted);
         self.set_home(&home)?;
         self.home = home;
+        let links = self.links();
+        let meant: BTreeSet<u32> = wanted.iter().map(|interface| interface.index).collect();
         for interface in wanted {
             if let Some(watched) = self.slots.watched.get_mut(&interface.index) {
                 let (known, now) = (&watched.interface.name, &interface.name);
@@ -182,24 +184,29 @@ impl KernelSource {
                 continue;
             }
             let name = interface.name.clone();
-            changes.push(match self.watch(interface) {
+            let at_tc = hands_xdp_down(&links, interface.index, &meant);
+            changes.push(match self.watch(interface, at_tc) {
                 Ok((how, reasons)) => Change::Attached { name, how, reasons },
                 Err(error) => Change::Failed { name, error },
             });
         }
         self.forget_earlier()?;
-        self.set_roles()?;
+        self.set_roles(&links)?;
         Ok(changes)
     }
 
-    /// Says to the programs which devices count.
-    fn set_roles(&mut self) -> anyhow::Result<()> {
-        let links = netlink::links().unwrap_or_else(|error| {
+    /// Which devices lie above which; nothing where that cannot be read.
+    fn links(&self) -> Vec<Link> {
+        netlink::links().unwrap_or_else(|error| {
             tracing::warn!("failed to read which devices lie above which, so all count: {error}");
             Vec::new()
-        });
+        })
+    }
+
+    /// Says to the programs which devices count.
+    fn set_roles(&mut self, links: &[Link]) -> anyhow::Result<()> {
         let watched: BTreeSet<u32> = self.slots.watched.keys().copied().collect();
-        let roles = roles(&links, &watched);
+        let roles = roles(links, &watched);
         let before = std::mem::take(&mut self.slots.roles);
         for index in before.keys().filter(|index| !roles.contains_key(index)) {
             let known = self.object.interface(*index)?;
@@ -259,7 +266,13 @@ impl KernelSource {
         Ok(changes)
     }
 
-    fn watch(&mut self, interface: Interface) -> anyhow::Result<(String, Vec<String>)> {
+    /// `at_tc`: its received packets, whatever the configuration says, because devices below it have XDP
+    /// programs of their own.
+    fn watch(
+        &mut self,
+        interface: Interface,
+        at_tc: bool,
+    ) -> anyhow::Result<(String, Vec<String>)> {
         let index = interface.index;
         let claim = claims::claim(&interface, &self.runtime_dir)?;
         let slot = self.take_slot(index)?;
@@ -269,7 +282,7 @@ impl KernelSource {
         // Before the programs are attached: a frame of an unknown interface is not counted.
         self.object.set_interface(index, entry)?;
         let before = [self.point(slot, Hook::Ingress)?, self.point(slot, Hook::Egress)?];
-        match attach(&mut self.object, &interface, self.xdp, &self.pins, claim) {
+        match attach(&mut self.object, &interface, self.xdp, at_tc, &self.pins, claim) {
             Ok(mut attached) => {
                 places::note_others(&mut attached.places, &mut self.object, &interface);
                 let how = format!("ingress {}, egress {}", attached.ingress, attached.egress);
