@@ -8,7 +8,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap};
 use detector_common::Packet;
 use detector_common::abi::{BUDGET_RULES as RULES, Totals};
-use detector_common::flow::{Add as _, Clock, Direction, FlowCounters, FlowKey};
+use detector_common::flow::{Add as _, Direction, FlowCounters, FlowKey};
 use detector_common::frame::Frame as _;
 use detector_common::policy::{Budget, BudgetKey, Mode, PortClass, budget_rule, is_private};
 

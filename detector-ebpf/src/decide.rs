@@ -6,7 +6,6 @@ use aya_ebpf::bindings::BPF_F_NO_PREALLOC;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
-use detector_common::abi::Totals;
 use detector_common::flow::{Clock, FlowCounters, FlowKey};
 use detector_common::parse::protocol;
 use detector_common::policy::{

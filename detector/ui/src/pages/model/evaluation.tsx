@@ -21,8 +21,8 @@ export function Evaluation({ model }: { model: ModelDetail }): JSX.Element {
       {model.validation === null ? (
         <p class="muted">
           {model.folds === 0
-            ? 'The model was trained without folds: it has no validation.'
-            : 'The model file has no validation.'}
+            ? "The model was trained without folds: it has no validation."
+            : "The model file has no validation."}
         </p>
       ) : (
         <>
