@@ -279,11 +279,10 @@ fn told_and_passed(mode: &str, action: &str) {
     let inner = [Topology::GATEWAY_INNER];
     let watch = Watch::start(&topology.gateway, &inner, &["--mode", mode], HOME);
     let mut theft = theft(&topology, SERVERS[0]);
-    watch.process.wait_for_line("\"type\":\"alert\"", START).unwrap();
+    let alert = watch.recognised();
     assert!(theft.wait(START * 3).unwrap().success(), "{mode} did not let it pass");
     let report = watch.stop();
     report.assert_all_accounted();
-    let alert = report.of("alert").next().unwrap();
     assert_eq!((&alert["src"], &alert["dst"]), (&"10.66.1.10".into(), &SERVERS[0].into()));
     assert_eq!(alert["action"], action);
     assert!(!alert["reasons"].as_array().unwrap().is_empty());
@@ -299,8 +298,7 @@ fn block_mode_stops_an_upload_and_never_block_spares_it() {
     let inner = [Topology::GATEWAY_INNER];
     let watch = Watch::start(&topology.gateway, &inner, &["--mode", "block"], &config);
     let mut blocked = theft(&topology, SERVERS[0]);
-    let line = watch.process.wait_for_line("\"type\":\"alert\"", START).unwrap();
-    let alert: Value = serde_json::from_str(&line).unwrap();
+    let alert = watch.recognised();
     let stood = Instant::now();
     // What arrives stands still within a second.
     let mut last = (arrived(&sink), Instant::now());

@@ -99,6 +99,16 @@ impl Watch {
         lines[0].to_owned()
     }
 
+    /// Its first alert of traffic that it recognises. How fast a machine sends decides whether one of bytes
+    /// without an explanation comes before.
+    pub fn recognised(&self) -> Value {
+        poll_until(START, || {
+            let report = Report::read(&self.process.output());
+            report.of("alert").find(|alert| alert["technique"] != "unexplained_upload").cloned()
+        })
+        .unwrap_or_else(|error| panic!("{error:#}: {}", self.process.output()))
+    }
+
     /// Kills it and hands out its folders, to start another on them.
     pub fn kill(mut self) -> Scratch {
         self.process.kill().unwrap();
